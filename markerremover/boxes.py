@@ -1,0 +1,89 @@
+"""Arithmetic on (N, 4) `xyxy` arrays. Every function accepts N = 0 and returns new arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def clip(xyxy: np.ndarray, shape_hw: tuple[int, int]) -> np.ndarray:
+    """Boxes cut to the image.
+
+    Args:
+        xyxy: (N, 4).
+        shape_hw: image rows and columns.
+
+    >>> clip(np.array([[-5.0, 2.0, 30.0, 8.0]]), (10, 20)).tolist()
+    [[0.0, 2.0, 20.0, 8.0]]
+    """
+    h, w = shape_hw
+    return np.clip(xyxy, 0, np.array([w, h, w, h], dtype=xyxy.dtype))
+
+
+def area(xyxy: np.ndarray) -> np.ndarray:
+    """(N,) areas in square pixels; 0 for empty or inverted boxes."""
+    return np.clip(xyxy[:, 2] - xyxy[:, 0], 0, None) * np.clip(xyxy[:, 3] - xyxy[:, 1], 0, None)
+
+
+def intersection(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(N, M) areas shared by each of `a` (N, 4) with each of `b` (M, 4)."""
+    lo = np.maximum(a[:, None, :2], b[None, :, :2])
+    hi = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    wh = np.clip(hi - lo, 0, None)
+    return wh[..., 0] * wh[..., 1]
+
+
+def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(N, M) intersection over union, 0 where the union is empty.
+
+    >>> iou(np.array([[0, 0, 2, 2]]), np.array([[1, 0, 3, 2]])).round(3).tolist()
+    [[0.333]]
+    """
+    shared = intersection(a, b).astype(np.float64)
+    union = area(a)[:, None] + area(b)[None, :] - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+
+
+def nms(xyxy: np.ndarray, scores: np.ndarray, threshold: float) -> np.ndarray:
+    """Indices that survive greedy non-maximum suppression, best score first.
+
+    Args:
+        xyxy: (N, 4); scores: (N,).
+        threshold: a box goes when its IoU with a better one is above this (0–1).
+    """
+    order = np.argsort(-scores, kind="stable")
+    keep: list[int] = []
+    while order.size:
+        best, order = order[0], order[1:]
+        keep.append(int(best))
+        if order.size:
+            order = order[iou(xyxy[best : best + 1], xyxy[order])[0] <= threshold]
+    return np.array(keep, dtype=np.int64)
+
+
+def grow(xyxy: np.ndarray, share: float, at_least_px: float, shape_hw: tuple[int, int]) -> np.ndarray:
+    """Boxes grown on every side by `share` of their shorter side, at least `at_least_px`, cut to the image,
+    as (N, 4) int64 with minima rounded down and maxima up."""
+    side = np.minimum(xyxy[:, 2] - xyxy[:, 0], xyxy[:, 3] - xyxy[:, 1])
+    pad = np.maximum(side * share, at_least_px)[:, None]
+    low, high = np.floor(xyxy[:, :2] - pad), np.ceil(xyxy[:, 2:] + pad)
+    return clip(np.concatenate([low, high], axis=1), shape_hw).astype(np.int64)
+
+
+def tiles(shape_hw: tuple[int, int], tile: int, overlap: int) -> np.ndarray:
+    """(T, 4) int64 windows of side `tile` that cover an image with at least `overlap` pixels shared by neighbours;
+    the whole image as one window where it fits.
+
+    >>> tiles((100, 100), 200, 20).tolist()
+    [[0, 0, 100, 100]]
+    >>> tiles((100, 300), 200, 50).tolist()
+    [[0, 0, 200, 100], [100, 0, 300, 100]]
+    """
+
+    def starts(length: int) -> list[int]:
+        if length <= tile:
+            return [0]
+        count = int(np.ceil((length - overlap) / (tile - overlap)))
+        return [round(i * (length - tile) / (count - 1)) for i in range(count)]
+
+    h, w = shape_hw
+    return np.array([[x, y, min(x + tile, w), min(y + tile, h)] for y in starts(h) for x in starts(w)], dtype=np.int64)

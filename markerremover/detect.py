@@ -1,0 +1,242 @@
+"""The localizer: one inference session, with pure functions before and after it.
+
+One ONNX file runs through OpenVINO (CPU, several times faster where it exists) or ONNX Runtime (portable, CUDA).
+Everything that belongs to the weights is read from the JSON card beside them: `classes`, `image_size` (side of the
+square network input), `threshold`, `tiling` and `sha256`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable
+
+import cv2
+import numpy as np
+
+from . import boxes
+from .errors import UsageError, WeightsError
+from .locations import default_weights
+from .records import Detections
+
+NETWORK_GREY = 114  # the grey that ultralytics pads with in training
+NMS_IOU = 0.6  # higher than usual: a letter and the plate around it are two findings
+DEVICES = ("auto", "cpu", "cuda")
+CARD_KEYS = ("classes", "image_size", "threshold", "sha256")
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """When and how large images are looked at a second time, closer.
+
+    above: longer side in source pixels from which tiles are used.  scales: what the longer side is scaled to for each
+    closer look, in pixels, never above the source's own size.  overlap: pixels that neighbouring tiles share, network scale.
+    """
+
+    above: int = 10**9
+    scales: tuple[int, ...] = ()
+    overlap: int = 96
+
+
+@dataclass(frozen=True)
+class View:
+    """One square that the network sees: the source window (integers, maxima exclusive) and the scale it is shown at."""
+
+    window: tuple[int, int, int, int]
+    scale: float
+
+
+Session = Callable[[np.ndarray], np.ndarray]
+
+
+class Detector:
+    """Finds markings in one displayed frame. Calls are independent; no state passes from one image to the next.
+
+    Attributes:
+        card: the weights' card.  sha256: of the ONNX file.  threshold: the card's operating point, 0–1.
+        backend: what runs the network, e.g. "OpenVINO CPU".
+    """
+
+    def __init__(self, session: Session, card: dict, backend: str) -> None:
+        self._session, self.card, self.backend = session, card, backend
+        self.class_names = tuple(card["classes"])
+        self.size = int(card["image_size"])
+        self.threshold = float(card["threshold"])
+        self.sha256 = str(card["sha256"])
+        self.tiling = Tiling(**{k: tuple(v) if isinstance(v, list) else v for k, v in (card.get("tiling") or {}).items()})
+
+    def __call__(self, display: np.ndarray, threshold: float | None = None) -> Detections:
+        """Find the markings of one frame.
+
+        Args:
+            display: (H, W) uint8, bright = dense; never written to.
+            threshold: least score that counts; the card's by default.
+
+        Returns:
+            Detections in source pixels, best first, after class-agnostic non-maximum suppression.
+        """
+        if display.ndim != 2 or display.dtype != np.uint8 or 0 in display.shape:
+            raise UsageError(f"display has shape {display.shape} {display.dtype}, needs a non-empty (H, W) uint8")
+        threshold = self.threshold if threshold is None else threshold
+        found = []
+        for view in views(display.shape, self.size, self.tiling):
+            picture, left, top = show(display, view, self.size)
+            raw = self._session(picture)
+            found.append(from_network(raw, view, (left, top), threshold, display.shape))
+        return merge(found, self.class_names)
+
+
+def views(shape_hw: tuple[int, int], size: int, tiling: Tiling) -> list[View]:
+    """The whole image, and for large ones tiles at each closer scale.
+
+    Args:
+        shape_hw: source rows and columns.  size: side of the network's square input.
+    """
+    h, w = shape_hw
+    longer = max(h, w)
+    result = [View((0, 0, w, h), size / longer)]
+    if longer < tiling.above:
+        return result
+    for target in tiling.scales:
+        scale = min(1.0, target / longer)
+        if scale <= result[0].scale * 1.05:
+            continue
+        windows = boxes.tiles(shape_hw, int(size / scale), int(round(tiling.overlap / scale)))
+        result.extend(View(tuple(int(v) for v in win), scale) for win in windows)
+    return result
+
+
+def show(display: np.ndarray, view: View, size: int) -> tuple[np.ndarray, int, int]:
+    """The (size, size) uint8 network input of a view, and the left and top padding in network pixels."""
+    x1, y1, x2, y2 = view.window
+    nw = min(size, max(1, round((x2 - x1) * view.scale)))
+    nh = min(size, max(1, round((y2 - y1) * view.scale)))
+    crop = display[y1:y2, x1:x2]
+    if crop.shape != (nh, nw):
+        crop = cv2.resize(crop, (nw, nh), interpolation=cv2.INTER_AREA if view.scale < 1 else cv2.INTER_LINEAR)
+    out = np.full((size, size), NETWORK_GREY, np.uint8)
+    left, top = (size - nw) // 2, (size - nh) // 2
+    out[top : top + nh, left : left + nw] = crop
+    return out, left, top
+
+
+def from_network(raw: np.ndarray, view: View, pad: tuple[int, int], threshold: float, shape_hw: tuple[int, int]) -> np.ndarray:
+    """Network output -> (N, 6) rows of x1, y1, x2, y2 in source pixels, score, class index.
+
+    Args:
+        raw: (4 + classes, anchors): centre x, centre y, width, height in network pixels, then a score a class.
+        pad: (left, top) padding of the view in network pixels.
+
+    In a tile, boxes that touch an inner edge are cut pieces of something the neighbouring tile sees whole; they stay
+    (doubt removes), the merge drops those that are covered by a whole one.
+    """
+    scores = raw[4:].max(axis=0)
+    chosen = np.flatnonzero(scores >= threshold)
+    centre, half = raw[:2, chosen].T, raw[2:4, chosen].T / 2
+    offset = np.array([view.window[0], view.window[1]] * 2, np.float64)
+    xyxy = (np.concatenate([centre - half, centre + half], axis=1) - np.array([*pad, *pad])) / view.scale + offset
+    xyxy = boxes.clip(xyxy, shape_hw)
+    rows = np.concatenate([xyxy, scores[chosen, None], raw[4:, chosen].argmax(axis=0)[:, None]], axis=1)
+    return rows[boxes.area(xyxy) > 0]
+
+
+def merge(found: list[np.ndarray], class_names: tuple[str, ...]) -> Detections:
+    """Rows of all views -> Detections, after non-maximum suppression across classes and views."""
+    rows = np.concatenate(found) if found else np.zeros((0, 6))
+    if not len(rows):
+        return Detections.empty(class_names)
+    rows = rows[boxes.nms(rows[:, :4], rows[:, 4], NMS_IOU)]
+    return Detections(rows[:, :4].astype(np.float32), rows[:, 4].astype(np.float32), rows[:, 5].astype(np.int64), class_names)
+
+
+def read_card(onnx: Path) -> dict:
+    """The card of an ONNX file, checked against the file.
+
+    Raises:
+        WeightsError: file or card missing, a key absent, or the SHA-256 differs.
+    """
+    card_path = onnx.with_suffix(".json")
+    if not onnx.is_file() or not card_path.is_file():
+        raise WeightsError(f"{onnx}: weights need the .onnx file and its card {card_path.name} beside it")
+    try:
+        card = json.loads(card_path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise WeightsError(f"{card_path}: not JSON ({error})") from error
+    missing = [key for key in CARD_KEYS if key not in card]
+    if missing:
+        raise WeightsError(f"{card_path}: lacks {', '.join(missing)}")
+    actual = hashlib.sha256(onnx.read_bytes()).hexdigest()
+    if actual != card["sha256"]:
+        raise WeightsError(f"{onnx}: SHA-256 is {actual}, its card says {card['sha256']}")
+    return card
+
+
+def load_detector(weights: Path | str | None = None, *, device: str = "auto", threads: int | None = None) -> Detector:
+    """Open the localizer.
+
+    Args:
+        weights: an `.onnx` file with its card, or a `.pt`/`.json` beside one; the shipped weights by default.
+        device: "cpu", "cuda", or "auto" (CUDA where ONNX Runtime offers it, else the CPU).
+        threads: CPU threads for the network; all cores by default.
+
+    Raises:
+        WeightsError: see `read_card`.  UsageError: unknown or unavailable device.
+    """
+    if device not in DEVICES:
+        raise UsageError(f"device is {device!r}, allowed are {', '.join(DEVICES)}")
+    onnx = Path(weights) if weights is not None else default_weights()
+    onnx = onnx.with_suffix(".onnx")
+    card = read_card(onnx)
+    threads = threads or os.cpu_count() or 1
+    session, backend = _open(onnx, int(card["image_size"]), device, threads)
+    return Detector(session, card, backend)
+
+
+def _open(onnx: Path, size: int, device: str, threads: int) -> tuple[Session, str]:
+    if device != "cpu":
+        import onnxruntime
+
+        if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+            return _onnxruntime_session(onnx, ["CUDAExecutionProvider", "CPUExecutionProvider"], threads), "ONNX Runtime CUDA"
+        if device == "cuda":
+            raise UsageError("device is 'cuda', but ONNX Runtime offers no CUDA here: install onnxruntime-gpu, or use cpu")
+    try:
+        import openvino
+    except ImportError:
+        return _onnxruntime_session(onnx, ["CPUExecutionProvider"], threads), "ONNX Runtime CPU"
+    return _openvino_session(openvino, onnx, size, threads), "OpenVINO CPU"
+
+
+def _openvino_session(openvino, onnx: Path, size: int, threads: int) -> Session:
+    core = openvino.Core()
+    model = core.read_model(onnx)
+    model.reshape([1, 3, size, size])
+    steps = openvino.preprocess.PrePostProcessor(model)
+    steps.input().tensor().set_element_type(openvino.Type.u8)
+    steps.input().preprocess().convert_element_type(openvino.Type.f32).scale(255.0)
+    compiled = core.compile_model(steps.build(), "CPU", {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"})
+    request = compiled.create_infer_request()
+
+    def run(picture: np.ndarray) -> np.ndarray:
+        request.infer([np.ascontiguousarray(np.broadcast_to(picture, (1, 3, size, size)))])
+        return np.array(request.get_output_tensor(0).data[0])
+
+    return run
+
+
+def _onnxruntime_session(onnx: Path, providers: list[str], threads: int) -> Session:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(str(onnx), options, providers=providers)
+    name = session.get_inputs()[0].name
+
+    def run(picture: np.ndarray) -> np.ndarray:
+        batch = np.broadcast_to(picture, (1, 3, *picture.shape)).astype(np.float32) / np.float32(255)
+        return session.run(None, {name: batch})[0][0]
+
+    return run

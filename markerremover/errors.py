@@ -1,0 +1,41 @@
+"""The error tree. Everything the library raises on purpose is a `MarkerRemoverError`.
+
+    MarkerRemoverError
+    ├── UsageError          the caller asked for something that cannot be done (CLI exit code 2)
+    │   └── WeightsError    weights or their card are missing, damaged or do not belong together
+    ├── ReadError           a file cannot be read or decoded: the file ends `failed`
+    ├── HeldError           a file was understood, but cannot be cleaned safely: it ends `held`
+    ├── WriteError          an output cannot be written or did not read back as written: `failed`
+    └── AnnotationError     a label file is missing, malformed or does not fit its image
+
+Messages name the file, the offending value and what is allowed; they never carry header values or text that was
+read from pixels, since either may be a name.
+"""
+
+
+class MarkerRemoverError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class UsageError(MarkerRemoverError):
+    """The request itself is wrong: bad option, missing engine, clashing folders."""
+
+
+class WeightsError(UsageError):
+    """Weights or their card are missing, damaged, or do not belong together."""
+
+
+class ReadError(MarkerRemoverError):
+    """A file cannot be read or decoded."""
+
+
+class HeldError(MarkerRemoverError):
+    """A file was understood but cannot be cleaned safely, so no image is written for it."""
+
+
+class WriteError(MarkerRemoverError):
+    """An output cannot be written, or did not read back as it was written."""
+
+
+class AnnotationError(MarkerRemoverError):
+    """A label file is missing, malformed, or does not fit its image."""

@@ -1,0 +1,221 @@
+"""Every record that passes between modules, on one page. All are frozen; the arrays in them are locked.
+
+Coordinate frames: `xyxy` is in source pixels (x right, y down, maxima exclusive); a *crop* frame starts at the
+top-left corner of the box it belongs to. Scores and confidences run from 0 to 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import UsageError
+
+DEFAULT_KEEP = ("L", "R", "LT", "RT", "LEFT", "RIGHT")
+STATUSES = ("cleaned", "unchanged", "held", "failed")
+
+
+def locked(array: np.ndarray) -> np.ndarray:
+    """The same array, made read-only (a view is taken first, so the caller's own flags stay)."""
+    view = array.view()
+    view.setflags(write=False)
+    return view
+
+
+@dataclass(frozen=True)
+class Radiograph:
+    """One decoded file.
+
+    stored: (F, H, W) or (F, H, W, C) array of the stored values, any integer dtype; F is 1 for single-frame files.
+    fill: stored value(s) that a viewer shows as black, one per channel (length 1 for greyscale).
+    path: where it was read from.  format: "PNG", "JPEG", "TIFF" or "DICOM".
+    source: what the writer needs to write the same kind of file again (a pydicom Dataset, raster metadata, …);
+        private to the module that read the file.
+    display: (F, H, W) uint8, what the models look at: windowed, bright = dense.
+    """
+
+    stored: np.ndarray
+    display: np.ndarray
+    fill: tuple[int, ...]
+    path: Path
+    format: str
+    source: Any = None
+
+    def __post_init__(self) -> None:
+        if self.stored.ndim not in (3, 4) or 0 in self.stored.shape:
+            raise UsageError(f"stored has shape {self.stored.shape}, allowed is (F, H, W) or (F, H, W, C), none zero")
+        if self.display.dtype != np.uint8 or self.display.shape != self.stored.shape[:3]:
+            raise UsageError(f"display has shape {self.display.shape} {self.display.dtype}, needs {self.stored.shape[:3]} uint8")
+        object.__setattr__(self, "stored", locked(self.stored))
+        object.__setattr__(self, "display", locked(self.display))
+
+    @property
+    def shape_hw(self) -> tuple[int, int]:
+        """Rows and columns of one frame, in pixels."""
+        return self.stored.shape[1], self.stored.shape[2]
+
+
+@dataclass(frozen=True)
+class Detections:
+    """What the localizer found in one frame.
+
+    xyxy: (N, 4) float32, source pixels.  scores: (N,) float32.  class_ids: (N,) int64 into class_names.
+    """
+
+    xyxy: np.ndarray
+    scores: np.ndarray
+    class_ids: np.ndarray
+    class_names: tuple[str, ...] = ("marker",)
+
+    def __post_init__(self) -> None:
+        n = len(self.scores)
+        if self.xyxy.shape != (n, 4) or self.class_ids.shape != (n,):
+            raise UsageError(f"xyxy {self.xyxy.shape} and class_ids {self.class_ids.shape} do not fit {n} scores")
+        for name in ("xyxy", "scores", "class_ids"):
+            object.__setattr__(self, name, locked(getattr(self, name)))
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    @classmethod
+    def empty(cls, class_names: tuple[str, ...] = ("marker",)) -> "Detections":
+        """No detections: arrays of shape (0, 4), (0,) and (0,)."""
+        return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64), class_names)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the second pass made of one box.
+
+    text: the sign that was read, upper case, "" if nothing.  confidence: of that reading.
+    strokes: (h, w) bool in the crop frame of `xyxy`: the pixels that may stay if the sign is kept (its strokes,
+        their soft edge, and its ring or plate); None when nothing was read.
+    xyxy: the box that was looked at, integer source pixels.
+    rotation_deg: counter-clockwise turn that made the sign upright.  mirrored: whether it also had to be flipped.
+    doubt: "" or why the reading must not be trusted (touches other strokes, part of a longer text, …).
+    """
+
+    xyxy: tuple[int, int, int, int]
+    text: str = ""
+    confidence: float = 0.0
+    strokes: np.ndarray | None = None
+    rotation_deg: float = 0.0
+    mirrored: bool = False
+    doubt: str = ""
+
+    def __post_init__(self) -> None:
+        x1, y1, x2, y2 = self.xyxy
+        if self.strokes is not None:
+            if self.strokes.dtype != bool or self.strokes.shape != (y2 - y1, x2 - x1):
+                raise UsageError(f"strokes have shape {self.strokes.shape} {self.strokes.dtype}, needs ({y2 - y1}, {x2 - x1}) bool")
+            object.__setattr__(self, "strokes", locked(self.strokes))
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What happens to one box, and why.
+
+    frame: 0-based frame index.  xyxy: the region that goes black, integer source pixels, margin included.
+    action: "keep" (its `strokes` survive, the rest goes black) or "remove" (all of it goes black).
+    label: the localizer's class name, or the name of whatever else asked for the box ("verify", "annotation").
+    reason: one short phrase from a fixed list (see decide.py); never holds read text.
+    reading: the second pass, None where it did not run.
+    strokes: (h, w) bool in the crop frame of this decision's xyxy, set if and only if action is "keep".
+    """
+
+    frame: int
+    xyxy: tuple[int, int, int, int]
+    action: str
+    reason: str
+    score: float
+    label: str = "marker"
+    reading: Reading | None = None
+    strokes: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        x1, y1, x2, y2 = self.xyxy
+        if self.action not in ("keep", "remove"):
+            raise UsageError(f"action is {self.action!r}, allowed are 'keep' and 'remove'")
+        if x2 <= x1 or y2 <= y1:
+            raise UsageError(f"xyxy {self.xyxy} is empty")
+        if (self.action == "keep") != (self.strokes is not None):
+            raise UsageError("strokes go with action 'keep' and only with it")
+        if self.strokes is not None:
+            if self.strokes.dtype != bool or self.strokes.shape != (y2 - y1, x2 - x1):
+                raise UsageError(f"strokes have shape {self.strokes.shape}, need {(y2 - y1, x2 - x1)} bool")
+            object.__setattr__(self, "strokes", locked(self.strokes))
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What to keep and how widely to remove.
+
+    keep: signs that survive when isolated, upper case; empty removes everything and needs no OCR.
+    threshold: localizer score from which a box counts; None takes the weights' own.
+    margin: how far a removed box is grown on each side, as a share of its shorter side; at least `margin_px`.
+    min_confidence: least OCR confidence at which a sign is kept.
+    """
+
+    keep: tuple[str, ...] = DEFAULT_KEEP
+    threshold: float | None = None
+    margin: float = 0.12
+    margin_px: int = 3
+    min_confidence: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None and not 0 < self.threshold < 1:
+            raise UsageError(f"threshold is {self.threshold}, allowed is between 0 and 1, both excluded")
+        if not 0 <= self.margin <= 2:
+            raise UsageError(f"margin is {self.margin}, allowed is 0 to 2")
+        object.__setattr__(self, "keep", tuple(dict.fromkeys(s.strip().upper() for s in self.keep if s.strip())))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one input; one manifest row.
+
+    relative: path below its input folder, which is also the path below OUT.  status: one of STATUSES.
+    reason: why it was held or failed, "" otherwise.  timings_ms: stage name → milliseconds.
+    crops: file names below the audit's crops/, one (before, after) pair a decision; () where none were drawn.
+    """
+
+    relative: str
+    status: str
+    reason: str = ""
+    format: str = ""
+    shape: tuple[int, ...] = ()
+    sha256_in: str = ""
+    sha256_out: str = ""
+    decisions: tuple[Decision, ...] = ()
+    crops: tuple[tuple[str, str], ...] = ()
+    timings_ms: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.status not in STATUSES:
+            raise UsageError(f"status is {self.status!r}, allowed are {STATUSES}")
+
+
+@dataclass(frozen=True)
+class Element:
+    """One annotated marking.
+
+    xyxy: float source pixels, tight to the strokes.  kind: "laterality", "marker" or "uncertain".
+    text: what it reads, with notes such as "L mirrored rot90"; "" if unknown.
+    """
+
+    xyxy: tuple[float, float, float, float]
+    kind: str
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """The truth about one image: every element, and whether a person has looked (`reviewed`)."""
+
+    image: str
+    shape_hw: tuple[int, int]
+    elements: tuple[Element, ...]
+    reviewed: bool = True

@@ -1,0 +1,144 @@
+"""Training and exporting the localizer; the only user of ultralytics (extra `train`)."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Sequence
+
+from . import windows
+from .errors import UsageError, WeightsError
+
+CLASS_NAMES = ("laterality", "marker")
+ARCHITECTURES = tuple(f"yolov{v}{s}" for v in (8, 5) for s in "nsmlx")
+
+
+def train(data: Sequence[Path | str], out: Path | str, *, arch: str = "yolov8n", weights: Path | str | None = None,
+          shares: Sequence[float] | None = None, epochs: int = 50, hours: float | None = None, window: int = 320,
+          image_size: int = 768, windows_per_epoch: int = 4000, batch: int = 16, lr0: float = 1.5e-3, lrf: float = 0.02,
+          warmup_epochs: float = 0.3, freeze: int = 0, patience: int = 0, loader_workers: int = 1, seed: int = 0,
+          device: str = "cpu", class_names: Sequence[str] = CLASS_NAMES, resume: bool = False) -> Path:
+    """Train a localizer on LabelMe folders.
+
+    Args:
+        data: folders with `images/`, `annotations/` and optionally `split.csv` (see `windows.load_samples`).
+        out: folder for checkpoints, logs and results; made if missing.
+        arch: one of ARCHITECTURES, built from ultralytics' own YAML, from scratch unless `weights` is given.
+        weights: a `.pt` to start from.
+        shares: how often each folder is drawn, any positive numbers; by image count if None.
+        epochs, hours: whichever ends first; `hours` re-plans the learning rate for the time given.
+        window, image_size: side of a training window and longer side of whole images, network pixels.
+        lr0, lrf: first learning rate and last as a share of it (AdamW, cosine).
+        freeze: how many first layers stay as they are.
+        resume: go on from `out/last.pt`.
+
+    Returns:
+        Path of the best checkpoint (`out/weights/best.pt`), by mAP-50 on the validation parts.
+
+    Raises:
+        UsageError: ultralytics or torch is missing, or an option is out of range.
+        AnnotationError: labels are missing or malformed.
+    """
+    trainer_class = _trainer_class()
+    if arch not in ARCHITECTURES:
+        raise UsageError(f"arch is {arch!r}, allowed are {', '.join(ARCHITECTURES)}")
+    class_names = tuple(class_names)
+    groups = [windows.load_samples(Path(d), "train") for d in data]
+    val = [s for d in data for s in windows.load_samples(Path(d), "val")]
+    leaked = {(s.path.parent, s.patient) for s in val} & {(s.path.parent, s.patient) for g in groups for s in g}
+    if leaked:
+        raise UsageError(f"{len(leaked)} patients are in both training and validation")
+    if not val:
+        raise UsageError("no validation images: add a split.csv or more patients")
+    out = Path(out).resolve()
+    overrides = dict(
+        model=str(weights) if weights else f"{arch}.yaml", project=str(out.parent), name=out.name, exist_ok=True,
+        epochs=epochs, time=hours, imgsz=image_size, batch=batch, nbs=batch, optimizer="AdamW", lr0=lr0, lrf=lrf,
+        cos_lr=True, warmup_epochs=warmup_epochs, warmup_bias_lr=lr0, weight_decay=0.01, momentum=0.9, freeze=freeze or None,
+        patience=patience or 10**6, workers=loader_workers, seed=seed, device=device, plots=False, val=True,
+        close_mosaic=0, amp=device != "cpu", task="detect", verbose=False, fliplr=0.0, flipud=0.0, mosaic=0.0,
+    )
+    if resume:
+        overrides = {**overrides, "model": str(out / "weights" / "last.pt"), "resume": str(out / "weights" / "last.pt")}
+    train_set = windows.WindowDataset(groups, class_names, shares=list(shares) if shares else None, window=window,
+                                      scale_to=image_size, length=windows_per_epoch)
+    val_set = windows.WholeDataset(val, class_names, size=image_size)
+    trainer = trainer_class(overrides=overrides, train_set=train_set, val_set=val_set, class_names=class_names)
+    trainer.train()
+    return out / "weights" / "best.pt"
+
+
+def _trainer_class():
+    try:
+        from ultralytics.data.dataset import YOLODataset
+        from ultralytics.models.yolo.detect import DetectionTrainer
+        import torch
+    except ImportError as error:
+        raise UsageError(f"training needs the extra 'train': pip install 'markerremover[train]' ({error})") from error
+
+    class WindowTrainer(DetectionTrainer):
+        """ultralytics' detection trainer on our windows; everything else is its own."""
+
+        def __init__(self, *, overrides: dict, train_set, val_set, class_names) -> None:
+            self._sets, self._names = {"train": train_set, "val": val_set}, class_names
+            for dataset in self._sets.values():
+                dataset.collate_fn = YOLODataset.collate_fn
+            super().__init__(overrides=overrides)
+            self.add_callback("on_train_start", lambda _: torch.set_num_threads(os.cpu_count() or 1))
+
+        def get_dataset(self) -> dict:
+            return {"train": "train", "val": "val", "names": dict(enumerate(self._names)), "nc": len(self._names), "channels": 3}
+
+        def build_dataset(self, img_path, mode="train", batch=None):
+            return self._sets[mode]
+
+        def get_dataloader(self, dataset_path, batch_size=16, rank=0, mode="train"):
+            return super().get_dataloader(dataset_path, batch_size if mode == "train" else 4, rank, mode)
+
+    return WindowTrainer
+
+
+def sha256(path: Path | str) -> str:
+    """Hex SHA-256 of a file."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def export_onnx(checkpoint: Path | str, target: Path | str) -> Path:
+    """Write a checkpoint as ONNX: input `images` (N, 3, H, W) float32 in 0–1, H and W multiples of 32 and free, output
+    (N, 4 + classes, anchors) with xywh in network pixels and class scores.
+
+    Raises:
+        UsageError: the extra `train` is missing.  WeightsError: the checkpoint cannot be loaded or exported.
+    """
+    try:
+        from ultralytics import YOLO
+    except ImportError as error:
+        raise UsageError(f"exporting needs the extra 'train': pip install 'markerremover[train]' ({error})") from error
+    import shutil
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(scratch) / "model.pt"
+        shutil.copyfile(checkpoint, copy)
+        try:
+            written = YOLO(copy).export(format="onnx", dynamic=True, simplify=True, opset=17, verbose=False)
+        except Exception as error:
+            raise WeightsError(f"{checkpoint}: cannot be exported ({type(error).__name__}: {error})") from error
+        shutil.copyfile(written, target)
+    return Path(target)
+
+
+def write_card(onnx: Path | str, *, arch: str, class_names: Sequence[str], image_size: int, threshold: float, **extra) -> Path:
+    """Write the JSON card beside an ONNX file; `extra` (data, metrics, recipe, …) is stored as it is."""
+    onnx = Path(onnx)
+    card = {
+        "name": onnx.stem, "file": onnx.name, "sha256": sha256(onnx), "architecture": arch, "classes": list(class_names),
+        "image_size": image_size, "threshold": threshold, "written": datetime.date.today().isoformat(),
+        "licence": "AGPL-3.0-or-later", **extra,
+    }
+    target = onnx.with_suffix(".json")
+    target.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    return target

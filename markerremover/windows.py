@@ -1,0 +1,270 @@
+"""Training windows: labelled radiographs -> small crops at the network's scale, cut around and away from markings.
+
+A radiograph is mostly anatomy; a marking covers a thousandth of it. Training on whole images spends nearly all work on
+background, so the localizer learns from windows instead (SNIPER, Singh et al. 2018): most are placed around a marking,
+the rest anywhere. The network is fully convolutional and later sees whole images at the same scale.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from . import boxes, labelme
+from .errors import AnnotationError, ReadError, UsageError
+from .records import Annotation
+
+NETWORK_GREY = 114  # ultralytics' letter-box grey
+MIN_VISIBLE = 0.4  # share of a marking's box that must lie in a window for it to be taught
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One labelled radiograph on disk, with the patient it belongs to."""
+
+    path: Path
+    annotation: Annotation
+    patient: str
+
+
+def load_samples(folder: Path, part: str, *, val_share: float = 0.1) -> list[Sample]:
+    """The samples of one part of a LabelMe folder.
+
+    Args:
+        folder: holds `images/` and `annotations/`; optionally `split.csv` (image, patient, split), which then decides.
+        part: "train" or "val". Without a `split.csv`, patients (the image name up to its first "_") are divided by a
+            hash of their name, so that a patient is always on one side.
+        val_share: share of patients held out for validation where no `split.csv` decides; 0–1.
+
+    Raises:
+        AnnotationError: missing folder or label file, malformed label, or a size that does not fit.
+    """
+    folder = Path(folder)
+    images = sorted(p for p in (folder / "images").glob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+    if not images:
+        raise AnnotationError(f"{folder}: no images/ with PNG, JPEG or TIFF files")
+    split = _read_split(folder / "split.csv") if (folder / "split.csv").exists() else None
+    samples = []
+    for path in images:
+        if split is not None:
+            if path.name not in split:
+                raise AnnotationError(f"{folder / 'split.csv'}: no row for {path.name}")
+            patient, its_part = split[path.name]
+        else:
+            patient = path.stem.split("_")[0]
+            its_part = "val" if _hash01(patient) < val_share else "train"
+        if its_part == part:
+            samples.append(Sample(path, labelme.read(folder / "annotations" / f"{path.stem}.json"), patient))
+    return samples
+
+
+def _read_split(path: Path) -> dict[str, tuple[str, str]]:
+    with path.open(newline="", encoding="utf-8") as handle:
+        rows = {row["image"]: (row["patient"], row["split"]) for row in csv.DictReader(handle)}
+    parts: dict[str, str] = {}
+    for image, (patient, part) in rows.items():
+        if parts.setdefault(patient, part) != part:
+            raise AnnotationError(f"{path}: the patient of {image} is in both {part} and {parts[patient]}")
+    return rows
+
+
+def _hash01(text: str) -> float:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
+
+
+def read_grey(path: Path) -> np.ndarray:
+    """(H, W) uint8 picture of a PNG, JPEG or TIFF as the models see it."""
+    grey = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_GRAYSCALE)
+    if grey is None:
+        raise ReadError(f"{path}: cannot be decoded")
+    return grey
+
+
+def mask_uncertain(grey: np.ndarray, annotation: Annotation) -> np.ndarray:
+    """New image with every `uncertain` region inpainted, save where it overlaps a taught element: such regions are
+    neither markings nor background."""
+    uncertain = [e.xyxy for e in annotation.elements if e.kind == "uncertain"]
+    if not uncertain:
+        return grey
+    taught = np.array([e.xyxy for e in annotation.elements if e.kind != "uncertain"]).reshape(-1, 4)
+    out = grey.copy()
+    for x1, y1, x2, y2 in boxes.grow(np.array(uncertain, dtype=float), 0.1, 3, grey.shape):
+        m = 12
+        X1, Y1, X2, Y2 = max(0, x1 - m), max(0, y1 - m), min(grey.shape[1], x2 + m), min(grey.shape[0], y2 + m)
+        mask = np.zeros((Y2 - Y1, X2 - X1), np.uint8)
+        mask[y1 - Y1 : y2 - Y1, x1 - X1 : x2 - X1] = 255
+        for a1, b1, a2, b2 in np.round(taught).astype(int):
+            mask[max(0, b1 - 2 - Y1) : max(0, b2 + 2 - Y1), max(0, a1 - 2 - X1) : max(0, a2 + 2 - X1)] = 0
+        out[Y1:Y2, X1:X2] = cv2.inpaint(np.ascontiguousarray(out[Y1:Y2, X1:X2]), mask, 3, cv2.INPAINT_TELEA)
+    return out
+
+
+def letterbox(grey: np.ndarray, size: int) -> tuple[np.ndarray, float, tuple[int, int]]:
+    """Scale the longer side to `size` and pad to a square.
+
+    Returns:
+        (size, size) uint8, the scale (network px per source px), and the (left, top) padding in network pixels.
+    """
+    h, w = grey.shape
+    scale = size / max(h, w)
+    nh, nw = max(1, round(h * scale)), max(1, round(w * scale))
+    resized = cv2.resize(grey, (nw, nh), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    out = np.full((size, size), NETWORK_GREY, np.uint8)
+    left, top = (size - nw) // 2, (size - nh) // 2
+    out[top : top + nh, left : left + nw] = resized
+    return out, scale, (left, top)
+
+
+class WindowDataset:
+    """Map-style dataset of random windows; item i of epoch e depends on the worker's random state only.
+
+    Args:
+        groups: lists of samples; each window first draws a group by `shares`, then an image in it.
+        class_names: what is taught; with ("marker",) alone laterality counts as marker too.
+        window: side of a window in network pixels.
+        scale_to: longer side that a whole image is scaled to before cutting (the inference size), in pixels.
+        length: windows an epoch.
+        positive_share: share of windows placed around a marking, 0–1.
+    """
+
+    def __init__(self, groups: list[list[Sample]], class_names: tuple[str, ...], *, shares: list[float] | None = None,
+                 window: int = 320, scale_to: int = 768, length: int = 4000, positive_share: float = 0.8,
+                 scale_range: tuple[float, float] = (0.6, 1.6)) -> None:
+        if not groups or not all(groups):
+            raise UsageError("every data folder needs at least one training image")
+        self.groups, self.class_names = groups, class_names
+        shares = shares or [len(g) for g in groups]
+        self.shares = np.array(shares, float) / np.sum(shares)
+        self.window, self.scale_to, self.length = window, scale_to, length
+        self.positive_share, self.scale_range = positive_share, scale_range
+        self.rng: np.random.Generator | None = None
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> dict:
+        import torch
+
+        if self.rng is None:  # one stream a loader worker, seeded from torch's per-worker seed
+            self.rng = np.random.default_rng(torch.initial_seed() % 2**63)
+        picture, xyxy, classes = self.draw(self.rng)
+        return as_item(picture, xyxy, classes, f"window-{index}")
+
+    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """One window: (window, window) uint8, (N, 4) boxes in window pixels, (N,) class indices."""
+        group = self.groups[rng.choice(len(self.groups), p=self.shares)]
+        sample = group[rng.integers(len(group))]
+        grey = mask_uncertain(read_grey(sample.path), sample.annotation)
+        xyxy, classes = targets(sample.annotation, self.class_names)
+        scale = self.scale_to / max(grey.shape) * np.exp(rng.uniform(*np.log(self.scale_range)))
+        picture, xyxy, classes = self._cut(rng, grey, xyxy, classes, scale)
+        picture, xyxy = turn(picture, xyxy, int(rng.choice(4, p=[0.7, 0.1, 0.1, 0.1])))
+        return vary_tone(rng, picture), xyxy, classes
+
+    def _cut(self, rng, grey, xyxy, classes, scale):
+        h, w = grey.shape
+        side = self.window / scale  # source pixels
+        if len(xyxy) and rng.random() < self.positive_share:
+            b = xyxy[rng.integers(len(xyxy))]
+            cx = (b[0] + b[2]) / 2 + rng.uniform(-0.42, 0.42) * side
+            cy = (b[1] + b[3]) / 2 + rng.uniform(-0.42, 0.42) * side
+        else:
+            cx, cy = rng.uniform(0, w), rng.uniform(0, h)
+        over = 0.1 * side  # a window may reach over the edge by a tenth, as letter-boxing does
+        x0 = float(np.clip(cx - side / 2, -over, max(-over, w - side + over)))
+        y0 = float(np.clip(cy - side / 2, -over, max(-over, h - side + over)))
+        X1, Y1, X2, Y2 = (int(v) for v in (max(0, x0), max(0, y0), min(w, x0 + side), min(h, y0 + side)))
+        out = np.full((self.window, self.window), NETWORK_GREY, np.uint8)
+        left, top = max(0, round((X1 - x0) * scale)), max(0, round((Y1 - y0) * scale))
+        nw, nh = min(self.window - left, max(1, round((X2 - X1) * scale))), min(self.window - top, max(1, round((Y2 - Y1) * scale)))
+        crop = cv2.resize(grey[Y1:Y2, X1:X2], (nw, nh), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+        out[top : top + nh, left : left + nw] = crop
+        whole = (xyxy - np.array([X1, Y1, X1, Y1])) * scale + np.array([left, top, left, top])
+        return (*drop_cut_boxes(out, whole, classes),)
+
+
+def targets(annotation: Annotation, class_names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """(N, 4) source-pixel boxes and (N,) class indices of what is taught."""
+    found = []
+    for e in annotation.elements:
+        kind = "marker" if class_names == ("marker",) and e.kind == "laterality" else e.kind
+        if kind in class_names:
+            found.append((*e.xyxy, class_names.index(kind)))
+    table = np.array(found, dtype=np.float64).reshape(-1, 5)
+    return table[:, :4], table[:, 4].astype(np.int64)
+
+
+def drop_cut_boxes(picture: np.ndarray, xyxy: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Boxes clipped to the window; those that are mostly outside are greyed out of the picture rather than taught."""
+    inside = boxes.clip(xyxy, picture.shape)
+    visible = boxes.area(inside) / np.maximum(boxes.area(xyxy), 1e-9)
+    keep = visible >= MIN_VISIBLE
+    for x1, y1, x2, y2 in np.round(inside[(visible > 0) & ~keep]).astype(int):
+        patch = picture[max(0, y1 - 1) : y2 + 1, max(0, x1 - 1) : x2 + 1]
+        if patch.size:
+            patch[:] = int(np.median(patch))
+    return picture, inside[keep], classes[keep]
+
+
+def turn(picture: np.ndarray, xyxy: np.ndarray, quarter_turns: int) -> tuple[np.ndarray, np.ndarray]:
+    """Window and boxes rotated counter-clockwise by quarter turns (never flipped: that would make an L of its mirror)."""
+    side = picture.shape[0]
+    for _ in range(quarter_turns):
+        xyxy = np.stack([xyxy[:, 1], side - xyxy[:, 2], xyxy[:, 3], side - xyxy[:, 0]], axis=1)
+    return np.ascontiguousarray(np.rot90(picture, quarter_turns)), xyxy
+
+
+def vary_tone(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
+    """Window/level, gamma, inversion, blur and noise as scanners and exports vary them; new (H, W) uint8."""
+    x = np.arange(256, dtype=np.float32) / 255
+    if rng.random() < 0.7:
+        x = np.clip((x - rng.uniform(-0.1, 0.12)) * rng.uniform(0.75, 1.3), 0, 1) ** np.exp(rng.uniform(-0.5, 0.5))
+    if rng.random() < 0.08:
+        x = 1 - x
+    out = (x * 255).astype(np.uint8)[picture]
+    kind = rng.random()
+    if kind < 0.12:
+        out = cv2.GaussianBlur(out, (0, 0), rng.uniform(0.4, 1.1))
+    elif kind < 0.3:
+        out = np.clip(out + rng.normal(0, rng.uniform(1, 8), out.shape).astype(np.float32), 0, 255).astype(np.uint8)
+    return out
+
+
+def as_item(picture: np.ndarray, xyxy: np.ndarray, classes: np.ndarray, name: str, **extra) -> dict:
+    """What ultralytics' trainer and validator expect of a dataset item."""
+    import torch
+
+    h, w = picture.shape
+    xywh = np.stack([(xyxy[:, 0] + xyxy[:, 2]) / 2 / w, (xyxy[:, 1] + xyxy[:, 3]) / 2 / h,
+                     (xyxy[:, 2] - xyxy[:, 0]) / w, (xyxy[:, 3] - xyxy[:, 1]) / h], axis=1)
+    return {
+        "img": torch.from_numpy(np.repeat(picture[None], 3, axis=0)),
+        "cls": torch.from_numpy(classes.astype(np.float32)).reshape(-1, 1),
+        "bboxes": torch.from_numpy(xywh.astype(np.float32)).reshape(-1, 4),
+        "batch_idx": torch.zeros(len(classes)),
+        "im_file": name, "ori_shape": (h, w), "resized_shape": (h, w), **extra,
+    }
+
+
+class WholeDataset:
+    """Whole letter-boxed images, for validation; items as `as_item`."""
+
+    def __init__(self, samples: list[Sample], class_names: tuple[str, ...], *, size: int) -> None:
+        self.samples, self.class_names, self.size = samples, class_names, size
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> dict:
+        sample = self.samples[index]
+        grey = mask_uncertain(read_grey(sample.path), sample.annotation)
+        xyxy, classes = targets(sample.annotation, self.class_names)
+        picture, scale, (left, top) = letterbox(grey, self.size)
+        item = as_item(picture, xyxy * scale + np.array([left, top, left, top]), classes, str(sample.path))
+        return {**item, "ori_shape": grey.shape, "ratio_pad": ((scale, scale), (left, top))}
