@@ -1,0 +1,111 @@
+import hashlib
+import json
+
+import numpy as np
+import pytest
+
+from markerremover import detect
+from markerremover.errors import UsageError, WeightsError
+
+CARD = {"classes": ["laterality", "marker"], "image_size": 64, "threshold": 0.25, "sha256": "0" * 64}
+
+
+def raw(*rows):
+    """Network output (6, N) from rows of cx, cy, w, h, laterality, marker."""
+    return np.array(rows, np.float32).reshape(-1, 6).T
+
+
+def detector(answer, **card):
+    seen = []
+
+    def session(picture):
+        seen.append(picture)
+        return answer(picture) if callable(answer) else answer
+
+    return detect.Detector(session, {**CARD, **card}, "fake"), seen
+
+
+def test_boxes_come_back_in_source_pixels_of_a_letterboxed_image():
+    found, seen = detector(raw([32, 32, 16, 8, 0.1, 0.9]))
+    result = found(np.zeros((100, 200), np.uint8))
+    assert seen[0].shape == (64, 64) and seen[0].dtype == np.uint8
+    assert np.allclose(result.xyxy, [[75, 37.5, 125, 62.5]]) and result.class_ids.tolist() == [1]
+    assert np.allclose(result.scores, [0.9])
+
+
+def test_the_threshold_of_the_card_counts_unless_another_is_given():
+    found, _ = detector(raw([32, 32, 8, 8, 0, 0.2]))
+    assert len(found(np.zeros((64, 64), np.uint8))) == 0
+    assert len(found(np.zeros((64, 64), np.uint8), threshold=0.15)) == 1
+
+
+def test_nothing_found_is_empty_arrays_not_an_error():
+    found, _ = detector(raw())
+    assert found(np.zeros((64, 64), np.uint8)).xyxy.shape == (0, 4)
+
+
+def test_suppression_is_across_classes():
+    found, _ = detector(raw([32, 32, 20, 20, 0.8, 0.1], [32, 33, 20, 20, 0.1, 0.7], [10, 10, 6, 6, 0.5, 0]))
+    assert found(np.zeros((64, 64), np.uint8)).scores.tolist() == pytest.approx([0.8, 0.5])
+
+
+def test_large_images_are_seen_whole_and_in_overlapping_tiles_that_map_back():
+    def bright_spot(picture):
+        ys, xs = np.nonzero(picture == 255)
+        return raw([xs.mean() + 0.5, ys.mean() + 0.5, np.ptp(xs) + 1, np.ptp(ys) + 1, 0, 0.9]) if len(xs) else raw()
+
+    image = np.zeros((200, 256), np.uint8)
+    image[150:156, 200:212] = 255
+    found, seen = detector(bright_spot, tiling={"above": 128, "scales": [256], "overlap": 16})
+    result = found(image)
+    assert len(seen) > 4
+    assert (np.abs(result.xyxy - [200, 150, 212, 156]).max(axis=1) <= 4).any()
+
+
+def test_tiles_cover_the_image_at_every_scale():
+    tiling = detect.Tiling(above=100, scales=(200, 400), overlap=16)
+    for view in detect.views((400, 300), 100, tiling)[1:]:
+        x1, y1, x2, y2 = view.window
+        assert (x2 - x1) * view.scale <= 100.5 and (y2 - y1) * view.scale <= 100.5
+    assert len(detect.views((90, 90), 100, tiling)) == 1
+
+
+def test_images_are_never_enlarged_for_a_closer_look():
+    assert all(v.scale <= 1 for v in detect.views((300, 200), 100, detect.Tiling(above=0, scales=(800,))))
+
+
+@pytest.mark.parametrize("bad", [np.zeros((0, 5), np.uint8), np.zeros((5, 5), np.uint16), np.zeros((5, 5, 3), np.uint8)])
+def test_a_display_of_wrong_shape_or_dtype_is_refused(bad):
+    found, _ = detector(raw())
+    with pytest.raises(UsageError):
+        found(bad)
+
+
+def test_the_input_is_never_written_to():
+    image = np.random.default_rng(0).integers(0, 255, (64, 64)).astype(np.uint8)
+    before = image.copy()
+    detector(raw([32, 32, 16, 8, 0.1, 0.9]))[0](image)
+    assert (image == before).all()
+
+
+def test_weights_without_card_with_a_lacking_card_or_with_another_hash_are_refused(tmp_path):
+    onnx = tmp_path / "w.onnx"
+    with pytest.raises(WeightsError):
+        detect.read_card(onnx)
+    onnx.write_bytes(b"weights")
+    with pytest.raises(WeightsError, match="card"):
+        detect.read_card(onnx)
+    onnx.with_suffix(".json").write_text("{}")
+    with pytest.raises(WeightsError, match="lacks"):
+        detect.read_card(onnx)
+    onnx.with_suffix(".json").write_text(json.dumps(CARD))
+    with pytest.raises(WeightsError, match="SHA-256"):
+        detect.read_card(onnx)
+    good = {**CARD, "sha256": hashlib.sha256(b"weights").hexdigest()}
+    onnx.with_suffix(".json").write_text(json.dumps(good))
+    assert detect.read_card(onnx)["image_size"] == 64
+
+
+def test_an_unknown_device_is_wrong_use():
+    with pytest.raises(UsageError, match="device"):
+        detect.load_detector(device="tpu")

@@ -1,0 +1,103 @@
+import cv2
+import numpy as np
+import pytest
+
+from markerremover import labelme, windows
+from markerremover.errors import AnnotationError, UsageError
+from markerremover.records import Annotation, Element
+
+NAMES = ("laterality", "marker")
+
+
+def folder_of(tmp_path, count=6, size=(300, 400), elements=(Element((100, 50, 130, 100), "laterality", "L"),), split=None):
+    for name in ("images", "annotations"):
+        (tmp_path / name).mkdir(parents=True)
+    for i in range(count):
+        picture = np.full(size, 40, np.uint8)
+        for e in elements:
+            x1, y1, x2, y2 = map(int, e.xyxy)
+            picture[y1:y2, x1:x2] = 250 if e.kind != "uncertain" else 200
+        cv2.imwrite(str(tmp_path / "images" / f"p{i}_0.png"), picture)
+        labelme.write(tmp_path / "annotations" / f"p{i}_0.json", Annotation(f"p{i}_0.png", size, elements))
+    if split:
+        (tmp_path / "split.csv").write_text("image,patient,split\n" + "".join(f"p{i}_0.png,{p},{s}\n" for i, (p, s) in enumerate(split)))
+    return tmp_path
+
+
+def test_the_split_file_decides_and_a_patient_on_both_sides_is_an_error(tmp_path):
+    good = folder_of(tmp_path / "a", 3, split=[("1", "train"), ("2", "val"), ("3", "train")])
+    assert [s.path.name for s in windows.load_samples(good, "val")] == ["p1_0.png"]
+    bad = folder_of(tmp_path / "b", 2, split=[("1", "train"), ("1", "val")])
+    with pytest.raises(AnnotationError, match="both"):
+        windows.load_samples(bad, "train")
+
+
+def test_without_a_split_file_patients_are_divided_and_never_shared(tmp_path):
+    folder = folder_of(tmp_path, 40)
+    parts = {p: {s.patient for s in windows.load_samples(folder, p, val_share=0.3)} for p in ("train", "val")}
+    assert parts["train"] and parts["val"] and not parts["train"] & parts["val"]
+    assert len(parts["train"] | parts["val"]) == 40
+
+
+def test_a_missing_label_file_is_an_error_never_no_objects(tmp_path):
+    folder = folder_of(tmp_path, 2)
+    (folder / "annotations" / "p1_0.json").unlink()
+    with pytest.raises(AnnotationError, match="p1_0.json"):
+        windows.load_samples(folder, "train", val_share=0)
+
+
+def test_boxes_of_a_window_still_frame_the_marking(tmp_path):
+    samples = windows.load_samples(folder_of(tmp_path), "train", val_share=0)
+    dataset = windows.WindowDataset([samples], NAMES, window=160, scale_to=400, positive_share=1.0)
+    rng, seen = np.random.default_rng(1), 0
+    for _ in range(60):
+        picture, xyxy, classes = dataset.draw(rng)
+        assert picture.shape == (160, 160) and picture.dtype == np.uint8
+        assert (xyxy >= 0).all() and (xyxy <= 160).all() and set(classes) <= {0}
+        for x1, y1, x2, y2 in np.round(xyxy).astype(int):
+            inner = picture[y1 + 3 : y2 - 3, x1 + 3 : x2 - 3].astype(float)
+            ring = picture[max(0, y1 - 6) : y2 + 6, max(0, x1 - 6) : x2 + 6].astype(float)
+            seen += inner.size > 0 and abs(inner.mean() - np.median(picture)) > 30 and ring.std() > 5
+    assert seen > 40
+
+
+def test_turning_moves_boxes_with_the_pixels_and_never_mirrors():
+    picture = np.zeros((50, 50), np.uint8)
+    picture[5:25, 10:14] = 255
+    picture[21:25, 10:22] = 255  # an L
+    for turns in range(4):
+        turned, xyxy = windows.turn(picture, np.array([[10.0, 5, 22, 25]]), turns)
+        ys, xs = np.nonzero(turned)
+        assert xyxy[0].tolist() == [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
+        assert (np.rot90(turned, -turns) == picture).all()
+
+
+def test_uncertain_regions_are_inpainted_but_taught_elements_inside_them_stay():
+    grey = np.full((200, 200), 40, np.uint8)
+    grey[50:90, 50:90] = 220
+    grey[60:70, 60:70] = 255
+    elements = (Element((50, 50, 90, 90), "uncertain"), Element((60, 60, 70, 70), "marker"))
+    out = windows.mask_uncertain(grey, Annotation("a", (200, 200), elements))
+    assert (out[60:70, 60:70] == 255).all() and (grey[50:58, 50:90] == 220).all()
+    alone = windows.mask_uncertain(grey, Annotation("a", (200, 200), elements[:1]))
+    assert alone.max() < 60
+
+
+def test_a_marking_mostly_outside_the_window_is_greyed_out_not_taught():
+    picture = np.full((100, 100), 30, np.uint8)
+    picture[40:60, 95:] = 255
+    out, xyxy, classes = windows.drop_cut_boxes(picture, np.array([[95.0, 40, 125, 60], [10, 10, 30, 30]]), np.array([1, 0]))
+    assert xyxy.tolist() == [[10, 10, 30, 30]] and classes.tolist() == [0] and out.max() < 256 and (out[40:60, 95:] == out[40, 95]).all()
+
+
+def test_no_data_is_an_error(tmp_path):
+    with pytest.raises(AnnotationError):
+        windows.load_samples(tmp_path, "train")
+    with pytest.raises(UsageError):
+        windows.WindowDataset([[]], NAMES)
+
+
+def test_letterbox_keeps_the_aspect_and_says_how_to_map_back():
+    out, scale, (left, top) = windows.letterbox(np.full((100, 200), 9, np.uint8), 64)
+    assert out.shape == (64, 64) and scale == 0.32 and (left, top) == (0, 16)
+    assert (out[16:48] == 9).all() and (out[:16] == windows.NETWORK_GREY).all()
