@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import datetime
 import hashlib
 import json
@@ -20,7 +21,8 @@ def train(data: Sequence[Path | str], out: Path | str, *, arch: str = "yolov8n",
           shares: Sequence[float] | None = None, epochs: int = 50, hours: float | None = None, window: int = 320,
           image_size: int = 768, windows_per_epoch: int = 4000, batch: int = 16, lr0: float = 1.5e-3, lrf: float = 0.02,
           warmup_epochs: float = 0.3, freeze: int = 0, patience: int = 0, loader_workers: int = 1, seed: int = 0,
-          device: str = "cpu", class_names: Sequence[str] = CLASS_NAMES, resume: bool = False) -> Path:
+          device: str = "cpu", class_names: Sequence[str] = CLASS_NAMES, resume: bool = False,
+          callbacks: dict[str, list] | None = None) -> Path:
     """Train a localizer on LabelMe folders.
 
     Args:
@@ -33,7 +35,8 @@ def train(data: Sequence[Path | str], out: Path | str, *, arch: str = "yolov8n",
         window, image_size: side of a training window and longer side of whole images, network pixels.
         lr0, lrf: first learning rate and last as a share of it (AdamW, cosine).
         freeze: how many first layers stay as they are.
-        resume: go on from `out/last.pt`.
+        resume: go on from `out/weights/last.pt`.
+        callbacks: ultralytics trainer events → functions of the trainer.
 
     Returns:
         Path of the best checkpoint (`out/weights/best.pt`), by mAP-50 on the validation parts.
@@ -46,6 +49,8 @@ def train(data: Sequence[Path | str], out: Path | str, *, arch: str = "yolov8n",
     if arch not in ARCHITECTURES:
         raise UsageError(f"arch is {arch!r}, allowed are {', '.join(ARCHITECTURES)}")
     class_names = tuple(class_names)
+    if class_names not in (CLASS_NAMES, ("marker",)):
+        raise UsageError(f"classes are {class_names}, allowed are {CLASS_NAMES} and ('marker',)")
     groups = [windows.load_samples(Path(d), "train") for d in data]
     val = [s for d in data for s in windows.load_samples(Path(d), "val")]
     leaked = {(s.path.parent, s.patient) for s in val} & {(s.path.parent, s.patient) for g in groups for s in g}
@@ -67,6 +72,9 @@ def train(data: Sequence[Path | str], out: Path | str, *, arch: str = "yolov8n",
                                       scale_to=image_size, length=windows_per_epoch)
     val_set = windows.WholeDataset(val, class_names, size=image_size)
     trainer = trainer_class(overrides=overrides, train_set=train_set, val_set=val_set, class_names=class_names)
+    for event, functions in (callbacks or {}).items():
+        for function in functions:
+            trainer.add_callback(event, function)
     trainer.train()
     return out / "weights" / "best.pt"
 
@@ -99,6 +107,16 @@ def _trainer_class():
             return super().get_dataloader(dataset_path, batch_size if mode == "train" else 4, rank, mode)
 
     return WindowTrainer
+
+
+def best_epoch(run: Path | str) -> dict[str, float]:
+    """Validation metrics (precision, recall, mAP-50, mAP-50-95, epoch) of a run's best epoch by mAP-50."""
+    with (Path(run) / "results.csv").open(newline="", encoding="utf-8") as handle:
+        rows = [{k.strip(): float(v) for k, v in row.items()} for row in csv.DictReader(handle)]
+    best = max(rows, key=lambda row: row["metrics/mAP50(B)"])
+    names = {"epoch": "epoch", "metrics/precision(B)": "precision", "metrics/recall(B)": "recall",
+             "metrics/mAP50(B)": "mAP-50", "metrics/mAP50-95(B)": "mAP-50-95"}
+    return {name: best[key] for key, name in names.items()}
 
 
 def sha256(path: Path | str) -> str:

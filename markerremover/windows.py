@@ -37,7 +37,7 @@ def load_samples(folder: Path, part: str, *, val_share: float = 0.1) -> list[Sam
     """The samples of one part of a LabelMe folder.
 
     Args:
-        folder: holds `images/` and `annotations/`; optionally `split.csv` (image, patient, split), which then decides.
+        folder: holds `images/` and LabelMe files in `annotations/` or directly; optionally `split.csv` (image, patient, split), which then decides.
         part: "train" or "val". Without a `split.csv`, patients (the image name up to its first "_") are divided by a
             hash of their name, so that a patient is always on one side.
         val_share: share of patients held out for validation where no `split.csv` decides; 0–1.
@@ -50,6 +50,7 @@ def load_samples(folder: Path, part: str, *, val_share: float = 0.1) -> list[Sam
     if not images:
         raise AnnotationError(f"{folder}: no images/ with PNG, JPEG or TIFF files")
     split = _read_split(folder / "split.csv") if (folder / "split.csv").exists() else None
+    labels = folder / "annotations" if (folder / "annotations").is_dir() else folder
     samples = []
     for path in images:
         if split is not None:
@@ -60,7 +61,7 @@ def load_samples(folder: Path, part: str, *, val_share: float = 0.1) -> list[Sam
             patient = path.stem.split("_")[0]
             its_part = "val" if _hash01(patient) < val_share else "train"
         if its_part == part:
-            samples.append(Sample(path, labelme.read(folder / "annotations" / f"{path.stem}.json"), patient))
+            samples.append(Sample(path, labelme.read(labels / f"{path.stem}.json"), patient))
     return samples
 
 

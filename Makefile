@@ -1,0 +1,45 @@
+# make demo       a dozen synthetic radiographs, cleaned, with an audit page         (.venv, no torch)
+# make test       everything, training included                                     (.venv with torch)
+# make test-core  what needs no torch                                                (.venv-core)
+#
+# Needs Python 3.11+ and, from the system, venv and Tesseract; tools/prepare-system installs those two where it may.
+# PYTHON=python3.12 chooses the interpreter; ARGS="-k safety" goes to pytest.
+
+PYTHON ?= python3
+VENV := .venv
+CORE := .venv-core
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test test-core clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.core
+	$(VENV)/bin/markerremover demo demo
+
+test: $(VENV)/.test
+	$(VENV)/bin/python -m pytest $(ARGS)
+
+test-core: $(CORE)/.test
+	$(CORE)/bin/python -m pytest -m "not train" $(ARGS)
+
+clean:
+	rm -rf $(VENV) $(CORE) demo
+
+$(VENV)/bin/python $(CORE)/bin/python:
+	tools/prepare-system $(PYTHON)
+	$(PYTHON) -m venv $(@D)/..
+
+$(VENV)/.core: pyproject.toml | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet --editable .
+	touch $@
+
+$(CORE)/.test: pyproject.toml | $(CORE)/bin/python
+	$(CORE)/bin/python -m pip install --quiet --editable ".[test]"
+	touch $@
+
+# uv, not pip: it finds a torch and a torchvision that belong together (pip, given several sources of packages, can pick
+# a pair that does not import), and it heeds tool.uv in pyproject.toml, which keeps out the OpenCV build that needs libGL.
+$(VENV)/.test: pyproject.toml | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet uv
+	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --editable ".[train,test]"
+	touch $@ $(VENV)/.core

@@ -1,0 +1,62 @@
+"""De-identify radiographs: what is burnt into the pixels goes black, isolated side signs stay.
+
+    from markerremover import MarkerRemover
+    remover = MarkerRemover()
+    result = remover.clean("chest.dcm")
+    result.array, result.status, result.decisions
+
+Everything is loaded when first used, so that `import markerremover` stays light.
+"""
+
+from importlib import import_module as _import_module
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "AnnotationError": "errors",
+    "Decision": "records",
+    "Detections": "records",
+    "HeldError": "errors",
+    "MarkerRemover": "remover",
+    "MarkerRemoverError": "errors",
+    "Policy": "records",
+    "ReadError": "errors",
+    "Reading": "records",
+    "Result": "remover",
+    "RunOptions": "options",
+    "UsageError": "errors",
+    "WeightsError": "errors",
+    "WriteError": "errors",
+    "remove": "batch",
+    "synthesize": "synthesis",
+}
+
+__all__ = [
+    "AnnotationError",
+    "Decision",
+    "Detections",
+    "HeldError",
+    "MarkerRemover",
+    "MarkerRemoverError",
+    "Policy",
+    "ReadError",
+    "Reading",
+    "Result",
+    "RunOptions",
+    "UsageError",
+    "WeightsError",
+    "WriteError",
+    "__version__",
+    "remove",
+    "synthesize",
+]
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(_import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

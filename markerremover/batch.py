@@ -1,0 +1,214 @@
+"""One run over files and folders: check, gather, clean, count, report."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import platform
+import shutil
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Callable, Iterator, Sequence
+
+from . import __version__, inputs as inputs_module, report, workers
+from .errors import UsageError
+from .inputs import Input
+from .options import RunOptions
+from .pipeline import Cleaner, open_cleaner, sha256_file
+from .records import Outcome
+from .workers import Job, Place
+
+log = logging.getLogger(__name__)
+
+#: Called after each file as progress(outcome, done, total); files that --resume takes over count as done.
+Progress = Callable[[Outcome, int, int], None]
+HEADERS_NOTE = "DICOM headers are not de-identified by this version: only pixels and what else can carry pixels"
+LIBRARIES = ("numpy", "opencv-python-headless", "pydicom", "Pillow", "tifffile", "onnxruntime", "openvino", "tesserocr", "pytesseract")
+
+
+def remove(
+    inputs: Sequence[Path | str],
+    out: Path | str,
+    *,
+    options: RunOptions = RunOptions(),
+    open_cleaner: Callable[[int], Cleaner] | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """De-identify files and folders into `out`.
+
+    Args:
+        inputs: files or folders; see `inputs.gather` for the paths they get below `out`.
+        options: see `RunOptions`.
+        open_cleaner: makes a `Cleaner` for a number of threads; by default the weights of `options`.
+        progress: told about each outcome.
+
+    Returns:
+        The content of summary.json. `summary["counts"]` says how the inputs ended.
+
+    Raises:
+        UsageError: folders clash or are not empty, nothing to do, weights or OCR missing, a folder not writable.
+    """
+    start = time.perf_counter()
+    inputs, out = [Path(p) for p in inputs], Path(os.path.abspath(out))
+    audit = Path(os.path.abspath(options.audit)) if options.audit else out.with_name(out.name + "-audit")
+    inputs_module.check_folders(inputs, out, audit)
+    _check_state(out, audit, options)
+    found, ignored = inputs_module.gather(inputs, options.ignore)
+    if not found:
+        raise UsageError(f"no files to process in {', '.join(map(str, inputs))} ({len(ignored)} ignored)")
+    make = open_cleaner or functools.partial(_open_shipped, options)
+    cleaner = make(workers.threads_each(options.workers))
+    run = _run_facts(cleaner, options)
+    _make_folders(out, audit, options)
+    kept_rows, todo = _split_finished(found, out, audit, options, run)
+    rows = list(kept_rows)
+    place = Place(out, audit, options)
+    with report.open_private(audit / report.MANIFEST, "a") as handle:
+        for outcome in _outcomes(todo, place, cleaner, make):
+            _withdraw(outcome, out, options)
+            rows.append(report.manifest_row(outcome, run))
+            report.append(handle, rows[-1])
+            if progress:
+                progress(outcome, len(rows), len(found))
+        os.fsync(handle.fileno())
+    seconds = time.perf_counter() - start
+    summary = _summary(rows, found, ignored, cleaner, options, run) | {
+        "audit": str(audit), "resumed": len(kept_rows), "seconds": round(seconds, 2),
+        "images_per_second": round((len(rows) - len(kept_rows)) / seconds, 2),
+    }
+    report.write_summary(audit, summary)
+    report.write_page(audit, rows, summary)
+    return summary
+
+
+def _open_shipped(options: RunOptions, threads: int) -> Cleaner:
+    return open_cleaner(options.policy, weights=options.weights, device=options.device, threads=threads)
+
+
+def _check_state(out: Path, audit: Path, options: RunOptions) -> None:
+    """Refuse to mix with an earlier run unasked, or to use a folder as audit that is something else."""
+    if not (options.resume or options.overwrite or options.dry_run) and out.is_dir() and any(out.iterdir()):
+        raise UsageError(f"{out} is not empty: use --resume to carry on, --overwrite to replace, or another folder")
+    if audit.is_dir() and any(audit.iterdir()) and not (audit / report.MANIFEST).is_file():
+        raise UsageError(f"{audit} is not empty and holds no {report.MANIFEST}: choose another folder with --audit")
+
+
+def _make_folders(out: Path, audit: Path, options: RunOptions) -> None:
+    """OUT, the audit with its tmp/ and crops/ (owner-only), all writable; leftovers of a killed run are dropped."""
+    try:
+        if not options.dry_run:
+            out.mkdir(parents=True, exist_ok=True)
+        audit.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.chmod(audit, 0o700)
+        shutil.rmtree(audit / "tmp", ignore_errors=True)
+        if not options.resume:
+            shutil.rmtree(audit / "crops", ignore_errors=True)
+            (audit / report.MANIFEST).unlink(missing_ok=True)
+        for name in ("tmp", "crops"):
+            (audit / name).mkdir(exist_ok=True, mode=0o700)
+        report.open_private(audit / report.MANIFEST, "a").close()
+    except OSError as error:
+        raise UsageError(f"{error.filename}: cannot be written ({error.strerror})") from error
+    if not options.dry_run and not os.access(out, os.W_OK | os.X_OK):
+        raise UsageError(f"{out}: cannot be written (permission denied)")
+
+
+def _split_finished(
+    found: list[Input], out: Path, audit: Path, options: RunOptions, run: dict[str, str]
+) -> tuple[list[dict[str, Any]], list[Input]]:
+    """Rows that --resume takes over, and the inputs still to do; the manifest is cut down to the former."""
+    if not options.resume:
+        return [], found
+    earlier = {row["relative"]: row for row in report.read_manifest(audit / report.MANIFEST)}
+    rows, todo = [], []
+    for item in found:
+        row = earlier.get(item.relative)
+        if row and not item.problem and _finished(row, item, out, options, run):
+            rows.append(row)
+        else:
+            todo.append(item)
+    report.write_rows(audit / report.MANIFEST, rows)
+    return rows, todo
+
+
+def _finished(row: dict[str, Any], item: Input, out: Path, options: RunOptions, run: dict[str, str]) -> bool:
+    """Whether a row stands for this very input, cleaned by these weights and options, with its output still as written."""
+    if row["status"] not in ("cleaned", "unchanged") or any(row.get(key) != value for key, value in run.items()):
+        return False
+    target = out / item.relative
+    try:
+        if row.get("sha256_in") != sha256_file(item.source):
+            return False
+        return options.dry_run or (not target.is_symlink() and row.get("sha256_out") == sha256_file(target))
+    except OSError:
+        return False
+
+
+def _outcomes(todo: list[Input], place: Place, cleaner: Cleaner, make: Callable[[int], Cleaner]) -> Iterator[Outcome]:
+    jobs = [Job(item.source, item.relative) for item in todo if not item.problem]
+    for item in todo:
+        if item.problem:
+            yield Outcome(item.relative, "failed", item.problem)
+    if place.options.workers == 1:
+        yield from workers.in_this_process(jobs, place, cleaner)
+    else:
+        yield from workers.in_processes(jobs, place, make)
+
+
+def _withdraw(outcome: Outcome, out: Path, options: RunOptions) -> None:
+    """No output may stand beside a row that says held or failed, also none of an earlier run."""
+    if outcome.status in ("held", "failed") and not options.dry_run:
+        target = out / outcome.relative
+        inside = target.parent.resolve().is_relative_to(out.resolve())
+        if inside and (target.is_symlink() or target.is_file()):
+            target.unlink()
+
+
+def _run_facts(cleaner: Cleaner, options: RunOptions) -> dict[str, str]:
+    """What every row of this run carries."""
+    weights = str(getattr(cleaner.detector, "sha256", ""))
+    return {"weights_sha256": weights, "version": __version__, "settings_sha256": options.settings_sha256()}
+
+
+def _summary(
+    rows: list[dict[str, Any]], found: list[Input], ignored: list[str], cleaner: Cleaner, options: RunOptions, run: dict[str, str]
+) -> dict[str, Any]:
+    """Counts and circumstances of the run; the counts are checked here, not believed.
+
+    Raises:
+        AssertionError: inputs and rows do not match one to one, which would be a defect of this package.
+    """
+    counts = report.counts(rows)
+    if sorted(row["relative"] for row in rows) != sorted(item.relative for item in found):
+        raise AssertionError(f"{len(found)} inputs but {len(rows)} rows, or not the same ones")
+    boxes = [box for row in rows for box in row["boxes"]]
+    policy, detector = options.policy, cleaner.detector
+    return {
+        "counts": counts,
+        "reconciles": counts["inputs"] == len(found) == sum(counts[s] for s in report.STATUSES),
+        "boxes": {"kept": sum(b["action"] == "keep" for b in boxes), "removed": sum(b["action"] == "remove" for b in boxes)},
+        "ignored": ignored,
+        "options": {
+            "keep": list(policy.keep), "threshold": policy.threshold or getattr(detector, "threshold", None),
+            "margin": policy.margin, "workers": options.workers, "device": options.device, "dry_run": options.dry_run,
+            "overwrite": options.overwrite, "resume": options.resume, "ignore": list(options.ignore),
+        },
+        "weights": {"name": str(getattr(detector, "card", {}).get("name", "")), "sha256": run["weights_sha256"]},
+        "backend": str(getattr(detector, "backend", "")),
+        "headers": HEADERS_NOTE,
+        "version": __version__,
+        "versions": {"python": platform.python_version(), **library_versions()},
+    }
+
+
+def library_versions() -> dict[str, str]:
+    """Distribution -> version of what is installed of LIBRARIES."""
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

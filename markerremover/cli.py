@@ -1,0 +1,165 @@
+"""The command line: parse, call, print, exit.
+
+Exit codes: 0 every input ended cleaned or unchanged, 1 some were held or failed, 2 wrong use.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any, Sequence
+
+from . import __version__
+from .errors import MarkerRemoverError, UsageError
+from .options import DEFAULT_IGNORE, DEVICES, RunOptions
+from .records import DEFAULT_KEEP, Policy
+from .training_cli import add_train_parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    parser = build_parser()
+    try:
+        args = parser.parse_args(argv)
+        return args.run(args)
+    except SystemExit as stop:  # argparse: --help, --version or wrong use
+        return int(stop.code or 0)
+    except UsageError as error:
+        print(f"markerremover: {error}", file=sys.stderr)
+        return 2
+    except MarkerRemoverError as error:
+        print(f"markerremover: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("markerremover: interrupted; `--resume` carries on", file=sys.stderr)
+        return 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """Wrong use is one line, not a page of usage."""
+
+    def error(self, message: str):
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of every subcommand; each sets `run`, a function of the parsed arguments."""
+    parser = _Parser(
+        prog="markerremover", description="Black out what is burnt into radiographs; isolated side signs stay.",
+    )
+    parser.add_argument("--version", action="version", version=f"markerremover {__version__}")
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
+    _add_remove(subparsers)
+    _add_synthesize(subparsers)
+    add_train_parser(subparsers)
+    info = subparsers.add_parser("info", help="show versions, weights, backend and OCR engine")
+    info.add_argument("--weights", type=Path, help="an ONNX file with its card beside it")
+    info.set_defaults(run=_info)
+    demo = subparsers.add_parser("demo", help="make synthetic radiographs and clean them")
+    demo.add_argument("folder", nargs="?", type=Path, default=Path("demo"), help="where (default: %(default)s)")
+    demo.set_defaults(run=_demo)
+    return parser
+
+
+def _add_remove(subparsers) -> None:
+    default, policy = RunOptions(), Policy()
+    add = (parser := subparsers.add_parser("remove", help="de-identify files and folders of radiographs")).add_argument
+    add("inputs", nargs="+", type=Path, metavar="INPUT", help="file or folder; folders are searched, files recognised by content")
+    add("-o", "--out", type=Path, required=True, metavar="OUT", help="folder for the results, not in or around an INPUT")
+    add("--keep", type=parse_keep, default=policy.keep, metavar="SIGNS",
+        help=f"signs that stay when isolated, separated by commas, or `none` (default: {','.join(DEFAULT_KEEP)})")
+    add("--weights", type=Path, help="an ONNX file with its card beside it (default: the shipped one)")
+    add("--threshold", type=float, default=policy.threshold, help="localizer score from which a box counts, 0-1 (default: the weights' own)")
+    add("--margin", type=float, default=policy.margin, help="growth of a removed box on each side, in its shorter sides (default: %(default)s)")
+    add("--workers", type=int, default=default.workers, metavar="N", help="processes (default: %(default)s)")
+    add("--device", choices=DEVICES, default=default.device, help="where the localizer runs (default: %(default)s)")
+    add("--audit", type=Path, default=default.audit, metavar="DIR", help="folder of manifest, summary and page (default: OUT-audit)")
+    add("--ignore", action="append", default=[], metavar="GLOB",
+        help=f"file names or relative paths to leave out, listed in the summary; besides {', '.join(DEFAULT_IGNORE)}; repeatable")
+    add("--dry-run", action="store_true", help="look and report, write no image")
+    again = parser.add_mutually_exclusive_group()
+    again.add_argument("--overwrite", action="store_true", help="replace results in a non-empty OUT")
+    again.add_argument("--resume", action="store_true", help="carry on with an earlier run into the same OUT")
+    parser.set_defaults(run=_remove)
+
+
+def parse_keep(text: str) -> tuple[str, ...]:
+    """Signs from a comma-separated list; `none` is the empty tuple.
+
+    >>> parse_keep("l, R"), parse_keep("none")
+    (('L', 'R'), ())
+    """
+    if text.strip().lower() == "none":
+        return ()
+    signs = tuple(sign.strip().upper() for sign in text.split(","))
+    if not all(sign.isalnum() for sign in signs):
+        raise argparse.ArgumentTypeError(f"{text!r}: allowed are letters and digits separated by commas, or none")
+    return signs
+
+
+def _remove(args: argparse.Namespace) -> int:
+    options = RunOptions(
+        policy=Policy(keep=args.keep, threshold=args.threshold, margin=args.margin), weights=args.weights,
+        device=args.device, workers=args.workers, dry_run=args.dry_run, overwrite=args.overwrite, resume=args.resume,
+        ignore=(*DEFAULT_IGNORE, *args.ignore), audit=args.audit,
+    )
+    from .batch import remove
+    from .progress import show_progress
+
+    with show_progress() as progress:
+        summary = remove(args.inputs, args.out, options=options, progress=progress)
+    print_summary(summary)
+    counts = summary["counts"]
+    return 1 if counts["held"] or counts["failed"] else 0
+
+
+def print_summary(summary: dict[str, Any]) -> None:
+    """The run in a few lines; names and readings stay in the audit."""
+    counts, boxes = summary["counts"], summary["boxes"]
+    dry = " (dry run: no image written)" if summary["options"]["dry_run"] else ""
+    print(", ".join(f"{counts[key]} {key}" for key in ("inputs", "cleaned", "unchanged", "held", "failed")) + dry)
+    print(f"{boxes['removed']} boxes removed, {boxes['kept']} side signs kept, {len(summary['ignored'])} files ignored")
+    print(f"{summary['seconds']} s, {summary['images_per_second']} images/s")
+    print(f"note: {summary['headers']}")
+    print(f"audit page: {Path(summary['audit']) / 'index.html'}")
+
+
+def _add_synthesize(subparsers) -> None:
+    add = (parser := subparsers.add_parser("synthesize", help="make synthetic radiographs with labels")).add_argument
+    add("out", type=Path, metavar="OUT", help="folder to make them in")
+    add("--count", type=int, required=True, metavar="N", help="how many")
+    add("--seed", type=int, required=True, metavar="S", help="the same seed makes the same images")
+    add("--backgrounds", type=Path, metavar="DIR", help="radiographs to draw on instead of procedural ones")
+    add("--split", choices=("train", "eval"), default="train", help="fonts, names and plates to draw from (default: %(default)s)")
+    add("--formats", default="png", help="png, png16, jpg, tiff, dcm, used in turn, separated by commas (default: %(default)s)")
+    add("--masks", action="store_true", help="also write a mask of the strokes")
+    add("--workers", type=int, default=1, metavar="N", help="processes (default: %(default)s)")
+    parser.set_defaults(run=_synthesize)
+
+
+def _synthesize(args: argparse.Namespace) -> int:
+    if args.count < 1 or args.workers < 1:
+        raise UsageError("--count and --workers must be 1 or more")
+    from .synthesis import synthesize
+
+    synthesize(
+        args.out, args.count, args.seed, backgrounds=args.backgrounds, split=args.split,
+        formats=tuple(name.strip().lower() for name in args.formats.split(",")), masks=args.masks, workers=args.workers,
+    )
+    print(f"{args.count} radiographs in {args.out}")
+    return 0
+
+
+def _info(args: argparse.Namespace) -> int:
+    from .information import gather
+
+    for name, value in gather(args.weights).items():
+        print(f"{name}: {value}")
+    return 0
+
+
+def _demo(args: argparse.Namespace) -> int:
+    from .demo import run_demo
+
+    return run_demo(args.folder)

@@ -1,0 +1,145 @@
+"""(box, reading, policy) -> Decision, and what happens where the boxes of one frame overlap. Pure; doubt removes.
+
+A pixel ends up black if it lies in the `xyxy` of any decision and in the `strokes` of none, after `resolve`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Iterable
+
+import cv2
+import numpy as np
+
+from . import boxes
+from .records import Decision, Policy, Reading
+
+__all__ = ["REASONS", "decide", "resolve"]
+
+KEPT = "isolated kept sign"
+NOTHING_KEPT = "nothing kept by policy"
+NO_READING = "no reading"
+NOT_KEPT = "not a kept sign"
+UNCERTAIN = "reading uncertain"
+CONTRADICTED = "contradicted by another box"
+_DOUBTS = ("part of a longer text", "beside a larger sign", "touches other strokes", "nothing to read")
+REASONS = (KEPT, NOTHING_KEPT, NO_READING, NOT_KEPT, UNCERTAIN, CONTRADICTED, *_DOUBTS)
+"""Every `Decision.reason` there is: the only "keep" first; read text never appears in one."""
+
+SAME_BOX_IOU = 0.6  # above this, two boxes are about the same letter
+CLEARLY = 0.7  # confidence with which a kept sign outweighs a box that saw nothing to keep in the same place
+CONTAINS = 0.6  # share of a sign's strokes in a box that makes the sign part of what that box is about
+WITHIN = 0.5  # share of a removed box that kept strokes must cover for it to be something of its own inside them
+
+
+def decide(
+    frame: int, xyxy: np.ndarray, score: float, label: str, reading: Reading | None, policy: Policy, shape_hw: tuple[int, int]
+) -> Decision:
+    """What happens to one box.
+
+    Args:
+        frame: 0-based frame index.
+        xyxy: (4,) float detector box, source pixels.
+        score: of the localizer, 0–1.
+        label: the localizer's class name, or who else asked for the box.
+        reading: the second pass; None if it did not run.
+        policy: which signs stay, how sure the reading must be, how far boxes grow.
+        shape_hw: of the frame.
+
+    Returns:
+        A Decision over the box grown by the policy's margin and, if the sign stays, over all the reading looked at.
+    """
+    region = _region(xyxy, policy, shape_hw)
+    reason = _reason(reading, policy)
+    if reason != KEPT:
+        return Decision(frame, region, "remove", reason, float(score), label, reading)
+    x1, y1, x2, y2 = reading.xyxy
+    region = min(region[0], x1), min(region[1], y1), max(region[2], x2), max(region[3], y2)
+    strokes = np.zeros((region[3] - region[1], region[2] - region[0]), bool)
+    strokes[y1 - region[1] : y2 - region[1], x1 - region[0] : x2 - region[0]] = reading.strokes
+    return Decision(frame, region, "keep", KEPT, float(score), label, reading, strokes)
+
+
+def _region(xyxy: np.ndarray, policy: Policy, shape_hw: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The box with its margin, at least one pixel of the image even for a box outside of it."""
+    h, w = shape_hw
+    grown = boxes.grow(np.nan_to_num(np.asarray(xyxy, np.float64)).reshape(1, 4), policy.margin, policy.margin_px, shape_hw)[0]
+    x1, y1 = min(int(grown[0]), w - 1), min(int(grown[1]), h - 1)
+    return x1, y1, max(int(grown[2]), x1 + 1), max(int(grown[3]), y1 + 1)
+
+
+def _reason(reading: Reading | None, policy: Policy) -> str:
+    if not policy.keep:
+        return NOTHING_KEPT
+    if reading is None:
+        return NO_READING
+    if reading.doubt:
+        return reading.doubt if reading.doubt in REASONS else UNCERTAIN
+    if reading.text not in policy.keep:
+        return NOT_KEPT
+    if not reading.confidence >= policy.min_confidence or reading.strokes is None or not reading.strokes.any():
+        return UNCERTAIN
+    return KEPT
+
+
+def resolve(decisions: Iterable[Decision]) -> tuple[Decision, ...]:
+    """The same decisions, in order, with kept signs checked against every removed box of their frame that they meet.
+
+    A sign stays in the pixels of its strokes, whatever other box lies over them, except that
+
+    1. a box about the same letter (IoU above `SAME_BOX_IOU`) that doubted its reading turns the sign into a removal;
+       one that just read nothing to keep does so too, unless the sign was read with at least `CLEARLY`;
+    2. a box that holds most of the sign (`CONTAINS`) and found it part of a longer text does so as well;
+    3. a smaller removed box that the strokes cover (`WITHIN`) is something of its own, say initials on a kept plate: its
+       pixels leave the strokes; so does what the strokes hold of any removed box apart from the sign's main piece.
+    """
+    decisions = tuple(decisions)
+    removed = [d for d in decisions if d.action == "remove"]
+    return tuple(d if d.action == "remove" else _checked(d, [r for r in removed if r.frame == d.frame]) for d in decisions)
+
+
+def _checked(kept: Decision, removed: list[Decision]) -> Decision:
+    """One kept decision after rules 1 to 3."""
+    strokes = kept.strokes.copy()
+    x0, y0 = kept.xyxy[:2]
+    own = _tight(kept)
+    main = _main_piece(strokes)
+    for other in removed:
+        core = other.reading.xyxy if other.reading is not None else other.xyxy
+        x1, y1, x2, y2 = (max(0, core[0] - x0), max(0, core[1] - y0), max(0, core[2] - x0), max(0, core[3] - y0))
+        part = np.s_[y1:y2, x1:x2]
+        covered = int(strokes[part].sum())
+        if not covered:
+            continue
+        doubted = other.reading is not None and bool(other.reading.doubt)
+        same = max(_iou(own, core), _iou(kept.reading.xyxy, core)) > SAME_BOX_IOU
+        if same and (doubted or kept.reading.confidence < CLEARLY):
+            return replace(kept, action="remove", reason=CONTRADICTED, strokes=None)
+        if same:
+            continue
+        holds = covered >= CONTAINS * strokes.sum()
+        if holds and doubted:
+            return replace(kept, action="remove", reason=CONTRADICTED, strokes=None)
+        if not holds:
+            inside = covered >= WITHIN * (core[2] - core[0]) * (core[3] - core[1])
+            strokes[part] &= False if inside else main[part]
+    if not strokes.any():
+        return replace(kept, action="remove", reason=CONTRADICTED, strokes=None)
+    return replace(kept, strokes=strokes)
+
+
+def _tight(kept: Decision) -> tuple[int, int, int, int]:
+    """Source xyxy of the strokes themselves."""
+    rows, columns = np.flatnonzero(kept.strokes.any(1)), np.flatnonzero(kept.strokes.any(0))
+    x0, y0 = kept.xyxy[:2]
+    return x0 + int(columns[0]), y0 + int(rows[0]), x0 + int(columns[-1]) + 1, y0 + int(rows[-1]) + 1
+
+
+def _main_piece(strokes: np.ndarray) -> np.ndarray:
+    """(h, w) bool: the 8-connected piece of the strokes with the most pixels."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(strokes.astype(np.uint8), connectivity=8)
+    return labels == 1 + int(stats[1:, 4].argmax())
+
+
+def _iou(a: tuple[int, ...], b: tuple[int, ...]) -> float:
+    return float(boxes.iou(np.array([a], np.float64), np.array([b], np.float64))[0, 0])

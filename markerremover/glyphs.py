@@ -1,0 +1,127 @@
+"""Shapes of single letters: a stroke font, the eight ways a letter can lie, and how alike two shapes are.
+
+A second opinion beside the OCR engine, and a cheap way to try the likeliest way up first. The font is our own, so that
+the shapes do not depend on what is installed.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+SIDE = 24  # shapes are compared at SIDE x SIDE pixels
+NARROWEST = 0.4  # a narrower shape (I, 1) is padded to this width : height before it is stretched
+_UNIT = 16  # pixels a grid unit when the font is drawn
+_THICK = (0.65, 1.0, 1.4, 1.9)  # stroke widths in grid units: thin digital letters to fat lead ones
+_SLANT = 0.18  # shear of the italic variant
+
+# Pen strokes on a grid 4 wide and 6 high, "xy" points, y down; "|" lifts the pen, "/" parts ways to write a letter.
+_STROKES = {
+    "A": "06 20 46|14 34", "B": "06 00 30 41 42 33 03|33 44 45 36 06", "C": "41 30 10 01 05 16 36 45",
+    "D": "00 06 26 45 41 20 00", "E": "40 00 06 46|03 33", "F": "40 00 06|03 33", "G": "41 30 10 01 05 16 36 45 43 23",
+    "H": "00 06|40 46|03 43", "I": "20 26", "J": "40 45 36 16 05", "K": "00 06|40 03|12 46", "L": "00 06 46",
+    "M": "06 00 23 40 46", "N": "06 00 46 40", "O": "10 30 41 45 36 16 05 01 10", "P": "06 00 30 41 42 33 03/06 00 30 41 43 34 04",
+    "Q": "10 30 41 45 36 16 05 01 10|34 46", "R": "06 00 30 41 42 33 03|23 46/06 00 30 41 43 34 04|24 46/06 00 30 41 42 33 03|33 44 46/06 00 30 41 43 34 04|34 45 46",
+    "S": "41 30 10 01 02 13 33 44 45 36 16 05", "T": "00 40|20 26", "U": "00 05 16 36 45 40", "V": "00 26 40",
+    "W": "00 16 23 36 40", "X": "00 46|40 06", "Y": "00 23 40|23 26", "Z": "00 40 06 46", "1": "11 20 26",
+    "2": "01 10 30 41 42 06 46", "3": "01 10 30 41 42 33 23|33 44 45 36 16 05", "4": "36 30 04 44",
+    "5": "40 00 03 33 44 45 36 16 05", "6": "41 30 10 01 05 16 36 45 44 33 03", "7": "00 40 16",
+    "8": "10 30 41 42 33 13 02 01 10|13 04 05 16 36 45 44 33", "9": "43 13 02 01 10 30 41 45 36 16 05",
+}
+
+
+def dihedral(image: np.ndarray) -> list[np.ndarray]:
+    """The eight views of an image: turned by 0, 90, 180, 270 degrees counter-clockwise, then the same four flipped
+    left to right. View `i` was turned by 90 * (i % 4) and is flipped if i > 3."""
+    turned = [np.rot90(image, k) for k in range(4)]
+    return turned + [view[:, ::-1] for view in turned]
+
+
+def tight(mask: np.ndarray) -> np.ndarray:
+    """View of `mask` (H, W) cut to its set pixels; (0, 0) if none is set."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if not rows.size:
+        return mask[:0, :0]
+    return mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def skew_deg(mask: np.ndarray) -> tuple[float, float]:
+    """How far the edges of a shape are turned from the axes.
+
+    The mean direction of its outline, four-fold (so that all four sides of a stroke count alike). Bounding rectangles
+    do not do: the least one around an L may lie along its hypotenuse.
+
+    Args:
+        mask: (H, W) bool or uint8.
+
+    Returns:
+        (degrees in (-45, 45], clockwise as seen; how much of the outline agrees, 0–1).
+    """
+    soft = cv2.GaussianBlur(np.pad(mask.astype(np.float32), 3), (0, 0), 1.2)
+    gx, gy = cv2.Sobel(soft, cv2.CV_32F, 1, 0), cv2.Sobel(soft, cv2.CV_32F, 0, 1)
+    length = np.hypot(gx, gy)
+    total = float(length.sum())
+    if total == 0:
+        return 0.0, 0.0
+    mean = (length * np.exp(4j * np.arctan2(gy, gx))).sum() / total
+    return float(np.degrees(np.angle(mean)) / 4), float(abs(mean))
+
+
+def turn(mask: np.ndarray, degrees: float) -> np.ndarray:
+    """`mask` (H, W) turned counter-clockwise by `degrees` about its middle, as a new bool array large enough for it."""
+    h, w = mask.shape
+    side = int(np.ceil(np.hypot(h, w))) + 2
+    matrix = cv2.getRotationMatrix2D((w / 2, h / 2), degrees, 1.0)
+    matrix[:, 2] += side / 2 - np.array([w / 2, h / 2])
+    return cv2.warpAffine(mask.astype(np.float32), matrix, (side, side), flags=cv2.INTER_LINEAR) >= 0.5
+
+
+def vector(shape: np.ndarray) -> np.ndarray:
+    """(SIDE * SIDE,) float32 of unit length and zero mean: a tight shape stretched to a square and softened."""
+    h, w = shape.shape
+    pad_w, pad_h = max(0, int(np.ceil(h * NARROWEST - w)) + 1) // 2, max(0, int(np.ceil(w * NARROWEST - h)) + 1) // 2
+    image = np.pad(shape.astype(np.float32), ((pad_h, pad_h), (pad_w, pad_w)))
+    image = cv2.GaussianBlur(cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA), (0, 0), 0.8).ravel()
+    image = image - image.mean()
+    return image / max(float(np.linalg.norm(image)), 1e-6)
+
+
+def draw(char: str, *, thick: float = 1.0, slant: float = 0.0, unit: int = _UNIT, form: int = 0) -> np.ndarray:
+    """A letter or digit of the stroke font as a tight (H, W) bool mask, 6 + `thick` grid units of `unit` px high."""
+    pad = 2 * unit
+    image = np.zeros((6 * unit + 2 * pad, 6 * unit + 2 * pad), np.uint8)
+    for line in _STROKES[char].split("/")[form].split("|"):
+        points = np.array([[int(p[0]), int(p[1])] for p in line.split()], np.float32)
+        points[:, 0] += slant * (6 - points[:, 1])
+        cv2.polylines(image, [np.round(points * unit + pad).astype(np.int32)], False, 255, max(1, round(thick * unit)))
+    return tight(image > 0)
+
+
+@lru_cache(maxsize=1)
+def _templates() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(C,) characters, (SIDE * SIDE, V) vectors of all their variants, (C,) where in V those of each character start."""
+    vectors, starts = [], []
+    for char, forms in _STROKES.items():
+        starts.append(len(vectors))
+        for form in range(forms.count("/") + 1):
+            vectors += [vector(draw(char, thick=thick, slant=slant, form=form)) for thick in _THICK for slant in (0.0, _SLANT)]
+    return np.array(list(_STROKES)), np.ascontiguousarray(np.stack(vectors, axis=1)), np.array(starts)
+
+
+def likeness(shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How alike a tight shape is to each character, each way up.
+
+    Returns:
+        (C,) the characters, (8, C) correlations -1–1, rows as in `dihedral`.
+    """
+    chars, templates, starts = _templates()
+    square = vector(shape).reshape(SIDE, SIDE)  # stretched to a square, so that its eight views are too
+    views = np.stack([view.ravel() for view in dihedral(square)])
+    return chars, np.maximum.reduceat(views @ templates, starts, axis=1)
+
+
+def drawable(sign: str) -> bool:
+    """Whether the stroke font has this character."""
+    return sign in _STROKES

@@ -1,0 +1,147 @@
+"""Files to `Radiograph` and back: recognised by content, dispatched to the module of their format.
+
+Nothing here renames or replaces: `write` is given a path in a temporary folder, and the pipeline moves the file once
+`verify_written` is content.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import numpy as np
+
+from . import dicom, jpeg, png, tiff
+from .errors import HeldError, MarkerRemoverError, ReadError, UsageError, WriteError
+from .records import Radiograph
+
+FORMATS = ("DICOM", "JPEG", "PNG", "TIFF")
+MAX_FILE_BYTES = 4 << 30
+"""Larger files are held: they are read into memory as a whole."""
+_HEAD_BYTES = 132  # DICOM's preamble and prefix
+_PNG, _JPEG, _TIFF = png.MAGIC, b"\xff\xd8\xff", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_READERS = {"PNG": png.read_png, "JPEG": jpeg.read_jpeg, "TIFF": tiff.read_tiff}
+_ENCODERS = {"PNG": png.encode_png, "JPEG": jpeg.encode_jpeg, "TIFF": tiff.encode_tiff}
+
+
+def recognise(path: str | os.PathLike[str]) -> str | None:
+    """The format of a file by its content: one of `FORMATS`, or None if it is no image known here.
+
+    DICOM is also seen without preamble, when it parses with what a DICOM file must say.
+
+    Raises:
+        ReadError: the file is missing, unreadable, empty, or no regular file.
+    """
+    path = Path(path)
+    head = _head(path)
+    if head[128:132] == b"DICM":
+        return "DICOM"
+    if head.startswith(_PNG):
+        return "PNG"
+    if head.startswith(_JPEG):
+        return "JPEG"
+    if head.startswith(_TIFF):
+        return "TIFF"
+    group = head[:2]
+    plausible = group in (b"\x02\0", b"\x08\0", b"\0\x02", b"\0\x08") and len(head) > 8
+    return "DICOM" if plausible and dicom.looks_like_dicom(path) else None
+
+
+def read(path: str | os.PathLike[str]) -> Radiograph:
+    """Decode one file.
+
+    Returns:
+        A Radiograph: stored values, the view for the models, and what `write` needs.
+
+    Raises:
+        ReadError: not an image, damaged, truncated, without pixels, or unreadable.
+        HeldError: understood, but it cannot be cleaned safely.
+    """
+    path = Path(path)
+    kind = recognise(path)
+    if kind is None:
+        raise ReadError(f"{path.name}: is not a PNG, JPEG, TIFF or DICOM image")
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise HeldError(f"{path.name}: has {path.stat().st_size} bytes, allowed are {MAX_FILE_BYTES}")
+    if kind == "DICOM":
+        return dicom.read_dicom(path)
+    try:
+        return _READERS[kind](path, path.read_bytes())
+    except MarkerRemoverError:
+        raise
+    except Exception as exc:
+        raise ReadError(f"{path.name}: cannot be decoded as {kind} ({type(exc).__name__})") from exc
+
+
+def write(
+    radiograph: Radiograph,
+    new_stored: np.ndarray,
+    target: Path,
+    *,
+    touched: bool,
+    verified: bool = False,
+    method: str = "",
+) -> None:
+    """Write the same kind of file with `new_stored` as its pixels; metadata that may identify is left out.
+
+    Args:
+        new_stored: shape and dtype of `radiograph.stored`.
+        target: a new file in a temporary folder; whatever is there after an error must not be used.
+        touched: whether any pixel changed. If not, the compressed pixel payload keeps its bytes.
+        verified, method: go to the de-identification elements of a DICOM header; see `dicom.write_dicom`.
+
+    Raises:
+        UsageError: `new_stored` does not fit, or it changed though `touched` is False.
+        WriteError: it could not be written.
+    """
+    if new_stored.shape != radiograph.stored.shape or new_stored.dtype != radiograph.stored.dtype:
+        need = radiograph.stored
+        raise UsageError(f"new_stored is {new_stored.shape} {new_stored.dtype}, needs {need.shape} {need.dtype}")
+    if not touched and not np.array_equal(new_stored, radiograph.stored):
+        raise UsageError("pixels changed, so touched must be True")
+    if radiograph.format == "DICOM":
+        dicom.write_dicom(radiograph, new_stored, target, touched=touched, verified=verified, method=method)
+        return
+    try:
+        data = _ENCODERS[radiograph.format](radiograph, new_stored, touched=touched)
+        Path(target).write_bytes(data)
+    except Exception as exc:
+        reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else type(exc).__name__
+        raise WriteError(f"{radiograph.path.name}: cannot be written ({reason})") from exc
+
+
+def verify_written(radiograph: Radiograph, new_stored: np.ndarray, target: Path, *, touched: bool) -> None:
+    """Read `target` again and compare it with what was to be written: exactly, or for JPEG as its tables allow.
+
+    Raises:
+        WriteError: it does not read back as written.
+    """
+    if radiograph.format == "DICOM":
+        dicom.verify_dicom(radiograph, new_stored, target, touched=touched)
+        return
+    name = radiograph.path.name
+    try:
+        again = read(target)
+    except MarkerRemoverError as exc:
+        raise WriteError(f"{name}: the output does not read back ({exc})") from exc
+    if again.format != radiograph.format:
+        raise WriteError(f"{name}: the output is {again.format}, needs {radiograph.format}")
+    if touched and radiograph.format == "JPEG":
+        jpeg.verify_jpeg(radiograph, new_stored, again.stored)
+    elif again.stored.dtype != new_stored.dtype or not np.array_equal(again.stored, new_stored):
+        raise WriteError(f"{name}: the output's pixels are not those that were to be written")
+
+
+def _head(path: Path) -> bytes:
+    try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            raise ReadError(f"{path.name}: is not a regular file")
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except OSError as exc:
+        raise ReadError(f"{path.name}: cannot be read ({exc.strerror or type(exc).__name__})") from exc
+    if not head:
+        raise ReadError(f"{path.name}: is empty, it has zero bytes")
+    return head

@@ -1,0 +1,169 @@
+"""Tesseract, in process through tesserocr (about 1 ms a letter) or, failing that, through pytesseract.
+
+Only the LSTM engine is used: it keeps no state from one image to the next. Nothing read is ever logged.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import tempfile
+import threading
+from pathlib import Path
+from typing import Protocol, Sequence
+
+import numpy as np
+
+from .errors import UsageError
+
+__all__ = ["Reader", "available", "open_reader"]
+
+LANGUAGE = "eng"
+RESOLUTION_DPI = 150  # told to Tesseract, which otherwise guesses (and warns) for every crop
+HINT = (
+    "no OCR engine: the second pass needs Tesseract 5 to tell a side sign from a name. Install it (Debian/Ubuntu: "
+    "apt-get install tesseract-ocr; macOS: brew install tesseract; conda: conda install -c conda-forge tesseract) with "
+    "`pip install tesserocr` or `pip install pytesseract`, set TESSDATA_PREFIX to the folder of eng.traineddata if it is "
+    "an unusual one, or keep nothing with --keep none"
+)
+_COMMON_FOLDERS = (
+    "/usr/share/tesseract-ocr/5/tessdata", "/usr/share/tesseract-ocr/4.00/tessdata", "/usr/share/tessdata",
+    "/usr/share/tesseract/tessdata", "/usr/local/share/tessdata", "/opt/homebrew/share/tessdata",
+    "/opt/local/share/tessdata", r"C:\Program Files\Tesseract-OCR\tessdata",
+)
+
+
+class Reader(Protocol):
+    """Anything that reads dark text on white."""
+
+    def read(self, images: Sequence[np.ndarray], *, whitelist: str | None = None, psm: int = 10) -> list[tuple[str, float]]:
+        """One (text, confidence 0–1) an image.
+
+        Args:
+            images: (H, W) uint8 arrays, dark text on white; may be empty.
+            whitelist: the characters that may be read, None for all.
+            psm: Tesseract's page segmentation mode (7 one line, 8 one word, 10 one character).
+
+        Returns:
+            Text without surrounding blanks, "" (confidence 0) where nothing was read.
+        """
+
+
+def tessdata_folder() -> str | None:
+    """The folder that holds the language's data: $TESSDATA_PREFIX, what the program says, or a usual place."""
+    prefix = os.environ.get("TESSDATA_PREFIX")
+    folders = [prefix, os.path.join(prefix, "tessdata")] if prefix else []
+    for folder in [*folders, *_COMMON_FOLDERS]:
+        if os.path.isfile(os.path.join(folder, f"{LANGUAGE}.traineddata")):
+            return folder
+    try:
+        told = subprocess.run(["tesseract", "--list-langs"], capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    named = re.search(r'"([^"]+)"', told.stdout + told.stderr)
+    if named and os.path.isfile(os.path.join(named[1], f"{LANGUAGE}.traineddata")):
+        return named[1]
+    return None
+
+
+class TesserocrReader:
+    """Reads in process; every thread gets an engine of its own, made when it first reads."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder, self._local = folder, threading.local()
+        self._engine()
+
+    def _engine(self):
+        engine = getattr(self._local, "engine", None)
+        if engine is None:
+            import tesserocr
+
+            settings = {"load_system_dawg": "0", "load_freq_dawg": "0", "debug_file": os.devnull}  # letters are no words
+            engine = tesserocr.PyTessBaseAPI(
+                path=self._folder, lang=LANGUAGE, oem=tesserocr.OEM.LSTM_ONLY, psm=10, variables=settings
+            )
+            self._local.engine = engine
+        return engine
+
+    def read(self, images: Sequence[np.ndarray], *, whitelist: str | None = None, psm: int = 10) -> list[tuple[str, float]]:
+        """See `Reader.read`."""
+        engine = self._engine()
+        engine.SetPageSegMode(psm)
+        engine.SetVariable("tessedit_char_whitelist", whitelist or "")
+        found = []
+        for image in images:
+            h, w = image.shape
+            engine.SetImageBytes(np.ascontiguousarray(image).tobytes(), w, h, 1, w)
+            engine.SetSourceResolution(RESOLUTION_DPI)
+            text = engine.GetUTF8Text().strip()
+            confidences = engine.AllWordConfidences() if text else []
+            found.append((text, min(confidences, default=0) / 100))
+        engine.Clear()
+        return found
+
+
+class PytesseractReader:
+    """Reads through the tesseract program, one call for a whole list of images."""
+
+    def __init__(self) -> None:
+        import pytesseract
+
+        pytesseract.get_tesseract_version()
+
+    def read(self, images: Sequence[np.ndarray], *, whitelist: str | None = None, psm: int = 10) -> list[tuple[str, float]]:
+        """See `Reader.read`."""
+        if not len(images):
+            return []
+        import cv2
+        import pytesseract
+
+        config = f"--oem 1 --psm {psm} --dpi {RESOLUTION_DPI} -c load_system_dawg=0 -c load_freq_dawg=0"
+        config += f" -c tessedit_char_whitelist={whitelist}" if whitelist else ""
+        with tempfile.TemporaryDirectory() as folder:
+            paths = [os.path.join(folder, f"{i}.png") for i in range(len(images))]
+            for path, image in zip(paths, images):
+                cv2.imwrite(path, image)
+            listing = Path(folder, "pages.txt")
+            listing.write_text("\n".join(paths) + "\n", encoding="utf-8")
+            data = pytesseract.image_to_data(str(listing), lang=LANGUAGE, config=config, output_type=pytesseract.Output.DICT)
+        words: list[list[tuple[str, float]]] = [[] for _ in images]
+        for page, text, confidence in zip(data["page_num"], data["text"], data["conf"]):
+            if str(text).strip():
+                words[int(page) - 1].append((str(text).strip(), float(confidence) / 100))
+        return [(" ".join(t for t, _ in page), min((c for _, c in page), default=0.0)) for page in words]
+
+
+def _open_tesserocr() -> Reader | None:
+    folder = tessdata_folder()
+    try:
+        return TesserocrReader(folder) if folder else None
+    except (ImportError, OSError, RuntimeError):
+        return None
+
+
+def _open_pytesseract() -> Reader | None:
+    try:
+        return PytesseractReader()
+    except (ImportError, OSError, RuntimeError, SystemExit):  # SystemExit: what pytesseract raises on an unreadable version
+        return None
+
+
+def open_reader() -> Reader:
+    """The best reader there is.
+
+    Raises:
+        UsageError: neither tesserocr nor pytesseract works here; the message says how to install them.
+    """
+    reader = _open_tesserocr() or _open_pytesseract()
+    if reader is None:
+        raise UsageError(HINT)
+    return reader
+
+
+def available() -> str | None:
+    """"tesserocr" or "pytesseract", whichever `open_reader` would use; None if neither works."""
+    try:
+        return "tesserocr" if isinstance(open_reader(), TesserocrReader) else "pytesseract"
+    except UsageError:
+        return None

@@ -1,0 +1,53 @@
+"""What a run may be told, with every default in one place; the command line reads them from here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from .errors import UsageError
+from .records import Policy
+
+DEVICES = ("auto", "cpu", "cuda")
+#: What every real tree holds beside its images. A DICOMDIR names patients, so it is listed but never copied.
+DEFAULT_IGNORE = ("DICOMDIR", ".DS_Store", "Thumbs.db")
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Options of one run over files and folders.
+
+    policy: what is kept and how widely the rest is removed.
+    weights: an ONNX file with its card beside it; None takes the shipped one.
+    device: one of DEVICES.  workers: processes; 1 works in this one.
+    dry_run: look and report, write no image.
+    overwrite: replace outputs of an earlier run.  resume: carry on with an earlier run.
+    ignore: globs on the file name or on the path below its input; matches are listed, not processed.
+    audit: the audit folder; None is "OUT-audit" beside OUT.
+    """
+
+    policy: Policy = Policy()
+    weights: Path | None = None
+    device: str = "auto"
+    workers: int = 1
+    dry_run: bool = False
+    overwrite: bool = False
+    resume: bool = False
+    ignore: tuple[str, ...] = DEFAULT_IGNORE
+    audit: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.device not in DEVICES:
+            raise UsageError(f"device is {self.device!r}, allowed are {', '.join(DEVICES)}")
+        if self.workers < 1:
+            raise UsageError(f"workers is {self.workers}, allowed is 1 or more")
+        if self.overwrite and self.resume:
+            raise UsageError("--overwrite and --resume exclude each other")
+
+    def settings_sha256(self) -> str:
+        """Hash of what decides an output's bytes apart from the input, the weights and the version. Rows with another
+        hash are not taken over by --resume."""
+        text = json.dumps({"policy": asdict(self.policy), "dry_run": self.dry_run}, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,275 @@
+"""The order of the steps: one radiograph in, one `Cleaned` out; one file in, one `Outcome` out.
+
+    read -> display -> localizer -> second pass -> decide -> redact -> verify -> write in the audit's tmp/ -> re-read
+    -> rename into OUT
+
+No state passes from one file to the next: everything lives in the arguments, and `Cleaner` is frozen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+import numpy as np
+
+from . import __version__, crops, decide, frames, images, redact, verify
+from .errors import HeldError, MarkerRemoverError, ReadError, UsageError, WriteError
+from .options import RunOptions
+from .records import Decision, Detections, Outcome, Policy, Radiograph
+
+#: Rounds in which residual findings are removed; what still shows after the last one holds the file.
+VERIFY_ROUNDS = 2
+
+
+@dataclass(frozen=True)
+class Cleaner:
+    """What is loaded once and used for every file.
+
+    detector: called as detector(display_frame, threshold) -> Detections.
+    reader: an OCR engine for the second pass; None only where the policy keeps nothing.
+    policy: what to keep and how widely to remove.
+    """
+
+    detector: Callable[..., Detections]
+    reader: Any
+    policy: Policy
+
+    def __post_init__(self) -> None:
+        if self.policy.keep and self.reader is None:
+            raise UsageError("a policy that keeps signs needs an OCR reader")
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """One radiograph after the look, before any writing.
+
+    stored: new array, shape and dtype of the input's, black where `decisions` say so.
+    detections: one `Detections` a frame, from the first look.
+    shown: (F, H, W) uint8, the display after redaction.
+    doubt: "" or why the result must not be written.
+    """
+
+    stored: np.ndarray
+    decisions: tuple[Decision, ...]
+    detections: tuple[Detections, ...]
+    shown: np.ndarray
+    doubt: str = ""
+
+
+@contextmanager
+def timed(timings_ms: dict[str, float], stage: str) -> Iterator[None]:
+    """Add the time the block takes to `timings_ms[stage]`, milliseconds, also when it raises."""
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        timings_ms[stage] = round(timings_ms.get(stage, 0.0) + (time.perf_counter() - start) * 1000, 2)
+
+
+def open_cleaner(policy: Policy, *, weights: Path | None = None, device: str = "auto", threads: int | None = None) -> Cleaner:
+    """Load the localizer and, where signs may be kept, the OCR engine.
+
+    Raises:
+        WeightsError: weights or card missing or damaged.  UsageError: no OCR engine, or the device is not there.
+    """
+    from .detect import load_detector
+    from .ocr import open_reader
+
+    reader = open_reader() if policy.keep else None
+    return Cleaner(load_detector(weights, device=device, threads=threads), reader, policy)
+
+
+def clean_radiograph(radiograph: Radiograph, cleaner: Cleaner, timings_ms: dict[str, float] | None = None) -> Cleaned:
+    """Find, decide, redact and verify; nothing is written and the input's arrays stay as they are.
+
+    Returns:
+        The result. Its `doubt` says so when something still shows after `VERIFY_ROUNDS` rounds of removal.
+
+    Raises:
+        HeldError: redaction did not do exactly what was decided.
+    """
+    timings_ms = {} if timings_ms is None else timings_ms
+    detections, decisions = _look(radiograph, cleaner, timings_ms)
+    with timed(timings_ms, "verify"):
+        decisions, shown, doubt = _verified(radiograph.display, decisions, cleaner)
+    with timed(timings_ms, "redact"):
+        new = redact.redact(radiograph.stored, decisions, radiograph.fill)
+        mask = redact.removed_mask(radiograph.stored.shape[:3], decisions)
+        verify.check_pixels(radiograph.stored, new, mask, radiograph.fill)
+    return Cleaned(new, decisions, detections, shown, doubt)
+
+
+def _look(
+    radiograph: Radiograph, cleaner: Cleaner, timings_ms: dict[str, float]
+) -> tuple[tuple[Detections, ...], tuple[Decision, ...]]:
+    """Every frame through the localizer and every box through the second pass and the decision."""
+    policy, found, decisions = cleaner.policy, [], []
+    for index, frame in enumerate(radiograph.display):
+        with timed(timings_ms, "detect"):
+            detections = cleaner.detector(frame, policy.threshold)
+        found.append(detections)
+        with timed(timings_ms, "second_pass"):
+            for xyxy, score, class_id in zip(detections.xyxy, detections.scores, detections.class_ids):
+                reading = _read_sign(frame, xyxy, cleaner)
+                label = detections.class_names[int(class_id)]
+                decisions.append(decide.decide(index, xyxy, float(score), label, reading, policy, frame.shape))
+    return tuple(found), tuple(decide.resolve(frames.spread(decisions, radiograph.display)))
+
+
+def _read_sign(frame: np.ndarray, xyxy: np.ndarray, cleaner: Cleaner):
+    if not cleaner.policy.keep:
+        return None
+    from .second_pass import second_pass
+
+    return second_pass(frame, xyxy, cleaner.policy.keep, cleaner.reader)
+
+
+def _verified(
+    display: np.ndarray, decisions: tuple[Decision, ...], cleaner: Cleaner
+) -> tuple[tuple[Decision, ...], np.ndarray, str]:
+    """Look again at every frame that changed; remove what still shows, at most VERIFY_ROUNDS times."""
+    shown = blackened(display, decisions)
+    pending = {d.frame for d in decisions}
+    for round_left in range(VERIFY_ROUNDS, -1, -1):
+        again: list[Decision] = []
+        for index in sorted(pending):
+            own = [d for d in decisions if d.frame == index]
+            found = verify.residual(cleaner.detector, shown[index], own, cleaner.policy)
+            again += verify.removals(index, found, cleaner.policy, shown.shape[1:])
+        if not again:
+            return decisions, shown, ""
+        if round_left:
+            decisions = tuple(decide.resolve([*decisions, *frames.spread(again, display)]))
+            shown = blackened(display, decisions)
+            pending = {d.frame for d in decisions}
+    return decisions, shown, f"{len(again)} findings remain after {VERIFY_ROUNDS} rounds of removal"
+
+
+def blackened(display: np.ndarray, decisions: tuple[Decision, ...]) -> np.ndarray:
+    """(F, H, W) uint8 copy of `display` with every removed pixel 0: what a viewer would show of the result."""
+    shown = display.copy()
+    if decisions:
+        shown[redact.removed_mask(display.shape, decisions)] = 0
+    return shown
+
+
+def process_file(source: Path, relative: str, out: Path, audit: Path, cleaner: Cleaner, options: RunOptions) -> Outcome:
+    """Clean one file.
+
+    Args:
+        source: the input, only ever opened for reading.
+        relative: POSIX path below OUT where the result goes.
+        out, audit: existing folders on one file system; `audit` has tmp/ and crops/.
+
+    Returns:
+        The outcome. For `held` and `failed` nothing was put under OUT. Errors that the package raises on purpose and
+        those of the file system end here; anything else passes through.
+    """
+    timings_ms: dict[str, float] = {}
+    facts: dict[str, Any] = {"timings_ms": timings_ms}
+    try:
+        status = _process(source, relative, out, audit, cleaner, options, facts)
+        return Outcome(relative, status, **facts)
+    except HeldError as error:
+        return Outcome(relative, "held", str(error), **facts)
+    except MarkerRemoverError as error:
+        return Outcome(relative, "failed", str(error), **facts)
+    except OSError as error:
+        return Outcome(relative, "failed", f"{type(error).__name__}: {error.strerror or 'no further word'}", **facts)
+
+
+def _process(source: Path, relative: str, out: Path, audit: Path, cleaner: Cleaner, options: RunOptions, facts: dict) -> str:
+    """The steps of `process_file`; what is learnt on the way goes into `facts`, so that a failure keeps it."""
+    timings_ms = facts["timings_ms"]
+    with timed(timings_ms, "read"):
+        facts["sha256_in"] = sha256_file(source)
+        if images.recognise(source) is None:
+            raise ReadError("not a DICOM, PNG, JPEG or TIFF file")
+        radiograph = images.read(source)
+    facts.update(format=radiograph.format, shape=tuple(radiograph.stored.shape))
+    cleaned = clean_radiograph(radiograph, cleaner, timings_ms)
+    facts["decisions"] = cleaned.decisions
+    with timed(timings_ms, "crops"):
+        facts["crops"] = crops.draw(audit / "crops", relative, radiograph.display, cleaned.shown, cleaned.decisions)
+    if cleaned.doubt:
+        raise HeldError(cleaned.doubt)
+    touched = not np.array_equal(cleaned.stored, radiograph.stored)
+    if not options.dry_run:
+        with timed(timings_ms, "write"):
+
+            def write(target: Path) -> None:
+                images.write(radiograph, cleaned.stored, target, touched=touched, verified=True, method=method(cleaner.detector))
+                images.verify_written(radiograph, cleaned.stored, target, touched=touched)
+
+            facts["sha256_out"] = _publish(write, relative, out, audit, replace=options.overwrite or options.resume)
+    return "cleaned" if touched or any(d.action == "remove" for d in cleaned.decisions) else "unchanged"
+
+
+def _publish(write: Callable[[Path], None], relative: str, out: Path, audit: Path, *, replace: bool) -> str:
+    """Write in the audit's tmp/ (`write` also reads it back and compares), fsync, rename into OUT; returns the SHA-256.
+
+    Whatever goes wrong before the rename leaves nothing under OUT; the temporary file is removed in every case.
+    """
+    temporary = audit / "tmp" / f"{crops.file_id(relative)}.part"
+    try:
+        write(temporary)
+        digest = sha256_file(temporary)
+        _sync(temporary)
+        move_into(temporary, relative, out, replace=replace)
+        return digest
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def method(detector: Any) -> str:
+    """Tool, version and the start of the weights' hash, for DICOM's De-identification Method (64 characters at most)."""
+    return f"markerremover {__version__}, weights {str(getattr(detector, 'sha256', ''))[:12] or 'unknown'}"
+
+
+def move_into(temporary: Path, relative: str, out: Path, *, replace: bool) -> None:
+    """Rename a finished file to OUT/relative, making folders as needed.
+
+    Raises:
+        WriteError: a link under OUT would lead the file elsewhere, a folder stands in its place, or (unless `replace`)
+            a file does, as for two names that differ in case only on a file system that does not tell them apart.
+    """
+    target = out / relative
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not target.parent.resolve().is_relative_to(out.resolve()):
+        raise WriteError("a symbolic link below the output folder leads out of it")
+    if target.is_dir():
+        raise WriteError("a folder of the same name stands in the output folder")
+    if not replace and os.path.lexists(target):
+        raise WriteError("a file of the same name stands in the output folder")
+    os.chmod(temporary, 0o666 & ~_umask())
+    os.replace(temporary, target)
+    _sync(target.parent)
+
+
+def sha256_file(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _sync(path: Path) -> None:
+    """Flush a file or folder to the disk; folders cannot be opened on Windows, which needs no such call."""
+    if os.name == "nt" and path.is_dir():
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,93 @@
+"""The library: load once, clean paths and arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from . import display as display_module
+from . import images
+from .errors import HeldError, ReadError, UsageError
+from .pipeline import Cleaner, clean_radiograph, open_cleaner
+from .records import Decision, Detections, Policy, Radiograph, locked
+
+
+@dataclass(frozen=True)
+class Result:
+    """One cleaned radiograph.
+
+    array: new pixels, locked, shape and dtype of what went in. From a path: the stored values, (H, W) or (H, W, C), with
+        the frames in front, (F, H, W) or (F, H, W, C), where there are several.
+    decisions: every box with what became of it and why, in source pixels.
+    detections: what the localizer found, one record a frame.
+    status: "cleaned" if pixels were removed, else "unchanged".
+    """
+
+    array: np.ndarray
+    decisions: tuple[Decision, ...]
+    detections: tuple[Detections, ...]
+    status: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "array", locked(self.array))
+
+
+class MarkerRemover:
+    """Removes what is burnt into radiographs. Calls are independent of each other; use one object a thread."""
+
+    def __init__(
+        self, weights: Path | str | None = None, policy: Policy = Policy(), device: str = "auto", *, cleaner: Cleaner | None = None
+    ) -> None:
+        """Load the localizer and the OCR engine.
+
+        Args:
+            weights: an ONNX file with its card beside it; the shipped one by default.
+            policy: what to keep and how widely to remove.
+            device: "auto", "cpu" or "cuda".
+            cleaner: used instead of loading anything; the other arguments are then ignored.
+
+        Raises:
+            WeightsError: weights or card missing or damaged.  UsageError: no OCR engine (unless `policy.keep` is empty).
+        """
+        self.cleaner = cleaner or open_cleaner(policy, weights=Path(weights) if weights else None, device=device)
+
+    def clean(self, source: Path | str | np.ndarray) -> Result:
+        """Clean one radiograph. Nothing is written, and the argument stays as it is.
+
+        Args:
+            source: path of a DICOM, PNG, JPEG or TIFF file; or an array, (H, W) uint8 or uint16 or (H, W, 3) uint8 RGB,
+                in which 0 is black and bright is dense.
+
+        Raises:
+            ReadError: the file cannot be read.  UsageError: an array of another shape or dtype.
+            HeldError: the result cannot be trusted; the message says why.
+        """
+        radiograph = _of_array(source) if isinstance(source, np.ndarray) else _of_path(Path(source))
+        cleaned = clean_radiograph(radiograph, self.cleaner)
+        if cleaned.doubt:
+            raise HeldError(f"{radiograph.path}: {cleaned.doubt}")
+        changed = not np.array_equal(cleaned.stored, radiograph.stored)
+        status = "cleaned" if changed or any(d.action == "remove" for d in cleaned.decisions) else "unchanged"
+        array = cleaned.stored[0] if len(cleaned.stored) == 1 else cleaned.stored
+        return Result(array, cleaned.decisions, cleaned.detections, status)
+
+
+def _of_path(path: Path) -> Radiograph:
+    if not path.is_file():
+        raise ReadError(f"{path}: there is no such file")
+    if images.recognise(path) is None:
+        raise ReadError(f"{path}: not a DICOM, PNG, JPEG or TIFF file")
+    return images.read(path)
+
+
+def _of_array(array: np.ndarray) -> Radiograph:
+    """An array as a single-frame `Radiograph`; the array itself is only looked at."""
+    grey = array.ndim == 2 and array.dtype in (np.uint8, np.uint16)
+    colour = array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8
+    if not (grey or colour) or 0 in array.shape:
+        raise UsageError(f"array has shape {array.shape} {array.dtype}, allowed are (H, W) uint8 or uint16 and (H, W, 3) uint8")
+    frame = array[None]
+    view = display_module.display(frame) if grey else display_module.colour_to_grey(frame)
+    return Radiograph(frame, view, (0,) * (1 if grey else 3), Path("array"), "ARRAY")

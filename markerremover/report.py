@@ -1,0 +1,138 @@
+"""Outcomes -> manifest.jsonl, summary.json and the audit page.
+
+The audit shows what was removed: every file is readable by its owner only, and the page loads nothing from elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from importlib import resources
+from pathlib import Path
+from typing import Any, Iterable, TextIO
+
+from .records import STATUSES, Decision, Outcome
+
+MANIFEST, SUMMARY, PAGE = "manifest.jsonl", "summary.json", "index.html"
+
+
+def manifest_row(outcome: Outcome, run: dict[str, str]) -> dict[str, Any]:
+    """One input as a JSON object.
+
+    Args:
+        run: what is the same for every row: `weights_sha256`, `version`, `settings_sha256`.
+    """
+    return {
+        "relative": outcome.relative,
+        "status": outcome.status,
+        "reason": outcome.reason,
+        "format": outcome.format,
+        "shape": list(outcome.shape),
+        "sha256_in": outcome.sha256_in,
+        "sha256_out": outcome.sha256_out,
+        "boxes": [_box(decision) for decision in outcome.decisions],
+        "crops": [list(pair) for pair in outcome.crops],
+        "timings_ms": dict(outcome.timings_ms),
+        **run,
+    }
+
+
+def _box(decision: Decision) -> dict[str, Any]:
+    reading = decision.reading
+    return {
+        "frame": decision.frame,
+        "xyxy": [int(v) for v in decision.xyxy],
+        "score": round(float(decision.score), 4),
+        "label": decision.label,
+        "action": decision.action,
+        "reason": decision.reason,
+        "text": reading.text if reading else "",
+        "confidence": round(float(reading.confidence), 4) if reading else 0.0,
+        "rotation_deg": round(float(reading.rotation_deg), 1) if reading else 0.0,
+        "mirrored": bool(reading.mirrored) if reading else False,
+    }
+
+
+def append(handle: TextIO, row: dict[str, Any]) -> None:
+    """Add one row to an open manifest and hand it to the operating system at once."""
+    handle.write(json.dumps(row) + "\n")  # ASCII only: file names need not be valid Unicode
+    handle.flush()
+
+
+def read_manifest(path: Path) -> list[dict[str, Any]]:
+    """The rows of a manifest, [] where there is none. A line that a crash cut short is left out."""
+    if not path.exists():
+        return []
+    rows = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict) and isinstance(row.get("relative"), str) and row.get("status") in STATUSES:
+            rows.append(row)
+    return rows
+
+
+def counts(rows: Iterable[dict[str, Any]]) -> dict[str, int]:
+    """How many inputs there are and how they ended; every status is there, also at 0."""
+    ended = Counter(row["status"] for row in rows)
+    return {"inputs": sum(ended.values()), **{status: ended[status] for status in STATUSES}}
+
+
+def open_private(path: Path, mode: str = "w") -> TextIO:
+    """Open a text file that only its owner may read; "w" replaces, "a" appends."""
+    flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if mode == "a" else os.O_TRUNC)
+    descriptor = os.open(path, flags, 0o600)
+    os.chmod(path, 0o600)
+    return open(descriptor, mode, encoding="utf-8", newline="\n")
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a file in one step: readers see the old one or the new one, whole."""
+    temporary = path.with_name(path.name + ".new")
+    with open_private(temporary) as handle:
+        handle.write(text)
+        handle.flush()
+        os.fsync(handle.fileno())
+    os.replace(temporary, path)
+
+
+def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Replace a manifest by these rows, in one step."""
+    write_private(path, "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def write_summary(audit: Path, summary: dict[str, Any]) -> None:
+    """Write summary.json."""
+    write_private(audit / SUMMARY, json.dumps(summary, indent=1) + "\n")
+
+
+def write_page(audit: Path, rows: Iterable[dict[str, Any]], summary: dict[str, Any]) -> None:
+    """Write index.html: the template with the rows as data.
+
+    The data is JSON in which `<`, `>` and `&` are escaped, so that nothing in a file name or a reading can end the
+    script element; the page puts it into the document as text only.
+    """
+    drawn = {entry.name for entry in os.scandir(audit / "crops")} if (audit / "crops").is_dir() else set()
+    data = {"summary": summary, "rows": [_page_row(row, drawn) for row in sorted(rows, key=lambda r: r["relative"])]}
+    text = json.dumps(data, separators=(",", ":"))
+    for plain, escaped in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
+        text = text.replace(plain, escaped)
+    template = resources.files(__package__).joinpath("audit.html").read_text(encoding="utf-8")
+    write_private(audit / PAGE, template.replace("__DATA__", text))
+
+
+def _page_row(row: dict[str, Any], drawn: set[str]) -> dict[str, Any]:
+    """What the page shows of a row; pictures that are not there are left out."""
+    from .crops import thumb_names
+
+    thumbs = thumb_names(row["relative"])
+    crops = [pair if set(pair) <= drawn else None for pair in row.get("crops", [])]
+    return {
+        **{key: row[key] for key in ("relative", "status", "reason", "format", "shape", "boxes")},
+        "ms": round(sum(row.get("timings_ms", {}).values())),
+        "thumbs": list(thumbs) if set(thumbs) <= drawn else None,
+        "crops": crops,
+    }

@@ -1,0 +1,6 @@
+"""Synthetic radiographs with burnt-in markings and exact truth, for training, demos and tests."""
+
+from .folder import synthesize
+from .generate import SyntheticRadiograph, radiograph
+
+__all__ = ["SyntheticRadiograph", "radiograph", "synthesize"]

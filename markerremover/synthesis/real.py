@@ -1,0 +1,120 @@
+"""Real radiographs as backgrounds: their annotated marks are painted over, then they are cropped, turned and flipped.
+
+Pictures are (h, w) uint8 as loaded, and (H, W) float32, 0 to 255, as backgrounds.
+"""
+
+from __future__ import annotations
+
+import csv
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from .. import labelme
+from ..errors import AnnotationError
+from .backgrounds import blob
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+GROW_PX = 8  # annotated boxes are grown by at least this before they are painted over
+
+
+def from_real(rng: np.random.Generator, picture: np.ndarray, shape_hw: tuple[int, int]) -> np.ndarray:
+    """A random crop, flip and slight turn of a mark-free radiograph (h, w) uint8, as (H, W) float32."""
+    h, w = shape_hw
+    ph, pw = picture.shape
+    share = rng.uniform(0.5, 1.0) if rng.random() < 0.5 else 1.0
+    scale = max(h / ph, w / pw) / share if rng.random() < 0.85 else min(h / ph, w / pw)  # the latter leaves a black border
+    angle = rng.normal(0, 2.5) if rng.random() < 0.35 else float(rng.choice((0, 90, 180, 270), p=(0.88, 0.04, 0.04, 0.04)))
+    turn = cv2.getRotationMatrix2D((pw / 2, ph / 2), angle, scale)
+    slack = np.maximum(np.array([pw, ph]) * scale - (w, h), 0) / 2
+    turn[:, 2] += np.array([w / 2, h / 2]) - (pw / 2, ph / 2) + rng.uniform(-1, 1, 2) * slack
+    if rng.random() < 0.5:
+        picture = picture[:, ::-1]
+    if rng.random() < 0.1:
+        picture = picture[::-1]
+    source = np.ascontiguousarray(picture)
+    return cv2.warpAffine(source, turn, (w, h), flags=cv2.INTER_AREA if scale < 0.5 else cv2.INTER_LINEAR).astype(np.float32)
+
+
+def pieces_of_real(rng: np.random.Generator, picture: np.ndarray, shape_hw: tuple[int, int]) -> np.ndarray:
+    """One to three long, soft-edged pieces of a radiograph on black, as limbs lie on a plate; (H, W) float32."""
+    h, w = shape_hw
+    out = np.full(shape_hw, rng.uniform(0, 25) if rng.random() < 0.5 else 0.0, np.float32)
+    count = int(rng.choice((1, 2, 3), p=(0.6, 0.3, 0.1)))
+    for k in range(count):
+        center = ((k + 0.5) / count * w + rng.normal(0, 0.03) * w, h * rng.uniform(0.35, 0.65))
+        radius = w / count * rng.uniform(0.22, 0.48), h * rng.uniform(0.35, 0.9)
+        mask = np.zeros(shape_hw, np.uint8)
+        cv2.fillPoly(mask, [np.round(blob(center, radius, rng, 0.08, 60, rng.normal(0, 0.25), 3.0) * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
+        soft = cv2.blur(cv2.blur(mask, (15, 15)), (2 * int(0.02 * w) + 1,) * 2).astype(np.float32) / 255
+        out += soft * (from_real(rng, picture, shape_hw) - out) * rng.uniform(0.6, 1.0)
+    return out
+
+
+def listing(folder: Path | str, *, rows: str = "train", clean: bool = False) -> tuple[tuple[str, str], ...]:
+    """(image, annotation or "") paths of a backgrounds folder, sorted.
+
+    Args:
+        folder: has images/ and annotations/ (LabelMe); or, with `clean`, just images that are known to carry no marks.
+        rows: where the folder has a split.csv, only images whose last column says this.
+
+    Raises:
+        AnnotationError: an image has no annotation and `clean` is not set, so its marks would be taught as background.
+    """
+    folder = Path(folder)
+    images = folder / "images" if (folder / "images").is_dir() else folder
+    wanted = None
+    if (folder / "split.csv").is_file():
+        with open(folder / "split.csv", newline="", encoding="utf-8") as file:
+            wanted = {line[0] for line in csv.reader(file) if line and line[-1] == rows}
+    found = []
+    for path in sorted(p for p in images.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES):
+        if wanted is not None and path.name not in wanted:
+            continue
+        note = next((n for n in (folder / "annotations" / f"{path.stem}.json", path.with_suffix(".json")) if n.is_file()), None)
+        if note is None and not clean:
+            raise AnnotationError(f"{path}: has no annotation, so marks on it would be taught as background; "
+                                  "annotate it or say that the folder is clean")
+        found.append((str(path), str(note or "")))
+    if not found:
+        raise AnnotationError(f"{folder}: no background images" + (f" with {rows!r} in split.csv" if wanted is not None else ""))
+    return tuple(found)
+
+
+@lru_cache(maxsize=96)
+def load_clean(image: str, note: str, longest: int = 1536) -> np.ndarray:
+    """One radiograph with every annotated region painted over, (h, w) uint8, longer side at most `longest`."""
+    picture = cv2.imread(image, cv2.IMREAD_GRAYSCALE)
+    if picture is None:
+        raise AnnotationError(f"{image}: cannot be decoded as an image")
+    if note:
+        picture = erase(picture, [e.xyxy for e in labelme.read(note).elements])
+    scale = longest / max(picture.shape)
+    return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
+
+
+def erase(picture: np.ndarray, boxes) -> np.ndarray:
+    """A copy of (h, w) uint8 whose `boxes` (xyxy), grown, are painted over from their surroundings; marks that lie
+    together are painted over together, so that none leaks into the place of another."""
+    h, w = picture.shape
+    mask = np.zeros((h, w), np.uint8)
+    for x1, y1, x2, y2 in boxes:
+        grow = max(GROW_PX, 0.2 * min(x2 - x1, y2 - y1))
+        mask[max(0, int(y1 - grow)): int(y2 + grow) + 1, max(0, int(x1 - grow)): int(x2 + grow) + 1] = 255
+    out = picture.copy()
+    count, _, stats, _ = cv2.connectedComponentsWithStats(mask)
+    for x, y, cw, ch, _ in stats[1:count]:
+        part = slice(max(0, y - 12), y + ch + 12), slice(max(0, x - 12), x + cw + 12)
+        holes, around = mask[part], picture[part]
+        if holes.all():
+            out[part] = 0
+            continue
+        step = max(1, round(max(holes.shape) / 160))  # wide regions are painted at low resolution, which is as smooth
+        size = max(4, holes.shape[1] // step), max(4, holes.shape[0] // step)
+        small_holes = (cv2.resize(holes, size, interpolation=cv2.INTER_AREA) > 0).astype(np.uint8)
+        filled = cv2.inpaint(cv2.resize(around, size, interpolation=cv2.INTER_AREA), small_holes, 5, cv2.INPAINT_TELEA)
+        filled = cv2.GaussianBlur(cv2.resize(filled, holes.shape[::-1], interpolation=cv2.INTER_LINEAR), (0, 0), 2)
+        out[part] = np.where(holes > 0, filled, around)
+    return out

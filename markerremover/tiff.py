@@ -1,0 +1,350 @@
+"""TIFF files to `Radiograph` and back: one page, 8 or 16 bit grey or RGB, strips or tiles.
+
+Read: uncompressed, LZW, Deflate, PackBits, and JPEG inside TIFF (8 bit). tifffile parses the directory; strips are
+unpacked here, with libtiff (through Pillow) as a plain byte decoder for LZW and PackBits, so that every bit depth and
+byte order comes out as stored.
+
+Written is always a fresh minimal TIFF. Untouched pixels keep their strips or tiles byte for byte, compressed as they
+were. Touched ones are written uncompressed if they came so, otherwise with Deflate, which every reader knows; pixels
+from JPEG inside TIFF then come out lossless. Only tags that decoding, orientation and resolution need are written.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import math
+import struct
+import zlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from PIL import TiffImagePlugin
+
+from . import display as view
+from . import jpeg
+from .errors import HeldError, ReadError
+from .records import Radiograph
+
+MAX_PIXELS = 400_000_000
+NONE, LZW, JPEG, DEFLATE, PACKBITS, OLD_DEFLATE = 1, 5, 7, 8, 32773, 32946
+WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, YCBCR = 0, 1, 2, 6
+KEPT = {274: "H", 282: "II", 283: "II", 296: "H"}
+"""Orientation, X and Y resolution and its unit: copied as they are, if they have the right type and one value."""
+_STRIP_BYTES = 1 << 18
+_TYPES = {"B": 1, "H": 3, "I": 4, "II": 5, "b": 7}  # struct code → TIFF type: BYTE, SHORT, LONG, RATIONAL, UNDEFINED
+
+
+@dataclass(frozen=True)
+class TiffSource:
+    """Layout of one page, its compressed segments (strips or tiles, in order), and the tags worth keeping.
+
+    segment_hw: rows and columns of a full segment.  kept: tag → values.  tables: of JPEG segments, b"" if none.
+    """
+
+    order: str
+    shape_hw: tuple[int, int]
+    depth: int
+    samples: int
+    photometric: int
+    compression: int
+    predictor: int
+    tiled: bool
+    segment_hw: tuple[int, int]
+    segments: tuple[bytes, ...]
+    extra: tuple[int, ...]
+    kept: dict[int, tuple[int, ...]]
+    tables: bytes = b""
+    ycbcr: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one unpacked row of a segment."""
+        return self.segment_hw[1] * self.samples * self.depth // 8
+
+
+def read_tiff(path: Path, data: bytes) -> Radiograph:
+    """Decode one TIFF.
+
+    Args:
+        data: the file's bytes.
+
+    Returns:
+        A Radiograph with stored (1, H, W) or (1, H, W, C), uint8 or native uint16, as stored: white-is-zero stays so.
+
+    Raises:
+        ReadError: damaged or truncated.
+        HeldError: several pages, transparency, or a kind that is not supported.
+    """
+    logging.getLogger("tifffile").addFilter(_silence)  # its log lines can quote tags
+    try:
+        with tifffile.TiffFile(io.BytesIO(data)) as file:
+            source = _parse(path, data, file)
+    except (ReadError, HeldError):
+        raise
+    except Exception as exc:
+        raise ReadError(f"{path.name}: is damaged or truncated, not a readable TIFF ({type(exc).__name__})") from exc
+    finally:
+        logging.getLogger("tifffile").removeFilter(_silence)
+    stored = _decode(path, data, source)[None]
+    top = (1 << source.depth) - 1
+    colours = 3 if source.photometric in (RGB, YCBCR) else 1
+    if source.samples > colours and (stored[..., colours:] != top).any():
+        raise HeldError(f"{path.name}: transparency hides pixels, or there is an extra channel")
+    if colours == 3:
+        shown = view.colour_to_grey((stored[..., :3] >> (source.depth - 8)).astype(np.uint8))
+        fill = (0, 0, 0)
+    else:
+        grey = np.ascontiguousarray(stored[..., 0]) if source.samples > 1 else stored
+        shown = view.display(grey, invert=source.photometric == WHITE_IS_ZERO)
+        fill = (top if source.photometric == WHITE_IS_ZERO else 0,)
+    fill += (top,) * (source.samples - colours)
+    return Radiograph(stored=stored, display=shown, fill=fill, path=path, format="TIFF", source=source)
+
+
+def encode_tiff(radiograph: Radiograph, new_stored: np.ndarray, *, touched: bool) -> bytes:
+    """The file's bytes; see the module's docstring."""
+    source: TiffSource = radiograph.source
+    tags: dict[int, tuple[str, tuple[int, ...]]] = {
+        256: ("I", (source.shape_hw[1],)),
+        257: ("I", (source.shape_hw[0],)),
+        258: ("H", (source.depth,) * source.samples),
+        259: ("H", (source.compression,)),
+        262: ("H", (source.photometric,)),
+        277: ("H", (source.samples,)),
+        284: ("H", (1,)),
+        **{tag: (KEPT[tag], values) for tag, values in source.kept.items()},
+    }
+    if source.extra:
+        tags[338] = ("H", source.extra)
+    if touched:
+        return _encode_new(new_stored[0], source, tags)
+    if source.predictor != 1:
+        tags[317] = ("H", (source.predictor,))
+    if source.compression == JPEG:
+        if source.tables:
+            tags[347] = ("b", tuple(source.tables))
+        for tag, kind, values in ((530, "H", source.ycbcr[0]), (532, "II", source.ycbcr[1])):
+            if values:
+                tags[tag] = (kind, values)
+    rows, columns = source.segment_hw
+    if source.tiled:
+        tags.update({322: ("I", (columns,)), 323: ("I", (rows,))})
+    else:
+        tags[278] = ("I", (rows,))
+    return assemble(source.order, tags, source.segments, tiled=source.tiled)
+
+
+def assemble(order: str, tags: dict[int, tuple[str, tuple[int, ...]]], parts: tuple[bytes, ...], *, tiled: bool = False) -> bytes:
+    """A classic TIFF of one page.
+
+    Args:
+        order: "<" or ">".
+        tags: number → (struct code of one value, values), without those that say where the segments lie.
+        parts: the segments in order.
+    """
+    out, at, offsets = [], 8, []
+    for part in parts:
+        offsets.append(at)
+        out.append(part + b"\0" * (len(part) % 2))
+        at += len(out[-1])
+    tags = {**tags, (324 if tiled else 273): ("I", tuple(offsets)), (325 if tiled else 279): ("I", tuple(map(len, parts)))}
+    if at + 64 * len(tags) + 8 * len(parts) + sum(8 * len(v) for _, v in tags.values()) > 0xFFFFFFFF:
+        raise ValueError("more than 4 GiB do not fit a classic TIFF")
+    entries, overflow, behind = [], [], at + 2 + 12 * len(tags) + 4
+    for tag, (kind, values) in sorted(tags.items()):
+        code = "B" if kind == "b" else kind[0]
+        body = struct.pack(f"{order}{len(values)}{code}", *values)
+        head = struct.pack(f"{order}HHI", tag, _TYPES[kind], len(values) // len(kind))
+        if len(body) <= 4:
+            entries.append(head + body.ljust(4, b"\0"))
+        else:
+            entries.append(head + struct.pack(f"{order}I", behind))
+            overflow.append(body + b"\0" * (len(body) % 2))
+            behind += len(overflow[-1])
+    header = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", at)
+    count = struct.pack(f"{order}H", len(entries))
+    return b"".join([header, *out, count, *entries, b"\0\0\0\0", *overflow])
+
+
+def _silence(record: logging.LogRecord) -> bool:
+    return False
+
+
+def _parse(path: Path, data: bytes, file: tifffile.TiffFile) -> TiffSource:
+    if len(file.pages) != 1:
+        raise HeldError(f"{path.name}: has {len(file.pages)} pages; only single images are supported")
+    page = file.pages[0]
+    height, width, samples = page.imagelength, page.imagewidth, page.samplesperpixel
+    if height < 1 or width < 1:
+        raise ReadError(f"{path.name}: has size {width} x {height}, both must be at least 1")
+    if height * width > MAX_PIXELS:
+        raise HeldError(f"{path.name}: declares {height * width} pixels, allowed are {MAX_PIXELS}")
+    _hold_unsupported(path, page, samples)
+    tiled = bool(page.is_tiled)
+    rows = page.tilelength if tiled else min(page.rowsperstrip or height, height)
+    columns = page.tilewidth if tiled else width
+    wanted = math.ceil(height / rows) * (math.ceil(width / columns) if tiled else 1)
+    if len(page.dataoffsets) != wanted or len(page.databytecounts) != wanted:
+        raise ReadError(f"{path.name}: has {len(page.dataoffsets)} strips or tiles, its size needs {wanted}")
+    source = TiffSource(
+        order=file.byteorder,
+        shape_hw=(height, width),
+        depth=_depth(page),
+        samples=samples,
+        photometric=int(page.photometric),
+        compression=int(page.compression),
+        predictor=int(page.predictor),
+        tiled=tiled,
+        segment_hw=(rows, columns),
+        segments=tuple(_segment(path, data, o, n) for o, n in zip(page.dataoffsets, page.databytecounts)),
+        extra=tuple(int(e) for e in page.extrasamples),
+        kept={tag: v for tag in KEPT if (v := _values(page, tag, KEPT[tag]))},
+        tables=_tables(path, page.jpegtables or b""),
+        ycbcr=(_values(page, 530, "HH"), _values(page, 532, "II" * 6)),
+    )
+    return _trim(path, source)
+
+
+def _depth(page: tifffile.TiffPage) -> int:
+    bits = page.bitspersample
+    return int(bits[0] if isinstance(bits, tuple) and len(set(bits)) == 1 else bits if isinstance(bits, int) else 0)
+
+
+def _hold_unsupported(path: Path, page: tifffile.TiffPage, samples: int) -> None:
+    compression, photometric = int(page.compression), int(page.photometric)
+    if compression not in (NONE, LZW, JPEG, DEFLATE, PACKBITS, OLD_DEFLATE):
+        raise HeldError(f"{path.name}: TIFF compression {compression} is not supported")
+    colours = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, YCBCR: 3}.get(photometric, 0)
+    if not colours or samples not in (colours, colours + 1) or (photometric == YCBCR and compression != JPEG):
+        raise HeldError(f"{path.name}: TIFF photometric {photometric} with {samples} samples is not supported")
+    jpeg_wrong = compression == JPEG and (_depth(page) != 8 or samples != colours or photometric == WHITE_IS_ZERO)
+    sample_format = page.sampleformat if isinstance(page.sampleformat, tuple) else (page.sampleformat,)
+    if _depth(page) not in (8, 16) or jpeg_wrong or any(int(f) != 1 for f in sample_format):
+        raise HeldError(f"{path.name}: TIFF samples of this depth or format are not supported (8 or 16 bit unsigned are)")
+    if samples > 1 and int(page.planarconfig) != 1:
+        raise HeldError(f"{path.name}: TIFF with separate colour planes is not supported")
+    if int(page.predictor) not in (1, 2) or int(page.fillorder) != 1:
+        raise HeldError(f"{path.name}: TIFF predictor {int(page.predictor)} or its bit order is not supported")
+
+
+def _segment(path: Path, data: bytes, offset: int, count: int) -> bytes:
+    if offset + count > len(data) or not count:
+        raise ReadError(f"{path.name}: is truncated, a strip or tile ends behind byte {len(data)}")
+    return data[offset : offset + count]
+
+
+def _values(page: tifffile.TiffPage, tag: int, kind: str) -> tuple[int, ...]:
+    """The integers of a tag if it has as many as `kind`, otherwise ()."""
+    found = page.tags.get(tag)
+    if found is None:
+        return ()
+    values = found.value if isinstance(found.value, tuple) else (found.value,)
+    top = 0xFFFF if kind[0] == "H" else 0xFFFFFFFF
+    good = len(values) == len(kind) and all(isinstance(v, int) and 0 <= v <= top for v in values)
+    return tuple(int(v) for v in values) if good else ()
+
+
+def _tables(path: Path, tables: bytes) -> bytes:
+    """Shared JPEG tables without anything that is none."""
+    return jpeg.assemble(jpeg.segments(path, tables)) if tables else b""
+
+
+def _trim(path: Path, source: TiffSource) -> TiffSource:
+    """The source with what could hide behind or inside its segments cut out, where the compression lets that be seen."""
+    parts = []
+    for index, part in enumerate(source.segments):
+        if source.compression == NONE:
+            part = part[: _size(source, index)]
+        elif source.compression in (DEFLATE, OLD_DEFLATE):
+            inflate = zlib.decompressobj()
+            inflate.decompress(part, _size(source, index) + 1)
+            inflate.decompress(inflate.unconsumed_tail, 1)
+            part = part[: len(part) - len(inflate.unused_data)]
+        elif source.compression == JPEG:
+            part = jpeg.assemble(jpeg.segments(path, part))
+        parts.append(part)
+    return replace(source, segments=tuple(parts))
+
+
+def _rows(source: TiffSource, index: int) -> int:
+    """Rows of a segment: the last strip may be short, tiles never are."""
+    rows = source.segment_hw[0]
+    return rows if source.tiled else min(rows, source.shape_hw[0] - index * rows)
+
+
+def _size(source: TiffSource, index: int) -> int:
+    return _rows(source, index) * source.row_bytes
+
+
+def _decode(path: Path, data: bytes, source: TiffSource) -> np.ndarray:
+    """Samples (H, W) or (H, W, C), uint8 or native uint16."""
+    height, width = source.shape_hw
+    try:
+        if source.compression == JPEG:
+            pixels = np.asarray(TiffImagePlugin.TiffImageFile(io.BytesIO(data)))
+            if pixels.shape[:2] != (height, width) or pixels.dtype != np.uint8:
+                raise ValueError(f"shape {pixels.shape}")
+            return pixels
+        parts = _unpack(source)
+    except (ValueError, OSError, zlib.error, SyntaxError) as exc:
+        raise ReadError(f"{path.name}: is damaged or truncated, its pixels cannot be decoded ({type(exc).__name__})") from exc
+    rows, columns = source.segment_hw
+    across = math.ceil(width / columns)
+    out = np.empty((height, width, source.samples), np.dtype(f"u{source.depth // 8}"))
+    for index, part in enumerate(parts):
+        block = np.frombuffer(part, f"{source.order}u{source.depth // 8}", count=len(part) * 8 // source.depth)
+        block = block.reshape(-1, columns, source.samples)
+        if source.predictor == 2:
+            block = np.cumsum(block, axis=1, dtype=out.dtype)
+        y, x = index // across * rows, index % across * columns
+        cut = block[: height - y, : width - x]
+        out[y : y + rows, x : x + columns] = cut
+    return out[..., 0] if source.samples == 1 else out
+
+
+def _unpack(source: TiffSource) -> list[bytes]:
+    """Every segment uncompressed, exactly as long as its rows need; raises ValueError if one is too short."""
+    if source.compression == NONE:
+        parts = list(source.segments)
+    elif source.compression in (DEFLATE, OLD_DEFLATE):
+        parts = [zlib.decompressobj().decompress(part, _size(source, i)) for i, part in enumerate(source.segments)]
+    else:
+        return _unpack_libtiff(source)
+    if any(len(part) < _size(source, i) for i, part in enumerate(parts)):
+        raise ValueError("a strip or tile is too short")
+    return parts
+
+
+def _unpack_libtiff(source: TiffSource) -> list[bytes]:
+    """LZW and PackBits, by showing libtiff the segments as strips of an 8-bit grey image as wide as their rows."""
+    sizes = [_rows(source, i) for i in range(len(source.segments))]
+    tags = {256: ("I", (source.row_bytes,)), 257: ("I", (sum(sizes),)), 258: ("H", (8,)), 277: ("H", (1,))}
+    tags |= {259: ("H", (source.compression,)), 262: ("H", (1,)), 278: ("I", (source.segment_hw[0],)), 284: ("H", (1,))}
+    image = TiffImagePlugin.TiffImageFile(io.BytesIO(assemble("<", tags, source.segments)))
+    plain = np.asarray(image)
+    if plain.shape != (sum(sizes), source.row_bytes):
+        raise ValueError(f"shape {plain.shape}")
+    ends = np.cumsum(sizes)
+    return [plain[end - size : end].tobytes() for size, end in zip(sizes, ends)]
+
+
+def _encode_new(pixels: np.ndarray, source: TiffSource, tags: dict[int, tuple[str, tuple[int, ...]]]) -> bytes:
+    """Strips of new pixels: as they are if the source was uncompressed, otherwise differenced and deflated."""
+    height, width = source.shape_hw
+    rows = max(1, min(height, _STRIP_BYTES // max(1, width * source.samples * source.depth // 8)))
+    samples = pixels.reshape(height, width, source.samples)
+    stored_type = f"{source.order}u{source.depth // 8}"
+    tags = {**tags, 278: ("I", (rows,)), 262: ("H", (RGB if source.photometric == YCBCR else source.photometric,))}
+    if source.compression == NONE:
+        plain = samples.astype(stored_type)
+        parts = tuple(plain[y : y + rows].tobytes() for y in range(0, height, rows))
+        return assemble(source.order, tags, parts)
+    steps = samples.copy()
+    steps[:, 1:] -= samples[:, :-1]
+    steps = steps.astype(stored_type)
+    tags |= {259: ("H", (DEFLATE,)), 317: ("H", (2,))}
+    parts = tuple(zlib.compress(steps[y : y + rows].tobytes(), 1) for y in range(0, height, rows))
+    return assemble(source.order, tags, parts)

@@ -1,0 +1,62 @@
+"""Arguments of `markerremover train`, and the call they stand for."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_train_parser(subparsers) -> None:
+    """Add the `train` subcommand; it sets `run` to a function of the parsed arguments that returns an exit code."""
+    parser = subparsers.add_parser("train", help="train a localizer on LabelMe folders (needs the extra `train`)")
+    add = parser.add_argument
+    add("data", nargs="+", type=Path, metavar="DATA", help="folder with images/, LabelMe files in annotations/ and perhaps split.csv")
+    add("-o", "--out", type=Path, required=True, help="folder for checkpoints, logs, detector.onnx and its card")
+    add("--arch", default="yolov8n", help="yolov8n … yolov8x, yolov5n … yolov5x (default: %(default)s)")
+    add("--weights", type=Path, help="start from this .pt instead of from scratch")
+    add("--shares", help="how often each DATA is drawn, e.g. 0.4,0.6 (default: by number of images)")
+    add("--epochs", type=int, default=50, help="(default: %(default)s)")
+    add("--hours", type=float, help="stop after this long, the learning rate planned for it")
+    add("--windows-per-epoch", type=int, default=4000, help="training windows an epoch (default: %(default)s)")
+    add("--window", type=int, default=320, help="side of a training window, network pixels (default: %(default)s)")
+    add("--image-size", type=int, default=768, help="longer side of whole images, network pixels (default: %(default)s)")
+    add("--batch", type=int, default=16, help="windows a step (default: %(default)s)")
+    add("--lr0", type=float, default=1.5e-3, help="first learning rate (default: %(default)s)")
+    add("--freeze", type=int, default=0, help="how many first layers stay as they are (default: %(default)s)")
+    add("--patience", type=int, default=0, help="stop after this many epochs without gain; 0 never (default: %(default)s)")
+    add("--classes", default="laterality,marker", help="what is taught; `marker` alone folds side signs in (default: %(default)s)")
+    add("--threshold", type=float, default=0.2, help="operating point written into the card (default: %(default)s)")
+    add("--device", default="cpu", help="cpu or a CUDA device number (default: %(default)s)")
+    add("--loader-workers", type=int, default=1, help="processes that cut windows (default: %(default)s)")
+    add("--seed", type=int, default=0, help="of every random choice (default: %(default)s)")
+    add("--resume", action="store_true", help="go on from the last checkpoint in OUT")
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from . import training
+    from .errors import UsageError
+
+    try:
+        shares = [float(v) for v in args.shares.split(",")] if args.shares else None
+    except ValueError:
+        raise UsageError(f"--shares is {args.shares!r}, allowed are numbers joined by commas") from None
+    if shares and (len(shares) != len(args.data) or min(shares) <= 0):
+        raise UsageError(f"--shares needs {len(args.data)} positive numbers, one for each DATA")
+    if not 0 < args.threshold < 1:
+        raise UsageError(f"--threshold is {args.threshold}, allowed is between 0 and 1, both excluded")
+    classes = tuple(args.classes.split(","))
+    best = training.train(
+        args.data, args.out, arch=args.arch, weights=args.weights, shares=shares, epochs=args.epochs, hours=args.hours,
+        window=args.window, image_size=args.image_size, windows_per_epoch=args.windows_per_epoch, batch=args.batch,
+        lr0=args.lr0, freeze=args.freeze, patience=args.patience, loader_workers=args.loader_workers, seed=args.seed,
+        device=args.device, class_names=classes, resume=args.resume,
+    )
+    onnx = training.export_onnx(best, args.out / "detector.onnx")
+    recipe = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items() if k not in ("run", "data", "out", "command")}
+    training.write_card(
+        onnx, arch=args.arch, class_names=classes, image_size=args.image_size, threshold=args.threshold,
+        data=[d.name for d in args.data], recipe=recipe, metrics=training.best_epoch(args.out),
+    )
+    print(f"best checkpoint: {best}\nfor `remove --weights`: {onnx}")
+    return 0

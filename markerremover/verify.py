@@ -1,0 +1,79 @@
+"""Is anything left? A second look at what a file would become, before anything is written."""
+
+from __future__ import annotations
+
+from typing import Callable, Sequence
+
+import numpy as np
+
+from . import boxes
+from .errors import HeldError
+from .records import Decision, Detections, Policy
+
+LABEL = "verify"
+REASON = "still found after removal"
+#: A detection is explained when at most this share of its box is neither blacked out nor part of a kept sign's box.
+#: A localizer's boxes jitter by a few pixels from one look to the next; letters under a box take more than this.
+UNEXPLAINED_SHARE = 0.25
+
+
+def residual(
+    detector: Callable[..., Detections], display_frame: np.ndarray, decisions: Sequence[Decision], policy: Policy
+) -> Detections:
+    """What the localizer still finds in a redacted frame and no decision explains.
+
+    Args:
+        detector: called as detector(display_frame, threshold).
+        display_frame: (H, W) uint8, already redacted.
+        decisions: those of this frame. The boxes of kept signs hold black and the sign only, removed boxes only black.
+
+    Returns:
+        The unexplained detections, possibly none.
+    """
+    found = detector(display_frame, policy.threshold)
+    if not len(found):
+        return found
+    explained = np.zeros(display_frame.shape, bool)
+    for decision in decisions:
+        x1, y1, x2, y2 = decision.xyxy
+        explained[y1:y2, x1:x2] = True
+    left = np.array([_unexplained(explained, box) > UNEXPLAINED_SHARE for box in found.xyxy], bool)
+    return Detections(found.xyxy[left], found.scores[left], found.class_ids[left], found.class_names)
+
+
+def _unexplained(explained: np.ndarray, xyxy: np.ndarray) -> float:
+    """Share (0–1) of the box that no decision covers; 0 for a box that holds no pixel."""
+    whole = boxes.grow(xyxy[None], 0.0, 0.0, explained.shape)[0]
+    inside = explained[whole[1] : whole[3], whole[0] : whole[2]]
+    return float(1.0 - inside.mean()) if inside.size else 0.0
+
+
+def removals(frame: int, found: Detections, policy: Policy, shape_hw: tuple[int, int]) -> list[Decision]:
+    """Residual detections as decisions to remove, with the policy's margin. Doubt removes: no second pass here."""
+    grown = boxes.grow(found.xyxy, policy.margin, policy.margin_px, shape_hw)
+    return [
+        Decision(frame, tuple(int(v) for v in box), "remove", REASON, float(score), LABEL)
+        for box, score in zip(grown, found.scores)
+        if box[2] > box[0] and box[3] > box[1]
+    ]
+
+
+def check_pixels(stored: np.ndarray, new: np.ndarray, mask: np.ndarray, fill: tuple[int, ...]) -> None:
+    """Hold the file unless `new` is `fill` inside the removed areas and bit-identical to `stored` outside.
+
+    Args:
+        stored, new: (F, H, W) or (F, H, W, C).
+        mask: (F, H, W) bool, True where pixels were removed.
+
+    Raises:
+        HeldError: shape or type changed, a pixel outside changed, or one inside did not.
+    """
+    if new.shape != stored.shape or new.dtype != stored.dtype:
+        raise HeldError(f"redaction changed the pixel array from {stored.shape} {stored.dtype} to {new.shape} {new.dtype}")
+    changed = new != stored
+    if changed.ndim == 4:
+        changed = changed.any(axis=3)
+    if (changed & ~mask).any():
+        raise HeldError(f"{int((changed & ~mask).sum())} pixels outside the removed areas changed")
+    if (new[mask] != np.asarray(fill, dtype=new.dtype)).any():
+        raise HeldError("removed areas are not all black")

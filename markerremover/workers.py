@@ -1,0 +1,130 @@
+"""Jobs in, outcomes out: in this process, or in several that may die without taking the run along."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import traceback
+from collections import deque
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Callable, Iterator, NamedTuple, Sequence
+
+from .options import RunOptions
+from .pipeline import Cleaner, process_file
+from .records import Outcome
+
+log = logging.getLogger(__name__)
+
+DIED = "the worker process died on this file"
+
+
+class Job(NamedTuple):
+    """One file to clean and where its result goes."""
+
+    source: Path
+    relative: str
+
+
+class Place(NamedTuple):
+    """The run's folders and options, the same for every job."""
+
+    out: Path
+    audit: Path
+    options: RunOptions
+
+
+def attempt(job: Job, place: Place, cleaner: Cleaner) -> Outcome:
+    """Clean one file; whatever goes wrong ends as `failed`, and the next file goes on.
+
+    The reason names the kind of error and where it arose, never its message: that may quote the file's content.
+    """
+    try:
+        return process_file(job.source, job.relative, place.out, place.audit, cleaner, place.options)
+    except Exception as error:  # the one broad except: a file may break anything, the run goes on
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        reason = f"unexpected {type(error).__name__} at {Path(last.filename).name}:{last.lineno}"
+        log.error("a file failed: %s", reason)
+        return Outcome(job.relative, "failed", reason)
+
+
+def in_this_process(jobs: Sequence[Job], place: Place, cleaner: Cleaner) -> Iterator[Outcome]:
+    """One outcome a job, in order."""
+    for job in jobs:
+        yield attempt(job, place, cleaner)
+
+
+def in_processes(jobs: Sequence[Job], place: Place, open_cleaner: Callable[[int], Cleaner]) -> Iterator[Outcome]:
+    """One outcome a job, as they finish.
+
+    Args:
+        open_cleaner: importable by name; called once in each process with the number of threads it may use.
+
+    When a process dies, the files that were in flight are tried once more, each alone: the one that kills again ends
+    `failed`, the others were bystanders.
+    """
+    waiting = deque(jobs)
+    while waiting:
+        suspects: list[Job] = []
+        yield from _until_broken(waiting, suspects, place, open_cleaner)
+        for job in suspects:
+            yield _alone(job, place, open_cleaner)
+
+
+def _until_broken(
+    waiting: deque[Job], suspects: list[Job], place: Place, open_cleaner: Callable[[int], Cleaner]
+) -> Iterator[Outcome]:
+    """Outcomes until `waiting` is empty or the pool breaks; then `suspects` holds what was in flight."""
+    count = place.options.workers
+    with _pool(count, place, open_cleaner) as pool:
+        running: dict[Future, Job] = {}
+        try:
+            while waiting or running:
+                while waiting and len(running) < count:  # no queue: what is submitted is what is in flight
+                    future = pool.submit(_in_worker, waiting[0])
+                    running[future] = waiting.popleft()
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    outcome = future.result()
+                    del running[future]
+                    yield outcome
+        except BrokenProcessPool:
+            log.warning("a worker process died; its files are tried again alone")
+            for future, job in running.items():
+                if future.done() and not future.cancelled() and future.exception() is None:
+                    yield future.result()
+                else:
+                    suspects.append(job)
+
+
+def _alone(job: Job, place: Place, open_cleaner: Callable[[int], Cleaner]) -> Outcome:
+    with _pool(1, place, open_cleaner) as pool:
+        try:
+            return pool.submit(_in_worker, job).result()
+        except BrokenProcessPool:
+            return Outcome(job.relative, "failed", DIED)
+
+
+def threads_each(workers: int) -> int:
+    """CPU threads for each of `workers` processes: the cores this process may use, shared out, at least 1."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // workers)
+
+
+def _pool(count: int, place: Place, open_cleaner: Callable[[int], Cleaner]) -> ProcessPoolExecutor:
+    spawn = multiprocessing.get_context("spawn")  # forked inference and OCR engines hang
+    threads = threads_each(place.options.workers)
+    return ProcessPoolExecutor(count, mp_context=spawn, initializer=_start_worker, initargs=(place, open_cleaner, threads))
+
+
+_worker: dict = {}
+
+
+def _start_worker(place: Place, open_cleaner: Callable[[int], Cleaner], threads: int) -> None:
+    os.environ.setdefault("OMP_THREAD_LIMIT", str(threads))
+    _worker.update(place=place, cleaner=open_cleaner(threads))
+
+
+def _in_worker(job: Job) -> Outcome:
+    return attempt(job, _worker["place"], _worker["cleaner"])

@@ -1,0 +1,44 @@
+"""Fixtures shared by the tests; the fakes they use are plain callables in fakes.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import fakes
+from markerremover import batch, report
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> Path:
+    """A folder of four marked radiographs."""
+    return fakes.tree(tmp_path / "in")
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """Where results go; not made yet. The audit is beside it."""
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def clean(inputs: Path, out: Path):
+    """Run on `inputs` with the fake localizer; returns (summary, rows by relative path)."""
+
+    def run(options=fakes.NO_KEEP, sources=None, open_cleaner=fakes.cleaner):
+        summary = batch.remove(sources or [inputs], out, options=options, open_cleaner=open_cleaner)
+        rows = report.read_manifest(Path(summary["audit"]) / report.MANIFEST)
+        return summary, {row["relative"]: row for row in rows}
+
+    return run
+
+
+@pytest.fixture
+def fake_weights(monkeypatch):
+    """The command line with the fake localizer in place of the shipped weights."""
+
+    def open_cleaner(policy, *, weights=None, device="auto", threads=None):
+        return fakes.Cleaner(fakes.find_white, object() if policy.keep else None, policy)
+
+    monkeypatch.setattr(batch, "open_cleaner", open_cleaner)

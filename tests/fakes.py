@@ -1,0 +1,100 @@
+"""Plain callables that stand for the models, and tiny radiographs whose truth is known because it was built.
+
+A marking here is a rectangle of pure white on a background that never gets near white.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from markerremover.options import RunOptions
+from markerremover.pipeline import Cleaner
+from markerremover.records import Detections, Policy
+
+WHITE = 250
+NAME_BOX = (20, 14, 60, 30)
+SHAPE = (96, 128)
+
+
+def radiograph(seed: int, boxes=(NAME_BOX,), shape=SHAPE, dtype=np.uint8) -> np.ndarray:
+    """(H, W) noise between 10 and 170 of 255 with white `boxes`; 16 bit is the same picture times 257."""
+    image = np.random.default_rng(seed).integers(10, 170, shape).astype(np.uint8)
+    for x1, y1, x2, y2 in boxes:
+        image[y1:y2, x1:x2] = 255
+    return image if dtype == np.uint8 else image.astype(np.uint16) * 257
+
+
+def find_white(frame: np.ndarray, threshold: float | None = None) -> Detections:
+    """A localizer that finds every connected patch of white, exactly."""
+    count, _, stats, _ = cv2.connectedComponentsWithStats((frame >= WHITE).astype(np.uint8))
+    xyxy = np.array([[x, y, x + w, y + h] for x, y, w, h, area in stats[1:]], np.float32).reshape(-1, 4)
+    return Detections(xyxy, np.full(count - 1, 0.9, np.float32), np.zeros(count - 1, np.int64))
+
+
+def find_nothing(frame: np.ndarray, threshold: float | None = None) -> Detections:
+    """A localizer that is blind."""
+    return Detections.empty()
+
+
+def cleaner(threads: int = 1, detector=find_white, policy: Policy = Policy(keep=())) -> Cleaner:
+    """A `Cleaner` that keeps nothing; its first argument is what `batch.remove` passes."""
+    return Cleaner(detector, None, policy)
+
+
+def find_white_or_die(frame: np.ndarray, threshold: float | None = None) -> Detections:
+    """Kills its own process on a frame whose first pixel is 7, as a crashing decoder would."""
+    if frame[0, 0] == 7:
+        os._exit(9)
+    return find_white(frame)
+
+
+deadly_cleaner = partial(cleaner, detector=find_white_or_die)
+NO_KEEP = RunOptions(policy=Policy(keep=()))
+
+
+def png(image: np.ndarray) -> bytes:
+    """PNG bytes of an (H, W) or (H, W, 3) RGB array, 8 or 16 bit."""
+    done, data = cv2.imencode(".png", image[..., ::-1] if image.ndim == 3 else image)
+    assert done
+    return data.tobytes()
+
+
+def jpeg(image: np.ndarray) -> bytes:
+    """JPEG bytes of an (H, W) uint8 array."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=92)
+    return buffer.getvalue()
+
+
+def put(path: Path, data: bytes) -> Path:
+    """Write bytes, making folders."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return path
+
+
+def read(path: Path) -> np.ndarray:
+    """Any raster as it is stored."""
+    image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+    assert image is not None, path
+    return image
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Relative path -> content of every regular file below a folder; {} where there is none."""
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file() and not p.is_symlink()}
+
+
+def tree(folder: Path, count: int = 4) -> Path:
+    """A folder with `count` marked 8-bit PNGs in two subfolders, the same base names in both."""
+    for i in range(count):
+        put(folder / ("a" if i % 2 else "b") / f"{i // 2}.png", png(radiograph(i)))
+    return folder

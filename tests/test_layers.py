@@ -1,0 +1,138 @@
+"""The table of house-style.md: which module may import which, and who alone uses a library."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+import markerremover
+
+PACKAGE = Path(markerremover.__file__).parent
+
+# module -> what it may import of this package; a folder counts as one module
+LAYERS = {
+    "errors": "",
+    "locations": "",
+    "boxes": "",
+    "display": "",
+    "glyphs": "",
+    "records": "errors",
+    "options": "records errors",
+    "strokes": "records boxes",
+    "exif": "errors",
+    "png": "records errors display exif",
+    "jpeg": "records errors display exif",
+    "tiff": "records errors display exif jpeg",
+    "dicom_tags": "records errors",
+    "dicom_view": "records errors display",
+    "dicom": "records errors display dicom_tags dicom_view",
+    "images": "dicom jpeg png tiff records errors display",
+    "detect": "records boxes errors locations",
+    "ocr": "records errors",
+    "second_pass": "records boxes ocr glyphs strokes",
+    "decide": "records boxes",
+    "redact": "records errors",
+    "frames": "records",
+    "verify": "records boxes errors detect",
+    "crops": "records errors",
+    "report": "records errors crops",
+    "labelme": "records errors",
+    "metrics": "records boxes",
+    "windows": "records boxes errors labelme",
+    "synthesis": "records boxes errors labelme",
+    "training": "records boxes errors labelme windows detect",
+    "training_cli": "errors training",
+    "pipeline": "crops decide detect display frames images ocr options redact second_pass verify records errors",
+    "remover": "pipeline images display options records errors",
+    "inputs": "errors",
+    "workers": "pipeline options records",
+    "batch": "inputs workers pipeline report options records errors",
+    "progress": "records",
+    "information": "batch detect locations ocr errors",
+    "demo": "batch cli progress synthesis errors",
+    "cli": "batch demo information options progress records errors synthesis training_cli",
+    "__main__": "cli",
+    "__init__": "",  # names are loaded when asked for, by importlib
+}
+
+# library -> the only modules that may import it
+ALONE = {
+    "ultralytics": {"training"},
+    "torch": {"training", "windows"},
+    "tesserocr": {"ocr"},
+    "pytesseract": {"ocr"},
+    "openvino": {"detect"},
+    "onnxruntime": {"detect"},
+    "pydicom": {"dicom", "dicom_tags", "dicom_view", "synthesis"},
+    "tqdm": {"progress"},
+    "tifffile": {"tiff", "synthesis"},
+}
+
+NETWORK = {"socket", "http", "urllib", "requests", "httpx", "ftplib", "smtplib", "aiohttp"}
+
+
+def sources() -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        found.setdefault(parts[0], []).append(path)
+    return found
+
+
+def imports(path: Path) -> tuple[set[str], set[str]]:
+    """(modules of this package, top-level names of others) that a file imports anywhere."""
+    own, others = set(), set()
+    depth = len(path.relative_to(PACKAGE).parts)
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            others |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            others.add(node.module.split(".")[0])
+        elif isinstance(node, ast.ImportFrom) and node.level == depth:
+            names = [node.module.split(".")[0]] if node.module else [alias.name for alias in node.names]
+            own |= {name for name in names if node.module or name in LAYERS}  # the rest are names of __init__, such as __version__
+    return own, others
+
+
+@pytest.mark.parametrize("module", sorted(sources()))
+def test_a_module_imports_only_what_lies_below_it(module):
+    assert module in LAYERS, f"{module} is not in the table: add it where it belongs"
+    used = set().union(*(imports(path)[0] for path in sources()[module]))
+    assert used - {module} <= set(LAYERS[module].split())
+
+
+@pytest.mark.parametrize("library", sorted(ALONE))
+def test_a_library_is_used_by_its_own_modules_only(library):
+    users = {module for module, paths in sources().items() for path in paths if library in imports(path)[1]}
+    assert users <= ALONE[library]
+
+
+def test_nothing_talks_to_a_network():
+    users = {path.name: imports(path)[1] & NETWORK for paths in sources().values() for path in paths}
+    assert not any(users.values()), users
+
+
+def test_nothing_outside_the_dependencies_is_imported():
+    allowed = {"numpy", "cv2", "pydicom", "PIL", "scipy", "skimage", "tifffile", "onnxruntime", "openvino", "tesserocr", "pytesseract",
+               "tqdm", "ultralytics", "torch", "torchvision", "onnx", "onnxslim", "openjpeg", "libjpeg", "rle"}
+    for paths in sources().values():
+        for path in paths:
+            unknown = imports(path)[1] - allowed - set(sys.stdlib_module_names)
+            assert not unknown, f"{path.name} imports {unknown}"
+
+
+def test_public_names_are_sorted_and_there():
+    assert markerremover.__all__ == sorted(markerremover.__all__)
+    assert set(markerremover._HOMES) | {"__version__"} == set(markerremover.__all__)
+    assert all(getattr(markerremover, name) is not None for name in markerremover.__all__)
+
+
+def test_one_broad_except_at_most_per_batch_loop_and_none_that_swallows():
+    for paths in sources().values():
+        for path in paths:
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ExceptHandler) and (node.type is None or getattr(node.type, "id", "") in ("Exception", "BaseException")):
+                    assert not all(isinstance(step, (ast.Pass, ast.Continue)) for step in node.body), f"{path.name}:{node.lineno}"

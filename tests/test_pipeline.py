@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fakes
+from markerremover import crops, pipeline
+from markerremover.errors import UsageError, WriteError
+from markerremover.pipeline import Cleaner, clean_radiograph, move_into, process_file
+from markerremover.records import Policy, Radiograph
+
+x1, y1, x2, y2 = fakes.NAME_BOX
+
+
+def as_radiograph(stored: np.ndarray, fill=(0,)) -> Radiograph:
+    display = stored if stored.dtype == np.uint8 else (stored >> 8).astype(np.uint8)
+    return Radiograph(stored, display, fill, Path("x"), "PNG")
+
+
+@pytest.fixture
+def place(tmp_path):
+    (tmp_path / "out").mkdir()
+    for name in ("tmp", "crops"):
+        (tmp_path / "audit" / name).mkdir(parents=True)
+    return tmp_path / "out", tmp_path / "audit"
+
+
+def test_a_marking_goes_black_and_the_rest_stays():
+    stored = fakes.radiograph(1)[None]
+    before = stored.copy()
+    cleaned = clean_radiograph(as_radiograph(stored), fakes.cleaner())
+    (decision,) = cleaned.decisions
+    left, top, right, bottom = decision.xyxy
+    assert left < x1 and top < y1 and right > x2 and bottom > y2  # the margin
+    assert not cleaned.stored[0, top:bottom, left:right].any()
+    assert (cleaned.stored != stored).sum() <= (bottom - top) * (right - left)
+    assert np.array_equal(stored, before) and len(cleaned.detections[0]) == 1 and cleaned.doubt == ""
+
+
+def test_the_fill_is_the_radiographs_own():
+    stored = fakes.radiograph(1, dtype=np.uint16)[None]
+    cleaned = clean_radiograph(as_radiograph(stored, (4095,)), fakes.cleaner())
+    left, top, right, bottom = cleaned.decisions[0].xyxy
+    assert (cleaned.stored[0, top:bottom, left:right] == 4095).all()
+
+
+def test_without_markings_nothing_changes_and_no_second_look_is_needed():
+    calls = []
+
+    def counts(frame, threshold=None):
+        calls.append(1)
+        return fakes.find_nothing(frame)
+
+    stored = fakes.radiograph(1, ())[None]
+    cleaned = clean_radiograph(as_radiograph(stored), fakes.cleaner(detector=counts))
+    assert np.array_equal(cleaned.stored, stored) and cleaned.decisions == () and len(calls) == 1
+
+
+def test_every_stage_is_timed(place, tmp_path):
+    out, audit = place
+    source = fakes.put(tmp_path / "x.png", fakes.png(fakes.radiograph(1)))
+    outcome = process_file(source, "sub/x.png", out, audit, fakes.cleaner(), fakes.NO_KEEP)
+    assert outcome.status == "cleaned" and outcome.format == "PNG" and outcome.shape == (1, *fakes.SHAPE)
+    assert set(outcome.timings_ms) == {"read", "detect", "second_pass", "verify", "redact", "crops", "write"}
+    assert outcome.sha256_in == pipeline.sha256_file(source) and outcome.sha256_out == pipeline.sha256_file(out / "sub/x.png")
+    assert {name for pair in outcome.crops for name in pair} | set(crops.thumb_names("sub/x.png")) == {p.name for p in (audit / "crops").iterdir()}
+
+
+def test_keeping_signs_needs_a_reader():
+    with pytest.raises(UsageError, match="reader"):
+        Cleaner(fakes.find_nothing, None, Policy())
+
+
+def test_colour_is_cleaned_in_every_channel(place, tmp_path):
+    out, audit = place
+    source = fakes.put(tmp_path / "x.png", fakes.png(np.repeat(fakes.radiograph(3)[..., None], 3, 2)))
+    outcome = process_file(source, "x.png", out, audit, fakes.cleaner(), fakes.NO_KEEP)
+    assert outcome.status == "cleaned" and not fakes.read(out / "x.png")[y1:y2, x1:x2].any()
+
+
+def test_move_into_refuses_what_stands_in_the_way(place):
+    out, audit = place
+    temporary = fakes.put(audit / "tmp" / "t", b"new")
+    fakes.put(out / "file", b"old")
+    (out / "folder").mkdir()
+    for relative, replace in (("file", False), ("folder", True)):
+        with pytest.raises(WriteError, match="same name"):
+            move_into(temporary, relative, out, replace=replace)
+    move_into(temporary, "file", out, replace=True)
+    assert (out / "file").read_bytes() == b"new"
+
+
+def test_crops_of_a_long_cine_are_limited_but_paired_with_decisions(tmp_path):
+    before = np.stack([fakes.radiograph(i) for i in range(60)])
+    cleaned = clean_radiograph(as_radiograph(before), fakes.cleaner())
+    names = crops.draw(tmp_path, "x", before, cleaned.shown, cleaned.decisions)
+    assert len(names) == len(cleaned.decisions) >= 60
+    assert sum(pair != ("", "") for pair in names) == crops.MAX_CROPS and len(list(tmp_path.iterdir())) == 2 * crops.MAX_CROPS + 2
+
+
+def test_method_fits_its_dicom_element():
+    class Detector:
+        sha256 = "f" * 64
+
+    assert len(pipeline.method(Detector())) <= 64 and "ffffffffffff" in pipeline.method(Detector())

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fakes
+from markerremover import HeldError, MarkerRemover, ReadError, UsageError
+
+x1, y1, x2, y2 = fakes.NAME_BOX
+
+
+@pytest.fixture
+def remover():
+    return MarkerRemover(cleaner=fakes.cleaner())
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_grey_array_comes_back_with_its_shape_and_type(remover, dtype):
+    array = fakes.radiograph(1, dtype=dtype)
+    before = array.copy()
+    result = remover.clean(array)
+    assert result.array.shape == array.shape and result.array.dtype == dtype and result.status == "cleaned"
+    assert not result.array[y1:y2, x1:x2].any() and np.array_equal(array, before) and array.flags.writeable
+    assert len(result.detections) == 1 and result.decisions[0].action == "remove"
+    with pytest.raises(ValueError):
+        result.array[0, 0] = 1
+
+
+def test_a_colour_array_is_cleaned_in_every_channel(remover):
+    array = np.repeat(fakes.radiograph(1)[..., None], 3, 2)
+    result = remover.clean(array)
+    assert result.array.shape == array.shape and not result.array[y1:y2, x1:x2].any()
+
+
+def test_nothing_to_remove_is_unchanged(remover):
+    array = fakes.radiograph(1, ())
+    result = remover.clean(array)
+    assert result.status == "unchanged" and np.array_equal(result.array, array) and result.decisions == ()
+
+
+def test_a_path_is_read_and_nothing_is_written(remover, tmp_path):
+    path = fakes.put(tmp_path / "x", fakes.png(fakes.radiograph(2, dtype=np.uint16)))
+    result = remover.clean(path)
+    assert result.array.dtype == np.uint16 and result.status == "cleaned" and len(list(tmp_path.iterdir())) == 1
+    assert np.array_equal(result.array, remover.clean(str(path)).array)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.zeros((0, 5), np.uint8), np.zeros((4, 4), np.float32), np.zeros((4, 4, 4), np.uint8), np.zeros(9, np.uint8), np.zeros((4, 4), np.int32)],
+    ids=["empty", "float", "four channels", "one axis", "32 bit"],
+)
+def test_other_arrays_are_wrong_use(remover, array):
+    with pytest.raises(UsageError, match="allowed are"):
+        remover.clean(array)
+
+
+def test_what_is_no_image_raises(remover, tmp_path):
+    with pytest.raises(ReadError):
+        remover.clean(fakes.put(tmp_path / "x.png", b"not an image"))
+    with pytest.raises(ReadError, match="no such file"):
+        remover.clean(tmp_path / "nowhere.png")
+
+
+def test_a_result_that_cannot_be_trusted_raises():
+    def always_something_new(frame, threshold=None):
+        step = int((frame == 0).mean() * 60)
+        return fakes.Detections(np.array([[4 + 24 * (step % 5), 40, 16 + 24 * (step % 5), 60]], np.float32), np.ones(1, np.float32), np.zeros(1, np.int64))
+
+    with pytest.raises(HeldError, match="remain"):
+        MarkerRemover(cleaner=fakes.cleaner(detector=always_something_new)).clean(fakes.radiograph(1))

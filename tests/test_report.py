@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import json
+import stat
+
+import numpy as np
+
+from markerremover import report
+from markerremover.records import Decision, Outcome, Reading
+
+RUN = {"weights_sha256": "ab", "version": "0.1.0", "settings_sha256": "cd"}
+READING = Reading((10, 10, 30, 30), "L", 0.91234, np.ones((20, 20), bool), rotation_deg=90.0, mirrored=True)
+KEPT = Decision(0, (8, 8, 32, 32), "keep", "isolated sign", 0.87654, "laterality", READING, np.ones((24, 24), bool))
+GONE = Decision(1, (np.int64(1), 2, 3, 4), "remove", "no sign", np.float32(0.5))
+OUTCOME = Outcome("a/b.png", "cleaned", "", "PNG", (2, 40, 40), "1" * 64, "2" * 64, (KEPT, GONE), (("x", "y"), ("", "")), {"read": 1.5})
+
+
+def test_a_row_holds_every_box_with_what_was_read_and_why():
+    row = json.loads(json.dumps(report.manifest_row(OUTCOME, RUN)))
+    assert list(row) == ["relative", "status", "reason", "format", "shape", "sha256_in", "sha256_out", "boxes", "crops",
+                         "timings_ms", "weights_sha256", "version", "settings_sha256"]
+    assert row["boxes"][0] == {
+        "frame": 0, "xyxy": [8, 8, 32, 32], "score": 0.8765, "label": "laterality", "action": "keep", "reason": "isolated sign",
+        "text": "L", "confidence": 0.9123, "rotation_deg": 90.0, "mirrored": True,
+    }
+    assert row["boxes"][1]["xyxy"] == [1, 2, 3, 4] and row["boxes"][1]["text"] == ""
+
+
+def test_a_manifest_reads_back_and_a_cut_last_line_is_left_out(tmp_path):
+    path = tmp_path / report.MANIFEST
+    rows = [report.manifest_row(Outcome(name, "failed", "bad"), RUN) for name in ("é\udce9.png", "line\nbreak.png")]
+    with report.open_private(path, "a") as handle:
+        for row in rows:
+            report.append(handle, row)
+        handle.write('{"relative": "cut.png", "sta')
+    assert report.read_manifest(path) == rows
+    assert report.read_manifest(tmp_path / "none") == []
+    report.write_rows(path, rows[:1])
+    assert report.read_manifest(path) == rows[:1] and stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_counts_name_every_status():
+    assert report.counts([]) == {"inputs": 0, "cleaned": 0, "unchanged": 0, "held": 0, "failed": 0}
+    assert report.counts([{"status": "held"}, {"status": "held"}])["held"] == 2
+
+
+SUMMARY = {"counts": report.counts([]), "boxes": {}, "options": {}, "ignored": [], "weights": {"name": "", "sha256": ""}}
+
+
+def page_data(audit, rows):
+    report.write_page(audit, rows, SUMMARY)
+    page = (audit / report.PAGE).read_text(encoding="utf-8")
+    start = page.index('id="data">') + len('id="data">')
+    return page, json.loads(page[start : page.index("</script>", start)])
+
+
+def test_the_page_holds_the_rows_sorted_and_only_pictures_that_exist(tmp_path):
+    (tmp_path / "crops").mkdir()
+    for name in ("x", "y"):
+        (tmp_path / "crops" / name).touch()
+    rows = [report.manifest_row(Outcome("z", "failed", "bad"), RUN), report.manifest_row(OUTCOME, RUN)]
+    _, data = page_data(tmp_path, rows)
+    assert [row["relative"] for row in data["rows"]] == ["a/b.png", "z"]
+    assert data["rows"][0]["crops"] == [["x", "y"], None] and data["rows"][0]["thumbs"] is None
+
+
+def test_nothing_in_a_name_can_end_the_data(tmp_path):
+    name = "</script><script>alert(1)</script>&amp;<!--"
+    page, data = page_data(tmp_path, [report.manifest_row(Outcome(name, "failed", name), RUN)])
+    assert data["rows"][0]["relative"] == name and "alert(1)</script>" not in page and page.count("<script") == 2
+
+
+def test_private_files_are_replaced_whole_and_owner_only(tmp_path):
+    path = tmp_path / "f"
+    path.write_text("old")
+    path.chmod(0o644)
+    report.write_private(path, "new")
+    assert path.read_text() == "new" and stat.S_IMODE(path.stat().st_mode) == 0o600 and len(list(tmp_path.iterdir())) == 1

@@ -1,0 +1,233 @@
+"""Synthetic radiographs: exact truth, repeatable, and nothing shared between the splits."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from markerremover import labelme
+from markerremover.errors import AnnotationError, UsageError
+from markerremover.synthesis import backgrounds, console, fonts, generate, lead, markings, radiograph, real, synthesize, words
+
+SIZE = (320, 288)
+
+
+def make(seed, **options):
+    return radiograph(np.random.default_rng(seed), **{"size": SIZE, **options})
+
+
+@pytest.fixture(scope="module")
+def some():
+    return [make(seed, split=("train", "eval")[seed % 2]) for seed in range(30)]
+
+
+def contents(folder):
+    return {p.relative_to(folder): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_boxes_are_the_tight_boxes_of_the_ink(some):
+    for made in some:
+        for i, element in enumerate(made.annotation.elements):
+            ys, xs = np.nonzero(made.ink == i + 1)
+            assert element.xyxy == (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1)
+        assert made.ink.max() == len(made.annotation.elements)
+
+
+def test_ink_differs_from_what_surrounds_it(some):
+    seen = []
+    for made in some:
+        for i, element in enumerate(made.annotation.elements):
+            if element.kind == "uncertain":
+                continue
+            ink = made.ink == i + 1
+            around = cv2.dilate(ink.astype(np.uint8), np.ones((9, 9), np.uint8)).astype(bool) & (made.ink == 0)
+            if around.sum() > 10:
+                seen.append(abs(float(made.image[ink].mean()) - float(made.image[around].mean())))
+    assert np.mean(np.array(seen) > 5) > 0.9
+
+
+def test_image_is_uint8_of_the_asked_size_and_locked(some):
+    assert some[0].image.shape == SIZE == some[0].ink.shape == some[0].annotation.shape_hw
+    assert some[0].image.dtype == np.uint8 and not some[0].image.flags.writeable
+
+
+def test_all_kinds_occur_and_so_do_images_without_markings():
+    made = [make([9, seed], size=(160, 160)) for seed in range(60)]
+    kinds = {e.kind for m in made for e in m.annotation.elements}
+    assert kinds == {"laterality", "marker", "uncertain"}
+    assert any(not m.annotation.elements for m in made)
+
+
+def test_unmarked_share_of_one_leaves_every_image_clean():
+    assert all(not make(seed, unmarked_share=1.0).annotation.elements for seed in range(4))
+
+
+@pytest.mark.parametrize("body", backgrounds.BODIES)
+@pytest.mark.parametrize("split", words.SPLITS)
+def test_every_body_of_every_split_can_be_drawn(body, split):
+    made = make(3, body=body, split=split)
+    assert made.body == body and made.image.std() > 5
+
+
+def test_the_same_generator_state_gives_the_same_radiograph():
+    first, second = make(7), make(7)
+    assert np.array_equal(first.image, second.image) and first.annotation == second.annotation and first.header == second.header
+
+
+@pytest.mark.parametrize("option", [{"split": "test"}, {"body": "skull"}])
+def test_unknown_options_are_refused(option):
+    with pytest.raises(UsageError, match="allowed are"):
+        make(0, **option)
+
+
+def test_splits_share_no_font_name_hospital_plate_or_body():
+    for table in (words.FAMILY, words.GIVEN, words.HOSPITAL, markings.PLATES, fonts.STROKE_FACES):
+        assert not set(table["train"]) & set(table["eval"])
+    for body in backgrounds.BODIES:
+        assert not set(backgrounds.VARIANTS["train"][body]) & set(backgrounds.VARIANTS["eval"][body])
+    names = {split: {f.rsplit("/", 1)[-1] for f in fonts.font_files(split)} for split in words.SPLITS}
+    assert not names["train"] & names["eval"] and len(names["train"]) >= 14 and len(names["eval"]) >= 6
+
+
+def test_splits_share_no_font_family():
+    from PIL import ImageFont
+
+    families = {split: {ImageFont.truetype(f, 10).getname()[0] for f in fonts.font_files(split)} for split in words.SPLITS}
+    assert not families["train"] & families["eval"]
+
+
+def test_splits_share_no_initials():
+    rng = np.random.default_rng(0)
+    drawn = {split: {words.initials(rng, split) for _ in range(400)} for split in words.SPLITS}
+    assert not drawn["train"] & drawn["eval"]
+
+
+def test_planted_patient_is_of_the_split():
+    for split in words.SPLITS:
+        family, given = make(5, split=split).header["PatientName"].split("^")
+        assert family in words.FAMILY[split] and given in words.GIVEN[split]
+
+
+@pytest.mark.parametrize("face", [*fonts.STROKE_FACES["train"], *fonts.STROKE_FACES["eval"], fonts.font_files("train")[0]])
+def test_rendered_capitals_have_the_asked_height(face):
+    assert abs(fonts.render("H", face, 40).shape[0] - 40) <= 10
+
+
+def test_folder_repeats_itself_whatever_count_and_workers(tmp_path):
+    options = {"size": (128, 160), "masks": True, "formats": ("png", "dcm", "jpg")}
+    synthesize(tmp_path / "a", 4, 11, **options)
+    synthesize(tmp_path / "b", 4, 11, workers=2, **options)
+    synthesize(tmp_path / "c", 2, 11, **options)
+    a, b, c = (contents(tmp_path / x) for x in "abc")
+    assert a == b
+    assert c == {k: a[k] for k in c} and len(c) < len(a)
+
+
+def test_every_format_is_readable_and_has_its_truth(tmp_path):
+    import pydicom
+
+    paths = synthesize(tmp_path, 5, 2, size=(200, 160), formats=("png", "jpg", "tiff", "dcm", "png16"), masks=True)
+    assert [p.suffix for p in paths] == [".png", ".jpg", ".tiff", ".dcm", ".png"]
+    for path in paths:
+        pixels = pydicom.dcmread(path).pixel_array if path.suffix == ".dcm" else cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        note = labelme.read(tmp_path / "annotations" / f"{path.stem}.json")
+        mask = cv2.imread(str(tmp_path / "masks" / f"{path.stem}.png"), cv2.IMREAD_UNCHANGED)
+        lines = (tmp_path / "labels" / f"{path.stem}.txt").read_text().splitlines()
+        assert pixels.shape == mask.shape == note.shape_hw == (200, 160)
+        assert mask.max() == len(note.elements)
+        assert len(lines) == sum(e.kind != "uncertain" for e in note.elements)
+    assert cv2.imread(str(paths[4]), cv2.IMREAD_UNCHANGED).dtype == np.uint16
+    header = pydicom.dcmread(paths[3])
+    assert header.BitsStored == 12 and header.PatientName.family_name in words.FAMILY["train"]
+
+
+def test_unknown_format_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="bmp"):
+        synthesize(tmp_path, 1, 0, formats=("bmp",))
+
+
+def plant(folder, name="a", annotate=True, value=250):
+    """A grey picture with one bright square, annotated if wanted."""
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    (folder / "annotations").mkdir(exist_ok=True)
+    picture = np.full((200, 240), 90, np.uint8)
+    picture[50:80, 100:130] = value
+    cv2.imwrite(str(folder / "images" / f"{name}.png"), picture)
+    if annotate:
+        shape = {"label": "marker", "points": [[100, 50], [130, 80]], "shape_type": "rectangle", "flags": {}}
+        note = {"shapes": [shape], "imagePath": f"{name}.png", "imageHeight": 200, "imageWidth": 240, "flags": {"reviewed": True}}
+        (folder / "annotations" / f"{name}.json").write_text(json.dumps(note))
+
+
+def test_annotated_marks_of_real_backgrounds_vanish(tmp_path):
+    plant(tmp_path)
+    ((image, note),) = real.listing(tmp_path)
+    clean = real.load_clean(image, note)
+    assert clean.shape == (200, 240) and abs(clean.astype(int) - 90).max() <= 2
+
+
+def test_marks_that_lie_together_do_not_leak_into_each_other():
+    picture = np.full((100, 100), 60, np.uint8)
+    picture[20:40, 20:40] = picture[42:60, 20:40] = 255
+    assert real.erase(picture, [(20, 20, 40, 40), (20, 42, 40, 60)]).max() <= 62
+    assert picture.max() == 255
+
+
+def test_backgrounds_without_annotations_are_refused(tmp_path):
+    plant(tmp_path, annotate=False)
+    with pytest.raises(AnnotationError, match="no annotation"):
+        synthesize(tmp_path / "out", 1, 0, backgrounds=tmp_path)
+    assert len(real.listing(tmp_path, clean=True)) == 1
+
+
+def test_only_the_wanted_rows_of_a_split_are_backgrounds(tmp_path):
+    for name in "ab":
+        plant(tmp_path, name)
+    (tmp_path / "split.csv").write_text("image,patient,split\na.png,1,train\nb.png,2,val\n")
+    assert [real.listing(tmp_path, rows=r)[0][0][-5:] for r in ("train", "val")] == ["a.png", "b.png"]
+
+
+def test_real_backgrounds_are_used(tmp_path):
+    plant(tmp_path)
+    ((image, note),) = real.listing(tmp_path)
+    given = real.load_clean(image, note)
+    before = given.copy()
+    assert make(1, background=given).body == "real" and np.array_equal(given, before)
+    assert len(synthesize(tmp_path / "out", 2, 0, backgrounds=tmp_path, size=(96, 96))) == 2
+
+
+def test_a_marking_that_would_not_be_seen_is_not_put():
+    scene = generate._Scene(np.full((100, 100), 255, np.float32))
+    style = console.TextStyle(fonts.font_files("train")[0], 12, 255.0, "plain")
+    assert not scene.put(console.written(np.random.default_rng(0), "AP", "marker", style), 20, 20)
+    assert scene.ink.max() == 0 and scene.picture.min() == 255
+
+
+def test_every_line_of_a_label_is_an_element_and_its_panel_is_none():
+    style = console.TextStyle(fonts.font_files("train")[0], 12, 255.0, "plain")
+    group = console.label(np.random.default_rng(0), ["ONE", "TWO"], style)
+    assert [text.split()[0] for _, text in group.elements] == ["ONE", "TWO"]
+    scene = generate._Scene(np.full((300, 300), 128, np.float32))
+    assert scene.put(group, 20, 20) and len(scene.elements) == 2
+    assert 0 < (scene.ink > 0).sum() < 0.5 * (scene.picture != 128).sum()
+
+
+def test_a_sign_cut_out_of_a_plate_is_boxed_without_its_plate():
+    rng = np.random.default_rng(1)
+    for _ in range(60):
+        group = lead.lead_marker(rng, "train", 30)
+        if "dark in plate" in group.elements[0][1]:
+            plate = next(layer.alpha for layer in group.layers if layer.element == -1)
+            sign = next(layer.alpha for layer in group.layers if layer.element == 0)
+            assert (sign > 0.35).sum() < 0.6 * (plate > 0.35).sum()
+            return
+    raise AssertionError("no cut-out plate among 60 lead markers")
+
+
+def test_a_marking_mostly_outside_is_uncertain():
+    scene = generate._Scene(np.zeros((100, 100), np.float32))
+    style = console.TextStyle(fonts.font_files("train")[0], 20, 255.0, "plain")
+    group = console.written(np.random.default_rng(0), "HH", "marker", style)
+    assert scene.put(group, 100 - group.layers[0].alpha.shape[1] // 4, 20)
+    assert scene.elements[0][0] == "uncertain"

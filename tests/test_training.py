@@ -1,0 +1,96 @@
+"""Training end to end on a handful of tiny images: that it runs, resumes, exports, and that the export loads."""
+
+import json
+
+import numpy as np
+import pytest
+from test_windows import folder_of
+
+pytest.importorskip("torch", reason="the extra 'train' is not installed")
+pytest.importorskip("ultralytics", reason="the extra 'train' is not installed")
+
+from markerremover import detect, training  # noqa: E402
+from markerremover.errors import UsageError, WeightsError  # noqa: E402
+
+pytestmark = pytest.mark.train
+SPLIT = [("a", "train"), ("b", "train"), ("c", "train"), ("d", "train"), ("e", "val"), ("f", "val")]
+TINY = dict(window=96, image_size=128, windows_per_epoch=8, batch=4, loader_workers=0)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = folder_of(tmp_path_factory.mktemp("data") / "site", split=SPLIT)
+    out = tmp_path_factory.mktemp("runs") / "run"
+    training.train([folder], out, epochs=1, **TINY)
+    return folder, out
+
+
+def test_training_writes_checkpoints_and_can_go_on_from_them(trained):
+    folder, out = trained
+    import torch
+
+    def epoch(path):
+        return torch.load(path, weights_only=False)["train_args"]["epochs"]
+
+    assert epoch(out / "weights" / "last.pt") == 1
+    again = training.train([folder], out.with_name("more"), weights=out / "weights" / "last.pt", epochs=2, **TINY)
+    assert again.is_file() and again.parent.parent.name == "more"
+
+
+def test_an_interrupted_training_resumes_where_it_stopped(trained, tmp_path):
+    folder, _ = trained
+
+    class Stop(RuntimeError):
+        pass
+
+    out = tmp_path / "run"
+    with pytest.raises(Stop):
+        training.train([folder], out, epochs=3, callbacks={"on_fit_epoch_end": [lambda t: _stop_after(t, 1, Stop)]}, **TINY)
+    seen = []
+    training.train([folder], out, epochs=3, resume=True, callbacks={"on_train_epoch_start": [lambda t: seen.append(t.epoch)]}, **TINY)
+    assert seen == [1, 2] or seen == [2]
+
+
+def _stop_after(trainer, epoch, error):
+    if trainer.epoch == epoch:
+        raise error
+
+
+def test_no_left_right_flip_is_ever_configured(trained):
+    _, out = trained
+    import torch
+
+    args = torch.load(out / "weights" / "last.pt", weights_only=False)["train_args"]
+    assert args["fliplr"] == 0 and args["flipud"] == 0 and args["mosaic"] == 0
+
+
+def test_the_export_and_its_card_open_in_the_detector(trained, tmp_path):
+    _, out = trained
+    onnx = training.export_onnx(out / "weights" / "last.pt", tmp_path / "w.onnx")
+    training.write_card(onnx, arch="yolov8n", class_names=training.CLASS_NAMES, image_size=128, threshold=0.01, data="synthetic")
+    card = json.loads(onnx.with_suffix(".json").read_text())
+    assert card["sha256"] == training.sha256(onnx) and card["data"] == "synthetic"
+    found = detect.load_detector(onnx, device="cpu")
+    result = found(np.random.default_rng(0).integers(0, 255, (200, 150)).astype(np.uint8))
+    assert result.xyxy.shape[1] == 4
+
+
+def test_both_backends_give_the_same_boxes(trained, tmp_path):
+    _, out = trained
+    onnx = training.export_onnx(out / "weights" / "last.pt", tmp_path / "w.onnx")
+    picture = np.random.default_rng(1).integers(0, 255, (128, 128)).astype(np.uint8)
+    openvino = pytest.importorskip("openvino")
+    a = detect._openvino_session(openvino, onnx, 128, 1)(picture)
+    b = detect._onnxruntime_session(onnx, ["CPUExecutionProvider"], 1)(picture)
+    assert a.shape == b.shape and np.abs(a[:4] - b[:4]).max() < 1.5 and np.abs(a[4:] - b[4:]).max() < 0.02
+
+
+def test_wrong_requests_are_refused_before_any_work(trained, tmp_path):
+    folder, _ = trained
+    with pytest.raises(UsageError, match="arch"):
+        training.train([folder], tmp_path / "x", arch="yolov11n")
+    with pytest.raises(UsageError, match="no validation"):
+        training.train([folder_of(tmp_path / "noval", split=[("a", "train")] * 6)], tmp_path / "x")
+    (tmp_path / "bad.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(WeightsError):
+        training.export_onnx(tmp_path / "bad.pt", tmp_path / "bad.onnx")
