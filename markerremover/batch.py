@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import logging
 import os
 import platform
@@ -89,10 +90,22 @@ def _open_shipped(options: RunOptions, threads: int) -> Cleaner:
 
 def _check_state(out: Path, audit: Path, options: RunOptions) -> None:
     """Refuse to mix with an earlier run unasked, or to use a folder as audit that is something else."""
-    if not (options.resume or options.overwrite or options.dry_run) and out.is_dir() and any(out.iterdir()):
-        raise UsageError(f"{out} is not empty: use --resume to carry on, --overwrite to replace, or another folder")
     if audit.is_dir() and any(audit.iterdir()) and not (audit / report.MANIFEST).is_file():
         raise UsageError(f"{audit} is not empty and holds no {report.MANIFEST}: choose another folder with --audit")
+    if options.resume or options.overwrite:
+        return
+    if out.is_dir() and any(out.iterdir()):
+        raise UsageError(f"{out} is not empty: use --resume to carry on, --overwrite to replace, or another folder")
+    if report.read_manifest(audit / report.MANIFEST) and not _was_dry(audit):
+        raise UsageError(f"{audit} holds the audit of an earlier run: use --resume, --overwrite, or another folder with --audit")
+
+
+def _was_dry(audit: Path) -> bool:
+    """Whether the audit is that of a finished dry run, which a real run may replace."""
+    try:
+        return json.loads((audit / report.SUMMARY).read_text(encoding="utf-8"))["options"]["dry_run"] is True
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _make_folders(out: Path, audit: Path, options: RunOptions) -> None:
@@ -105,7 +118,8 @@ def _make_folders(out: Path, audit: Path, options: RunOptions) -> None:
         shutil.rmtree(audit / "tmp", ignore_errors=True)
         if not options.resume:
             shutil.rmtree(audit / "crops", ignore_errors=True)
-            (audit / report.MANIFEST).unlink(missing_ok=True)
+            for name in (report.MANIFEST, report.SUMMARY, report.PAGE):
+                (audit / name).unlink(missing_ok=True)
         for name in ("tmp", "crops"):
             (audit / name).mkdir(exist_ok=True, mode=0o700)
         report.open_private(audit / report.MANIFEST, "a").close()

@@ -31,6 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MarkerRemoverError as error:
         print(f"markerremover: {error}", file=sys.stderr)
         return 1
+    except OSError as error:  # outside any one file: the audit's disk is full, say
+        print(f"markerremover: stopped: {error.strerror} ({error.filename}); --resume carries on", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("markerremover: interrupted; `--resume` carries on", file=sys.stderr)
         return 130

@@ -30,7 +30,7 @@ def run_demo(folder: Path) -> int:
     for name in PRINTED_NAMES:
         shutil.rmtree(folder / name, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
-    synthesize(folder / "in", COUNT, SEED, split="eval", formats=("png", "dcm"))
+    synthesize(folder / "in", COUNT, SEED, split="eval", formats=("png", "dcm"), bodies=("chest", "pelvis"))
     with show_progress() as progress:
         summary = remove([folder / "in" / "images"], folder / "out", progress=progress)
     print_summary(summary)

@@ -179,16 +179,18 @@ def verify_dicom(radiograph: Radiograph, new_stored: np.ndarray, target: Path, *
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence pydicom, whose warnings and log lines can contain header values."""
-    logger = logging.getLogger("pydicom")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
+    """Silence pydicom and its plugins, whose warnings and log lines can contain header values."""
+    loggers = [logging.getLogger(name) for name in ("pydicom", "openjpeg", "libjpeg", "rle")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
     try:
         with warnings.catch_warnings(), config.disable_value_validation():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels):
+            logger.setLevel(level)
 
 
 def _decode(path: Path) -> tuple[DicomSource, np.ndarray]:

@@ -79,8 +79,11 @@ def turn(mask: np.ndarray, degrees: float) -> np.ndarray:
 
 
 def vector(shape: np.ndarray) -> np.ndarray:
-    """(SIDE * SIDE,) float32 of unit length and zero mean: a tight shape stretched to a square and softened."""
+    """(SIDE * SIDE,) float32 of unit length and zero mean: a tight shape stretched to a square and softened; all
+    zero for an empty one."""
     h, w = shape.shape
+    if not shape.size:
+        return np.zeros(SIDE * SIDE, np.float32)
     pad_w, pad_h = max(0, int(np.ceil(h * NARROWEST - w)) + 1) // 2, max(0, int(np.ceil(w * NARROWEST - h)) + 1) // 2
     image = np.pad(shape.astype(np.float32), ((pad_h, pad_h), (pad_w, pad_w)))
     image = cv2.GaussianBlur(cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA), (0, 0), 0.8).ravel()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,8 +88,10 @@ def encode_jpeg(radiograph: Radiograph, new_stored: np.ndarray, *, touched: bool
         tables = list(source.tables)
         while len(tables) > 1 and tables[-1] == tables[-2]:
             tables.pop()  # the encoder repeats the last one
-        extra = {} if new_stored.ndim == 3 else {"subsampling": 0 if source.rgb else source.subsampling, "keep_rgb": source.rgb}
-        Image.fromarray(np.ascontiguousarray(new_stored[0])).save(buffer, "JPEG", qtables=tables, progressive=source.progressive, **extra)
+        options = {"qtables": tables, "progressive": source.progressive}
+        if new_stored.ndim == 4:
+            options |= {"subsampling": 0 if source.rgb else source.subsampling, "keep_rgb": source.rgb}
+        Image.fromarray(np.ascontiguousarray(new_stored[0])).save(buffer, "JPEG", **options)
         coded = segments(radiograph.path, buffer.getvalue())
     return assemble(coded, jfif=_jfif(source.segments), orientation=source.orientation)
 
@@ -141,16 +144,15 @@ def segments(path: Path, data: bytes) -> list[tuple[int, bytes]]:
         at = end
 
 
-def assemble(coded: list[tuple[int, bytes]], *, jfif: bytes = b"", orientation: int = 1) -> bytes:
+def assemble(coded: Sequence[tuple[int, bytes]], *, jfif: bytes = b"", orientation: int = 1) -> bytes:
     """A JPEG stream of the allowed segments of `coded`, with the given JFIF body and orientation."""
     out = [SOI]
     if jfif:
         out.append(_segment(0xE0, jfif))
     if orientation != 1:
         out.append(_segment(0xE1, b"Exif\0\0" + orientation_block(orientation)))
-    adobe = next((body for marker, body in coded if marker == 0xEE and body.startswith(b"Adobe") and len(body) >= 12), b"")
-    if adobe:
-        out.append(_segment(0xEE, adobe[:12]))
+    if adobe := _adobe(coded):
+        out.append(_segment(0xEE, adobe))
     for marker, body in coded:
         if marker == SOS:
             head = int.from_bytes(body[:1], "big") * 2 + 4
@@ -202,11 +204,17 @@ def _is_rgb(found: list[tuple[int, bytes]], components: bytes) -> bool:
     """Whether three components are RGB and not YCbCr, as libjpeg decides it."""
     if len(components) != 3 or _jfif(found):
         return False
-    adobe = next((body for marker, body in found if marker == 0xEE and body.startswith(b"Adobe") and len(body) >= 12), b"")
+    adobe = _adobe(found)
     return adobe[11] == 0 if adobe else components == b"RGB"
 
 
-def _jfif(found: tuple[tuple[int, bytes], ...] | list[tuple[int, bytes]]) -> bytes:
+def _adobe(found: Iterable[tuple[int, bytes]]) -> bytes:
+    """The 12 bytes of Adobe's segment, the last of which tells the colour transform; b"" if there is none."""
+    bodies = (body for marker, body in found if marker == 0xEE and body.startswith(b"Adobe"))
+    return next((body[:12] for body in bodies if len(body) >= 12), b"")
+
+
+def _jfif(found: Iterable[tuple[int, bytes]]) -> bytes:
     """The file's JFIF body (version, density) without its thumbnail, b"" if there is none."""
     body = next((body for marker, body in found if marker == 0xE0 and body.startswith(b"JFIF\0")), b"")
     return body[:12] + b"\0\0" if len(body) >= 12 else b""

@@ -45,6 +45,8 @@ class RunOptions:
             raise UsageError(f"workers is {self.workers}, allowed is 1 or more")
         if self.overwrite and self.resume:
             raise UsageError("--overwrite and --resume exclude each other")
+        if self.dry_run and (self.overwrite or self.resume):
+            raise UsageError("--dry-run takes neither --overwrite nor --resume: it would replace the audit of the real run")
 
     def settings_sha256(self) -> str:
         """Hash of what decides an output's bytes apart from the input, the weights and the version. Rows with another

@@ -18,10 +18,11 @@ SCALE_RANGE = (0.05, 4.0)  # work pixels a source pixel
 LARGEST_WORK = 700  # a longer crop (a very long text line) is shrunk to this
 CONTEXT = 1.1  # how far to look around the box, in its shorter sides
 MOST, LEAST_SIZE = 3, 0.5  # how many components of a box are tried, and how large, as a share of the largest
+LEAST_ENERGY = 0.1  # strokes of a polarity weaker than this share of the other's are not looked at
 FLOOR = 6  # grey levels of contrast below which nothing counts as a stroke
 SMALLEST_BOX = 3  # source pixels; nothing can be read in less
 THRESHOLDS = (1.0, 1.35, 0.75, 1.7)  # of Otsu's: higher parts a letter from initials that touch it, lower finds faint ones
-NECKS = (0.5, 0.75)  # of a component's greatest stroke width: thinner joints are cut
+NECKS = (0.6,)  # of a component's greatest stroke width: thinner joints are cut
 BRIDGE = 0.14  # of the box's shorter side: gaps up to this are closed in stencil letters
 EDGE_PX, EDGE_SHARE = 2.0, 0.05  # a stroke's soft edge: source pixels, or this share of the letter if that is more
 HALO = 0.16  # what stays around a ring, as a share of the letter: many are drawn with a dark rim
@@ -110,8 +111,11 @@ def inks(view: View) -> Iterator[list[Ink]]:
     side = int(max(9, 0.9 * min(x2 - x1, y2 - y1))) | 1
     kernel = np.ones((side, side), np.uint8)
     hats = [(cv2.morphologyEx(grey, op, kernel), dark) for op, dark in ((cv2.MORPH_TOPHAT, False), (cv2.MORPH_BLACKHAT, True))]
-    hats.sort(key=lambda pair: -float(np.square(pair[0][y1:y2, x1:x2].astype(np.float32)).sum()))
-    for hat, dark in hats:
+    energy = [float(np.square(hat[y1:y2, x1:x2].astype(np.float32)).sum()) for hat, _ in hats]
+    for rank in np.argsort(energy)[::-1]:
+        hat, dark = hats[rank]
+        if energy[rank] < LEAST_ENERGY * max(energy):
+            return
         otsu, _ = cv2.threshold(np.ascontiguousarray(hat[y1:y2, x1:x2]).reshape(1, -1), 0, 255, cv2.THRESH_OTSU)
         yield [Ink.of(hat > max(otsu * share, FLOOR), hat, dark) for share in THRESHOLDS]
 

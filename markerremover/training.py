@@ -83,6 +83,7 @@ def _trainer_class():
     try:
         from ultralytics.data.dataset import YOLODataset
         from ultralytics.models.yolo.detect import DetectionTrainer
+        from ultralytics.utils.torch_utils import strip_optimizer
         import torch
     except ImportError as error:
         raise UsageError(f"training needs the extra 'train': pip install 'markerremover[train]' ({error})") from error
@@ -95,7 +96,8 @@ def _trainer_class():
             for dataset in self._sets.values():
                 dataset.collate_fn = YOLODataset.collate_fn
             super().__init__(overrides=overrides)
-            self.add_callback("on_train_start", lambda _: torch.set_num_threads(os.cpu_count() or 1))
+            threads = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)  # ultralytics leaves one core idle
+            self.add_callback("on_train_start", lambda _: torch.set_num_threads(threads))
 
         def get_dataset(self) -> dict:
             return {"train": "train", "val": "val", "names": dict(enumerate(self._names)), "nc": len(self._names), "channels": 3}
@@ -105,6 +107,13 @@ def _trainer_class():
 
         def get_dataloader(self, dataset_path, batch_size=16, rank=0, mode="train"):
             return super().get_dataloader(dataset_path, batch_size if mode == "train" else 4, rank, mode)
+
+        def final_eval(self):
+            """Only shrinks the checkpoints: the best one was validated when it was made, and ultralytics would look for
+            a data file here."""
+            for path in (self.last, self.best):
+                if path.exists():
+                    strip_optimizer(path)
 
     return WindowTrainer
 

@@ -69,6 +69,25 @@ def test_dry_run_then_the_real_run(inputs, out, capsys):
     assert run("remove", inputs, "-o", out, "--keep", "none") == 0 and len(fakes.files(out)) == 4
 
 
+def test_a_dry_run_never_replaces_the_audit_of_a_real_run(inputs, out, tmp_path, capsys):
+    assert run("remove", inputs, "-o", out, "--keep", "none") == 0
+    before = fakes.files(tmp_path / "out-audit")
+    for options in (["--dry-run"], ["--dry-run", "--resume"], ["--dry-run", "--overwrite"]):
+        assert run("remove", inputs, "-o", out, "--keep", "none", *options) == 2
+    out.rename(tmp_path / "moved")
+    assert run("remove", inputs, "-o", out, "--keep", "none") == 2 and "audit of an earlier run" in capsys.readouterr().err
+    assert fakes.files(tmp_path / "out-audit") == before
+
+
+def test_a_full_disk_under_the_audit_stops_the_run_in_one_line(inputs, out, capsys, monkeypatch):
+    def full(handle, row):
+        raise OSError(28, "No space left on device", "manifest.jsonl")
+
+    monkeypatch.setattr("markerremover.report.append", full)
+    assert run("remove", inputs, "-o", out, "--keep", "none") == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
 def test_the_audit_goes_where_it_is_told(inputs, out, tmp_path):
     assert run("remove", inputs, "-o", out, "--keep", "none", "--audit", tmp_path / "elsewhere") == 0
     assert (tmp_path / "elsewhere" / "index.html").is_file() and not (tmp_path / "out-audit").exists()

@@ -115,7 +115,7 @@ def test_six_megapixels_take_less_than_40_ms():
     stored = np.random.default_rng(0).integers(0, 4096, (1, 2500, 2400), dtype=np.uint16)
     times = []
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.process_time()
         display(stored, window=(2048, 4096), bits=12)
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.04 * 4  # four times the goal, so that a busy machine does not fail the suite
+        times.append(time.process_time() - start)
+    assert min(times) < 0.04 * 3  # CPU time, three times the goal: busy cores are slow cores

@@ -193,12 +193,12 @@ def test_five_megapixels_are_quick(tmp_path):
     path = put(tmp_path, cv2.imencode(".png", smooth + rng.integers(0, 3, smooth.shape, dtype=np.uint8))[1].tobytes())
     reads, writes = [], []
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.process_time()
         radiograph = images.read(path)
-        reads.append(time.perf_counter() - start)
+        reads.append(time.process_time() - start)
         new = radiograph.stored.copy()
         new[:, :100, :900] = 0
-        start = time.perf_counter()
+        start = time.process_time()
         images.write(radiograph, new, tmp_path / "out", touched=True)
-        writes.append(time.perf_counter() - start)
-    assert min(reads) < 0.06 * 4 and min(writes) < 0.09 * 4  # four times the goals, for a busy machine
+        writes.append(time.process_time() - start)
+    assert min(reads) < 0.06 * 3 and min(writes) < 0.09 * 3  # CPU time, three times the goals: busy cores are slow cores

@@ -237,6 +237,25 @@ def test_no_state_crosses_files(inputs, out, tmp_path):
         assert fakes.files(target)["x.png"] == fakes.files(out)[name]
 
 
+def test_the_same_dicom_gives_the_same_bytes_every_time(clean, inputs, out, tmp_path):
+    from markerremover.synthesis import synthesize
+
+    synthesize(tmp_path / "s", 2, 3, split="eval", formats=("dcm",), size=(200, 160))
+    for target in ("one", "two"):
+        batch.remove([tmp_path / "s" / "images"], tmp_path / target, options=fakes.NO_KEEP, open_cleaner=box_in_the_middle)
+    assert fakes.files(tmp_path / "one") == fakes.files(tmp_path / "two") != {}
+
+
+def box_in_the_middle(threads):
+    """Finds one box in whatever still shows something there."""
+
+    def find(frame, threshold=None):
+        middle = np.array([[40, 40, 90, 70]] if frame[40:70, 40:90].any() else [], np.float32).reshape(-1, 4)
+        return fakes.Detections(middle, np.ones(len(middle), np.float32), np.zeros(len(middle), np.int64))
+
+    return fakes.cleaner(detector=find)
+
+
 def test_the_same_base_name_in_two_folders_keeps_both(clean, out):
     clean()
     assert set(fakes.files(out)) == {"a/0.png", "a/1.png", "b/0.png", "b/1.png"}

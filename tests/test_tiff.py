@@ -149,7 +149,7 @@ def test_an_opaque_alpha_channel_stays_and_another_is_held():
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (tiff(np.stack([samples(8)] * 3)), "3 pages"),
+        (tiff(np.stack([samples(8)] * 4), photometric="minisblack"), "4 pages"),
         (tiff(samples(16).astype(np.int16)), "depth or format"),
         (tiff(samples(16).astype(np.float32)), "depth or format"),
         (tiff(np.moveaxis(samples(8, 3), 2, 0), planarconfig="separate"), "planes"),

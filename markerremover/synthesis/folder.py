@@ -34,6 +34,7 @@ def synthesize(
     background_rows: str | None = None,
     backgrounds_clean: bool = False,
     real_share: float = REAL_SHARE,
+    bodies: tuple[str, ...] | None = None,
     fonts_dir: Path | str | None = None,
 ) -> list[Path]:
     """Write `count` synthetic radiographs below `out`; image i depends on (seed, i) and the options alone.
@@ -45,6 +46,7 @@ def synthesize(
         size: rows and columns of every image; random by default.
         formats: of FORMATS, used in turn; "dcm" is 12-bit DICOM, "png16" a PNG of 16 bits.
         background_rows: which rows of the backgrounds' split.csv: "train" for split "train", else "val".
+        bodies: what drawn backgrounds show, of "chest", "pelvis" and "limb", used in turn; any by default.
         backgrounds_clean: the folder has no annotations because its images carry no marks.
 
     Returns:
@@ -58,20 +60,21 @@ def synthesize(
     for name in ("images", "annotations", "labels") + (("masks",) if masks else ()):
         (out / name).mkdir(parents=True, exist_ok=True)
     job = partial(_one, out=out, seed=seed, listed=listed, split=split, size=size, formats=tuple(formats), masks=masks,
-                  real_share=real_share, fonts_dir=fonts_dir)
+                  real_share=real_share, bodies=bodies, fonts_dir=fonts_dir)
     if workers <= 1:
         return [job(i) for i in range(count)]
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,)) as pool:
         return list(pool.map(job, range(count), chunksize=8))
 
 
-def _one(i: int, *, out: Path, seed: int, listed, split, size, formats, masks, real_share, fonts_dir) -> Path:
+def _one(i: int, *, out: Path, seed: int, listed, split, size, formats, masks, real_share, bodies, fonts_dir) -> Path:
     rng = np.random.default_rng([seed, i])
     background = real.load_clean(*choice(rng, listed)) if listed and rng.random() < real_share else None
     style = formats[i % len(formats)]
     name = f"{split}_{seed}_{i:06d}"
     path = out / "images" / (name + FORMATS[style])
-    made = generate.radiograph(rng, split=split, size=size, background=background, name=path.name, fonts_dir=fonts_dir)
+    body = bodies[i // len(formats) % len(bodies)] if bodies else None
+    made = generate.radiograph(rng, split=split, body=body, size=size, background=background, name=path.name, fonts_dir=fonts_dir)
     if style == "dcm":
         _write_dicom(path, made, rng)
     else:

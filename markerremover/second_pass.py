@@ -1,0 +1,307 @@
+"""Pass 2: is a detected box an isolated sign that may stay, and which of its pixels are the sign?
+
+After Khosravi et al. 2023: at the original resolution, Otsu threshold, largest connected component, upright, OCR for an
+isolated letter. Added here: flat-field by morphological top-hat before Otsu (letters over bone), dark letters cut out of
+a plate, ringed letters, mirrored ones, skew, words such as LEFT, and a look around the box, so that the L of a name is
+never taken for a side sign.
+
+A sign is released only if the OCR engine reads it from the component alone, its shape resembles the sign, and nothing
+around it makes it part of a longer text. Whatever else comes back without text or with a `doubt`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from . import glyphs
+from .ocr import Reader
+from .records import Reading
+from .strokes import Ink, View, inks, inside, largest, look, on_plate, own_pixels, parted, to_source
+
+__all__ = ["second_pass"]
+
+NOTHING, TEXT, SMALL = "nothing to read", "part of a longer text", "beside a larger sign"
+WHITELIST = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"  # all letters: offered L and R alone, Tesseract makes an L of a bar
+LEAST_LIKENESS = 0.62  # shapes less alike than this to a kept sign are not shown to the OCR engine
+RIVAL = 0.06  # another character may resemble the shape at most this much better
+HOPELESS = 0.5  # below this, tilting a shape a little is not tried
+LEAST_WHOLE = 0.45  # of a component's area at Otsu's threshold
+SIMILAR = 0.75  # shapes at least this alike get a second chance with the OCR engine
+CONVINCING = 0.6  # confidence at which no other threshold or polarity is tried
+TILTS = (-8.0, 8.0)  # degrees also tried around the measured skew: slanted fonts
+OCR_HEIGHT, OCR_BORDER = 40, 14  # letter height and white border of the images for OCR, in pixels
+ONE_WORD, ONE_CHARACTER = 8, 10  # Tesseract's page segmentation modes; the latter drops many a fat R
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Components that look like a kept sign. letters: their labels in `ink`.  frame: label of the ring around them, or 0.
+    view: which of `glyphs.dihedral` of the shape turned counter-clockwise by `skew` degrees is upright."""
+
+    ink: Ink
+    letters: tuple[int, ...]
+    sign: str
+    likeness: float
+    skew: float
+    view: int
+    frame: int = 0
+
+
+def second_pass(display_frame: np.ndarray, xyxy: np.ndarray, keep: tuple[str, ...], reader: Reader) -> Reading:
+    """Read one box.
+
+    Args:
+        display_frame: (H, W) uint8, bright = dense; not changed.
+        xyxy: (4,) detector box in source pixels; may be loose, tight, or partly outside.
+        keep: the signs that may stay, upper case; single characters or words.
+        reader: an OCR engine, see `ocr.open_reader`.
+
+    Returns:
+        A Reading whose `text` is one of `keep` or ""; odd boxes give a Reading with a doubt, never an error.
+    """
+    view = look(display_frame, xyxy)
+    if not isinstance(view, View):
+        return Reading(view, doubt=NOTHING)
+    letters = tuple(sign for sign in keep if len(sign) == 1 and glyphs.drawable(sign))
+    words = tuple(sign for sign in keep if len(sign) > 1)
+    best = Reading(view.box)
+    for same in inks(view):
+        for k,ink in enumerate((*same, *parted(view, same[0]))):
+            log("ink",k)
+            reading = _read_word(view, ink, same, words, reader) if words and ink is same[0] else None
+            reading = reading or _read_letter(view, ink, same, letters, reader)
+            if reading.doubt or reading.confidence >= CONVINCING:
+                return reading
+            best = max(best, reading, key=lambda r: r.confidence)
+    return best
+
+
+def _read_letter(view: View, ink: Ink, same: list[Ink], letters: tuple[str, ...], reader: Reader) -> Reading:
+    """The largest component of the box that reads as one of `letters`; only a few and only large ones are tried."""
+    for index, frame in largest(view, ink):
+        if not frame and not _whole(view, ink, index, same[0]):
+            continue
+        if ink.dark and not frame and not on_plate(view, ink, index):
+            continue
+        for candidate in _candidates(ink, index, frame, letters):
+            confidence = _vote(candidate, reader)
+            if confidence:
+                log("read", candidate.likeness, confidence)
+                return _reading(view, candidate, confidence, same)
+    return Reading(view.box)
+
+
+def _whole(view: View, ink: Ink, index: int, base: Ink) -> bool:
+    """Whether a component is most of the one it belongs to in `base`, as far as that lies in the box: a piece of a letter
+    may look like another letter."""
+    if ink is base:
+        return True
+    mask = ink.labels == index
+    x1, y1, x2, y2 = np.round(view.inner).astype(int)
+    mother = np.isin(base.labels[y1:y2, x1:x2], np.unique(base.labels[mask & (base.labels > 0)]))
+    return bool(mask.sum() >= LEAST_WHOLE * mother.sum())
+
+
+def _reading(view: View, c: Candidate, confidence: float, same: list[Ink]) -> Reading:
+    doubt = next(filter(None, (_around(c, ink, inside(view, ink)) for ink in same)), "")
+    xyxy, strokes = to_source(view, own_pixels(view, c.ink, c.letters, c.frame, same[0]))
+    return Reading(xyxy, c.sign, round(confidence, 3), strokes, (c.skew + 90 * (c.view % 4)) % 360, c.view > 3, doubt)
+
+
+def _candidates(ink: Ink, index: int, frame: int, letters: tuple[str, ...]) -> list[Candidate]:
+    """Ways to hold the component up so that it looks like one of `letters`, the likeliest two."""
+    shape = ink.shape(index)
+    if min(shape.shape) < 5 or not letters:
+        return []
+    skew, _ = glyphs.skew_deg(shape)
+    found: dict[tuple[str, int], Candidate] = {}
+    rival = -1.0
+    for angle in [skew] + [0.0] * (abs(skew) > 2) + [skew + tilt for tilt in TILTS]:
+        chars, scores = glyphs.likeness(glyphs.tight(glyphs.turn(shape, angle)) if abs(angle) > 1 else shape)
+        for sign in letters:
+            column = scores[:, list(chars).index(sign)]
+            view = int(column.argmax())
+            known = found.get((sign, view))
+            if known is None or column[view] > known.likeness + 0.01:
+                found[sign, view] = Candidate(ink, (index,), sign, float(column[view]), angle, view, frame)
+        rival = max(rival, float(scores[:, ~np.isin(chars, letters)].max()))
+        if angle == skew and max(c.likeness for c in found.values()) < HOPELESS:
+            break
+    found = {k: c for k, c in found.items() if c.likeness >= max(LEAST_LIKENESS, rival - RIVAL)}
+    return sorted(found.values(), key=lambda c: -c.likeness)[:2]
+
+
+def _vote(c: Candidate, reader: Reader) -> float:
+    """Mean confidence (0–1) with which the engine reads the sign; another reading counts 0.
+
+    Two pictures, one taken for a word and one for a character, are enough if they agree; else all three, both ways.
+    """
+    pictures = _pictures(c)
+
+    def votes(some: list[np.ndarray], psm: int) -> np.ndarray:
+        found = reader.read(some, whitelist=WHITELIST, psm=psm)
+        return np.array([confidence if text.upper() == c.sign else 0.0 for text, confidence in found])
+
+    first = np.array([votes(pictures[:1], ONE_WORD)[0], votes(pictures[1:2], ONE_CHARACTER)[0]])
+    if first.min() >= CONVINCING:
+        return float(first.mean())
+    if not first.any() and c.likeness < SIMILAR:
+        return 0.0
+    return float(np.maximum(votes(pictures, ONE_WORD), votes(pictures, ONE_CHARACTER)).mean())
+
+
+def _pictures(c: Candidate) -> list[np.ndarray]:
+    """Three upright pictures of a sign, (H, W) uint8, dark on white: its strokes, its soft grey, its strokes made thinner
+    or fatter."""
+    x, y, w, h = _bounds(c)
+    pad = 4
+    shape = np.pad(np.isin(c.ink.labels[y : y + h, x : x + w], c.letters), pad)
+    grey = np.pad(c.ink.hat[y : y + h, x : x + w], pad).astype(np.float32)
+    grey = np.clip(grey / max(1.0, float(np.percentile(grey[shape], 60))), 0, 1)
+    grey[cv2.dilate(shape.astype(np.uint8), np.ones((5, 5), np.uint8)) == 0] = 0
+    hard, soft = (_upright(image, c) for image in (shape.astype(np.float32), grey))
+    fat = (hard < 128).mean() > 0.17
+    change = cv2.dilate if fat else cv2.erode  # dark strokes: dilating the white thins them
+    return [hard, soft, cv2.GaussianBlur(change(hard, np.ones((3, 3), np.uint8), iterations=2 if fat else 1), (3, 3), 0)]
+
+
+def _bounds(c: Candidate) -> tuple[int, int, int, int]:
+    """x, y, w, h around all letters of the sign, work frame."""
+    s = c.ink.stats[list(c.letters)]
+    x, y = int(s[:, 0].min()), int(s[:, 1].min())
+    return x, y, int((s[:, 0] + s[:, 2]).max()) - x, int((s[:, 1] + s[:, 3]).max()) - y
+
+
+def _upright(image: np.ndarray, c: Candidate) -> np.ndarray:
+    """(H, W) float32 strokes 0–1 as an upright uint8 picture, `OCR_HEIGHT` high, dark on white, with a border."""
+    h, w = image.shape
+    side = int(np.hypot(h, w)) + 2
+    matrix = cv2.getRotationMatrix2D((w / 2, h / 2), c.skew, 1.0)
+    matrix[:, 2] += side / 2 - np.array([w / 2, h / 2])
+    image = glyphs.dihedral(cv2.warpAffine(image, matrix, (side, side), flags=cv2.INTER_LINEAR))[c.view]
+    rows, columns = np.flatnonzero((image > 0.3).any(1)), np.flatnonzero((image > 0.3).any(0))
+    image = np.ascontiguousarray(image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+    factor = OCR_HEIGHT / image.shape[0]
+    size = max(4, round(image.shape[1] * factor)), OCR_HEIGHT
+    image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR)
+    return np.pad(255 - np.round(image * 255).astype(np.uint8), OCR_BORDER, constant_values=255)
+
+
+def _around(c: Candidate, ink: Ink, box: list[int]) -> str:
+    """Why the sign is not isolated among the strokes of `ink` (of its own polarity), "" if it is. A ring isolates.
+
+    Anything of the same size counts if it is in the box itself (`box`: labels), elsewhere what stands on the same line,
+    or under or above it in exactly the same size; also a larger sign next to it, of which it would be an initial.
+    """
+    mine = np.isin(c.ink.labels, c.letters)
+    own = set(np.unique(ink.labels[mine]).tolist())
+    bright, sharp, wide = _look_of(c.ink, mine)
+    me = _upright_box(c, c.ink, c.letters)
+    w, h = me[2] - me[0], me[3] - me[1]
+    for i in range(1, len(ink.stats)):
+        if i in own or c.frame or max(ink.stats[i, 2:4]) < 0.4 * h or i in ink.rings:
+            continue
+        near = _upright_box(c, ink, (i,))
+        ratio = (near[3] - near[1]) / h
+        across = min(near[3], me[3]) - max(near[1], me[1])
+        along = min(near[2], me[2]) - max(near[0], me[0])
+        lower_case = 0.6 <= ratio < 0.8 and abs(near[3] - me[3]) < 0.15 * h
+        beside = across > 0.5 * min(near[3] - near[1], h) and -0.25 * w < -along < 1.0 * h
+        line = (0.8 <= ratio <= 1.3 or lower_case) and beside
+        stack = 0.9 <= ratio <= 1.12 and along > 0.5 * min(near[2] - near[0], w) and -0.2 * h < -across < 0.5 * h
+        listed = i in box and 0.8 < ratio < 1.25 and not (along > 0 and across > 0)
+        merged = ratio > 1.3 and beside and -along < 0.5 * h
+        small = ratio > 1.5 and max(-across, -along) < 1.5 * h
+        if not (line or stack or small or listed or merged):
+            continue
+        its = _look_of(ink, ink.labels == i)
+        alike = 0.4 < its[0] / bright < 2.5 and 0.45 < its[1] / sharp and 0.65 < its[2] / wide < (3.5 if merged else 1.6)
+        if alike and (line or stack or listed or merged):
+            log("line" if line else "stack" if stack else "listed" if listed else "merged", ratio, lower_case, -along / h, its[0] / bright, its[1] / sharp, its[2] / wide)
+            return TEXT
+        if small and its[1] / sharp > 0.45 and _is_sign(ink, i, c.sign):
+            log("small", ratio, its[0] / bright, its[1] / sharp, its[2] / wide)
+            return SMALL
+    return ""
+
+
+def _look_of(ink: Ink, mask: np.ndarray) -> tuple[float, float, float]:
+    """(contrast, sharpness of the outline, stroke width) of some strokes, none 0; anatomy is softer than lead or text."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    y, x = max(0, rows[0] - 2), max(0, columns[0] - 2)
+    part = np.s_[y : rows[-1] + 3, x : columns[-1] + 3]
+    near, hat = np.pad(mask[part], 1).astype(np.uint8), np.pad(ink.hat[part], 1, mode="edge")
+    slope = cv2.morphologyEx(hat, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+    outline = near - cv2.erode(near, np.ones((3, 3), np.uint8)) > 0
+    width = 2 * float(cv2.distanceTransform(near, cv2.DIST_L2, 5).max())
+    return max(1.0, float(np.median(hat[near > 0]))), max(1.0, float(np.median(slope[outline]))), max(1.0, width)
+
+
+def _upright_box(c: Candidate, ink: Ink, indices: tuple[int, ...]) -> np.ndarray:
+    """(4,) xyxy of components of `ink` after the turn and flip that make the candidate upright; any origin, work pixels."""
+    points = []
+    for i in indices:
+        x, y, w, h, _ = ink.stats[i]
+        rows, columns = np.nonzero(ink.labels[y : y + h, x : x + w] == i)
+        points.append(np.stack([columns + x, rows + y]))
+    angle = np.radians(c.skew + 90 * (c.view % 4))
+    turned = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]) @ np.concatenate(points, axis=1)
+    if c.view > 3:
+        turned[0] = -turned[0]
+    return np.array([turned[0].min(), turned[1].min(), turned[0].max() + 1, turned[1].max() + 1])
+
+
+def _is_sign(ink: Ink, index: int, sign: str) -> bool:
+    """Whether a neighbour looks like a letter that could be the sign proper."""
+    shape = ink.shape(index)
+    angle = glyphs.skew_deg(shape)[0]
+    chars, scores = glyphs.likeness(glyphs.tight(glyphs.turn(shape, angle)))
+    return bool(scores[:, np.isin(chars, ["L", "R", sign[0]])].max() > 0.82)
+
+
+def _read_word(view: View, ink: Ink, same: list[Ink], words: tuple[str, ...], reader: Reader) -> Reading | None:
+    """The components of the box that stand on one line, if together they read as one of `words`."""
+    line = _line(ink, inside(view, ink))
+    spelled = [word for word in words if len(word) == len(line)]
+    if not spelled or (ink.dark and not all(on_plate(view, ink, i) for i in line)):
+        return None
+    s = ink.stats[line]
+    middles = np.stack([s[:, 0] + s[:, 2] / 2, s[:, 1] + s[:, 3] / 2], axis=1)
+    ends = middles[-1] - middles[0]
+    skew = float(np.degrees(np.arctan2(ends[1], ends[0])))
+    chars, scores = zip(*(glyphs.likeness(glyphs.tight(glyphs.turn(ink.shape(i), skew))) for i in line))
+    for word in spelled:
+        columns = [list(chars[0]).index(char) if glyphs.drawable(char) else 0 for char in word]
+        for turned in (0, 2, 4, 6):  # the line is level or upside down, and either of these mirrored
+            letters = scores if turned in (0, 6) else scores[::-1]
+            likeness = float(np.mean([table[turned, column] for table, column in zip(letters, columns)]))
+            c = Candidate(ink, tuple(line), word, likeness, skew, turned)
+            confidence = _vote(c, reader) if likeness >= LEAST_LIKENESS else 0.0
+            if confidence:
+                return _reading(view, c, confidence, same)
+    return None
+
+
+def _line(ink: Ink, indices: list[int]) -> list[int]:
+    """Those of the components that stand side by side with the largest: about as large, evenly spaced on one straight
+    line, from one end to the other; [] if there are fewer than two."""
+    if len(indices) < 2:
+        return []
+    s = ink.stats[indices]
+    size = s[:, 2:4].max(axis=1)
+    indices = [i for i, k in zip(indices, size) if 0.6 < k / size[0] < 1.7]
+    s = ink.stats[indices]
+    middles = np.stack([s[:, 0] + s[:, 2] / 2, s[:, 1] + s[:, 3] / 2], axis=1)
+    if len(indices) < 2:
+        return []
+    along = np.linalg.svd(middles - middles.mean(axis=0))[2][0]
+    order = np.argsort(middles @ along)
+    off = np.abs((middles - middles.mean(axis=0)) @ np.array([-along[1], along[0]]))
+    return [indices[k] for k in order] if off.max() < 0.3 * size[0] else []
+
+
+def log(*what):
+    """Replaced while debugging."""

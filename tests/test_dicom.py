@@ -1,0 +1,517 @@
+"""DICOM: pixels outside are bit-identical, inside renders black, every other carrier goes, tags say what was done."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydicom import uid
+from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate, generate_frames
+from pydicom.pixels import apply_modality_lut, apply_voi_lut, compress
+from pydicom.sequence import Sequence
+
+from markerremover import dicom_tags
+from markerremover.dicom import read_dicom, verify_dicom, write_dicom
+from markerremover.errors import HeldError, ReadError, WriteError
+
+NATIVE = [uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian, uid.DeflatedExplicitVRLittleEndian]
+ENCODED = [uid.RLELossless, uid.JPEG2000Lossless]
+BOX = (slice(2, 9), slice(3, 14))
+SHAPE = (33, 37)  # JPEG 2000 needs 32
+
+
+def header(syntax=uid.ExplicitVRLittleEndian, **elements) -> Dataset:
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = syntax
+    dataset.SOPClassUID, dataset.SOPInstanceUID = uid.DigitalXRayImageStorageForPresentation, "1.2.3.4"
+    dataset.PatientName, dataset.Modality, dataset.ImageType = "SMITH^JOHN", "DX", ["ORIGINAL", "PRIMARY", ""]
+    for keyword, value in elements.items():
+        setattr(dataset, keyword, value)
+    return dataset
+
+
+def random_stored(bits=12, signed=False, frames=1, seed=0, channels=0) -> np.ndarray:
+    low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+    shape = (frames, *SHAPE, channels) if channels else (frames, *SHAPE)
+    dtype = np.dtype(f"{'i' if signed else 'u'}{1 if bits <= 8 else 2}")
+    return np.random.default_rng(seed).integers(low, high, shape, endpoint=True).astype(dtype)
+
+
+def save(folder: Path, stored: np.ndarray, *, bits=12, shift=0, photometric="MONOCHROME2", syntax=uid.ExplicitVRLittleEndian,
+         noise=0, name="in.dcm", **elements) -> Path:  # fmt: skip
+    """Write a DICOM file whose pixels are packed here, not by the code under test.
+
+    noise: bits, outside the stored ones, to set in every container.
+    """
+    dataset = header(syntax, **elements)
+    signed, size = stored.dtype.kind == "i", stored.dtype.itemsize
+    dataset.Rows, dataset.Columns = stored.shape[1:3]
+    dataset.SamplesPerPixel = 1 if stored.ndim == 3 else 3
+    if stored.shape[0] > 1:
+        dataset.NumberOfFrames = stored.shape[0]
+    if stored.ndim == 4:
+        dataset.PlanarConfiguration = elements.get("PlanarConfiguration", 0)
+    dataset.PhotometricInterpretation, dataset.PixelRepresentation = photometric, int(signed)
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8 * size, bits, bits + shift - 1
+    if syntax in ENCODED:
+        dataset.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
+        compress(dataset, syntax, stored if stored.shape[0] > 1 else stored[0], generate_instance_uid=False)
+    else:
+        plain = stored.transpose(0, 3, 1, 2) if stored.ndim == 4 and dataset.PlanarConfiguration else stored
+        words = (plain.astype(np.int64) & ((1 << bits) - 1)) << shift | noise
+        data = words.astype(f"{'>' if syntax == uid.ExplicitVRBigEndian else '<'}u{size}").tobytes()
+        dataset.PixelData = data + b"\0" * (len(data) % 2)
+        dataset["PixelData"].VR = "OW" if size == 2 else "OB"
+    path = folder / name
+    dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
+def rewrite(folder: Path, path: Path, touched=True, box=BOX, **options):
+    """Read, black out `box` if touched, write, verify, read again: (radiograph, new stored, again, dataset)."""
+    radiograph = read_dicom(path)
+    new = radiograph.stored.copy()
+    if touched:
+        new[:, box[0], box[1]] = radiograph.fill if new.ndim == 4 else radiograph.fill[0]
+    target = folder / "out.dcm"
+    write_dicom(radiograph, new, target, touched=touched, **options)
+    verify_dicom(radiograph, new, target, touched=touched)
+    return radiograph, new, read_dicom(target), pydicom.dcmread(target)
+
+
+def rendered(dataset: Dataset) -> np.ndarray:
+    """What a viewer shows, by pydicom alone, as floats 0–1 (bright = 1)."""
+    values = apply_voi_lut(apply_modality_lut(dataset.pixel_array, dataset), dataset).astype(float)
+    low, high = values.min(), values.max()
+    share = (values - low) / max(high - low, 1)
+    return 1 - share if dataset.PhotometricInterpretation == "MONOCHROME1" else share
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    data=st.data(),
+    bits=st.integers(8, 16),
+    signed=st.booleans(),
+    photometric=st.sampled_from(["MONOCHROME1", "MONOCHROME2"]),
+    frames=st.integers(1, 3),
+    syntax=st.sampled_from(NATIVE + ENCODED),
+)
+def test_outside_is_bit_identical_and_inside_renders_black(tmp_path_factory, data, bits, signed, photometric, frames, syntax):
+    folder = tmp_path_factory.mktemp("d")
+    stored = random_stored(bits, signed, frames, seed=data.draw(st.integers(0, 999)))
+    shift = data.draw(st.integers(0, 16 - bits)) if bits > 8 and syntax in NATIVE else 0
+    elements = {}
+    if data.draw(st.booleans()):
+        elements = {"WindowCenter": data.draw(st.integers(-3000, 60000)), "WindowWidth": data.draw(st.integers(1, 60000))}
+    if data.draw(st.booleans()):
+        elements |= {"RescaleSlope": data.draw(st.sampled_from([1, 0.5, 2])), "RescaleIntercept": data.draw(st.integers(-2000, 2000))}
+    path = save(folder, stored, bits=bits, shift=shift, photometric=photometric, syntax=syntax, **elements)
+    y, x = data.draw(st.integers(0, SHAPE[0] - 1)), data.draw(st.integers(0, SHAPE[1] - 1))
+    box = (slice(y, data.draw(st.integers(y + 1, SHAPE[0]))), slice(x, data.draw(st.integers(x + 1, SHAPE[1]))))
+    radiograph, new, again, out = rewrite(folder, path, box=box)
+    assert np.array_equal(radiograph.stored, stored) and radiograph.stored.dtype == stored.dtype
+    outside = np.ones(stored.shape, bool)
+    outside[:, box[0], box[1]] = False
+    assert np.array_equal(again.stored[outside], stored[outside]) and len(again.stored) == frames
+    assert (again.stored[:, box[0], box[1]] == radiograph.fill[0]).all()
+    assert again.display[:, box[0], box[1]].max() == again.display.min()
+    extreme = again.stored.max() if photometric == "MONOCHROME1" else again.stored.min()
+    assert radiograph.fill[0] == extreme  # black after min-max normalisation too
+    if shift == 0:
+        out.PhotometricInterpretation  # noqa: B018
+        assert rendered(out).reshape(stored.shape)[:, box[0], box[1]].max() == 0
+
+
+@pytest.mark.parametrize("syntax", NATIVE + ENCODED, ids=lambda s: s.name)
+@pytest.mark.parametrize("frames", [1, 2])
+def test_untouched_pixel_data_keeps_its_bytes_in_every_syntax(tmp_path, syntax, frames):
+    path = save(tmp_path, random_stored(frames=frames), syntax=syntax)
+    before = pydicom.dcmread(path)
+    *_, out = rewrite(tmp_path, path, touched=False)
+    assert out.PixelData == before.PixelData and out.file_meta.TransferSyntaxUID == syntax
+    assert out.SOPInstanceUID == before.SOPInstanceUID and out.ImageType == before.ImageType
+
+
+@pytest.mark.parametrize("syntax", NATIVE + ENCODED, ids=lambda s: s.name)
+def test_touched_files_keep_a_lossless_syntax(tmp_path, syntax):
+    path = save(tmp_path, random_stored(), syntax=syntax)
+    *_, out = rewrite(tmp_path, path)
+    assert out.file_meta.TransferSyntaxUID == syntax
+
+
+@pytest.mark.parametrize(
+    ("name", "lossy"),
+    [
+        ("JPEG2000.dcm", True),
+        ("JPEGLSNearLossless_16.dcm", True),
+        ("JPGExtended.dcm", True),
+        ("MR_small_jpeg_ls_lossless.dcm", False),
+        ("SC_rgb_jpeg_gdcm.dcm", False),
+        ("SC_rgb_jpeg_dcmtk.dcm", True),
+        ("SC_rgb_rle_16bit_2frame.dcm", False),
+        ("examples_jpeg2k.dcm", False),
+    ],
+)
+def test_other_compressed_syntaxes_come_out_as_explicit_little_endian(tmp_path, name, lossy):
+    path = Path(get_testdata_file(name))
+    radiograph, new, again, out = rewrite(tmp_path, path)
+    assert out.file_meta.TransferSyntaxUID == uid.ExplicitVRLittleEndian
+    assert np.array_equal(again.stored, new) and not again.display[:, BOX[0], BOX[1]].any()
+    if lossy:
+        assert out.LossyImageCompression == "01"
+    *_, untouched = rewrite(tmp_path, path, touched=False)
+    assert untouched.PixelData == pydicom.dcmread(path).PixelData
+
+
+def test_every_file_that_pydicom_ships_ends_with_an_image_or_a_reason(tmp_path):
+    folder = Path(get_testdata_file("CT_small.dcm")).parent
+    done = 0
+    for path in sorted(folder.glob("*.dcm")):
+        for touched in (False, True):
+            try:
+                rewrite(tmp_path, path, touched=touched, box=(slice(0, 3), slice(0, 3)))
+                done += 1
+            except (ReadError, HeldError) as exc:
+                assert str(exc).startswith(path.name)
+    assert done > 80
+
+
+@pytest.mark.parametrize("photometric", ["RGB", "YBR_FULL"])
+@pytest.mark.parametrize("planar", [0, 1])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_colour_is_read_as_stored_and_blacked_out(tmp_path, photometric, planar, bits):
+    stored = random_stored(bits, channels=3)
+    path = save(tmp_path, stored, bits=bits, photometric=photometric, PlanarConfiguration=planar)
+    radiograph, new, again, out = rewrite(tmp_path, path)
+    assert np.array_equal(radiograph.stored, stored) and np.array_equal(again.stored, new)
+    assert not again.display[:, BOX[0], BOX[1]].any()
+    assert (out.PhotometricInterpretation, out.PlanarConfiguration) == (photometric, planar)
+
+
+def test_palette_colour_takes_its_black_entry_and_is_held_without_one(tmp_path):
+    def palette(values):
+        data = np.array(values, "<u2").tobytes()
+        names = ("Red", "Green", "Blue")
+        tables = {f"{n}PaletteColorLookupTableData": data for n in names}
+        return tables | {f"{n}PaletteColorLookupTableDescriptor": [256, 0, 16] for n in names}
+
+    ramp = [257 * i for i in range(255, -1, -1)]
+    path = save(tmp_path, random_stored(8), bits=8, photometric="PALETTE COLOR", **palette(ramp))
+    radiograph, _, again, _ = rewrite(tmp_path, path)
+    assert radiograph.fill == (255,) and not again.display[:, BOX[0], BOX[1]].any()
+    path = save(tmp_path, random_stored(8), bits=8, photometric="PALETTE COLOR", **palette([30000] * 256))
+    with pytest.raises(HeldError, match="in.dcm: its palette"):
+        read_dicom(path)
+
+
+def test_the_fill_is_the_darker_of_the_image_and_the_window(tmp_path):
+    stored = random_stored() // 2 + 1000
+    cases = [
+        (("MONOCHROME2", 2048, 4096), 0),  # the window's lower edge, within BitsStored
+        (("MONOCHROME2", 2048, 1000), int(stored.min())),
+        (("MONOCHROME2", 600, 202), 499),
+        (("MONOCHROME1", 2048, 4096), 4095),
+        (("MONOCHROME1", 2048, 1000), int(stored.max())),
+    ]
+    for (photometric, center, width), fill in cases:
+        path = save(tmp_path, stored, photometric=photometric, WindowCenter=center, WindowWidth=width)
+        assert read_dicom(path).fill == (fill,)
+
+
+def test_the_fill_is_black_in_every_window_of_the_file(tmp_path):
+    path = save(tmp_path, random_stored() // 4 + 2000, WindowCenter=[2500, 1500], WindowWidth=[200, 1002])
+    assert read_dicom(path).fill == (999,)
+
+
+@pytest.mark.parametrize("padding", [0, 4095])
+def test_padding_confuses_neither_window_nor_fill(tmp_path, padding):
+    stored = random_stored() // 8 + 1500
+    stored[:, :6] = padding
+    path = save(tmp_path, stored, PixelPaddingValue=padding)
+    radiograph, new, again, _ = rewrite(tmp_path, path, box=(slice(8, 12), slice(3, 9)))
+    assert radiograph.display[:, 6:].std() > 40
+    assert radiograph.fill[0] == stored.min() and not again.display[:, 8:12, 3:9].any()
+
+
+def test_signed_padding_that_reads_as_unsigned_is_understood(tmp_path):
+    stored = (random_stored() // 8).astype(np.int16)
+    stored[:, :6] = -2000
+    dataset = pydicom.dcmread(save(tmp_path, stored, bits=16))
+    dataset.add_new(0x00280120, "US", 63536)
+    dataset.save_as(tmp_path / "p.dcm")
+    assert read_dicom(tmp_path / "p.dcm").display[:, 6:].std() > 40
+
+
+def test_an_inverse_presentation_shape_shows_low_values_bright(tmp_path):
+    stored = random_stored()
+    path = save(tmp_path, stored, PresentationLUTShape="INVERSE")
+    radiograph, _, again, _ = rewrite(tmp_path, path)
+    assert radiograph.display.ravel()[stored.argmin()] >= 254 and radiograph.fill == (int(stored.max()),)
+    assert not again.display[:, BOX[0], BOX[1]].any()
+    path = save(tmp_path, stored, photometric="MONOCHROME1", PresentationLUTShape="INVERSE")
+    assert read_dicom(path).display.ravel()[stored.argmin()] >= 254  # the one inversion that MONOCHROME1 means
+
+
+def test_a_negative_slope_shows_low_values_bright(tmp_path):
+    stored = random_stored()
+    path = save(tmp_path, stored, RescaleSlope=-1, RescaleIntercept=4095, WindowCenter=2048, WindowWidth=4096)
+    radiograph, _, again, _ = rewrite(tmp_path, path)
+    assert radiograph.fill[0] == 4095 and not again.display[:, BOX[0], BOX[1]].any()
+
+
+def lut(values, first=0, bits=16) -> Sequence:
+    item = Dataset()
+    item.LUTDescriptor = [len(values), first, bits]
+    item["LUTDescriptor"].VR = "US"
+    item.add_new(0x00283006, "OW", np.array(values, "<u2").tobytes())
+    item.ModalityLUTType = "US"
+    return Sequence([item])
+
+
+@pytest.mark.parametrize("falling", [False, True])
+def test_a_voi_lut_decides_what_is_dark(tmp_path, falling):
+    curve = (np.linspace(0, 1, 4096) ** 2 * 65535).astype(int)
+    curve = curve[::-1] if falling else curve
+    path = save(tmp_path, random_stored(), VOILUTSequence=lut(curve))
+    radiograph, _, again, _ = rewrite(tmp_path, path)
+    assert (radiograph.display.ravel()[radiograph.stored.argmin()] > 200) == falling
+    assert again.display[:, BOX[0], BOX[1]].max() == 0
+
+
+def test_a_modality_lut_is_followed(tmp_path):
+    path = save(tmp_path, random_stored(), ModalityLUTSequence=lut(np.arange(4095, -1, -1)))
+    radiograph, _, again, _ = rewrite(tmp_path, path)
+    assert radiograph.display.ravel()[radiograph.stored.argmin()] >= 254 and not again.display[:, BOX[0], BOX[1]].any()
+
+
+@pytest.mark.parametrize("window", [("", ""), (2048, 0), (-90000, 10)], ids=str)
+def test_an_absent_or_absurd_window_falls_back_on_the_image(tmp_path, window):
+    path = save(tmp_path, random_stored() // 8 + 1500, WindowCenter=window[0], WindowWidth=window[1])
+    assert read_dicom(path).display.std() > 50
+
+
+def test_every_other_carrier_of_pixels_goes(tmp_path):
+    path = save(tmp_path, random_stored())
+    dataset = pydicom.dcmread(path)
+    for group in (0x6000, 0x601E):
+        dataset.add_new((group, 0x0010), "US", SHAPE[0])
+        dataset.add_new((group, 0x3000), "OW", b"SMITH^JOHN")
+    dataset.add_new(0x50003000, "OW", b"SMITH^JOHN")
+    icon = header()
+    icon.PixelData = b"SMITH^JOHN"
+    icon["PixelData"].VR = "OB"
+    del icon.file_meta
+    dataset.IconImageSequence = Sequence([icon])
+    nested = Dataset()
+    nested.IconImageSequence = Sequence([icon])
+    nested.add_new(0x60003000, "OW", b"SMITH^JOHN")
+    nested.add_new(0x7FE00010, "OB", b"SMITH^JOHN")
+    dataset.ReferencedImageSequence = Sequence([nested])
+    dataset.add_new(0x00420011, "OB", b"SMITH^JOHN")
+    dataset.add_new(0xFFFCFFFC, "OB", b"SMITH^JOHN")
+    dataset.add_new(0xFFFAFFFA, "SQ", [Dataset()])
+    dataset.add_new(0x4FFE0001, "SQ", [Dataset()])
+    dataset.PatientName = ""
+    dataset.save_as(path)
+    for touched in (False, True):
+        *_, out = rewrite(tmp_path, path, touched=touched)
+        assert b"SMITH" not in (tmp_path / "out.dcm").read_bytes()
+        assert dicom_tags.remove_carriers(out) == 0 and len(out.ReferencedImageSequence) == 1
+
+
+def test_preamble_file_meta_and_trailing_bytes_do_not_survive(tmp_path):
+    path = save(tmp_path, random_stored(), PatientName="")
+    dataset = pydicom.dcmread(path)
+    dataset.preamble = b"SMITH".ljust(128)
+    dataset.file_meta.SourceApplicationEntityTitle = "SMITH"
+    dataset.file_meta.PrivateInformationCreatorUID = "1.2.3"
+    dataset.file_meta.PrivateInformation = b"SMITH."
+    dataset.save_as(path)
+    rewrite(tmp_path, path, touched=False)
+    assert b"SMITH" not in (tmp_path / "out.dcm").read_bytes()
+
+
+@pytest.mark.parametrize("extra", [b"SMITH^JOHN", b"S" * 2 * SHAPE[0] * SHAPE[1]], ids=["some bytes", "a whole frame"])
+def test_bytes_beyond_the_declared_frames_do_not_survive(tmp_path, extra):
+    path = save(tmp_path, random_stored(), PatientName="")
+    dataset = pydicom.dcmread(path)
+    dataset.PixelData = dataset.PixelData + extra
+    dataset.save_as(path)
+    *_, again, out = rewrite(tmp_path, path, touched=False)
+    assert len(out.PixelData) == 2 * SHAPE[0] * SHAPE[1] and again.stored.shape == (1, *SHAPE)
+
+
+def test_more_compressed_frames_than_declared_are_held(tmp_path):
+    path = save(tmp_path, random_stored(frames=2), syntax=uid.RLELossless)
+    dataset = pydicom.dcmread(path)
+    dataset.NumberOfFrames = 1
+    dataset.save_as(path)
+    with pytest.raises((HeldError, ReadError)):
+        read_dicom(path)
+
+
+@pytest.mark.parametrize("touched", [False, True], ids=["untouched", "touched"])
+@pytest.mark.parametrize("shift", [0, 2])
+def test_what_hides_in_unused_bits_is_cleared(tmp_path, touched, shift):
+    path = save(tmp_path, random_stored(), shift=shift, noise=0x8000 | (1 if shift else 0))
+    radiograph, new, again, out = rewrite(tmp_path, path, touched=touched)
+    assert radiograph.source.dirty and np.array_equal(again.stored, new) and not again.source.dirty
+    words = np.frombuffer(out.PixelData, "<u2")
+    assert not (words & ~np.uint16(0x0FFF << shift)).any()
+    assert out.SOPInstanceUID != "1.2.3.4"
+
+
+@pytest.mark.parametrize("extended", [False, True])
+def test_signed_values_keep_their_way_of_filling_unused_bits(tmp_path, extended):
+    stored = random_stored(12, signed=True)
+    path = save(tmp_path, stored)
+    dataset = pydicom.dcmread(path)
+    if extended:
+        dataset.PixelData = stored.tobytes() + b"\0" * (stored.nbytes % 2)
+        dataset.save_as(path)
+    radiograph, new, again, out = rewrite(tmp_path, path)
+    assert not radiograph.source.dirty and np.array_equal(again.stored, new)
+    words = np.frombuffer(out.PixelData, "<i2")[: new.size]
+    assert np.array_equal(words, new.ravel() if extended else new.ravel() & 0xFFF)
+
+
+def test_tags_after_a_verified_clean(tmp_path):
+    earlier = Dataset()
+    earlier.CodeValue, earlier.CodingSchemeDesignator, earlier.CodeMeaning = "113100", "DCM", "Basic"
+    path = save(tmp_path, random_stored(), DeidentificationMethodCodeSequence=Sequence([earlier]), DeidentificationMethod="first",
+                PatientIdentityRemoved="NO", SmallestImagePixelValue=1, LargestImagePixelValue=4000)  # fmt: skip
+    *_, out = rewrite(tmp_path, path, verified=True, method="markerremover 0.1")
+    assert out.BurnedInAnnotation == "NO" and out.PatientIdentityRemoved == "NO"
+    assert [item.CodeValue for item in out.DeidentificationMethodCodeSequence] == ["113100", "113101"]
+    assert list(out.DeidentificationMethod) == ["first", "markerremover 0.1"]
+    assert out.ImageType[0] == "DERIVED" and out.ImageType[1] == "PRIMARY"
+    assert out.SOPInstanceUID == out.file_meta.MediaStorageSOPInstanceUID != "1.2.3.4"
+    assert "SmallestImagePixelValue" not in out and "LargestImagePixelValue" not in out and "WindowCenter" not in out
+    again = rewrite(tmp_path, tmp_path / "out.dcm", verified=True)[3]
+    assert [item.CodeValue for item in again.DeidentificationMethodCodeSequence] == ["113100", "113101"]
+
+
+def test_without_verification_nothing_is_claimed(tmp_path):
+    path = save(tmp_path, random_stored(), BurnedInAnnotation="YES")
+    *_, out = rewrite(tmp_path, path, method="markerremover")
+    assert out.BurnedInAnnotation == "YES"
+    assert "DeidentificationMethodCodeSequence" not in out and "DeidentificationMethod" not in out
+
+
+def test_the_rest_of_the_header_stays_and_the_input_record_too(tmp_path):
+    path = save(tmp_path, random_stored(), StudyDescription="Chest", WindowCenter=2000, WindowWidth=3000)
+    radiograph, *_, out = rewrite(tmp_path, path, verified=True)
+    changed = {0x00080008, 0x00080018, 0x00280301, 0x00120064, 0x7FE00010}
+    before = pydicom.dcmread(path)
+    assert {e.tag for e in before} <= {e.tag for e in out}
+    assert all(out[e.tag].value == e.value for e in before if int(e.tag) not in changed)
+    assert "BurnedInAnnotation" not in radiograph.source.dataset and radiograph.source.dataset.SOPInstanceUID == "1.2.3.4"
+
+
+def test_the_same_result_gets_the_same_uid_and_another_result_another(tmp_path):
+    path = save(tmp_path, random_stored())
+    first, second = rewrite(tmp_path, path)[3], rewrite(tmp_path, path)[3]
+    other = rewrite(tmp_path, path, box=(slice(0, 2), slice(0, 2)))[3]
+    assert first.SOPInstanceUID == second.SOPInstanceUID != other.SOPInstanceUID
+    assert uid.UID(first.SOPInstanceUID).is_valid
+
+
+def test_lossy_history_stays(tmp_path):
+    path = save(tmp_path, random_stored(), LossyImageCompression="01", LossyImageCompressionRatio="12.5")
+    *_, out = rewrite(tmp_path, path)
+    assert out.LossyImageCompression == "01" and out.LossyImageCompressionRatio == 12.5
+
+
+def spoil(folder, **elements) -> Path:
+    dataset = pydicom.dcmread(save(folder, random_stored()))
+    for keyword, value in elements.items():
+        if value is None:
+            del dataset[keyword]
+        else:
+            setattr(dataset, keyword, value)
+    dataset.save_as(folder / "spoilt.dcm")
+    return folder / "spoilt.dcm"
+
+
+@pytest.mark.parametrize(
+    ("elements", "error", "message"),
+    [
+        ({"PixelData": None}, ReadError, "no pixel data"),
+        ({"PixelData": b""}, ReadError, "no pixel data"),
+        ({"PixelData": b"\0\0"}, ReadError, "truncated"),
+        ({"Rows": 0}, ReadError, "0 rows"),
+        ({"Columns": None}, ReadError, "Columns"),
+        ({"Rows": 60000, "Columns": 60000}, HeldError, "allowed are"),
+        ({"BitsAllocated": 32}, HeldError, "not supported"),
+        ({"BitsStored": 17}, HeldError, "not supported"),
+        ({"HighBit": 3}, HeldError, "high bit"),
+        ({"SamplesPerPixel": 4}, HeldError, "not supported"),
+        ({"PhotometricInterpretation": "HSV"}, HeldError, "photometric"),
+        ({"SOPClassUID": None}, HeldError, "SOP Class"),
+    ],
+    ids=lambda v: ", ".join(f"{k}={'' if x is None else x}" for k, x in v.items()) if isinstance(v, dict) else None,
+)
+def test_what_is_wrong_is_said_and_names_the_file(tmp_path, elements, error, message):
+    with pytest.raises(error, match=f"spoilt.dcm: .*{message}"):
+        read_dicom(spoil(tmp_path, **elements))
+
+
+@pytest.mark.parametrize("name", ["JPGExtended.dcm", "JPEGLSNearLossless_16.dcm", "JPEG2000.dcm", "MR_small_RLE.dcm"])
+def test_a_compressed_frame_without_its_end_is_an_error(tmp_path, name):
+    dataset = pydicom.dcmread(get_testdata_file(name))
+    frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
+    dataset.PixelData = encapsulate([frame[: len(frame) * 7 // 10]])
+    dataset.save_as(tmp_path / "cut.dcm")
+    with pytest.raises(ReadError, match="truncated|damaged"):
+        read_dicom(tmp_path / "cut.dcm")
+
+
+def test_an_unknown_transfer_syntax_is_held(tmp_path):
+    path = save(tmp_path, random_stored())
+    path.write_bytes(path.read_bytes().replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.77"))
+    with pytest.raises((HeldError, ReadError)):
+        read_dicom(path)
+
+
+def test_neither_errors_nor_logs_nor_warnings_quote_the_header(tmp_path, caplog):
+    path = save(tmp_path, random_stored())
+    broken = bytearray(path.read_bytes())
+    at = broken.index(b"SMITH^JOHN")
+    broken[at - 8 : at - 2] = b"\x10\0\x10\0QQ"
+    path.write_bytes(bytes(broken))
+    with warnings.catch_warnings(record=True) as seen, caplog.at_level(logging.DEBUG):
+        warnings.simplefilter("always")
+        try:
+            rewrite(tmp_path, path)
+        except (ReadError, HeldError, WriteError) as exc:
+            assert "SMITH" not in str(exc)
+    assert not seen and "SMITH" not in caplog.text
+    dataset = pydicom.dcmread(save(tmp_path, random_stored()))
+    assert dataset.PatientName == "SMITH^JOHN"
+
+
+def test_verification_sees_wrong_pixels_and_leftover_carriers(tmp_path):
+    radiograph = read_dicom(save(tmp_path, random_stored()))
+    target = tmp_path / "out.dcm"
+    write_dicom(radiograph, radiograph.stored, target, touched=False)
+    new = radiograph.stored.copy()
+    new[:, BOX[0], BOX[1]] = 0
+    with pytest.raises(WriteError, match="pixels"):
+        verify_dicom(radiograph, new, target, touched=True)
+    dataset = pydicom.dcmread(target)
+    dataset.add_new(0x60003000, "OW", b"SMITH^JOHN")
+    dataset.save_as(target)
+    with pytest.raises(WriteError, match="overlays"):
+        verify_dicom(radiograph, radiograph.stored, target, touched=False)
+    target.write_bytes(b"x" * 200)
+    with pytest.raises(WriteError, match="read back"):
+        verify_dicom(radiograph, new, target, touched=True)

@@ -1,0 +1,96 @@
+"""The shipped weights on synthetic radiographs whose fonts, names, plates and backgrounds training never saw.
+
+The truth is known pixel by pixel: the generator's ink map says which pixels belong to which marking. Rates are demanded
+as numbers below; they are floors for this seed, a little under what the shipped weights reached when they were added,
+so a regression fails here. They are no claim about real radiographs; eval/results holds those.
+"""
+
+import json
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import pytest
+
+from markerremover import batch, images, labelme, ocr, report
+from markerremover.detect import load_detector
+from markerremover.options import RunOptions
+from markerremover.records import DEFAULT_KEEP
+from markerremover.synthesis import synthesize
+
+COUNT, SEED, SIZE = 100, 20261, (896, 768)
+LEAST_RECALL = 0.90  # of planted names, initials, dates and other text: 95 % of the ink gone
+LEAST_RETENTION = 0.70  # of planted isolated L or R, whole, any angle, mirrored or not: 90 % of the ink as it was
+MOST_HARM = 0.006  # of all pixels outside markings, blackened
+
+pytestmark = pytest.mark.skipif(ocr.available() is None, reason="no Tesseract: keeping signs needs one")
+
+
+@dataclass(frozen=True)
+class Planted:
+    """One marking of the truth and what became of it. gone: share of its ink now black. same: share unchanged."""
+
+    kind: str
+    text: str
+    gone: float
+    same: float
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("e2e")
+    paths = synthesize(folder / "in", COUNT, SEED, split="eval", size=SIZE, formats=("png", "dcm", "png16", "tiff"), masks=True)
+    out = folder / "out"
+    summary = batch.remove([folder / "in" / "images"], out, options=RunOptions())
+    planted, harm = [], []
+    for path in paths:
+        target = out / path.name
+        if not target.exists():
+            continue
+        before, after = images.read(path).display[0], images.read(target).display[0]
+        truth = labelme.read(folder / "in" / "annotations" / f"{path.stem}.json")
+        ink = cv2.imread(str(folder / "in" / "masks" / f"{path.stem}.png"), cv2.IMREAD_UNCHANGED)
+        near = np.zeros(before.shape, np.uint8)
+        for index, e in enumerate(truth.elements):
+            x1, y1, x2, y2 = (int(v) for v in e.xyxy)
+            near[max(0, y1 - 7) : y2 + 7, max(0, x1 - 7) : x2 + 7] = 1
+            own = ink == index + 1
+            if own.any():
+                planted.append(Planted(e.kind, e.text, float((after[own] <= 8).mean()), float((np.abs(after[own].astype(int) - before[own]) <= 2).mean())))
+        harm.append(float(((after == 0) & (before > 8) & (near == 0)).mean()))
+    rows = report.read_manifest(folder / "out-audit" / report.MANIFEST)
+    return summary, planted, harm, rows, out
+
+
+def test_every_input_is_accounted_for_and_none_failed(run):
+    summary, _, _, rows, out = run
+    assert summary["counts"]["inputs"] == COUNT == len(rows) and summary["counts"]["failed"] == 0
+    written = [p for p in out.rglob("*") if p.is_file()]
+    assert len(written) == summary["counts"]["cleaned"] + summary["counts"]["unchanged"]
+    assert summary["weights"]["sha256"] == load_detector(device="cpu").sha256 if "weights" in summary else True
+
+
+def test_planted_names_initials_and_dates_are_gone(run):
+    markers = [p for p in run[1] if p.kind == "marker"]
+    gone = sum(p.gone >= 0.95 for p in markers)
+    assert len(markers) > 100
+    assert gone / len(markers) >= LEAST_RECALL, f"{gone}/{len(markers)} gone; left: {[p.text for p in markers if p.gone < 0.95][:20]}"
+
+
+def test_planted_isolated_signs_are_still_there(run):
+    signs = [p for p in run[1] if p.kind == "laterality" and p.text.split()[0] in DEFAULT_KEEP]
+    kept = sum(p.same >= 0.9 for p in signs)
+    assert len(signs) > 40
+    assert kept / len(signs) >= LEAST_RETENTION, f"{kept}/{len(signs)} kept"
+
+
+def test_little_else_is_blackened(run):
+    assert np.mean(run[2]) <= MOST_HARM, f"{1000 * np.mean(run[2]):.2f} per mille"
+
+
+def test_the_manifest_explains_every_box(run):
+    for row in run[3]:
+        assert row["status"] in ("cleaned", "unchanged", "held")
+        for box in row["boxes"]:
+            assert box["action"] in ("keep", "remove") and box["reason"]
+        json.dumps(row)
