@@ -129,7 +129,7 @@ def run(args, referee, names) -> None:
                         kept[kind, name] += good
                     why[f"laterality {name}: {cause}"] += wrong
                 if args.failures and (wrong or bad):
-                    picture(args.failures, frame, box, mask, f"{element.kind}_{name}_{path.stem}_{index}_{reading.text}_{reading.doubt or 'x'}_{reading.confidence:.2f}")
+                    picture(args.failures, frame, box, mask, f"{'leak_' * bool(bad)}{element.kind}_{name}_{path.stem}_{index}_{reading.text}_{reading.doubt or 'x'}_{reading.confidence:.2f}")
     report(kept, total, why, leaks, spent)
 
 

@@ -76,7 +76,7 @@ def remove(
         os.fsync(handle.fileno())
     seconds = time.perf_counter() - start
     summary = _summary(rows, found, ignored, cleaner, options, run) | {
-        "audit": str(audit), "resumed": len(kept_rows), "seconds": round(seconds, 2),
+        "audit": str(audit), "unaccounted": _unaccounted(rows, out), "resumed": len(kept_rows), "seconds": round(seconds, 2),
         "images_per_second": round((len(rows) - len(kept_rows)) / seconds, 2),
     }
     report.write_summary(audit, summary)
@@ -178,6 +178,13 @@ def _withdraw(outcome: Outcome, out: Path, options: RunOptions) -> None:
         inside = target.parent.resolve().is_relative_to(out.resolve())
         if inside and (target.is_symlink() or target.is_file()):
             target.unlink()
+
+
+def _unaccounted(rows: list[dict[str, Any]], out: Path) -> list[str]:
+    """Files below OUT that no row of this run released: leftovers of earlier runs, which nobody has looked at now."""
+    released = {row["relative"] for row in rows if row["status"] in ("cleaned", "unchanged")}
+    found = (Path(parent, name).relative_to(out).as_posix() for parent, _, names in os.walk(out) for name in names)
+    return sorted(set(found) - released)
 
 
 def _run_facts(cleaner: Cleaner, options: RunOptions) -> dict[str, str]:

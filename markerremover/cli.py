@@ -73,8 +73,10 @@ def _add_remove(subparsers) -> None:
     add("--keep", type=parse_keep, default=policy.keep, metavar="SIGNS",
         help=f"signs that stay when isolated, separated by commas, or `none` (default: {','.join(DEFAULT_KEEP)})")
     add("--weights", type=Path, help="an ONNX file with its card beside it (default: the shipped one)")
-    add("--threshold", type=float, default=policy.threshold, help="localizer score from which a box counts, 0-1 (default: the weights' own)")
-    add("--margin", type=float, default=policy.margin, help="growth of a removed box on each side, in its shorter sides (default: %(default)s)")
+    add("--threshold", type=float, default=policy.threshold,
+        help="localizer score from which a box counts, 0-1 (default: the weights' own)")
+    add("--margin", type=float, default=policy.margin,
+        help="growth of a removed box on each side, in its shorter sides (default: %(default)s)")
     add("--workers", type=int, default=default.workers, metavar="N", help="processes (default: %(default)s)")
     add("--device", choices=DEVICES, default=default.device, help="where the localizer runs (default: %(default)s)")
     add("--audit", type=Path, default=default.audit, metavar="DIR", help="folder of manifest, summary and page (default: OUT-audit)")
@@ -125,6 +127,8 @@ def print_summary(summary: dict[str, Any]) -> None:
     print(f"{boxes['removed']} boxes removed, {boxes['kept']} side signs kept, {len(summary['ignored'])} files ignored")
     print(f"{summary['seconds']} s, {summary['images_per_second']} images/s")
     print(f"note: {summary['headers']}")
+    if summary["unaccounted"] and not summary["options"]["dry_run"]:
+        print(f"warning: {len(summary['unaccounted'])} files in OUT are not of this run (see summary.json, unaccounted)")
     print(f"audit page: {Path(summary['audit']) / 'index.html'}")
 
 

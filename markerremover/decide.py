@@ -29,6 +29,7 @@ REASONS = (KEPT, NOTHING_KEPT, NO_READING, NOT_KEPT, UNCERTAIN, CONTRADICTED, *_
 SAME_BOX_IOU = 0.6  # above this, two boxes are about the same letter
 CLEARLY = 0.7  # confidence with which a kept sign outweighs a box that saw nothing to keep in the same place
 CONTAINS = 0.6  # share of a sign's strokes in a box that makes the sign part of what that box is about
+REACH, REACH_PX = 0.25, 4  # how far a kept sign's region may go beyond its box: share of the shorter side, and pixels
 WITHIN = 0.5  # share of a removed box that kept strokes must cover for it to be something of its own inside them
 
 
@@ -47,17 +48,34 @@ def decide(
         shape_hw: of the frame.
 
     Returns:
-        A Decision over the box grown by the policy's margin and, if the sign stays, over all the reading looked at.
+        A Decision over the box grown by the policy's margin and, if the sign stays, a little further along its strokes.
     """
     region = _region(xyxy, policy, shape_hw)
     reason = _reason(reading, policy)
     if reason != KEPT:
         return Decision(frame, region, "remove", reason, float(score), label, reading)
-    x1, y1, x2, y2 = reading.xyxy
-    region = min(region[0], x1), min(region[1], y1), max(region[2], x2), max(region[3], y2)
-    strokes = np.zeros((region[3] - region[1], region[2] - region[0]), bool)
-    strokes[y1 - region[1] : y2 - region[1], x1 - region[0] : x2 - region[0]] = reading.strokes
+    region, strokes = _kept_region(xyxy, region, reading, shape_hw)
+    if not strokes.any():
+        return Decision(frame, region, "remove", UNCERTAIN, float(score), label, reading)
     return Decision(frame, region, "keep", KEPT, float(score), label, reading, strokes)
+
+
+def _kept_region(
+    xyxy: np.ndarray, region: tuple[int, int, int, int], reading: Reading, shape_hw: tuple[int, int]
+) -> tuple[tuple[int, int, int, int], np.ndarray]:
+    """The region of a kept sign and its strokes in it. It follows the strokes out of the box by `REACH` at most: a plate
+    may be far larger than its letter, and what lies around it was not asked to be removed."""
+    near = boxes.grow(np.asarray(xyxy, np.float64).reshape(1, 4), REACH, REACH_PX, shape_hw)[0]
+    x1, y1, x2, y2 = reading.xyxy
+    own = max(x1, int(near[0])), max(y1, int(near[1])), min(x2, int(near[2])), min(y2, int(near[3]))
+    if own[0] >= own[2] or own[1] >= own[3]:
+        return region, np.zeros((region[3] - region[1], region[2] - region[0]), bool)
+    region = min(region[0], own[0]), min(region[1], own[1]), max(region[2], own[2]), max(region[3], own[3])
+    strokes = np.zeros((region[3] - region[1], region[2] - region[0]), bool)
+    strokes[own[1] - region[1] : own[3] - region[1], own[0] - region[0] : own[2] - region[0]] = (
+        reading.strokes[own[1] - y1 : own[3] - y1, own[0] - x1 : own[2] - x1]
+    )
+    return region, strokes
 
 
 def _region(xyxy: np.ndarray, policy: Policy, shape_hw: tuple[int, int]) -> tuple[int, int, int, int]:

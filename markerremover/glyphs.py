@@ -15,6 +15,7 @@ SIDE = 24  # shapes are compared at SIDE x SIDE pixels
 NARROWEST = 0.4  # a narrower shape (I, 1) is padded to this width : height before it is stretched
 _UNIT = 16  # pixels a grid unit when the font is drawn
 _THICK = (0.65, 1.0, 1.4, 1.9)  # stroke widths in grid units: thin digital letters to fat lead ones
+_FAT, _FAT_CHARS = (2.6, 3.3), "LJTV71I"  # shapes without counters stay legible fatter still
 _SLANT = 0.18  # shear of the italic variant
 
 # Pen strokes on a grid 4 wide and 6 high, "xy" points, y down; "|" lifts the pen, "/" parts ways to write a letter.
@@ -109,7 +110,7 @@ def _templates() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     for char, forms in _STROKES.items():
         starts.append(len(vectors))
         for form in range(forms.count("/") + 1):
-            vectors += [vector(draw(char, thick=thick, slant=slant, form=form)) for thick in _THICK for slant in (0.0, _SLANT)]
+            vectors += [vector(draw(char, thick=thick, slant=slant, form=form)) for thick in _THICK + _FAT * (char in _FAT_CHARS) for slant in (0.0, _SLANT)]
     return np.array(list(_STROKES)), np.ascontiguousarray(np.stack(vectors, axis=1)), np.array(starts)
 
 

@@ -97,7 +97,7 @@ def check_folders(inputs: Sequence[Path], out: Path, audit: Path) -> None:
         if folder.exists() and not folder.is_dir():
             raise UsageError(f"{folder}: {what} must be a folder")
     if _nested(out, audit):
-        raise UsageError(f"the audit folder {audit} and the output folder {out} may not be the same or nested: the audit shows what was removed")
+        raise UsageError(f"audit folder {audit} and output folder {out} may not be the same or nested: the audit shows what was removed")
     for path in inputs:
         for folder, what in ((out, "output"), (audit, "audit")):
             if _nested(path, folder):

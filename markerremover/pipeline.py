@@ -133,30 +133,24 @@ def _read_sign(frame: np.ndarray, xyxy: np.ndarray, cleaner: Cleaner):
 def _verified(
     display: np.ndarray, decisions: tuple[Decision, ...], cleaner: Cleaner
 ) -> tuple[tuple[Decision, ...], np.ndarray, str]:
-    """Look again at every frame that changed; remove what still shows, at most VERIFY_ROUNDS times."""
-    shown = blackened(display, decisions)
-    pending = {d.frame for d in decisions}
+    """Look again at every frame that changed; remove what still shows, at most VERIFY_ROUNDS times.
+
+    Returns:
+        Decisions, the display with every removed pixel 0, and "" or why the result must not be written.
+    """
     for round_left in range(VERIFY_ROUNDS, -1, -1):
+        removed = redact.removed_mask(display.shape, decisions)
         again: list[Decision] = []
-        for index in sorted(pending):
+        for index in sorted({d.frame for d in decisions}):
             own = [d for d in decisions if d.frame == index]
-            found = verify.residual(cleaner.detector, shown[index], own, cleaner.policy)
-            again += verify.removals(index, found, cleaner.policy, shown.shape[1:])
-        if not again:
-            return decisions, shown, ""
-        if round_left:
-            decisions = tuple(decide.resolve([*decisions, *frames.spread(again, display)]))
-            shown = blackened(display, decisions)
-            pending = {d.frame for d in decisions}
-    return decisions, shown, f"{len(again)} findings remain after {VERIFY_ROUNDS} rounds of removal"
-
-
-def blackened(display: np.ndarray, decisions: tuple[Decision, ...]) -> np.ndarray:
-    """(F, H, W) uint8 copy of `display` with every removed pixel 0: what a viewer would show of the result."""
-    shown = display.copy()
-    if decisions:
-        shown[redact.removed_mask(display.shape, decisions)] = 0
-    return shown
+            second_look = verify.smoothed(display[index], removed[index])
+            found = verify.residual(cleaner.detector, second_look, own, cleaner.policy)
+            again += verify.removals(index, found, cleaner.policy, second_look.shape)
+        if not again or not round_left:
+            break
+        decisions = tuple(decide.resolve([*decisions, *frames.spread(again, display)]))
+    doubt = f"{len(again)} findings remain after {VERIFY_ROUNDS} rounds of removal" if again else ""
+    return decisions, np.where(removed, np.uint8(0), display), doubt
 
 
 def process_file(source: Path, relative: str, out: Path, audit: Path, cleaner: Cleaner, options: RunOptions) -> Outcome:

@@ -57,7 +57,7 @@ class MarkerRemover:
         """Clean one radiograph. Nothing is written, and the argument stays as it is.
 
         Args:
-            source: path of a DICOM, PNG, JPEG or TIFF file; or an array, (H, W) uint8 or uint16 or (H, W, 3) uint8 RGB,
+            source: path of a DICOM, PNG, JPEG or TIFF file; or an array, (H, W) grey or (H, W, 3) RGB, uint8 or uint16,
                 in which 0 is black and bright is dense.
 
         Raises:
@@ -84,10 +84,11 @@ def _of_path(path: Path) -> Radiograph:
 
 def _of_array(array: np.ndarray) -> Radiograph:
     """An array as a single-frame `Radiograph`; the array itself is only looked at."""
-    grey = array.ndim == 2 and array.dtype in (np.uint8, np.uint16)
-    colour = array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8
-    if not (grey or colour) or 0 in array.shape:
-        raise UsageError(f"array has shape {array.shape} {array.dtype}, allowed are (H, W) uint8 or uint16 and (H, W, 3) uint8")
+    grey, colour = array.ndim == 2, array.ndim == 3 and array.shape[2] == 3
+    if not (grey or colour) or array.dtype not in (np.uint8, np.uint16) or 0 in array.shape:
+        raise UsageError(f"array has shape {array.shape} {array.dtype}, allowed are (H, W) and (H, W, 3), uint8 or uint16")
     frame = array[None]
-    view = display_module.display(frame) if grey else display_module.colour_to_grey(frame)
-    return Radiograph(frame, view, (0,) * (1 if grey else 3), Path("array"), "ARRAY")
+    if grey:
+        return Radiograph(frame, display_module.display(frame), (0,), Path("array"), "ARRAY")
+    eight_bit = frame if frame.dtype == np.uint8 else (frame >> 8).astype(np.uint8)
+    return Radiograph(frame, display_module.colour_to_grey(eight_bit), (0, 0, 0), Path("array"), "ARRAY")

@@ -11,7 +11,7 @@ around it makes it part of a longer text. Whatever else comes back without text 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -19,7 +19,7 @@ import numpy as np
 from . import glyphs
 from .ocr import Reader
 from .records import Reading
-from .strokes import Ink, View, inks, inside, largest, look, on_plate, own_pixels, parted, to_source
+from .strokes import Ink, View, around, coarse_ink, inks, inside, largest, look, on_plate, own_pixels, parted, to_source, without_appendix
 
 __all__ = ["second_pass"]
 
@@ -30,6 +30,9 @@ RIVAL = 0.06  # another character may resemble the shape at most this much bette
 HOPELESS = 0.5  # below this, tilting a shape a little is not tried
 LEAST_WHOLE = 0.45  # of a component's area at Otsu's threshold
 SIMILAR = 0.75  # shapes at least this alike get a second chance with the OCR engine
+LARGER, LARGEST_SIGN, NEXT = 1.5, 4.0, 1.5  # a sign this many times as large, at most this far off, makes a letter its initial
+CHARACTER = 0.75  # how alike a neighbour off the line must be to some character to count as text
+BIG_SIGN, FRAMED = 0.85, 0.8  # how alike that must be to a letter; strokes that fill more of their box are framed
 CONVINCING = 0.6  # confidence at which no other threshold or polarity is tried
 TILTS = (-8.0, 8.0)  # degrees also tried around the measured skew: slanted fonts
 OCR_HEIGHT, OCR_BORDER = 40, 14  # letter height and white border of the images for OCR, in pixels
@@ -67,26 +70,37 @@ def second_pass(display_frame: np.ndarray, xyxy: np.ndarray, keep: tuple[str, ..
         return Reading(view, doubt=NOTHING)
     letters = tuple(sign for sign in keep if len(sign) == 1 and glyphs.drawable(sign))
     words = tuple(sign for sign in keep if len(sign) > 1)
-    best = Reading(view.box)
+    best, unlike = Reading(view.box), set()
     for same in inks(view):
         for k,ink in enumerate((*same, *parted(view, same[0]))):
             log("ink",k)
             reading = _read_word(view, ink, same, words, reader) if words and ink is same[0] else None
-            reading = reading or _read_letter(view, ink, same, letters, reader)
+            reading = reading or _read_letter(view, ink, same, letters, reader, unlike)
+            if not reading.doubt and reading.text and _is_initial(display_frame, reading, ink.dark):
+                reading = replace(reading, doubt=SMALL)
             if reading.doubt or reading.confidence >= CONVINCING:
                 return reading
             best = max(best, reading, key=lambda r: r.confidence)
     return best
 
 
-def _read_letter(view: View, ink: Ink, same: list[Ink], letters: tuple[str, ...], reader: Reader) -> Reading:
-    """The largest component of the box that reads as one of `letters`; only a few and only large ones are tried."""
+def _read_letter(
+    view: View, ink: Ink, same: list[Ink], letters: tuple[str, ...], reader: Reader, unlike: set[tuple[int, ...]]
+) -> Reading:
+    """The largest component of the box that reads as one of `letters`; only a few and only large ones are tried.
+
+    `unlike` gathers where components lay that resemble none of them, so that they are not tried at the next threshold.
+    """
     for index, frame in largest(view, ink):
-        if not frame and not _whole(view, ink, index, same[0]):
+        place = (ink.dark, *np.round(ink.stats[index] / (3, 3, 3, 3, 100)).astype(int).tolist())
+        if place in unlike or (not frame and not _whole(view, ink, index, same[0])):
             continue
         if ink.dark and not frame and not on_plate(view, ink, index):
             continue
-        for candidate in _candidates(ink, index, frame, letters):
+        candidates = _candidates(ink, index, frame, letters)
+        if not candidates:
+            unlike.add(place)
+        for candidate in candidates:
             confidence = _vote(candidate, reader)
             if confidence:
                 log("read", candidate.likeness, confidence)
@@ -106,9 +120,25 @@ def _whole(view: View, ink: Ink, index: int, base: Ink) -> bool:
 
 
 def _reading(view: View, c: Candidate, confidence: float, same: list[Ink]) -> Reading:
-    doubt = next(filter(None, (_around(c, ink, inside(view, ink)) for ink in same)), "")
-    xyxy, strokes = to_source(view, own_pixels(view, c.ink, c.letters, c.frame, same[0]))
+    doubt = next(filter(None, (_around(view, c, ink) for ink in _distinct(c.ink, same))), "")
+    if len(c.letters) == 1 and not c.frame:
+        c = _bare(c)
+    xyxy, strokes = to_source(view, own_pixels(view, c.ink, c.letters, same))
     return Reading(xyxy, c.sign, round(confidence, 3), strokes, (c.skew + 90 * (c.view % 4)) % 360, c.view > 3, doubt)
+
+
+def _distinct(ink: Ink, same: list[Ink]) -> list[Ink]:
+    return same if any(ink is each for each in same) else [ink, *same]
+
+
+def _bare(c: Candidate) -> Candidate:
+    """The candidate without what hangs on to it, if it then looks more like the sign."""
+    ink, index = without_appendix(c.ink, c.letters[0])
+    if ink is c.ink:
+        return c
+    chars, scores = glyphs.likeness(glyphs.tight(glyphs.turn(ink.shape(index), c.skew)))
+    likeness = float(scores[c.view, list(chars).index(c.sign)])
+    return replace(c, ink=ink, letters=(index,), likeness=likeness) if likeness > c.likeness else c
 
 
 def _candidates(ink: Ink, index: int, frame: int, letters: tuple[str, ...]) -> list[Candidate]:
@@ -190,14 +220,14 @@ def _upright(image: np.ndarray, c: Candidate) -> np.ndarray:
     return np.pad(255 - np.round(image * 255).astype(np.uint8), OCR_BORDER, constant_values=255)
 
 
-def _around(c: Candidate, ink: Ink, box: list[int]) -> str:
+def _around(view: View, c: Candidate, ink: Ink) -> str:
     """Why the sign is not isolated among the strokes of `ink` (of its own polarity), "" if it is. A ring isolates.
 
-    Anything of the same size counts if it is in the box itself (`box`: labels), elsewhere what stands on the same line,
-    or under or above it in exactly the same size; also a larger sign next to it, of which it would be an initial.
+    Anything of the same size counts if it is in the box itself, elsewhere what stands on the same line,
+    or under or above it in exactly the same size.
     """
     mine = np.isin(c.ink.labels, c.letters)
-    own = set(np.unique(ink.labels[mine]).tolist())
+    own, box = set(np.unique(ink.labels[mine]).tolist()), inside(view, ink)
     bright, sharp, wide = _look_of(c.ink, mine)
     me = _upright_box(c, c.ink, c.letters)
     w, h = me[2] - me[0], me[3] - me[1]
@@ -213,18 +243,17 @@ def _around(c: Candidate, ink: Ink, box: list[int]) -> str:
         line = (0.8 <= ratio <= 1.3 or lower_case) and beside
         stack = 0.9 <= ratio <= 1.12 and along > 0.5 * min(near[2] - near[0], w) and -0.2 * h < -across < 0.5 * h
         listed = i in box and 0.8 < ratio < 1.25 and not (along > 0 and across > 0)
-        merged = ratio > 1.3 and beside and -along < 0.5 * h
-        small = ratio > 1.5 and max(-across, -along) < 1.5 * h
-        if not (line or stack or small or listed or merged):
+        merged = ratio > 1.3 and beside
+        if not (line or stack or listed or merged):
             continue
         its = _look_of(ink, ink.labels == i)
         alike = 0.4 < its[0] / bright < 2.5 and 0.45 < its[1] / sharp and 0.65 < its[2] / wide < (3.5 if merged else 1.6)
-        if alike and (line or stack or listed or merged):
-            log("line" if line else "stack" if stack else "listed" if listed else "merged", ratio, lower_case, -along / h, its[0] / bright, its[1] / sharp, its[2] / wide)
+        if not alike or (ink.dark and not on_plate(view, ink, i)):
+            continue
+        certain = (merged and -along < 0.5 * h) or (line and not lower_case)  # what is only near must look like a character by itself
+        if certain or (its[1] > 0.7 * sharp and _looks_like(ink, i, None) > CHARACTER):
+            log("line" if line else "stack" if stack else "listed" if listed else "merged", ratio, lower_case, -along / h, *(u / v for u, v in zip(its, (bright, sharp, wide))))
             return TEXT
-        if small and its[1] / sharp > 0.45 and _is_sign(ink, i, c.sign):
-            log("small", ratio, its[0] / bright, its[1] / sharp, its[2] / wide)
-            return SMALL
     return ""
 
 
@@ -254,12 +283,39 @@ def _upright_box(c: Candidate, ink: Ink, indices: tuple[int, ...]) -> np.ndarray
     return np.array([turned[0].min(), turned[1].min(), turned[0].max() + 1, turned[1].max() + 1])
 
 
-def _is_sign(ink: Ink, index: int, sign: str) -> bool:
-    """Whether a neighbour looks like a letter that could be the sign proper."""
+def _is_initial(frame: np.ndarray, reading: Reading, dark: bool) -> bool:
+    """Whether a much larger sign stands next to what was read, which then is an initial below it.
+
+    A ring or plate makes a sign of its own: there the strokes fill most of their box.
+    """
+    x1, y1 = reading.xyxy[:2]
+    rows, columns = np.flatnonzero(reading.strokes.any(1)), np.flatnonzero(reading.strokes.any(0))
+    box = x1 + int(columns[0]), y1 + int(rows[0]), x1 + int(columns[-1]) + 1, y1 + int(rows[-1]) + 1
+    if reading.strokes.sum() > FRAMED * (box[2] - box[0]) * (box[3] - box[1]):
+        return False
+    view = around(frame, box, LARGEST_SIGN)
+    if view is None:
+        return False
+    ink = coarse_ink(view, dark)
+    x1, y1, x2, y2 = view.inner
+    size = max(x2 - x1, y2 - y1)
+    within = np.s_[int(y1) : int(np.ceil(y2)), int(x1) : int(np.ceil(x2))]
+    bright = float(np.percentile(ink.hat[within], 75))
+    for i in range(1, len(ink.stats)):
+        x, y, w, h, _ = ink.stats[i]
+        gap = max(x - x2, x1 - x - w, y - y2, y1 - y - h)
+        if not (LARGER * size < max(w, h) < LARGEST_SIGN * size and 0 <= gap < NEXT * size):
+            continue
+        if float(np.median(ink.hat[ink.labels == i])) > 0.6 * bright and _looks_like(ink, i, reading.text[0]) > BIG_SIGN:
+            return True
+    return False
+
+
+def _looks_like(ink: Ink, index: int, sign: str | None) -> float:
+    """How much a component resembles L, R or the sign, whatever way up it is; any character if `sign` is None."""
     shape = ink.shape(index)
-    angle = glyphs.skew_deg(shape)[0]
-    chars, scores = glyphs.likeness(glyphs.tight(glyphs.turn(shape, angle)))
-    return bool(scores[:, np.isin(chars, ["L", "R", sign[0]])].max() > 0.82)
+    chars, scores = glyphs.likeness(glyphs.tight(glyphs.turn(shape, glyphs.skew_deg(shape)[0])))
+    return float((scores if sign is None else scores[:, np.isin(chars, ["L", "R", sign])]).max())
 
 
 def _read_word(view: View, ink: Ink, same: list[Ink], words: tuple[str, ...], reader: Reader) -> Reading | None:

@@ -19,16 +19,19 @@ LARGEST_WORK = 700  # a longer crop (a very long text line) is shrunk to this
 CONTEXT = 1.1  # how far to look around the box, in its shorter sides
 MOST, LEAST_SIZE = 3, 0.5  # how many components of a box are tried, and how large, as a share of the largest
 LEAST_ENERGY = 0.1  # strokes of a polarity weaker than this share of the other's are not looked at
+COARSE_SIDE, COARSE_KERNEL = 16, 1.5  # a letter in a coarse view, pixels; the flat-field's window in such letters
 FLOOR = 6  # grey levels of contrast below which nothing counts as a stroke
 SMALLEST_BOX = 3  # source pixels; nothing can be read in less
 THRESHOLDS = (1.0, 1.35, 0.75, 1.7)  # of Otsu's: higher parts a letter from initials that touch it, lower finds faint ones
-NECKS = (0.6,)  # of a component's greatest stroke width: thinner joints are cut
-BRIDGE = 0.14  # of the box's shorter side: gaps up to this are closed in stencil letters
+NECK = 0.6  # of a component's greatest stroke width: thinner joints are cut
+APPENDIX = 0.06  # of a letter's size: larger parts on thin joints are something else
+BRIDGE = 0.45  # of a stencil letter's width: its halves are at most this far apart
 EDGE_PX, EDGE_SHARE = 2.0, 0.05  # a stroke's soft edge: source pixels, or this share of the letter if that is more
+LARGEST_RING = 3.5  # times the letter; a larger outline around it is no ring of its own
 HALO = 0.16  # what stays around a ring, as a share of the letter: many are drawn with a dark rim
 PLATE = 0.5  # how much of a plate stays around a cut-out letter, as a share of the letter
 SHELL = (0.05, 0.14)  # how far around a cut-out letter the plate is looked for, as shares of the letter
-SURROUNDED = 0.85  # share of the shell around a dark letter that must be as bright as a plate
+SURROUNDED = 0.9  # share of the shell around a dark letter that must be as bright as a plate
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,31 @@ def look(frame: np.ndarray, xyxy: np.ndarray) -> View | tuple[int, int, int, int
     return View(grey, scale, (X1, Y1, X2, Y2), (x1, y1, x2, y2), inner)
 
 
+def around(frame: np.ndarray, xyxy: tuple[int, int, int, int], reach: float) -> View | None:
+    """A coarse view of much more of the surroundings: `reach` times the longer side on every side, that side at
+    `COARSE_SIDE` work pixels; None if there is nothing to see."""
+    x1, y1, x2, y2 = xyxy
+    pad = reach * max(x2 - x1, y2 - y1)
+    wide = look(frame, np.array([x1 - pad, y1 - pad, x2 + pad, y2 + pad]))
+    if not isinstance(wide, View):
+        return None
+    X1, Y1, X2, Y2 = wide.box
+    scale = COARSE_SIDE / max(x2 - x1, y2 - y1)
+    size = max(4, round((X2 - X1) * scale)), max(4, round((Y2 - Y1) * scale))
+    grey = cv2.resize(frame[Y1:Y2, X1:X2], size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    inner = np.array([x1 - X1, y1 - Y1, x2 - X1, y2 - Y1], np.float64) * scale
+    return View(grey, scale, wide.box, xyxy, inner)
+
+
+def coarse_ink(view: View, dark: bool) -> Ink:
+    """The strokes of one polarity in a coarse view, letters several times as large as the box's included; Otsu's
+    threshold is taken over all of it."""
+    side = int(COARSE_KERNEL * COARSE_SIDE) | 1
+    hat = cv2.morphologyEx(view.grey, cv2.MORPH_BLACKHAT if dark else cv2.MORPH_TOPHAT, np.ones((side, side), np.uint8))
+    otsu, _ = cv2.threshold(hat, 0, 255, cv2.THRESH_OTSU)
+    return Ink.of(hat > max(otsu, FLOOR), hat, dark)
+
+
 def inks(view: View) -> Iterator[list[Ink]]:
     """Strokes by polarity, the stronger first; of each, one Ink a threshold, in the order of `THRESHOLDS`."""
     x1, y1, x2, y2 = np.round(view.inner).astype(int)
@@ -121,31 +149,101 @@ def inks(view: View) -> Iterator[list[Ink]]:
 
 
 def parted(view: View, ink: Ink) -> Iterator[Ink]:
-    """`ink` with its largest component opened by more and more, so that what hangs on by a thinner stroke or neck becomes
-    a component of its own; for dark ink also with small gaps closed: the bridges of stencil letters."""
-    order = inside(view, ink)
-    if not order:
+    """`ink` with its main component cut apart, to part a letter from what touches it: at the edge of the box, where it
+    reaches beyond; at thin necks; or filled, where it is drawn as an outline; for dark ink also with the halves of a stencil letter joined."""
+    x1, y1, x2, y2 = np.round(view.inner).astype(int)
+    counts = np.bincount(ink.labels[y1:y2, x1:x2].ravel())
+    counts[0] = 0
+    main = int(counts.argmax())
+    if not main:
         return
-    mask = ink.labels == order[0]
-    width = 2 * float(cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 5).max())
-    for share in NECKS:
-        size = int(share * width) | 1
-        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
-        opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, kernel) > 0
-        yield Ink.of((ink.labels > 0) & ~mask | opened, ink.hat, ink.dark)
+    mask = ink.labels > 0
+    slack = int(_slack(view)) // 2
+    x, y, w, h, _ = ink.stats[main]
+    if not ink.dark and (x < x1 - slack or y < y1 - slack or x + w > x2 + slack or y + h > y2 + slack):
+        cut = mask.astype(np.uint8)
+        cv2.rectangle(cut, (x1 - slack, y1 - slack), (x2 + slack, y2 + slack), 0, 2)
+        yield Ink.of(cut > 0, ink.hat, ink.dark)
+    if not ink.dark:
+        full = filled(ink.labels == main)
+        if full.sum() > 1.2 * ink.stats[main, 4]:  # drawn as an outline only
+            yield Ink.of(mask | full, ink.hat, ink.dark)
+    core = opened(ink, main)
+    if core.sum() < 0.97 * ink.stats[main, 4]:
+        yield Ink.of(mask & (ink.labels != main) | core, ink.hat, ink.dark)
     if ink.dark:
-        size = max(3, round(BRIDGE * min(view.inner[2] - view.inner[0], view.inner[3] - view.inner[1]))) | 1
-        closed = cv2.morphologyEx((ink.labels > 0).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((size, size), np.uint8))
-        yield Ink.of(closed > 0, ink.hat, ink.dark)
+        yield from _stencil(view, ink)
+
+
+def _stencil(view: View, ink: Ink) -> Iterator[Ink]:
+    """`ink` with the two largest components of the box made one, where they are halves of a stencil letter: as wide or
+    as high as each other and just a bridge apart; first as they are, then with the bridge filled."""
+    halves = inside(view, ink)[:2]
+    if len(halves) < 2:
+        return
+    (x1, y1, w1, h1, _), (x2, y2, w2, h2, _) = ink.stats[halves].tolist()
+    gap_x, gap_y = max(x1, x2) - min(x1 + w1, x2 + w2), max(y1, y2) - min(y1 + h1, y2 + h2)
+    across = gap_y > gap_x
+    gap, size = (gap_y, max(w1, w2)) if across else (gap_x, max(h1, h2))
+    if not (0 < gap < BRIDGE * size and abs((w1 - w2) if across else (h1 - h2)) < 0.35 * size):
+        return
+    both = np.isin(ink.labels, halves)
+    kernel = np.ones((gap + 2, 1) if across else (1, gap + 2), np.uint8)
+    filled_in = cv2.morphologyEx(both.astype(np.uint8), cv2.MORPH_CLOSE, kernel) > 0
+    for letter in (both, filled_in):
+        labels = np.where(letter, halves[0], np.where(both, 0, ink.labels))
+        labels[labels == halves[1]] = 0
+        stats = ink.stats.copy()
+        x, y = min(x1, x2), min(y1, y2)
+        stats[halves[0]] = x, y, max(x1 + w1, x2 + w2) - x, max(y1 + h1, y2 + h2) - y, int(letter.sum())
+        stats[halves[1]] = 0
+        yield Ink(labels, stats, ink.hat, ink.dark)
+
+
+def opened(ink: Ink, index: int) -> np.ndarray:
+    """(h, w) bool: a component without what is thinner than `NECK` of its greatest stroke width."""
+    mask = (ink.labels == index).astype(np.uint8)
+    width = 2 * float(cv2.distanceTransform(np.pad(mask, 1), cv2.DIST_L2, 5).max())
+    size = int(NECK * width) | 1
+    return cv2.morphologyEx(mask, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))) > 0
+
+
+def without_appendix(ink: Ink, index: int) -> tuple[Ink, int]:
+    """`ink` with what hangs on to a letter by thinner strokes made components of their own, and the letter's new label;
+    both as they were if nothing of note does."""
+    core = opened(ink, index)
+    if not core.any():
+        return ink, index
+    mask = ink.labels == index
+    size = max(ink.stats[index, 2:4])
+    grown = distance(core) <= max(2.0, EDGE_SHARE * size)
+    rest = Ink.of(mask & ~grown, ink.hat, ink.dark)
+    hangers = [i for i in range(1, len(rest.stats)) if max(rest.stats[i, 2:4]) > APPENDIX * size]
+    if not hangers:
+        return ink, index
+    gone = np.isin(rest.labels, hangers)
+    letter = Ink.of(mask & ~gone, ink.hat, ink.dark)
+    main = letter.labels == 1 + int(letter.stats[1:, 4].argmax())
+    # a gap of a pixel, so that the parts are components of their own
+    parts = gone & ~(cv2.dilate(main.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
+    new = Ink.of((ink.labels > 0) & ~mask | main | parts, ink.hat, ink.dark)
+    return new, int(new.labels[main][0])
+
+
+def _slack(view: View) -> float:
+    """How far a component may reach beyond the box and still count as in it, work pixels."""
+    x1, y1, x2, y2 = view.inner
+    return 0.15 * min(x2 - x1, y2 - y1) + 2 * view.scale
 
 
 def inside(view: View, ink: Ink) -> list[int]:
     """Labels of the components that lie in the box (with a little slack), the largest first."""
     x1, y1, x2, y2 = view.inner
-    slack = 0.15 * min(x2 - x1, y2 - y1) + 2 * view.scale
+    slack = _slack(view)
     x, y, w, h, _ = ink.stats.T
     fits = (x >= x1 - slack) & (y >= y1 - slack) & (x + w <= x2 + slack) & (y + h <= y2 + slack)
     fits[0] = False
+    fits &= w > 0
     return [int(i) for i in sorted(np.flatnonzero(fits), key=lambda i: -int(w[i]) * int(h[i]))]
 
 
@@ -195,38 +293,55 @@ def on_plate(view: View, ink: Ink, index: int) -> bool:
     return float((grey[shell] > middle).mean()) >= SURROUNDED
 
 
-def own_pixels(view: View, ink: Ink, letters: tuple[int, ...], frame: int, low: Ink) -> np.ndarray:
+def ring_around(same: list[Ink], letter: np.ndarray) -> np.ndarray | None:
+    """(h, w) bool: the component that encloses a letter closely, at whichever threshold it stands alone; None if none."""
+    rows, columns = np.flatnonzero(letter.any(1)), np.flatnonzero(letter.any(0))
+    size = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
+    for ink in same:
+        x, y, w, h, _ = ink.stats.T
+        fits = (x < columns[0]) & (y < rows[0]) & (x + w > columns[-1] + 1) & (y + h > rows[-1] + 1)
+        fits &= np.maximum(w, h) < LARGEST_RING * size
+        fits[0] = False
+        for i in np.flatnonzero(fits):
+            ring = ink.labels == i
+            full = filled(ring)
+            if not (ring & letter).any() and (full & letter).sum() > 0.95 * letter.sum() and ring.sum() < 0.6 * full.sum():
+                return ring
+    return None
+
+
+def own_pixels(view: View, ink: Ink, letters: tuple[int, ...], same: list[Ink]) -> np.ndarray:
     """(h, w) bool work frame: what stays if the sign is kept.
 
     The letters with their soft edge; the ring with all inside it and its rim; the plate next to a cut-out letter. Every
     pixel that is nearer to a stroke which is not part of the sign goes.
 
     Args:
-        letters: labels in `ink` of the sign's letters.  frame: label of the ring around them, or 0.
-        low: the strokes of the same polarity at Otsu's threshold, for neighbours that `ink` is too strict to show.
+        letters: labels in `ink` of the sign's letters.
+        same: the strokes of the same polarity at all thresholds, Otsu's first, for rings and neighbours that `ink` is
+            too lax or too strict to show.
     """
     sign = np.isin(ink.labels, letters)
     size = float(max(max(ink.stats[i, 2:4]) for i in letters))
     edge = max(EDGE_PX * view.scale, EDGE_SHARE * size)
     away = distance(sign)
-    allowed = away <= edge
-    home = sign
-    if frame:
-        home = sign | filled(ink.labels == frame)
-        x, y, w, h, _ = ink.stats[frame]
+    allowed, home = away <= edge, sign
+    ring = ring_around([ink, *same], sign)
+    if ring is not None:
+        home = sign | filled(ring)
+        rows, columns = np.flatnonzero(ring.any(1)), np.flatnonzero(ring.any(0))
         rim = int(np.ceil(max(edge, HALO * size)))
-        allowed[max(0, y - rim) : y + h + rim, max(0, x - rim) : x + w + rim] = True
+        allowed[max(0, rows[0] - rim) : rows[-1] + 1 + rim, max(0, columns[0] - rim) : columns[-1] + 1 + rim] = True
+        away = distance(home)
     elif ink.dark:
         allowed |= away <= PLATE * size
-    if home is not sign or ink.dark:
-        away = distance(home)
     others = np.zeros(sign.shape, bool)
-    for each in (ink, low):
-        touched = np.unique(each.labels[home])
-        others |= (each.labels > 0) & ~np.isin(each.labels, touched)
+    for each in (ink, same[0]):
+        others |= (each.labels > 0) & ~np.isin(each.labels, np.unique(each.labels[home]))
     others |= (ink.labels > 0) & ~home
-    if frame:
-        others |= (ink.labels > 0) & home & ~np.isin(ink.labels, (*letters, frame))
+    if ring is not None:
+        inside_it = np.unique(ink.labels[home & ~ring])
+        others |= home & np.isin(ink.labels, np.setdiff1d(inside_it, (0, *letters, *np.unique(ink.labels[ring]))))
     return allowed & (away < distance(others))
 
 

@@ -19,7 +19,7 @@ ARCHITECTURES = tuple(f"yolov{v}{s}" for v in (8, 5) for s in "nsmlx")
 
 def train(data: Sequence[Path | str], out: Path | str, *, arch: str = "yolov8n", weights: Path | str | None = None,
           shares: Sequence[float] | None = None, epochs: int = 50, hours: float | None = None, window: int = 320,
-          image_size: int = 768, windows_per_epoch: int = 4000, batch: int = 16, lr0: float = 1.5e-3, lrf: float = 0.02,
+          image_size: int = 768, windows_per_epoch: int = 4000, positive_share: float = 0.8, batch: int = 16, lr0: float = 1.5e-3, lrf: float = 0.02,
           warmup_epochs: float = 0.3, freeze: int = 0, patience: int = 0, loader_workers: int = 1, seed: int = 0,
           device: str = "cpu", class_names: Sequence[str] = CLASS_NAMES, resume: bool = False,
           callbacks: dict[str, list] | None = None) -> Path:
@@ -33,6 +33,7 @@ def train(data: Sequence[Path | str], out: Path | str, *, arch: str = "yolov8n",
         shares: how often each folder is drawn, any positive numbers; by image count if None.
         epochs, hours: whichever ends first; `hours` re-plans the learning rate for the time given.
         window, image_size: side of a training window and longer side of whole images, network pixels.
+        positive_share: share of windows placed around a marking, 0–1; the rest lie anywhere.
         lr0, lrf: first learning rate and last as a share of it (AdamW, cosine).
         freeze: how many first layers stay as they are.
         resume: go on from `out/weights/last.pt`.
@@ -69,7 +70,7 @@ def train(data: Sequence[Path | str], out: Path | str, *, arch: str = "yolov8n",
     if resume:
         overrides = {**overrides, "model": str(out / "weights" / "last.pt"), "resume": str(out / "weights" / "last.pt")}
     train_set = windows.WindowDataset(groups, class_names, shares=list(shares) if shares else None, window=window,
-                                      scale_to=image_size, length=windows_per_epoch)
+                                      scale_to=image_size, length=windows_per_epoch, positive_share=positive_share)
     val_set = windows.WholeDataset(val, class_names, size=image_size)
     trainer = trainer_class(overrides=overrides, train_set=train_set, val_set=val_set, class_names=class_names)
     for event, functions in (callbacks or {}).items():

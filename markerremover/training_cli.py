@@ -18,6 +18,7 @@ def add_train_parser(subparsers) -> None:
     add("--epochs", type=int, default=50, help="(default: %(default)s)")
     add("--hours", type=float, help="stop after this long, the learning rate planned for it")
     add("--windows-per-epoch", type=int, default=4000, help="training windows an epoch (default: %(default)s)")
+    add("--positive-share", type=float, default=0.8, help="share of windows placed around a marking (default: %(default)s)")
     add("--window", type=int, default=320, help="side of a training window, network pixels (default: %(default)s)")
     add("--image-size", type=int, default=768, help="longer side of whole images, network pixels (default: %(default)s)")
     add("--batch", type=int, default=16, help="windows a step (default: %(default)s)")
@@ -48,7 +49,8 @@ def _run(args: argparse.Namespace) -> int:
     classes = tuple(args.classes.split(","))
     best = training.train(
         args.data, args.out, arch=args.arch, weights=args.weights, shares=shares, epochs=args.epochs, hours=args.hours,
-        window=args.window, image_size=args.image_size, windows_per_epoch=args.windows_per_epoch, batch=args.batch,
+        window=args.window, image_size=args.image_size, windows_per_epoch=args.windows_per_epoch,
+        positive_share=args.positive_share, batch=args.batch,
         lr0=args.lr0, freeze=args.freeze, patience=args.patience, loader_workers=args.loader_workers, seed=args.seed,
         device=args.device, class_names=classes, resume=args.resume,
     )

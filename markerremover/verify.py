@@ -24,8 +24,8 @@ def residual(
 
     Args:
         detector: called as detector(display_frame, threshold).
-        display_frame: (H, W) uint8, already redacted.
-        decisions: those of this frame. The boxes of kept signs hold black and the sign only, removed boxes only black.
+        display_frame: (H, W) uint8, already redacted, the removed pixels `smoothed`.
+        decisions: those of this frame. The boxes of kept signs hold the sign only, removed boxes nothing.
 
     Returns:
         The unexplained detections, possibly none.
@@ -39,6 +39,36 @@ def residual(
         explained[y1:y2, x1:x2] = True
     left = np.array([_unexplained(explained, box) > UNEXPLAINED_SHARE for box in found.xyxy], bool)
     return Detections(found.xyxy[left], found.scores[left], found.class_ids[left], found.class_names)
+
+
+def smoothed(display_frame: np.ndarray, removed: np.ndarray) -> np.ndarray:
+    """The frame with its removed pixels filled from around them, for the second look only; never written anywhere.
+
+    A localizer takes a black box on bright ground for a plate, and would then have it removed a little wider, and so on.
+    The fill is smooth: means of the known pixels at ever coarser scales (pull-push, Gortler et al. 1996).
+
+    Args:
+        display_frame: (H, W) uint8.
+        removed: (H, W) bool.
+
+    Returns:
+        A new (H, W) uint8 array, equal to `display_frame` where `removed` is False.
+    """
+    filled = _filled(np.where(removed, 0, display_frame).astype(np.float32), (~removed).astype(np.float32))
+    return np.where(removed, np.clip(np.rint(filled), 0, 255).astype(np.uint8), display_frame)
+
+
+def _filled(total: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """(H, W) float32: total / weight where weight is positive, elsewhere the same of half the size, scaled up."""
+    import cv2
+
+    mean = np.divide(total, weight, out=np.zeros_like(total), where=weight > 0)
+    h, w = total.shape
+    if weight.all() or max(h, w) == 1:
+        return mean
+    half = ((w + 1) // 2, (h + 1) // 2)
+    coarse = _filled(*(cv2.resize(a, half, interpolation=cv2.INTER_AREA) for a in (total, weight)))
+    return np.where(weight > 0, mean, cv2.resize(coarse, (w, h), interpolation=cv2.INTER_LINEAR))
 
 
 def _unexplained(explained: np.ndarray, xyxy: np.ndarray) -> float:

@@ -6,6 +6,7 @@ A marking here is a rectangle of pure white on a background that never gets near
 from __future__ import annotations
 
 import io
+import itertools
 import os
 from functools import partial
 from pathlib import Path
@@ -40,6 +41,17 @@ def find_white(frame: np.ndarray, threshold: float | None = None) -> Detections:
 def find_nothing(frame: np.ndarray, threshold: float | None = None) -> Detections:
     """A localizer that is blind."""
     return Detections.empty()
+
+
+def restless():
+    """A localizer that finds something somewhere else each time it looks."""
+    looks = itertools.count()
+
+    def find(frame: np.ndarray, threshold: float | None = None) -> Detections:
+        x = 4 + 24 * (next(looks) % 5)
+        return Detections(np.array([[x, 40, x + 12, 60]], np.float32), np.ones(1, np.float32), np.zeros(1, np.int64))
+
+    return find
 
 
 def cleaner(threads: int = 1, detector=find_white, policy: Policy = Policy(keep=())) -> Cleaner:

@@ -152,10 +152,14 @@ def test_keep_takes_any_signs_or_none(text, signs):
 
 def test_options_reach_the_run(inputs, out, monkeypatch):
     seen = {}
-    monkeypatch.setattr(batch, "remove", lambda inputs, out, *, options, progress: seen.update(options=options) or pytest.skip)
-    with pytest.raises(TypeError):  # the fake returns no summary
-        run("remove", inputs, "-o", out, "--keep", "d,i", "--threshold", "0.3", "--margin", "0.2", "--workers", "3", "--device", "cpu",
-            "--overwrite", "--weights", "w.onnx")
+
+    def takes_note(inputs, out, *, options, progress):
+        seen.update(options=options)
+        raise UsageError("far enough")
+
+    monkeypatch.setattr(batch, "remove", takes_note)
+    run("remove", inputs, "-o", out, "--keep", "d,i", "--threshold", "0.3", "--margin", "0.2", "--workers", "3", "--device", "cpu",
+        "--overwrite", "--weights", "w.onnx")
     options = seen["options"]
     assert options.policy.keep == ("D", "I") and options.policy.threshold == 0.3 and options.policy.margin == 0.2
     assert (options.workers, options.device, options.overwrite, options.weights.name) == (3, "cpu", True, "w.onnx")

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import fakes
-from markerremover import verify
+from markerremover import pipeline, verify
 from markerremover.errors import HeldError
-from markerremover.records import Decision, Detections, Policy
+from markerremover.records import Decision, Detections, Policy, Radiograph
 
 POLICY = Policy(keep=())
 
@@ -39,6 +41,35 @@ def test_the_policy_threshold_reaches_the_detector():
     asked = []
     verify.residual(lambda frame, threshold: asked.append(threshold) or Detections.empty(), FRAME, [], Policy(keep=(), threshold=0.4))
     assert asked == [0.4]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (50, 80), (63, 37)])
+def test_smoothed_changes_removed_pixels_only_and_stays_in_their_surroundings_range(shape):
+    frame = np.random.default_rng(1).integers(90, 110, shape).astype(np.uint8)
+    removed = np.zeros(shape, bool)
+    removed[shape[0] // 4 : shape[0] // 2, shape[1] // 4 : shape[1] // 2] = True
+    before, result = frame.copy(), verify.smoothed(np.where(removed, np.uint8(255), frame), removed)
+    assert np.array_equal(result[~removed], frame[~removed]) and np.array_equal(frame, before)
+    assert result.dtype == np.uint8 and (result[removed] >= 89).all() and (result[removed] <= 111).all()
+
+
+def test_smoothed_with_nothing_or_everything_removed():
+    frame = np.full((5, 7), 9, np.uint8)
+    assert np.array_equal(verify.smoothed(frame, np.zeros((5, 7), bool)), frame)
+    assert not verify.smoothed(frame, np.ones((5, 7), bool)).any()
+
+
+def test_a_removed_box_is_not_itself_seen_as_something():
+    frame = np.full((50, 80), 120, np.uint8)
+    frame[10:30, 50:70] = 255
+
+    def finds_black(view, threshold=None):
+        return sees((48, 8, 72, 32))(view) if (view == 0).any() else Detections.empty()
+
+    cleaned = pipeline.clean_radiograph(
+        Radiograph(frame[None], frame[None], (0,), Path("x"), "PNG"),
+        fakes.cleaner(detector=lambda view, threshold=None: fakes.find_white(view) if (view == 255).any() else finds_black(view)))
+    assert [d.label for d in cleaned.decisions] == ["marker"] and not cleaned.shown[0, 10:30, 50:70].any()
 
 
 def test_removals_carry_margin_label_and_reason():

@@ -1,0 +1,146 @@
+"""Every way a box can be decided, and what overlapping boxes do to a kept sign."""
+
+import numpy as np
+import pytest
+
+from markerremover.decide import REASONS, decide, resolve
+from markerremover.records import Decision, Policy, Reading
+
+SHAPE = (100, 200)
+BOX = np.array([50.0, 40.0, 70.0, 70.0])
+
+
+def reading(text="L", confidence=0.9, doubt="", xyxy=(50, 40, 70, 70), strokes="corner"):
+    x1, y1, x2, y2 = xyxy
+    mask = None
+    if strokes is not None:
+        mask = np.zeros((y2 - y1, x2 - x1), bool)
+        if strokes == "corner":
+            mask[2:-2, 2:8] = mask[-8:-2, 2:-2] = True
+        elif strokes == "full":
+            mask[:] = True
+    return Reading(xyxy, text, confidence, mask, doubt=doubt)
+
+
+def decided(found, policy=Policy(), box=BOX):
+    return decide(0, box, 0.8, "marker", found, policy, SHAPE)
+
+
+@pytest.mark.parametrize(
+    ("found", "policy", "action", "reason"),
+    [
+        (reading(), Policy(), "keep", "isolated kept sign"),
+        (reading("D"), Policy(keep=("D", "I")), "keep", "isolated kept sign"),
+        (reading(confidence=0.5), Policy(), "keep", "isolated kept sign"),
+        (reading(confidence=0.49), Policy(), "remove", "reading uncertain"),
+        (reading(confidence=float("nan")), Policy(), "remove", "reading uncertain"),
+        (reading("D"), Policy(), "remove", "not a kept sign"),
+        (reading("", 0.0, strokes=None), Policy(), "remove", "not a kept sign"),
+        (reading(strokes=None), Policy(), "remove", "reading uncertain"),
+        (reading(strokes="none set"), Policy(), "remove", "reading uncertain"),
+        (reading(doubt="part of a longer text"), Policy(), "remove", "part of a longer text"),
+        (reading(doubt="touches other strokes"), Policy(), "remove", "touches other strokes"),
+        (reading(doubt="DOE, JANE was here"), Policy(), "remove", "reading uncertain"),
+        (None, Policy(), "remove", "no reading"),
+        (None, Policy(keep=()), "remove", "nothing kept by policy"),
+        (reading(), Policy(keep=()), "remove", "nothing kept by policy"),
+    ],
+)
+def test_table(found, policy, action, reason):
+    decision = decided(found, policy)
+    assert (decision.action, decision.reason) == (action, reason)
+    assert decision.reason in REASONS
+    assert (decision.strokes is not None) == (action == "keep")
+
+
+def test_region_is_the_grown_box():
+    assert decided(None, Policy(margin=0.5, margin_px=3)).xyxy == (40, 30, 80, 80)
+    assert decided(None, Policy(margin=0.0, margin_px=3)).xyxy == (47, 37, 73, 73)
+
+
+def test_a_plate_far_larger_than_its_letter_is_not_blackened_around():
+    found = reading(xyxy=(30, 20, 75, 95), strokes="full")
+    decision = decided(found)
+    assert decision.xyxy == (45, 35, 75, 75) and decision.strokes.all()
+
+
+def test_a_sign_whose_strokes_lie_outside_its_box_is_doubt():
+    assert decided(reading(xyxy=(150, 10, 170, 40))).reason == "reading uncertain"
+
+
+def test_kept_strokes_keep_their_place_in_the_region():
+    decision = decided(reading())
+    x1, y1, x2, y2 = decision.xyxy
+    whole = np.zeros(SHAPE, bool)
+    whole[y1:y2, x1:x2] = decision.strokes
+    assert np.array_equal(whole[40:70, 50:70], reading().strokes) and whole.sum() == reading().strokes.sum()
+
+
+@pytest.mark.parametrize("box", [[-50, -50, -10, -10], [500, 500, 600, 600], [20, 20, 20, 20], [30, 30, 10, 10], [np.nan] * 4])
+def test_odd_boxes_still_give_a_valid_decision(box):
+    x1, y1, x2, y2 = decided(None, box=np.array(box, float)).xyxy
+    assert 0 <= x1 < x2 <= SHAPE[1] and 0 <= y1 < y2 <= SHAPE[0]
+
+
+def removed(xyxy, found=None, frame=0):
+    return Decision(frame, xyxy, "remove", "not a kept sign" if found else "no reading", 0.5, reading=found)
+
+
+def test_nothing_to_resolve():
+    assert resolve([]) == ()
+    assert resolve([removed((0, 0, 5, 5))])[0].action == "remove"
+
+
+def test_apart_or_in_another_frame_nothing_changes():
+    kept = decided(reading())
+    for other in (removed((150, 10, 180, 30)), removed((50, 40, 70, 70), frame=1)):
+        first, second = resolve([kept, other])
+        assert np.array_equal(first.strokes, kept.strokes) and second is other
+
+
+@pytest.mark.parametrize(
+    ("confidence", "other", "action"),
+    [
+        (0.9, reading("", 0.0, strokes=None), "keep"),
+        (0.6, reading("", 0.0, strokes=None), "remove"),
+        (0.9, reading("L", 0.9, doubt="part of a longer text"), "remove"),
+    ],
+)
+def test_same_letter_found_twice(confidence, other, action):
+    first, second = resolve([decided(reading(confidence=confidence)), removed((48, 38, 72, 72), other)])
+    assert first.action == action and second.action == "remove"
+    assert first.reason == ("isolated kept sign" if action == "keep" else "contradicted by another box")
+
+
+def test_box_around_a_longer_text_takes_its_letter_along():
+    line = reading("L", 0.9, xyxy=(40, 40, 160, 70), doubt="part of a longer text", strokes=None)
+    assert resolve([decided(reading()), removed((37, 37, 163, 73), line)])[0].action == "remove"
+
+
+def test_plate_box_that_read_nothing_leaves_the_sign():
+    plate = reading("", 0.0, xyxy=(40, 30, 110, 98), strokes=None)
+    kept = decided(reading())
+    assert np.array_equal(resolve([kept, removed((37, 27, 113, 100), plate)])[0].strokes, kept.strokes)
+
+
+def test_initials_inside_a_kept_plate_leave_the_strokes():
+    kept = decided(reading(strokes="full", xyxy=(50, 40, 90, 90)), box=np.array([50.0, 40, 90, 90]))
+    initials = removed((58, 72, 82, 86), reading("", 0.0, xyxy=(60, 74, 80, 84), strokes=None))
+    first, _ = resolve([kept, initials])
+    x0, y0 = first.xyxy[:2]
+    assert first.action == "keep"
+    assert not first.strokes[74 - y0 : 84 - y0, 60 - x0 : 80 - x0].any()
+    assert first.strokes.sum() == kept.strokes.sum() - 200
+
+
+def test_neighbour_box_over_the_foot_of_a_letter_does_not_bite_it():
+    kept = decided(reading())
+    beside = removed((55, 60, 110, 95), reading("", 0.0, xyxy=(58, 63, 108, 93), strokes=None))
+    assert np.array_equal(resolve([kept, beside])[0].strokes, kept.strokes)
+
+
+def test_inputs_are_not_changed():
+    kept = decided(reading(strokes="full", xyxy=(50, 40, 90, 90)))
+    before = kept.strokes.copy()
+    resolve([kept, removed((58, 72, 82, 86))])
+    assert np.array_equal(kept.strokes, before)

@@ -1,0 +1,81 @@
+"""The OCR readers: they agree on a plain letter, take an empty list, and say what to install if there is none."""
+
+import cv2
+import numpy as np
+import pytest
+
+from markerremover import ocr
+from markerremover.errors import UsageError
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+READERS = {"tesserocr": ocr._open_tesserocr, "pytesseract": ocr._open_pytesseract}
+
+
+@pytest.fixture(params=sorted(READERS))
+def reader(request):
+    found = READERS[request.param]()
+    if found is None:
+        pytest.skip(f"{request.param} does not work here")
+    return found
+
+
+def letter_l() -> np.ndarray:
+    """(78, 66) uint8, a black L on white."""
+    image = np.full((78, 66), 255, np.uint8)
+    image[16:62, 18:27] = image[53:62, 18:48] = 0
+    return image
+
+
+def test_reads_a_plain_letter(reader):
+    image = letter_l()
+    before = image.copy()
+    [(text, confidence)] = reader.read([image], whitelist=LETTERS, psm=10)
+    assert text == "L" and 0.5 < confidence <= 1
+    assert np.array_equal(image, before)
+
+
+def test_one_answer_an_image_in_order(reader):
+    blank = np.full((40, 40), 255, np.uint8)
+    answers = reader.read([blank, letter_l(), blank, letter_l()[:, ::-1]], whitelist=LETTERS, psm=8)
+    assert len(answers) == 4
+    assert answers[0] == ("", 0.0) and answers[1][0] == "L"
+
+
+def test_whitelist_of_one_call_is_forgotten_by_the_next(reader):
+    reader.read([letter_l()], whitelist="XYZ", psm=10)
+    assert reader.read([letter_l()], whitelist=None, psm=10)[0][0].upper() == "L"
+
+
+def test_no_images(reader):
+    assert reader.read([], whitelist=LETTERS, psm=10) == []
+
+
+def test_neither_engine_is_a_usage_error_with_a_hint(monkeypatch):
+    monkeypatch.setattr(ocr, "_open_tesserocr", lambda: None)
+    monkeypatch.setattr(ocr, "_open_pytesseract", lambda: None)
+    assert ocr.available() is None
+    with pytest.raises(UsageError, match="tesseract-ocr.*--keep none"):
+        ocr.open_reader()
+
+
+def test_pytesseract_is_the_fallback(monkeypatch):
+    fallback = object()
+    monkeypatch.setattr(ocr, "_open_tesserocr", lambda: None)
+    monkeypatch.setattr(ocr, "_open_pytesseract", lambda: fallback)
+    assert ocr.open_reader() is fallback
+    assert ocr.available() == "pytesseract"
+
+
+@pytest.mark.parametrize("below", ["", "tessdata"])
+def test_tessdata_prefix_comes_first(monkeypatch, tmp_path, below):
+    folder = tmp_path / below
+    folder.mkdir(exist_ok=True)
+    (folder / "eng.traineddata").write_bytes(b"")
+    monkeypatch.setenv("TESSDATA_PREFIX", str(tmp_path))
+    assert ocr.tessdata_folder().rstrip("/") == str(folder)
+
+
+def test_damaged_language_data_leaves_the_next_engine(monkeypatch, tmp_path):
+    (tmp_path / "eng.traineddata").write_bytes(b"not a model")
+    monkeypatch.setattr(ocr, "tessdata_folder", lambda: str(tmp_path))
+    assert ocr._open_tesserocr() is None

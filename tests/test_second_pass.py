@@ -1,0 +1,253 @@
+"""The second pass on drawn markers: kept signs in every pose, names and look-alikes never, no pixel of the initials.
+
+What needs an OCR engine is skipped where none works (fixture `engine`); the rest runs with a reader that is a plain
+function.
+"""
+
+import cv2
+import numpy as np
+import pytest
+
+from markerremover import glyphs, ocr
+from markerremover.second_pass import second_pass
+
+KEEP = ("L", "R", "LT", "RT", "LEFT", "RIGHT")
+GROUND, LEAD = 60, 210  # grey levels
+
+
+@pytest.fixture(scope="module")
+def engine():
+    """A real OCR reader."""
+    if ocr.available() is None:
+        pytest.skip("no OCR engine: neither tesserocr nor pytesseract with Tesseract works here")
+    return ocr.open_reader()
+
+
+class Says:
+    """A reader that answers the same to every picture."""
+
+    def __init__(self, text, confidence=0.9):
+        self.answer, self.shown = (text, confidence), 0
+
+    def read(self, images, *, whitelist=None, psm=10):
+        self.shown += len(images)
+        return [self.answer] * len(images)
+
+
+def shape(char: str, height: int, thick: float = 1.2) -> np.ndarray:
+    """A drawn character, `height` pixels high, as a bool mask."""
+    mask = glyphs.draw(char, thick=thick)
+    width = max(2, round(mask.shape[1] * height / mask.shape[0]))
+    return cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA) > 0.5
+
+
+def ground(shape_hw=(220, 260), seed=0) -> np.ndarray:
+    """A soft, noisy background, uint8."""
+    rng = np.random.default_rng(seed)
+    slope = np.linspace(-15, 15, shape_hw[1])[None]
+    return np.clip(GROUND + slope + rng.normal(0, 2, shape_hw), 0, 255).astype(np.uint8)
+
+
+def put(frame: np.ndarray, mask: np.ndarray, x: int, y: int, value: int = LEAD) -> tuple[np.ndarray, np.ndarray]:
+    """Paint a mask in place; returns its (4,) box and its (H, W) mask in the frame."""
+    h, w = mask.shape
+    frame[y : y + h, x : x + w][mask] = value
+    whole = np.zeros(frame.shape, bool)
+    whole[y : y + h, x : x + w] = mask
+    return np.array([x, y, x + w, y + h], float), whole
+
+
+def soften(frame: np.ndarray) -> np.ndarray:
+    return cv2.GaussianBlur(frame, (0, 0), 0.8)
+
+
+def stays(frame: np.ndarray, reading) -> np.ndarray:
+    """(H, W) bool: what the reading would leave in the frame."""
+    mask = np.zeros(frame.shape, bool)
+    if reading.text and not reading.doubt:
+        x1, y1, x2, y2 = reading.xyxy
+        mask[y1:y2, x1:x2] = reading.strokes
+    return mask
+
+
+def union(*boxes: np.ndarray) -> np.ndarray:
+    return np.concatenate([np.min(boxes, axis=0)[:2], np.max(boxes, axis=0)[2:]])
+
+
+@pytest.mark.parametrize("view", range(8))
+@pytest.mark.parametrize("char", ["L", "R"])
+def test_every_way_a_letter_can_lie(engine, char, view):
+    frame = ground()
+    box, mask = put(frame, glyphs.dihedral(shape(char, 44))[view], 100, 80)
+    frame = soften(frame)
+    before = frame.copy()
+    reading = second_pass(frame, box, KEEP, engine)
+    assert (reading.text, reading.doubt) == (char, "") and reading.confidence >= 0.5
+    assert stays(frame, reading)[mask].mean() > 0.97
+    assert np.array_equal(frame, before)
+
+
+@pytest.mark.parametrize("degrees", [-40, -25, 12, 30, 45])
+def test_turned_letters(engine, degrees):
+    frame = ground()
+    box, mask = put(frame, glyphs.tight(glyphs.turn(shape("L", 46), degrees)), 100, 80)
+    reading = second_pass(soften(frame), box, KEEP, engine)
+    assert (reading.text, reading.doubt) == ("L", "")
+    assert stays(frame, reading)[mask].mean() > 0.97
+
+
+@pytest.mark.parametrize("grow", [-3, 0, 6, 12])
+def test_box_too_tight_or_too_loose(engine, grow):
+    frame = ground()
+    box, mask = put(frame, shape("L", 44), 100, 80)
+    reading = second_pass(soften(frame), box + np.array([-grow, -grow, grow, grow]), KEEP, engine)
+    assert reading.text == "L" and stays(frame, reading)[mask].mean() > 0.97
+
+
+@pytest.mark.parametrize("char", ["L", "R"])
+def test_ring_belongs_to_the_sign(engine, char):
+    frame = ground()
+    cv2.circle(frame, (120, 110), 36, 5, -1)
+    cv2.circle(frame, (120, 110), 32, 235, 3)
+    put(frame, shape(char, 30, 0.9), 110, 95, 235)
+    ring = np.zeros(frame.shape, np.uint8)
+    cv2.circle(ring, (120, 110), 32, 1, 3)
+    frame = soften(frame)
+    reading = second_pass(frame, np.array([86.0, 76, 155, 145]), KEEP, engine)
+    assert (reading.text, reading.doubt) == (char, "")
+    assert stays(frame, reading)[ring > 0].all()
+
+
+def test_cut_out_of_a_plate(engine):
+    frame = ground()
+    cv2.rectangle(frame, (90, 60), (150, 160), LEAD, -1)
+    box, mask = put(frame, shape("L", 50), 105, 85, 40)
+    reading = second_pass(soften(frame), box, KEEP, engine)
+    assert (reading.text, reading.doubt) == ("L", "")
+    assert stays(frame, reading)[mask].mean() > 0.97
+
+
+@pytest.mark.parametrize("gap", [3, 6, 12])
+@pytest.mark.parametrize("whole_plate", [False, True])
+def test_initials_under_the_letter_go(engine, gap, whole_plate):
+    frame = ground()
+    box, mask = put(frame, shape("L", 48), 100, 60)
+    first, ink_a = put(frame, shape("M", 20, 0.9), 100, 108 + gap)
+    second, ink_b = put(frame, shape("S", 20, 0.9), 119, 108 + gap)
+    reading = second_pass(soften(frame), union(box, first, second) if whole_plate else box, KEEP, engine)
+    assert (reading.text, reading.doubt) == ("L", "")
+    stay = stays(frame, reading)
+    assert stay[mask].mean() > 0.95
+    assert stay[ink_a | ink_b].mean() < 0.05
+
+
+def test_touching_initials_never_stay(engine):
+    frame = ground()
+    box, mask = put(frame, shape("L", 52, 1.6), 100, 60)
+    first, ink = put(frame, shape("S", 20, 0.9), 104, 111)
+    ink &= ~cv2.dilate(mask.astype(np.uint8), np.ones((7, 7), np.uint8)).astype(bool)
+    for tried in (box, union(box, first)):
+        assert stays(frame, second_pass(soften(frame), tried, KEEP, engine))[ink].mean() < 0.2
+
+
+@pytest.mark.parametrize("text", ["LOPEZ", "RUIZ", "ALI", "PORTER", "LR"])
+@pytest.mark.parametrize("view", [0, 1, 4])
+def test_letters_of_a_name_are_no_signs(engine, text, view):
+    line = np.zeros((40, 300), bool)
+    x, places = 4, []
+    for char in text:
+        mask = shape(char, 32)
+        line[4:36, x : x + mask.shape[1]] = mask
+        places.append((x, x + mask.shape[1]))
+        x += mask.shape[1] + 7
+    single = np.zeros_like(line)
+    for i, (start, end) in enumerate(places):
+        single[:] = False
+        single[4:36, start:end] = line[4:36, start:end]
+        frame = ground((400, 400))
+        whole, alone = (glyphs.dihedral(m[:, : x + 4])[view] for m in (line, single))
+        put(frame, whole, 90, 90)
+        rows, columns = np.flatnonzero(alone.any(1)), np.flatnonzero(alone.any(0))
+        box = np.array([90 + columns[0], 90 + rows[0], 91 + columns[-1], 91 + rows[-1]], float)
+        for tried in (box, np.array([90.0, 90, 90 + whole.shape[1], 90 + whole.shape[0]])):
+            assert not stays(frame, second_pass(soften(frame), tried, KEEP, engine)).any(), (text, text[i])
+
+
+@pytest.mark.parametrize("char", "TIJEFPBKAVCUDOGHMNSXZ1472")
+def test_look_alikes_are_no_signs(engine, char):
+    for view in range(8):
+        frame = ground()
+        box, _ = put(frame, glyphs.dihedral(shape(char, 42))[view], 100, 80)
+        assert not stays(frame, second_pass(soften(frame), box, KEEP, engine)).any(), view
+
+
+def test_small_initial_beside_a_larger_sign(engine):
+    frame = ground()
+    put(frame, shape("R", 60), 100, 40)
+    box, _ = put(frame, shape("L", 22, 0.9), 108, 112)
+    assert not stays(frame, second_pass(soften(frame), box, KEEP, engine)).any()
+
+
+@pytest.mark.parametrize("text", ["LEFT", "RIGHT", "RT"])
+def test_words(engine, text):
+    frame, x, boxes, ink = ground(), 60, [], np.zeros((220, 260), bool)
+    for char in text:
+        box, mask = put(frame, shape(char, 30), x, 90)
+        boxes, ink, x = [*boxes, box], ink | mask, int(box[2]) + 6
+    reading = second_pass(soften(frame), union(*boxes), KEEP, engine)
+    assert (reading.text, reading.doubt) == (text, "")
+    assert stays(frame, reading)[ink].mean() > 0.95
+
+
+def test_other_signs(engine):
+    frame = ground()
+    box, mask = put(frame, shape("D", 44), 100, 80)
+    assert second_pass(soften(frame), box, ("D", "I"), engine).text == "D"
+    assert second_pass(soften(frame), box, KEEP, engine).text == ""
+
+
+ODD = {
+    "empty": [20, 20, 20, 20], "inverted": [50, 50, 20, 20], "one pixel": [20, 20, 21, 21], "outside": [500, 500, 520, 520],
+    "left of the image": [-40, 10, -5, 30], "not a number": [np.nan] * 4, "infinite": [0, 0, np.inf, 10], "flat": [10, 10, 60, 60],
+}
+
+
+@pytest.mark.parametrize("box", ODD.values(), ids=ODD)
+def test_odd_boxes_are_doubted(box):
+    reading = second_pass(np.full((100, 120), 90, np.uint8), np.array(box, float), KEEP, Says("L"))
+    assert reading.text == "" and reading.doubt and reading.strokes is None
+
+
+@pytest.mark.parametrize("shape_hw", [(1, 1), (3, 200), (4, 4), (60, 5)])
+def test_tiny_images(shape_hw):
+    frame = np.random.default_rng(1).integers(0, 255, shape_hw).astype(np.uint8)
+    second_pass(frame, np.array([0.0, 0, *shape_hw[::-1]]), KEEP, Says("L"))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_noise_raises_nothing(seed):
+    rng = np.random.default_rng(seed)
+    frame = cv2.GaussianBlur(rng.integers(0, 255, (90, 110)).astype(np.uint8), (0, 0), 0.5 + seed / 3)
+    corner, size = rng.uniform(-20, 90, 2), rng.uniform(1, 80, 2)
+    second_pass(frame, np.concatenate([corner, corner + size]), KEEP, Says("L"))
+
+
+def test_nothing_kept_needs_no_engine():
+    frame = ground()
+    box, _ = put(frame, shape("L", 44), 100, 80)
+    reader = Says("L")
+    assert second_pass(soften(frame), box, (), reader).text == "" and reader.shown == 0
+
+
+@pytest.mark.parametrize("answer", ["J", "", "LL"])
+def test_only_the_engine_releases(answer):
+    frame = ground()
+    box, _ = put(frame, shape("L", 44), 100, 80)
+    assert second_pass(soften(frame), box, KEEP, Says(answer)).text == ""
+    assert second_pass(soften(frame), box, KEEP, Says("L")).text == "L"
+
+
+def test_what_the_engine_says_of_another_shape_does_not_count():
+    frame = ground()
+    box, _ = put(frame, shape("O", 44), 100, 80)
+    assert second_pass(soften(frame), box, KEEP, Says("L")).text == ""
