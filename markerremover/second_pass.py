@@ -33,6 +33,7 @@ SIMILAR = 0.75  # shapes at least this alike get a second chance with the OCR en
 LARGER, LARGEST_SIGN, NEXT = 1.5, 4.0, 1.5  # a sign this many times as large, at most this far off, makes a letter its initial
 CHARACTER = 0.75  # how alike a neighbour off the line must be to some character to count as text
 BIG_SIGN, FRAMED = 0.85, 0.8  # how alike that must be to a letter; strokes that fill more of their box are framed
+ON_POINT_DEG, EQUAL_ARMS = 25.0, 0.85  # an L turned this far with arms this equal is an arrowhead
 CONVINCING = 0.6  # confidence at which no other threshold or polarity is tried
 TILTS = (-8.0, 8.0)  # degrees also tried around the measured skew: slanted fonts
 OCR_HEIGHT, OCR_BORDER = 40, 14  # letter height and white border of the images for OCR, in pixels
@@ -160,8 +161,16 @@ def _candidates(ink: Ink, index: int, frame: int, letters: tuple[str, ...]) -> l
         rival = max(rival, float(scores[:, ~np.isin(chars, letters)].max()))
         if angle == skew and max(c.likeness for c in found.values()) < HOPELESS:
             break
-    found = {k: c for k, c in found.items() if c.likeness >= max(LEAST_LIKENESS, rival - RIVAL)}
+    found = {k: c for k, c in found.items() if c.likeness >= max(LEAST_LIKENESS, rival - RIVAL) and not _is_arrowhead(c)}
     return sorted(found.values(), key=lambda c: -c.likeness)[:2]
+
+
+def _is_arrowhead(c: Candidate) -> bool:
+    """Whether an L with equal arms stands on its corner: the head of an arrow."""
+    if c.sign != "L" or abs(c.skew) < ON_POINT_DEG:
+        return False
+    h, w = glyphs.tight(glyphs.turn(c.ink.shape(c.letters[0]), c.skew)).shape
+    return EQUAL_ARMS < w / h < 1 / EQUAL_ARMS
 
 
 def _vote(c: Candidate, reader: Reader) -> float:

@@ -303,7 +303,7 @@ def ring_around(same: list[Ink], letter: np.ndarray) -> np.ndarray | None:
         fits &= np.maximum(w, h) < LARGEST_RING * size
         fits[0] = False
         for i in np.flatnonzero(fits):
-            ring = ink.labels == i
+            ring = cv2.morphologyEx((ink.labels == i).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8)) > 0
             full = filled(ring)
             if not (ring & letter).any() and (full & letter).sum() > 0.95 * letter.sum() and ring.sum() < 0.6 * full.sum():
                 return ring

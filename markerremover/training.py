@@ -14,6 +14,8 @@ from . import windows
 from .errors import UsageError, WeightsError
 
 CLASS_NAMES = ("laterality", "marker")
+#: Read before ultralytics is imported: it sets OMP_NUM_THREADS to 1, and leaves a core idle.
+THREADS = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
 ARCHITECTURES = tuple(f"yolov{v}{s}" for v in (8, 5) for s in "nsmlx")
 
 
@@ -97,8 +99,7 @@ def _trainer_class():
             for dataset in self._sets.values():
                 dataset.collate_fn = YOLODataset.collate_fn
             super().__init__(overrides=overrides)
-            threads = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)  # ultralytics leaves one core idle
-            self.add_callback("on_train_start", lambda _: torch.set_num_threads(threads))
+            self.add_callback("on_train_start", lambda _: torch.set_num_threads(THREADS))
 
         def get_dataset(self) -> dict:
             return {"train": "train", "val": "val", "names": dict(enumerate(self._names)), "nc": len(self._names), "channels": 3}
