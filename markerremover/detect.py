@@ -12,7 +12,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -23,6 +23,7 @@ from .locations import default_weights
 from .records import Detections
 
 NETWORK_GREY = 114  # the grey that ultralytics pads with in training
+CLOSE_SIZE = 320  # side of the square that `Detector.near` shows the network: the windows it was trained on
 NMS_IOU = 0.6  # higher than usual: a letter and the plate around it are two findings
 DEVICES = ("auto", "cpu", "cuda")
 CARD_KEYS = ("classes", "image_size", "threshold", "sha256")
@@ -50,6 +51,7 @@ class View:
 
 
 Session = Callable[[np.ndarray], np.ndarray]
+"""(S, S) uint8 picture -> (4 + classes, anchors) network output; S is any size the session was opened for."""
 
 
 class Detector:
@@ -60,8 +62,9 @@ class Detector:
         backend: what runs the network, e.g. "OpenVINO CPU".
     """
 
-    def __init__(self, session: Session, card: dict, backend: str) -> None:
+    def __init__(self, session: Session, card: dict, backend: str, close_session: Session | None = None) -> None:
         self._session, self.card, self.backend = session, card, backend
+        self._close_session = close_session or session
         self.class_names = tuple(card["classes"])
         self.size = int(card["image_size"])
         self.threshold = float(card["threshold"])
@@ -87,6 +90,47 @@ class Detector:
             raw = self._session(picture)
             found.append(from_network(raw, view, (left, top), threshold, display.shape))
         return merge(found, self.class_names)
+
+    def near(self, display: np.ndarray, xyxy: np.ndarray, threshold: float | None = None) -> Detections:
+        """Look only around some boxes, at the scales of a full look but through small windows: several times faster.
+
+        Args:
+            display: as in a call.
+            xyxy: (N, 4) source pixels; what is found counts only if it comes within half a box's shorter side, at least
+                16 px, of one of them.
+            threshold: as in a call.
+        """
+        threshold = self.threshold if threshold is None else threshold
+        close = boxes.grow(np.asarray(xyxy, np.float64).reshape(-1, 4), 0.5, 16, display.shape)
+        found = []
+        for scale in sorted({view.scale for view in views(display.shape, self.size, self.tiling)}):
+            for view in windows_around(close, display.shape, scale):
+                picture, left, top = show(display, view, CLOSE_SIZE)
+                found.append(from_network(self._close_session(picture), view, (left, top), threshold, display.shape))
+        everything = merge(found, self.class_names)
+        chosen = (boxes.intersection(everything.xyxy, close) > 0).any(axis=1) if len(close) else np.zeros(0, bool)
+        return Detections(everything.xyxy[chosen], everything.scores[chosen], everything.class_ids[chosen], self.class_names)
+
+
+def windows_around(xyxy: np.ndarray, shape_hw: tuple[int, int], scale: float) -> list[View]:
+    """Windows of `CLOSE_SIZE` network pixels that together hold every box, shared by boxes that lie together; a box too
+    large for one window gets several that overlap by a quarter."""
+    side = max(1, int(CLOSE_SIZE / scale))
+    h, w = shape_hw
+    result, todo = [], [tuple(int(v) for v in box) for box in xyxy]
+    while todo:
+        x1, y1, x2, y2 = todo[0]
+        for other in todo[1:]:
+            joint = min(x1, other[0]), min(y1, other[1]), max(x2, other[2]), max(y2, other[3])
+            if joint[2] - joint[0] <= side and joint[3] - joint[1] <= side:
+                x1, y1, x2, y2 = joint
+        todo = [b for b in todo[1:] if not (b[0] >= x1 and b[1] >= y1 and b[2] <= x2 and b[3] <= y2)]
+        cx, cy = (x1 + x2) // 2, (y1 + y2) // 2
+        wide, high = max(x2 - x1, min(side, w)), max(y2 - y1, min(side, h))
+        left, top = min(max(0, cx - wide // 2), w - wide), min(max(0, cy - high // 2), h - high)
+        for a, b, c, d in boxes.tiles((high, wide), side, side // 4):
+            result.append(View((left + int(a), top + int(b), left + int(c), top + int(d)), scale))
+    return result
 
 
 def views(shape_hw: tuple[int, int], size: int, tiling: Tiling) -> list[View]:
@@ -191,23 +235,25 @@ def load_detector(weights: Path | str | None = None, *, device: str = "auto", th
     onnx = onnx.with_suffix(".onnx")
     card = read_card(onnx)
     threads = threads or os.cpu_count() or 1
-    session, backend = _open(onnx, int(card["image_size"]), device, threads)
-    return Detector(session, card, backend)
+    sessions, backend = _open(onnx, (int(card["image_size"]), CLOSE_SIZE), device, threads)
+    return Detector(sessions[0], card, backend, sessions[1])
 
 
-def _open(onnx: Path, size: int, device: str, threads: int) -> tuple[Session, str]:
+def _open(onnx: Path, sizes: Sequence[int], device: str, threads: int) -> tuple[list[Session], str]:
+    """One session for each network size, and the backend's name."""
     if device != "cpu":
         import onnxruntime
 
         if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-            return _onnxruntime_session(onnx, ["CUDAExecutionProvider", "CPUExecutionProvider"], threads), "ONNX Runtime CUDA"
+            session = _onnxruntime_session(onnx, ["CUDAExecutionProvider", "CPUExecutionProvider"], threads)
+            return [session] * len(sizes), "ONNX Runtime CUDA"
         if device == "cuda":
             raise UsageError("device is 'cuda', but ONNX Runtime offers no CUDA here: install onnxruntime-gpu, or use cpu")
     try:
         import openvino
     except ImportError:
-        return _onnxruntime_session(onnx, ["CPUExecutionProvider"], threads), "ONNX Runtime CPU"
-    return _openvino_session(openvino, onnx, size, threads), "OpenVINO CPU"
+        return [_onnxruntime_session(onnx, ["CPUExecutionProvider"], threads)] * len(sizes), "ONNX Runtime CPU"
+    return [_openvino_session(openvino, onnx, size, threads) for size in sizes], "OpenVINO CPU"
 
 
 def _openvino_session(openvino, onnx: Path, size: int, threads: int) -> Session:

@@ -23,14 +23,19 @@ def residual(
     """What the localizer still finds in a redacted frame and no decision explains.
 
     Args:
-        detector: called as detector(display_frame, threshold).
+        detector: called as detector(display_frame, threshold), or, if it has it, detector.near(display_frame, boxes,
+            threshold): only what lies near a decision has changed since the first look.
         display_frame: (H, W) uint8, already redacted, the removed pixels `smoothed`.
         decisions: those of this frame. The boxes of kept signs hold the sign only, removed boxes nothing.
 
     Returns:
         The unexplained detections, possibly none.
     """
-    found = detector(display_frame, policy.threshold)
+    near = getattr(detector, "near", None)
+    if near is not None:
+        found = near(display_frame, np.array([d.xyxy for d in decisions]).reshape(-1, 4), policy.threshold)
+    else:
+        found = detector(display_frame, policy.threshold)
     if not len(found):
         return found
     explained = np.zeros(display_frame.shape, bool)

@@ -1,6 +1,7 @@
 import hashlib
 import json
 
+import cv2
 import numpy as np
 import pytest
 
@@ -109,3 +110,31 @@ def test_weights_without_card_with_a_lacking_card_or_with_another_hash_are_refus
 def test_an_unknown_device_is_wrong_use():
     with pytest.raises(UsageError, match="device"):
         detect.load_detector(device="tpu")
+
+
+def spot_finder(picture):
+    """A session that reports every patch of pure white, in network pixels."""
+    count, _, stats, _ = cv2.connectedComponentsWithStats((picture == 255).astype(np.uint8))
+    return raw(*[[x + w / 2, y + h / 2, w, h, 0, 0.9] for x, y, w, h, _ in stats[1:]])
+
+
+def test_a_look_near_some_boxes_sees_what_is_there_and_nothing_far_away():
+    image = np.zeros((1000, 800), np.uint8)
+    image[500:510, 400:430] = image[60:70, 60:90] = 255
+    found = detect.Detector(spot_finder, {**CARD, "image_size": 1000}, "fake")
+    near = found.near(image, np.array([[405, 515, 425, 525]]))
+    assert near.xyxy.tolist() == [[400, 500, 430, 510]]
+    assert len(found.near(image, np.zeros((0, 4)))) == 0
+
+
+@pytest.mark.parametrize("shape_hw", [(1000, 800), (200, 200), (3000, 500)])
+def test_windows_around_boxes_hold_each_of_them_and_stay_in_the_image(shape_hw):
+    h, w = shape_hw
+    boxes_ = np.array([[0, 0, 50, 20], [60, 10, 90, 30], [w - 40, h - 60, w, h], [0, h // 2, w, h // 2 + 30]])
+    seen = np.zeros(shape_hw, bool)
+    for view in detect.windows_around(boxes_, shape_hw, 0.7):
+        x1, y1, x2, y2 = view.window
+        assert 0 <= x1 < x2 <= w and 0 <= y1 < y2 <= h and max(x2 - x1, y2 - y1) * 0.7 <= detect.CLOSE_SIZE + 1
+        seen[y1:y2, x1:x2] = True
+    for x1, y1, x2, y2 in boxes_:
+        assert seen[y1:y2, x1:x2].all()
