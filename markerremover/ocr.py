@@ -67,6 +67,21 @@ def tessdata_folder() -> str | None:
     return None
 
 
+def _one_threaded_tesserocr():
+    """The module, with its OpenMP held to one thread: on a single letter more of them only wait for each other, three
+    times slower. The limit is read when the library loads, so it does not reach others in the process."""
+    before = os.environ.get("OMP_THREAD_LIMIT")
+    os.environ["OMP_THREAD_LIMIT"] = "1"
+    try:
+        import tesserocr
+    finally:
+        if before is None:
+            del os.environ["OMP_THREAD_LIMIT"]
+        else:
+            os.environ["OMP_THREAD_LIMIT"] = before
+    return tesserocr
+
+
 class TesserocrReader:
     """Reads in process; every thread gets an engine of its own, made when it first reads."""
 
@@ -77,8 +92,7 @@ class TesserocrReader:
     def _engine(self):
         engine = getattr(self._local, "engine", None)
         if engine is None:
-            import tesserocr
-
+            tesserocr = _one_threaded_tesserocr()
             settings = {"load_system_dawg": "0", "load_freq_dawg": "0", "debug_file": os.devnull}  # letters are no words
             engine = tesserocr.PyTessBaseAPI(
                 path=self._folder, lang=LANGUAGE, oem=tesserocr.OEM.LSTM_ONLY, psm=10, variables=settings
