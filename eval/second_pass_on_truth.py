@@ -38,7 +38,8 @@ def kinds_of(text: str, frame: np.ndarray, box: tuple) -> list[str]:
     crop = frame[y1:y2, x1:x2]
     if crop.size:
         kernel = np.ones((int(0.9 * min(crop.shape)) | 1,) * 2, np.uint8)
-        energy = [float(np.square(cv2.morphologyEx(crop, op, kernel).astype(np.float32)).sum()) for op in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT)]
+        hats = (cv2.morphologyEx(crop, operation, kernel) for operation in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT))
+        energy = [float(np.square(hat.astype(np.float32)).sum()) for hat in hats]
         if energy[1] > 2 * energy[0] and "cut-out" not in found:
             found.append("cut-out")
     return found if len(found) > 1 else ["all", "plain"]
@@ -129,7 +130,9 @@ def run(args, referee, names) -> None:
                         kept[kind, name] += good
                     why[f"laterality {name}: {cause}"] += wrong
                 if args.failures and (wrong or bad):
-                    picture(args.failures, frame, box, mask, f"{'leak_' * bool(bad)}{element.kind}_{name}_{path.stem}_{index}_{reading.text}_{reading.doubt or 'x'}_{reading.confidence:.2f}")
+                    what = f"{'leak_' * bool(bad)}{element.kind}_{name}_{path.stem}_{index}"
+                    said = f"{reading.text}_{reading.doubt or 'x'}_{reading.confidence:.2f}"
+                    picture(args.failures, frame, box, mask, f"{what}_{said}")
     report(kept, total, why, leaks, spent)
 
 

@@ -107,7 +107,8 @@ def resolve(decisions: Iterable[Decision]) -> tuple[Decision, ...]:
 
     1. a box about the same letter (IoU above `SAME_BOX_IOU`) that doubted its reading turns the sign into a removal;
        one that just read nothing to keep does so too, unless the sign was read with at least `CLEARLY`;
-    2. a box that holds most of the sign (`CONTAINS`) and found it part of a longer text does so as well;
+    2. a box that holds most of the sign (`CONTAINS`) and found it part of a longer text does so as well, if the localizer
+       was at least as sure of it;
     3. a smaller removed box that the strokes cover (`WITHIN`) is something of its own, say initials on a kept plate: its
        pixels leave the strokes; so does what the strokes hold of any removed box apart from the sign's main piece.
     """
@@ -136,7 +137,7 @@ def _checked(kept: Decision, removed: list[Decision]) -> Decision:
         if same:
             continue
         holds = covered >= CONTAINS * strokes.sum()
-        if holds and doubted:
+        if holds and doubted and other.score >= kept.score:
             return replace(kept, action="remove", reason=CONTRADICTED, strokes=None)
         if not holds:
             inside = covered >= WITHIN * (core[2] - core[0]) * (core[3] - core[1])

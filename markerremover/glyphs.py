@@ -24,7 +24,8 @@ _STROKES = {
     "D": "00 06 26 45 41 20 00", "E": "40 00 06 46|03 33", "F": "40 00 06|03 33", "G": "41 30 10 01 05 16 36 45 43 23",
     "H": "00 06|40 46|03 43", "I": "20 26", "J": "40 45 36 16 05", "K": "00 06|40 03|12 46", "L": "00 06 46",
     "M": "06 00 23 40 46", "N": "06 00 46 40", "O": "10 30 41 45 36 16 05 01 10", "P": "06 00 30 41 42 33 03/06 00 30 41 43 34 04",
-    "Q": "10 30 41 45 36 16 05 01 10|34 46", "R": "06 00 30 41 42 33 03|23 46/06 00 30 41 43 34 04|24 46/06 00 30 41 42 33 03|33 44 46/06 00 30 41 43 34 04|34 45 46",
+    "Q": "10 30 41 45 36 16 05 01 10|34 46",
+    "R": "06 00 30 41 42 33 03|23 46/06 00 30 41 43 34 04|24 46/06 00 30 41 42 33 03|33 44 46/06 00 30 41 43 34 04|34 45 46",
     "S": "41 30 10 01 02 13 33 44 45 36 16 05", "T": "00 40|20 26", "U": "00 05 16 36 45 40", "V": "00 26 40",
     "W": "00 16 23 36 40", "X": "00 46|40 06", "Y": "00 23 40|23 26", "Z": "00 40 06 46", "1": "11 20 26",
     "2": "01 10 30 41 42 06 46", "3": "01 10 30 41 42 33 23|33 44 45 36 16 05", "4": "36 30 04 44",
@@ -110,7 +111,8 @@ def _templates() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     for char, forms in _STROKES.items():
         starts.append(len(vectors))
         for form in range(forms.count("/") + 1):
-            vectors += [vector(draw(char, thick=thick, slant=slant, form=form)) for thick in _THICK + _FAT * (char in _FAT_CHARS) for slant in (0.0, _SLANT)]
+            styles = [(thick, slant) for thick in _THICK + _FAT * (char in _FAT_CHARS) for slant in (0.0, _SLANT)]
+            vectors += [vector(draw(char, thick=thick, slant=slant, form=form)) for thick, slant in styles]
     return np.array(list(_STROKES)), np.ascontiguousarray(np.stack(vectors, axis=1)), np.array(starts)
 
 

@@ -73,8 +73,7 @@ def second_pass(display_frame: np.ndarray, xyxy: np.ndarray, keep: tuple[str, ..
     words = tuple(sign for sign in keep if len(sign) > 1)
     best, unlike = Reading(view.box), set()
     for same in inks(view):
-        for k,ink in enumerate((*same, *parted(view, same[0]))):
-            log("ink",k)
+        for ink in (*same, *parted(view, same[0])):
             reading = _read_word(view, ink, same, words, reader) if words and ink is same[0] else None
             reading = reading or _read_letter(view, ink, same, letters, reader, unlike)
             if not reading.doubt and reading.text and _is_initial(display_frame, reading, ink.dark):
@@ -104,7 +103,6 @@ def _read_letter(
         for candidate in candidates:
             confidence = _vote(candidate, reader)
             if confidence:
-                log("read", candidate.likeness, confidence)
                 return _reading(view, candidate, confidence, same)
     return Reading(view.box)
 
@@ -158,7 +156,7 @@ def _candidates(ink: Ink, index: int, frame: int, letters: tuple[str, ...]) -> l
             known = found.get((sign, view))
             if known is None or column[view] > known.likeness + 0.01:
                 found[sign, view] = Candidate(ink, (index,), sign, float(column[view]), angle, view, frame)
-        rival = max(rival, float(scores[:, ~np.isin(chars, letters)].max()))
+        rival = max(rival, float(scores[:, ~np.isin(chars, letters)].max(initial=-1.0)))
         if angle == skew and max(c.likeness for c in found.values()) < HOPELESS:
             break
     found = {k: c for k, c in found.items() if c.likeness >= max(LEAST_LIKENESS, rival - RIVAL) and not _is_arrowhead(c)}
@@ -250,7 +248,7 @@ def _around(view: View, c: Candidate, ink: Ink) -> str:
         lower_case = 0.6 <= ratio < 0.8 and abs(near[3] - me[3]) < 0.15 * h
         beside = across > 0.5 * min(near[3] - near[1], h) and -0.25 * w < -along < 1.0 * h
         line = (0.8 <= ratio <= 1.3 or lower_case) and beside
-        stack = 0.9 <= ratio <= 1.12 and along > 0.5 * min(near[2] - near[0], w) and -0.2 * h < -across < 0.5 * h
+        stack = 0.9 <= ratio <= 1.12 and along > 0.5 * min(near[2] - near[0], w) and -0.2 * h < -across < 0.4 * h
         listed = i in box and 0.8 < ratio < 1.25 and not (along > 0 and across > 0)
         merged = ratio > 1.3 and beside
         if not (line or stack or listed or merged):
@@ -259,9 +257,9 @@ def _around(view: View, c: Candidate, ink: Ink) -> str:
         alike = 0.4 < its[0] / bright < 2.5 and 0.45 < its[1] / sharp and 0.65 < its[2] / wide < (3.5 if merged else 1.6)
         if not alike or (ink.dark and not on_plate(view, ink, i)):
             continue
-        certain = (merged and -along < 0.5 * h) or (line and not lower_case)  # what is only near must look like a character by itself
+        # what is only near, not on the line, must look like a character by itself
+        certain = (merged and -along < 0.5 * h) or (line and not lower_case)
         if certain or (its[1] > 0.7 * sharp and _looks_like(ink, i, None) > CHARACTER):
-            log("line" if line else "stack" if stack else "listed" if listed else "merged", ratio, lower_case, -along / h, *(u / v for u, v in zip(its, (bright, sharp, wide))))
             return TEXT
     return ""
 
@@ -297,6 +295,8 @@ def _is_initial(frame: np.ndarray, reading: Reading, dark: bool) -> bool:
 
     A ring or plate makes a sign of its own: there the strokes fill most of their box.
     """
+    if not reading.strokes.any():
+        return False
     x1, y1 = reading.xyxy[:2]
     rows, columns = np.flatnonzero(reading.strokes.any(1)), np.flatnonzero(reading.strokes.any(0))
     box = x1 + int(columns[0]), y1 + int(rows[0]), x1 + int(columns[-1]) + 1, y1 + int(rows[-1]) + 1
@@ -366,7 +366,3 @@ def _line(ink: Ink, indices: list[int]) -> list[int]:
     order = np.argsort(middles @ along)
     off = np.abs((middles - middles.mean(axis=0)) @ np.array([-along[1], along[0]]))
     return [indices[k] for k in order] if off.max() < 0.3 * size[0] else []
-
-
-def log(*what):
-    """Replaced while debugging."""

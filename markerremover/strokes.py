@@ -135,10 +135,13 @@ def coarse_ink(view: View, dark: bool) -> Ink:
 def inks(view: View) -> Iterator[list[Ink]]:
     """Strokes by polarity, the stronger first; of each, one Ink a threshold, in the order of `THRESHOLDS`."""
     x1, y1, x2, y2 = np.round(view.inner).astype(int)
+    if x2 <= x1 or y2 <= y1:
+        return
     grey = cv2.GaussianBlur(view.grey, (3, 3), 0)
     side = int(max(9, 0.9 * min(x2 - x1, y2 - y1))) | 1
     kernel = np.ones((side, side), np.uint8)
-    hats = [(cv2.morphologyEx(grey, op, kernel), dark) for op, dark in ((cv2.MORPH_TOPHAT, False), (cv2.MORPH_BLACKHAT, True))]
+    operations = (cv2.MORPH_TOPHAT, False), (cv2.MORPH_BLACKHAT, True)
+    hats = [(cv2.morphologyEx(grey, operation, kernel), dark) for operation, dark in operations]
     energy = [float(np.square(hat[y1:y2, x1:x2].astype(np.float32)).sum()) for hat, _ in hats]
     for rank in np.argsort(energy)[::-1]:
         hat, dark = hats[rank]

@@ -82,8 +82,8 @@ def test_odd_boxes_still_give_a_valid_decision(box):
     assert 0 <= x1 < x2 <= SHAPE[1] and 0 <= y1 < y2 <= SHAPE[0]
 
 
-def removed(xyxy, found=None, frame=0):
-    return Decision(frame, xyxy, "remove", "not a kept sign" if found else "no reading", 0.5, reading=found)
+def removed(xyxy, found=None, frame=0, score=0.5):
+    return Decision(frame, xyxy, "remove", "not a kept sign" if found else "no reading", score, reading=found)
 
 
 def test_nothing_to_resolve():
@@ -112,9 +112,10 @@ def test_same_letter_found_twice(confidence, other, action):
     assert first.reason == ("isolated kept sign" if action == "keep" else "contradicted by another box")
 
 
-def test_box_around_a_longer_text_takes_its_letter_along():
+@pytest.mark.parametrize(("score", "action"), [(0.95, "remove"), (0.8, "remove"), (0.3, "keep")])
+def test_box_around_a_longer_text_takes_its_letter_along_unless_the_localizer_was_less_sure_of_it(score, action):
     line = reading("L", 0.9, xyxy=(40, 40, 160, 70), doubt="part of a longer text", strokes=None)
-    assert resolve([decided(reading()), removed((37, 37, 163, 73), line)])[0].action == "remove"
+    assert resolve([decided(reading()), removed((37, 37, 163, 73), line, score=score)])[0].action == action
 
 
 def test_plate_box_that_read_nothing_leaves_the_sign():
