@@ -115,11 +115,24 @@ def _look(
             detections = cleaner.detector(frame, policy.threshold)
         found.append(detections)
         with timed(timings_ms, "second_pass"):
-            for xyxy, score, class_id in zip(detections.xyxy, detections.scores, detections.class_ids):
-                reading = _read_sign(frame, xyxy, cleaner)
-                label = detections.class_names[int(class_id)]
-                decisions.append(decide.decide(index, xyxy, float(score), label, reading, policy, frame.shape))
+            decisions += _decided(index, frame, detections, cleaner)
     return tuple(found), tuple(decide.resolve(frames.spread(decisions, radiograph.display)))
+
+
+def _decided(index: int, frame: np.ndarray, found: Detections, cleaner: Cleaner) -> list[Decision]:
+    """Every box of one frame read and decided. A weak one (see `Detector.weak`) counts only if it reads as a kept sign,
+    unless the caller set a threshold or keeps nothing: then every box counts."""
+    policy = cleaner.policy
+    lenient = policy.keep and policy.threshold is None and hasattr(cleaner.detector, "weak")
+    weak = cleaner.detector.weak(found) if lenient else np.zeros(len(found), bool)
+    decisions = []
+    for xyxy, score, class_id, is_weak in zip(found.xyxy, found.scores, found.class_ids, weak):
+        label = found.class_names[int(class_id)]
+        reading = _read_sign(frame, xyxy, cleaner)
+        decision = decide.decide(index, xyxy, float(score), label, reading, policy, frame.shape)
+        if decision.action == "keep" or not is_weak:
+            decisions.append(decision)
+    return decisions
 
 
 def _read_sign(frame: np.ndarray, xyxy: np.ndarray, cleaner: Cleaner):
@@ -133,7 +146,8 @@ def _read_sign(frame: np.ndarray, xyxy: np.ndarray, cleaner: Cleaner):
 def _verified(
     display: np.ndarray, decisions: tuple[Decision, ...], cleaner: Cleaner
 ) -> tuple[tuple[Decision, ...], np.ndarray, str]:
-    """Look again at every frame that changed; remove what still shows, at most VERIFY_ROUNDS times.
+    """Look again at every frame that changed; what still shows is decided like a first finding, at most VERIFY_ROUNDS
+    times.
 
     Returns:
         Decisions, the display with every removed pixel 0, and "" or why the result must not be written.
@@ -145,7 +159,7 @@ def _verified(
             own = [d for d in decisions if d.frame == index]
             second_look = verify.smoothed(display[index], removed[index])
             found = verify.residual(cleaner.detector, second_look, own, cleaner.policy)
-            again += verify.removals(index, found, cleaner.policy, second_look.shape)
+            again += verify.labelled(_decided(index, display[index], found, cleaner))
         if not again or not round_left:
             break
         decisions = tuple(decide.resolve([*decisions, *frames.spread(again, display)]))

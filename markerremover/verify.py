@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Callable, Sequence
 
 import numpy as np
@@ -83,14 +84,9 @@ def _unexplained(explained: np.ndarray, xyxy: np.ndarray) -> float:
     return float(1.0 - inside.mean()) if inside.size else 0.0
 
 
-def removals(frame: int, found: Detections, policy: Policy, shape_hw: tuple[int, int]) -> list[Decision]:
-    """Residual detections as decisions to remove, with the policy's margin. Doubt removes: no second pass here."""
-    grown = boxes.grow(found.xyxy, policy.margin, policy.margin_px, shape_hw)
-    return [
-        Decision(frame, tuple(int(v) for v in box), "remove", REASON, float(score), LABEL)
-        for box, score in zip(grown, found.scores)
-        if box[2] > box[0] and box[3] > box[1]
-    ]
+def labelled(decisions: Sequence[Decision]) -> list[Decision]:
+    """The same decisions, marked as those of the second look."""
+    return [replace(d, label=LABEL, reason=d.reason if d.action == "keep" else REASON) for d in decisions]
 
 
 def check_pixels(stored: np.ndarray, new: np.ndarray, mask: np.ndarray, fill: tuple[int, ...]) -> None:

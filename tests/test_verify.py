@@ -72,11 +72,13 @@ def test_a_removed_box_is_not_itself_seen_as_something():
     assert [d.label for d in cleaned.decisions] == ["marker"] and not cleaned.shown[0, 10:30, 50:70].any()
 
 
-def test_removals_carry_margin_label_and_reason():
-    found = sees((30, 30, 40, 50))(FRAME)
-    (decision,) = verify.removals(2, found, POLICY, FRAME.shape)
-    assert (decision.frame, decision.xyxy, decision.action, decision.label) == (2, (27, 27, 43, 50), "remove", "verify")
-    assert verify.removals(0, Detections.empty(), POLICY, FRAME.shape) == []
+def test_findings_of_the_second_look_carry_its_label_and_reason_and_kept_ones_keep_theirs():
+    removed = Decision(2, (0, 0, 4, 4), "remove", "not a kept sign", 0.5, "marker")
+    kept = Decision(2, (0, 0, 4, 4), "keep", "isolated kept sign", 0.5, "laterality", strokes=np.ones((4, 4), bool))
+    assert [(d.label, d.reason) for d in verify.labelled([removed, kept])] == [
+        ("verify", "still found after removal"), ("verify", "isolated kept sign")]
+    assert verify.labelled([]) == []
+
 
 
 def test_check_pixels_passes_exactly_what_was_decided():
@@ -102,3 +104,4 @@ def test_check_pixels_holds_everything_else(new, words):
     mask[0, 0, 0] = True
     with pytest.raises(HeldError, match=words):
         verify.check_pixels(np.full((1, 4, 4), 9, np.int16), new, mask, (0,))
+
