@@ -21,7 +21,8 @@ def interval(k: int, n: int) -> tuple[float, float]:
     return low, high
 
 
-def rate(k: int, n: int) -> dict:
+def rate(k: float, n: float) -> dict:
+    k, n = int(k), int(n)
     low, high = interval(k, n) if n else (0.0, 1.0)
     return {"k": k, "n": n, "value": round(k / n, 4) if n else None, "low95": round(low, 4), "high95": round(high, 4)}
 
