@@ -35,6 +35,8 @@ from . import display as view
 from .errors import HeldError, ReadError, WriteError
 from .records import Radiograph
 
+log = logging.getLogger(__name__)
+
 MAX_PIXELS = 400_000_000
 """Most pixels, over all frames, that a file may declare; more is taken for a decompression bomb."""
 NATIVE = (
@@ -363,8 +365,8 @@ def _replace_pixels(dataset: Dataset, source: DicomSource, stored: np.ndarray) -
             frames = stored if stored.shape[0] > 1 else stored[0]
             compress(dataset, source.syntax, np.ascontiguousarray(frames), generate_instance_uid=False)
             return source.syntax
-        except Exception:  # the encoder cannot do it: fall through to what always can
-            pass
+        except Exception as exc:  # the encoder cannot do it: what follows always can, and the result is read back either way
+            log.info("no encoder for %s worked (%s): written as Explicit VR Little Endian", source.syntax.name, type(exc).__name__)
     if stored.ndim == 4:
         dataset.PhotometricInterpretation, dataset.PlanarConfiguration = "RGB", 0
     dataset.PixelData = _even(_pack(stored, source).astype(f"<u{source.allocated // 8}").tobytes())
