@@ -11,6 +11,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+PIECE = 32  # template vectors a product: 8 x SIDE**2 x 32 is below the size from which OpenBLAS uses several threads
 SIDE = 24  # shapes are compared at SIDE x SIDE pixels
 NARROWEST = 0.4  # a narrower shape (I, 1) is padded to this width : height before it is stretched
 _UNIT = 16  # pixels a grid unit when the font is drawn
@@ -105,15 +106,17 @@ def draw(char: str, *, thick: float = 1.0, slant: float = 0.0, unit: int = _UNIT
 
 
 @lru_cache(maxsize=1)
-def _templates() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(C,) characters, (SIDE * SIDE, V) vectors of all their variants, (C,) where in V those of each character start."""
+def _templates() -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
+    """(C,) characters, the V vectors of all their variants as pieces of (SIDE * SIDE, up to PIECE), (C,) where in V those
+    of each character start."""
     vectors, starts = [], []
     for char, forms in _STROKES.items():
         starts.append(len(vectors))
         for form in range(forms.count("/") + 1):
             styles = [(thick, slant) for thick in _THICK + _FAT * (char in _FAT_CHARS) for slant in (0.0, _SLANT)]
             vectors += [vector(draw(char, thick=thick, slant=slant, form=form)) for thick, slant in styles]
-    return np.array(list(_STROKES)), np.ascontiguousarray(np.stack(vectors, axis=1)), np.array(starts)
+    pieces = [np.ascontiguousarray(np.stack(vectors[i : i + PIECE], axis=1)) for i in range(0, len(vectors), PIECE)]
+    return np.array(list(_STROKES)), pieces, np.array(starts)
 
 
 def likeness(shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -125,7 +128,8 @@ def likeness(shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     chars, templates, starts = _templates()
     square = vector(shape).reshape(SIDE, SIDE)  # stretched to a square, so that its eight views are too
     views = np.stack([view.ravel() for view in dihedral(square)])
-    alike = cv2.gemm(views, templates, 1.0, None, 0.0)  # not `@`: so small a product is slower when BLAS spreads it over cores
+    # In pieces that BLAS leaves on one thread: spread over busy cores, so small a product takes 20 times longer.
+    alike = np.concatenate([views @ piece for piece in templates], axis=1)
     return chars, np.maximum.reduceat(alike, starts, axis=1)
 
 
