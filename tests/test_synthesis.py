@@ -231,3 +231,11 @@ def test_a_marking_mostly_outside_is_uncertain():
     group = console.written(np.random.default_rng(0), "HH", "marker", style)
     assert scene.put(group, 100 - group.layers[0].alpha.shape[1] // 4, 20)
     assert scene.elements[0][0] == "uncertain"
+
+
+def test_a_folder_divides_into_training_and_validation_by_itself(tmp_path):
+    from markerremover import windows
+
+    synthesize(tmp_path, 10, 3, size=(200, 160))
+    parts = {part: windows.load_samples(tmp_path, part) for part in ("train", "val")}
+    assert (len(parts["train"]), len(parts["val"])) == (9, 1)

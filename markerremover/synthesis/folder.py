@@ -17,6 +17,7 @@ from .words import choice
 
 CLASS_NAMES = ("laterality", "marker")
 FORMATS = {"png": ".png", "jpg": ".jpg", "tiff": ".tiff", "dcm": ".dcm", "png16": ".png"}
+VAL_EVERY = 10  # every tenth image is for validation; each is a patient of its own
 REAL_SHARE = 0.65  # of the images use a real background where a folder of them is given
 
 
@@ -40,7 +41,7 @@ def synthesize(
     """Write `count` synthetic radiographs below `out`; image i depends on (seed, i) and the options alone.
 
     Args:
-        out: gets images/NAME.ext, annotations/NAME.json, labels/NAME.txt (YOLO: laterality, marker), masks/NAME.png
+        out: gets split.csv (image, patient, split), images/NAME.ext, annotations/NAME.json, labels/NAME.txt (YOLO: laterality, marker), masks/NAME.png
             (16-bit ink map) with `masks`.
         backgrounds: folder of real radiographs whose annotated marks are painted over; see `real.listing`.
         size: rows and columns of every image; random by default.
@@ -62,9 +63,13 @@ def synthesize(
     job = partial(_one, out=out, seed=seed, listed=listed, split=split, size=size, formats=tuple(formats), masks=masks,
                   real_share=real_share, bodies=bodies, fonts_dir=fonts_dir)
     if workers <= 1:
-        return [job(i) for i in range(count)]
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,)) as pool:
-        return list(pool.map(job, range(count), chunksize=8))
+        paths = [job(i) for i in range(count)]
+    else:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,)) as pool:
+            paths = list(pool.map(job, range(count), chunksize=8))
+    rows = [f"{path.name},{path.stem},{'val' if i % VAL_EVERY == VAL_EVERY - 1 else 'train'}" for i, path in enumerate(paths)]
+    (out / "split.csv").write_text("\n".join(["image,patient,split", *rows]) + "\n", encoding="utf-8")
+    return paths
 
 
 def _one(i: int, *, out: Path, seed: int, listed, split, size, formats, masks, real_share, bodies, fonts_dir) -> Path:
