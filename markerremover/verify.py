@@ -16,6 +16,8 @@ REASON = "still found after removal"
 #: A detection is explained when at most this share of its box is neither blacked out nor part of a kept sign's box.
 #: A localizer's boxes jitter by a few pixels from one look to the next; letters under a box take more than this.
 UNEXPLAINED_SHARE = 0.25
+#: Known pixels around the removed ones that a fill is made from.
+AROUND = 64
 
 
 def residual(
@@ -60,8 +62,15 @@ def smoothed(display_frame: np.ndarray, removed: np.ndarray) -> np.ndarray:
     Returns:
         A new (H, W) uint8 array, equal to `display_frame` where `removed` is False.
     """
-    filled = _filled(np.where(removed, 0, display_frame).astype(np.float32), (~removed).astype(np.float32))
-    return np.where(removed, np.clip(np.rint(filled), 0, 255).astype(np.uint8), display_frame)
+    rows, columns = np.flatnonzero(removed.any(axis=1)), np.flatnonzero(removed.any(axis=0))
+    out = display_frame.copy()
+    if not rows.size:
+        return out
+    part = np.s_[max(0, rows[0] - AROUND) : rows[-1] + 1 + AROUND, max(0, columns[0] - AROUND) : columns[-1] + 1 + AROUND]
+    hole = removed[part]
+    filled = _filled(np.where(hole, 0, out[part]).astype(np.float32), (~hole).astype(np.float32))
+    out[part][hole] = np.clip(np.rint(filled[hole]), 0, 255).astype(np.uint8)
+    return out
 
 
 def _filled(total: np.ndarray, weight: np.ndarray) -> np.ndarray:
