@@ -135,6 +135,17 @@ def _decided(index: int, frame: np.ndarray, found: Detections, cleaner: Cleaner)
     return decisions
 
 
+def _let_go(cleaned: Cleaned) -> tuple[dict[str, Any], ...]:
+    """What the first look found and no decision stands for; see `_decided`."""
+    decided = {(d.frame, float(d.score)) for d in cleaned.decisions}
+    return tuple(
+        {"frame": index, "xyxy": [round(float(v), 1) for v in xyxy], "score": round(float(score), 4), "label": found.class_names[int(c)]}
+        for index, found in enumerate(cleaned.detections)
+        for xyxy, score, c in zip(found.xyxy, found.scores, found.class_ids)
+        if (index, float(score)) not in decided
+    )
+
+
 def _read_sign(frame: np.ndarray, xyxy: np.ndarray, cleaner: Cleaner):
     if not cleaner.policy.keep:
         return None
@@ -202,7 +213,7 @@ def _process(source: Path, relative: str, out: Path, audit: Path, cleaner: Clean
         radiograph = images.read(source)
     facts.update(format=radiograph.format, shape=tuple(radiograph.stored.shape))
     cleaned = clean_radiograph(radiograph, cleaner, timings_ms)
-    facts["decisions"] = cleaned.decisions
+    facts["decisions"], facts["let_go"] = cleaned.decisions, _let_go(cleaned)
     with timed(timings_ms, "crops"):
         facts["crops"] = crops.draw(audit / "crops", relative, radiograph.display, cleaned.shown, cleaned.decisions)
     if cleaned.doubt:

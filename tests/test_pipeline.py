@@ -9,7 +9,7 @@ import fakes
 from markerremover import crops, pipeline
 from markerremover.errors import UsageError, WriteError
 from markerremover.pipeline import Cleaner, clean_radiograph, move_into, process_file
-from markerremover.records import Policy, Radiograph
+from markerremover.records import Detections, Policy, Radiograph
 
 x1, y1, x2, y2 = fakes.NAME_BOX
 
@@ -105,3 +105,9 @@ def test_method_fits_its_dicom_element():
         sha256 = "f" * 64
 
     assert len(pipeline.method(Detector())) <= 64 and "ffffffffffff" in pipeline.method(Detector())
+
+
+def test_a_weak_box_that_is_let_go_stands_in_the_outcome():
+    found = Detections(np.array([[1, 1, 5, 5]], np.float32), np.array([0.2], np.float32), np.zeros(1, np.int64), ("laterality",))
+    cleaned = pipeline.Cleaned(np.zeros((1, 9, 9), np.uint8), (), (found,), np.zeros((1, 9, 9), np.uint8))
+    assert pipeline._let_go(cleaned) == ({"frame": 0, "xyxy": [1.0, 1.0, 5.0, 5.0], "score": 0.2, "label": "laterality"},)
