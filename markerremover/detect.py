@@ -2,7 +2,7 @@
 
 One ONNX file runs through OpenVINO (CPU, several times faster where it exists) or ONNX Runtime (portable, CUDA).
 Everything that belongs to the weights is read from the JSON card beside them: `classes`, `image_size` (side of the
-square network input), `threshold`, `class_thresholds`, `tiling` and `sha256`.
+square network input), `threshold`, `tiling` and `sha256`.
 """
 
 from __future__ import annotations
@@ -59,7 +59,6 @@ class Detector:
 
     Attributes:
         card: the weights' card.  sha256: of the ONNX file.  threshold: the card's operating point, 0–1.
-        class_thresholds: (classes,) of the card, none below `threshold`: a box that scores less for its class is `weak`.
         backend: what runs the network, e.g. "OpenVINO CPU".
     """
 
@@ -69,8 +68,6 @@ class Detector:
         self.class_names = tuple(card["classes"])
         self.size = int(card["image_size"])
         self.threshold = float(card["threshold"])
-        own = card.get("class_thresholds") or {}
-        self.class_thresholds = np.array([max(self.threshold, float(own.get(name, 0))) for name in self.class_names])
         self.sha256 = str(card["sha256"])
         self.tiling = Tiling(**{k: tuple(v) if isinstance(v, list) else v for k, v in (card.get("tiling") or {}).items()})
 
@@ -93,11 +90,6 @@ class Detector:
             raw = self._session(picture)
             found.append(from_network(raw, view, (left, top), threshold, display.shape))
         return merge(found, self.class_names)
-
-    def weak(self, found: Detections) -> np.ndarray:
-        """(N,) bool: boxes that score below their class's own threshold. A weak `laterality` box is worth a reading, but
-        nothing is lost if it is let go unread: were it a side sign, it would stay, and mostly it is an ECG electrode."""
-        return found.scores < self.class_thresholds[found.class_ids]
 
     def near(self, display: np.ndarray, xyxy: np.ndarray, threshold: float | None = None) -> Detections:
         """Look only around some boxes, at the scales of a full look but through small windows: several times faster.

@@ -120,30 +120,13 @@ def _look(
 
 
 def _decided(index: int, frame: np.ndarray, found: Detections, cleaner: Cleaner) -> list[Decision]:
-    """Every box of one frame read and decided. A weak one (see `Detector.weak`) counts only if it reads as a kept sign,
-    unless the caller set a threshold or keeps nothing: then every box counts."""
-    policy = cleaner.policy
-    lenient = policy.keep and policy.threshold is None and hasattr(cleaner.detector, "weak")
-    weak = cleaner.detector.weak(found) if lenient else np.zeros(len(found), bool)
+    """Every box of one frame read and decided: one decision a box, whatever its score."""
     decisions = []
-    for xyxy, score, class_id, is_weak in zip(found.xyxy, found.scores, found.class_ids, weak):
+    for xyxy, score, class_id in zip(found.xyxy, found.scores, found.class_ids):
         label = found.class_names[int(class_id)]
         reading = _read_sign(frame, xyxy, cleaner)
-        decision = decide.decide(index, xyxy, float(score), label, reading, policy, frame.shape)
-        if decision.action == "keep" or not is_weak:
-            decisions.append(decision)
+        decisions.append(decide.decide(index, xyxy, float(score), label, reading, cleaner.policy, frame.shape))
     return decisions
-
-
-def _let_go(cleaned: Cleaned) -> tuple[dict[str, Any], ...]:
-    """What the first look found and no decision stands for; see `_decided`."""
-    decided = {(d.frame, float(d.score)) for d in cleaned.decisions}
-    return tuple(
-        {"frame": index, "xyxy": [round(float(v), 1) for v in xyxy], "score": round(float(score), 4), "label": found.class_names[int(c)]}
-        for index, found in enumerate(cleaned.detections)
-        for xyxy, score, c in zip(found.xyxy, found.scores, found.class_ids)
-        if (index, float(score)) not in decided
-    )
 
 
 def _read_sign(frame: np.ndarray, xyxy: np.ndarray, cleaner: Cleaner):
@@ -213,7 +196,7 @@ def _process(source: Path, relative: str, out: Path, audit: Path, cleaner: Clean
         radiograph = images.read(source)
     facts.update(format=radiograph.format, shape=tuple(radiograph.stored.shape))
     cleaned = clean_radiograph(radiograph, cleaner, timings_ms)
-    facts["decisions"], facts["let_go"] = cleaned.decisions, _let_go(cleaned)
+    facts["decisions"] = cleaned.decisions
     with timed(timings_ms, "crops"):
         facts["crops"] = crops.draw(audit / "crops", relative, radiograph.display, cleaned.shown, cleaned.decisions)
     if cleaned.doubt:

@@ -179,8 +179,6 @@ class Outcome:
 
     relative: path below its input folder, which is also the path below OUT.  status: one of STATUSES.
     reason: why it was held or failed, "" otherwise.  timings_ms: stage name → milliseconds.
-    let_go: boxes of the first look that were left as they are because they were weak and did not read as a kept sign:
-        frame, xyxy (source pixels), score, label.
     crops: file names below the audit's crops/, one (before, after) pair a decision; () where none were drawn.
     """
 
@@ -194,7 +192,6 @@ class Outcome:
     decisions: tuple[Decision, ...] = ()
     crops: tuple[tuple[str, str], ...] = ()
     timings_ms: dict[str, float] = field(default_factory=dict)
-    let_go: tuple[dict[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:

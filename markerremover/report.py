@@ -32,7 +32,6 @@ def manifest_row(outcome: Outcome, run: dict[str, str]) -> dict[str, Any]:
         "sha256_in": outcome.sha256_in,
         "sha256_out": outcome.sha256_out,
         "boxes": [_box(decision) for decision in outcome.decisions],
-        "let_go": [dict(box) for box in outcome.let_go],
         "crops": [list(pair) for pair in outcome.crops],
         "timings_ms": dict(outcome.timings_ms),
         **run,

@@ -40,12 +40,6 @@ def test_the_threshold_of_the_card_counts_unless_another_is_given():
     assert len(found(np.zeros((64, 64), np.uint8), threshold=0.15)) == 1
 
 
-def test_a_box_is_weak_below_the_threshold_of_its_own_class():
-    found, _ = detector(raw([10, 10, 8, 8, 0.4, 0.1], [30, 30, 8, 8, 0.1, 0.4], [50, 50, 8, 8, 0.6, 0.3]), class_thresholds={"laterality": 0.5})
-    result = found(np.zeros((64, 64), np.uint8))
-    assert dict(zip(result.xyxy[:, 0].tolist(), found.weak(result).tolist())) == {6: True, 26: False, 46: False}
-
-
 def test_nothing_found_is_empty_arrays_not_an_error():
     found, _ = detector(raw())
     assert found(np.zeros((64, 64), np.uint8)).xyxy.shape == (0, 4)

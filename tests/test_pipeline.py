@@ -14,6 +14,13 @@ from markerremover.records import Detections, Policy, Radiograph
 x1, y1, x2, y2 = fakes.NAME_BOX
 
 
+class SilentReader:
+    """An OCR engine that never reads anything."""
+
+    def read(self, pictures, *, whitelist, psm):
+        return [("", 0.0)] * len(pictures)
+
+
 def as_radiograph(stored: np.ndarray, fill=(0,)) -> Radiograph:
     display = stored if stored.dtype == np.uint8 else (stored >> 8).astype(np.uint8)
     return Radiograph(stored, display, fill, Path("x"), "PNG")
@@ -107,7 +114,13 @@ def test_method_fits_its_dicom_element():
     assert len(pipeline.method(Detector())) <= 64 and "ffffffffffff" in pipeline.method(Detector())
 
 
-def test_a_weak_box_that_is_let_go_stands_in_the_outcome():
-    found = Detections(np.array([[1, 1, 5, 5]], np.float32), np.array([0.2], np.float32), np.zeros(1, np.int64), ("laterality",))
-    cleaned = pipeline.Cleaned(np.zeros((1, 9, 9), np.uint8), (), (found,), np.zeros((1, 9, 9), np.uint8))
-    assert pipeline._let_go(cleaned) == ({"frame": 0, "xyxy": [1.0, 1.0, 5.0, 5.0], "score": 0.2, "label": "laterality"},)
+@pytest.mark.parametrize("score", [0.01, 0.2, 0.99])
+@pytest.mark.parametrize("label", ["laterality", "marker"])
+def test_every_box_that_is_not_a_kept_sign_goes_however_weak(score, label):
+    """Doubt removes: a finding of the detector never stays because of its class or score."""
+    found = Detections(np.array([[4, 4, 30, 24]], np.float32), np.array([score], np.float32), np.zeros(1, np.int64), (label,))
+    frame = np.full((64, 64), 90, np.uint8)
+    frame[10:20, 8:26] = 220
+    cleaner = pipeline.Cleaner(lambda display, threshold=None: found if display[15, 15] == 220 else Detections.empty((label,)), SilentReader(), Policy())
+    cleaned = clean_radiograph(as_radiograph(frame[None]), cleaner)
+    assert [d.action for d in cleaned.decisions] == ["remove"] and not cleaned.stored[0, 4:24, 4:30].any()

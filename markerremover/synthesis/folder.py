@@ -18,6 +18,8 @@ from .words import choice
 CLASS_NAMES = ("laterality", "marker")
 FORMATS = {"png": ".png", "jpg": ".jpg", "tiff": ".tiff", "dcm": ".dcm", "png16": ".png"}
 VAL_EVERY = 10  # every tenth image is for validation; each is a patient of its own
+LIFTED_SHARE = 0.5  # of the images carry marks lifted off real radiographs where the folder has annotations
+LIFTED_FROM = 3  # radiographs that an image takes them from
 REAL_SHARE = 0.65  # of the images use a real background where a folder of them is given
 
 
@@ -43,7 +45,8 @@ def synthesize(
     Args:
         out: gets split.csv (image, patient, split), images/NAME.ext, annotations/NAME.json, labels/NAME.txt (YOLO: laterality, marker), masks/NAME.png
             (16-bit ink map) with `masks`.
-        backgrounds: folder of real radiographs whose annotated marks are painted over; see `real.listing`.
+        backgrounds: folder of real radiographs whose annotated marks are painted over, and lifted off to lie on other
+            pictures; see `real.listing`.
         size: rows and columns of every image; random by default.
         formats: of FORMATS, used in turn; "dcm" is 12-bit DICOM, "png16" a PNG of 16 bits.
         background_rows: which rows of the backgrounds' split.csv: "train" for split "train", else "val".
@@ -75,11 +78,14 @@ def synthesize(
 def _one(i: int, *, out: Path, seed: int, listed, split, size, formats, masks, real_share, bodies, fonts_dir) -> Path:
     rng = np.random.default_rng([seed, i])
     background = real.load_clean(*choice(rng, listed)) if listed and rng.random() < real_share else None
+    lifted: tuple = ()
+    if listed and rng.random() < LIFTED_SHARE:
+        lifted = sum((real.lifted(*choice(rng, listed)) for _ in range(LIFTED_FROM)), ())
     style = formats[i % len(formats)]
     name = f"{split}_{seed}_{i:06d}"
     path = out / "images" / (name + FORMATS[style])
     body = bodies[i // len(formats) % len(bodies)] if bodies else None
-    made = generate.radiograph(rng, split=split, body=body, size=size, background=background, name=path.name, fonts_dir=fonts_dir)
+    made = generate.radiograph(rng, split=split, body=body, size=size, background=background, lifted=lifted, name=path.name, fonts_dir=fonts_dir)
     if style == "dcm":
         _write_dicom(path, made, rng)
     else:

@@ -119,7 +119,8 @@ def _boxes(ink: np.ndarray, count: int) -> list[tuple[float, float, float, float
 
 
 def _size(rng: np.random.Generator) -> tuple[int, int]:
-    longer = 2500 if rng.random() < 0.02 else round(512 * (1400 / 512) ** rng.random())
+    kind = rng.random()
+    longer = 2500 if kind < 0.02 else round(280 + 232 * rng.random()) if kind < 0.1 else round(512 * (1400 / 512) ** rng.random())
     shorter = round(longer * float(choice(rng, (1.0, rng.uniform(0.7, 1.0), rng.uniform(0.78, 0.88)))))
     return (longer, shorter) if rng.random() < 0.5 else (shorter, longer)
 
@@ -160,6 +161,18 @@ def _lead_marks(rng, scene: _Scene, split: str, count: int, big: float, fonts_di
             scene.put(group, *spot)
 
 
+def _lifted_marks(rng, scene: _Scene, lifted: tuple[markings.Group, ...], count: int, big: float) -> None:
+    """Marks lifted off other radiographs (see `real.lifted`), resized, turned, mirrored, fainter or brighter."""
+    for _ in range(count):
+        group = choice(rng, lifted)
+        scale = big * max(scene.picture.shape) / 1024 * float(np.exp(rng.uniform(np.log(0.6), np.log(1.7))))
+        angle = rng.uniform(0, 360) if rng.random() < 0.35 else float(choice(rng, (0, 0, 0, 90, 180, 270))) + rng.normal(0, 3)
+        group = markings.transformed(group, scale, angle, rng.random() < 0.3, float(np.exp(rng.uniform(-0.5, 0.25))))
+        spot = _spot(rng, scene, group.layers[0].alpha.shape)
+        if spot:
+            scene.put(group, *spot)
+
+
 def _console_marks(rng, scene: _Scene, split: str, count: int, big: float, fonts_dir) -> None:
     """Loose texts, badges and symbols."""
     longer = max(scene.picture.shape)
@@ -186,7 +199,7 @@ def _console_marks(rng, scene: _Scene, split: str, count: int, big: float, fonts
 def _header(rng, scene: _Scene, split: str, who: dict[str, str], lines: int, fonts_dir) -> None:
     """Blocks of lines in corners and along edges."""
     h, w = scene.picture.shape
-    style = console.text_style(rng, split, _cap(rng, max(h, w), 0.007, 0.024), fonts_dir)
+    style = console.text_style(rng, split, _cap(rng, max(h, w), 0.006, 0.026), fonts_dir)
     if style.decoration == "box" and rng.random() < 0.7:
         style = replace(style, decoration="plain")
     corners = rng.permutation(6)
@@ -237,6 +250,7 @@ def radiograph(
     body: str | None = None,
     size: tuple[int, int] | None = None,
     background: np.ndarray | None = None,
+    lifted: tuple[markings.Group, ...] = (),
     unmarked_share: float = 0.08,
     inverted_share: float = 0.12,
     name: str = "synthetic.png",
@@ -248,6 +262,7 @@ def radiograph(
         split: "train" or "eval"; fonts, names, plates and bodies of one never occur in the other.
         body: "chest", "pelvis" or "limb"; any of them by default.  size: rows and columns; random by default.
         background: (h, w) uint8 real radiograph that carries no marks; `body` is ignored with it.
+        lifted: real marks to lay on the picture among the drawn ones (see `real.lifted`).
         unmarked_share, inverted_share: chance of no marking at all, and of the whole picture being inverted.
         fonts_dir: further font files for split "train".
     """
@@ -257,7 +272,7 @@ def radiograph(
         raise UsageError(f"body is {body!r}, allowed are {', '.join(backgrounds.BODIES)}")
     shape = size or _size(rng)
     if background is None:
-        body = body or str(rng.choice(backgrounds.BODIES, p=(0.35, 0.2, 0.45)))
+        body = body or str(rng.choice(backgrounds.BODIES, p=(0.3, 0.2, 0.5)))
         picture = backgrounds.procedural(rng, shape, split, body)
     else:
         lay = real.pieces_of_real if rng.random() < 0.15 else real.from_real
@@ -275,14 +290,16 @@ def radiograph(
     style = rng.random()  # which kinds of marks this site uses
     if marked and style < 0.72:
         _lead_marks(rng, scene, split, int(rng.choice((1, 2, 3, 4), p=(0.4, 0.35, 0.15, 0.1))), big, fonts_dir)
+    if marked and lifted:
+        _lifted_marks(rng, scene, lifted, int(rng.integers(1, 5)), big)
     scene.picture = degrade.grain(rng, scene.picture, rng.uniform(0.3, 4.0))
     if rng.random() < 0.3:
         scene.picture = degrade.soften(rng, scene.picture)
     np.clip(scene.picture, 0, 255, out=scene.picture)
     if marked:
-        if style > 0.55 or rng.random() < 0.25:
+        if style > 0.5 or rng.random() < 0.25:
             _console_marks(rng, scene, split, int(rng.choice((1, 2, 3, 4, 6), p=(0.3, 0.3, 0.2, 0.12, 0.08))), big, fonts_dir)
-        if rng.random() < 0.22:
+        if rng.random() < 0.32:
             _header(rng, scene, split, who, int(rng.integers(1, 13)), fonts_dir)
         if rng.random() < 0.04:
             _ruler(rng, scene)

@@ -120,3 +120,22 @@ def grown(alpha: np.ndarray, px: int) -> np.ndarray:
     """A mask dilated by a disc of radius px; (h + 2 px, w + 2 px)."""
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * px + 1, 2 * px + 1))
     return cv2.dilate(np.pad(alpha, px), kernel)
+
+
+def transformed(group: Group, scale: float, angle_deg: float, mirrored: bool, opacity: float) -> Group:
+    """A copy of a group resized, turned counter-clockwise, mirrored left to right first if wanted, its opacities times
+    `opacity` (and at most 1)."""
+    h, w = group.layers[0].alpha.shape
+    turn = cv2.getRotationMatrix2D((w / 2, h / 2), angle_deg, scale)
+    cos, sin = abs(turn[0, 0]), abs(turn[0, 1])
+    size = int(np.ceil(h * sin + w * cos)) + 2, int(np.ceil(h * cos + w * sin)) + 2
+    turn[:, 2] += np.array(size) / 2 - (w / 2, h / 2)
+    layers = []
+    for layer in group.layers:
+        source = np.ascontiguousarray(layer.alpha[:, ::-1] if mirrored else layer.alpha)
+        if scale < 0.7:  # an affine map samples points; smooth first
+            source = cv2.GaussianBlur(source, (0, 0), 0.4 / scale)
+        alpha = cv2.warpAffine(source, turn, size, flags=cv2.INTER_LINEAR)
+        layers.append(Layer(np.clip(alpha * opacity, 0, 1), layer.level, layer.element, layer.additive))
+    note = (" mirrored" if mirrored else "") + f" turned {round(angle_deg) % 360}"
+    return Group([(kind, text + note) for kind, text in group.elements], layers, group.digital)

@@ -1,4 +1,5 @@
-"""Real radiographs as backgrounds: their annotated marks are painted over, then they are cropped, turned and flipped.
+"""Real radiographs as backgrounds: their annotated marks are painted over, then they are cropped, turned and flipped. What
+was painted over is lifted off too, as groups that can be laid on other pictures.
 
 Pictures are (h, w) uint8 as loaded, and (H, W) float32, 0 to 255, as backgrounds.
 """
@@ -15,8 +16,11 @@ import numpy as np
 from .. import labelme
 from ..errors import AnnotationError
 from .backgrounds import blob
+from .markings import Group, Layer
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+LIFT_MAX_SHARE = 0.35  # groups of marks that take more of the picture's longer side are not lifted
+HAZE = 0.04  # opacity up to which a lifted mark is taken for leftovers of the anatomy
 GROW_PX = 8  # annotated boxes are grown by at least this before they are painted over
 
 
@@ -95,14 +99,57 @@ def load_clean(image: str, note: str, longest: int = 1536) -> np.ndarray:
     return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
 
 
-def erase(picture: np.ndarray, boxes) -> np.ndarray:
-    """A copy of (h, w) uint8 whose `boxes` (xyxy), grown, are painted over from their surroundings; marks that lie
-    together are painted over together, so that none leaks into the place of another."""
-    h, w = picture.shape
-    mask = np.zeros((h, w), np.uint8)
+@lru_cache(maxsize=512)
+def lifted(image: str, note: str) -> tuple[Group, ...]:
+    """The annotated marks of a radiograph as opacities over what lies under them, one group for marks that lie together.
+
+    Marks that are cut by the picture's edge, or whose group is larger than `LIFT_MAX_SHARE` of it, are left out; so are
+    strokes darker than their surroundings, which have no opacity towards white.
+    """
+    if not note:
+        return ()
+    picture = cv2.imread(image, cv2.IMREAD_GRAYSCALE)
+    if picture is None:
+        raise AnnotationError(f"{image}: cannot be decoded as an image")
+    elements = labelme.read(note).elements
+    mask = _holes(picture.shape, [e.xyxy for e in elements])
+    under = erase(picture, [e.xyxy for e in elements]).astype(np.float32)
+    opacity = np.clip((picture - under) / np.maximum(255 - under, 1) - HAZE, 0, 1) * (mask > 0)
+    groups = []
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask)
+    for k, (x, y, w, h, _) in enumerate(stats[1:count], start=1):
+        cut = x == 0 or y == 0 or x + w == picture.shape[1] or y + h == picture.shape[0]
+        if cut or max(w, h) > LIFT_MAX_SHARE * max(picture.shape):
+            continue
+        own = np.where(labels[y : y + h, x : x + w] == k, opacity[y : y + h, x : x + w], np.float32(0))
+        group, rest = Group(), own.copy()
+        for e in elements:
+            x1, y1, x2, y2 = (round(v - o) for v, o in zip(e.xyxy, (x, y, x, y)))
+            if x1 >= 0 and y1 >= 0 and x2 <= w and y2 <= h and rest[y1:y2, x1:x2].any():
+                part = np.zeros_like(own)
+                part[y1:y2, x1:x2] = rest[y1:y2, x1:x2]
+                rest[y1:y2, x1:x2] = 0
+                group.layers.append(Layer(part, 255.0, len(group.elements), additive=True))
+                group.elements.append((e.kind, f"{e.text} (lifted)"))
+        if any(kind != "uncertain" for kind, _ in group.elements):
+            group.layers.append(Layer(rest, 255.0, -1, additive=True))
+            groups.append(group)
+    return tuple(groups)
+
+
+def _holes(shape_hw: tuple[int, int], boxes) -> np.ndarray:
+    """(h, w) uint8, 255 in every box (xyxy), grown."""
+    mask = np.zeros(shape_hw, np.uint8)
     for x1, y1, x2, y2 in boxes:
         grow = max(GROW_PX, 0.2 * min(x2 - x1, y2 - y1))
         mask[max(0, int(y1 - grow)): int(y2 + grow) + 1, max(0, int(x1 - grow)): int(x2 + grow) + 1] = 255
+    return mask
+
+
+def erase(picture: np.ndarray, boxes) -> np.ndarray:
+    """A copy of (h, w) uint8 whose `boxes` (xyxy), grown, are painted over from their surroundings; marks that lie
+    together are painted over together, so that none leaks into the place of another."""
+    mask = _holes(picture.shape, boxes)
     out = picture.copy()
     count, _, stats, _ = cv2.connectedComponentsWithStats(mask)
     for x, y, cw, ch, _ in stats[1:count]:
