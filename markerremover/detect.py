@@ -2,7 +2,7 @@
 
 One ONNX file runs through OpenVINO (CPU, several times faster where it exists) or ONNX Runtime (portable, CUDA).
 Everything that belongs to the weights is read from the JSON card beside them: `classes`, `image_size` (side of the
-square network input), `threshold`, `tiling` and `sha256`.
+square network input), `threshold`, `calibration`, `tiling` and `sha256`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy as np
 from . import boxes
 from .errors import UsageError, WeightsError
 from .locations import default_weights
+from .operating import Calibration
 from .records import Detections
 
 NETWORK_GREY = 114  # the grey that ultralytics pads with in training
@@ -59,6 +60,7 @@ class Detector:
 
     Attributes:
         card: the weights' card.  sha256: of the ONNX file.  threshold: the card's operating point, 0–1.
+        calibration: from the network's scores to those that count, which mean a probability where the card has been fitted.
         backend: what runs the network, e.g. "OpenVINO CPU".
     """
 
@@ -68,6 +70,7 @@ class Detector:
         self.class_names = tuple(card["classes"])
         self.size = int(card["image_size"])
         self.threshold = float(card["threshold"])
+        self.calibration = Calibration(**(card.get("calibration") or {}))
         self.sha256 = str(card["sha256"])
         self.tiling = Tiling(**{k: tuple(v) if isinstance(v, list) else v for k, v in (card.get("tiling") or {}).items()})
 
@@ -88,8 +91,14 @@ class Detector:
         for view in views(display.shape, self.size, self.tiling):
             picture, left, top = show(display, view, self.size)
             raw = self._session(picture)
-            found.append(from_network(raw, view, (left, top), threshold, display.shape))
+            found.append(self._rows(raw, view, (left, top), threshold, display.shape))
         return merge(found, self.class_names)
+
+    def _rows(self, raw: np.ndarray, view: View, pad: tuple[int, int], threshold: float, shape_hw: tuple[int, int]) -> np.ndarray:
+        """`from_network` with calibrated scores; `threshold` is one of them."""
+        rows = from_network(raw, view, pad, self.calibration.raw(threshold), shape_hw)
+        rows[:, 4] = self.calibration(rows[:, 4])
+        return rows
 
     def near(self, display: np.ndarray, xyxy: np.ndarray, threshold: float | None = None) -> Detections:
         """Look only around some boxes, at the scales of a full look but through small windows: several times faster.
@@ -106,7 +115,7 @@ class Detector:
         for scale in sorted({view.scale for view in views(display.shape, self.size, self.tiling)}):
             for view in windows_around(close, display.shape, scale):
                 picture, left, top = show(display, view, CLOSE_SIZE)
-                found.append(from_network(self._close_session(picture), view, (left, top), threshold, display.shape))
+                found.append(self._rows(self._close_session(picture), view, (left, top), threshold, display.shape))
         everything = merge(found, self.class_names)
         chosen = (boxes.intersection(everything.xyxy, close) > 0).any(axis=1) if len(close) else np.zeros(0, bool)
         return Detections(everything.xyxy[chosen], everything.scores[chosen], everything.class_ids[chosen], self.class_names)

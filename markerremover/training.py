@@ -10,12 +10,13 @@ import os
 from pathlib import Path
 from typing import Sequence
 
-from . import windows
+from . import detect, operating, windows
 from .errors import UsageError, WeightsError
 
 CLASS_NAMES = ("laterality", "marker")
 #: Read before ultralytics is imported: it sets OMP_NUM_THREADS to 1, and leaves a core idle.
 THREADS = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
+KEEP_SHARE = 0.99  # of the elements found at a threshold of 0.05 that the operating point may not lose, in each folder
 ARCHITECTURES = tuple(f"yolov{v}{s}" for v in (8, 5) for s in "nsmlx")
 
 
@@ -158,6 +159,43 @@ def export_onnx(checkpoint: Path | str, target: Path | str) -> Path:
             raise WeightsError(f"{checkpoint}: cannot be exported ({type(error).__name__}: {error})") from error
         shutil.copyfile(written, target)
     return Path(target)
+
+
+def fit_operating_point(
+    onnx: Path | str, data: Sequence[Path | str], *, part: str = "train", share: float = KEEP_SHARE, limit: int = 600
+) -> dict:
+    """Choose threshold and calibration for an exported localizer on labelled images and write them into its card.
+
+    Args:
+        onnx: with its card beside it; an earlier calibration is dropped first.
+        data: LabelMe folders, each a group of its own.  part: "train" or "val" rows of them.
+        share: see `operating.choose_threshold`.  limit: images of each folder at most, evenly spaced.
+
+    Returns:
+        The new card.
+    """
+    onnx = Path(onnx)
+    target = onnx.with_suffix(".json")
+    card = {k: v for k, v in json.loads(target.read_text(encoding="utf-8")).items() if k not in ("calibration", "curve", "operating_point")}
+    target.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    detector = detect.load_detector(onnx, device="cpu")
+    groups = {}
+    for folder in map(Path, data):
+        samples = windows.load_samples(folder, part)
+        samples = samples[:: max(1, len(samples) // limit)][:limit]
+        name = folder.name if folder.name not in groups else str(folder)
+        groups[name] = operating.gather(detector, ((windows.read_grey(s.path), s.annotation) for s in samples))
+    card = {**card, **operating.summary(groups, share)}
+    target.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    return card
+
+
+def set_threshold(onnx: Path | str, threshold: float) -> dict:
+    """Write another operating point (0–1, calibrated score) into a card; returns the card."""
+    target = Path(onnx).with_suffix(".json")
+    card = {**json.loads(target.read_text(encoding="utf-8")), "threshold": threshold}
+    target.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    return card
 
 
 def write_card(onnx: Path | str, *, arch: str, class_names: Sequence[str], image_size: int, threshold: float, **extra) -> Path:
