@@ -24,7 +24,7 @@ def train(data: Sequence[Path | str], out: Path | str, *, arch: str = "yolov8n",
           shares: Sequence[float] | None = None, epochs: int = 50, hours: float | None = None, window: int = 320,
           image_size: int = 768, windows_per_epoch: int = 4000, positive_share: float = 0.8, batch: int = 16, lr0: float = 1.5e-3, lrf: float = 0.02,
           warmup_epochs: float = 0.3, freeze: int = 0, patience: int = 0, loader_workers: int = 1, seed: int = 0,
-          device: str = "cpu", class_names: Sequence[str] = CLASS_NAMES, resume: bool = False,
+          device: str = "cpu", class_names: Sequence[str] = CLASS_NAMES, hard: dict[str, list] | None = None, resume: bool = False,
           callbacks: dict[str, list] | None = None) -> Path:
     """Train a localizer on LabelMe folders.
 
@@ -39,6 +39,7 @@ def train(data: Sequence[Path | str], out: Path | str, *, arch: str = "yolov8n",
         positive_share: share of windows placed around a marking, 0–1; the rest lie anywhere.
         lr0, lrf: first learning rate and last as a share of it (AdamW, cosine).
         freeze: how many first layers stay as they are.
+        hard: what an earlier localizer got wrong, from `mine`; a quarter of the windows are placed there.
         resume: go on from `out/weights/last.pt`.
         callbacks: ultralytics trainer events → functions of the trainer.
 
@@ -73,7 +74,7 @@ def train(data: Sequence[Path | str], out: Path | str, *, arch: str = "yolov8n",
     if resume:
         overrides = {**overrides, "model": str(out / "weights" / "last.pt"), "resume": str(out / "weights" / "last.pt")}
     train_set = windows.WindowDataset(groups, class_names, shares=list(shares) if shares else None, window=window,
-                                      scale_to=image_size, length=windows_per_epoch, positive_share=positive_share)
+                                      scale_to=image_size, length=windows_per_epoch, positive_share=positive_share, hard=hard)
     val_set = windows.WholeDataset(val, class_names, size=image_size)
     trainer = trainer_class(overrides=overrides, train_set=train_set, val_set=val_set, class_names=class_names)
     for event, functions in (callbacks or {}).items():
@@ -159,6 +160,27 @@ def export_onnx(checkpoint: Path | str, target: Path | str) -> Path:
             raise WeightsError(f"{checkpoint}: cannot be exported ({type(error).__name__}: {error})") from error
         shutil.copyfile(written, target)
     return Path(target)
+
+
+def mine(onnx: Path | str, data: Sequence[Path | str], *, threshold: float = 0.1, limit: int = 600) -> dict[str, list]:
+    """Hard examples: boxes on nothing, and elements that are not covered, on training images.
+
+    Args:
+        onnx: a localizer with its card.  data: LabelMe folders.
+        threshold: score from which its boxes count.  limit: images of each folder at most, evenly spaced.
+
+    Returns:
+        Image path → xyxy boxes in source pixels, for `train(hard=…)`.
+    """
+    detector, hard = detect.load_detector(onnx, device="cpu"), {}
+    for folder in map(Path, data):
+        samples = windows.load_samples(folder, "train")
+        for sample in samples[:: max(1, len(samples) // limit)][:limit]:
+            detections = detector(windows.read_grey(sample.path), threshold)
+            found = operating.wrong(detections, sample.annotation)
+            if found:
+                hard[str(sample.path)] = found
+    return hard
 
 
 def fit_operating_point(

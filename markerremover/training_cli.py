@@ -30,6 +30,7 @@ def add_train_parser(subparsers) -> None:
     add("--device", default="cpu", help="cpu or a CUDA device number (default: %(default)s)")
     add("--loader-workers", type=int, default=1, help="processes that cut windows (default: %(default)s)")
     add("--seed", type=int, default=0, help="of every random choice (default: %(default)s)")
+    add("--mine", type=Path, metavar="ONNX", help="place a quarter of the windows where this localizer, run on DATA first, is wrong")
     add("--resume", action="store_true", help="go on from the last checkpoint in OUT")
     parser.set_defaults(run=_run)
 
@@ -53,6 +54,7 @@ def _run(args: argparse.Namespace) -> int:
         positive_share=args.positive_share, batch=args.batch,
         lr0=args.lr0, freeze=args.freeze, patience=args.patience, loader_workers=args.loader_workers, seed=args.seed,
         device=args.device, class_names=classes, resume=args.resume,
+        hard=training.mine(args.mine, args.data) if args.mine else None,
     )
     onnx = training.export_onnx(best, args.out / "detector.onnx")
     recipe = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items() if k not in ("run", "data", "out", "command")}
