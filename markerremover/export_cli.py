@@ -14,7 +14,7 @@ def add_export_parser(subparsers) -> None:
         "export", help="write the localizer as ONNX, OpenVINO or TensorRT, checked against its source",
         description="Write the localizer in another format or precision. The result is kept only if it finds what its source "
         "finds: the same boxes within 1 network pixel and scores within 0.01 in fp32; the same decisions and recall in fp16, "
-        "bf16 and int8, which with the shipped weights int8 in ONNX Runtime does not. Building a TensorRT engine is unverified so far.",
+        "bf16 and int8; the shipped weights do not hold that in int8. Building a TensorRT engine is unverified so far.",
     )
     add = parser.add_argument
     add("--weights", type=Path, help="an .onnx or a .pt, its card beside it (default: the shipped one)")
