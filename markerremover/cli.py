@@ -12,6 +12,7 @@ from typing import Any, Sequence
 
 from . import __version__
 from .errors import MarkerRemoverError, UsageError
+from .export_cli import add_export_parser
 from .options import DEFAULT_IGNORE, DEVICES, RunOptions
 from .records import DEFAULT_KEEP, Policy
 from .training_cli import add_train_parser
@@ -56,8 +57,9 @@ def build_parser() -> argparse.ArgumentParser:
     _add_remove(subparsers)
     _add_synthesize(subparsers)
     add_train_parser(subparsers)
+    add_export_parser(subparsers)
     info = subparsers.add_parser("info", help="show versions, weights, backend and OCR engine")
-    info.add_argument("--weights", type=Path, help="an ONNX file with its card beside it")
+    info.add_argument("--weights", type=Path, help="an .onnx, .xml or .engine with its card beside it")
     info.set_defaults(run=_info)
     demo = subparsers.add_parser("demo", help="make synthetic radiographs and clean them")
     demo.add_argument("folder", nargs="?", type=Path, default=Path("demo"), help="where (default: %(default)s)")
@@ -72,7 +74,7 @@ def _add_remove(subparsers) -> None:
     add("-o", "--out", type=Path, required=True, metavar="OUT", help="folder for the results, not in or around an INPUT")
     add("--keep", type=parse_keep, default=policy.keep, metavar="SIGNS",
         help=f"signs that stay when isolated, separated by commas, or `none` (default: {','.join(DEFAULT_KEEP)})")
-    add("--weights", type=Path, help="an ONNX file with its card beside it (default: the shipped one)")
+    add("--weights", type=Path, help="an .onnx, .xml or .engine with its card beside it (default: the shipped one)")
     add("--threshold", type=float, default=policy.threshold,
         help="localizer score from which a box counts, 0-1 (default: the weights' own)")
     add("--margin", type=float, default=policy.margin,

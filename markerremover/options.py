@@ -10,7 +10,7 @@ from pathlib import Path
 from .errors import UsageError
 from .records import Policy
 
-DEVICES = ("auto", "cpu", "cuda")
+DEVICES = ("auto", "cpu", "cuda", "tensorrt")
 #: What every real tree holds beside its images. A DICOMDIR names patients, so it is listed but never copied.
 DEFAULT_IGNORE = ("DICOMDIR", ".DS_Store", "Thumbs.db")
 
@@ -20,7 +20,7 @@ class RunOptions:
     """Options of one run over files and folders.
 
     policy: what is kept and how widely the rest is removed.
-    weights: an ONNX file with its card beside it; None takes the shipped one.
+    weights: an ONNX, OpenVINO or TensorRT model with its card beside it; None takes the shipped one.
     device: one of DEVICES.  workers: processes; 1 works in this one.
     dry_run: look and report, write no image.
     overwrite: replace outputs of an earlier run.  resume: carry on with an earlier run.

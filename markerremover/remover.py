@@ -45,7 +45,7 @@ class MarkerRemover:
         Args:
             weights: an ONNX file with its card beside it; the shipped one by default.
             policy: what to keep and how widely to remove.
-            device: "auto", "cpu" or "cuda".
+            device: "auto", "cpu", "cuda" or "tensorrt".
             cleaner: used instead of loading anything; the other arguments are then ignored.
 
         Raises:

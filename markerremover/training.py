@@ -1,4 +1,4 @@
-"""Training and exporting the localizer; the only user of ultralytics (extra `train`)."""
+"""Training and exporting the localizer to ONNX, with ultralytics (extra `train`)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Sequence
+from typing import Callable, Sequence
+
+import numpy as np
 
 from . import detect, operating, windows
 from .errors import UsageError, WeightsError
@@ -160,6 +162,33 @@ def export_onnx(checkpoint: Path | str, target: Path | str) -> Path:
             raise WeightsError(f"{checkpoint}: cannot be exported ({type(error).__name__}: {error})") from error
         shutil.copyfile(written, target)
     return Path(target)
+
+
+def checkpoint_session(checkpoint: Path | str, class_names: Sequence[str]) -> Callable[[np.ndarray], np.ndarray]:
+    """A checkpoint in PyTorch, fp32 on the CPU, as `detect.Session`: (S, S) uint8 picture -> (4 + classes, anchors).
+
+    Raises:
+        UsageError: the extra `train` is missing.  WeightsError: the checkpoint cannot be loaded or has other classes.
+    """
+    try:
+        import torch
+        from ultralytics import YOLO
+    except ImportError as error:
+        raise UsageError(f"a checkpoint needs the extra 'train': pip install 'markerremover[train]' ({error})") from error
+    try:
+        network = YOLO(checkpoint).model.float().eval()
+    except Exception as error:
+        raise WeightsError(f"{checkpoint}: cannot be loaded ({type(error).__name__}: {error})") from error
+    taught = [network.names[i] for i in sorted(network.names)]
+    if taught != list(class_names):
+        raise WeightsError(f"{checkpoint}: its classes are {taught}, its card says {list(class_names)}")
+
+    def run(picture: np.ndarray) -> np.ndarray:
+        batch = torch.from_numpy(np.ascontiguousarray(np.broadcast_to(picture, (1, 3, *picture.shape)))).float() / 255
+        with torch.inference_mode():
+            return network(batch)[0][0].numpy()
+
+    return run
 
 
 def mine(onnx: Path | str, data: Sequence[Path | str], *, threshold: float = 0.1, limit: int = 600) -> dict[str, list]:
