@@ -33,6 +33,7 @@ SIMILAR = 0.75  # shapes at least this alike get a second chance with the OCR en
 LARGER, LARGEST_SIGN, NEXT = 1.5, 4.0, 1.5  # a sign this many times as large, at most this far off, makes a letter its initial
 CHARACTER = 0.75  # how alike a neighbour off the line must be to some character to count as text
 BIG_SIGN, FRAMED = 0.85, 0.8  # how alike that must be to a letter; strokes that fill more of their box are framed
+WORD_THRESHOLDS = 2  # how many thresholds words are tried at: Otsu's may leave neighbouring letters joined
 SMALLER = 0.8  # of a word's letters: smaller things in its line are not among them
 ON_POINT_DEG, EQUAL_ARMS = 25.0, 0.85  # an L turned this far with arms this equal is an arrowhead
 THINNEST = 0.3  # width of a tall neighbour that may be letters in one, as a share of its height; less is a bone's edge
@@ -75,11 +76,13 @@ def second_pass(display_frame: np.ndarray, xyxy: np.ndarray, keep: tuple[str, ..
     words = tuple(sign for sign in keep if len(sign) > 1)
     best, unlike = Reading(view.box), set()
     for same in inks(view):
+        for ink in same[:WORD_THRESHOLDS] if words else ():
+            reading = _read_word(view, ink, same, words, reader)
+            if reading and (reading.doubt or reading.confidence >= CONVINCING):
+                return _unless_initial(display_frame, reading, ink.dark)
         for ink in (*same, *parted(view, same[0])):
-            reading = _read_word(view, ink, same, words, reader) if words and ink is same[0] else None
-            reading = reading or _read_letter(view, ink, same, letters, reader, unlike)
-            if not reading.doubt and reading.text and _is_initial(display_frame, reading, ink.dark):
-                reading = replace(reading, doubt=SMALL)
+            reading = _read_letter(view, ink, same, letters, reader, unlike)
+            reading = _unless_initial(display_frame, reading, ink.dark)
             if reading.doubt or reading.confidence >= CONVINCING:
                 return reading
             best = max(best, reading, key=lambda r: r.confidence)
@@ -314,6 +317,12 @@ def _upright_box(c: Candidate, ink: Ink, indices: tuple[int, ...]) -> np.ndarray
     if c.view > 3:
         turned[0] = -turned[0]
     return np.array([turned[0].min(), turned[1].min(), turned[0].max() + 1, turned[1].max() + 1])
+
+
+def _unless_initial(frame: np.ndarray, reading: Reading, dark: bool) -> Reading:
+    """The reading, doubted where it is an initial beside a larger sign."""
+    initial = reading.text and not reading.doubt and _is_initial(frame, reading, dark)
+    return replace(reading, doubt=SMALL) if initial else reading
 
 
 def _is_initial(frame: np.ndarray, reading: Reading, dark: bool) -> bool:
