@@ -88,3 +88,10 @@ def test_summary_holds_what_a_card_needs():
     least = Calibration(**card["calibration"])(np.array(0.2))
     assert card["threshold"] <= least  # the weakest element that is found at 0.05 stays found
     assert sum(row["boxes"] for row in card["operating_point"]["reliability"]) == 8
+
+
+def test_what_a_localizer_got_wrong_is_false_boxes_and_uncovered_elements():
+    truth = annotation(("marker", (10, 10, 30, 20)), ("laterality", (50, 50, 60, 60)), ("uncertain", (80, 10, 90, 20)))
+    found = detections((10, 10, 30, 20, 0.9), (70, 70, 80, 80, 0.5), (81, 11, 89, 19, 0.4))
+    assert operating.wrong(found, truth, NO_MARGIN) == [(70.0, 70.0, 80.0, 80.0), (50.0, 50.0, 60.0, 60.0)]
+    assert operating.wrong(detections(), annotation(), NO_MARGIN) == []

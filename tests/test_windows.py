@@ -101,3 +101,25 @@ def test_letterbox_keeps_the_aspect_and_says_how_to_map_back():
     out, scale, (left, top) = windows.letterbox(np.full((100, 200), 9, np.uint8), 64)
     assert out.shape == (64, 64) and scale == 0.32 and (left, top) == (0, 16)
     assert (out[16:48] == 9).all() and (out[:16] == windows.NETWORK_GREY).all()
+
+
+def test_windows_go_where_an_earlier_localizer_was_wrong(tmp_path):
+    """A square that is no marking is in every window drawn around it, and never taught as one."""
+    folder = folder_of(tmp_path, size=(900, 900))
+    samples = windows.load_samples(folder, "train", val_share=0)
+    for sample in samples:
+        picture = cv2.imread(str(sample.path), cv2.IMREAD_GRAYSCALE)
+        picture[700:740, 700:740] = 120
+        cv2.imwrite(str(sample.path), picture)
+    hard = {str(s.path): [(700.0, 700.0, 740.0, 740.0)] for s in samples}
+    data = dict(window=160, scale_to=900, scale_range=(1.0, 1.0), positive_share=0.0)
+    rng = np.random.default_rng(1)
+    with_hard = windows.WindowDataset([samples], NAMES, hard=hard, hard_share=1.0, **data)
+    without = windows.WindowDataset([samples], NAMES, hard={"elsewhere.png": hard[str(samples[0].path)]}, **data)
+
+    def shows_it(dataset):
+        picture, xyxy, _ = dataset.draw(rng)
+        values = np.unique(picture[20:140, 20:140], return_counts=True)[1]
+        return len(values) > 1 and values[:-1].max() > 100 and not len(xyxy)
+
+    assert sum(shows_it(with_hard) for _ in range(40)) > 25 > 12 > sum(shows_it(without) for _ in range(40))
