@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Sequence
 
@@ -14,6 +15,7 @@ from . import __version__
 from .errors import MarkerRemoverError, UsageError
 from .options import DEFAULT_IGNORE, DEVICES, RunOptions
 from .records import DEFAULT_KEEP, Policy
+from .site import read as read_site
 from .training_cli import add_train_parser
 
 
@@ -70,11 +72,11 @@ def _add_remove(subparsers) -> None:
     add = (parser := subparsers.add_parser("remove", help="de-identify files and folders of radiographs")).add_argument
     add("inputs", nargs="+", type=Path, metavar="INPUT", help="file or folder; folders are searched, files recognised by content")
     add("-o", "--out", type=Path, required=True, metavar="OUT", help="folder for the results, not in or around an INPUT")
-    add("--keep", type=parse_keep, default=policy.keep, metavar="SIGNS",
+    add("--site", type=Path, metavar="FILE.toml", help="site profile: weights, threshold and kept signs; other options win over it")
+    add("--keep", type=parse_keep, metavar="SIGNS",
         help=f"signs that stay when isolated, separated by commas, or `none` (default: {','.join(DEFAULT_KEEP)})")
-    add("--weights", type=Path, help="an ONNX file with its card beside it (default: the shipped one)")
-    add("--threshold", type=float, default=policy.threshold,
-        help="localizer score from which a box counts, 0-1 (default: the weights' own)")
+    add("--weights", type=Path, help="an ONNX file with its card beside it, or the .pt or .json of the same name (default: the shipped one)")
+    add("--threshold", type=float, help="localizer score from which a box counts, 0-1 (default: the weights' own)")
     add("--margin", type=float, default=policy.margin,
         help="growth of a removed box on each side, in its shorter sides (default: %(default)s)")
     add("--workers", type=int, default=default.workers, metavar="N", help="processes (default: %(default)s)")
@@ -104,8 +106,11 @@ def parse_keep(text: str) -> tuple[str, ...]:
 
 
 def _remove(args: argparse.Namespace) -> int:
+    profile = read_site(args.site) if args.site else None
+    given = {"keep": args.keep, "threshold": args.threshold, "margin": args.margin}
     options = RunOptions(
-        policy=Policy(keep=args.keep, threshold=args.threshold, margin=args.margin), weights=args.weights,
+        policy=replace(profile.policy() if profile else Policy(), **{k: v for k, v in given.items() if v is not None}),
+        weights=args.weights, site=profile,
         device=args.device, workers=args.workers, dry_run=args.dry_run, overwrite=args.overwrite, resume=args.resume,
         ignore=(*DEFAULT_IGNORE, *args.ignore), audit=args.audit,
     )
