@@ -13,6 +13,7 @@ from typing import Any, Sequence
 
 from . import __version__
 from .errors import MarkerRemoverError, UsageError
+from .finetune_cli import add_finetune_parser
 from .options import DEFAULT_IGNORE, DEVICES, RunOptions
 from .records import DEFAULT_KEEP, Policy
 from .site import read as read_site
@@ -58,6 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_remove(subparsers)
     _add_synthesize(subparsers)
     add_train_parser(subparsers)
+    add_finetune_parser(subparsers)
     info = subparsers.add_parser("info", help="show versions, weights, backend and OCR engine")
     info.add_argument("--weights", type=Path, help="an ONNX file with its card beside it")
     info.set_defaults(run=_info)

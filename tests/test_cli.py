@@ -212,7 +212,7 @@ def test_options_reach_the_run(inputs, out, monkeypatch):
     assert (options.workers, options.device, options.overwrite, options.weights.name) == (3, "cpu", True, "w.onnx")
 
 
-@pytest.mark.parametrize("args", [["--help"], ["remove", "--help"], ["--version"], ["synthesize", "--help"], ["train", "--help"]], ids=" ".join)
+@pytest.mark.parametrize("args", [["--help"], ["remove", "--help"], ["--version"], ["synthesize", "--help"], ["train", "--help"], ["finetune", "--help"]], ids=" ".join)
 def test_help_is_exit_0(args, capsys):
     assert run(*args) == 0 and capsys.readouterr().out
 
