@@ -207,6 +207,17 @@ def test_there_must_be_something_to_resume(data, pretend_base, tmp_path):
         finetune.finetune(data, tmp_path / "x.pt", weights=pretend_base, keep={}, resume=True)
 
 
+def test_without_the_extra_nothing_is_left_behind(data, pretend_base, tmp_path, monkeypatch):
+    def missing():
+        raise UsageError("training needs the extra 'train'")
+
+    monkeypatch.setattr(training, "require", missing)
+    before = fakes.files(tmp_path)
+    with pytest.raises(UsageError, match="extra"):
+        finetune.finetune(data, tmp_path / "x.pt", weights=pretend_base, keep={})
+    assert fakes.files(tmp_path) == before and not (tmp_path / "x-work").exists()
+
+
 def test_labels_that_do_not_fit_their_image_are_refused(pretend_base, tmp_path):
     folder = folder_of(tmp_path / "site", 4)
     labelme.write(folder / "annotations" / "p1_0.json", Annotation("p1_0.png", (400, 300), ()))
