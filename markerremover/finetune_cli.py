@@ -43,6 +43,7 @@ def add_finetune_parser(subparsers) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
+    import functools
     from dataclasses import replace
 
     from .finetune import RECIPES, finetune
@@ -51,7 +52,8 @@ def _run(args: argparse.Namespace) -> int:
     given = {name: getattr(args, name) for name in RECIPE_OPTIONS if getattr(args, name) is not None}
     card = finetune(
         args.site, args.out, weights=args.weights, keep=parse_signs(args.keep), recipe=replace(RECIPES[args.recipe], **given),
-        folds=args.folds, seed=args.seed, device=args.device, loader_workers=args.loader_workers, resume=args.resume, say=print,
+        folds=args.folds, seed=args.seed, device=args.device, loader_workers=args.loader_workers, resume=args.resume,
+        say=functools.partial(print, flush=True),
     )
     print("\n".join(lines(card)))
     print(f"for `remove --site`: {args.out.with_suffix('.toml')}")

@@ -41,13 +41,16 @@ def base(tmp_path_factory, data):
 
 @pytest.fixture(scope="module")
 def tuned(tmp_path_factory, data, base):
-    """(card, path of OUT.pt, how often each fold was trained, what was said) of one run that broke off in its second fold."""
+    """(card, path of OUT.pt, the trainings in order, who was seen in each, what was said) of one run that broke off in its second fold."""
     place = tmp_path_factory.mktemp("tuned")
     out, trained, said, fit = place / "site.pt", [], [], training.fit
+    seen = {}  # name of a training -> patients that it learnt from, or chose the epoch by
     arguments = dict(weights=base, keep={}, recipe=TINY, folds=2, loader_workers=0)
 
     def breaks_off(train_set, stop_set, where, **options):
         trained.append(where.name)
+        learnt = [s.patient for group in train_set.groups for s in group]
+        seen[where.name] = set(learnt) | {s.patient for s in (stop_set.samples if stop_set else ())}
         if trained == ["fold-0", "fold-1"]:
             raise KeyboardInterrupt
         return fit(train_set, stop_set, where, **options)
@@ -62,25 +65,34 @@ def tuned(tmp_path_factory, data, base):
         with pytest.raises(UsageError, match="other settings"):
             finetune.finetune(data, out, **{**arguments, "recipe": replace(TINY, epochs=2)}, resume=True)
         card = finetune.finetune(data, out, **arguments, resume=True, say=said.append)
-    return card, out, trained, said
+    return card, out, trained, seen, said
 
 
 @pytest.mark.train
 def test_an_interrupted_run_goes_on_and_trains_no_finished_fold_again(tuned):
-    _, _, trained, said = tuned
+    _, _, trained, _, said = tuned
     assert trained == ["fold-0", "fold-1", "fold-1", "final"]
     assert any("2 folds of 6 held-out images" in line for line in said)
 
 
 @pytest.mark.train
+def test_a_patient_that_is_measured_was_not_seen_by_the_training_that_is_measured(tuned, data):
+    seen = tuned[3]
+    parts = finetune.plan(data, 2, early_stop=True)
+    measured = [{s.patient for s in part.held_out} for part in parts]
+    assert [seen[f"fold-{part.number}"] & own for part, own in zip(parts, measured)] == [set(), set()]
+    assert seen["fold-0"] == measured[1] and seen["fold-1"] == measured[0] and seen["final"] == measured[0] | measured[1]
+
+
+@pytest.mark.train
 def test_the_files_beside_out_are_all_there_and_the_work_folder_is_gone(tuned):
-    _, out, _, _ = tuned
+    _, out, *_ = tuned
     assert sorted(p.name for p in out.parent.iterdir()) == ["site-report", "site.json", "site.onnx", "site.pt", "site.toml"]
 
 
 @pytest.mark.train
 def test_the_card_says_where_the_weights_come_from_and_what_was_measured(tuned, base):
-    card, out, _, _ = tuned
+    card, out, *_ = tuned
     assert card == detect.read_card(out.with_suffix(".onnx")) and card["sha256"] == training.sha256(out.with_suffix(".onnx"))
     assert card["threshold"] == 0.3 and card["image_size"] == 128 and card["tiling"] == {"above": 300, "scales": [256], "overlap": 32}
     assert card["base"]["sha256"] == training.sha256(base) and card["checkpoint_sha256"] == training.sha256(out)
@@ -94,7 +106,7 @@ def test_the_card_says_where_the_weights_come_from_and_what_was_measured(tuned, 
 @pytest.mark.train
 @pytest.mark.parametrize("suffix", [".pt", ".onnx", ".json"])
 def test_remove_takes_any_of_the_three_files(tuned, data, tmp_path, suffix):
-    _, out, _, _ = tuned
+    _, out, *_ = tuned
     args = ["remove", data / "images", "-o", tmp_path / "out", "--keep", "none", "--weights", out.with_suffix(suffix)]
     cli.main([str(a) for a in args])
     summary = json.loads((tmp_path / "out-audit" / "summary.json").read_text())
@@ -103,20 +115,21 @@ def test_remove_takes_any_of_the_three_files(tuned, data, tmp_path, suffix):
 
 @pytest.mark.train
 def test_the_site_profile_is_what_remove_reads(tuned, tmp_path):
-    card, out, _, _ = tuned
+    card, out, *_ = tuned
     profile = site.read(out.with_suffix(".toml"))
     assert profile.weights == out.with_suffix(".onnx") and profile.threshold == card["threshold"] and profile.keep == {}
     assert str(out.parent) not in out.with_suffix(".toml").read_text() and set(tomllib.loads(out.with_suffix(".toml").read_text())) == set(site.KEYS)
 
 
 @pytest.mark.train
-def test_the_checkpoint_is_small_and_says_nothing_of_where_it_was_trained(tuned):
+def test_the_checkpoint_is_small_and_no_file_says_where_it_was_trained(tuned, base):
     import torch
 
-    _, out, _, _ = tuned
+    _, out, *_ = tuned
     content = torch.load(out, weights_only=False)
     assert next(content["model"].parameters()).dtype == torch.float16 and content["optimizer"] is None
-    assert str(out.parent) not in str({k: v for k, v in content.items() if k != "model"}) + str(vars(content["model"]))
+    for path in (out, out.with_suffix(".onnx"), out.with_suffix(".json")):
+        assert not any(str(place).encode() in path.read_bytes() for place in (out.parent, base.parent)), path.name
     assert content["train_args"]["fliplr"] == content["train_args"]["flipud"] == 0
 
 
@@ -132,7 +145,7 @@ def test_frozen_layers_stay_as_they_are_and_others_learn(tuned, base):
 
 @pytest.mark.train
 def test_the_report_warns_and_shows_every_held_out_image_before_and_after(tuned):
-    _, out, _, _ = tuned
+    _, out, *_ = tuned
     folder = out.with_name("site-report")
     text = (folder / "index.html").read_text()
     assert finetune_report.WARNING in text and all(f"p{i}_0.png" in text for i in range(6))
@@ -144,7 +157,7 @@ def test_the_report_warns_and_shows_every_held_out_image_before_and_after(tuned)
 
 @pytest.mark.train
 def test_a_tuned_checkpoint_tuned_again_on_whole_images_with_the_val_rows_held_out(tuned, tmp_path):
-    _, out, _, _ = tuned
+    _, out, *_ = tuned
     rows = "".join(f"p{i}_0.png,p{i},{'val' if i > 3 else 'train'}\n" for i in range(6))
     folder = folder_of(tmp_path / "site", 6, elements=ELEMENTS)
     (folder / "split.csv").write_text("image,patient,split\n" + rows)
