@@ -19,65 +19,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
-import numpy as np
-
-from . import __version__, detect, finetune_report, images, metrics, pipeline, redact, site, training, windows
-from .errors import AnnotationError, HeldError, UsageError
+from . import __version__, detect, finetune_report, images, metrics, site, training, windows
+from .errors import AnnotationError, UsageError
 from .folds import Fold, plan
 from .locations import default_weights
-from .metrics import Counts
+from .measure import measure, total
 from .pipeline import Cleaner
+from .recipes import RECIPES, Recipe
 from .records import Policy
 from .windows import Sample
 
 POSITIVE_SHARE = 0.75  # of the windows lie around a marking
 JITTER = (0.75, 1.33)  # of the scale, around those that inference looks at
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to train.
-
-    epochs: at most.  repeat: windows (or passes of a whole image) an epoch for each training image.
-    batch, optimizer, lr0, lrf, cosine, momentum, weight_decay: as in `training.fit`.
-    freeze: how many first layers stay as they are; 9 of them are the backbone but for its last layer.
-    patience: stop after this many epochs without gain on images apart; 0 never stops and sets no images apart.
-    window: side of a training window, network pixels; 0 trains on whole images.
-    image_size: longer side of whole images, network pixels; None is what the base weights' card says.
-    """
-
-    name: str = "fast"
-    epochs: int = 10
-    repeat: int = 12
-    batch: int = 16
-    optimizer: str = "AdamW"
-    lr0: float = 5e-4
-    lrf: float = 0.05
-    cosine: bool = True
-    momentum: float = 0.9
-    weight_decay: float = 0.01
-    freeze: int = 9
-    patience: int = 4
-    window: int = 320
-    image_size: int | None = None
-
-    def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("repeat", 1), ("batch", 1), ("freeze", 0), ("patience", 0)):
-            if getattr(self, name) < least:
-                raise UsageError(f"{name} is {getattr(self, name)}, allowed is {least} or more")
-        for name in ("lr0", "lrf"):
-            if not 0 < getattr(self, name) <= 1:
-                raise UsageError(f"{name} is {getattr(self, name)}, allowed is above 0, up to 1")
-
-
-#: "published" is that of Khosravi et al. 2023, but for its flips and for validating on its own training images.
-RECIPES = {
-    "fast": Recipe(),
-    "published": Recipe(
-        "published", epochs=50, repeat=50, batch=8, optimizer="SGD", lr0=0.005, lrf=0.005, cosine=False, momentum=0.937,
-        weight_decay=5e-4, freeze=9, patience=0, window=0, image_size=512,
-    ),
-}
 
 
 def passes(recipe: Recipe, folds: Sequence[Fold]) -> int:
@@ -317,33 +270,6 @@ def _measured(run: _Run, part: Fold, onnx: Path, stage: str) -> list[dict[str, A
 
 def _picture_id(sample: Sample) -> str:
     return hashlib.sha256(sample.path.name.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-
-
-def measure(sample: Sample, cleaner: Cleaner, picture: Path) -> dict[str, Any]:
-    """Run the whole pipeline on one labelled radiograph, in memory, and judge the result.
-
-    Args:
-        picture: PNG to draw: the result with what was removed and kept, or the original if it would be held.
-
-    Returns:
-        `image` (file name), `picture` (file name), `reason` ("" or why it would be held) and `counts` (as `Counts`).
-    """
-    radiograph = images.read(sample.path)
-    display = radiograph.display[0]
-    try:
-        cleaned = pipeline.clean_radiograph(radiograph, cleaner)
-        decisions, found, reason = cleaned.decisions, cleaned.detections[0].xyxy, cleaned.doubt
-        removed = redact.removed_mask(radiograph.stored.shape[:3], decisions)[0]
-    except HeldError as error:
-        decisions, found, reason, removed = (), np.zeros((0, 4)), str(error), np.zeros(display.shape, bool)
-    counts = metrics.count(sample.annotation, display, removed, found, held=bool(reason))
-    finetune_report.draw(picture, display, sample.annotation, decisions, removed)
-    return {"image": sample.path.name, "picture": picture.name, "reason": reason, "counts": asdict(counts)}
-
-
-def total(rows: Sequence[Mapping[str, Any]]) -> Counts:
-    """The sum of the rows' counts."""
-    return sum((Counts(**row["counts"]) for row in rows), Counts())
 
 
 def _publish(

@@ -46,7 +46,8 @@ def _run(args: argparse.Namespace) -> int:
     import functools
     from dataclasses import replace
 
-    from .finetune import RECIPES, finetune
+    from .finetune import finetune
+    from .recipes import RECIPES
     from .site import parse_signs
 
     given = {name: getattr(args, name) for name in RECIPE_OPTIONS if getattr(args, name) is not None}

@@ -9,7 +9,7 @@ import pytest
 from test_windows import folder_of
 
 import fakes
-from markerremover import cli, detect, finetune, finetune_report, labelme, site, training
+from markerremover import cli, detect, finetune, finetune_report, labelme, metrics, site, training
 from markerremover.errors import AnnotationError, UsageError
 from markerremover.finetune import RECIPES, Recipe
 from markerremover.metrics import Counts
@@ -255,8 +255,8 @@ def test_measuring_runs_the_whole_pipeline_and_judges_its_pixels(tmp_path):
 
 def test_names_in_the_report_cannot_become_markup():
     row = {"image": "<b>&.png", "picture": "0.png", "reason": "", "counts": asdict(Counts())}
-    metrics = {"method": "m", "images": 1, "held": {"before": 0, "after": 0}, **finetune.metrics.compare(Counts(), Counts())}
-    text = finetune_report.page({"name": "<i>", "metrics": metrics}, [(row, row)])
+    measured = {"method": "m", "images": 1, "held": {"before": 0, "after": 0}, **metrics.compare(Counts(), Counts())}
+    text = finetune_report.page({"name": "<i>", "metrics": measured}, [(row, row)])
     assert "&lt;b&gt;&amp;.png" in text and "<b>" not in text and "<i>" not in text
 
 
@@ -266,7 +266,7 @@ def test_the_command_line_passes_its_options_on(data, tmp_path, monkeypatch, cap
     def takes_note(folder, out, **options):
         seen.update(options, folder=folder, out=out)
         options["say"]("at work")
-        rows = finetune.metrics.compare(Counts(marked=4, deidentified=3), Counts(marked=4, deidentified=1))
+        rows = metrics.compare(Counts(marked=4, deidentified=3), Counts(marked=4, deidentified=1))
         return {"metrics": {"method": "m", "images": 1, **rows}}
 
     monkeypatch.setattr(finetune, "finetune", takes_note)
