@@ -13,6 +13,7 @@ from typing import Any, Sequence
 
 from . import __version__
 from .errors import MarkerRemoverError, UsageError
+from .export_cli import add_export_parser
 from .finetune_cli import add_finetune_parser
 from .options import DEFAULT_IGNORE, DEVICES, RunOptions
 from .records import DEFAULT_KEEP, Policy
@@ -60,8 +61,9 @@ def build_parser() -> argparse.ArgumentParser:
     _add_synthesize(subparsers)
     add_train_parser(subparsers)
     add_finetune_parser(subparsers)
+    add_export_parser(subparsers)
     info = subparsers.add_parser("info", help="show versions, weights, backend and OCR engine")
-    info.add_argument("--weights", type=Path, help="an ONNX file with its card beside it")
+    info.add_argument("--weights", type=Path, help="an .onnx, .xml or .engine with its card beside it")
     info.set_defaults(run=_info)
     demo = subparsers.add_parser("demo", help="make synthetic radiographs and clean them")
     demo.add_argument("folder", nargs="?", type=Path, default=Path("demo"), help="where (default: %(default)s)")
@@ -77,7 +79,8 @@ def _add_remove(subparsers) -> None:
     add("--site", type=Path, metavar="FILE.toml", help="site profile: weights, threshold and kept signs; other options win over it")
     add("--keep", type=parse_keep, metavar="SIGNS",
         help=f"signs that stay when isolated, separated by commas, or `none` (default: {','.join(DEFAULT_KEEP)})")
-    add("--weights", type=Path, help="an ONNX file with its card beside it, or the .pt or .json of the same name (default: the shipped one)")
+    add("--weights", type=Path,
+        help="an .onnx, .xml or .engine with its card beside it, or the .pt or .json of an .onnx (default: the shipped one)")
     add("--threshold", type=float, help="localizer score from which a box counts, 0-1 (default: the weights' own)")
     add("--margin", type=float, default=policy.margin,
         help="growth of a removed box on each side, in its shorter sides (default: %(default)s)")

@@ -1,8 +1,10 @@
 """The localizer: one inference session, with pure functions before and after it.
 
-One ONNX file runs through OpenVINO (CPU, several times faster where it exists) or ONNX Runtime (portable, CUDA).
+One ONNX file runs through OpenVINO (CPU, several times faster where it exists) or ONNX Runtime (portable, CUDA,
+TensorRT); what `markerremover export` writes, OpenVINO's `.xml` and TensorRT's `.engine`, opens the same way.
 Everything that belongs to the weights is read from the JSON card beside them: `classes`, `image_size` (side of the
-square network input), `threshold`, `tiling` and `sha256`.
+square network input), `threshold`, `calibration`, `tiling`, `sha256`, and of an exported model `precision` and the
+`inference_precision` it was checked at.
 """
 
 from __future__ import annotations
@@ -19,13 +21,16 @@ import numpy as np
 
 from . import boxes
 from .errors import UsageError, WeightsError
-from .locations import default_weights
+from .locations import default_weights, engine_cache_folder
+from .operating import Calibration
 from .records import Detections
 
 NETWORK_GREY = 114  # the grey that ultralytics pads with in training
 CLOSE_SIZE = 320  # side of the square that `Detector.near` shows the network: the windows it was trained on
 NMS_IOU = 0.6  # higher than usual: a letter and the plate around it are two findings
-DEVICES = ("auto", "cpu", "cuda")
+DEVICES = ("auto", "cpu", "cuda", "tensorrt")
+RUNTIMES = ("auto", "onnxruntime", "openvino")
+MODEL_SUFFIXES = (".onnx", ".xml", ".engine")
 CARD_KEYS = ("classes", "image_size", "threshold", "sha256")
 
 
@@ -63,8 +68,9 @@ class Detector:
     """Finds markings in one displayed frame. Calls are independent; no state passes from one image to the next.
 
     Attributes:
-        card: the weights' card.  sha256: of the ONNX file.  threshold: the card's operating point, 0–1.
-        backend: what runs the network, e.g. "OpenVINO CPU".
+        card: the weights' card.  sha256: of the model, see `model_sha256`.  threshold: the card's operating point, 0–1.
+        calibration: from the network's scores to those that count, which mean a probability where the card has been fitted.
+        backend: what runs the network, e.g. "OpenVINO CPU, bf16"; OpenVINO's inference precision as it reports it.
     """
 
     def __init__(self, session: Session, card: dict, backend: str, close_session: Session | None = None) -> None:
@@ -73,6 +79,7 @@ class Detector:
         self.class_names = tuple(card["classes"])
         self.size = int(card["image_size"])
         self.threshold = float(card["threshold"])
+        self.calibration = Calibration(**(card.get("calibration") or {}))
         self.sha256 = str(card["sha256"])
         self.tiling = Tiling.of_card(card)
 
@@ -93,8 +100,14 @@ class Detector:
         for view in views(display.shape, self.size, self.tiling):
             picture, left, top = show(display, view, self.size)
             raw = self._session(picture)
-            found.append(from_network(raw, view, (left, top), threshold, display.shape))
+            found.append(self._rows(raw, view, (left, top), threshold, display.shape))
         return merge(found, self.class_names)
+
+    def _rows(self, raw: np.ndarray, view: View, pad: tuple[int, int], threshold: float, shape_hw: tuple[int, int]) -> np.ndarray:
+        """`from_network` with calibrated scores; `threshold` is one of them."""
+        rows = from_network(raw, view, pad, self.calibration.raw(threshold), shape_hw)
+        rows[:, 4] = self.calibration(rows[:, 4])
+        return rows
 
     def near(self, display: np.ndarray, xyxy: np.ndarray, threshold: float | None = None) -> Detections:
         """Look only around some boxes, at the scales of a full look but through small windows: several times faster.
@@ -111,7 +124,7 @@ class Detector:
         for scale in scales(display.shape, self.size, self.tiling):
             for view in windows_around(close, display.shape, scale):
                 picture, left, top = show(display, view, CLOSE_SIZE)
-                found.append(from_network(self._close_session(picture), view, (left, top), threshold, display.shape))
+                found.append(self._rows(self._close_session(picture), view, (left, top), threshold, display.shape))
         everything = merge(found, self.class_names)
         chosen = (boxes.intersection(everything.xyxy, close) > 0).any(axis=1) if len(close) else np.zeros(0, bool)
         return Detections(everything.xyxy[chosen], everything.scores[chosen], everything.class_ids[chosen], self.class_names)
@@ -206,74 +219,163 @@ def merge(found: list[np.ndarray], class_names: tuple[str, ...]) -> Detections:
     return Detections(rows[:, :4].astype(np.float32), rows[:, 4].astype(np.float32), rows[:, 5].astype(np.int64), class_names)
 
 
-def read_card(onnx: Path) -> dict:
-    """The card of an ONNX file, checked against the file.
+def model_sha256(model: Path) -> str:
+    """Hex SHA-256 of a model; of OpenVINO's two files it is taken over the `.xml` followed by the `.bin`."""
+    digest = hashlib.sha256(model.read_bytes())
+    if model.suffix == ".xml":
+        digest.update(model.with_suffix(".bin").read_bytes())
+    return digest.hexdigest()
+
+
+def read_card(model: Path) -> dict:
+    """The card of a model (`.onnx`, `.xml` or `.engine`), checked against the model.
 
     Raises:
-        WeightsError: file or card missing, a key absent, or the SHA-256 differs.
+        WeightsError: model or card missing, a key absent, or the SHA-256 differs.
     """
-    card_path = onnx.with_suffix(".json")
-    if not onnx.is_file() or not card_path.is_file():
-        raise WeightsError(f"{onnx}: weights need the .onnx file and its card {card_path.name} beside it")
-    try:
-        card = json.loads(card_path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise WeightsError(f"{card_path}: not JSON ({error})") from error
-    missing = [key for key in CARD_KEYS if key not in card]
-    if missing:
-        raise WeightsError(f"{card_path}: lacks {', '.join(missing)}")
-    actual = hashlib.sha256(onnx.read_bytes()).hexdigest()
+    files = [model, model.with_suffix(".bin")] if model.suffix == ".xml" else [model]
+    if not all(path.is_file() for path in (*files, model.with_suffix(".json"))):
+        names = " and ".join(path.name for path in files)
+        raise WeightsError(f"{model}: weights need {names} and the card {model.stem}.json beside it")
+    card = parse_card(model.with_suffix(".json"))
+    actual = model_sha256(model)
     if actual != card["sha256"]:
-        raise WeightsError(f"{onnx}: SHA-256 is {actual}, its card says {card['sha256']}")
+        raise WeightsError(f"{model}: SHA-256 is {actual}, its card says {card['sha256']}")
     return card
 
 
-def load_detector(weights: Path | str | None = None, *, device: str = "auto", threads: int | None = None) -> Detector:
+def parse_card(path: Path) -> dict:
+    """A card on its own, not checked against any model.
+
+    Raises:
+        WeightsError: no such file, not JSON, or a key absent.
+    """
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise WeightsError(f"{path}: the card cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise WeightsError(f"{path}: not JSON ({error})") from error
+    missing = [key for key in CARD_KEYS if key not in card]
+    if missing:
+        raise WeightsError(f"{path}: lacks {', '.join(missing)}")
+    return card
+
+
+def load_detector(
+    weights: Path | str | None = None, *, device: str = "auto", threads: int | None = None, runtime: str = "auto",
+    inference_precision: str | None = None, engine_cache: Path | None = None,
+) -> Detector:
     """Open the localizer.
 
     Args:
-        weights: an `.onnx` file with its card, or a `.pt`/`.json` beside one; the shipped weights by default.
-        device: "cpu", "cuda", or "auto" (CUDA where ONNX Runtime offers it, else the CPU).
+        weights: an `.onnx`, `.xml` (its `.bin` beside it) or `.engine` with its card, or a `.pt`/`.json` beside an
+            `.onnx`; the shipped weights by default.
+        device: "cpu", "cuda", "tensorrt" (an `.onnx` through ONNX Runtime's TensorRT provider, or an `.engine`), or "auto"
+            (CUDA where ONNX Runtime offers it, else the CPU; the GPU for an `.engine`).
         threads: CPU threads for the network; all cores by default.
+        runtime: which library runs an `.onnx` on the CPU; "auto" takes OpenVINO where it is installed.
+        inference_precision: what OpenVINO computes in, "f32", "bf16" or "f16"; by default the card's, and without that key
+            the device's fastest, which is bf16 on CPUs that have it. A device that lacks it computes in f32.
+        engine_cache: folder in which ONNX Runtime keeps built TensorRT engines; `engine_cache_folder` by default.
 
     Raises:
-        WeightsError: see `read_card`.  UsageError: unknown or unavailable device.
+        WeightsError: see `read_card`.  UsageError: unknown or unavailable device or runtime.
     """
-    if device not in DEVICES:
-        raise UsageError(f"device is {device!r}, allowed are {', '.join(DEVICES)}")
-    onnx = Path(weights) if weights is not None else default_weights()
-    onnx = onnx.with_suffix(".onnx")
-    card = read_card(onnx)
-    threads = threads or os.cpu_count() or 1
-    sessions, backend = _open(onnx, (int(card["image_size"]), CLOSE_SIZE), device, threads)
+    for name, value, allowed in (("device", device, DEVICES), ("runtime", runtime, RUNTIMES)):
+        if value not in allowed:
+            raise UsageError(f"{name} is {value!r}, allowed are {', '.join(allowed)}")
+    model = Path(weights) if weights is not None else default_weights()
+    if model.suffix not in MODEL_SUFFIXES:
+        model = model.with_suffix(".onnx")
+    card = read_card(model)
+    sizes, threads = (int(card["image_size"]), CLOSE_SIZE), threads or os.cpu_count() or 1
+    if device == "tensorrt" and model.suffix == ".onnx":
+        cache = engine_cache or engine_cache_folder(card["sha256"])
+        sessions, backend = _open_tensorrt(model, sizes, threads, card.get("precision") == "fp16", cache)
+    else:
+        precision = inference_precision or card.get("inference_precision")
+        sessions, backend = _open(model, sizes, device, threads, runtime=runtime, precision=precision)
     return Detector(sessions[0], card, backend, sessions[1])
 
 
-def _open(onnx: Path, sizes: Sequence[int], device: str, threads: int) -> tuple[list[Session], str]:
+def _open(model: Path, sizes: Sequence[int], device: str, threads: int, *, runtime: str = "auto",
+          precision: str | None = None) -> tuple[list[Session], str]:
     """One session for each network size, and the backend's name."""
-    if device != "cpu":
+    if model.suffix == ".engine":
+        if device == "cpu":
+            raise UsageError(f"{model}: a TensorRT engine runs on an NVIDIA GPU only, device is 'cpu'")
+        from .engine import open_engine
+
+        return [open_engine(model)] * len(sizes), "TensorRT"
+    if model.suffix == ".xml":
+        if device in ("cuda", "tensorrt") or runtime == "onnxruntime":
+            raise UsageError(f"{model}: an OpenVINO model runs through OpenVINO on the CPU only")
+        runtime = "openvino"
+    elif device != "cpu" and runtime != "openvino":
         import onnxruntime
 
-        if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-            session = _onnxruntime_session(onnx, ["CUDAExecutionProvider", "CPUExecutionProvider"], threads)
-            return [session] * len(sizes), "ONNX Runtime CUDA"
-        if device == "cuda":
+        cuda = "CUDAExecutionProvider"
+        if cuda in onnxruntime.get_available_providers():
+            try:
+                session = _onnxruntime_session(model, [cuda, "CPUExecutionProvider"], threads, cuda)
+                return [session] * len(sizes), "ONNX Runtime CUDA"
+            except UsageError:  # the build has CUDA, the machine does not: "auto" goes on to the CPU
+                if device == "cuda":
+                    raise
+        elif device == "cuda":
             raise UsageError("device is 'cuda', but ONNX Runtime offers no CUDA here: install onnxruntime-gpu, or use cpu")
-    try:
-        import openvino
-    except ImportError:
-        return [_onnxruntime_session(onnx, ["CPUExecutionProvider"], threads)] * len(sizes), "ONNX Runtime CPU"
-    return [_openvino_session(openvino, onnx, size, threads) for size in sizes], "OpenVINO CPU"
+    if runtime != "onnxruntime":
+        try:
+            import openvino
+        except ImportError as error:
+            if runtime == "openvino":
+                raise UsageError(f"{model}: OpenVINO is not installed here (pip install openvino)") from error
+        else:
+            compiled = [_compile(openvino, model, size, threads, precision) for size in sizes]
+            runs_in = compiled[0].get_property("INFERENCE_PRECISION_HINT").get_type_name()
+            return [_requests(one, size) for one, size in zip(compiled, sizes)], f"OpenVINO CPU, {runs_in}"
+    return [_onnxruntime_session(model, ["CPUExecutionProvider"], threads)] * len(sizes), "ONNX Runtime CPU"
 
 
-def _openvino_session(openvino, onnx: Path, size: int, threads: int) -> Session:
+def _open_tensorrt(onnx: Path, sizes: Sequence[int], threads: int, half: bool, cache: Path) -> tuple[list[Session], str]:
+    """An ONNX file through ONNX Runtime's TensorRT provider, one engine for all the sizes, kept in `cache`."""
+    import onnxruntime
+
+    provider = "TensorrtExecutionProvider"
+    if provider not in onnxruntime.get_available_providers():
+        raise UsageError("device is 'tensorrt', but ONNX Runtime offers no TensorRT here: it needs an NVIDIA GPU, TensorRT and "
+                         "onnxruntime-gpu; or use cpu")
+    cache.mkdir(parents=True, exist_ok=True)
+    low, high = (f"images:1x3x{size}x{size}" for size in (min(sizes), max(sizes)))
+    options = {
+        "trt_engine_cache_enable": True, "trt_engine_cache_path": str(cache), "trt_fp16_enable": half,
+        # without a profile every new size builds the engine again, for minutes
+        "trt_profile_min_shapes": low, "trt_profile_opt_shapes": high, "trt_profile_max_shapes": high,
+    }
+    providers = [(provider, options), "CUDAExecutionProvider", "CPUExecutionProvider"]
+    session = _onnxruntime_session(onnx, providers, threads, provider)
+    return [session] * len(sizes), f"ONNX Runtime TensorRT, {'f16' if half else 'f32'}"
+
+
+def _openvino_session(openvino, model: Path, size: int, threads: int, precision: str | None = None) -> Session:
+    return _requests(_compile(openvino, model, size, threads, precision), size)
+
+
+def _compile(openvino, model: Path, size: int, threads: int, precision: str | None):
     core = openvino.Core()
-    model = core.read_model(onnx)
-    model.reshape([1, 3, size, size])
-    steps = openvino.preprocess.PrePostProcessor(model)
+    network = core.read_model(model)
+    network.reshape([1, 3, size, size])
+    steps = openvino.preprocess.PrePostProcessor(network)
     steps.input().tensor().set_element_type(openvino.Type.u8)
     steps.input().preprocess().convert_element_type(openvino.Type.f32).scale(255.0)
-    compiled = core.compile_model(steps.build(), "CPU", {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"})
+    settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
+    if precision:
+        settings["INFERENCE_PRECISION_HINT"] = precision
+    return core.compile_model(steps.build(), "CPU", settings)
+
+
+def _requests(compiled, size: int) -> Session:
     request = compiled.create_infer_request()
 
     def run(picture: np.ndarray) -> np.ndarray:
@@ -283,12 +385,16 @@ def _openvino_session(openvino, onnx: Path, size: int, threads: int) -> Session:
     return run
 
 
-def _onnxruntime_session(onnx: Path, providers: list[str], threads: int) -> Session:
+def _onnxruntime_session(onnx: Path, providers: list, threads: int, needed: str | None = None) -> Session:
+    """A session; with `needed`, an error where ONNX Runtime fell back to another provider than that."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(str(onnx), options, providers=providers)
+    if needed and needed not in session.get_providers():
+        started = ", ".join(session.get_providers())
+        raise UsageError(f"ONNX Runtime could not start {needed}, only {started}: its libraries or the GPU are missing")
     name = session.get_inputs()[0].name
 
     def run(picture: np.ndarray) -> np.ndarray:

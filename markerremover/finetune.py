@@ -238,11 +238,13 @@ def _trained(run: _Run, part: Fold, place: Path, *, stop_after: int | None = Non
 
 
 def _write_card(run: _Run, onnx: Path, **extra) -> Path:
-    """A card like the base weights'. Whole-image training at a size of its own is also looked at so: no tiles."""
-    tiling = {"tiling": run.card["tiling"]} if run.card.get("tiling") and run.recipe.window else {}
+    """A card like the base weights'. The threshold is one of calibrated scores, so the calibration goes with it. Whole-image
+    training at a size of its own is also looked at so: no tiles."""
+    names = ("calibration", "tiling") if run.recipe.window else ("calibration",)
+    carried = {name: run.card[name] for name in names if run.card.get(name)}
     return training.write_card(
         onnx, arch=str(run.card.get("architecture", "unknown")), class_names=run.card["classes"], image_size=_image_size(run),
-        threshold=float(run.card["threshold"]), **tiling, **extra,
+        threshold=float(run.card["threshold"]), **carried, **extra,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
@@ -22,3 +23,10 @@ def default_weights() -> Path:
     folder = weights_folder()
     found = sorted(folder.glob("*.onnx"))
     return found[0] if len(found) == 1 else folder / "detector.onnx"
+
+
+def engine_cache_folder(sha256: str) -> Path:
+    """Where ONNX Runtime keeps the TensorRT engines of the weights with this SHA-256: a folder of their own below the
+    user's cache (`$XDG_CACHE_HOME`, else `~/.cache`), since an engine of other weights must never be taken for theirs."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "markerremover" / "tensorrt" / sha256

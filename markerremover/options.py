@@ -11,7 +11,7 @@ from .errors import UsageError
 from .records import Policy
 from .site import SiteProfile
 
-DEVICES = ("auto", "cpu", "cuda")
+DEVICES = ("auto", "cpu", "cuda", "tensorrt")
 #: What every real tree holds beside its images. A DICOMDIR names patients, so it is listed but never copied.
 DEFAULT_IGNORE = ("DICOMDIR", ".DS_Store", "Thumbs.db")
 
@@ -21,7 +21,8 @@ class RunOptions:
     """Options of one run over files and folders.
 
     policy: what is kept and how widely the rest is removed; None takes the site's, or else the default.
-    weights: an ONNX file with its card beside it, or the `.pt` or `.json` beside that; None takes the site's, or else the shipped one.
+    weights: an ONNX, OpenVINO or TensorRT model with its card beside it, or the `.pt` or `.json` beside an ONNX one; None
+        takes the site's, or else the shipped one.
     site: a site profile; what is given besides it wins.
     device: one of DEVICES.  workers: processes; 1 works in this one.
     dry_run: look and report, write no image.

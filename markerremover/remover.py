@@ -45,10 +45,10 @@ class MarkerRemover:
         """Load the localizer and the OCR engine.
 
         Args:
-            weights: an ONNX file with its card beside it, or the `.pt` or `.json` beside that; the site's by default, or
-                else the shipped one.
+            weights: an ONNX, OpenVINO or TensorRT model with its card beside it, or the `.pt` or `.json` beside an ONNX one;
+                the site's by default, or else the shipped one.
             policy: what to keep and how widely to remove; the site's by default.
-            device: "auto", "cpu" or "cuda".
+            device: "auto", "cpu", "cuda" or "tensorrt".
             site: a site profile, or the path of its TOML file; `weights` and `policy` win over it.
             cleaner: used instead of loading anything; the other arguments are then ignored.
 

@@ -33,7 +33,9 @@ SIMILAR = 0.75  # shapes at least this alike get a second chance with the OCR en
 LARGER, LARGEST_SIGN, NEXT = 1.5, 4.0, 1.5  # a sign this many times as large, at most this far off, makes a letter its initial
 CHARACTER = 0.75  # how alike a neighbour off the line must be to some character to count as text
 BIG_SIGN, FRAMED = 0.85, 0.8  # how alike that must be to a letter; strokes that fill more of their box are framed
+SMALLER = 0.8  # of a word's letters: smaller things in its line are not among them
 ON_POINT_DEG, EQUAL_ARMS = 25.0, 0.85  # an L turned this far with arms this equal is an arrowhead
+THINNEST = 0.3  # width of a tall neighbour that may be letters in one, as a share of its height; less is a bone's edge
 CONVINCING = 0.6  # confidence at which no other threshold or polarity is tried
 TILTS = (-8.0, 8.0)  # degrees also tried around the measured skew: slanted fonts
 OCR_HEIGHT, OCR_BORDER = 40, 14  # letter height and white border of the images for OCR, in pixels
@@ -250,8 +252,10 @@ def _around(view: View, c: Candidate, ink: Ink) -> str:
         line = (0.8 <= ratio <= 1.3 or lower_case) and beside
         stack = 0.9 <= ratio <= 1.12 and along > 0.5 * min(near[2] - near[0], w) and -0.2 * h < -across < 0.4 * h
         listed = i in box and 0.8 < ratio < 1.25 and not (along > 0 and across > 0)
-        merged = ratio > 1.3 and beside
+        merged = ratio > 1.3 and beside and (near[2] - near[0]) > THINNEST * (near[3] - near[1])
         if not (line or stack or listed or merged):
+            continue
+        if not (line or merged) and abs(across) < 0.4 * h and across < 0 and _has_a_row(c, ink, i, own, near):
             continue
         its = _look_of(ink, ink.labels == i)
         alike = 0.4 < its[0] / bright < 2.5 and 0.45 < its[1] / sharp and 0.65 < its[2] / wide < (3.5 if merged else 1.6)
@@ -262,6 +266,28 @@ def _around(view: View, c: Candidate, ink: Ink) -> str:
         if certain or (its[1] > 0.7 * sharp and _looks_like(ink, i, None) > CHARACTER):
             return TEXT
     return ""
+
+
+def _has_a_row(c: Candidate, ink: Ink, index: int, own: set[int], near: np.ndarray) -> bool:
+    """Whether a component stands in a line of its own, above or below the sign: as one of several letters, or as several
+    in one. What is written there is not the sign's word.
+
+    Args:
+        own: labels that belong to the sign.
+        near: the component's `_upright_box`.
+    """
+    h, w = near[3] - near[1], near[2] - near[0]
+    if w > 1.4 * h:
+        return True
+    for j in range(1, len(ink.stats)):
+        if j == index or j in own or max(ink.stats[j, 2:4]) < 0.6 * h:
+            continue
+        other = _upright_box(c, ink, (j,))
+        across = min(other[3], near[3]) - max(other[1], near[1])
+        along = min(other[2], near[2]) - max(other[0], near[0])
+        if 0.7 < (other[3] - other[1]) / h < 1.4 and across > 0.6 * h and -0.7 * h < along < 0.2 * w:
+            return True
+    return False
 
 
 def _look_of(ink: Ink, mask: np.ndarray) -> tuple[float, float, float]:
@@ -329,16 +355,32 @@ def _looks_like(ink: Ink, index: int, sign: str | None) -> float:
 
 def _read_word(view: View, ink: Ink, same: list[Ink], words: tuple[str, ...], reader: Reader) -> Reading | None:
     """The components of the box that stand on one line, if together they read as one of `words`."""
-    line = _line(ink, inside(view, ink))
-    spelled = [word for word in words if len(word) == len(line)]
-    if not spelled or (ink.dark and not all(on_plate(view, ink, i) for i in line)):
-        return None
+    everything = _line(ink, inside(view, ink))
+    for count in sorted({len(word) for word in words} & set(range(2, len(everything) + 1)), reverse=True):
+        line = _tallest(ink, everything, count)
+        if line and not (ink.dark and not all(on_plate(view, ink, i) for i in line)):
+            reading = _spelled(view, ink, same, line, [word for word in words if len(word) == count], reader)
+            if reading:
+                return reading
+    return None
+
+
+def _tallest(ink: Ink, line: list[int], count: int) -> list[int]:
+    """The `count` largest of a line of components, in its order, if all others are clearly smaller; else []."""
+    size = np.sort(ink.stats[line, 2:4].max(axis=1))[::-1]
+    if count < len(line) and size[count] > SMALLER * size[count - 1]:
+        return []
+    return [i for i in line if max(ink.stats[i, 2:4]) >= size[count - 1]]
+
+
+def _spelled(view: View, ink: Ink, same: list[Ink], line: list[int], words: list[str], reader: Reader) -> Reading | None:
+    """A line of components, if it reads as one of `words`, all as long as it."""
     s = ink.stats[line]
     middles = np.stack([s[:, 0] + s[:, 2] / 2, s[:, 1] + s[:, 3] / 2], axis=1)
     ends = middles[-1] - middles[0]
     skew = float(np.degrees(np.arctan2(ends[1], ends[0])))
     chars, scores = zip(*(glyphs.likeness(glyphs.tight(glyphs.turn(ink.shape(i), skew))) for i in line))
-    for word in spelled:
+    for word in words:
         columns = [list(chars[0]).index(char) if glyphs.drawable(char) else 0 for char in word]
         for turned in (0, 2, 4, 6):  # the line is level or upside down, and either of these mirrored
             letters = scores if turned in (0, 6) else scores[::-1]

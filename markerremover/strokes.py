@@ -18,7 +18,8 @@ SCALE_RANGE = (0.05, 4.0)  # work pixels a source pixel
 LARGEST_WORK = 700  # a longer crop (a very long text line) is shrunk to this
 CONTEXT = 1.1  # how far to look around the box, in its shorter sides
 MOST, LEAST_SIZE = 3, 0.5  # how many components of a box are tried, and how large, as a share of the largest
-LEAST_ENERGY = 0.1  # strokes of a polarity weaker than this share of the other's are not looked at
+LEAST_ENERGY = 0.1  # strokes of a polarity weaker than this share of the other's are not looked at, unless
+LEAST_CONTRAST = 0.6  # they are bright and stand out by this share of what the dark ones do: a letter on a large disc
 COARSE_SIDE, COARSE_KERNEL = 16, 1.5  # a letter in a coarse view, pixels; the flat-field's window in such letters
 FLOOR = 6  # grey levels of contrast below which nothing counts as a stroke
 SMALLEST_BOX = 3  # source pixels; nothing can be read in less
@@ -27,6 +28,9 @@ NECK = 0.6  # of a component's greatest stroke width: thinner joints are cut
 APPENDIX = 0.06  # of a letter's size: larger parts on thin joints are something else
 BRIDGE = 0.45  # of a stencil letter's width: its halves are at most this far apart
 EDGE_PX, EDGE_SHARE = 2.0, 0.05  # a stroke's soft edge: source pixels, or this share of the letter if that is more
+RING_WIDTH = 0.5  # of the distance from a ring's outline to its middle: a wider one is no ring
+DISC = 0.7  # share of its bounding box that a disc, oval or plate behind a letter fills
+DISC_RIM = 0.35  # how far around such a disc its bright rim may reach, as a share of the letter
 LARGEST_RING = 3.5  # times the letter; a larger outline around it is no ring of its own
 HALO = 0.16  # what stays around a ring, as a share of the letter: many are drawn with a dark rim
 PLATE = 0.5  # how much of a plate stays around a cut-out letter, as a share of the letter
@@ -146,7 +150,9 @@ def inks(view: View) -> Iterator[list[Ink]]:
     for rank in np.argsort(energy)[::-1]:
         hat, dark = hats[rank]
         if energy[rank] < LEAST_ENERGY * max(energy):
-            return
+            peaks = [int(each[y1:y2, x1:x2].max()) for each, _ in hats]
+            if dark or peaks[rank] < LEAST_CONTRAST * max(peaks):
+                return
         otsu, _ = cv2.threshold(np.ascontiguousarray(hat[y1:y2, x1:x2]).reshape(1, -1), 0, 255, cv2.THRESH_OTSU)
         yield [Ink.of(hat > max(otsu * share, FLOOR), hat, dark) for share in THRESHOLDS]
 
@@ -171,11 +177,34 @@ def parted(view: View, ink: Ink) -> Iterator[Ink]:
         full = filled(ink.labels == main)
         if full.sum() > 1.2 * ink.stats[main, 4]:  # drawn as an outline only
             yield Ink.of(mask | full, ink.hat, ink.dark)
+            split = _unringed(ink.labels == main, full)
+            if split is not None:
+                yield Ink.of(mask & (ink.labels != main) | split, ink.hat, ink.dark)
     core = opened(ink, main)
     if core.sum() < 0.97 * ink.stats[main, 4]:
         yield Ink.of(mask & (ink.labels != main) | core, ink.hat, ink.dark)
     if ink.dark:
         yield from _stencil(view, ink)
+
+
+def _unringed(mask: np.ndarray, full: np.ndarray) -> np.ndarray | None:
+    """A ring and the letter that touches it, parted by a gap of a pixel; None if the shape is no ring around anything.
+
+    Args:
+        mask: (h, w) bool, ring and letter in one.
+        full: the same with its holes filled.
+    """
+    depth = cv2.distanceTransform(np.pad(full, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    rim = full & (depth < 1.5)
+    holes = full & ~mask
+    if not holes.any() or not rim.any():
+        return None
+    thick = float(np.median(distance(holes)[rim]))  # from the outline to the nearest hole: the ring's own width
+    if not thick < RING_WIDTH * depth.max():
+        return None
+    inner = depth > thick + 1.5
+    letter = mask & inner
+    return mask & (depth <= thick) | letter if letter.any() else None
 
 
 def _stencil(view: View, ink: Ink) -> Iterator[Ink]:
@@ -313,6 +342,33 @@ def ring_around(same: list[Ink], letter: np.ndarray) -> np.ndarray | None:
     return None
 
 
+def disc_around(view: View, letter: np.ndarray) -> np.ndarray | None:
+    """(h, w) bool: the dark disc or plate that a bright letter is drawn on, filled, where it ends on all sides within the
+    view; None if the dark around the letter is no such closed shape.
+
+    A console's badge on bright ground: its white rim melts into what is around, its disc does not.
+    """
+    rows, columns = np.flatnonzero(letter.any(1)), np.flatnonzero(letter.any(0))
+    size = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
+    near = distance(letter)
+    shell = (near > EDGE_SHARE * size) & (near < SHELL[1] * size)
+    if not shell.any():
+        return None
+    bright, low = float(np.median(view.grey[letter])), float(np.median(view.grey[shell]))
+    if bright - low < FLOOR:
+        return None
+    dark = Ink.of(view.grey < (bright + low) / 2, view.grey, True)
+    ground = int(np.bincount(dark.labels[shell & (dark.labels > 0)], minlength=1).argmax()) if (dark.labels[shell] > 0).any() else 0
+    if not ground:
+        return None
+    x, y, w, h, _ = dark.stats[ground]
+    full = filled(dark.labels == ground)
+    at_edge = x == 0 or y == 0 or x + w == full.shape[1] or y + h == full.shape[0]
+    if at_edge or max(w, h) > LARGEST_RING * size or full.sum() < DISC * w * h or (full & letter).sum() < 0.9 * letter.sum():
+        return None
+    return full
+
+
 def own_pixels(view: View, ink: Ink, letters: tuple[int, ...], same: list[Ink]) -> np.ndarray:
     """(h, w) bool work frame: what stays if the sign is kept.
 
@@ -330,6 +386,12 @@ def own_pixels(view: View, ink: Ink, letters: tuple[int, ...], same: list[Ink]) 
     away = distance(sign)
     allowed, home = away <= edge, sign
     ring = ring_around([ink, *same], sign)
+    disc = disc_around(view, sign) if ring is None and not ink.dark else None
+    if disc is not None:
+        rim = distance(disc)
+        bright = view.grey >= np.median(view.grey[sign]) - FLOOR
+        home = sign | disc | bright & (rim <= DISC_RIM * size)
+        return sign | disc | (rim <= edge + 1) | home
     if ring is not None:
         home = sign | filled(ring)
         rows, columns = np.flatnonzero(ring.any(1)), np.flatnonzero(ring.any(0))

@@ -1,4 +1,4 @@
-"""Training and exporting the localizer; the only user of ultralytics (extra `train`)."""
+"""Training and exporting the localizer to ONNX, with ultralytics (extra `train`)."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ import logging
 import os
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator, Sequence
+from typing import Callable, Iterator, Sequence
 
-from . import windows
+import numpy as np
+
+from . import detect, operating, windows
 from .errors import UsageError, WeightsError
 
 CLASS_NAMES = ("laterality", "marker")
 #: Read before ultralytics is imported: it sets OMP_NUM_THREADS to 1, and leaves a core idle.
 THREADS = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
+KEEP_SHARE = 0.99  # of the elements found at a threshold of 0.05 that the operating point may not lose, in each folder
 ARCHITECTURES = tuple(f"yolov{v}{s}" for v in (8, 5) for s in "nsmlx")
 
 
@@ -25,7 +28,7 @@ def train(data: Sequence[Path | str], out: Path | str, *, arch: str = "yolov8n",
           shares: Sequence[float] | None = None, epochs: int = 50, hours: float | None = None, window: int = 320,
           image_size: int = 768, windows_per_epoch: int = 4000, positive_share: float = 0.8, batch: int = 16, lr0: float = 1.5e-3, lrf: float = 0.02,
           warmup_epochs: float = 0.3, freeze: int = 0, patience: int = 0, loader_workers: int = 1, seed: int = 0,
-          device: str = "cpu", class_names: Sequence[str] = CLASS_NAMES, resume: bool = False,
+          device: str = "cpu", class_names: Sequence[str] = CLASS_NAMES, hard: dict[str, list] | None = None, resume: bool = False,
           callbacks: dict[str, list] | None = None) -> Path:
     """Train a localizer on LabelMe folders.
 
@@ -40,6 +43,7 @@ def train(data: Sequence[Path | str], out: Path | str, *, arch: str = "yolov8n",
         positive_share: share of windows placed around a marking, 0–1; the rest lie anywhere.
         lr0, lrf: first learning rate and last as a share of it (AdamW, cosine).
         freeze: how many first layers stay as they are.
+        hard: what an earlier localizer got wrong, from `mine`; a quarter of the windows are placed there.
         resume: go on from `out/weights/last.pt`.
         callbacks: ultralytics trainer events → functions of the trainer.
 
@@ -64,7 +68,7 @@ def train(data: Sequence[Path | str], out: Path | str, *, arch: str = "yolov8n",
     if not val:
         raise UsageError("no validation images: add a split.csv or more patients")
     train_set = windows.WindowDataset(groups, class_names, shares=list(shares) if shares else None, window=window,
-                                      scale_to=image_size, length=windows_per_epoch, positive_share=positive_share)
+                                      scale_to=image_size, length=windows_per_epoch, positive_share=positive_share, hard=hard)
     val_set = windows.WholeDataset(val, class_names, size=image_size)
     return fit(
         train_set, val_set, out, model=str(weights) if weights else f"{arch}.yaml", class_names=class_names, image_size=image_size,
@@ -242,6 +246,91 @@ def export_onnx(checkpoint: Path | str, target: Path | str) -> Path:
             raise WeightsError(f"{checkpoint}: cannot be exported ({type(error).__name__}: {error})") from error
         shutil.copyfile(written, target)
     return Path(target)
+
+
+def checkpoint_session(checkpoint: Path | str, class_names: Sequence[str]) -> Callable[[np.ndarray], np.ndarray]:
+    """A checkpoint in PyTorch, fp32 on the CPU, as `detect.Session`: (S, S) uint8 picture -> (4 + classes, anchors).
+
+    Raises:
+        UsageError: the extra `train` is missing.  WeightsError: the checkpoint cannot be loaded or has other classes.
+    """
+    try:
+        import torch
+        from ultralytics import YOLO
+    except ImportError as error:
+        raise UsageError(f"a checkpoint needs the extra 'train': pip install 'markerremover[train]' ({error})") from error
+    try:
+        network = YOLO(checkpoint).model.float().eval()
+    except Exception as error:
+        raise WeightsError(f"{checkpoint}: cannot be loaded ({type(error).__name__}: {error})") from error
+    taught = [network.names[i] for i in sorted(network.names)]
+    if taught != list(class_names):
+        raise WeightsError(f"{checkpoint}: its classes are {taught}, its card says {list(class_names)}")
+
+    def run(picture: np.ndarray) -> np.ndarray:
+        batch = torch.from_numpy(np.ascontiguousarray(np.broadcast_to(picture, (1, 3, *picture.shape)))).float() / 255
+        with torch.inference_mode():
+            return network(batch)[0][0].numpy()
+
+    return run
+
+
+def mine(onnx: Path | str, data: Sequence[Path | str], *, threshold: float = 0.1, limit: int = 600) -> dict[str, list]:
+    """Hard examples: boxes on nothing, and elements that are not covered, on training images.
+
+    Args:
+        onnx: a localizer with its card.  data: LabelMe folders.
+        threshold: score from which its boxes count.  limit: images of each folder at most, evenly spaced.
+
+    Returns:
+        Image path → xyxy boxes in source pixels, for `train(hard=…)`.
+    """
+    detector, hard = detect.load_detector(onnx, device="cpu"), {}
+    for folder in map(Path, data):
+        samples = windows.load_samples(folder, "train")
+        for sample in samples[:: max(1, len(samples) // limit)][:limit]:
+            detections = detector(windows.read_grey(sample.path), threshold)
+            found = operating.wrong(detections, sample.annotation)
+            if found:
+                hard[str(sample.path)] = found
+    return hard
+
+
+def fit_operating_point(
+    onnx: Path | str, data: Sequence[Path | str], *, part: str = "train", share: float = KEEP_SHARE, limit: int = 600
+) -> dict:
+    """Choose threshold and calibration for an exported localizer on labelled images and write them into its card.
+
+    Args:
+        onnx: with its card beside it; an earlier calibration is dropped first.
+        data: LabelMe folders, each a group of its own.  part: "train" or "val" rows of them.
+        share: see `operating.choose_threshold`.  limit: images of each folder at most, evenly spaced.
+
+    Returns:
+        The new card.
+    """
+    onnx = Path(onnx)
+    target = onnx.with_suffix(".json")
+    card = {k: v for k, v in json.loads(target.read_text(encoding="utf-8")).items() if k not in ("calibration", "curve", "operating_point")}
+    target.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    detector = detect.load_detector(onnx, device="cpu")
+    groups = {}
+    for folder in map(Path, data):
+        samples = windows.load_samples(folder, part)
+        samples = samples[:: max(1, len(samples) // limit)][:limit]
+        name = folder.name if folder.name not in groups else str(folder)
+        groups[name] = operating.gather(detector, ((windows.read_grey(s.path), s.annotation) for s in samples))
+    card = {**card, **operating.summary(groups, share)}
+    target.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    return card
+
+
+def set_threshold(onnx: Path | str, threshold: float) -> dict:
+    """Write another operating point (0–1, calibrated score) into a card; returns the card."""
+    target = Path(onnx).with_suffix(".json")
+    card = {**json.loads(target.read_text(encoding="utf-8")), "threshold": threshold}
+    target.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    return card
 
 
 def write_card(onnx: Path | str, *, arch: str, class_names: Sequence[str], image_size: int, threshold: float, **extra) -> Path:

@@ -26,10 +26,11 @@ def add_train_parser(subparsers) -> None:
     add("--freeze", type=int, default=0, help="how many first layers stay as they are (default: %(default)s)")
     add("--patience", type=int, default=0, help="stop after this many epochs without gain; 0 never (default: %(default)s)")
     add("--classes", default="laterality,marker", help="what is taught; `marker` alone folds side signs in (default: %(default)s)")
-    add("--threshold", type=float, default=0.2, help="operating point written into the card (default: %(default)s)")
+    add("--threshold", type=float, help="operating point for the card (default: chosen for recall on the training images)")
     add("--device", default="cpu", help="cpu or a CUDA device number (default: %(default)s)")
     add("--loader-workers", type=int, default=1, help="processes that cut windows (default: %(default)s)")
     add("--seed", type=int, default=0, help="of every random choice (default: %(default)s)")
+    add("--mine", type=Path, metavar="ONNX", help="place a quarter of the windows where this localizer, run on DATA first, is wrong")
     add("--resume", action="store_true", help="go on from the last checkpoint in OUT")
     parser.set_defaults(run=_run)
 
@@ -44,7 +45,7 @@ def _run(args: argparse.Namespace) -> int:
         raise UsageError(f"--shares is {args.shares!r}, allowed are numbers joined by commas") from None
     if shares and (len(shares) != len(args.data) or min(shares) <= 0):
         raise UsageError(f"--shares needs {len(args.data)} positive numbers, one for each DATA")
-    if not 0 < args.threshold < 1:
+    if args.threshold is not None and not 0 < args.threshold < 1:
         raise UsageError(f"--threshold is {args.threshold}, allowed is between 0 and 1, both excluded")
     classes = tuple(args.classes.split(","))
     best = training.train(
@@ -53,12 +54,17 @@ def _run(args: argparse.Namespace) -> int:
         positive_share=args.positive_share, batch=args.batch,
         lr0=args.lr0, freeze=args.freeze, patience=args.patience, loader_workers=args.loader_workers, seed=args.seed,
         device=args.device, class_names=classes, resume=args.resume,
+        hard=training.mine(args.mine, args.data) if args.mine else None,
     )
     onnx = training.export_onnx(best, args.out / "detector.onnx")
     recipe = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items() if k not in ("run", "data", "out", "command")}
     training.write_card(
-        onnx, arch=args.arch, class_names=classes, image_size=args.image_size, threshold=args.threshold,
+        onnx, arch=args.arch, class_names=classes, image_size=args.image_size, threshold=args.threshold or 0.2,
         data=[d.name for d in args.data], recipe=recipe, metrics=training.best_epoch(args.out),
     )
+    card = training.fit_operating_point(onnx, args.data)
+    if args.threshold is not None:
+        card = training.set_threshold(onnx, args.threshold)
+    print(f"threshold {card['threshold']}: {card['operating_point']['at']}")
     print(f"best checkpoint: {best}\nfor `remove --weights`: {onnx}")
     return 0

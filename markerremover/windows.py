@@ -137,12 +137,15 @@ class WindowDataset:
         scales: instead of `scale_to`: source (rows, columns) → the scales (network px per source px) at which inference
             looks at such an image; each window draws one of them.
         keep_decoded: keep every decoded image in memory (one byte a pixel, in each loader worker).
+        hard: image path → (N, 4) source-pixel boxes that an earlier localizer got wrong (see `training.mine`).
+        hard_share: share of windows placed around one of those, 0–1.
     """
 
     def __init__(self, groups: list[list[Sample]], class_names: tuple[str, ...], *, shares: list[float] | None = None,
                  window: int = 320, scale_to: int = 768, length: int = 4000, positive_share: float = 0.8,
                  scale_range: tuple[float, float] = (0.6, 1.6),
-                 scales: Callable[[tuple[int, int]], Sequence[float]] | None = None, keep_decoded: bool = False) -> None:
+                 scales: Callable[[tuple[int, int]], Sequence[float]] | None = None, keep_decoded: bool = False,
+                 hard: dict[str, list] | None = None, hard_share: float = 0.25) -> None:
         if not groups or not all(groups):
             raise UsageError("every data folder needs at least one training image")
         self.groups, self.class_names = groups, class_names
@@ -152,6 +155,9 @@ class WindowDataset:
         self.positive_share, self.scale_range = positive_share, scale_range
         self.scales = scales
         self._decoded: dict[Path, np.ndarray] | None = {} if keep_decoded else None
+        known = {str(s.path): s for group in groups for s in group}
+        self.hard = [(known[path], tuple(box)) for path, found in sorted((hard or {}).items()) if path in known for box in found]
+        self.hard_share = hard_share if self.hard else 0.0
         self.rng: np.random.Generator | None = None
 
     def __len__(self) -> int:
@@ -167,13 +173,17 @@ class WindowDataset:
 
     def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """One window: (window, window) uint8, (N, 4) boxes in window pixels, (N,) class indices."""
-        group = self.groups[rng.choice(len(self.groups), p=self.shares)]
-        sample = group[rng.integers(len(group))]
+        around = None
+        if rng.random() < self.hard_share:
+            sample, around = self.hard[rng.integers(len(self.hard))]
+        else:
+            group = self.groups[rng.choice(len(self.groups), p=self.shares)]
+            sample = group[rng.integers(len(group))]
         grey = self._picture(sample)
         xyxy, classes = targets(sample.annotation, self.class_names)
         scale = self.scale_to / max(grey.shape) if self.scales is None else float(rng.choice(self.scales(grey.shape)))
         scale *= np.exp(rng.uniform(*np.log(self.scale_range)))
-        picture, xyxy, classes = self._cut(rng, grey, xyxy, classes, scale)
+        picture, xyxy, classes = self._cut(rng, grey, xyxy, classes, scale, around)
         picture, xyxy = turn(picture, xyxy, int(rng.choice(4, p=[0.7, 0.1, 0.1, 0.1])))
         return vary_tone(rng, picture), xyxy, classes
 
@@ -184,11 +194,11 @@ class WindowDataset:
             self._decoded[sample.path] = mask_uncertain(read_grey(sample.path), sample.annotation)
         return self._decoded[sample.path]
 
-    def _cut(self, rng, grey, xyxy, classes, scale):
+    def _cut(self, rng, grey, xyxy, classes, scale, around=None):
         h, w = grey.shape
         side = self.window / scale  # source pixels
-        if len(xyxy) and rng.random() < self.positive_share:
-            b = xyxy[rng.integers(len(xyxy))]
+        if around is not None or (len(xyxy) and rng.random() < self.positive_share):
+            b = around if around is not None else xyxy[rng.integers(len(xyxy))]
             cx = (b[0] + b[2]) / 2 + rng.uniform(-0.42, 0.42) * side
             cy = (b[1] + b[3]) / 2 + rng.uniform(-0.42, 0.42) * side
         else:

@@ -138,3 +138,11 @@ def test_windows_around_boxes_hold_each_of_them_and_stay_in_the_image(shape_hw):
         seen[y1:y2, x1:x2] = True
     for x1, y1, x2, y2 in boxes_:
         assert seen[y1:y2, x1:x2].all()
+
+
+def test_calibrated_scores_count_and_the_threshold_is_one_of_them():
+    rows = raw([10, 10, 8, 8, 0.5, 0.1], [40, 40, 8, 8, 0.1, 0.2])
+    found, _ = detector(rows, calibration={"slope": 1.0, "offset": -1.0})
+    result = found(np.zeros((64, 64), np.uint8), threshold=0.05)
+    assert result.scores.tolist() == pytest.approx([1 / (1 + np.e), 1 / (1 + 4 * np.e)], abs=1e-5)
+    assert len(found(np.zeros((64, 64), np.uint8), threshold=0.2)) == 1

@@ -35,7 +35,7 @@ def base(tmp_path_factory, data):
     training.save_checkpoint(best, place / "base.pt")
     onnx = training.export_onnx(place / "base.pt", place / "base.onnx")
     training.write_card(onnx, arch="yolov8n", class_names=training.CLASS_NAMES, image_size=128, threshold=0.3,
-                        tiling={"above": 300, "scales": [256], "overlap": 32})
+                        tiling={"above": 300, "scales": [256], "overlap": 32}, calibration={"slope": 1.1, "offset": 0.05})
     return place / "base.pt"
 
 
@@ -95,6 +95,7 @@ def test_the_card_says_where_the_weights_come_from_and_what_was_measured(tuned, 
     card, out, *_ = tuned
     assert card == detect.read_card(out.with_suffix(".onnx")) and card["sha256"] == training.sha256(out.with_suffix(".onnx"))
     assert card["threshold"] == 0.3 and card["image_size"] == 128 and card["tiling"] == {"above": 300, "scales": [256], "overlap": 32}
+    assert card["calibration"] == {"slope": 1.1, "offset": 0.05}  # the threshold is one of calibrated scores
     assert card["base"]["sha256"] == training.sha256(base) and card["checkpoint_sha256"] == training.sha256(out)
     assert card["data"] == {"images": 6, "patients": 6} and card["seeds"] == [0, 1, 2] and card["recipe"]["trained_epochs"] == 1
     assert card["metrics"]["images"] == 6 and card["metrics"]["method"] == "2-fold cross-validation by patient"

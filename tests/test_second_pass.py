@@ -118,6 +118,57 @@ def test_ring_belongs_to_the_sign(engine, char):
     assert stays(frame, reading)[ring > 0].all()
 
 
+@pytest.mark.parametrize("char, left", [("R", 98), ("L", 101)])
+def test_a_letter_that_touches_its_ring_is_parted_from_it(engine, char, left):
+    frame = ground()
+    ring = np.zeros(frame.shape, np.uint8)
+    cv2.circle(ring, (120, 110), 30, 1, 4)
+    letter = np.zeros(frame.shape, bool)
+    put(frame, shape(char, 46, 0.9), left, 87, 235)
+    frame[ring > 0] = 235
+    letter[87:133, left:160] = frame[87:133, left:160] == 235
+    assert (cv2.dilate(ring, np.ones((3, 3), np.uint8))[letter & (ring == 0)] > 0).any()  # they do touch
+    frame = soften(frame)
+    reading = second_pass(frame, np.array([86.0, 76, 155, 145]), KEEP, engine)
+    assert (reading.text, reading.doubt) == (char, "")
+    assert stays(frame, reading)[(ring > 0) | letter].mean() > 0.97
+
+
+@pytest.mark.parametrize("char", ["L", "R"])
+def test_a_badge_keeps_its_rim_on_bright_ground(engine, char):
+    """A white rim on white has no outline of its own; the disc inside it does."""
+    frame = np.clip(ground().astype(int) + 175, 0, 250).astype(np.uint8)
+    rim = np.zeros(frame.shape, np.uint8)
+    cv2.circle(rim, (120, 110), 34, 1, 5)
+    cv2.circle(frame, (120, 110), 32, 5, -1)
+    frame[rim > 0] = 250
+    _, mask = put(frame, shape(char, 30, 0.9), 110, 95, 250)
+    frame = soften(frame)
+    reading = second_pass(frame, np.array([84.0, 74, 157, 147]), KEEP, engine)
+    assert (reading.text, reading.doubt) == (char, "")
+    stay = stays(frame, reading)
+    assert stay[mask].all() and stay[rim > 0].mean() > 0.9 and stay[:60].sum() == stay[160:].sum() == 0
+
+
+def test_what_stands_in_a_row_of_its_own_does_not_spoil_a_sign_above_it(engine):
+    """A single letter below or above may go on a word written downwards; a row of its own is another text."""
+    for under, kept in (("EM", True), ("E", False)):
+        frame, x = ground(), 100
+        box, mask = put(frame, shape("L", 40), 100, 50)
+        for char in under:
+            below, _ = put(frame, shape(char, 40), x, 98)
+            x, box = int(below[2]) + 6, union(box, below)
+        reading = second_pass(soften(frame), box, KEEP, engine)
+        assert (bool(stays(frame, reading)[mask].mean() > 0.9)) is kept, under
+
+
+def test_a_long_bone_edge_beside_a_sign_is_no_text(engine):
+    frame = ground()
+    box, mask = put(frame, shape("R", 44), 100, 80)
+    frame[40:190, 150:162] = LEAD - 20
+    assert stays(frame, second_pass(soften(frame), box, KEEP, engine))[mask].mean() > 0.9
+
+
 def test_cut_out_of_a_plate(engine):
     frame = ground()
     cv2.rectangle(frame, (90, 60), (150, 160), LEAD, -1)
@@ -197,6 +248,17 @@ def test_words(engine, text):
     reading = second_pass(soften(frame), union(*boxes), KEEP, engine)
     assert (reading.text, reading.doubt) == (text, "")
     assert stays(frame, reading)[ink].mean() > 0.95
+
+
+@pytest.mark.parametrize("text, kept", [("LEFT", True), ("LEFTY", False)])
+def test_a_speck_in_the_line_of_a_word_is_not_a_letter_but_a_letter_is(engine, text, kept):
+    frame, x, boxes, ink = ground(), 40, [], np.zeros((220, 260), bool)
+    for char in text:
+        box, mask = put(frame, shape(char, 30), x, 90)
+        boxes, ink, x = [*boxes, box], ink | mask, int(box[2]) + 6
+    speck, _ = put(frame, np.ones((14, 8), bool), x, 98)
+    reading = second_pass(soften(frame), union(*boxes, speck), KEEP, engine)
+    assert (stays(frame, reading)[ink].mean() > 0.95) if kept else not stays(frame, reading).any()
 
 
 def test_other_signs(engine):

@@ -1,0 +1,87 @@
+"""TensorRT engines, built and run by ultralytics (extra `train`, TensorRT and an NVIDIA GPU).
+
+Unverified: no engine has been built with this module yet. What an engine finds is compared with its source before
+`export` keeps it, like every other exported model.
+"""
+
+from __future__ import annotations
+
+from importlib import util
+from pathlib import Path
+from typing import Callable
+
+import numpy as np
+
+from .errors import UsageError, WeightsError
+
+
+def require() -> None:
+    """Check that an engine can be built and run here; otherwise ultralytics would try to install TensorRT by itself.
+
+    Raises:
+        UsageError: ultralytics, torch, an NVIDIA GPU or TensorRT is missing; the message says which.
+    """
+    missing = [name for name in ("ultralytics", "torch") if not util.find_spec(name)]
+    if missing:
+        absent = ", ".join(missing)
+        raise UsageError(f"a TensorRT engine needs the extra 'train': pip install 'markerremover[train]' (no {absent})")
+    import torch
+
+    if not torch.cuda.is_available():
+        raise UsageError("a TensorRT engine needs an NVIDIA GPU, and torch sees none here")
+    if not util.find_spec("tensorrt"):
+        raise UsageError("a TensorRT engine needs TensorRT, which is not installed here: pip install tensorrt")
+
+
+def build_engine(checkpoint: Path, target: Path, *, precision: str, image_size: int) -> Path:
+    """Build an engine from a `.pt` for the GPU of this machine, any square input from 32 to twice `image_size` pixels.
+
+    Args:
+        precision: "fp32" or "fp16".
+
+    Raises:
+        UsageError: see `require`.  WeightsError: ultralytics could not build it.
+    """
+    require()
+    import shutil
+    import tempfile
+
+    from ultralytics import YOLO
+
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(scratch) / "model.pt"
+        shutil.copyfile(checkpoint, copy)
+        try:
+            written = YOLO(copy).export(
+                format="engine", half=precision == "fp16", dynamic=True, batch=1, imgsz=image_size, device=0, verbose=False,
+            )
+        except Exception as error:
+            raise WeightsError(f"{checkpoint}: no engine could be built ({type(error).__name__}: {error})") from error
+        shutil.copyfile(written, target)
+    return target
+
+
+def open_engine(path: Path) -> Callable[[np.ndarray], np.ndarray]:
+    """An engine as `detect.Session`: (S, S) uint8 picture -> (4 + classes, anchors) float32.
+
+    Raises:
+        UsageError: see `require`.  WeightsError: the engine was built for another GPU or version of TensorRT.
+    """
+    require()
+    import torch
+    from ultralytics.nn.autobackend import AutoBackend
+
+    device = torch.device("cuda:0")
+    try:
+        network = AutoBackend(path, device=device, verbose=False)
+    except Exception as error:
+        raise WeightsError(f"{path}: cannot be opened here; build it again ({type(error).__name__}: {error})") from error
+
+    def run(picture: np.ndarray) -> np.ndarray:
+        batch = torch.from_numpy(np.ascontiguousarray(np.broadcast_to(picture, (1, 3, *picture.shape)))).to(device).float() / 255
+        with torch.inference_mode():
+            raw = network(batch)
+        raw = raw[0] if isinstance(raw, (list, tuple)) else raw
+        return raw[0].float().cpu().numpy()
+
+    return run

@@ -1,0 +1,90 @@
+"""Thresholds, curves and calibration on hand-counted literals."""
+
+import numpy as np
+import pytest
+
+from markerremover import operating
+from markerremover.operating import Calibration, Found
+from markerremover.records import Annotation, Detections, Element, Policy
+
+
+def detections(*rows) -> Detections:
+    table = np.array(rows, np.float64).reshape(-1, 5)
+    return Detections(table[:, :4].astype(np.float32), table[:, 4].astype(np.float32), np.zeros(len(table), np.int64))
+
+
+def annotation(*elements) -> Annotation:
+    return Annotation("x.png", (100, 100), tuple(Element(tuple(map(float, box)), kind, "") for kind, box in elements))
+
+
+NO_MARGIN = Policy(margin=0, margin_px=0)
+
+
+def test_an_element_is_found_at_the_score_of_the_box_that_completes_its_cover():
+    truth = annotation(("marker", (10, 10, 30, 20)))
+    found = operating.found_in(detections((10, 10, 20, 20, 0.9), (19, 10, 30, 20, 0.4)), truth, NO_MARGIN)
+    assert found.elements.tolist() == pytest.approx([0.4])
+    assert operating.found_in(detections((10, 10, 20, 20, 0.9)), truth, NO_MARGIN).elements.tolist() == [0.0]
+
+
+def test_a_box_on_nothing_is_false_and_one_on_an_uncertain_region_counts_for_neither():
+    truth = annotation(("laterality", (10, 10, 30, 30)), ("uncertain", (60, 60, 80, 80)))
+    found = operating.found_in(detections((8, 8, 32, 32, 0.8), (61, 61, 79, 79, 0.7), (40, 80, 50, 90, 0.3)), truth, NO_MARGIN)
+    assert found.scores.tolist() == pytest.approx([0.8, 0.3]) and found.true.tolist() == [True, False]
+    assert found.elements.tolist() == pytest.approx([0.8])
+
+
+def test_no_boxes_and_no_elements_are_empty_not_an_error():
+    found = Found.pooled([operating.found_in(detections(), annotation()), operating.found_in(detections(), annotation(("marker", (1, 1, 9, 9))))])
+    assert found.elements.tolist() == [0.0] and not len(found.scores)
+    assert operating.average_precision(found) == 0 and operating.calibration_error(found.scores, found.true) == 0
+    assert operating.curve(found, [0.5]) == [{"threshold": 0.5, "recall": 0.0, "precision": 1.0}]
+
+
+FOUND = Found(np.array([0.9, 0.6, 0.2, 0.0]), np.array([0.9, 0.8, 0.6, 0.2]), np.array([True, False, True, True]))
+
+
+def test_curve_counts_elements_for_recall_and_boxes_for_precision():
+    assert operating.curve(FOUND, [0.1, 0.5, 0.85]) == [
+        {"threshold": 0.1, "recall": 0.75, "precision": 0.75}, {"threshold": 0.5, "recall": 0.5, "precision": 0.6667},
+        {"threshold": 0.85, "recall": 0.25, "precision": 1.0}]
+
+
+def test_average_precision_by_hand():
+    assert operating.average_precision(FOUND) == pytest.approx(0.25 * 1 + 0.25 * 0.75 + 0.25 * 0.75, abs=1e-3)
+
+
+def test_the_threshold_is_the_highest_that_keeps_the_recall_of_every_group():
+    easy, hard = Found(np.full(10, 0.9), *FOUND_BOXES), Found(np.array([0.9] * 9 + [0.12]), *FOUND_BOXES)
+    assert operating.choose_threshold([easy], 1.0) == 0.5
+    assert operating.choose_threshold([easy, hard], 1.0) == pytest.approx(0.12)
+    assert operating.choose_threshold([easy, hard], 0.9) == 0.5
+    assert operating.choose_threshold([Found(np.array([0.051]), *FOUND_BOXES)], 1.0) == 0.05
+
+
+FOUND_BOXES = (np.zeros(0), np.zeros(0, bool))
+
+
+def test_calibration_is_monotone_invertible_and_makes_overconfident_scores_honest():
+    rng = np.random.default_rng(3)
+    honest = rng.uniform(0.02, 0.98, 4000)
+    true = rng.random(4000) < honest
+    boastful = Calibration(2.5, 1.0)(honest)  # what an overconfident network would say
+    fitted = operating.fit_calibration(boastful, true)
+    assert operating.calibration_error(boastful, true) > 0.1 and operating.calibration_error(fitted(boastful), true) < 0.03
+    assert fitted.slope == pytest.approx(1 / 2.5, abs=0.05)
+    assert (np.diff(fitted(np.linspace(0.01, 0.99, 50))) > 0).all()
+    assert fitted(np.array(fitted.raw(0.3))) == pytest.approx(0.3)
+    assert Calibration()(np.array([0.1, 0.7])).tolist() == pytest.approx([0.1, 0.7])
+
+
+def test_nothing_to_fit_is_the_identity():
+    assert operating.fit_calibration(np.array([0.5, 0.9]), np.array([True, True])) == Calibration()
+
+
+def test_summary_holds_what_a_card_needs():
+    card = operating.summary({"a": FOUND, "b": FOUND}, 1.0)
+    assert set(card) == {"threshold", "calibration", "operating_point", "curve"} and set(card["operating_point"]["at"]) == {"a", "b"}
+    least = Calibration(**card["calibration"])(np.array(0.2))
+    assert card["threshold"] <= least  # the weakest element that is found at 0.05 stays found
+    assert sum(row["boxes"] for row in card["operating_point"]["reliability"]) == 8
