@@ -11,20 +11,7 @@ import argparse
 import json
 from pathlib import Path
 
-from scipy.stats import beta
-
-
-def interval(k: int, n: int) -> tuple[float, float]:
-    """Exact two-sided 95 % (Clopper-Pearson) interval of k successes in n trials, 0–1."""
-    low = 0.0 if k == 0 else float(beta.ppf(0.025, k, n - k + 1))
-    high = 1.0 if k == n else float(beta.ppf(0.975, k + 1, n - k))
-    return low, high
-
-
-def rate(k: float, n: float) -> dict:
-    k, n = int(k), int(n)
-    low, high = interval(k, n) if n else (0.0, 1.0)
-    return {"k": k, "n": n, "value": round(k / n, 4) if n else None, "low95": round(low, 4), "high95": round(high, 4)}
+from markerremover.metrics import in_words, rate
 
 
 def main() -> None:
@@ -43,8 +30,7 @@ def main() -> None:
         "harm": {"value": round(c["harm"], 3), "unit": "per mille of pixels"},
     }
     args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    cells = [f"{100 * r['value']:.1f} % ({r['k']}/{r['n']}; {100 * r['low95']:.0f}–{100 * r['high95']:.0f})"
-             for r in (result[key] for key in ("recall", "deid", "retention", "false_regions"))]
+    cells = [in_words(result[key]) for key in ("recall", "deid", "retention", "false_regions")]
     print(f"| {args.name} | {' | '.join(cells)} | {c['harm']:.2f} ‰ |")
 
 

@@ -216,12 +216,21 @@ def _summary(
             "margin": policy.margin, "workers": options.workers, "device": options.device, "dry_run": options.dry_run,
             "overwrite": options.overwrite, "resume": options.resume, "ignore": list(options.ignore),
         },
+        "site": _site(options),
         "weights": {"name": str(getattr(detector, "card", {}).get("name", "")), "sha256": run["weights_sha256"]},
         "backend": str(getattr(detector, "backend", "")),
         "headers": HEADERS_NOTE,
         "version": __version__,
         "versions": {"python": platform.python_version(), **library_versions()},
     }
+
+
+def _site(options: RunOptions) -> dict[str, Any] | None:
+    """The site profile of the run: its file's hash, and what the signs mean that this run keeps."""
+    if options.site is None:
+        return None
+    signs = {sign: meaning for sign, meaning in options.site.keep.items() if sign in options.policy.keep}
+    return {"sha256": options.site.sha256, "signs": signs}
 
 
 def library_versions() -> dict[str, str]:

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Sequence
 
 from . import __version__
 from .errors import MarkerRemoverError, UsageError
 from .export_cli import add_export_parser
+from .finetune_cli import add_finetune_parser
 from .options import DEFAULT_IGNORE, DEVICES, RunOptions
 from .records import DEFAULT_KEEP, Policy
+from .site import read as read_site
 from .training_cli import add_train_parser
 
 
@@ -57,6 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_remove(subparsers)
     _add_synthesize(subparsers)
     add_train_parser(subparsers)
+    add_finetune_parser(subparsers)
     add_export_parser(subparsers)
     info = subparsers.add_parser("info", help="show versions, weights, backend and OCR engine")
     info.add_argument("--weights", type=Path, help="an .onnx, .xml or .engine with its card beside it")
@@ -72,11 +76,12 @@ def _add_remove(subparsers) -> None:
     add = (parser := subparsers.add_parser("remove", help="de-identify files and folders of radiographs")).add_argument
     add("inputs", nargs="+", type=Path, metavar="INPUT", help="file or folder; folders are searched, files recognised by content")
     add("-o", "--out", type=Path, required=True, metavar="OUT", help="folder for the results, not in or around an INPUT")
-    add("--keep", type=parse_keep, default=policy.keep, metavar="SIGNS",
+    add("--site", type=Path, metavar="FILE.toml", help="site profile: weights, threshold and kept signs; other options win over it")
+    add("--keep", type=parse_keep, metavar="SIGNS",
         help=f"signs that stay when isolated, separated by commas, or `none` (default: {','.join(DEFAULT_KEEP)})")
-    add("--weights", type=Path, help="an .onnx, .xml or .engine with its card beside it (default: the shipped one)")
-    add("--threshold", type=float, default=policy.threshold,
-        help="localizer score from which a box counts, 0-1 (default: the weights' own)")
+    add("--weights", type=Path,
+        help="an .onnx, .xml or .engine with its card beside it, or the .pt or .json of an .onnx (default: the shipped one)")
+    add("--threshold", type=float, help="localizer score from which a box counts, 0-1 (default: the weights' own)")
     add("--margin", type=float, default=policy.margin,
         help="growth of a removed box on each side, in its shorter sides (default: %(default)s)")
     add("--workers", type=int, default=default.workers, metavar="N", help="processes (default: %(default)s)")
@@ -106,8 +111,11 @@ def parse_keep(text: str) -> tuple[str, ...]:
 
 
 def _remove(args: argparse.Namespace) -> int:
+    profile = read_site(args.site) if args.site else None
+    given = {"keep": args.keep, "threshold": args.threshold, "margin": args.margin}
     options = RunOptions(
-        policy=Policy(keep=args.keep, threshold=args.threshold, margin=args.margin), weights=args.weights,
+        policy=replace(profile.policy() if profile else Policy(), **{k: v for k, v in given.items() if v is not None}),
+        weights=args.weights, site=profile,
         device=args.device, workers=args.workers, dry_run=args.dry_run, overwrite=args.overwrite, resume=args.resume,
         ignore=(*DEFAULT_IGNORE, *args.ignore), audit=args.audit,
     )

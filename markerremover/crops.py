@@ -50,7 +50,7 @@ def draw(
     counts = np.bincount([d.frame for d in decisions], minlength=len(before))
     shown = int(counts.argmax())
     for name, frames in zip(thumb_names(relative), (before, after)):
-        _write_jpeg(folder / name, _shrunk(frames[shown], THUMB_PX))
+        _write_jpeg(folder / name, shrunk(frames[shown], THUMB_PX))
     names = []
     for number, decision in enumerate(decisions):
         if number >= MAX_CROPS:
@@ -59,7 +59,7 @@ def draw(
         pair = tuple(f"{file_id(relative)}-{number:03d}-{side}.jpg" for side in ("before", "after"))
         window = _window(decision.xyxy, before.shape[1:])
         for name, frames in zip(pair, (before, after)):
-            _write_jpeg(folder / name, _shrunk(frames[decision.frame][window], CROP_PX))
+            _write_jpeg(folder / name, shrunk(frames[decision.frame][window], CROP_PX))
         names.append(pair)
     return tuple(names)
 
@@ -70,7 +70,7 @@ def _window(xyxy: tuple[int, int, int, int], shape_hw: tuple[int, int]) -> tuple
     return slice(max(0, y1 - pad), min(shape_hw[0], y2 + pad)), slice(max(0, x1 - pad), min(shape_hw[1], x2 + pad))
 
 
-def _shrunk(image: np.ndarray, side_px: int) -> np.ndarray:
+def shrunk(image: np.ndarray, side_px: int) -> np.ndarray:
     """The image itself, or reduced so that its longer side is `side_px`."""
     import cv2
 

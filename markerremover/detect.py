@@ -46,6 +46,11 @@ class Tiling:
     scales: tuple[int, ...] = ()
     overlap: int = 96
 
+    @classmethod
+    def of_card(cls, card: dict) -> "Tiling":
+        """What a weights' card says; no closer look where it says nothing."""
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in (card.get("tiling") or {}).items()})
+
 
 @dataclass(frozen=True)
 class View:
@@ -76,7 +81,7 @@ class Detector:
         self.threshold = float(card["threshold"])
         self.calibration = Calibration(**(card.get("calibration") or {}))
         self.sha256 = str(card["sha256"])
-        self.tiling = Tiling(**{k: tuple(v) if isinstance(v, list) else v for k, v in (card.get("tiling") or {}).items()})
+        self.tiling = Tiling.of_card(card)
 
     def __call__(self, display: np.ndarray, threshold: float | None = None) -> Detections:
         """Find the markings of one frame.
@@ -116,7 +121,7 @@ class Detector:
         threshold = self.threshold if threshold is None else threshold
         close = boxes.grow(np.asarray(xyxy, np.float64).reshape(-1, 4), 0.5, 16, display.shape)
         found = []
-        for scale in sorted({view.scale for view in views(display.shape, self.size, self.tiling)}):
+        for scale in scales(display.shape, self.size, self.tiling):
             for view in windows_around(close, display.shape, scale):
                 picture, left, top = show(display, view, CLOSE_SIZE)
                 found.append(self._rows(self._close_session(picture), view, (left, top), threshold, display.shape))
@@ -164,6 +169,11 @@ def views(shape_hw: tuple[int, int], size: int, tiling: Tiling) -> list[View]:
         windows = boxes.tiles(shape_hw, int(size / scale), int(round(tiling.overlap / scale)))
         result.extend(View(tuple(int(v) for v in win), scale) for win in windows)
     return result
+
+
+def scales(shape_hw: tuple[int, int], size: int, tiling: Tiling) -> tuple[float, ...]:
+    """The different scales (network px per source px) of an image's `views`, ascending."""
+    return tuple(sorted({view.scale for view in views(shape_hw, size, tiling)}))
 
 
 def show(display: np.ndarray, view: View, size: int) -> tuple[np.ndarray, int, int]:

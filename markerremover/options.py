@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .errors import UsageError
 from .records import Policy
+from .site import SiteProfile
 
 DEVICES = ("auto", "cpu", "cuda", "tensorrt")
 #: What every real tree holds beside its images. A DICOMDIR names patients, so it is listed but never copied.
@@ -19,8 +20,10 @@ DEFAULT_IGNORE = ("DICOMDIR", ".DS_Store", "Thumbs.db")
 class RunOptions:
     """Options of one run over files and folders.
 
-    policy: what is kept and how widely the rest is removed.
-    weights: an ONNX, OpenVINO or TensorRT model with its card beside it; None takes the shipped one.
+    policy: what is kept and how widely the rest is removed; None takes the site's, or else the default.
+    weights: an ONNX, OpenVINO or TensorRT model with its card beside it, or the `.pt` or `.json` beside an ONNX one; None
+        takes the site's, or else the shipped one.
+    site: a site profile; what is given besides it wins.
     device: one of DEVICES.  workers: processes; 1 works in this one.
     dry_run: look and report, write no image.
     overwrite: replace outputs of an earlier run.  resume: carry on with an earlier run.
@@ -28,7 +31,7 @@ class RunOptions:
     audit: the audit folder; None is "OUT-audit" beside OUT.
     """
 
-    policy: Policy = Policy()
+    policy: Policy | None = None
     weights: Path | None = None
     device: str = "auto"
     workers: int = 1
@@ -37,8 +40,13 @@ class RunOptions:
     resume: bool = False
     ignore: tuple[str, ...] = DEFAULT_IGNORE
     audit: Path | None = None
+    site: SiteProfile | None = None
 
     def __post_init__(self) -> None:
+        if self.policy is None:
+            object.__setattr__(self, "policy", self.site.policy() if self.site else Policy())
+        if self.weights is None and self.site:
+            object.__setattr__(self, "weights", self.site.weights)
         if self.device not in DEVICES:
             raise UsageError(f"device is {self.device!r}, allowed are {', '.join(DEVICES)}")
         if self.workers < 1:

@@ -12,6 +12,7 @@ from . import images
 from .errors import HeldError, ReadError, UsageError
 from .pipeline import Cleaner, clean_radiograph, open_cleaner
 from .records import Decision, Detections, Policy, Radiograph, locked
+from .site import SiteProfile, read as read_site
 
 
 @dataclass(frozen=True)
@@ -38,20 +39,28 @@ class MarkerRemover:
     """Removes what is burnt into radiographs. Calls are independent of each other; use one object a thread."""
 
     def __init__(
-        self, weights: Path | str | None = None, policy: Policy = Policy(), device: str = "auto", *, cleaner: Cleaner | None = None
+        self, weights: Path | str | None = None, policy: Policy | None = None, device: str = "auto", *,
+        site: SiteProfile | Path | str | None = None, cleaner: Cleaner | None = None,
     ) -> None:
         """Load the localizer and the OCR engine.
 
         Args:
-            weights: an ONNX file with its card beside it; the shipped one by default.
-            policy: what to keep and how widely to remove.
+            weights: an ONNX, OpenVINO or TensorRT model with its card beside it, or the `.pt` or `.json` beside an ONNX one;
+                the site's by default, or else the shipped one.
+            policy: what to keep and how widely to remove; the site's by default.
             device: "auto", "cpu", "cuda" or "tensorrt".
+            site: a site profile, or the path of its TOML file; `weights` and `policy` win over it.
             cleaner: used instead of loading anything; the other arguments are then ignored.
 
         Raises:
-            WeightsError: weights or card missing or damaged.  UsageError: no OCR engine (unless `policy.keep` is empty).
+            WeightsError: weights or card missing or damaged.  UsageError: no OCR engine (unless `policy.keep` is empty), or
+            a wrong site profile.
         """
-        self.cleaner = cleaner or open_cleaner(policy, weights=Path(weights) if weights else None, device=device)
+        if cleaner is None:
+            profile = read_site(site) if isinstance(site, (str, Path)) else site or SiteProfile()
+            chosen = Path(weights) if weights else profile.weights
+            cleaner = open_cleaner(profile.policy() if policy is None else policy, weights=chosen, device=device)
+        self.cleaner = cleaner
 
     def clean(self, source: Path | str | np.ndarray) -> Result:
         """Clean one radiograph. Nothing is written, and the argument stays as it is.

@@ -6,9 +6,11 @@ import csv
 import datetime
 import hashlib
 import json
+import logging
 import os
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable, Sequence
+from typing import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -52,7 +54,7 @@ def train(data: Sequence[Path | str], out: Path | str, *, arch: str = "yolov8n",
         UsageError: ultralytics or torch is missing, or an option is out of range.
         AnnotationError: labels are missing or malformed.
     """
-    trainer_class = _trainer_class()
+    require()
     if arch not in ARCHITECTURES:
         raise UsageError(f"arch is {arch!r}, allowed are {', '.join(ARCHITECTURES)}")
     class_names = tuple(class_names)
@@ -65,25 +67,75 @@ def train(data: Sequence[Path | str], out: Path | str, *, arch: str = "yolov8n",
         raise UsageError(f"{len(leaked)} patients are in both training and validation")
     if not val:
         raise UsageError("no validation images: add a split.csv or more patients")
-    out = Path(out).resolve()
-    overrides = dict(
-        model=str(weights) if weights else f"{arch}.yaml", project=str(out.parent), name=out.name, exist_ok=True,
-        epochs=epochs, time=hours, imgsz=image_size, batch=batch, nbs=batch, optimizer="AdamW", lr0=lr0, lrf=lrf,
-        cos_lr=True, warmup_epochs=warmup_epochs, warmup_bias_lr=lr0, weight_decay=0.01, momentum=0.9, freeze=freeze or None,
-        patience=patience or 10**6, workers=loader_workers, seed=seed, device=device, plots=False, val=True,
-        close_mosaic=0, amp=device != "cpu", task="detect", verbose=False, fliplr=0.0, flipud=0.0, mosaic=0.0,
-    )
-    if resume:
-        overrides = {**overrides, "model": str(out / "weights" / "last.pt"), "resume": str(out / "weights" / "last.pt")}
     train_set = windows.WindowDataset(groups, class_names, shares=list(shares) if shares else None, window=window,
                                       scale_to=image_size, length=windows_per_epoch, positive_share=positive_share, hard=hard)
     val_set = windows.WholeDataset(val, class_names, size=image_size)
-    trainer = trainer_class(overrides=overrides, train_set=train_set, val_set=val_set, class_names=class_names)
+    return fit(
+        train_set, val_set, out, model=str(weights) if weights else f"{arch}.yaml", class_names=class_names, image_size=image_size,
+        epochs=epochs, hours=hours, batch=batch, lr0=lr0, lrf=lrf, warmup_epochs=warmup_epochs, freeze=freeze, patience=patience,
+        loader_workers=loader_workers, seed=seed, device=device, resume=resume, callbacks=callbacks,
+    )
+
+
+def fit(train_set, val_set, out: Path | str, *, model: str, class_names: Sequence[str], image_size: int, epochs: int,
+        hours: float | None = None, batch: int = 16, optimizer: str = "AdamW", lr0: float = 1.5e-3, lrf: float = 0.02,
+        cosine: bool = True, momentum: float = 0.9, weight_decay: float = 0.01, warmup_epochs: float = 0.3, freeze: int = 0,
+        patience: int = 0, loader_workers: int = 1, seed: int = 0, device: str = "cpu", resume: bool = False,
+        stop_after: int | None = None, callbacks: dict[str, list] | None = None) -> Path:
+    """Train on datasets of `windows`; what `train` and `finetune` share. Nothing is ever flipped.
+
+    Args:
+        train_set, val_set: map-style datasets of `windows.as_item` items. With `val_set` None nothing is validated, no
+            epoch is chosen, and the last one is the best.
+        out: folder of the run.
+        model: a `.pt` to start from, or an ultralytics YAML name for a start from scratch.
+        cosine: whether the learning rate falls along a cosine, else along a line.
+        stop_after: end after this many epochs, the learning rate planned for all of `epochs`.
+        Others as in `train`.
+
+    Returns:
+        Path of the best checkpoint, fp16 and without optimizer state.
+
+    Raises:
+        UsageError: ultralytics or torch is missing.
+    """
+    trainer_class = _trainer_class()
+    out = Path(out).resolve()
+    overrides = dict(
+        model=model, project=str(out.parent), name=out.name, exist_ok=True,
+        epochs=epochs, time=hours, imgsz=image_size, batch=batch, nbs=batch, optimizer=optimizer, lr0=lr0, lrf=lrf,
+        cos_lr=cosine, warmup_epochs=warmup_epochs, warmup_bias_lr=lr0, weight_decay=weight_decay, momentum=momentum,
+        freeze=freeze or None, patience=patience or 10**6, workers=loader_workers, seed=seed, device=device, plots=False,
+        val=True, close_mosaic=0, amp=device != "cpu", task="detect", verbose=False, fliplr=0.0, flipud=0.0, mosaic=0.0,
+    )
+    if resume:
+        overrides = {**overrides, "model": str(out / "weights" / "last.pt"), "resume": str(out / "weights" / "last.pt")}
+    trainer = trainer_class(overrides=overrides, train_set=train_set, val_set=val_set, class_names=tuple(class_names))
     for event, functions in (callbacks or {}).items():
         for function in functions:
             trainer.add_callback(event, function)
+    if stop_after is not None:
+        trainer.add_callback("on_fit_epoch_end", lambda t: setattr(t, "stop", t.stop or t.epoch + 1 >= stop_after))
     trainer.train()
     return out / "weights" / "best.pt"
+
+
+def require() -> None:
+    """Raises UsageError if the extra `train` is not installed."""
+    _trainer_class()
+
+
+@contextmanager
+def quieter() -> Iterator[None]:
+    """ultralytics' log at warnings only, and without progress bars, while the block runs."""
+    from ultralytics.utils import LOGGER
+
+    level = LOGGER.level
+    LOGGER.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        LOGGER.setLevel(level)
 
 
 def _trainer_class():
@@ -100,7 +152,7 @@ def _trainer_class():
 
         def __init__(self, *, overrides: dict, train_set, val_set, class_names) -> None:
             self._sets, self._names = {"train": train_set, "val": val_set}, class_names
-            for dataset in self._sets.values():
+            for dataset in filter(None, self._sets.values()):
                 dataset.collate_fn = YOLODataset.collate_fn
             super().__init__(overrides=overrides)
             self.add_callback("on_train_start", lambda _: torch.set_num_threads(THREADS))
@@ -112,7 +164,15 @@ def _trainer_class():
             return self._sets[mode]
 
         def get_dataloader(self, dataset_path, batch_size=16, rank=0, mode="train"):
+            if self._sets[mode] is None:
+                return torch.utils.data.DataLoader([])
             return super().get_dataloader(dataset_path, batch_size if mode == "train" else 4, rank, mode)
+
+        def validate(self):
+            if self._sets["val"] is not None:
+                return super().validate()
+            self.best_fitness = float(self.epoch + 1)  # so that the newest checkpoint is saved as the best one
+            return dict(self.metrics), self.best_fitness
 
         def final_eval(self):
             """Only shrinks the checkpoints: the best one was validated when it was made, and ultralytics would look for
@@ -122,6 +182,30 @@ def _trainer_class():
                     strip_optimizer(path)
 
     return WindowTrainer
+
+
+def save_checkpoint(checkpoint: Path | str, target: Path | str) -> Path:
+    """Copy a finished checkpoint without the folders it was trained in and the log of its training.
+
+    Raises:
+        WeightsError: it cannot be loaded.
+    """
+    import torch
+
+    try:
+        content = torch.load(checkpoint, map_location="cpu", weights_only=False)
+        arguments = content["train_args"]
+    except Exception as error:
+        raise WeightsError(f"{checkpoint}: cannot be loaded ({type(error).__name__}: {error})") from error
+    own = {"model": Path(target).name, "project": None, "name": None, "data": None, "save_dir": None, "resume": False}
+    content["train_args"] = arguments | {key: value for key, value in own.items() if key in arguments}
+    model = content["model"]
+    if isinstance(getattr(model, "args", None), dict):
+        model.args = model.args | {key: value for key, value in own.items() if key in model.args}
+    if hasattr(model, "pt_path"):
+        model.pt_path = Path(target).name
+    torch.save({key: value for key, value in content.items() if key not in ("git", "train_results")}, target)
+    return Path(target)
 
 
 def best_epoch(run: Path | str) -> dict[str, float]:

@@ -11,6 +11,7 @@ import csv
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -33,12 +34,12 @@ class Sample:
     patient: str
 
 
-def load_samples(folder: Path, part: str, *, val_share: float = 0.1) -> list[Sample]:
-    """The samples of one part of a LabelMe folder.
+def load_samples(folder: Path, part: str | None, *, val_share: float = 0.1) -> list[Sample]:
+    """The samples of one part of a LabelMe folder, by image name.
 
     Args:
         folder: holds `images/` and LabelMe files in `annotations/` or directly; optionally `split.csv` (image, patient, split), which then decides.
-        part: "train" or "val". Without a `split.csv`, patients (the image name up to its first "_") are divided by a
+        part: "train" or "val", None for every image. Without a `split.csv`, patients (the image name up to its first "_") are divided by a
             hash of their name, so that a patient is always on one side.
         val_share: share of patients held out for validation where no `split.csv` decides; 0–1.
 
@@ -60,7 +61,7 @@ def load_samples(folder: Path, part: str, *, val_share: float = 0.1) -> list[Sam
         else:
             patient = path.stem.split("_")[0]
             its_part = "val" if _hash01(patient) < val_share else "train"
-        if its_part == part:
+        if part is None or its_part == part:
             samples.append(Sample(path, labelme.read(labels / f"{path.stem}.json"), patient))
     return samples
 
@@ -132,13 +133,19 @@ class WindowDataset:
         scale_to: longer side that a whole image is scaled to before cutting (the inference size), in pixels.
         length: windows an epoch.
         positive_share: share of windows placed around a marking, 0–1.
+        scale_range: least and greatest factor on the scale, log-uniform.
+        scales: instead of `scale_to`: source (rows, columns) → the scales (network px per source px) at which inference
+            looks at such an image; each window draws one of them.
+        keep_decoded: keep every decoded image in memory (one byte a pixel, in each loader worker).
         hard: image path → (N, 4) source-pixel boxes that an earlier localizer got wrong (see `training.mine`).
         hard_share: share of windows placed around one of those, 0–1.
     """
 
     def __init__(self, groups: list[list[Sample]], class_names: tuple[str, ...], *, shares: list[float] | None = None,
                  window: int = 320, scale_to: int = 768, length: int = 4000, positive_share: float = 0.8,
-                 scale_range: tuple[float, float] = (0.6, 1.6), hard: dict[str, list] | None = None, hard_share: float = 0.25) -> None:
+                 scale_range: tuple[float, float] = (0.6, 1.6),
+                 scales: Callable[[tuple[int, int]], Sequence[float]] | None = None, keep_decoded: bool = False,
+                 hard: dict[str, list] | None = None, hard_share: float = 0.25) -> None:
         if not groups or not all(groups):
             raise UsageError("every data folder needs at least one training image")
         self.groups, self.class_names = groups, class_names
@@ -146,6 +153,8 @@ class WindowDataset:
         self.shares = np.array(shares, float) / np.sum(shares)
         self.window, self.scale_to, self.length = window, scale_to, length
         self.positive_share, self.scale_range = positive_share, scale_range
+        self.scales = scales
+        self._decoded: dict[Path, np.ndarray] | None = {} if keep_decoded else None
         known = {str(s.path): s for group in groups for s in group}
         self.hard = [(known[path], tuple(box)) for path, found in sorted((hard or {}).items()) if path in known for box in found]
         self.hard_share = hard_share if self.hard else 0.0
@@ -170,12 +179,20 @@ class WindowDataset:
         else:
             group = self.groups[rng.choice(len(self.groups), p=self.shares)]
             sample = group[rng.integers(len(group))]
-        grey = mask_uncertain(read_grey(sample.path), sample.annotation)
+        grey = self._picture(sample)
         xyxy, classes = targets(sample.annotation, self.class_names)
-        scale = self.scale_to / max(grey.shape) * np.exp(rng.uniform(*np.log(self.scale_range)))
+        scale = self.scale_to / max(grey.shape) if self.scales is None else float(rng.choice(self.scales(grey.shape)))
+        scale *= np.exp(rng.uniform(*np.log(self.scale_range)))
         picture, xyxy, classes = self._cut(rng, grey, xyxy, classes, scale, around)
         picture, xyxy = turn(picture, xyxy, int(rng.choice(4, p=[0.7, 0.1, 0.1, 0.1])))
         return vary_tone(rng, picture), xyxy, classes
+
+    def _picture(self, sample: Sample) -> np.ndarray:
+        if self._decoded is None:
+            return mask_uncertain(read_grey(sample.path), sample.annotation)
+        if sample.path not in self._decoded:
+            self._decoded[sample.path] = mask_uncertain(read_grey(sample.path), sample.annotation)
+        return self._decoded[sample.path]
 
     def _cut(self, rng, grey, xyxy, classes, scale, around=None):
         h, w = grey.shape
@@ -263,18 +280,32 @@ def as_item(picture: np.ndarray, xyxy: np.ndarray, classes: np.ndarray, name: st
 
 
 class WholeDataset:
-    """Whole letter-boxed images, for validation; items as `as_item`."""
+    """Whole letter-boxed images; items as `as_item`.
 
-    def __init__(self, samples: list[Sample], class_names: tuple[str, ...], *, size: int) -> None:
+    Args:
+        samples: the images.  class_names: what is taught or looked for.  size: side of the square, network pixels.
+        repeat: how often each image comes in an epoch.
+        varied: whether their tone is varied, as for training; without it they suit validation.
+    """
+
+    def __init__(self, samples: list[Sample], class_names: tuple[str, ...], *, size: int, repeat: int = 1, varied: bool = False) -> None:
         self.samples, self.class_names, self.size = samples, class_names, size
+        self.repeat, self.varied = repeat, varied
+        self.rng: np.random.Generator | None = None
 
     def __len__(self) -> int:
-        return len(self.samples)
+        return len(self.samples) * self.repeat
 
     def __getitem__(self, index: int) -> dict:
-        sample = self.samples[index]
+        import torch
+
+        sample = self.samples[index % len(self.samples)]
         grey = mask_uncertain(read_grey(sample.path), sample.annotation)
         xyxy, classes = targets(sample.annotation, self.class_names)
         picture, scale, (left, top) = letterbox(grey, self.size)
+        if self.varied:
+            if self.rng is None:
+                self.rng = np.random.default_rng(torch.initial_seed() % 2**63)
+            picture = vary_tone(self.rng, picture)
         item = as_item(picture, xyxy * scale + np.array([left, top, left, top]), classes, str(sample.path))
         return {**item, "ori_shape": grey.shape, "ratio_pad": ((scale, scale), (left, top))}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -150,6 +151,52 @@ def test_keep_takes_any_signs_or_none(text, signs):
     assert cli.parse_keep(text) == signs
 
 
+@pytest.fixture
+def profile(tmp_path):
+    path = tmp_path / "site.toml"
+    path.write_text('weights = "own.onnx"\nthreshold = 0.3\n[keep]\nD = "right"\nI = "left"\n')
+    return path
+
+
+@pytest.mark.parametrize(
+    "args, keep, threshold, weights",
+    [([], ("D", "I"), 0.3, "own.onnx"), (["--keep", "L"], ("L",), 0.3, "own.onnx"), (["--threshold", "0.5"], ("D", "I"), 0.5, "own.onnx"),
+     (["--weights", "other.onnx", "--margin", "0.4"], ("D", "I"), 0.3, "other.onnx"), (["--keep", "none"], (), 0.3, "own.onnx")],
+    ids=["profile alone", "keep wins", "threshold wins", "weights win", "none wins"],
+)
+def test_explicit_options_win_over_the_site_profile(inputs, out, profile, monkeypatch, args, keep, threshold, weights):
+    seen = {}
+
+    def takes_note(inputs, out, *, options, progress):
+        seen.update(options=options)
+        raise UsageError("far enough")
+
+    monkeypatch.setattr(batch, "remove", takes_note)
+    run("remove", inputs, "-o", out, "--site", profile, *args)
+    options = seen["options"]
+    assert (options.policy.keep, options.policy.threshold, options.weights.name) == (keep, threshold, weights)
+    assert options.policy.margin == (0.4 if "--margin" in args else 0.12)
+    assert options.weights.parent == (profile.parent if weights == "own.onnx" else options.weights.parent)
+
+
+def test_the_summary_names_the_site_profile_by_its_hash_and_says_what_the_signs_mean(inputs, out, profile):
+    assert run("remove", inputs, "-o", out, "--site", profile, "--keep", "none") == 0
+    summary = json.loads((out.parent / "out-audit" / "summary.json").read_text())
+    digest = hashlib.sha256(profile.read_bytes()).hexdigest()
+    assert summary["site"] == {"sha256": digest, "signs": {}} and summary["options"]["threshold"] == 0.3
+    profile.write_text("[keep]\n")
+    assert run("remove", inputs, "-o", out, "--site", profile, "--overwrite") == 0
+    assert run("remove", inputs, "-o", out, "--keep", "none", "--overwrite") == 0
+    assert json.loads((out.parent / "out-audit" / "summary.json").read_text())["site"] is None
+
+
+def test_a_wrong_site_profile_is_wrong_use(inputs, out, profile, capsys):
+    profile.write_text("treshold = 0.3\n")
+    assert run("remove", inputs, "-o", out, "--site", profile) == 2
+    assert "'treshold'" in capsys.readouterr().err and not out.exists()
+    assert run("remove", inputs, "-o", out, "--site", inputs / "nowhere.toml") == 2
+
+
 def test_options_reach_the_run(inputs, out, monkeypatch):
     seen = {}
 
@@ -165,7 +212,7 @@ def test_options_reach_the_run(inputs, out, monkeypatch):
     assert (options.workers, options.device, options.overwrite, options.weights.name) == (3, "cpu", True, "w.onnx")
 
 
-@pytest.mark.parametrize("args", [["--help"], ["remove", "--help"], ["--version"], ["synthesize", "--help"], ["train", "--help"]], ids=" ".join)
+@pytest.mark.parametrize("args", [["--help"], ["remove", "--help"], ["--version"], ["synthesize", "--help"], ["train", "--help"], ["finetune", "--help"]], ids=" ".join)
 def test_help_is_exit_0(args, capsys):
     assert run(*args) == 0 and capsys.readouterr().out
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fakes
-from markerremover import HeldError, MarkerRemover, ReadError, UsageError
+from markerremover import HeldError, MarkerRemover, Policy, ReadError, SiteProfile, UsageError
 
 x1, y1, x2, y2 = fakes.NAME_BOX
 
@@ -66,3 +66,18 @@ def test_what_is_no_image_raises(remover, tmp_path):
 def test_a_result_that_cannot_be_trusted_raises():
     with pytest.raises(HeldError, match="remain"):
         MarkerRemover(cleaner=fakes.cleaner(detector=fakes.restless())).clean(fakes.radiograph(1))
+
+
+def test_a_site_profile_gives_weights_and_policy_and_what_is_said_besides_it_wins(tmp_path, monkeypatch):
+    (tmp_path / "site.toml").write_text('weights = "own.onnx"\nthreshold = 0.3\n[keep]\nD = "right"\n')
+    asked = []
+
+    def open_cleaner(policy, *, weights, device):
+        asked.append((policy, weights))
+        return fakes.cleaner()
+
+    monkeypatch.setattr("markerremover.remover.open_cleaner", open_cleaner)
+    MarkerRemover(site=tmp_path / "site.toml")
+    MarkerRemover(tmp_path / "other.onnx", Policy(keep=()), site=SiteProfile(keep={"I": "left"}))
+    MarkerRemover()
+    assert asked == [(Policy(keep=("D",), threshold=0.3), tmp_path / "own.onnx"), (Policy(keep=()), tmp_path / "other.onnx"), (Policy(), None)]

@@ -9,7 +9,7 @@ from test_windows import folder_of
 pytest.importorskip("torch", reason="the extra 'train' is not installed")
 pytest.importorskip("ultralytics", reason="the extra 'train' is not installed")
 
-from markerremover import detect, training  # noqa: E402
+from markerremover import detect, training, windows  # noqa: E402
 from markerremover.errors import UsageError, WeightsError  # noqa: E402
 
 pytestmark = pytest.mark.train
@@ -83,6 +83,21 @@ def test_both_backends_give_the_same_boxes(trained, tmp_path):
     a = detect._openvino_session(openvino, onnx, 128, 1)(picture)
     b = detect._onnxruntime_session(onnx, ["CPUExecutionProvider"], 1)(picture)
     assert a.shape == b.shape and np.abs(a[:4] - b[:4]).max() < 1.5 and np.abs(a[4:] - b[4:]).max() < 0.02
+
+
+def test_without_validation_the_last_epoch_is_the_best_and_an_early_end_is_kept_to(trained, tmp_path):
+    import torch
+
+    folder, out = trained
+    dataset = windows.WindowDataset([windows.load_samples(folder, "train")], training.CLASS_NAMES, window=96, scale_to=128, length=8)
+    epochs = []
+    best = training.fit(
+        dataset, None, tmp_path / "run", model=str(out / "weights" / "last.pt"), class_names=training.CLASS_NAMES, image_size=128, epochs=4,
+        batch=4, loader_workers=0, stop_after=2, callbacks={"on_train_epoch_start": [lambda t: epochs.append(t.epoch)]},
+    )
+    a, b = (torch.load(path, weights_only=False)["model"].state_dict() for path in (best, best.with_name("last.pt")))
+    assert epochs == [0, 1] and all(torch.equal(a[k], b[k]) for k in a)
+    assert training.best_epoch(tmp_path / "run")["mAP-50"] == 0
 
 
 def test_wrong_requests_are_refused_before_any_work(trained, tmp_path):

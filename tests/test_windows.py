@@ -123,3 +123,42 @@ def test_windows_go_where_an_earlier_localizer_was_wrong(tmp_path):
         return len(values) > 1 and values[:-1].max() > 100 and not len(xyxy)
 
     assert sum(shows_it(with_hard) for _ in range(40)) > 25 > 12 > sum(shows_it(without) for _ in range(40))
+
+
+def test_windows_are_cut_at_each_scale_of_the_inference(tmp_path):
+    samples = windows.load_samples(folder_of(tmp_path), None)
+    asked = []
+
+    def scales(shape_hw):
+        asked.append(shape_hw)
+        return 0.5, 1.0
+
+    dataset = windows.WindowDataset([samples], NAMES, window=100, scales=scales, scale_range=(1.0, 1.0), positive_share=1.0, keep_decoded=True)
+    rng, heights = np.random.default_rng(2), set()
+    for _ in range(40):
+        _, xyxy, _ = dataset.draw(rng)
+        sides = [(x2 - x1, y2 - y1) for x1, y1, x2, y2 in xyxy if min(x1, y1) > 1 and max(x2, y2) < 99]
+        heights |= {int(round(max(side), -1)) for side in sides}
+    assert heights == {20, 50} or heights == {30, 50}  # the 50 px marking at half and at full scale
+    assert set(asked) == {(300, 400)}
+
+
+def test_decoded_images_are_kept_only_when_asked(tmp_path, monkeypatch):
+    samples = windows.load_samples(folder_of(tmp_path, 2), None)
+    read, paths = windows.read_grey, []
+    monkeypatch.setattr(windows, "read_grey", lambda path: paths.append(path) or read(path))
+    for keep, most in ((True, 2), (False, 10)):
+        dataset = windows.WindowDataset([samples], NAMES, window=100, keep_decoded=keep)
+        before = [dataset.draw(np.random.default_rng(i))[0] for i in range(10)]
+        assert len(paths) == most
+        assert all(np.array_equal(a, dataset.draw(np.random.default_rng(i))[0]) for i, a in enumerate(before))
+        paths.clear()
+
+
+def test_whole_images_repeat_and_vary_in_tone_only_for_training(tmp_path):
+    torch = pytest.importorskip("torch")
+    samples = windows.load_samples(folder_of(tmp_path, 2), None)
+    plain, varied = windows.WholeDataset(samples, NAMES, size=64), windows.WholeDataset(samples, NAMES, size=64, repeat=20, varied=True)
+    assert (len(plain), len(varied)) == (2, 40)
+    items = [varied[i] for i in range(0, 40, 2)]
+    assert any(not torch.equal(i["img"], plain[0]["img"]) for i in items) and all(torch.equal(i["bboxes"], plain[0]["bboxes"]) for i in items)

@@ -1,0 +1,312 @@
+"""Fine-tuning the localizer for a new site, and measuring honestly what that gave.
+
+The patients are dealt into folds. Each fold is held out once: the localizer is fine-tuned on the others, a part of which
+only decides when to stop, and then the whole pipeline runs on the held-out images, before and after. At last one
+localizer is fine-tuned on all images, for as long as the folds took. No image that is measured was ever trained on or
+used to choose an epoch.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import math
+import os
+import shutil
+import statistics
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Callable, Mapping, Sequence
+
+from . import __version__, detect, finetune_report, images, metrics, site, training, windows
+from .errors import AnnotationError, UsageError
+from .folds import Fold, plan
+from .locations import default_weights
+from .measure import measure, total
+from .pipeline import Cleaner
+from .recipes import RECIPES, Recipe
+from .records import Policy
+from .windows import Sample
+
+POSITIVE_SHARE = 0.75  # of the windows lie around a marking
+JITTER = (0.75, 1.33)  # of the scale, around those that inference looks at
+
+
+def passes(recipe: Recipe, folds: Sequence[Fold]) -> int:
+    """Training images (or windows) that go through the network at most, the last training included."""
+    count = sum(len(fold.train) for fold in folds)
+    if len(folds) > 1:
+        count += len(folds[0].train) + len(folds[0].stop) + len(folds[0].held_out)
+    return count * recipe.repeat * recipe.epochs
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What stays the same throughout one fine-tuning."""
+
+    out: Path
+    base: Path
+    card: dict
+    recipe: Recipe
+    policy: Policy
+    reader: Any
+    seed: int
+    device: str
+    loader_workers: int
+    say: Callable[[str], None]
+
+    @property
+    def work(self) -> Path:
+        return self.out.with_name(f"{self.out.stem}-work")
+
+    @property
+    def report(self) -> Path:
+        return self.out.with_name(f"{self.out.stem}-report")
+
+
+def finetune(
+    folder: Path | str, out: Path | str, *, weights: Path | str | None = None, keep: Mapping[str, str] | None = None,
+    recipe: Recipe = RECIPES["fast"], folds: int = 5, seed: int = 0, device: str = "cpu", loader_workers: int = 1,
+    resume: bool = False, say: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """Fine-tune for the site of a LabelMe folder and measure before and after on images that were held out.
+
+    Beside `out`, a `.pt`, it writes the same name as `.onnx`, `.json` (the card, with the measurement), `.toml` (a site
+    profile) and `-report/` (a page with pictures of the originals: as confidential as those).
+
+    Args:
+        folder: `images/` (PNG, JPEG, TIFF) and `annotations/`, optionally split.csv; see `windows.load_samples`.
+        weights: the `.pt` to start from, with its `.onnx` and card beside it; the shipped one by default.
+        keep: sign → "left" or "right", the signs that stay; L, R and their words by default.
+        recipe: see `Recipe` and `RECIPES`.  folds: see `plan`.
+        seed: of every random choice; fold k uses seed + k, the last training the one after them.
+        device: "cpu" or a CUDA device number, for training.
+        resume: go on with an interrupted run of the same settings; finished folds are not trained again.
+        say: told how it goes, a line at a time.
+
+    Returns:
+        The content of the card.
+
+    Raises:
+        UsageError: weights, folder, target or a setting is wrong; an extra or the OCR engine is missing.
+        AnnotationError: labels are missing, malformed, or do not fit their image.
+    """
+    folder, out = Path(folder), Path(os.path.abspath(out))
+    base, card = _base(weights)
+    profile = site.SiteProfile(threshold=float(card["threshold"]), **({} if keep is None else {"keep": keep}))
+    parts = plan(folder, folds, early_stop=recipe.patience > 0)
+    reader = None
+    if profile.keep:
+        from .ocr import open_reader
+
+        reader = open_reader()
+    run = _Run(out, base, card, recipe, Policy(keep=tuple(profile.keep)), reader, seed, device, loader_workers, say)
+    _check_samples(parts)
+    _prepare(run, _fingerprint(run, parts, profile), resume)
+    held_out = sum(len(part.held_out) for part in parts)
+    say(f"{len(parts)} folds of {held_out} held-out images, at most {passes(recipe, parts)} image passes")
+    before = [_measured(run, part, base.with_suffix(".onnx"), "before") for part in parts]
+    tuned = [_trained(run, part, run.work / f"fold-{part.number}") for part in parts]
+    after = [_measured(run, part, onnx, "after") for part, onnx in zip(parts, tuned)]
+    final = _last_training(run, parts, tuned) if len(parts) > 1 else tuned[0]
+    return _publish(run, parts, profile, final, before, after)
+
+
+def _base(weights: Path | str | None) -> tuple[Path, dict]:
+    """The checkpoint to start from, and the card of its ONNX file."""
+    base = (Path(weights) if weights is not None else default_weights()).with_suffix(".pt")
+    if not base.is_file():
+        hint = ": installed packages carry no checkpoint, name one with --weights (weights/detector.pt of a checkout)"
+        raise UsageError(f"{base}: there is no such checkpoint to start from{hint if weights is None else ''}")
+    card = detect.read_card(base.with_suffix(".onnx"))
+    if tuple(card["classes"]) not in (training.CLASS_NAMES, ("marker",)):
+        raise UsageError(f"{base}: classes are {card['classes']}, allowed are {list(training.CLASS_NAMES)} and ['marker']")
+    return base, card
+
+
+def _check_samples(parts: Sequence[Fold]) -> None:
+    """Every label file fits its image, and the images are single pictures.
+
+    Raises:
+        AnnotationError: size differs.  UsageError: several frames.
+    """
+    for sample in {s.path: s for part in parts for s in (*part.train, *part.stop, *part.held_out)}.values():
+        radiograph = images.read(sample.path)
+        if len(radiograph.display) != 1:
+            raise UsageError(f"{sample.path} has {len(radiograph.display)} frames, allowed is one")
+        if radiograph.shape_hw != sample.annotation.shape_hw:
+            raise AnnotationError(
+                f"{sample.path} has {radiograph.shape_hw} rows and columns, its labels say {sample.annotation.shape_hw}"
+            )
+
+
+def _fingerprint(run: _Run, parts: Sequence[Fold], profile: site.SiteProfile) -> str:
+    """Hash of what decides the result; an interrupted run goes on only with the same."""
+    samples = [
+        [[s.path.name, s.patient, training.sha256(s.path), [asdict(e) for e in s.annotation.elements]] for s in group]
+        for part in parts for group in (part.train, part.stop, part.held_out)
+    ]
+    facts = {
+        "version": __version__, "recipe": asdict(run.recipe), "seed": run.seed, "keep": dict(profile.keep), "samples": samples,
+        "base": [training.sha256(run.base), run.card["sha256"]], "device": run.device,
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _prepare(run: _Run, fingerprint: str, resume: bool) -> None:
+    """Make the work folder, or take over that of an interrupted run.
+
+    Raises:
+        UsageError: the target is wrong or taken, or what is to be resumed had other settings or is not there.
+    """
+    if run.out.suffix != ".pt":
+        raise UsageError(f"{run.out}: the target must end in .pt")
+    for parent in run.out.parents:
+        if (parent.parent / f"{parent.name}-audit" / "manifest.jsonl").is_file():
+            raise UsageError(f"{run.out} is in {parent}, an output folder of `remove`, but the report shows originals: choose another")
+    if run.out.resolve() == run.base.resolve():
+        raise UsageError(f"{run.out} is the checkpoint to start from: choose another name")
+    mark = run.work / "settings.sha256"
+    if mark.is_file():
+        if not resume:
+            raise UsageError(f"{run.work} is of an interrupted run: use --resume to go on with it, or remove it")
+        if mark.read_text(encoding="utf-8").strip() != fingerprint:
+            raise UsageError(f"{run.work} is of a run with other settings, images or labels: remove it, or choose another target")
+        return
+    targets = [run.out.with_suffix(suffix) for suffix in (".pt", ".onnx", ".json", ".toml")]
+    taken = [path for path in (*targets, run.report, run.work) if path.exists()]
+    if taken:
+        raise UsageError(f"{taken[0]} is there already: choose another target, or remove it")
+    if resume:
+        raise UsageError(f"{run.work}: there is nothing to resume")
+    training.require()
+    (run.work / "pictures").mkdir(parents=True, mode=0o700)
+    os.chmod(run.work, 0o700)
+    mark.write_text(fingerprint + "\n", encoding="utf-8")
+
+
+def _datasets(run: _Run, train: Sequence[Sample], stop: Sequence[Sample]):
+    """Training dataset, and the one that chooses the epoch, None without `stop`."""
+    names, size = tuple(run.card["classes"]), _image_size(run)
+    if run.recipe.window:
+        scales = functools.partial(detect.scales, size=size, tiling=detect.Tiling.of_card(run.card))
+        train_set: Any = windows.WindowDataset(
+            [list(train)], names, window=run.recipe.window, length=run.recipe.repeat * len(train),
+            positive_share=POSITIVE_SHARE, scale_range=JITTER, scales=scales, keep_decoded=True,
+        )
+    else:
+        train_set = windows.WholeDataset(list(train), names, size=size, repeat=run.recipe.repeat, varied=True)
+    return train_set, windows.WholeDataset(list(stop), names, size=size) if stop else None
+
+
+def _image_size(run: _Run) -> int:
+    return int(run.recipe.image_size or run.card["image_size"])
+
+
+def _trained(run: _Run, part: Fold, place: Path, *, stop_after: int | None = None) -> Path:
+    """The ONNX file of one training, with its card; made only if it is not there."""
+    onnx = place / "tuned.onnx"
+    if (place / "done").is_file():
+        return onnx
+    shutil.rmtree(place, ignore_errors=True)
+    run.say(f"training {place.name}: {len(part.train)} images, {len(part.stop)} to choose the epoch")
+    train_set, stop_set = _datasets(run, part.train, part.stop)
+    recipe = run.recipe
+    chosen: list[int] = []
+
+    def report_epoch(trainer) -> None:
+        score = f": mAP-50 {trainer.metrics['metrics/mAP50(B)']:.3f} on those" if stop_set is not None else ""
+        run.say(f"  epoch {trainer.epoch + 1} of at most {stop_after or recipe.epochs}{score}")
+
+    with training.quieter():
+        best = training.fit(
+            train_set, stop_set, place, model=str(run.base), class_names=run.card["classes"], image_size=_image_size(run),
+            epochs=recipe.epochs, batch=recipe.batch, optimizer=recipe.optimizer, lr0=recipe.lr0, lrf=recipe.lrf,
+            cosine=recipe.cosine, momentum=recipe.momentum, weight_decay=recipe.weight_decay, freeze=recipe.freeze,
+            patience=recipe.patience, loader_workers=run.loader_workers, seed=run.seed + part.number, device=run.device,
+            stop_after=stop_after, callbacks={
+                "on_fit_epoch_end": [report_epoch],
+                "on_train_end": [lambda trainer: chosen.append(int(trainer.stopper.best_epoch))],
+            },
+        )
+        training.save_checkpoint(best, onnx.with_suffix(".pt"))
+        training.export_onnx(onnx.with_suffix(".pt"), onnx)
+    _write_card(run, onnx)
+    (place / "done").write_text(f"{chosen[0]}\n", encoding="utf-8")
+    return onnx
+
+
+def _write_card(run: _Run, onnx: Path, **extra) -> Path:
+    """A card like the base weights'. The threshold is one of calibrated scores, so the calibration goes with it. Whole-image
+    training at a size of its own is also looked at so: no tiles."""
+    names = ("calibration", "tiling") if run.recipe.window else ("calibration",)
+    carried = {name: run.card[name] for name in names if run.card.get(name)}
+    return training.write_card(
+        onnx, arch=str(run.card.get("architecture", "unknown")), class_names=run.card["classes"], image_size=_image_size(run),
+        threshold=float(run.card["threshold"]), **carried, **extra,
+    )
+
+
+def _last_training(run: _Run, parts: Sequence[Fold], tuned: Sequence[Path]) -> Path:
+    """Train on every image, for the median number of epochs that the folds chose."""
+    chosen = [int((onnx.parent / "done").read_text(encoding="utf-8")) for onnx in tuned]
+    everything = (*parts[0].train, *parts[0].stop, *parts[0].held_out)
+    whole = Fold(len(parts), tuple(sorted(everything, key=lambda s: s.path.name)), (), ())
+    return _trained(run, whole, run.work / "final", stop_after=math.ceil(statistics.median(chosen)))
+
+
+def _measured(run: _Run, part: Fold, onnx: Path, stage: str) -> list[dict[str, Any]]:
+    """One row a held-out image: its name, its counts and its picture; measured only if that was not done."""
+    done = run.work / f"{stage}-{part.number}.json"
+    if done.is_file():
+        return json.loads(done.read_text(encoding="utf-8"))
+    run.say(f"measuring {stage}, fold {part.number}: {len(part.held_out)} images")
+    cleaner = Cleaner(detect.load_detector(onnx, device="cpu" if run.device == "cpu" else "auto"), run.reader, run.policy)
+    rows = [measure(sample, cleaner, run.work / "pictures" / f"{_picture_id(sample)}-{stage}.png") for sample in part.held_out]
+    temporary = done.with_suffix(".new")
+    temporary.write_text(json.dumps(rows), encoding="utf-8")
+    os.replace(temporary, done)
+    return rows
+
+
+def _picture_id(sample: Sample) -> str:
+    return hashlib.sha256(sample.path.name.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def _publish(
+    run: _Run, parts: Sequence[Fold], profile: site.SiteProfile, final: Path, before: list, after: list
+) -> dict[str, Any]:
+    """Write everything beside `out`; the work folder goes last, so that an interrupted run can be taken up until then."""
+    old, new = [row for rows in before for row in rows], [row for rows in after for row in rows]
+    onnx = run.out.with_suffix(".onnx")
+    training.save_checkpoint(final.with_suffix(".pt"), run.out)
+    shutil.copyfile(final, onnx)
+    facts = _facts(run, parts, final, old, new)
+    card_path = _write_card(run, onnx, checkpoint=run.out.name, checkpoint_sha256=training.sha256(run.out), **facts)
+    card = json.loads(card_path.read_text(encoding="utf-8"))
+    finetune_report.write(run.report, run.work / "pictures", card, [list(pair) for pair in zip(old, new)])
+    site.write(run.out.with_suffix(".toml"), site.SiteProfile(onnx, profile.threshold, profile.keep))
+    shutil.rmtree(run.work)
+    return card
+
+
+def _facts(run: _Run, parts: Sequence[Fold], final: Path, old: list, new: list) -> dict[str, Any]:
+    """What the card says of where the weights come from and how they were measured. No names of images or patients."""
+    samples = (*parts[0].train, *parts[0].stop, *parts[0].held_out)
+    crossed = len(parts) > 1
+    trained_on = samples if crossed else parts[0].train
+    epochs = int((final.parent / "done").read_text(encoding="utf-8"))
+    return {
+        "base": {
+            "name": str(run.card.get("name", run.base.stem)), "sha256": training.sha256(run.base), "onnx_sha256": run.card["sha256"],
+        },
+        "data": {"images": len(trained_on), "patients": len({s.patient for s in trained_on})},
+        "recipe": {**asdict(run.recipe), "flips": False, "trained_epochs": epochs},
+        "seeds": [run.seed + k for k in range(len(parts) + crossed)],
+        "metrics": {
+            "method": f"{len(parts)}-fold cross-validation by patient" if crossed else "the val rows of split.csv",
+            "images": len(new), "keep": list(run.policy.keep), "held": {"before": total(old).held, "after": total(new).held},
+            **metrics.compare(total(old), total(new)),
+        },
+    }
