@@ -4,8 +4,7 @@ usage: python eval/leak.py ANNOTATIONS IN_DIR OUT_DIR [--split CSV=val] [--json 
 
 ANNOTATIONS is a folder of LabelMe files; IN_DIR and OUT_DIR hold the same file names (8-bit). A leak is an 8-connected
 piece of the strokes of a `marker` element, at least `LEAST_HIGH` pixels high, that in the result is neither black (24 of
-255 at most) nor changed by more than 2 grey levels. Strokes are what stands out of its surroundings inside the element's
-box (top-hat or black-hat, Otsu); where the box of a side sign overlaps, its largest stroke belongs to the sign. A leak
+255 at most) nor changed by more than 2 grey levels. Strokes are those of `markerremover.metrics.element_strokes`. A leak
 within half a sign's size of a `laterality` element is "beside a sign", any other is "free".
 """
 
@@ -18,52 +17,21 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from markerremover import labelme
+from markerremover import boxes, labelme, metrics
 
 LEAST_HIGH = 3  # pixels
 BLACK, CHANGED = 24, 2  # grey levels
 
 
-def strokes(grey: np.ndarray, xyxy) -> np.ndarray:
-    """(H, W) bool: what stands out inside a box, bright strokes or, where they hold twice the energy, dark ones."""
-    out = np.zeros(grey.shape, bool)
-    x1, y1, x2, y2 = (int(round(v)) for v in xyxy)
-    x1, y1, x2, y2 = max(0, x1), max(0, y1), min(grey.shape[1], x2), min(grey.shape[0], y2)
-    if min(x2 - x1, y2 - y1) < 2:
-        return out
-    side = int(max(9, 0.9 * min(x2 - x1, y2 - y1))) | 1
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-    X, Y = max(0, x1 - 4), max(0, y1 - 4)
-    crop = grey[Y : y2 + 4, X : x2 + 4]
-    inner = np.s_[y1 - Y : y2 - Y, x1 - X : x2 - X]
-    bright, dark = (cv2.morphologyEx(crop, op, kernel)[inner] for op in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT))
-    hat = dark if np.square(dark.astype(float)).sum() > 2 * np.square(bright.astype(float)).sum() else bright
-    otsu, _ = cv2.threshold(np.ascontiguousarray(hat).reshape(1, -1), 0, 255, cv2.THRESH_OTSU)
-    out[y1:y2, x1:x2] = hat > max(otsu, 8)
-    return out
-
-
-def letter_of(grey: np.ndarray, xyxy) -> np.ndarray:
-    """(H, W) bool: the largest stroke of a side sign's box, with its soft edge."""
-    mask = strokes(grey, xyxy).astype(np.uint8)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    if count < 2:
-        return np.zeros(grey.shape, bool)
-    return cv2.dilate((labels == 1 + int(stats[1:, 4].argmax())).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-
-
 def leaks(before: np.ndarray, after: np.ndarray, elements) -> list[dict]:
     """Surviving strokes of one image: element text, xywh of the piece in pixels, and whether it is beside a sign."""
     signs = [e for e in elements if e.kind == "laterality"]
-    letters = np.zeros(before.shape, bool)
-    for sign in signs:
-        letters |= letter_of(before, sign.xyxy)
     there = (after > BLACK) & (np.abs(after.astype(np.int16) - before) <= CHANGED)
     found = []
-    for element in elements:
-        if element.kind != "marker":
-            continue
-        alive = strokes(before, element.xyxy) & ~letters & there & (before > BLACK)
+    for element, strokes in zip(elements, metrics.element_strokes(before, elements)):
+        if element.kind != "marker" or strokes.sum() >= boxes.area(np.round(np.array([element.xyxy])))[0]:
+            continue  # the latter: nothing stands out in its box
+        alive = strokes & there & (before > BLACK)
         count, _, stats, _ = cv2.connectedComponentsWithStats(alive.astype(np.uint8), connectivity=8)
         for x, y, w, h, _ in stats[1:count]:
             if h >= LEAST_HIGH:

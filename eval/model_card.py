@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from markerremover import boxes, detect, windows
+from markerremover import boxes, detect, metrics, windows
 from markerremover.operating import FLOOR, found_in
 from markerremover.records import Policy
 from markerremover.synthesis import synthesize
@@ -77,17 +77,12 @@ def look(count: int, seed: int) -> tuple[dict, np.ndarray]:
     return counts, sheet(tiles) if tiles else np.full((20, 20, 3), 255, np.uint8)
 
 
-def percent(rate: dict) -> str:
-    low, high = (round(100 * rate[k]) for k in ("low95", "high95"))
-    return f"{100 * rate['value']:.1f} % ({rate['k']}/{rate['n']}; {low}–{high})"
-
-
 def table() -> str:
     """The results as rows of a Markdown table."""
     lines = ["| images | markings removed | images de-identified | side signs kept | false regions | harm |", "|---|---|---|---|---|---|"]
     for name in ("val", "actualmed"):
         r = json.loads((ROOT / "eval" / "results" / f"{name}.json").read_text(encoding="utf-8"))
-        cells = [percent(r[key]) for key in ("recall", "deid", "retention", "false_regions")]
+        cells = [metrics.in_words(r[key]) for key in ("recall", "deid", "retention", "false_regions")]
         lines.append(f"| {r['name']} | {' | '.join(cells)} | {r['harm_per_mille']:.2f} ‰ |")
     return "\n".join(lines)
 

@@ -19,7 +19,7 @@ import numpy as np
 from . import glyphs
 from .ocr import Reader
 from .records import Reading
-from .strokes import Ink, View, around, coarse_ink, inks, inside, largest, look, on_plate, own_pixels, parted, to_source, without_appendix
+from .strokes import Ink, View, around, coarse_ink, inks, inside, largest, look, on_plate, own_pixels, parted, to_source, without_appendix, without_neighbour
 
 __all__ = ["second_pass"]
 
@@ -126,7 +126,7 @@ def _whole(view: View, ink: Ink, index: int, base: Ink) -> bool:
 def _reading(view: View, c: Candidate, confidence: float, same: list[Ink]) -> Reading:
     doubt = next(filter(None, (_around(view, c, ink) for ink in _distinct(c.ink, same))), "")
     if len(c.letters) == 1 and not c.frame:
-        c = _bare(c)
+        c = _bare(c, same[1:])
     xyxy, strokes = to_source(view, own_pixels(view, c.ink, c.letters, same))
     return Reading(xyxy, c.sign, round(confidence, 3), strokes, (c.skew + 90 * (c.view % 4)) % 360, c.view > 3, doubt)
 
@@ -135,14 +135,17 @@ def _distinct(ink: Ink, same: list[Ink]) -> list[Ink]:
     return same if any(ink is each for each in same) else [ink, *same]
 
 
-def _bare(c: Candidate) -> Candidate:
-    """The candidate without what hangs on to it, if it then looks more like the sign."""
-    ink, index = without_appendix(c.ink, c.letters[0])
-    if ink is c.ink:
-        return c
-    chars, scores = glyphs.likeness(glyphs.tight(glyphs.turn(ink.shape(index), c.skew)))
-    likeness = float(scores[c.view, list(chars).index(c.sign)])
-    return replace(c, ink=ink, letters=(index,), likeness=likeness) if likeness > c.likeness else c
+def _bare(c: Candidate, stricter: list[Ink]) -> Candidate:
+    """The candidate without what hangs on to it by thin strokes or a dim bridge, where it then looks more like the sign."""
+    for part in (without_appendix, lambda ink, index: without_neighbour(ink, index, stricter)):
+        ink, index = part(c.ink, c.letters[0])
+        if ink is c.ink:
+            continue
+        chars, scores = glyphs.likeness(glyphs.tight(glyphs.turn(ink.shape(index), c.skew)))
+        likeness = float(scores[c.view, list(chars).index(c.sign)])
+        if likeness > c.likeness:
+            c = replace(c, ink=ink, letters=(index,), likeness=likeness)
+    return c
 
 
 def _candidates(ink: Ink, index: int, frame: int, letters: tuple[str, ...]) -> list[Candidate]:

@@ -253,10 +253,31 @@ def without_appendix(ink: Ink, index: int) -> tuple[Ink, int]:
     hangers = [i for i in range(1, len(rest.stats)) if max(rest.stats[i, 2:4]) > APPENDIX * size]
     if not hangers:
         return ink, index
-    gone = np.isin(rest.labels, hangers)
+    return _apart(ink, mask, np.isin(rest.labels, hangers))
+
+
+def without_neighbour(ink: Ink, index: int, stricter: list[Ink]) -> tuple[Ink, int]:
+    """`ink` with what only a dim bridge joins to a letter made components of its own, and the letter's new label: at a
+    stricter threshold the bridge is gone, and each pixel goes to the nearer part. Both as they were if nothing of note
+    comes off."""
+    mask = ink.labels == index
+    size = max(ink.stats[index, 2:4])
+    for each in stricter:
+        parts = Ink.of(mask & (each.labels > 0), ink.hat, ink.dark)
+        if len(parts.stats) < 3:
+            continue
+        main = 1 + int(parts.stats[1:, 4].argmax())
+        others = [i for i in range(1, len(parts.stats)) if i != main and max(parts.stats[i, 2:4]) > APPENDIX * size]
+        if others and parts.stats[main, 4] > 0.5 * ink.stats[index, 4]:
+            nearer = distance(np.isin(parts.labels, others)) < distance(parts.labels == main)
+            return _apart(ink, mask, mask & nearer)
+    return ink, index
+
+
+def _apart(ink: Ink, mask: np.ndarray, gone: np.ndarray) -> tuple[Ink, int]:
+    """`ink` with its component `mask` parted from `gone`, a part of it, by a gap of a pixel; the main piece's new label."""
     letter = Ink.of(mask & ~gone, ink.hat, ink.dark)
     main = letter.labels == 1 + int(letter.stats[1:, 4].argmax())
-    # a gap of a pixel, so that the parts are components of their own
     parts = gone & ~(cv2.dilate(main.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
     new = Ink.of((ink.labels > 0) & ~mask | main | parts, ink.hat, ink.dark)
     return new, int(new.labels[main][0])

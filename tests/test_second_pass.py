@@ -201,6 +201,19 @@ def test_touching_initials_never_stay(engine):
         assert stays(frame, second_pass(soften(frame), tried, KEEP, engine))[ink].mean() < 0.2
 
 
+@pytest.mark.parametrize("bridge", [140, 150, 160])
+def test_an_initial_that_a_dim_bridge_joins_to_the_letter_goes(engine, bridge):
+    """An initial right above the letter, the gap half filled by blur; a few rows of the initial lie in the box."""
+    frame = ground()
+    box, mask = put(frame, shape("L", 46, 1.2), 100, 80)
+    other, ink = put(frame, shape("E", 26, 1.6), 98, 80 - 26 - 3)
+    frame[77:80, 98:114] = bridge
+    frame = cv2.GaussianBlur(frame, (0, 0), 0.6)
+    stay = stays(frame, second_pass(frame, box - np.array([4, 9, -4, -2.0]), KEEP, engine))
+    assert stay[ink].mean() < 0.05
+    assert stay[mask].mean() > 0.9
+
+
 @pytest.mark.parametrize("text", ["LOPEZ", "RUIZ", "ALI", "PORTER", "LR"])
 @pytest.mark.parametrize("view", [0, 1, 4])
 def test_letters_of_a_name_are_no_signs(engine, text, view):
