@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from . import boxes
-from .errors import UsageError, WeightsError
+from .errors import HeldError, UsageError, WeightsError
 from .locations import default_weights, engine_cache_folder
 from .operating import Calibration
 from .records import Detections
@@ -104,7 +104,13 @@ class Detector:
         return merge(found, self.class_names)
 
     def _rows(self, raw: np.ndarray, view: View, pad: tuple[int, int], threshold: float, shape_hw: tuple[int, int]) -> np.ndarray:
-        """`from_network` with calibrated scores; `threshold` is one of them."""
+        """`from_network` with calibrated scores; `threshold` is one of them.
+
+        Raises:
+            HeldError: the network's answer has another shape or is not finite: nothing can be said about the image.
+        """
+        if raw.ndim != 2 or raw.shape[0] != 4 + len(self.class_names) or not np.isfinite(raw).all():
+            raise HeldError(f"the localizer's answer, shape {raw.shape}, is not finite boxes and scores")
         rows = from_network(raw, view, pad, self.calibration.raw(threshold), shape_hw)
         rows[:, 4] = self.calibration(rows[:, 4])
         return rows

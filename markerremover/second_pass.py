@@ -19,7 +19,10 @@ import numpy as np
 from . import glyphs
 from .ocr import Reader
 from .records import Reading
-from .strokes import Ink, View, around, coarse_ink, inks, inside, largest, look, on_plate, own_pixels, parted, to_source, without_appendix, without_neighbour
+from .strokes import (
+    CLEAR_PX, Ink, View, around, coarse_ink, cropped, distance, in_source, inks, inside, is_empty, largest, look, on_plate,
+    own_pixels, parted, without_appendix, without_neighbour,
+)
 
 __all__ = ["second_pass"]
 
@@ -27,6 +30,7 @@ NOTHING, TEXT, SMALL = "nothing to read", "part of a longer text", "beside a lar
 WHITELIST = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"  # all letters: offered L and R alone, Tesseract makes an L of a bar
 LEAST_LIKENESS = 0.62  # shapes less alike than this to a kept sign are not shown to the OCR engine
 RIVAL = 0.06  # another character may resemble the shape at most this much better
+SOLID = 0.78  # strokes that fill more of their upright box are a plate, whatever is cut out of it
 HOPELESS = 0.5  # below this, tilting a shape a little is not tried
 LEAST_WHOLE = 0.45  # of a component's area at Otsu's threshold
 SIMILAR = 0.75  # shapes at least this alike get a second chance with the OCR engine
@@ -77,11 +81,11 @@ def second_pass(display_frame: np.ndarray, xyxy: np.ndarray, keep: tuple[str, ..
     best, unlike = Reading(view.box), set()
     for same in inks(view):
         for ink in same[:WORD_THRESHOLDS] if words else ():
-            reading = _read_word(view, ink, same, words, reader)
+            reading = _read_word(display_frame, view, ink, same, words, reader)
             if reading and (reading.doubt or reading.confidence >= CONVINCING):
                 return _unless_initial(display_frame, reading, ink.dark)
         for ink in (*same, *parted(view, same[0])):
-            reading = _read_letter(view, ink, same, letters, reader, unlike)
+            reading = _read_letter(display_frame, view, ink, same, letters, reader, unlike)
             reading = _unless_initial(display_frame, reading, ink.dark)
             if reading.doubt or reading.confidence >= CONVINCING:
                 return reading
@@ -90,25 +94,25 @@ def second_pass(display_frame: np.ndarray, xyxy: np.ndarray, keep: tuple[str, ..
 
 
 def _read_letter(
-    view: View, ink: Ink, same: list[Ink], letters: tuple[str, ...], reader: Reader, unlike: set[tuple[int, ...]]
+    frame: np.ndarray, view: View, ink: Ink, same: list[Ink], letters: tuple[str, ...], reader: Reader, unlike: set[tuple[int, ...]]
 ) -> Reading:
     """The largest component of the box that reads as one of `letters`; only a few and only large ones are tried.
 
     `unlike` gathers where components lay that resemble none of them, so that they are not tried at the next threshold.
     """
-    for index, frame in largest(view, ink):
+    for index, ring in largest(view, ink):
         place = (ink.dark, *np.round(ink.stats[index] / (3, 3, 3, 3, 100)).astype(int).tolist())
-        if place in unlike or (not frame and not _whole(view, ink, index, same[0])):
+        if place in unlike or (not ring and not _whole(view, ink, index, same[0])):
             continue
-        if ink.dark and not frame and not on_plate(view, ink, index):
+        if ink.dark and not ring and not on_plate(view, ink, index):
             continue
-        candidates = _candidates(ink, index, frame, letters)
+        candidates = _candidates(ink, index, ring, letters)
         if not candidates:
             unlike.add(place)
         for candidate in candidates:
             confidence = _vote(candidate, reader)
             if confidence:
-                return _reading(view, candidate, confidence, same)
+                return _reading(frame, view, candidate, confidence, same)
     return Reading(view.box)
 
 
@@ -123,12 +127,22 @@ def _whole(view: View, ink: Ink, index: int, base: Ink) -> bool:
     return bool(mask.sum() >= LEAST_WHOLE * mother.sum())
 
 
-def _reading(view: View, c: Candidate, confidence: float, same: list[Ink]) -> Reading:
+def _reading(frame: np.ndarray, view: View, c: Candidate, confidence: float, same: list[Ink]) -> Reading:
     doubt = next(filter(None, (_around(view, c, ink) for ink in _distinct(c.ink, same))), "")
     if len(c.letters) == 1 and not c.frame:
         c = _bare(c, same[1:])
-    xyxy, strokes = to_source(view, own_pixels(view, c.ink, c.letters, same))
+    xyxy, strokes = cropped(view, _staying(frame, view, c, same))
     return Reading(xyxy, c.sign, round(confidence, 3), strokes, (c.skew + 90 * (c.view % 4)) % 360, c.view > 3, doubt)
+
+
+def _staying(frame: np.ndarray, view: View, c: Candidate, same: list[Ink]) -> np.ndarray:
+    """(H, W) bool over the view's window, source pixels: the sign's strokes, and its ground if nothing else is on it."""
+    own = own_pixels(view, c.ink, c.letters, same)
+    strokes, ground = in_source(view, own.strokes), in_source(view, own.ground)
+    x1, y1, x2, y2 = view.window
+    bare = ground & (distance(strokes) > CLEAR_PX)
+    size_px = float(max(max(c.ink.stats[i, 2:4]) for i in c.letters)) / view.scale
+    return strokes | ground if is_empty(frame[y1:y2, x1:x2], bare, size_px) else strokes
 
 
 def _distinct(ink: Ink, same: list[Ink]) -> list[Ink]:
@@ -154,6 +168,8 @@ def _candidates(ink: Ink, index: int, frame: int, letters: tuple[str, ...]) -> l
     if min(shape.shape) < 5 or not letters:
         return []
     skew, _ = glyphs.skew_deg(shape)
+    if glyphs.tight(glyphs.turn(shape, skew)).mean() > SOLID:
+        return []
     found: dict[tuple[str, int], Candidate] = {}
     rival = -1.0
     for angle in [skew] + [0.0] * (abs(skew) > 2) + [skew + tilt for tilt in TILTS]:
@@ -365,13 +381,15 @@ def _looks_like(ink: Ink, index: int, sign: str | None) -> float:
     return float((scores if sign is None else scores[:, np.isin(chars, ["L", "R", sign])]).max())
 
 
-def _read_word(view: View, ink: Ink, same: list[Ink], words: tuple[str, ...], reader: Reader) -> Reading | None:
+def _read_word(
+    frame: np.ndarray, view: View, ink: Ink, same: list[Ink], words: tuple[str, ...], reader: Reader
+) -> Reading | None:
     """The components of the box that stand on one line, if together they read as one of `words`."""
     everything = _line(ink, inside(view, ink))
     for count in sorted({len(word) for word in words} & set(range(2, len(everything) + 1)), reverse=True):
         line = _tallest(ink, everything, count)
         if line and not (ink.dark and not all(on_plate(view, ink, i) for i in line)):
-            reading = _spelled(view, ink, same, line, [word for word in words if len(word) == count], reader)
+            reading = _spelled(frame, view, ink, same, line, [word for word in words if len(word) == count], reader)
             if reading:
                 return reading
     return None
@@ -385,7 +403,9 @@ def _tallest(ink: Ink, line: list[int], count: int) -> list[int]:
     return [i for i in line if max(ink.stats[i, 2:4]) >= size[count - 1]]
 
 
-def _spelled(view: View, ink: Ink, same: list[Ink], line: list[int], words: list[str], reader: Reader) -> Reading | None:
+def _spelled(
+    frame: np.ndarray, view: View, ink: Ink, same: list[Ink], line: list[int], words: list[str], reader: Reader
+) -> Reading | None:
     """A line of components, if it reads as one of `words`, all as long as it."""
     s = ink.stats[line]
     middles = np.stack([s[:, 0] + s[:, 2] / 2, s[:, 1] + s[:, 3] / 2], axis=1)
@@ -400,7 +420,7 @@ def _spelled(view: View, ink: Ink, same: list[Ink], line: list[int], words: list
             c = Candidate(ink, tuple(line), word, likeness, skew, turned)
             confidence = _vote(c, reader) if likeness >= LEAST_LIKENESS else 0.0
             if confidence:
-                return _reading(view, c, confidence, same)
+                return _reading(frame, view, c, confidence, same)
     return None
 
 

@@ -35,6 +35,8 @@ LARGEST_RING = 3.5  # times the letter; a larger outline around it is no ring of
 HALO = 0.16  # what stays around a ring, as a share of the letter: many are drawn with a dark rim
 PLATE = 0.5  # how much of a plate stays around a cut-out letter, as a share of the letter
 SHELL = (0.05, 0.14)  # how far around a cut-out letter the plate is looked for, as shares of the letter
+CLEAR_PX = 2  # source pixels around known strokes where their own soft edge stands out
+STANDS_OUT, NOISE, SPECK_PX = 6.0, 4.5, 5  # grey levels, multiples of the noise, and pixels that make something on a ground
 SURROUNDED = 0.9  # share of the shell around a dark letter that must be as bright as a plate
 
 
@@ -390,11 +392,21 @@ def disc_around(view: View, letter: np.ndarray) -> np.ndarray | None:
     return full
 
 
-def own_pixels(view: View, ink: Ink, letters: tuple[int, ...], same: list[Ink]) -> np.ndarray:
-    """(h, w) bool work frame: what stays if the sign is kept.
+@dataclass(frozen=True)
+class Own:
+    """What belongs to a kept sign, (h, w) bool masks in the work frame.
 
-    The letters with their soft edge; the ring with all inside it and its rim; the plate next to a cut-out letter. Every
-    pixel that is nearer to a stroke which is not part of the sign goes.
+    strokes: its letters and its ring with their soft edge; of a cut-out letter also a little of the plate, to show it by.
+    ground: what lies between and around them, the inside of a ring or the plate. It may stay only if it is `is_empty`:
+        small print stands there, and blackening just its strokes would leave them readable.
+    """
+
+    strokes: np.ndarray
+    ground: np.ndarray
+
+
+def own_pixels(view: View, ink: Ink, letters: tuple[int, ...], same: list[Ink]) -> Own:
+    """What may stay if the sign is kept. Every pixel that is nearer to a stroke which is not part of the sign goes.
 
     Args:
         letters: labels in `ink` of the sign's letters.
@@ -405,37 +417,93 @@ def own_pixels(view: View, ink: Ink, letters: tuple[int, ...], same: list[Ink]) 
     size = float(max(max(ink.stats[i, 2:4]) for i in letters))
     edge = max(EDGE_PX * view.scale, EDGE_SHARE * size)
     away = distance(sign)
-    allowed, home = away <= edge, sign
+    strokes, ground, home = away <= edge, np.zeros(sign.shape, bool), sign
     ring = ring_around([ink, *same], sign)
     disc = disc_around(view, sign) if ring is None and not ink.dark else None
-    if disc is not None:
-        rim = distance(disc)
-        bright = view.grey >= np.median(view.grey[sign]) - FLOOR
-        home = sign | disc | bright & (rim <= DISC_RIM * size)
-        return sign | disc | (rim <= edge + 1) | home
     if ring is not None:
-        home = sign | filled(ring)
-        rows, columns = np.flatnonzero(ring.any(1)), np.flatnonzero(ring.any(0))
-        rim = int(np.ceil(max(edge, HALO * size)))
-        allowed[max(0, rows[0] - rim) : rows[-1] + 1 + rim, max(0, columns[0] - rim) : columns[-1] + 1 + rim] = True
-        away = distance(home)
+        full = filled(ring)
+        band = _band(ring, full)
+        home = sign | band
+        strokes |= distance(band) <= edge
+        ground = distance(full) <= max(edge, HALO * size)
+    elif disc is not None:
+        bright = view.grey >= np.median(view.grey[sign]) - FLOOR
+        band = ~disc & (distance(disc) <= DISC_RIM * size) & bright
+        strokes |= band | (~disc & (distance(disc) <= edge + 1))
+        return Own(strokes, disc)
     elif ink.dark:
-        allowed |= away <= PLATE * size
-    others = np.zeros(sign.shape, bool)
+        strokes |= away <= SHELL[1] * size
+        ground = (away <= PLATE * size) & _plate(view, sign, away, size)
+    others = (ink.labels > 0) & ~home
     for each in (ink, same[0]):
         others |= (each.labels > 0) & ~np.isin(each.labels, np.unique(each.labels[home]))
-    others |= (ink.labels > 0) & ~home
-    if ring is not None:
-        inside_it = np.unique(ink.labels[home & ~ring])
-        others |= home & np.isin(ink.labels, np.setdiff1d(inside_it, (0, *letters, *np.unique(ink.labels[ring]))))
-    return allowed & (away < distance(others))
+    nearer = distance(home) < distance(others)
+    return Own(strokes & nearer, ground & nearer)
 
 
-def to_source(view: View, mask: np.ndarray) -> tuple[tuple[int, int, int, int], np.ndarray]:
-    """A work-frame mask as (integer source xyxy that covers it and the box, bool mask in that crop frame)."""
+def _plate(view: View, letter: np.ndarray, away: np.ndarray, size: float) -> np.ndarray:
+    """(h, w) bool: the bright plate that a dark letter is cut out of, with everything on it, without its soft border.
+
+    Args:
+        away: (h, w) distance to the letter.  size: of the letter, work pixels.
+    """
+    shell = (away > SHELL[0] * size) & (away < SHELL[1] * size)
+    if not shell.any():
+        return np.zeros(letter.shape, bool)
+    middle = (float(np.median(view.grey[letter])) + float(np.percentile(view.grey[shell], 60))) / 2
+    _, labels = cv2.connectedComponents(((view.grey > middle) & ~letter).astype(np.uint8), connectivity=4)
+    here = np.unique(labels[shell & (labels > 0)])
+    plate = filled(np.isin(labels, here) | letter)
+    return plate & (distance(~plate) > EDGE_PX * max(1.0, view.scale))
+
+
+def _band(ring: np.ndarray, full: np.ndarray) -> np.ndarray:
+    """(h, w) bool: a ring without what grows from it inwards.
+
+    Args:
+        ring: (h, w) bool.  full: the same with all inside it.
+    """
+    depth = cv2.distanceTransform(np.pad(full, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    rim = full & (depth < 1.5)
+    holes = full & ~ring
+    if not holes.any() or not rim.any():
+        return ring
+    return ring & (depth <= 1.5 * float(np.median(distance(holes)[rim])) + 1)
+
+
+def is_empty(frame: np.ndarray, ground: np.ndarray, size_px: float) -> bool:
+    """Whether nothing stands out on some ground, at the source's resolution; doubt is "no".
+
+    Args:
+        frame: (H, W) uint8, a part of the displayed frame.
+        ground: (H, W) bool, where to look; at least `CLEAR_PX` away from strokes that are known.
+        size_px: of the sign, source pixels; what varies over a quarter of it is shading.
+    """
+    if not ground.any():
+        return True
+    grey, weight = frame.astype(np.float32), ground.astype(np.float32)
+    wide = max(1.5, size_px / 4)
+    shading = cv2.GaussianBlur(grey * weight, (0, 0), wide) / np.maximum(cv2.GaussianBlur(weight, (0, 0), wide), 1e-3)
+    fine = cv2.GaussianBlur(grey * weight, (0, 0), 0.8) / np.maximum(cv2.GaussianBlur(weight, (0, 0), 0.8), 1e-3)
+    relief = np.where(ground, fine - shading, 0)
+    grain = np.abs(grey - cv2.medianBlur(np.ascontiguousarray(frame), 3))[ground]  # edges and print hardly count in it
+    noise = 1.4826 * float(np.median(grain)) / 2
+    out = (np.abs(relief) > max(STANDS_OUT, NOISE * noise)).astype(np.uint8)
+    stats = cv2.connectedComponentsWithStats(out, connectivity=8)[2]
+    return not (stats[1:, 4] >= SPECK_PX).any()
+
+
+def in_source(view: View, mask: np.ndarray) -> np.ndarray:
+    """A work-frame mask as one of the view's window in source pixels, bool."""
     X1, Y1, X2, Y2 = view.window
     method = cv2.INTER_AREA if view.scale > 1 else cv2.INTER_LINEAR
-    there = cv2.resize(mask.astype(np.float32), (X2 - X1, Y2 - Y1), interpolation=method) > 0.4
+    return cv2.resize(mask.astype(np.float32), (X2 - X1, Y2 - Y1), interpolation=method) > 0.4
+
+
+def cropped(view: View, there: np.ndarray) -> tuple[tuple[int, int, int, int], np.ndarray]:
+    """A mask over the view's window in source pixels as (integer source xyxy that covers it and the box, bool mask in that
+    crop frame)."""
+    X1, Y1 = view.window[:2]
     x1, y1, x2, y2 = view.box
     if there.any():
         rows, columns = np.flatnonzero(there.any(1)), np.flatnonzero(there.any(0))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from markerremover import detect
-from markerremover.errors import UsageError, WeightsError
+from markerremover.errors import HeldError, UsageError, WeightsError
 
 CARD = {"classes": ["laterality", "marker"], "image_size": 64, "threshold": 0.25, "sha256": "0" * 64}
 
@@ -146,3 +146,19 @@ def test_calibrated_scores_count_and_the_threshold_is_one_of_them():
     result = found(np.zeros((64, 64), np.uint8), threshold=0.05)
     assert result.scores.tolist() == pytest.approx([1 / (1 + np.e), 1 / (1 + 4 * np.e)], abs=1e-5)
     assert len(found(np.zeros((64, 64), np.uint8), threshold=0.2)) == 1
+
+
+@pytest.mark.parametrize("answer", ["all nan", "a box of nan", "infinite score", "other classes"])
+def test_an_answer_that_is_no_finite_boxes_is_not_taken_for_nothing_found(answer):
+    rows = raw([10, 10, 8, 8, 0.5, 0.1])
+    if answer == "all nan":
+        rows = np.full_like(rows, np.nan)
+    elif answer == "a box of nan":
+        rows[:4, 0] = np.nan
+    elif answer == "infinite score":
+        rows[4, 0] = np.inf
+    else:
+        rows = rows[:5]
+    found, _ = detector(rows)
+    with pytest.raises(HeldError, match="finite"):
+        found(np.zeros((64, 64), np.uint8))

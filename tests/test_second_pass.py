@@ -214,6 +214,43 @@ def test_an_initial_that_a_dim_bridge_joins_to_the_letter_goes(engine, bridge):
     assert stay[mask].mean() > 0.9
 
 
+def framed(kind: str, text: str, height: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """An R with small print under it in a drawn frame, on a solid plate, or beside it on the plate: the frame, the small
+    print's mask, and a box around everything."""
+    frame = ground((300, 300))
+    letter, x = shape("R", 46, 1.2), 0
+    line = np.zeros((height, 400), bool)
+    for char in text:
+        mask = shape(char, height, 0.8)
+        line[:, x : x + mask.shape[1]] = mask
+        x += mask.shape[1] + 2
+    line = line[:, :x]
+    left, top = (110 + letter.shape[1] + 10, 130) if kind == "beside" else (112, 164)
+    right, bottom = max(left + line.shape[1], 110 + letter.shape[1]) + 14, top + height + 14
+    cv2.rectangle(frame, (96, 92), (right, bottom), 235, 3 if kind == "outlined" else -1)
+    ink = 235 if kind == "outlined" else 60
+    put(frame, letter, 110, 106, ink)
+    _, mask = put(frame, line, left, top, ink)
+    return cv2.GaussianBlur(frame, (0, 0), 0.6), mask, np.array([93, 89, right + 4, bottom + 4], float)
+
+
+@pytest.mark.parametrize("text, height", [("SMITH", 18), ("JS", 18), ("JS", 11), ("J", 8), ("1961", 14)])
+@pytest.mark.parametrize("kind", ["outlined", "plate", "beside"])
+def test_small_print_in_a_signs_frame_is_not_readable_afterwards(engine, kind, text, height):
+    """Neither as it was nor as a hole in its own shape: the ground between goes black with it."""
+    frame, mask, box = framed(kind, text, height)
+    reading = second_pass(frame, box, KEEP, engine)
+    after = np.where(stays(frame, reading), frame, 0).astype(int)
+    near = (cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0) & ~mask
+    assert abs(after[mask].mean() - after[near].mean()) < 12
+
+
+def test_an_empty_frame_keeps_its_ground(engine):
+    frame, mask, box = framed("plate", "", 8)
+    reading = second_pass(frame, box, KEEP, engine)
+    assert reading.text == "R" and stays(frame, reading)[95:165, 100:145].mean() > 0.95
+
+
 @pytest.mark.parametrize("text", ["LOPEZ", "RUIZ", "ALI", "PORTER", "LR"])
 @pytest.mark.parametrize("view", [0, 1, 4])
 def test_letters_of_a_name_are_no_signs(engine, text, view):
