@@ -138,11 +138,15 @@ def _reading(frame: np.ndarray, view: View, c: Candidate, confidence: float, sam
 def _staying(frame: np.ndarray, view: View, c: Candidate, same: list[Ink]) -> np.ndarray:
     """(H, W) bool over the view's window, source pixels: the sign's strokes, and its ground if nothing else is on it."""
     own = own_pixels(view, c.ink, c.letters, same)
-    strokes, ground = in_source(view, own.strokes), in_source(view, own.ground)
+    strokes = in_source(view, own.strokes)
     x1, y1, x2, y2 = view.window
-    bare = ground & (distance(strokes) > CLEAR_PX)
+    clear = distance(strokes) > CLEAR_PX
     size_px = float(max(max(c.ink.stats[i, 2:4]) for i in c.letters)) / view.scale
-    return strokes | ground if is_empty(frame[y1:y2, x1:x2], bare, size_px) else strokes
+    stay = strokes
+    for ground in (in_source(view, ground) for ground in own.grounds):
+        if is_empty(frame[y1:y2, x1:x2], ground & clear, size_px):
+            stay = stay | ground
+    return stay
 
 
 def _distinct(ink: Ink, same: list[Ink]) -> list[Ink]:

@@ -32,7 +32,8 @@ RING_WIDTH = 0.5  # of the distance from a ring's outline to its middle: a wider
 DISC = 0.7  # share of its bounding box that a disc, oval or plate behind a letter fills
 DISC_RIM = 0.35  # how far around such a disc its bright rim may reach, as a share of the letter
 LARGEST_RING = 3.5  # times the letter; a larger outline around it is no ring of its own
-HALO = 0.16  # what stays around a ring, as a share of the letter: many are drawn with a dark rim
+HALO = 0.16  # how far a ring's dark rim may reach, as a share of the letter
+RIM_TONE = 0.35  # of the way from the tone inside a ring to the ring's own: what is nearer to the latter is no rim
 PLATE = 0.5  # how much of a plate stays around a cut-out letter, as a share of the letter
 SHELL = (0.05, 0.14)  # how far around a cut-out letter the plate is looked for, as shares of the letter
 CLEAR_PX = 2  # source pixels around known strokes where their own soft edge stands out
@@ -394,15 +395,15 @@ def disc_around(view: View, letter: np.ndarray) -> np.ndarray | None:
 
 @dataclass(frozen=True)
 class Own:
-    """What belongs to a kept sign, (h, w) bool masks in the work frame.
+    """What may stay with a kept sign, (h, w) bool masks in the work frame.
 
     strokes: its letters and its ring with their soft edge; of a cut-out letter also a little of the plate, to show it by.
-    ground: what lies between and around them, the inside of a ring or the plate. It may stay only if it is `is_empty`:
-        small print stands there, and blackening just its strokes would leave them readable.
+    grounds: what lies between and around them: the inside of a ring, the corners around it, the plate. Each may stay only
+        if it `is_empty`: small print stands there, and blackening just its strokes would leave them readable.
     """
 
     strokes: np.ndarray
-    ground: np.ndarray
+    grounds: tuple[np.ndarray, ...]
 
 
 def own_pixels(view: View, ink: Ink, letters: tuple[int, ...], same: list[Ink]) -> Own:
@@ -417,28 +418,33 @@ def own_pixels(view: View, ink: Ink, letters: tuple[int, ...], same: list[Ink]) 
     size = float(max(max(ink.stats[i, 2:4]) for i in letters))
     edge = max(EDGE_PX * view.scale, EDGE_SHARE * size)
     away = distance(sign)
-    strokes, ground, home = away <= edge, np.zeros(sign.shape, bool), sign
+    strokes, home = away <= edge, sign
+    grounds: tuple[np.ndarray, ...] = ()
     ring = ring_around([ink, *same], sign)
     disc = disc_around(view, sign) if ring is None and not ink.dark else None
     if ring is not None:
         full = filled(ring)
         band = _band(ring, full)
         home = sign | band
-        strokes |= distance(band) <= edge
-        ground = distance(full) <= max(edge, HALO * size)
+        rows, columns = np.flatnonzero(ring.any(1)), np.flatnonzero(ring.any(0))
+        corners = ~full
+        corners[: rows[0]], corners[rows[-1] + 1 :] = False, False
+        corners[:, : columns[0]], corners[:, columns[-1] + 1 :] = False, False
+        grounds = full, corners
+        strokes |= (distance(band) <= edge) | _rim(view, sign, band, full, max(edge, HALO * size))
     elif disc is not None:
         bright = view.grey >= np.median(view.grey[sign]) - FLOOR
         band = ~disc & (distance(disc) <= DISC_RIM * size) & bright
         strokes |= band | (~disc & (distance(disc) <= edge + 1))
-        return Own(strokes, disc)
+        return Own(strokes, (disc,))
     elif ink.dark:
         strokes |= away <= SHELL[1] * size
-        ground = (away <= PLATE * size) & _plate(view, sign, away, size)
+        grounds = ((away <= PLATE * size) & _plate(view, sign, away, size),)
     others = (ink.labels > 0) & ~home
     for each in (ink, same[0]):
         others |= (each.labels > 0) & ~np.isin(each.labels, np.unique(each.labels[home]))
     nearer = distance(home) < distance(others)
-    return Own(strokes & nearer, ground & nearer)
+    return Own(strokes & nearer, tuple(ground & nearer for ground in grounds))
 
 
 def _plate(view: View, letter: np.ndarray, away: np.ndarray, size: float) -> np.ndarray:
@@ -469,6 +475,18 @@ def _band(ring: np.ndarray, full: np.ndarray) -> np.ndarray:
     if not holes.any() or not rim.any():
         return ring
     return ring & (depth <= 1.5 * float(np.median(distance(holes)[rim])) + 1)
+
+
+def _rim(view: View, sign: np.ndarray, band: np.ndarray, full: np.ndarray, reach: float) -> np.ndarray:
+    """(h, w) bool: what lies around a ring, no further than `reach` work pixels, and is of the tone inside it: the dark rim
+    that many are drawn with. Print as bright as the ring is no part of it."""
+    inside_it = full & (distance(band | sign) > 2)
+    if not inside_it.any():
+        return np.zeros(sign.shape, bool)
+    tone, ring_tone = float(np.median(view.grey[inside_it])), float(np.median(view.grey[band]))
+    if abs(ring_tone - tone) < FLOOR:
+        return np.zeros(sign.shape, bool)
+    return ~full & (distance(full) <= reach) & ((view.grey - tone) / (ring_tone - tone) <= RIM_TONE)
 
 
 def is_empty(frame: np.ndarray, ground: np.ndarray, size_px: float) -> bool:
