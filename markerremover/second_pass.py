@@ -20,8 +20,8 @@ from . import glyphs
 from .ocr import Reader
 from .records import Reading
 from .strokes import (
-    CLEAR_PX, Ink, View, around, coarse_ink, cropped, distance, in_source, inks, inside, is_empty, largest, look, on_plate,
-    own_pixels, parted, without_appendix, without_neighbour,
+    CLEAR, CLEAR_PX, Ink, View, around, coarse_ink, cropped, distance, in_source, inks, inside, is_empty, largest, look, on_plate,
+    own_pixels, parted, pieces, without_appendix, without_neighbour,
 )
 
 __all__ = ["second_pass"]
@@ -140,10 +140,10 @@ def _staying(frame: np.ndarray, view: View, c: Candidate, same: list[Ink]) -> np
     own = own_pixels(view, c.ink, c.letters, same)
     strokes = in_source(view, own.strokes)
     x1, y1, x2, y2 = view.window
-    clear = distance(strokes) > CLEAR_PX
     size_px = float(max(max(c.ink.stats[i, 2:4]) for i in c.letters)) / view.scale
+    clear = distance(strokes) > max(CLEAR_PX, CLEAR * size_px)
     stay = strokes
-    for ground in (in_source(view, ground) for ground in own.grounds):
+    for ground in (piece for whole in own.grounds for piece in pieces(in_source(view, whole))):
         if is_empty(frame[y1:y2, x1:x2], ground & clear, size_px):
             stay = stay | ground
     return stay

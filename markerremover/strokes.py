@@ -36,8 +36,9 @@ HALO = 0.16  # how far a ring's dark rim may reach, as a share of the letter
 RIM_TONE = 0.35  # of the way from the tone inside a ring to the ring's own: what is nearer to the latter is no rim
 PLATE = 0.5  # how much of a plate stays around a cut-out letter, as a share of the letter
 SHELL = (0.05, 0.14)  # how far around a cut-out letter the plate is looked for, as shares of the letter
-CLEAR_PX = 2  # source pixels around known strokes where their own soft edge stands out
-STANDS_OUT, NOISE, SPECK_PX = 6.0, 4.5, 5  # grey levels, multiples of the noise, and pixels that make something on a ground
+CLEAR_PX, CLEAR = 2, 0.06  # around known strokes, where their own soft edge stands out: source pixels, share of the sign
+STANDS_OUT, NOISE = 8.0, 4.5  # grey levels and multiples of the noise from which something is on a ground
+SPECK_PX, SPECK = 5, 0.04  # as long as it has so many pixels, or is a square of that share of the sign
 SURROUNDED = 0.9  # share of the shell around a dark letter that must be as bright as a plate
 
 
@@ -494,21 +495,46 @@ def is_empty(frame: np.ndarray, ground: np.ndarray, size_px: float) -> bool:
 
     Args:
         frame: (H, W) uint8, a part of the displayed frame.
-        ground: (H, W) bool, where to look; at least `CLEAR_PX` away from strokes that are known.
-        size_px: of the sign, source pixels; what varies over a quarter of it is shading.
+        ground: (H, W) bool, one connected piece or several; a little away from strokes that are known.
+        size_px: of the sign, source pixels. What varies over a quarter of it, or like a parabola, is shading.
     """
-    if not ground.any():
-        return True
-    grey, weight = frame.astype(np.float32), ground.astype(np.float32)
-    wide = max(1.5, size_px / 4)
-    shading = cv2.GaussianBlur(grey * weight, (0, 0), wide) / np.maximum(cv2.GaussianBlur(weight, (0, 0), wide), 1e-3)
-    fine = cv2.GaussianBlur(grey * weight, (0, 0), 0.8) / np.maximum(cv2.GaussianBlur(weight, (0, 0), 0.8), 1e-3)
-    relief = np.where(ground, fine - shading, 0)
-    grain = np.abs(grey - cv2.medianBlur(np.ascontiguousarray(frame), 3))[ground]  # edges and print hardly count in it
-    noise = 1.4826 * float(np.median(grain)) / 2
-    out = (np.abs(relief) > max(STANDS_OUT, NOISE * noise)).astype(np.uint8)
-    stats = cv2.connectedComponentsWithStats(out, connectivity=8)[2]
-    return not (stats[1:, 4] >= SPECK_PX).any()
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(ground.astype(np.uint8), connectivity=8)
+    grey = frame.astype(np.float32)
+    grain = np.abs(grey - cv2.medianBlur(np.ascontiguousarray(frame), 3))  # edges and print hardly count in it
+    speck = max(SPECK_PX, (SPECK * size_px) ** 2)
+    for k, (x, y, w, h, _) in enumerate(stats[1:count], start=1):
+        part = np.s_[y : y + h, x : x + w]
+        piece = labels[part] == k
+        fine = _blurred(grey[part], piece, 0.8)
+        relief = np.minimum(
+            np.abs(fine - _blurred(grey[part], piece, max(1.5, size_px / 4))), np.abs(fine - _parabola(grey[part], piece))
+        )
+        noise = 1.4826 * float(np.median(grain[part][piece])) / 2
+        out = (piece & (relief > max(STANDS_OUT, NOISE * noise))).astype(np.uint8)
+        if (cv2.connectedComponentsWithStats(out, connectivity=8)[2][1:, 4] >= speck).any():
+            return False
+    return True
+
+
+def _blurred(grey: np.ndarray, mask: np.ndarray, sigma: float) -> np.ndarray:
+    """(H, W) float32: Gaussian mean of the masked pixels only."""
+    weight = mask.astype(np.float32)
+    return cv2.GaussianBlur(grey * weight, (0, 0), sigma) / np.maximum(cv2.GaussianBlur(weight, (0, 0), sigma), 1e-3)
+
+
+def _parabola(grey: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """(H, W): the paraboloid that fits the masked pixels best."""
+    h, w = grey.shape
+    y, x = np.mgrid[: h, : w] / max(h, w)
+    terms = np.stack([np.ones((h, w)), x, y, x * x, x * y, y * y], axis=-1)
+    fit = np.linalg.lstsq(terms[mask], grey[mask].astype(np.float64), rcond=None)[0]
+    return terms @ fit
+
+
+def pieces(mask: np.ndarray) -> list[np.ndarray]:
+    """The 8-connected components of a (H, W) bool mask, each as one of its own."""
+    count, labels = cv2.connectedComponents(mask.astype(np.uint8))
+    return [labels == k for k in range(1, count)]
 
 
 def in_source(view: View, mask: np.ndarray) -> np.ndarray:
