@@ -49,7 +49,6 @@ LOSSY = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLSNearLossless)
 MAYBE_LOSSY = (uid.JPEG2000, uid.HTJ2K)
 """Transfer syntaxes that lose something, and those that may have: only the header tells."""
 _EXTREMES = (0x00280106, 0x00280107, 0x00280108, 0x00280109, 0x00280110, 0x00280111)
-_OFFSETS = (0x7FE00001, 0x7FE00002)
 
 
 @dataclass(frozen=True)
@@ -147,6 +146,8 @@ def write_dicom(
                 syntax = _replace_pixels(dataset, source, new_stored)
                 dicom_tags.mark_derived(dataset, new_stored)
             elif source.native:
+                for tag in dicom_tags.OFFSET_TABLES:
+                    dataset.pop(tag, None)  # there is nothing they could point into
                 dataset["PixelData"].value = _declared(source)
             if verified:
                 dicom_tags.mark_cleaned(dataset, method)
@@ -228,6 +229,8 @@ def _parse(path: Path) -> Dataset:
         raise ReadError(f"{path.name}: has no pixel data, or is truncated before it")
     if not dataset.PixelData:
         raise ReadError(f"{path.name}: has no pixel data (the element is empty)")
+    for keyword in ("FloatPixelData", "DoubleFloatPixelData"):
+        dataset.pop(keyword, None)  # never written, and no decoder takes a dataset with two kinds of pixels
     if "SOPClassUID" not in dataset:
         raise HeldError(f"{path.name}: has no SOP Class UID, so it cannot be written as a DICOM file")
     return dataset
@@ -352,7 +355,7 @@ def _pack(stored: np.ndarray, source: DicomSource) -> np.ndarray:
 
 def _replace_pixels(dataset: Dataset, source: DicomSource, stored: np.ndarray) -> uid.UID:
     """Put `stored` into `dataset`; returns the transfer syntax that its PixelData now has."""
-    for tag in (*_EXTREMES, *_OFFSETS):
+    for tag in (*_EXTREMES, *dicom_tags.OFFSET_TABLES):
         dataset.pop(tag, None)
     if source.syntax in LOSSY or (source.syntax in MAYBE_LOSSY and not dataset.get("LossyImageCompression")):
         dataset.LossyImageCompression = "01"

@@ -329,6 +329,68 @@ def test_every_other_carrier_of_pixels_goes(tmp_path):
         assert dicom_tags.remove_carriers(out) == 0 and len(out.ReferencedImageSequence) == 1
 
 
+@pytest.mark.parametrize("syntax", [uid.ExplicitVRLittleEndian, uid.RLELossless], ids=lambda s: s.name)
+@pytest.mark.parametrize(
+    ("tag", "vr"),
+    [(0x7FE00008, "OF"), (0x7FE00009, "OD"), (0x7FE00020, "OB"), (0x7F000010, "OW"), (0x7FDE0010, "OW"), (0x7FE10010, "OB")],
+    ids=lambda v: f"{v:08X}" if isinstance(v, int) else v,
+)
+def test_no_other_pixel_element_survives(tmp_path, syntax, tag, vr):
+    path = save(tmp_path, random_stored(), syntax=syntax, PatientName="")
+    dataset = pydicom.dcmread(path)
+    dataset.add_new(tag, vr, b"SMITH^JOHN^HIDES")
+    dataset.save_as(path)
+    *_, out = rewrite(tmp_path, path, touched=False)
+    assert b"SMITH" not in (tmp_path / "out.dcm").read_bytes() and tag not in out
+
+
+@pytest.mark.parametrize("keyword", ["FloatPixelData", "DoubleFloatPixelData"])
+def test_floating_point_pixels_alone_are_held(tmp_path, keyword):
+    path = save(tmp_path, random_stored())
+    dataset = pydicom.dcmread(path)
+    setattr(dataset, keyword, dataset.PixelData + b"\0" * 6)
+    del dataset.PixelData
+    dataset.save_as(path)
+    with pytest.raises(HeldError, match="floating-point"):
+        read_dicom(path)
+
+
+@pytest.mark.parametrize("syntax", [uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian, uid.ExplicitVRBigEndian], ids=lambda s: s.name)
+@pytest.mark.parametrize("vr", ["OB", "OW", "UN", "US", "standard OW", "unknown US"])
+def test_a_binary_value_that_could_be_a_picture_goes_and_a_short_one_stays(tmp_path, syntax, vr):
+    limit = dicom_tags.BULK_BYTES
+    path = save(tmp_path, random_stored(), syntax=syntax, PatientName="")
+    dataset = pydicom.dcmread(path)
+    dataset.add_new(0x00290010, "LO", "ACME")
+    long, short = {"standard OW": (0x54001010, 0x54001012), "unknown US": (0x00441000, 0x00441001)}.get(vr, (0x00291010, 0x00291011))
+    for tag, size in ((long, limit + 2), (short, limit)):
+        dataset.add_new(tag, vr[-2:], list(range(size // 2)) if vr[-2:] == "US" else b"SMITH^" * 99 if size > limit else b"x" * size)
+    dataset.save_as(path)
+    *_, out = rewrite(tmp_path, path, touched=False)
+    assert long not in out and short in out and b"SMITH" not in (tmp_path / "out.dcm").read_bytes()
+
+
+def test_look_up_tables_and_palettes_are_long_but_needed(tmp_path):
+    path = save(tmp_path, random_stored(), VOILUTSequence=lut(np.arange(4096)))
+    *_, out = rewrite(tmp_path, path, touched=False)
+    assert len(out.VOILUTSequence[0].LUTData) == 2 * 4096
+
+
+@pytest.mark.parametrize("syntax", [uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian], ids=lambda s: s.name)
+@pytest.mark.parametrize("size", [16, 4000], ids=["tiny", "large"])
+def test_an_icon_inside_a_private_sequence_goes(tmp_path, syntax, size):
+    path = save(tmp_path, random_stored(), syntax=syntax, PatientName="")
+    dataset, icon, holder = pydicom.dcmread(path), Dataset(), Dataset()
+    icon.Rows, icon.Columns, icon.PixelData = 4, 4, b"SMITHX" * (size // 6)
+    icon["PixelData"].VR = "OW"
+    holder.IconImageSequence = Sequence([icon])
+    dataset.add_new(0x00290010, "LO", "ACME")
+    dataset.add_new(0x00291010, "SQ", [holder])
+    dataset.save_as(path)
+    rewrite(tmp_path, path, touched=False)
+    assert b"SMITH" not in (tmp_path / "out.dcm").read_bytes()
+
+
 def test_preamble_file_meta_and_trailing_bytes_do_not_survive(tmp_path):
     path = save(tmp_path, random_stored(), PatientName="")
     dataset = pydicom.dcmread(path)
