@@ -219,6 +219,27 @@ def merge(found: list[np.ndarray], class_names: tuple[str, ...]) -> Detections:
     return Detections(rows[:, :4].astype(np.float32), rows[:, 4].astype(np.float32), rows[:, 5].astype(np.int64), class_names)
 
 
+def unite(found: Sequence[Detections]) -> list[Detections]:
+    """What each of several looks at one frame keeps after non-maximum suppression across them; the first wins a tie."""
+    if len(found) == 1:
+        return list(found)
+    kept = boxes.nms(np.concatenate([d.xyxy for d in found]), np.concatenate([d.scores for d in found]), NMS_IOU)
+    ends = np.cumsum([len(d) for d in found])
+    result = []
+    for d, end in zip(found, ends):
+        own = np.sort(kept[(kept >= end - len(d)) & (kept < end)]) - (end - len(d))
+        result.append(Detections(d.xyxy[own], d.scores[own], d.class_ids[own], d.class_names))
+    return result
+
+
+def joined(found: Sequence[Detections]) -> Detections:
+    """Several looks at one frame as one record; `found` itself where there is but one."""
+    if len(found) == 1:
+        return found[0]
+    columns = (np.concatenate([getattr(d, name) for d in found]) for name in ("xyxy", "scores", "class_ids"))
+    return Detections(*columns, found[0].class_names)
+
+
 def model_sha256(model: Path) -> str:
     """Hex SHA-256 of a model; of OpenVINO's two files it is taken over the `.xml` followed by the `.bin`."""
     digest = hashlib.sha256(model.read_bytes())

@@ -111,7 +111,7 @@ def read_dicom(path: Path) -> Radiograph:
             raise
         except Exception as exc:
             raise ReadError(f"{path.name}: cannot be parsed as DICOM ({type(exc).__name__})") from None
-    return Radiograph(stored=stored, display=shown, fill=fill, path=path, format="DICOM", source=source)
+    return Radiograph(stored=stored, display=shown[0], fill=fill, path=path, format="DICOM", source=source, also=shown[1:])
 
 
 def write_dicom(
