@@ -146,3 +146,19 @@ def test_calibrated_scores_count_and_the_threshold_is_one_of_them():
     result = found(np.zeros((64, 64), np.uint8), threshold=0.05)
     assert result.scores.tolist() == pytest.approx([1 / (1 + np.e), 1 / (1 + 4 * np.e)], abs=1e-5)
     assert len(found(np.zeros((64, 64), np.uint8), threshold=0.2)) == 1
+
+
+def found_at(*rows):
+    """Detections from rows of x1, y1, x2, y2, score."""
+    table = np.array(rows, np.float32).reshape(-1, 5)
+    return detect.Detections(table[:, :4], table[:, 4], np.zeros(len(table), np.int64))
+
+
+def test_several_looks_at_one_frame_keep_the_best_box_of_each_marking():
+    first = found_at([0, 0, 10, 10, 0.9], [50, 50, 60, 60, 0.4])
+    second = found_at([50, 50, 60, 60, 0.8], [0, 0, 10, 11, 0.9], [30, 0, 40, 10, 0.3])
+    kept = detect.unite([first, second, found_at()])
+    assert [d.xyxy[:, 0].tolist() for d in kept] == [[0], [50, 30], []]
+    assert detect.joined(kept).scores.tolist() == pytest.approx([0.9, 0.8, 0.3])
+    assert detect.unite([first])[0] is first and detect.joined([first]) is first
+    assert [len(d) for d in detect.unite([found_at(), found_at()])] == [0, 0]

@@ -578,3 +578,41 @@ def test_verification_sees_wrong_pixels_and_leftover_carriers(tmp_path):
     target.write_bytes(b"x" * 200)
     with pytest.raises(WriteError, match="read back"):
         verify_dicom(radiograph, new, target, touched=True)
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize(("text", "ground"), [(3900, 2600), (400, 40), (40, 400)])
+@pytest.mark.parametrize("centers", [["1250"], ["1250", "2048"]], ids=["one window", "two windows"])
+def test_text_that_the_files_window_hides_is_shown_in_a_further_view(tmp_path, photometric, text, ground, centers):
+    stored = np.random.default_rng(0).integers(700, 1800, (1, *SHAPE)).astype(np.uint16)
+    stored[0, :20], stored[0, 6:12, 8:20] = ground, text
+    path = save(tmp_path, stored, photometric=photometric, WindowCenter=centers, WindowWidth=["1500", "4096"][: len(centers)])
+    radiograph = read_dicom(path)
+    assert radiograph.display[0, 8, 10] == radiograph.display[0, 1, 1]
+    (further,) = radiograph.also
+    sign = -1 if (photometric == "MONOCHROME1") != (text < ground) else 1
+    assert (int(further[0, 8, 10]) - int(further[0, 1, 1])) * sign > 40
+
+
+def test_a_window_that_hides_nothing_costs_no_further_view(tmp_path):
+    assert read_dicom(save(tmp_path, random_stored(), WindowCenter=2048, WindowWidth=4096)).also == ()
+
+
+@pytest.mark.parametrize("photometric", ["RGB", "YBR_FULL"])
+def test_colour_that_uses_few_of_its_stored_bits_is_not_shown_black(tmp_path, photometric):
+    stored = random_stored(10, channels=3)
+    stored[..., 1:] = stored[..., :1] if photometric == "RGB" else 32768
+    shown = read_dicom(save(tmp_path, stored, bits=16, photometric=photometric)).display
+    assert shown.max() == 255 and shown.mean() > 50
+
+
+def test_palette_entries_of_one_colour_hide_nothing_and_dim_ones_are_brightened(tmp_path):
+    stored = np.full((1, *SHAPE), 200, np.uint8)
+    stored[0, 6:12, 8:20], stored[0, 20:] = 201, 0
+    ramp = np.minimum(np.arange(256), 200).astype("<u2") * 4
+    names = ("Red", "Green", "Blue")
+    palette = {f"{n}PaletteColorLookupTableData": ramp.tobytes() for n in names}
+    palette |= {f"{n}PaletteColorLookupTableDescriptor": [256, 0, 16] for n in names}
+    radiograph = read_dicom(save(tmp_path, stored, bits=8, photometric="PALETTE COLOR", **palette))
+    assert radiograph.display.max() == 255
+    assert any(view[0, 8, 10] != view[0, 1, 1] for view in radiograph.also)
