@@ -7,7 +7,8 @@ Written back: an uncompressed file in its own transfer syntax; RLE as RLE and JP
 every other compressed syntax as Explicit VR Little Endian, colour then as RGB. A lossy source keeps (or gets) its
 lossy-compression history. Pixels that nobody touched keep the bytes of PixelData, save what could hide something: bytes
 beyond the declared frames are cut off; non-zero bits outside BitsStored are cleared, and compressed frames that hold
-more than a picture (see encapsulated) are encoded anew (such a file then counts as touched). Headers are otherwise kept here; only the other carriers of pixels go (see dicom_tags).
+more than a picture (see encapsulated) are encoded anew (such a file then counts as touched). Headers are otherwise kept
+here; only the other carriers of pixels go (see dicom_tags).
 
 Error messages never quote pydicom's, which can contain header values.
 """
@@ -259,7 +260,8 @@ def _layout(path: Path, dataset: Dataset) -> DicomSource:
         raise HeldError(f"{path.name}: this photometric interpretation is not supported for {samples} samples")
     signed = _number(path, dataset, "PixelRepresentation", 0) == 1
     shift = high + 1 - bits
-    if shift < 0 or (shift and syntax not in NATIVE) or high >= allocated or (signed and (samples == 3 or photometric == "PALETTE COLOR")):
+    odd = shift < 0 or high >= allocated or (shift and syntax not in NATIVE)  # decoders of frames do not look at HighBit
+    if odd or (signed and (samples == 3 or photometric == "PALETTE COLOR")):
         raise HeldError(f"{path.name}: {bits} stored bits with high bit {high} or this sign are not supported")
     shape = (frames, rows, columns) if samples == 1 else (frames, rows, columns, 3)
     return DicomSource(dataset, syntax, photometric, shape, allocated, bits, shift, signed)

@@ -69,7 +69,8 @@ def _frames(name: str, dataset: Dataset, count: int) -> tuple[list[bytes], bool]
     tables = tuple(dataset.get(keyword) or b"" for keyword in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths"))
     try:
         offsets, fragments, ended = _items(data)
-        grouped = list(generate_fragmented_frames(data, number_of_frames=count, extended_offsets=tables if all(tables) else None))
+        extended = tables if all(tables) else None
+        grouped = list(generate_fragmented_frames(data, number_of_frames=count, extended_offsets=extended))
     except Exception as exc:  # whatever is wrong with the items, nothing in them can be trusted
         raise ReadError(f"{name}: pixel data is not a sequence of frames ({type(exc).__name__})") from None
     if len(grouped) != count:

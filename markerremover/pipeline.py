@@ -147,8 +147,8 @@ def _read_sign(frame: np.ndarray, xyxy: np.ndarray, cleaner: Cleaner):
 def _verified(
     views: Sequence[np.ndarray], decisions: tuple[Decision, ...], cleaner: Cleaner
 ) -> tuple[tuple[Decision, ...], np.ndarray, str]:
-    """Look again at every view of every frame that changed; what still shows is decided like a first finding, at most VERIFY_ROUNDS
-    times.
+    """Look again at every view of every frame that changed; what still shows is decided like a first finding, at most
+    VERIFY_ROUNDS times.
 
     Returns:
         Decisions, the first view with every removed pixel 0, and "" or why the result must not be written.

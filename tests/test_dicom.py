@@ -362,9 +362,11 @@ def test_a_binary_value_that_could_be_a_picture_goes_and_a_short_one_stays(tmp_p
     path = save(tmp_path, random_stored(), syntax=syntax, PatientName="")
     dataset = pydicom.dcmread(path)
     dataset.add_new(0x00290010, "LO", "ACME")
-    long, short = {"standard OW": (0x54001010, 0x54001012), "unknown US": (0x00441000, 0x00441001)}.get(vr, (0x00291010, 0x00291011))
+    places = {"standard OW": (0x54001010, 0x54001012), "unknown US": (0x00441000, 0x00441001)}
+    long, short = places.get(vr, (0x00291010, 0x00291011))
     for tag, size in ((long, limit + 2), (short, limit)):
-        dataset.add_new(tag, vr[-2:], list(range(size // 2)) if vr[-2:] == "US" else b"SMITH^" * 99 if size > limit else b"x" * size)
+        content = b"SMITH^" * 99 if size > limit else b"x" * size
+        dataset.add_new(tag, vr[-2:], list(range(size // 2)) if vr[-2:] == "US" else content)
     dataset.save_as(path)
     *_, out = rewrite(tmp_path, path, touched=False)
     assert long not in out and short in out and b"SMITH" not in (tmp_path / "out.dcm").read_bytes()
