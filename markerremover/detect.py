@@ -69,7 +69,8 @@ class Detector:
 
     Attributes:
         card: the weights' card.  sha256: of the model, see `model_sha256`.  threshold: the card's operating point, 0–1.
-        calibration: from the network's scores to those that count, which mean a probability where the card has been fitted.
+        calibration: of each class, from the network's scores to those that count; where the card has been fitted they mean
+            a probability, so that one threshold is as strict with every class.
         backend: what runs the network, e.g. "OpenVINO CPU, bf16"; OpenVINO's inference precision as it reports it.
     """
 
@@ -79,7 +80,8 @@ class Detector:
         self.class_names = tuple(card["classes"])
         self.size = int(card["image_size"])
         self.threshold = float(card["threshold"])
-        self.calibration = Calibration(**(card.get("calibration") or {}))
+        fitted = card.get("calibration") or {}
+        self.calibration = tuple(Calibration(**fitted.get(name, {})) for name in self.class_names)
         self.sha256 = str(card["sha256"])
         self.tiling = Tiling.of_card(card)
 
@@ -111,9 +113,11 @@ class Detector:
         """
         if raw.ndim != 2 or raw.shape[0] != 4 + len(self.class_names) or not np.isfinite(raw).all():
             raise HeldError(f"the localizer's answer, shape {raw.shape}, is not finite boxes and scores")
-        rows = from_network(raw, view, pad, self.calibration.raw(threshold), shape_hw)
-        rows[:, 4] = self.calibration(rows[:, 4])
-        return rows
+        least = np.array([calibration.raw(threshold) for calibration in self.calibration])
+        raw = raw[:, (raw[4:] >= least[:, None]).any(axis=0)].astype(np.float64)
+        for scores, calibration in zip(raw[4:], self.calibration):
+            scores[:] = calibration(scores)
+        return from_network(raw, view, pad, 0.0, shape_hw)
 
     def near(self, display: np.ndarray, xyxy: np.ndarray, threshold: float | None = None) -> Detections:
         """Look only around some boxes, at the scales of a full look but through small windows: several times faster.
@@ -223,6 +227,27 @@ def merge(found: list[np.ndarray], class_names: tuple[str, ...]) -> Detections:
         return Detections.empty(class_names)
     rows = rows[boxes.nms(rows[:, :4], rows[:, 4], NMS_IOU)]
     return Detections(rows[:, :4].astype(np.float32), rows[:, 4].astype(np.float32), rows[:, 5].astype(np.int64), class_names)
+
+
+def unite(found: Sequence[Detections]) -> list[Detections]:
+    """What each of several looks at one frame keeps after non-maximum suppression across them; the first wins a tie."""
+    if len(found) == 1:
+        return list(found)
+    kept = boxes.nms(np.concatenate([d.xyxy for d in found]), np.concatenate([d.scores for d in found]), NMS_IOU)
+    ends = np.cumsum([len(d) for d in found])
+    result = []
+    for d, end in zip(found, ends):
+        own = np.sort(kept[(kept >= end - len(d)) & (kept < end)]) - (end - len(d))
+        result.append(Detections(d.xyxy[own], d.scores[own], d.class_ids[own], d.class_names))
+    return result
+
+
+def joined(found: Sequence[Detections]) -> Detections:
+    """Several looks at one frame as one record; `found` itself where there is but one."""
+    if len(found) == 1:
+        return found[0]
+    columns = (np.concatenate([getattr(d, name) for d in found]) for name in ("xyxy", "scores", "class_ids"))
+    return Detections(*columns, found[0].class_names)
 
 
 def model_sha256(model: Path) -> str:

@@ -1,13 +1,14 @@
-"""DICOM files to `Radiograph` and back. With dicom_view and dicom_tags the only user of pydicom.
+"""DICOM files to `Radiograph` and back. With dicom_tags, dicom_view and encapsulated the only user of pydicom.
 
 Stored values are what the file stores: no rescale, no windowing, unused bits and HighBit shifts taken out. Uncompressed
 pixels are unpacked here; compressed ones are decoded by pydicom with its wheel plugins.
 
 Written back: an uncompressed file in its own transfer syntax; RLE as RLE and JPEG 2000 lossless as such (greyscale);
 every other compressed syntax as Explicit VR Little Endian, colour then as RGB. A lossy source keeps (or gets) its
-lossy-compression history. Pixels that nobody touched keep the bytes of PixelData, save two exceptions that could hide
-something: bytes beyond the declared frames are cut off, and non-zero bits outside BitsStored are cleared (that file
-then counts as touched). Headers are otherwise kept here; only the other carriers of pixels go (see dicom_tags).
+lossy-compression history. Pixels that nobody touched keep the bytes of PixelData, save what could hide something: bytes
+beyond the declared frames are cut off; non-zero bits outside BitsStored are cleared, and compressed frames that hold
+more than a picture (see encapsulated) are encoded anew (such a file then counts as touched). Headers are otherwise kept
+here; only the other carriers of pixels go (see dicom_tags).
 
 Error messages never quote pydicom's, which can contain header values.
 """
@@ -27,11 +28,9 @@ import numpy as np
 import pydicom
 from pydicom import config, uid
 from pydicom.dataset import Dataset
-from pydicom.encaps import generate_frames
 from pydicom.pixels import compress, get_decoder
 
-from . import dicom_tags, dicom_view
-from . import display as view
+from . import dicom_tags, dicom_view, encapsulated
 from .errors import HeldError, ReadError, WriteError
 from .records import Radiograph
 
@@ -49,7 +48,6 @@ LOSSY = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLSNearLossless)
 MAYBE_LOSSY = (uid.JPEG2000, uid.HTJ2K)
 """Transfer syntaxes that lose something, and those that may have: only the header tells."""
 _EXTREMES = (0x00280106, 0x00280107, 0x00280108, 0x00280109, 0x00280110, 0x00280111)
-_OFFSETS = (0x7FE00001, 0x7FE00002)
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,8 @@ class DicomSource:
     """What writing needs to know again.
 
     shift: bits below the stored value.  signed, bits: of one stored value.  allocated: bits of its container.
-    extended: negative values fill the unused bits with ones.  dirty: unused bits held something else.
+    extended: negative values fill the unused bits with ones.  dirty: unused bits held something else, or compressed
+    frames more than a picture.
     photometric: of `stored`, which for compressed colour is always RGB.
     """
 
@@ -113,7 +112,7 @@ def read_dicom(path: Path) -> Radiograph:
             raise
         except Exception as exc:
             raise ReadError(f"{path.name}: cannot be parsed as DICOM ({type(exc).__name__})") from None
-    return Radiograph(stored=stored, display=shown, fill=fill, path=path, format="DICOM", source=source)
+    return Radiograph(stored=stored, display=shown[0], fill=fill, path=path, format="DICOM", source=source, also=shown[1:])
 
 
 def write_dicom(
@@ -129,7 +128,7 @@ def write_dicom(
 
     Args:
         new_stored: shape and dtype of `radiograph.stored`.
-        touched: whether pixels changed; if not, PixelData keeps its bytes.
+        touched: whether pixels changed; if not, PixelData keeps its bytes, unless the source is dirty.
         verified: whether our own check of the result passed; only then do the header's de-identification elements
             and Burned In Annotation say so.
         method: what to append to De-identification Method then.
@@ -147,6 +146,8 @@ def write_dicom(
                 syntax = _replace_pixels(dataset, source, new_stored)
                 dicom_tags.mark_derived(dataset, new_stored)
             elif source.native:
+                for tag in dicom_tags.OFFSET_TABLES:
+                    dataset.pop(tag, None)  # there is nothing they could point into
                 dataset["PixelData"].value = _declared(source)
             if verified:
                 dicom_tags.mark_cleaned(dataset, method)
@@ -171,6 +172,8 @@ def verify_dicom(radiograph: Radiograph, new_stored: np.ndarray, target: Path, *
             raise WriteError(f"{name}: the output does not read back ({type(exc).__name__})") from None
     if stored.shape != new_stored.shape or stored.dtype != new_stored.dtype or not np.array_equal(stored, new_stored):
         raise WriteError(f"{name}: the output's pixels are not those that were to be written")
+    if again.dirty:
+        raise WriteError(f"{name}: the output's pixel data holds more than its pixels")
     if left:
         raise WriteError(f"{name}: the output still has {left} overlays, icons or the like")
     if not touched and not source.dirty:
@@ -228,6 +231,8 @@ def _parse(path: Path) -> Dataset:
         raise ReadError(f"{path.name}: has no pixel data, or is truncated before it")
     if not dataset.PixelData:
         raise ReadError(f"{path.name}: has no pixel data (the element is empty)")
+    for keyword in ("FloatPixelData", "DoubleFloatPixelData"):
+        dataset.pop(keyword, None)  # never written, and no decoder takes a dataset with two kinds of pixels
     if "SOPClassUID" not in dataset:
         raise HeldError(f"{path.name}: has no SOP Class UID, so it cannot be written as a DICOM file")
     return dataset
@@ -254,8 +259,9 @@ def _layout(path: Path, dataset: Dataset) -> DicomSource:
     if photometric not in known:
         raise HeldError(f"{path.name}: this photometric interpretation is not supported for {samples} samples")
     signed = _number(path, dataset, "PixelRepresentation", 0) == 1
-    shift = high + 1 - bits if syntax in NATIVE else 0
-    if shift < 0 or high >= allocated or (signed and (samples == 3 or photometric == "PALETTE COLOR")):
+    shift = high + 1 - bits
+    odd = shift < 0 or high >= allocated or (shift and syntax not in NATIVE)  # decoders of frames do not look at HighBit
+    if odd or (signed and (samples == 3 or photometric == "PALETTE COLOR")):
         raise HeldError(f"{path.name}: {bits} stored bits with high bit {high} or this sign are not supported")
     shape = (frames, rows, columns) if samples == 1 else (frames, rows, columns, 3)
     return DicomSource(dataset, syntax, photometric, shape, allocated, bits, shift, signed)
@@ -286,34 +292,21 @@ def _decode_compressed(path: Path, source: DicomSource) -> tuple[DicomSource, np
         raise HeldError(f"{path.name}: there is no decoder for its transfer syntax") from None
     if not decoder.is_available:
         raise HeldError(f"{path.name}: the decoder for {source.syntax.name} is not installed")
-    _check_complete(path, source)
+    bare = encapsulated.is_bare(path.name, source.dataset, source.syntax, source.shape, source.allocated)
     try:
-        decoded, properties = decoder.as_array(source.dataset, raw=False)
+        decoded, properties = decoder.as_array(source.dataset, raw=False, correct_unused_bits=False)
     except Exception as exc:
         raise ReadError(f"{path.name}: pixel data cannot be decoded, it may be damaged ({type(exc).__name__})") from None
     if decoded.size != math.prod(source.shape):
         raise HeldError(f"{path.name}: the pixel data does not hold the {source.shape[0]} frames that the header declares")
-    stored = decoded.reshape(source.shape)
-    wanted = _container(source, signed=source.signed)
-    low, high = view.value_range(wanted, source.bits, source.signed)
-    if stored.min() < low or stored.max() > high:
-        raise HeldError(f"{path.name}: decoded values do not fit its {source.bits} stored bits")
+    if 8 * decoded.dtype.itemsize != source.allocated:
+        raise HeldError(f"{path.name}: decoded values do not fit its {source.allocated} allocated bits")
     photometric = str(properties["photometric_interpretation"]) if len(source.shape) == 4 else source.photometric
     if len(source.shape) == 4 and photometric != "RGB":
         raise HeldError(f"{path.name}: its compressed colour does not decode to RGB")
-    return replace(source, photometric=photometric), stored.astype(wanted, copy=False)
-
-
-def _check_complete(path: Path, source: DicomSource) -> None:
-    """JPEG and JPEG-LS decoders fill in what is missing; so every frame must have its end-of-image marker."""
-    if source.syntax not in (*uid.JPEGTransferSyntaxes, *uid.JPEGLSTransferSyntaxes):
-        return
-    try:
-        frames = list(generate_frames(source.dataset.PixelData, number_of_frames=source.shape[0]))
-    except Exception as exc:
-        raise ReadError(f"{path.name}: pixel data is not a sequence of frames ({type(exc).__name__})") from None
-    if not all(b"\xff\xd9" in frame[-1024:] for frame in frames):
-        raise ReadError(f"{path.name}: pixel data is truncated, a frame has no end")
+    words = np.ascontiguousarray(decoded).view(f"u{source.allocated // 8}").reshape(source.shape)
+    stored, extended, dirty = _unpack(words, source)
+    return replace(source, photometric=photometric, extended=extended, dirty=dirty or not bare), stored
 
 
 def _container(source: DicomSource, *, signed: bool = False) -> np.dtype:
@@ -352,7 +345,7 @@ def _pack(stored: np.ndarray, source: DicomSource) -> np.ndarray:
 
 def _replace_pixels(dataset: Dataset, source: DicomSource, stored: np.ndarray) -> uid.UID:
     """Put `stored` into `dataset`; returns the transfer syntax that its PixelData now has."""
-    for tag in (*_EXTREMES, *_OFFSETS):
+    for tag in (*_EXTREMES, *dicom_tags.OFFSET_TABLES):
         dataset.pop(tag, None)
     if source.syntax in LOSSY or (source.syntax in MAYBE_LOSSY and not dataset.get("LossyImageCompression")):
         dataset.LossyImageCompression = "01"

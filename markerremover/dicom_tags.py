@@ -9,12 +9,26 @@ import hashlib
 
 import numpy as np
 from pydicom import uid
+from pydicom.dataelem import RawDataElement
+from pydicom.datadict import dictionary_has_tag
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
+from pydicom.tag import BaseTag
 
 CARRIERS = frozenset({0x00880200, 0x00420011, 0xFFFAFFFA, 0x4FFE0001})
 """Icon Image Sequence, Encapsulated Document, Digital Signatures and MAC Parameters: removed at any depth."""
+PIXEL_DATA = 0x7FE00010
+OFFSET_TABLES = (0x7FE00001, 0x7FE00002, 0x7FE00003)
+"""Extended Offset Table, its lengths, and the total length: they belong to compressed Pixel Data of the file itself."""
+BULK_BYTES = 256
+"""Longest binary value that stays: a picture of 16 x 16 grey pixels. Vendors' flags, positions and hashes are shorter."""
+_LUT_DATA = frozenset({0x00283006, *range(0x00281201, 0x00281205), *range(0x00281221, 0x00281224)})
+"""LUT Data and palettes, plain or segmented: long binary values that the pixels need to be shown."""
+_BINARY = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
+_NUMBERS = {"AT": 4, "FD": 8, "FL": 4, "SL": 4, "SS": 2, "SV": 8, "UL": 4, "US": 2, "UV": 8}
+_ITEM = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
+"""The tag that every item of a sequence starts with, in both byte orders."""
 CLEAN_PIXEL_DATA = ("113101", "Clean Pixel Data Option")
 """Code and meaning, of scheme DCM, context group 7050."""
 
@@ -22,7 +36,8 @@ CLEAN_PIXEL_DATA = ("113101", "Clean Pixel Data Option")
 def remove_carriers(dataset: Dataset, *, depth: int = 0) -> int:
     """Take out, at any depth, what can show or hide an identifier beside the image itself.
 
-    Overlays (60xx), curves (50xx), `CARRIERS`, everything behind the pixels, and pixel data of nested items.
+    Overlays (60xx), curves (50xx), `CARRIERS`, every pixel element but Pixel Data of the file itself (floating-point,
+    retired variable, nested), everything behind the pixels, and binary values that could be a picture (see `_bulk`).
 
     Returns:
         How many elements were removed.
@@ -31,14 +46,33 @@ def remove_carriers(dataset: Dataset, *, depth: int = 0) -> int:
     for tag in list(dataset.keys()):
         group = int(tag) >> 16
         repeating = 0x5000 <= group <= 0x50FF or 0x6000 <= group <= 0x60FF
-        behind = group > 0x7FE0 or (group == 0x7FE0 and depth > 0)
-        if repeating or behind or group in (0x0000, 0x0002) or int(tag) in CARRIERS:
+        pixels = group >= 0x7F00 and (depth > 0 or int(tag) not in (PIXEL_DATA, *OFFSET_TABLES))
+        if repeating or pixels or group in (0x0000, 0x0002) or int(tag) in CARRIERS or _bulk(dataset, tag):
             del dataset[tag]
             removed += 1
             continue
         if dataset.get_item(tag).VR in (None, "SQ", "UN") and dataset[tag].VR == "SQ":
             removed += sum(remove_carriers(item, depth=depth + 1) for item in dataset[tag].value)
     return removed
+
+
+def _bulk(dataset: Dataset, tag: BaseTag) -> bool:
+    """Whether a value is binary and could be a picture: longer than `BULK_BYTES`, or a sequence that nobody can parse.
+
+    Numbers count where the element is private or unknown; the standard says what those of its own elements mean.
+    """
+    if int(tag) in (PIXEL_DATA, *OFFSET_TABLES, *_LUT_DATA):
+        return False
+    element = dataset.get_item(tag)
+    if element.VR in (None, "UN"):
+        element = dataset[tag]  # the dictionary may know it; others stay unparsed, and so keep their bytes
+    if element.VR in _BINARY:
+        value = element.value or b""
+        return len(value) > BULK_BYTES or (element.VR == "UN" and bytes(value[:4]) in _ITEM)
+    if element.VR not in _NUMBERS or (dictionary_has_tag(tag) and not tag.is_private):
+        return False
+    size = len(element.value or b"") if isinstance(element, RawDataElement) else element.VM * _NUMBERS[element.VR]
+    return size > BULK_BYTES
 
 
 def mark_derived(dataset: Dataset, stored: np.ndarray) -> None:

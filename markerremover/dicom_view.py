@@ -10,7 +10,7 @@ import math
 import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
-from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi, convert_color_space
+from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi
 
 from . import display as view
 from .errors import HeldError
@@ -21,8 +21,8 @@ NEARLY_BLACK = 25
 
 def see(
     dataset: Dataset, stored: np.ndarray, *, name: str, photometric: str, bits: int, signed: bool
-) -> tuple[np.ndarray, tuple[int, ...]]:
-    """The view for the models and the fill.
+) -> tuple[tuple[np.ndarray, ...], tuple[int, ...]]:
+    """The views for the models and the fill.
 
     Args:
         dataset: the header.
@@ -32,17 +32,16 @@ def see(
         bits, signed: of one stored value.
 
     Returns:
-        (F, H, W) uint8, bright = dense, and the stored value(s) that show black.
+        Views, each (F, H, W) uint8, bright = dense, the file's own first, and the stored value(s) that show black.
 
     Raises:
         HeldError: nothing shows black, because the palette holds none.
     """
     if photometric in ("RGB", "YBR_FULL"):
-        eight = (stored >> max(bits - 8, 0)).astype(np.uint8) << max(8 - bits, 0)
         if photometric == "RGB":
-            return view.colour_to_grey(eight), (0, 0, 0)
+            return view.colour_views(stored, bits), (0, 0, 0)
         middle = 1 << (bits - 1)
-        return view.colour_to_grey(convert_color_space(eight, "YBR_FULL", "RGB")), (0, middle, middle)
+        return view.colour_views(_rgb(stored, bits), bits), (0, middle, middle)
     if photometric == "PALETTE COLOR":
         return _see_palette(dataset, stored, bits, name)
     low, high = view.value_range(stored.dtype, bits, signed)
@@ -52,7 +51,7 @@ def see(
     flipped = invert != bool(values[-1] < values[0])
     windowed = view.to_grey(shares[0], False) if shares else None
     table = view.choose_table(stored, windowed, low, len(values), flipped, _padding(dataset, low, high))
-    return view.apply_table(stored, table, low), (darkest(stored, shares or [table], low, flipped),)
+    return view.apply_tables(stored, table, low, flipped), (darkest(stored, shares or [table], low, flipped),)
 
 
 def darkest(stored: np.ndarray, shares: list[np.ndarray], low: int, flipped: bool) -> int:
@@ -77,14 +76,27 @@ def darkest(stored: np.ndarray, shares: list[np.ndarray], low: int, flipped: boo
     return (max(found) if dark_high else min(found)) + low
 
 
-def _see_palette(dataset: Dataset, stored: np.ndarray, bits: int, name: str) -> tuple[np.ndarray, tuple[int, ...]]:
+def _rgb(ybr: np.ndarray, bits: int) -> np.ndarray:
+    """YBR_FULL (F, H, W, 3) of any depth as RGB of the same dtype, after DICOM PS3.3 C.7.6.3.1.2; a new array."""
+    rgb = np.empty_like(ybr)
+    for frame, out in zip(ybr, rgb):
+        y, blue, red = np.moveaxis(frame.astype(np.float32) - np.float32([0, 1 << (bits - 1), 1 << (bits - 1)]), -1, 0)
+        channels = (y + 1.402 * red, y - 0.344136 * blue - 0.714136 * red, y + 1.772 * blue)
+        out[:] = np.clip(np.rint(np.stack(channels, axis=-1)), 0, (1 << bits) - 1)
+    return rgb
+
+
+def _see_palette(dataset: Dataset, stored: np.ndarray, bits: int, name: str) -> tuple[tuple[np.ndarray, ...], tuple[int, ...]]:
     colours = apply_color_lut(np.arange(1 << bits, dtype=stored.dtype)[None], dataset)[0, :, :3]
-    if colours.dtype != np.uint8:
-        colours = (colours >> 8).astype(np.uint8)
-    black = int(colours.max(axis=1).argmin())
-    if colours[black].max() > NEARLY_BLACK:
+    depth = 8 * colours.dtype.itemsize
+    brightest = colours.max(axis=1) >> (depth - 8)
+    black = int(brightest.argmin())
+    if brightest[black] > NEARLY_BLACK:
         raise HeldError(f"{name}: its palette holds no black, so nothing can be blacked out")
-    return view.colour_to_grey(colours[stored]), (black,)
+    shown, used = view.colour_views(colours[stored], depth), np.unique(stored)
+    if len(np.unique(colours[used], axis=0)) < len(used):  # entries of one colour hide, what another palette shows
+        shown += view.views(stored, bits=bits)[:1]
+    return shown, (black,)
 
 
 def _modality(dataset: Dataset, values: np.ndarray) -> np.ndarray:

@@ -1,15 +1,14 @@
-"""From a localizer's raw scores on labelled radiographs to its operating point: precision-recall curve, threshold chosen
-for recall, and scores that mean a probability.
+"""From a localizer's raw scores on labelled radiographs to its operating point: precision-recall curve, threshold, and scores that mean a probability.
 
 Recall counts *elements*, as removal does: an element is found when the boxes that count, grown by the policy's margin,
 together cover `COVERED` of it. Precision counts *boxes*: one is true when it touches an annotated element; boxes that touch
-only `uncertain` regions count for neither.
+only `uncertain` regions, and those that lie mostly in a better one, count for neither.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from .records import Annotation, Detections, Policy
 
 COVERED = 0.95
 FLOOR = 0.01  # scores below are not looked at
+SAME = 0.5  # share of a box in a better one from which it says nothing new
 NEAR = 0.008  # a box this close to an element touches it, share of the image's longer side
 TINY = 1e-6  # keeps logits finite
 
@@ -27,18 +27,19 @@ class Found:
     """What a localizer found on labelled images, pooled.
 
     elements: (E,) highest score threshold at which each element is covered, 0 where it never is.
-    scores, true: (N,) of every box above `FLOOR`: its score, and whether it touches an element.
+    scores, true, classes: (N,) of every box above `FLOOR`: its score, whether it touches an element, its class index.
     """
 
     elements: np.ndarray
     scores: np.ndarray
     true: np.ndarray
+    classes: np.ndarray
 
     @classmethod
     def pooled(cls, parts: Iterable["Found"]) -> "Found":
         """All of them as one."""
         parts = list(parts)
-        return cls(*(np.concatenate([getattr(p, name) for p in parts]) if parts else np.zeros(0) for name in ("elements", "scores", "true")))
+        return cls(*(np.concatenate([getattr(p, name) for p in parts]) if parts else np.zeros(0) for name in ("elements", "scores", "true", "classes")))
 
 
 def found_in(detections: Detections, annotation: Annotation, policy: Policy = Policy()) -> Found:
@@ -54,8 +55,9 @@ def found_in(detections: Detections, annotation: Annotation, policy: Policy = Po
     near = np.array([e.xyxy for e in annotation.elements], np.float64).reshape(-1, 4) + margin
     touches = boxes.intersection(xyxy, near) > 0
     true = touches[:, kinds].any(axis=1)
-    counts = true | ~touches.any(axis=1)
-    return Found(elements, scores[counts], true[counts])
+    again = np.triu(boxes.intersection(xyxy, xyxy).T, 1).max(axis=0, initial=0) > SAME * boxes.area(xyxy)
+    counts = (true | ~touches.any(axis=1)) & ~again
+    return Found(elements, scores[counts], true[counts], detections.class_ids[order][counts])
 
 
 def wrong(detections: Detections, annotation: Annotation, policy: Policy = Policy()) -> list[tuple[float, float, float, float]]:
@@ -81,29 +83,43 @@ def _covered_from(element: np.ndarray, grown: np.ndarray, scores: np.ndarray) ->
     return 0.0
 
 
-def gather(detector: Callable[..., Detections], samples: Iterable[tuple[np.ndarray, Annotation]]) -> Found:
+Looked = Sequence[tuple[Detections, Annotation]]
+"""What a localizer found from `FLOOR` on in each of some images, and the truth."""
+
+
+def gather(detector: Callable[..., Detections], samples: Iterable[tuple[np.ndarray, Annotation]]) -> Looked:
     """Run a localizer, called as detector(display, threshold), over (display (H, W) uint8, annotation) pairs."""
-    return Found.pooled(found_in(detector(display, FLOOR), annotation) for display, annotation in samples)
+    return [(detector(display, FLOOR), annotation) for display, annotation in samples]
 
 
-def summary(groups: dict[str, Found], share: float) -> dict[str, object]:
+def found(looked: Looked, calibration: Sequence["Calibration"] = ()) -> Found:
+    """Pooled; with one calibration a class, after it."""
+    return Found.pooled(found_in(_calibrated(d, calibration) if calibration else d, a) for d, a in looked)
+
+
+def _calibrated(detections: Detections, calibration: Sequence["Calibration"]) -> Detections:
+    scores = np.array([calibration[c](np.float64(s)) for s, c in zip(detections.scores, detections.class_ids)], np.float64)
+    return replace(detections, scores=scores)
+
+
+def summary(groups: dict[str, Looked], class_names: Sequence[str], most_false: float) -> dict[str, object]:
     """What a card says of its operating point: `threshold`, `calibration`, `curve` and how they came about.
 
     Args:
-        groups: name → raw-score findings; each must keep `share` of its elements at the threshold, see `choose_threshold`.
+        groups: name → raw-score findings; for the threshold see `choose_threshold`.
+        class_names: of the localizer, in order; each is calibrated by itself.
     """
-    pooled = Found.pooled(groups.values())
-    calibration = fit_calibration(pooled.scores, pooled.true)
-    meant = {
-        name: Found(np.where(g.elements > 0, calibration(g.elements), 0.0), calibration(g.scores), g.true) for name, g in groups.items()
-    }
-    threshold = choose_threshold(meant.values(), share)
+    raw = {name: found(looked) for name, looked in groups.items()}
+    pooled = Found.pooled(raw.values())
+    calibration = [fit_calibration(pooled.scores[pooled.classes == c], pooled.true[pooled.classes == c]) for c in range(len(class_names))]
+    meant = {name: found(looked, calibration) for name, looked in groups.items()}
+    threshold = choose_threshold(meant.values(), most_false)
     everything = Found.pooled(meant.values())
     return {
         "threshold": threshold,
-        "calibration": {"slope": calibration.slope, "offset": calibration.offset},
+        "calibration": {name: {"slope": c.slope, "offset": c.offset} for name, c in zip(class_names, calibration)},
         "operating_point": {
-            "rule": f"highest threshold at which every group keeps {share:.1%} of the elements found at 0.05",
+            "rule": f"the lowest threshold, for most recall, at which at most {most_false:.0%} of the boxes of every group are false",
             "at": {name: {**curve(g, [threshold])[0], "elements": len(g.elements), "boxes": int((g.scores >= threshold).sum())}
                    for name, g in meant.items()},
             "average_precision": round(average_precision(everything), 4),
@@ -111,40 +127,40 @@ def summary(groups: dict[str, Found], share: float) -> dict[str, object]:
                                   "calibrated": round(calibration_error(everything.scores, everything.true), 4)},
             "reliability": reliability(everything.scores, everything.true),
         },
-        "curve": curve(everything, np.round(np.concatenate([np.arange(0.02, 0.1, 0.02), np.arange(0.1, 0.96, 0.05)]), 2)),
+        "curve": curve(everything, np.round(np.arange(0.05, 0.96, 0.05), 2)),
     }
 
 
-def curve(found: Found, thresholds: Iterable[float]) -> list[dict[str, float]]:
+def curve(part: Found, thresholds: Iterable[float]) -> list[dict[str, float]]:
     """Recall of elements and precision of boxes at each threshold; precision is 1 where no box counts."""
     rows = []
     for t in thresholds:
-        chosen = found.true[found.scores >= t]
-        recall = float((found.elements >= t).mean()) if len(found.elements) else 0.0
+        chosen = part.true[part.scores >= t]
+        recall = float((part.elements >= t).mean()) if len(part.elements) else 0.0
         rows.append({"threshold": round(float(t), 4), "recall": round(recall, 4), "precision": round(float(chosen.mean()) if len(chosen) else 1.0, 4)})
     return rows
 
 
-def average_precision(found: Found) -> float:
+def average_precision(part: Found) -> float:
     """Area under the precision-recall curve, precision made monotone, over all distinct scores (0–1)."""
-    thresholds = np.unique(np.concatenate([found.scores, found.elements[found.elements > 0]]))[::-1]
-    if not len(thresholds) or not len(found.elements):
+    thresholds = np.unique(np.concatenate([part.scores, part.elements[part.elements > 0]]))[::-1]
+    if not len(thresholds) or not len(part.elements):
         return 0.0
-    rows = curve(found, thresholds)
+    rows = curve(part, thresholds)
     recall = np.array([0.0] + [r["recall"] for r in rows])
     precision = np.array([r["precision"] for r in rows])
     precision = np.maximum.accumulate(precision[::-1])[::-1]
     return float((np.diff(recall) * precision).sum())
 
 
-def choose_threshold(groups: Iterable[Found], share: float, *, lowest: float = 0.05, highest: float = 0.5) -> float:
-    """The highest threshold, two decimals, at which every group still finds `share` of the elements that it finds at
-    `lowest`."""
-    groups = [g.elements for g in groups if len(g.elements)]
-    for t in np.round(np.arange(highest, lowest, -0.01), 2):
-        if all((e >= t).sum() >= share * (e >= lowest).sum() for e in groups):
+def choose_threshold(groups: Iterable[Found], most_false: float, *, lowest: float = 0.05, highest: float = 0.6) -> float:
+    """The lowest threshold, two decimals, at which at most `most_false` of the boxes of every group are false; `highest`
+    where none of them is strict enough."""
+    groups = list(groups)
+    for t in np.round(np.arange(lowest, highest, 0.01), 2):
+        if all(1 - row["precision"] <= most_false for g in groups for row in curve(g, [t])):
             return float(t)
-    return float(lowest)
+    return float(highest)
 
 
 @dataclass(frozen=True)

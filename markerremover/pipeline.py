@@ -14,11 +14,11 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterator, Sequence
 
 import numpy as np
 
-from . import __version__, crops, decide, frames, images, redact, verify
+from . import __version__, crops, decide, detect, frames, images, redact, verify
 from .errors import HeldError, MarkerRemoverError, ReadError, UsageError, WriteError
 from .options import RunOptions
 from .records import Decision, Detections, Outcome, Policy, Radiograph
@@ -97,7 +97,7 @@ def clean_radiograph(radiograph: Radiograph, cleaner: Cleaner, timings_ms: dict[
     timings_ms = {} if timings_ms is None else timings_ms
     detections, decisions = _look(radiograph, cleaner, timings_ms)
     with timed(timings_ms, "verify"):
-        decisions, shown, doubt = _verified(radiograph.display, decisions, cleaner)
+        decisions, shown, doubt = _verified(radiograph.views, decisions, cleaner)
     with timed(timings_ms, "redact"):
         new = redact.redact(radiograph.stored, decisions, radiograph.fill)
         mask = redact.removed_mask(radiograph.stored.shape[:3], decisions)
@@ -108,15 +108,22 @@ def clean_radiograph(radiograph: Radiograph, cleaner: Cleaner, timings_ms: dict[
 def _look(
     radiograph: Radiograph, cleaner: Cleaner, timings_ms: dict[str, float]
 ) -> tuple[tuple[Detections, ...], tuple[Decision, ...]]:
-    """Every frame through the localizer and every box through the second pass and the decision."""
-    policy, found, decisions = cleaner.policy, [], []
-    for index, frame in enumerate(radiograph.display):
+    """Every view of every frame through the localizer, and every box through the second pass and the decision, on the view
+    where it was found."""
+    found, decisions = [], [[] for _ in radiograph.views]
+    for index in range(len(radiograph.display)):
         with timed(timings_ms, "detect"):
-            detections = cleaner.detector(frame, policy.threshold)
-        found.append(detections)
+            seen = detect.unite([cleaner.detector(view[index], cleaner.policy.threshold) for view in radiograph.views])
+        found.append(detect.joined(seen))
         with timed(timings_ms, "second_pass"):
-            decisions += _decided(index, frame, detections, cleaner)
-    return tuple(found), tuple(decide.resolve(frames.spread(decisions, radiograph.display)))
+            for own, view, detections in zip(decisions, radiograph.views, seen):
+                own += _decided(index, view[index], detections, cleaner)
+    return tuple(found), decide.resolve(_spread(decisions, radiograph.views))
+
+
+def _spread(decisions: Sequence[Sequence[Decision]], views: Sequence[np.ndarray]) -> list[Decision]:
+    """`frames.spread` of the decisions of each view, by that view."""
+    return [decision for own, view in zip(decisions, views) for decision in frames.spread(own, view)]
 
 
 def _decided(index: int, frame: np.ndarray, found: Detections, cleaner: Cleaner) -> list[Decision]:
@@ -138,27 +145,29 @@ def _read_sign(frame: np.ndarray, xyxy: np.ndarray, cleaner: Cleaner):
 
 
 def _verified(
-    display: np.ndarray, decisions: tuple[Decision, ...], cleaner: Cleaner
+    views: Sequence[np.ndarray], decisions: tuple[Decision, ...], cleaner: Cleaner
 ) -> tuple[tuple[Decision, ...], np.ndarray, str]:
-    """Look again at every frame that changed; what still shows is decided like a first finding, at most VERIFY_ROUNDS
-    times.
+    """Look again at every view of every frame that changed; what still shows is decided like a first finding, at most
+    VERIFY_ROUNDS times.
 
     Returns:
-        Decisions, the display with every removed pixel 0, and "" or why the result must not be written.
+        Decisions, the first view with every removed pixel 0, and "" or why the result must not be written.
     """
     for round_left in range(VERIFY_ROUNDS, -1, -1):
-        removed = redact.removed_mask(display.shape, decisions)
-        again: list[Decision] = []
+        removed = redact.removed_mask(views[0].shape, decisions)
+        again: list[list[Decision]] = [[] for _ in views]
         for index in sorted({d.frame for d in decisions}):
             own = [d for d in decisions if d.frame == index]
-            second_look = verify.smoothed(display[index], removed[index])
-            found = verify.residual(cleaner.detector, second_look, own, cleaner.policy)
-            again += verify.labelled(_decided(index, display[index], found, cleaner))
-        if not again or not round_left:
+            second_looks = [verify.smoothed(view[index], removed[index]) for view in views]
+            found = detect.unite([verify.residual(cleaner.detector, look, own, cleaner.policy) for look in second_looks])
+            for more, view, detections in zip(again, views, found):
+                more += verify.labelled(_decided(index, view[index], detections, cleaner))
+        count = sum(map(len, again))
+        if not count or not round_left:
             break
-        decisions = tuple(decide.resolve([*decisions, *frames.spread(again, display)]))
-    doubt = f"{len(again)} findings remain after {VERIFY_ROUNDS} rounds of removal" if again else ""
-    return decisions, np.where(removed, np.uint8(0), display), doubt
+        decisions = decide.resolve([*decisions, *_spread(again, views)])
+    doubt = f"{count} findings remain after {VERIFY_ROUNDS} rounds of removal" if count else ""
+    return decisions, np.where(removed, np.uint8(0), views[0]), doubt
 
 
 def process_file(source: Path, relative: str, out: Path, audit: Path, cleaner: Cleaner, options: RunOptions) -> Outcome:

@@ -79,16 +79,17 @@ def read_png(path: Path, data: bytes) -> Radiograph:
     _hold_transparency(path, source, stored)
     top = (1 << source.depth) - 1
     if source.colour == 3:
-        shown, black, palette = _view_palette(path, source, stored)
+        only, black, palette = _view_palette(path, source, stored)
+        shown = (only,)
         source, fill = replace(source, touched_palette=palette), (black,)
     elif source.colour in (0, 4):
         grey = stored[..., 0] if source.colour == 4 else stored
-        shown = (grey * (255 // top)).astype(np.uint8) if source.depth < 8 else view.display(np.ascontiguousarray(grey))
+        shown = ((grey * (255 // top)).astype(np.uint8),) if source.depth < 8 else view.views(np.ascontiguousarray(grey))
         fill = (0,) if source.colour == 0 else (0, top)
     else:
-        shown = view.colour_to_grey((stored[..., :3] >> (source.depth - 8)).astype(np.uint8))
+        shown = view.colour_views(stored[..., :3], source.depth)
         fill = (0, 0, 0) if source.colour == 2 else (0, 0, 0, top)
-    return Radiograph(stored=stored, display=shown, fill=fill, path=path, format="PNG", source=source)
+    return Radiograph(stored=stored, display=shown[0], fill=fill, path=path, format="PNG", source=source, also=shown[1:])
 
 
 def encode_png(radiograph: Radiograph, new_stored: np.ndarray, *, touched: bool) -> bytes:

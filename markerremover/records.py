@@ -35,6 +35,7 @@ class Radiograph:
     source: what the writer needs to write the same kind of file again (a pydicom Dataset, raster metadata, …);
         private to the module that read the file.
     display: (F, H, W) uint8, what the models look at: windowed, bright = dense.
+    also: further views of the same shape, that show what `display` hides; usually none (see display.py).
     """
 
     stored: np.ndarray
@@ -43,14 +44,22 @@ class Radiograph:
     path: Path
     format: str
     source: Any = None
+    also: tuple[np.ndarray, ...] = ()
 
     def __post_init__(self) -> None:
         if self.stored.ndim not in (3, 4) or 0 in self.stored.shape:
             raise UsageError(f"stored has shape {self.stored.shape}, allowed is (F, H, W) or (F, H, W, C), none zero")
-        if self.display.dtype != np.uint8 or self.display.shape != self.stored.shape[:3]:
-            raise UsageError(f"display has shape {self.display.shape} {self.display.dtype}, needs {self.stored.shape[:3]} uint8")
+        for view in self.views:
+            if view.dtype != np.uint8 or view.shape != self.stored.shape[:3]:
+                raise UsageError(f"display has shape {view.shape} {view.dtype}, needs {self.stored.shape[:3]} uint8")
         object.__setattr__(self, "stored", locked(self.stored))
         object.__setattr__(self, "display", locked(self.display))
+        object.__setattr__(self, "also", tuple(map(locked, self.also)))
+
+    @property
+    def views(self) -> tuple[np.ndarray, ...]:
+        """Everything the models look at: `display` first, then `also`."""
+        return (self.display, *self.also)
 
     @property
     def shape_hw(self) -> tuple[int, int]:

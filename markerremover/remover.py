@@ -98,6 +98,7 @@ def _of_array(array: np.ndarray) -> Radiograph:
         raise UsageError(f"array has shape {array.shape} {array.dtype}, allowed are (H, W) and (H, W, 3), uint8 or uint16")
     frame = array[None]
     if grey:
-        return Radiograph(frame, display_module.display(frame), (0,), Path("array"), "ARRAY")
-    eight_bit = frame if frame.dtype == np.uint8 else (frame >> 8).astype(np.uint8)
-    return Radiograph(frame, display_module.colour_to_grey(eight_bit), (0, 0, 0), Path("array"), "ARRAY")
+        shown, fill = display_module.views(frame), (0,)
+    else:
+        shown, fill = display_module.colour_views(frame, 8 * frame.dtype.itemsize), (0, 0, 0)
+    return Radiograph(frame, shown[0], fill, Path("array"), "ARRAY", also=shown[1:])

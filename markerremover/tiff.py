@@ -94,14 +94,14 @@ def read_tiff(path: Path, data: bytes) -> Radiograph:
     if source.samples > colours and (stored[..., colours:] != top).any():
         raise HeldError(f"{path.name}: transparency hides pixels, or there is an extra channel")
     if colours == 3:
-        shown = view.colour_to_grey((stored[..., :3] >> (source.depth - 8)).astype(np.uint8))
+        shown = view.colour_views(stored[..., :3], source.depth)
         fill = (0, 0, 0)
     else:
         grey = np.ascontiguousarray(stored[..., 0]) if source.samples > 1 else stored
-        shown = view.display(grey, invert=source.photometric == WHITE_IS_ZERO)
+        shown = view.views(grey, invert=source.photometric == WHITE_IS_ZERO)
         fill = (top if source.photometric == WHITE_IS_ZERO else 0,)
     fill += (top,) * (source.samples - colours)
-    return Radiograph(stored=stored, display=shown, fill=fill, path=path, format="TIFF", source=source)
+    return Radiograph(stored=stored, display=shown[0], fill=fill, path=path, format="TIFF", source=source, also=shown[1:])
 
 
 def encode_tiff(radiograph: Radiograph, new_stored: np.ndarray, *, touched: bool) -> bytes:

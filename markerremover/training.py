@@ -20,7 +20,7 @@ from .errors import UsageError, WeightsError
 CLASS_NAMES = ("laterality", "marker")
 #: Read before ultralytics is imported: it sets OMP_NUM_THREADS to 1, and leaves a core idle.
 THREADS = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
-KEEP_SHARE = 0.99  # of the elements found at a threshold of 0.05 that the operating point may not lose, in each folder
+MOST_FALSE = 0.08  # share of boxes on nothing that is accepted in each folder, for the sake of recall
 ARCHITECTURES = tuple(f"yolov{v}{s}" for v in (8, 5) for s in "nsmlx")
 
 
@@ -297,14 +297,14 @@ def mine(onnx: Path | str, data: Sequence[Path | str], *, threshold: float = 0.1
 
 
 def fit_operating_point(
-    onnx: Path | str, data: Sequence[Path | str], *, part: str = "train", share: float = KEEP_SHARE, limit: int = 600
+    onnx: Path | str, data: Sequence[Path | str], *, part: str = "train", most_false: float = MOST_FALSE, limit: int = 600
 ) -> dict:
     """Choose threshold and calibration for an exported localizer on labelled images and write them into its card.
 
     Args:
         onnx: with its card beside it; an earlier calibration is dropped first.
         data: LabelMe folders, each a group of its own.  part: "train" or "val" rows of them.
-        share: see `operating.choose_threshold`.  limit: images of each folder at most, evenly spaced.
+        most_false: share of false boxes, see `operating.choose_threshold`.  limit: images of each folder at most, evenly spaced.
 
     Returns:
         The new card.
@@ -320,7 +320,7 @@ def fit_operating_point(
         samples = samples[:: max(1, len(samples) // limit)][:limit]
         name = folder.name if folder.name not in groups else str(folder)
         groups[name] = operating.gather(detector, ((windows.read_grey(s.path), s.annotation) for s in samples))
-    card = {**card, **operating.summary(groups, share)}
+    card = {**card, **operating.summary(groups, card["classes"], most_false)}
     target.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
     return card
 

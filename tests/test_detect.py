@@ -141,11 +141,12 @@ def test_windows_around_boxes_hold_each_of_them_and_stay_in_the_image(shape_hw):
 
 
 def test_calibrated_scores_count_and_the_threshold_is_one_of_them():
-    rows = raw([10, 10, 8, 8, 0.5, 0.1], [40, 40, 8, 8, 0.1, 0.2])
-    found, _ = detector(rows, calibration={"slope": 1.0, "offset": -1.0})
+    rows = raw([10, 10, 8, 8, 0.5, 0.1], [40, 40, 8, 8, 0.01, 0.2])
+    found, _ = detector(rows, calibration={"laterality": {"slope": 1.0, "offset": -1.0}, "marker": {"slope": 1.0, "offset": -2.0}})
     result = found(np.zeros((64, 64), np.uint8), threshold=0.05)
-    assert result.scores.tolist() == pytest.approx([1 / (1 + np.e), 1 / (1 + 4 * np.e)], abs=1e-5)
-    assert len(found(np.zeros((64, 64), np.uint8), threshold=0.2)) == 1
+    assert result.scores.tolist() == pytest.approx([1 / (1 + np.e)], abs=1e-5)
+    assert found(np.zeros((64, 64), np.uint8), threshold=0.02).scores.tolist() == pytest.approx([1 / (1 + np.e), 1 / (1 + 4 * np.e**2)], abs=1e-5)
+    assert len(found(np.zeros((64, 64), np.uint8), threshold=0.3)) == 0
 
 
 @pytest.mark.parametrize("answer", ["all nan", "a box of nan", "infinite score", "other classes"])
@@ -162,3 +163,19 @@ def test_an_answer_that_is_no_finite_boxes_is_not_taken_for_nothing_found(answer
     found, _ = detector(rows)
     with pytest.raises(HeldError, match="finite"):
         found(np.zeros((64, 64), np.uint8))
+
+
+def found_at(*rows):
+    """Detections from rows of x1, y1, x2, y2, score."""
+    table = np.array(rows, np.float32).reshape(-1, 5)
+    return detect.Detections(table[:, :4], table[:, 4], np.zeros(len(table), np.int64))
+
+
+def test_several_looks_at_one_frame_keep_the_best_box_of_each_marking():
+    first = found_at([0, 0, 10, 10, 0.9], [50, 50, 60, 60, 0.4])
+    second = found_at([50, 50, 60, 60, 0.8], [0, 0, 10, 11, 0.9], [30, 0, 40, 10, 0.3])
+    kept = detect.unite([first, second, found_at()])
+    assert [d.xyxy[:, 0].tolist() for d in kept] == [[0], [50, 30], []]
+    assert detect.joined(kept).scores.tolist() == pytest.approx([0.9, 0.8, 0.3])
+    assert detect.unite([first])[0] is first and detect.joined([first]) is first
+    assert [len(d) for d in detect.unite([found_at(), found_at()])] == [0, 0]

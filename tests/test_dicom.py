@@ -329,6 +329,70 @@ def test_every_other_carrier_of_pixels_goes(tmp_path):
         assert dicom_tags.remove_carriers(out) == 0 and len(out.ReferencedImageSequence) == 1
 
 
+@pytest.mark.parametrize("syntax", [uid.ExplicitVRLittleEndian, uid.RLELossless], ids=lambda s: s.name)
+@pytest.mark.parametrize(
+    ("tag", "vr"),
+    [(0x7FE00008, "OF"), (0x7FE00009, "OD"), (0x7FE00020, "OB"), (0x7F000010, "OW"), (0x7FDE0010, "OW"), (0x7FE10010, "OB")],
+    ids=lambda v: f"{v:08X}" if isinstance(v, int) else v,
+)
+def test_no_other_pixel_element_survives(tmp_path, syntax, tag, vr):
+    path = save(tmp_path, random_stored(), syntax=syntax, PatientName="")
+    dataset = pydicom.dcmread(path)
+    dataset.add_new(tag, vr, b"SMITH^JOHN^HIDES")
+    dataset.save_as(path)
+    *_, out = rewrite(tmp_path, path, touched=False)
+    assert b"SMITH" not in (tmp_path / "out.dcm").read_bytes() and tag not in out
+
+
+@pytest.mark.parametrize("keyword", ["FloatPixelData", "DoubleFloatPixelData"])
+def test_floating_point_pixels_alone_are_held(tmp_path, keyword):
+    path = save(tmp_path, random_stored())
+    dataset = pydicom.dcmread(path)
+    setattr(dataset, keyword, dataset.PixelData + b"\0" * 6)
+    del dataset.PixelData
+    dataset.save_as(path)
+    with pytest.raises(HeldError, match="floating-point"):
+        read_dicom(path)
+
+
+@pytest.mark.parametrize("syntax", [uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian, uid.ExplicitVRBigEndian], ids=lambda s: s.name)
+@pytest.mark.parametrize("vr", ["OB", "OW", "UN", "US", "standard OW", "unknown US"])
+def test_a_binary_value_that_could_be_a_picture_goes_and_a_short_one_stays(tmp_path, syntax, vr):
+    limit = dicom_tags.BULK_BYTES
+    path = save(tmp_path, random_stored(), syntax=syntax, PatientName="")
+    dataset = pydicom.dcmread(path)
+    dataset.add_new(0x00290010, "LO", "ACME")
+    places = {"standard OW": (0x54001010, 0x54001012), "unknown US": (0x00441000, 0x00441001)}
+    long, short = places.get(vr, (0x00291010, 0x00291011))
+    for tag, size in ((long, limit + 2), (short, limit)):
+        content = b"SMITH^" * 99 if size > limit else b"x" * size
+        dataset.add_new(tag, vr[-2:], list(range(size // 2)) if vr[-2:] == "US" else content)
+    dataset.save_as(path)
+    *_, out = rewrite(tmp_path, path, touched=False)
+    assert long not in out and short in out and b"SMITH" not in (tmp_path / "out.dcm").read_bytes()
+
+
+def test_look_up_tables_and_palettes_are_long_but_needed(tmp_path):
+    path = save(tmp_path, random_stored(), VOILUTSequence=lut(np.arange(4096)))
+    *_, out = rewrite(tmp_path, path, touched=False)
+    assert len(out.VOILUTSequence[0].LUTData) == 2 * 4096
+
+
+@pytest.mark.parametrize("syntax", [uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian], ids=lambda s: s.name)
+@pytest.mark.parametrize("size", [16, 4000], ids=["tiny", "large"])
+def test_an_icon_inside_a_private_sequence_goes(tmp_path, syntax, size):
+    path = save(tmp_path, random_stored(), syntax=syntax, PatientName="")
+    dataset, icon, holder = pydicom.dcmread(path), Dataset(), Dataset()
+    icon.Rows, icon.Columns, icon.PixelData = 4, 4, b"SMITHX" * (size // 6)
+    icon["PixelData"].VR = "OW"
+    holder.IconImageSequence = Sequence([icon])
+    dataset.add_new(0x00290010, "LO", "ACME")
+    dataset.add_new(0x00291010, "SQ", [holder])
+    dataset.save_as(path)
+    rewrite(tmp_path, path, touched=False)
+    assert b"SMITH" not in (tmp_path / "out.dcm").read_bytes()
+
+
 def test_preamble_file_meta_and_trailing_bytes_do_not_survive(tmp_path):
     path = save(tmp_path, random_stored(), PatientName="")
     dataset = pydicom.dcmread(path)
@@ -516,3 +580,41 @@ def test_verification_sees_wrong_pixels_and_leftover_carriers(tmp_path):
     target.write_bytes(b"x" * 200)
     with pytest.raises(WriteError, match="read back"):
         verify_dicom(radiograph, new, target, touched=True)
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize(("text", "ground"), [(3900, 2600), (400, 40), (40, 400)])
+@pytest.mark.parametrize("centers", [["1250"], ["1250", "2048"]], ids=["one window", "two windows"])
+def test_text_that_the_files_window_hides_is_shown_in_a_further_view(tmp_path, photometric, text, ground, centers):
+    stored = np.random.default_rng(0).integers(700, 1800, (1, *SHAPE)).astype(np.uint16)
+    stored[0, :20], stored[0, 6:12, 8:20] = ground, text
+    path = save(tmp_path, stored, photometric=photometric, WindowCenter=centers, WindowWidth=["1500", "4096"][: len(centers)])
+    radiograph = read_dicom(path)
+    assert radiograph.display[0, 8, 10] == radiograph.display[0, 1, 1]
+    (further,) = radiograph.also
+    sign = -1 if (photometric == "MONOCHROME1") != (text < ground) else 1
+    assert (int(further[0, 8, 10]) - int(further[0, 1, 1])) * sign > 40
+
+
+def test_a_window_that_hides_nothing_costs_no_further_view(tmp_path):
+    assert read_dicom(save(tmp_path, random_stored(), WindowCenter=2048, WindowWidth=4096)).also == ()
+
+
+@pytest.mark.parametrize("photometric", ["RGB", "YBR_FULL"])
+def test_colour_that_uses_few_of_its_stored_bits_is_not_shown_black(tmp_path, photometric):
+    stored = random_stored(10, channels=3)
+    stored[..., 1:] = stored[..., :1] if photometric == "RGB" else 32768
+    shown = read_dicom(save(tmp_path, stored, bits=16, photometric=photometric)).display
+    assert shown.max() == 255 and shown.mean() > 50
+
+
+def test_palette_entries_of_one_colour_hide_nothing_and_dim_ones_are_brightened(tmp_path):
+    stored = np.full((1, *SHAPE), 200, np.uint8)
+    stored[0, 6:12, 8:20], stored[0, 20:] = 201, 0
+    ramp = np.minimum(np.arange(256), 200).astype("<u2") * 4
+    names = ("Red", "Green", "Blue")
+    palette = {f"{n}PaletteColorLookupTableData": ramp.tobytes() for n in names}
+    palette |= {f"{n}PaletteColorLookupTableDescriptor": [256, 0, 16] for n in names}
+    radiograph = read_dicom(save(tmp_path, stored, bits=8, photometric="PALETTE COLOR", **palette))
+    assert radiograph.display.max() == 255
+    assert any(view[0, 8, 10] != view[0, 1, 1] for view in radiograph.also)

@@ -29,7 +29,8 @@ LAYERS = {
     "tiff": "records errors display exif jpeg",
     "dicom_tags": "records errors",
     "dicom_view": "records errors display",
-    "dicom": "records errors display dicom_tags dicom_view",
+    "encapsulated": "errors",
+    "dicom": "records errors dicom_tags dicom_view encapsulated",
     "images": "dicom jpeg png tiff records errors display",
     "operating": "records boxes",
     "detect": "records boxes errors locations engine operating",
@@ -79,7 +80,7 @@ ALONE = {
     "pytesseract": {"ocr"},
     "openvino": {"detect", "convert"},
     "onnxruntime": {"detect", "convert"},
-    "pydicom": {"dicom", "dicom_tags", "dicom_view", "synthesis"},
+    "pydicom": {"dicom", "dicom_tags", "dicom_view", "encapsulated", "synthesis"},
     "tqdm": {"progress"},
     "tifffile": {"tiff", "synthesis"},
 }

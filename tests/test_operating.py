@@ -34,6 +34,12 @@ def test_a_box_on_nothing_is_false_and_one_on_an_uncertain_region_counts_for_nei
     assert found.elements.tolist() == pytest.approx([0.8])
 
 
+def test_a_box_inside_a_better_one_says_nothing_new():
+    truth = annotation(("marker", (10, 10, 30, 20)))
+    found = operating.found_in(detections((9, 9, 31, 21, 0.9), (10, 10, 20, 20, 0.3), (60, 60, 70, 70, 0.2)), truth, NO_MARGIN)
+    assert found.scores.tolist() == pytest.approx([0.9, 0.2])
+
+
 def test_no_boxes_and_no_elements_are_empty_not_an_error():
     found = Found.pooled([operating.found_in(detections(), annotation()), operating.found_in(detections(), annotation(("marker", (1, 1, 9, 9))))])
     assert found.elements.tolist() == [0.0] and not len(found.scores)
@@ -41,7 +47,7 @@ def test_no_boxes_and_no_elements_are_empty_not_an_error():
     assert operating.curve(found, [0.5]) == [{"threshold": 0.5, "recall": 0.0, "precision": 1.0}]
 
 
-FOUND = Found(np.array([0.9, 0.6, 0.2, 0.0]), np.array([0.9, 0.8, 0.6, 0.2]), np.array([True, False, True, True]))
+FOUND = Found(np.array([0.9, 0.6, 0.2, 0.0]), np.array([0.9, 0.8, 0.6, 0.2]), np.array([True, False, True, True]), np.zeros(4, int))
 
 
 def test_curve_counts_elements_for_recall_and_boxes_for_precision():
@@ -54,15 +60,16 @@ def test_average_precision_by_hand():
     assert operating.average_precision(FOUND) == pytest.approx(0.25 * 1 + 0.25 * 0.75 + 0.25 * 0.75, abs=1e-3)
 
 
-def test_the_threshold_is_the_highest_that_keeps_the_recall_of_every_group():
-    easy, hard = Found(np.full(10, 0.9), *FOUND_BOXES), Found(np.array([0.9] * 9 + [0.12]), *FOUND_BOXES)
-    assert operating.choose_threshold([easy], 1.0) == 0.5
-    assert operating.choose_threshold([easy, hard], 1.0) == pytest.approx(0.12)
-    assert operating.choose_threshold([easy, hard], 0.9) == 0.5
-    assert operating.choose_threshold([Found(np.array([0.051]), *FOUND_BOXES)], 1.0) == 0.05
+def boxes_of(scores, true) -> Found:
+    return Found(np.zeros(0), np.array(scores), np.array(true, bool), np.zeros(len(scores), int))
 
 
-FOUND_BOXES = (np.zeros(0), np.zeros(0, bool))
+def test_the_threshold_is_the_lowest_at_which_no_group_has_too_many_false_boxes():
+    clean, noisy = boxes_of([0.9, 0.3], [1, 1]), boxes_of([0.9, 0.8, 0.405, 0.2], [1, 1, 0, 0])
+    assert operating.choose_threshold([clean], 0.0) == 0.05
+    assert operating.choose_threshold([clean, noisy], 0.0) == 0.41
+    assert operating.choose_threshold([clean, noisy], 0.34) == 0.21
+    assert operating.choose_threshold([boxes_of([0.9], [0])], 0.1) == 0.6
 
 
 def test_calibration_is_monotone_invertible_and_makes_overconfident_scores_honest():
@@ -82,12 +89,21 @@ def test_nothing_to_fit_is_the_identity():
     assert operating.fit_calibration(np.array([0.5, 0.9]), np.array([True, True])) == Calibration()
 
 
-def test_summary_holds_what_a_card_needs():
-    card = operating.summary({"a": FOUND, "b": FOUND}, 1.0)
-    assert set(card) == {"threshold", "calibration", "operating_point", "curve"} and set(card["operating_point"]["at"]) == {"a", "b"}
-    least = Calibration(**card["calibration"])(np.array(0.2))
-    assert card["threshold"] <= least  # the weakest element that is found at 0.05 stays found
-    assert sum(row["boxes"] for row in card["operating_point"]["reliability"]) == 8
+def test_each_class_is_calibrated_by_itself_and_one_threshold_serves_both():
+    """Class 0 is right at 0.4, class 1 is wrong there: a single cut on the raw scores could not tell them apart."""
+    truth = annotation(("marker", (10, 10, 30, 20)))
+    looked = []
+    for i in range(60):
+        good = (10, 10, 30, 20, 0.4 + 0.002 * i) if i % 6 else (70, 70, 80, 80, 0.1)
+        bad = (50, 50, 60, 60, 0.4 + 0.002 * i) if i % 6 else (10, 10, 30, 20, 0.9)
+        table = np.array([good, bad])
+        looked.append((Detections(table[:, :4].astype(np.float32), table[:, 4].astype(np.float32), np.array([0, 1]), ("a", "b")), truth))
+    card = operating.summary({"x": looked}, ("a", "b"), 0.05)
+    a, b = (Calibration(**card["calibration"][name]) for name in "ab")
+    assert a(np.array(0.45)) > 0.6 > 0.4 > b(np.array(0.45))
+    assert card["operating_point"]["at"]["x"]["precision"] >= 0.95 and card["operating_point"]["at"]["x"]["recall"] == 1
+    error = card["operating_point"]["calibration_error"]
+    assert error["calibrated"] < error["raw"]
 
 
 def test_what_a_localizer_got_wrong_is_false_boxes_and_uncovered_elements():

@@ -124,3 +124,47 @@ def test_every_box_that_is_not_a_kept_sign_goes_however_weak(score, label):
     cleaner = pipeline.Cleaner(lambda display, threshold=None: found if display[15, 15] == 220 else Detections.empty((label,)), SilentReader(), Policy())
     cleaned = clean_radiograph(as_radiograph(frame[None]), cleaner)
     assert [d.action for d in cleaned.decisions] == ["remove"] and not cleaned.stored[0, 4:24, 4:30].any()
+
+
+def with_two_views(first: np.ndarray, second: np.ndarray) -> Radiograph:
+    """The stored values are the second view's, which shows what the first hides."""
+    return Radiograph(second, first, (0,), Path("x"), "PNG", also=(second,))
+
+
+def test_what_only_a_further_view_shows_is_removed_in_every_frame_and_looked_at_again():
+    second = np.stack([fakes.radiograph(i) for i in (1, 2)])
+    first, looks = np.minimum(second, 200), []
+
+    def find(frame, threshold=None):
+        looks.append(frame)
+        return fakes.find_white(frame)
+
+    cleaned = clean_radiograph(with_two_views(first, second), fakes.cleaner(detector=find))
+    assert not cleaned.stored[:, y1:y2, x1:x2].any() and cleaned.doubt == ""
+    assert {d.frame for d in cleaned.decisions} == {0, 1} and [len(d) for d in cleaned.detections] == [1, 1]
+    assert len(looks) == 8  # two frames, two views, two looks
+
+
+def test_what_the_second_look_still_finds_on_a_further_view_holds_the_file():
+    second = fakes.radiograph(1)[None]
+    find = fakes.restless()
+
+    def restless_on_the_second(frame, threshold=None):
+        return find(frame) if frame.max() > 200 or (frame == 201).any() else fakes.find_nothing(frame)
+
+    second[0, 90, 120] = 201
+    first = np.minimum(second, 200)
+    assert clean_radiograph(with_two_views(first, second), fakes.cleaner(detector=restless_on_the_second)).doubt
+
+
+def test_a_marking_that_both_views_show_is_one_finding_read_where_it_scores_best():
+    first = fakes.radiograph(1)[None]
+    second = first // 2 + 128
+
+    def find(frame, threshold=None):
+        found = fakes.find_white(frame)
+        score = 0.95 if frame.min() >= 128 else 0.9
+        return Detections(found.xyxy, np.full(len(found), score, np.float32), found.class_ids)
+
+    cleaned = clean_radiograph(Radiograph(first, first, (0,), Path("x"), "PNG", also=(second,)), fakes.cleaner(detector=find))
+    assert [len(d) for d in cleaned.detections] == [1] and cleaned.decisions[0].score == pytest.approx(0.95)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import fakes
 from markerremover import png
 from markerremover.errors import HeldError, ReadError
 from markerremover.png import encode_png, read_png
@@ -223,3 +224,16 @@ def test_a_bomb_is_held_before_anything_is_decoded():
 def test_damage_is_an_error_with_its_reason(damage, message):
     with pytest.raises(ReadError, match=message):
         read_png(PATHLESS, damage(build(0, 8, samples(0, 8))))
+
+
+def test_colour_that_uses_few_of_its_16_bits_is_not_shown_black(tmp_path):
+    pixels = np.repeat(fakes.radiograph(3).astype(np.uint16)[..., None] * 4, 3, 2)
+    shown = read_png(tmp_path / "x.png", fakes.png(pixels)).display
+    assert shown.max() == 255 and shown.mean() > 50
+
+
+def test_a_second_view_shows_what_the_percentiles_clip(tmp_path):
+    pixels = np.random.default_rng(0).integers(100, 200, (300, 300)).astype(np.uint16)
+    pixels[:8, :8], pixels[2:6, 3:5] = 3000, 4000
+    (second,) = read_png(tmp_path / "x.png", fakes.png(pixels)).also
+    assert int(second[0, 3, 3]) - int(second[0, 0, 0]) > 40

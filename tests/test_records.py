@@ -53,3 +53,12 @@ def test_policy_normalises_signs_and_refuses_thresholds_outside_0_to_1():
 def test_an_outcome_has_one_of_four_statuses():
     with pytest.raises(UsageError):
         Outcome("a.png", "skipped")
+
+
+def test_a_radiograph_locks_its_further_views_and_checks_them():
+    frame = np.zeros((1, 4, 5), np.uint8)
+    record = Radiograph(frame, frame, (0,), Path("a.png"), "PNG", also=(frame.copy(),))
+    assert len(record.views) == 2 and record.views[0] is record.display
+    assert not record.also[0].flags.writeable
+    with pytest.raises(UsageError, match="display"):
+        Radiograph(frame, frame, (0,), Path("a.png"), "PNG", also=(frame[:, :3],))

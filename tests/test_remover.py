@@ -81,3 +81,11 @@ def test_a_site_profile_gives_weights_and_policy_and_what_is_said_besides_it_win
     MarkerRemover(tmp_path / "other.onnx", Policy(keep=()), site=SiteProfile(keep={"I": "left"}))
     MarkerRemover()
     assert asked == [(Policy(keep=("D",), threshold=0.3), tmp_path / "own.onnx"), (Policy(keep=()), tmp_path / "other.onnx"), (Policy(), None)]
+
+
+@pytest.mark.parametrize("colour", [False, True])
+def test_an_array_that_uses_few_of_its_16_bits_is_not_black_to_the_localizer(remover, colour):
+    array = fakes.radiograph(1).astype(np.uint16) * 4
+    array = np.repeat(array[..., None], 3, 2) if colour else array
+    result = remover.clean(array)
+    assert result.status == "cleaned" and not result.array[y1:y2, x1:x2].any()

@@ -11,6 +11,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+import fakes
 from markerremover.errors import HeldError, ReadError
 from markerremover.tiff import assemble, encode_tiff, read_tiff
 
@@ -184,3 +185,21 @@ def test_a_missing_end_of_the_file_is_an_error():
     data = tiff(samples(8))
     with pytest.raises(ReadError, match="truncated"):
         read_tiff(PATHLESS, data[: len(data) - 100])
+
+
+def test_colour_that_uses_few_of_its_16_bits_is_not_shown_black(tmp_path):
+    pixels = np.repeat(fakes.radiograph(3).astype(np.uint16)[..., None] * 4, 3, 2)
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, pixels, photometric="rgb", metadata=None)
+    shown = read_tiff(tmp_path / "x.tif", buffer.getvalue()).display
+    assert shown.max() == 255 and shown.mean() > 50
+
+
+@pytest.mark.parametrize("photometric", ["minisblack", "miniswhite"])
+def test_a_second_view_shows_what_the_percentiles_clip(tmp_path, photometric):
+    pixels = np.random.default_rng(0).integers(100, 200, (300, 300)).astype(np.uint16)
+    pixels[:8, :8], pixels[2:6, 3:5] = 3000, 4000
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, pixels, photometric=photometric, metadata=None)
+    (second,) = read_tiff(tmp_path / "x.tif", buffer.getvalue()).also
+    assert abs(int(second[0, 3, 3]) - int(second[0, 0, 0])) > 40
