@@ -153,7 +153,7 @@ def average_precision(part: Found) -> float:
     return float((np.diff(recall) * precision).sum())
 
 
-def choose_threshold(groups: Iterable[Found], most_false: float, *, lowest: float = 0.05, highest: float = 0.6) -> float:
+def choose_threshold(groups: Iterable[Found], most_false: float, *, lowest: float = 0.05, highest: float = 0.9) -> float:
     """The lowest threshold, two decimals, at which at most `most_false` of the boxes of every group are false; `highest`
     where none of them is strict enough."""
     groups = list(groups)

@@ -69,7 +69,7 @@ def test_the_threshold_is_the_lowest_at_which_no_group_has_too_many_false_boxes(
     assert operating.choose_threshold([clean], 0.0) == 0.05
     assert operating.choose_threshold([clean, noisy], 0.0) == 0.41
     assert operating.choose_threshold([clean, noisy], 0.34) == 0.21
-    assert operating.choose_threshold([boxes_of([0.9], [0])], 0.1) == 0.6
+    assert operating.choose_threshold([boxes_of([0.9], [0])], 0.1) == 0.9
 
 
 def test_calibration_is_monotone_invertible_and_makes_overconfident_scores_honest():
