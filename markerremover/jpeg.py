@@ -160,6 +160,12 @@ def assemble(coded: Sequence[tuple[int, bytes]], *, jfif: bytes = b"", orientati
     return b"".join([*out, EOI])
 
 
+def shape_hw(found: Iterable[tuple[int, bytes]]) -> tuple[int, int]:
+    """Rows and columns of the frame; (0, 0) if there is none that is supported."""
+    body = next((body for marker, body in found if marker in FRAMES and len(body) > 5), bytes(5))
+    return struct.unpack_from(">HH", body, 1)
+
+
 def _segment(marker: int, body: bytes) -> bytes:
     return struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body
 

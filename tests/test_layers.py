@@ -27,7 +27,7 @@ LAYERS = {
     "png": "records errors display exif",
     "scans": "errors",
     "jpeg": "records errors display exif scans",
-    "tiff": "records errors display exif jpeg",
+    "tiff": "records errors display exif jpeg scans",
     "dicom_tags": "records errors",
     "dicom_view": "records errors display",
     "dicom": "records errors display dicom_tags dicom_view",
