@@ -104,7 +104,7 @@ def _check_state(out: Path, audit: Path, options: RunOptions) -> None:
         return
     if options.dry_run:
         if report.read_manifest(audit / report.MANIFEST) and not _was_dry(audit):
-            raise UsageError(f"{audit} holds the audit of a real run, which a dry run may not replace: choose another with --audit")
+            raise UsageError(f"{audit} holds the audit of a real run, not of a dry one: choose another folder with --audit")
         return
     if out.is_dir() and any(out.iterdir()):
         raise UsageError(f"{out} is not empty: use --resume to carry on, --overwrite to replace, or another folder")

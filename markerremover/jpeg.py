@@ -55,7 +55,7 @@ def read_jpeg(path: Path, data: bytes) -> Radiograph:
 
     Raises:
         ReadError: damaged or truncated.
-        HeldError: a kind that cannot be handled: CMYK, 12 bits, lossless, several pictures in one file, or one hidden.
+        HeldError: a kind that cannot be handled: CMYK, 12 bits, lossless, several pictures in one file, one hidden.
     """
     found = segments(path, data)
     progressive, components = _check_frame(path, found)

@@ -16,7 +16,7 @@ import io
 import re
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -159,7 +159,7 @@ def _check_script(path: Path, frame: _Frame, scans: list[_Scan]) -> None:
 
 
 def _with(scan: _Scan, parts: Sequence[bytes]) -> _Scan:
-    return _Scan(scan.at, scan.head, scan.components, scan.restart, tuple(parts), scan.unit_hw, scan.units)
+    return replace(scan, parts=tuple(parts))
 
 
 def _body(scan: _Scan) -> bytes:
@@ -168,23 +168,24 @@ def _body(scan: _Scan) -> bytes:
 
 
 def _completed(path: Path, body: bytes) -> bytes:
-    """Huffman tables in which codes that no symbol has, but for the one of 16 ones, decode to `_FILLING_SYMBOL`."""
+    """Huffman tables in which codes that no symbol has, but for the one of 16 ones, decode to `_FILLING_SYMBOL`; what is
+    no table is left to the decoder, which minds only those that it uses."""
     out, at = [], 0
     while at < len(body):
         counts = list(body[at + 1 : at + 17])
         symbols = body[at + 17 : at + 17 + sum(counts)]
-        longest = max((i + 1 for i, count in enumerate(counts) if count), default=0)
-        free = (1 << longest) - sum(count << (longest - 1 - i) for i, count in enumerate(counts) if count)
-        if len(counts) < 16 or len(symbols) < sum(counts) or not longest or free < 1:
+        if len(counts) < 16 or len(symbols) < sum(counts):
             raise ReadError(f"{path.name}: is damaged, a Huffman table of its JPEG is broken")
-        at += 17 + len(symbols)
+        longest = max((i + 1 for i, count in enumerate(counts) if count), default=17)
+        free = (1 << longest) - sum(count << (longest - 1 - i) for i, count in enumerate(counts) if count)
         filled = bytearray(symbols)
         for length in range(longest, 17):
-            more = min(free - 1, 256 - len(filled), 255 - counts[length - 1])  # the code of nothing but ones stays free
+            more = max(0, min(free - 1, 256 - len(filled), 255 - counts[length - 1]))  # ones alone may be no code
             counts[length - 1] += more
             filled += bytes([_FILLING_SYMBOL]) * more
             free = 2 * (free - more)
-        out.append(body[at - 17 - len(symbols) : at - 16 - len(symbols)] + bytes(counts) + filled)
+        out.append(body[at : at + 1] + bytes(counts) + filled)
+        at += 17 + len(symbols)
     return b"".join(out)
 
 

@@ -177,7 +177,8 @@ KINDS = {
     "grey": (1, {}), "colour": (3, {"subsampling": 0}), "coarse colour": (3, {"subsampling": 2}), "RGB": (3, {"keep_rgb": True}),
     "optimised": (1, {"optimize": True}), "progressive": (1, {"progressive": True}),
     "progressive colour": (3, {"progressive": True, "subsampling": 2}), "restarts": (1, {"restart_marker_rows": 1}),
-    "many restarts in colour": (3, {"restart_marker_blocks": 3}), "progressive restarts": (1, {"progressive": True, "restart_marker_rows": 1}),
+    "many restarts in colour": (3, {"restart_marker_blocks": 3}),
+    "progressive restarts": (1, {"progressive": True, "restart_marker_rows": 1}),
 }
 every_kind = pytest.mark.parametrize("channels, options", KINDS.values(), ids=KINDS.keys())
 
@@ -193,7 +194,8 @@ def test_rows_behind_the_declared_height_do_not_survive(channels, options, shown
     radiograph = read_jpeg(PATHLESS, with_size(buffer.getvalue(), height=shown))
     out = encode_jpeg(radiograph, radiograph.stored, touched=False)
     assert np.array_equal(read_jpeg(PATHLESS, out).stored, radiograph.stored)
-    before, after = (np.asarray(Image.open(io.BytesIO(d)))[80:112, 40:86] for d in (buffer.getvalue(), with_size(out, height=120)))
+    both = buffer.getvalue(), with_size(out, height=120)
+    before, after = (np.asarray(Image.open(io.BytesIO(data)))[80:112, 40:86] for data in both)
     assert np.ptp(before) > 150 and np.ptp(after) < 40  # left of these columns, the last bits may still decode to something
 
 
@@ -246,6 +248,16 @@ def test_files_cut_short_that_end_with_an_end_marker_are_an_error(channels, opti
 def segments_end_of_head(data: bytes) -> int:
     """Where the first scan's data begins, about."""
     return data.index(b"\xff\xda") + 14
+
+
+def test_an_empty_table_that_nothing_uses_does_no_harm():
+    data = jpeg()
+    assert np.array_equal(read_jpeg(PATHLESS, insert(data, (0xC4, b"\x03" + bytes(16)))).stored, read_jpeg(PATHLESS, data).stored)
+
+
+def test_a_broken_table_is_an_error():
+    with pytest.raises(ReadError, match="table"):
+        read_jpeg(PATHLESS, insert(jpeg(), (0xC4, b"\x03" + bytes(15))))
 
 
 def test_missing_restart_intervals_are_an_error():
