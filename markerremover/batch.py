@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 #: Called after each file as progress(outcome, done, total); files that --resume takes over count as done.
 Progress = Callable[[Outcome, int, int], None]
 HEADERS_NOTE = "DICOM headers are not de-identified by this version: only pixels and what else can carry pixels"
+#: Ends that come with an output.
+RELEASED = ("cleaned", "unchanged")
 LIBRARIES = ("numpy", "opencv-python-headless", "pydicom", "Pillow", "tifffile", "onnxruntime", "openvino", "tesserocr", "pytesseract")
 
 
@@ -53,6 +55,8 @@ def remove(
     """
     start = time.perf_counter()
     inputs, out = [Path(p) for p in inputs], Path(os.path.abspath(out))
+    if not out.name:
+        raise UsageError(f"{out}: the output must be a folder below the root of the file system")
     audit = Path(os.path.abspath(options.audit)) if options.audit else out.with_name(out.name + "-audit")
     inputs_module.check_folders(inputs, out, audit)
     _check_state(out, audit, options)
@@ -63,13 +67,17 @@ def remove(
     cleaner = make(workers.threads_each(options.workers))
     run = _run_facts(cleaner, options)
     _make_folders(out, audit, options)
+    if inputs_module.folds_names(audit / "tmp"):  # which lies on the file system of OUT
+        found = inputs_module.fail_clashes(found, inputs_module.folded)
     kept_rows, todo = _split_finished(found, out, audit, options, run)
     rows = list(kept_rows)
+    released = _Released(out, rows)
     place = Place(out, audit, options)
     with report.open_private(audit / report.MANIFEST, "a") as handle:
         for outcome in _outcomes(todo, place, cleaner, make):
-            _withdraw(outcome, out, options)
+            _withdraw(outcome, out, options, released)
             rows.append(report.manifest_row(outcome, run))
+            released.note(rows[-1])
             report.append(handle, rows[-1])
             if progress:
                 progress(outcome, len(rows), len(found))
@@ -93,6 +101,10 @@ def _check_state(out: Path, audit: Path, options: RunOptions) -> None:
     if audit.is_dir() and any(audit.iterdir()) and not (audit / report.MANIFEST).is_file():
         raise UsageError(f"{audit} is not empty and holds no {report.MANIFEST}: choose another folder with --audit")
     if options.resume or options.overwrite:
+        return
+    if options.dry_run:
+        if report.read_manifest(audit / report.MANIFEST) and not _was_dry(audit):
+            raise UsageError(f"{audit} holds the audit of a real run, not of a dry one: choose another folder with --audit")
         return
     if out.is_dir() and any(out.iterdir()):
         raise UsageError(f"{out} is not empty: use --resume to carry on, --overwrite to replace, or another folder")
@@ -149,7 +161,7 @@ def _split_finished(
 
 def _finished(row: dict[str, Any], item: Input, out: Path, options: RunOptions, run: dict[str, str]) -> bool:
     """Whether a row stands for this very input, cleaned by these weights and options, with its output still as written."""
-    if row["status"] not in ("cleaned", "unchanged") or any(row.get(key) != value for key, value in run.items()):
+    if row["status"] not in RELEASED or any(row.get(key) != value for key, value in run.items()):
         return False
     target = out / item.relative
     try:
@@ -171,18 +183,38 @@ def _outcomes(todo: list[Input], place: Place, cleaner: Cleaner, make: Callable[
         yield from workers.in_processes(jobs, place, make)
 
 
-def _withdraw(outcome: Outcome, out: Path, options: RunOptions) -> None:
-    """No output may stand beside a row that says held or failed, also none of an earlier run."""
+class _Released:
+    """The outputs that rows of this run stand for, by what their paths have in common when folded."""
+
+    def __init__(self, out: Path, rows: list[dict[str, Any]]):
+        self._out, self._paths = out, {}
+        for row in rows:
+            self.note(row)
+
+    def note(self, row: dict[str, Any]) -> None:
+        """Take in one more row."""
+        if row["status"] in RELEASED:
+            self._paths.setdefault(inputs_module.folded(row["relative"]), []).append(self._out / row["relative"])
+
+    def __contains__(self, relative: str) -> bool:
+        """Whether the file at `relative` is one of them, perhaps under another name."""
+        paths = self._paths.get(inputs_module.folded(relative), ())
+        return any(os.path.lexists(path) and os.path.samefile(path, self._out / relative) for path in paths)
+
+
+def _withdraw(outcome: Outcome, out: Path, options: RunOptions, released: _Released) -> None:
+    """No output may stand beside a row that says held or failed, also none of an earlier run. What another row of this
+    run released stays, though the file system may find it under this name too."""
     if outcome.status in ("held", "failed") and not options.dry_run:
         target = out / outcome.relative
         inside = target.parent.resolve().is_relative_to(out.resolve())
-        if inside and (target.is_symlink() or target.is_file()):
+        if inside and (target.is_symlink() or (target.is_file() and outcome.relative not in released)):
             target.unlink()
 
 
 def _unaccounted(rows: list[dict[str, Any]], out: Path) -> list[str]:
     """Files below OUT that no row of this run released: leftovers of earlier runs, which nobody has looked at now."""
-    released = {row["relative"] for row in rows if row["status"] in ("cleaned", "unchanged")}
+    released = {row["relative"] for row in rows if row["status"] in RELEASED}
     found = (Path(parent, name).relative_to(out).as_posix() for parent, _, names in os.walk(out) for name in names)
     return sorted(set(found) - released)
 

@@ -6,6 +6,7 @@ Exit codes: 0 every input ended cleaned or unchanged, 1 some were held or failed
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,8 @@ from .training_cli import add_train_parser
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     parser = build_parser()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a path need not be text that the terminal can show
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         args = parser.parse_args(argv)
         return args.run(args)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Iterable, Sequence
+from typing import Callable, Iterable, Sequence
 
 from .errors import UsageError
 
@@ -25,31 +26,68 @@ class Input:
 
 
 def gather(inputs: Sequence[Path], ignore: Iterable[str]) -> tuple[list[Input], list[str]]:
-    """Every file below the inputs, sorted, and the relative paths of those that `ignore` matches.
+    """Every file below the inputs, sorted, and the relative paths of those that `ignore` matches by name or by the path
+    below their input.
 
     One folder gives paths below itself; several inputs keep apart under their own names. Links below an input are not
     followed: they, and whatever else is no regular file, come back with a problem, so that nothing is skipped silently.
     Two inputs that would get the same path both come back with a problem.
 
     Raises:
-        UsageError: an input does not exist.
+        UsageError: an input does not exist, or is given twice.
     """
-    found: list[Input] = []
+    globs, given = tuple(ignore), {}
+    wanted: list[Input] = []
+    ignored: list[str] = []
     for path in inputs:
         if not path.exists():
             raise UsageError(f"{path}: there is no such file or folder")
         real = path.resolve()
+        if real in given:
+            raise UsageError(f"input {path} is given twice" + (f", before as {given[real]}" if given[real] != path else ""))
+        given[real] = path
         if path.is_dir():
-            prefix = f"{real.name}/" if len(inputs) > 1 else ""
-            found += [replace(item, relative=prefix + item.relative) for item in _below(real)]
+            prefix, found = f"{real.name}/" if len(inputs) > 1 else "", _below(real)
         else:
-            found.append(Input(real, path.name, _problem(real)))
-    globs = tuple(ignore)
-    ignored = sorted(i.relative for i in found if _matches(i.relative, globs))
-    wanted = sorted((i for i in found if not _matches(i.relative, globs)), key=lambda i: (i.relative, str(i.source)))
-    count = Counter(i.relative for i in wanted)
+            prefix, found = "", [Input(real, path.name, _problem(real))]
+        for item in found:
+            out = replace(item, relative=prefix + item.relative)
+            if _matches(item.relative, globs):
+                ignored.append(out.relative)
+            else:
+                wanted.append(out)
+    wanted.sort(key=lambda i: (i.relative, str(i.source)))
+    return fail_clashes(wanted), sorted(ignored)
+
+
+def fail_clashes(found: Iterable[Input], key: Callable[[str], str] = str) -> list[Input]:
+    """The inputs; those whose relative paths are the same under `key` come back with a problem, all of them."""
+    found = list(found)
+    count = Counter(key(i.relative) for i in found)
     clash = "another input has the same output path"
-    return [i if count[i.relative] == 1 else replace(i, problem=i.problem or clash) for i in wanted], ignored
+    return [i if count[key(i.relative)] == 1 else replace(i, problem=i.problem or clash) for i in found]
+
+
+def folded(relative: str) -> str:
+    """What paths have in common that some file systems take for the same: case and the spelling of accents.
+
+    >>> folded("A/\u00c9.png") == folded("a/e\u0301.PNG")
+    True
+    """
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", relative).casefold())
+
+
+def folds_names(folder: Path) -> bool:
+    """Whether the file system of a writable folder takes names for the same that differ only as `folded` levels out."""
+    for name, other in (("probe", "PROBE"), ("\u00e9", "e\u0301")):
+        probe, twin = (os.path.join(os.fsencode(folder), n.encode()) for n in (name, other))  # bytes: any locale will do
+        open(probe, "xb").close()
+        try:
+            if os.path.lexists(twin):
+                return True
+        finally:
+            os.unlink(probe)
+    return False
 
 
 def _below(folder: Path) -> list[Input]:

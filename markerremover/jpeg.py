@@ -1,11 +1,12 @@
 """JPEG files to `Radiograph` and back. Baseline, extended and progressive; 8 bits; grey, YCbCr or RGB.
 
-Untouched pixels keep their compressed scans byte for byte. Touched ones are encoded again with the source's own
-quantisation tables and subsampling, which changes unchanged regions by little and rings a few grey levels into the
-edge of removed ones; the image is redrawn from pixels, so nothing of what was removed is left in it.
+Untouched pixels keep their compressed scans byte for byte, up to the last byte that they need. Touched ones are encoded
+again with the source's own quantisation tables and subsampling, which changes unchanged regions by little and rings a few
+grey levels into the edge of removed ones; the image is redrawn from pixels, so nothing of what was removed is left in it.
 
 Only these segments are written: JFIF without its thumbnail, Adobe's colour flag, tables, frame and scans, and an Exif
-that holds the orientation alone. Comments, other applications' segments, thumbnails and bytes after the end go.
+that holds the orientation alone. Comments, other applications' segments, thumbnails, rows behind the declared height
+and bytes after the end go.
 """
 
 from __future__ import annotations
@@ -23,13 +24,9 @@ from . import display as view
 from .errors import HeldError, ReadError, WriteError
 from .exif import orientation_block, orientation_of
 from .records import Radiograph
+from .scans import EOI, FRAMES, SOI, SOS, TABLES, trim
 
 MAX_PIXELS = 400_000_000
-SOI, EOI, SOS = b"\xff\xd8", b"\xff\xd9", 0xDA
-FRAMES = {0xC0: False, 0xC1: False, 0xC2: True}
-"""Supported frame markers, and whether they are progressive."""
-TABLES = (0xC4, 0xDB, 0xDD, 0xDC)
-"""DHT, DQT, DRI and DNL: what decoding needs beside frame and scans."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +55,13 @@ def read_jpeg(path: Path, data: bytes) -> Radiograph:
 
     Raises:
         ReadError: damaged or truncated.
-        HeldError: a kind that cannot be handled: CMYK, 12 bits, lossless, several pictures in one file.
+        HeldError: a kind that cannot be handled: CMYK, 12 bits, lossless, several pictures in one file, one hidden.
     """
     found = segments(path, data)
     progressive, components = _check_frame(path, found)
     if any(marker == 0xE2 and body.startswith(b"MPF\0") for marker, body in found):
         raise HeldError(f"{path.name}: holds several pictures (MPF); only single images are supported")
+    found = trim(path, found)
     try:
         image = JpegImagePlugin.JpegImageFile(io.BytesIO(data))
         image.load()
@@ -160,6 +158,12 @@ def assemble(coded: Sequence[tuple[int, bytes]], *, jfif: bytes = b"", orientati
         elif marker in FRAMES or marker in TABLES:
             out.append(_segment(marker, body))
     return b"".join([*out, EOI])
+
+
+def shape_hw(found: Iterable[tuple[int, bytes]]) -> tuple[int, int]:
+    """Rows and columns of the frame; (0, 0) if there is none that is supported."""
+    body = next((body for marker, body in found if marker in FRAMES and len(body) > 5), bytes(5))
+    return struct.unpack_from(">HH", body, 1)
 
 
 def _segment(marker: int, body: bytes) -> bytes:

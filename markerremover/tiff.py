@@ -5,8 +5,10 @@ unpacked here, with libtiff (through Pillow) as a plain byte decoder for LZW and
 byte order comes out as stored.
 
 Written is always a fresh minimal TIFF. Untouched pixels keep their strips or tiles byte for byte, compressed as they
-were. Touched ones are written uncompressed if they came so, otherwise with Deflate, which every reader knows; pixels
-from JPEG inside TIFF then come out lossless. Only tags that decoding, orientation and resolution need are written.
+were, unless those may hold more than the pixels: rows or columns outside of the image, or bytes behind them (LZW is
+taken to if it is not what libtiff writes). Then, and if touched, pixels are written uncompressed if they came so,
+otherwise with Deflate, which every reader knows; pixels from JPEG inside TIFF then come out lossless. Only tags that
+decoding, orientation and resolution need are written.
 """
 
 from __future__ import annotations
@@ -21,10 +23,10 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
-from PIL import TiffImagePlugin
+from PIL import Image, TiffImagePlugin
 
 from . import display as view
-from . import jpeg
+from . import jpeg, scans
 from .errors import HeldError, ReadError
 from .records import Radiograph
 
@@ -42,6 +44,7 @@ class TiffSource:
     """Layout of one page, its compressed segments (strips or tiles, in order), and the tags worth keeping.
 
     segment_hw: rows and columns of a full segment.  kept: tag → values.  tables: of JPEG segments, b"" if none.
+    hides: whether the segments hold more than the image's pixels.
     """
 
     order: str
@@ -58,6 +61,7 @@ class TiffSource:
     kept: dict[int, tuple[int, ...]]
     tables: bytes = b""
     ycbcr: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
+    hides: bool = False
 
     @property
     def row_bytes(self) -> int:
@@ -88,7 +92,8 @@ def read_tiff(path: Path, data: bytes) -> Radiograph:
         raise ReadError(f"{path.name}: is damaged or truncated, not a readable TIFF ({type(exc).__name__})") from exc
     finally:
         logging.getLogger("tifffile").removeFilter(_silence)
-    stored = _decode(path, data, source)[None]
+    pixels, hides = _decode(path, data, source)
+    source, stored = replace(source, hides=hides), pixels[None]
     top = (1 << source.depth) - 1
     colours = 3 if source.photometric in (RGB, YCBCR) else 1
     if source.samples > colours and (stored[..., colours:] != top).any():
@@ -119,7 +124,7 @@ def encode_tiff(radiograph: Radiograph, new_stored: np.ndarray, *, touched: bool
     }
     if source.extra:
         tags[338] = ("H", source.extra)
-    if touched:
+    if touched or source.hides:
         return _encode_new(new_stored[0], source, tags)
     if source.predictor != 1:
         tags[317] = ("H", (source.predictor,))
@@ -253,16 +258,11 @@ def _tables(path: Path, tables: bytes) -> bytes:
 
 
 def _trim(path: Path, source: TiffSource) -> TiffSource:
-    """The source with what could hide behind or inside its segments cut out, where the compression lets that be seen."""
+    """The source without what lies behind the pixels of its segments, where that shows without decoding them."""
     parts = []
     for index, part in enumerate(source.segments):
         if source.compression == NONE:
             part = part[: _size(source, index)]
-        elif source.compression in (DEFLATE, OLD_DEFLATE):
-            inflate = zlib.decompressobj()
-            inflate.decompress(part, _size(source, index) + 1)
-            inflate.decompress(inflate.unconsumed_tail, 1)
-            part = part[: len(part) - len(inflate.unused_data)]
         elif source.compression == JPEG:
             part = jpeg.assemble(jpeg.segments(path, part))
         parts.append(part)
@@ -279,16 +279,16 @@ def _size(source: TiffSource, index: int) -> int:
     return _rows(source, index) * source.row_bytes
 
 
-def _decode(path: Path, data: bytes, source: TiffSource) -> np.ndarray:
-    """Samples (H, W) or (H, W, C), uint8 or native uint16."""
+def _decode(path: Path, data: bytes, source: TiffSource) -> tuple[np.ndarray, bool]:
+    """Samples (H, W) or (H, W, C), uint8 or native uint16, and whether the segments hold more than these."""
     height, width = source.shape_hw
     try:
         if source.compression == JPEG:
             pixels = np.asarray(TiffImagePlugin.TiffImageFile(io.BytesIO(data)))
             if pixels.shape[:2] != (height, width) or pixels.dtype != np.uint8:
                 raise ValueError(f"shape {pixels.shape}")
-            return pixels
-        parts = _unpack(source)
+            return pixels, _jpeg_hides(path, source)
+        parts, hides = _unpack(source)
     except (ValueError, OSError, zlib.error, SyntaxError) as exc:
         raise ReadError(f"{path.name}: is damaged or truncated, its pixels cannot be decoded ({type(exc).__name__})") from exc
     rows, columns = source.segment_hw
@@ -302,33 +302,83 @@ def _decode(path: Path, data: bytes, source: TiffSource) -> np.ndarray:
         y, x = index // across * rows, index % across * columns
         cut = block[: height - y, : width - x]
         out[y : y + rows, x : x + columns] = cut
-    return out[..., 0] if source.samples == 1 else out
+        hides |= any((rest != rest[:1, :1]).any() for rest in (block[height - y :], block[:, width - x :]))
+    return out[..., 0] if source.samples == 1 else out, hides
 
 
-def _unpack(source: TiffSource) -> list[bytes]:
-    """Every segment uncompressed, exactly as long as its rows need; raises ValueError if one is too short."""
+def _jpeg_hides(path: Path, source: TiffSource) -> bool:
+    """Whether JPEG segments hold more than their pixels; tiles that reach over the edge are taken to.
+
+    Raises:
+        ReadError: a segment ends before its pixels do.
+    """
+    if source.tiled and any(size % tile for size, tile in zip(source.shape_hw, source.segment_hw)):
+        return True
+    tables = jpeg.segments(path, source.tables) if source.tables else []
+    for index, part in enumerate(source.segments):
+        found = [*tables, *jpeg.segments(path, part)]
+        if jpeg.shape_hw(found) != (_rows(source, index), source.segment_hw[1]):
+            return True
+        try:
+            if scans.trim(path, found) != found:
+                return True
+        except HeldError:
+            return True
+    return False
+
+
+def _unpack(source: TiffSource) -> tuple[list[bytes], bool]:
+    """Every segment uncompressed, exactly as long as its rows need, and whether one holds more than that.
+
+    Raises:
+        ValueError: a segment is too short.
+    """
+    parts, hides = [], False
     if source.compression == NONE:
         parts = list(source.segments)
     elif source.compression in (DEFLATE, OLD_DEFLATE):
-        parts = [zlib.decompressobj().decompress(part, _size(source, i)) for i, part in enumerate(source.segments)]
+        for index, segment in enumerate(source.segments):
+            inflate = zlib.decompressobj()
+            parts.append(inflate.decompress(segment, _size(source, index)))
+            hides |= bool(inflate.decompress(inflate.unconsumed_tail, 1) or inflate.unused_data or not inflate.eof)
     else:
-        return _unpack_libtiff(source)
+        sizes = [_rows(source, i) for i in range(len(source.segments))]
+        plain, ends = _libtiff(source, source.segments, sum(sizes)), np.cumsum(sizes)
+        parts = [plain[end - size : end].tobytes() for size, end in zip(sizes, ends)]
+        hides = _lzw_differs(source, plain) if source.compression == LZW else _packbits_hides(source, plain, ends)
     if any(len(part) < _size(source, i) for i, part in enumerate(parts)):
         raise ValueError("a strip or tile is too short")
-    return parts
+    return parts, hides
 
 
-def _unpack_libtiff(source: TiffSource) -> list[bytes]:
+def _libtiff(source: TiffSource, segments: tuple[bytes, ...], rows: int) -> np.ndarray:
     """LZW and PackBits, by showing libtiff the segments as strips of an 8-bit grey image as wide as their rows."""
-    sizes = [_rows(source, i) for i in range(len(source.segments))]
-    tags = {256: ("I", (source.row_bytes,)), 257: ("I", (sum(sizes),)), 258: ("H", (8,)), 277: ("H", (1,))}
+    tags = {256: ("I", (source.row_bytes,)), 257: ("I", (rows,)), 258: ("H", (8,)), 277: ("H", (1,))}
     tags |= {259: ("H", (source.compression,)), 262: ("H", (1,)), 278: ("I", (source.segment_hw[0],)), 284: ("H", (1,))}
-    image = TiffImagePlugin.TiffImageFile(io.BytesIO(assemble("<", tags, source.segments)))
+    image = TiffImagePlugin.TiffImageFile(io.BytesIO(assemble("<", tags, segments)))
     plain = np.asarray(image)
-    if plain.shape != (sum(sizes), source.row_bytes):
+    if plain.shape != (rows, source.row_bytes):
         raise ValueError(f"shape {plain.shape}")
-    ends = np.cumsum(sizes)
-    return [plain[end - size : end].tobytes() for size, end in zip(sizes, ends)]
+    return plain
+
+
+def _lzw_differs(source: TiffSource, plain: np.ndarray) -> bool:
+    """Whether the segments are not what libtiff writes for their bytes. Then they may hold more: other encoders differ
+    too, but asking libtiff for more than there is puts its complaints on the terminal for every good file."""
+    buffer = io.BytesIO()
+    Image.fromarray(plain).save(buffer, "TIFF", compression="tiff_lzw", tiffinfo={278: source.segment_hw[0]})
+    data = buffer.getvalue()
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        page = file.pages[0]
+        again = tuple(data[at : at + size] for at, size in zip(page.dataoffsets, page.databytecounts))
+    return again != source.segments
+
+
+def _packbits_hides(source: TiffSource, plain: np.ndarray, ends: np.ndarray) -> bool:
+    """Whether the last byte of a segment decides no pixel; PackBits has no end mark, so in an honest one it does."""
+    flipped = tuple(part[:-1] + bytes([part[-1] ^ 0xFF]) for part in source.segments)
+    changed = (_libtiff(source, flipped, len(plain)) != plain).any(axis=1)
+    return not np.logical_or.reduceat(changed, [0, *ends[:-1]]).all()
 
 
 def _encode_new(pixels: np.ndarray, source: TiffSource, tags: dict[int, tuple[str, tuple[int, ...]]]) -> bytes:

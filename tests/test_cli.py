@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import subprocess
 import sys
@@ -80,6 +81,31 @@ def test_a_dry_run_never_replaces_the_audit_of_a_real_run(inputs, out, tmp_path,
     assert fakes.files(tmp_path / "out-audit") == before
 
 
+def test_a_dry_run_may_look_beside_results_that_have_no_audit(inputs, out, tmp_path, capsys):
+    kept = fakes.put(out / "a" / "0.png", b"an earlier result")
+    assert run("remove", inputs, "-o", out, "--keep", "none", "--dry-run") == 0
+    assert fakes.files(out) == {"a/0.png": kept.read_bytes()} and len(rows(out)) == 4
+    assert run("remove", inputs, "-o", out, "--keep", "none") == 2 and "not empty" in capsys.readouterr().err
+
+
+def test_a_refused_dry_run_is_not_told_to_use_what_a_dry_run_may_not(inputs, out, capsys):
+    assert run("remove", inputs, "-o", out, "--keep", "none") == 0
+    assert run("remove", inputs, "-o", out, "--keep", "none", "--dry-run") == 2
+    printed = capsys.readouterr().err
+    assert "--audit" in printed and "--resume" not in printed and "--overwrite" not in printed
+    assert run("remove", inputs, "-o", out, "--keep", "none", "--dry-run", "--audit", out.parent / "look") == 0
+    assert len(fakes.files(out)) == 4
+
+
+def test_paths_that_are_not_text_are_printed_on_a_strict_terminal(inputs, tmp_path, monkeypatch):
+    out = tmp_path / b"caf\xe9".decode("utf-8", "surrogateescape")
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="strict")
+    monkeypatch.setattr(sys, "stdout", terminal)
+    assert run("remove", inputs, "-o", out, "--keep", "none") == 0
+    terminal.flush()
+    assert b"caf\\udce9-audit" in terminal.buffer.getvalue() and len(fakes.files(out)) == 4
+
+
 def test_a_full_disk_under_the_audit_stops_the_run_in_one_line(inputs, out, capsys, monkeypatch):
     def full(handle, row):
         raise OSError(28, "No space left on device", "manifest.jsonl")
@@ -105,6 +131,8 @@ WRONG_USE = {
     "resume and overwrite": ["remove", "{in}", "-o", "{out}", "--resume", "--overwrite"],
     "all ignored": ["remove", "{in}", "-o", "{out}", "--ignore", "*"], "OUT is a file": ["remove", "{in}", "-o", "{in}/../file"],
     "audit is something else": ["remove", "{in}", "-o", "{out}", "--audit", "{in}/../other"],
+    "OUT is the root": ["remove", "{in}", "-o", "/"], "the root with an audit": ["remove", "{in}", "-o", "/", "--audit", "{out}-audit"],
+    "the same input twice": ["remove", "{in}", "{in}", "-o", "{out}"],
     "count 0": ["synthesize", "{out}", "--count", "0", "--seed", "1"], "no seed": ["synthesize", "{out}", "--count", "1"],
 }
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import doctest
+import os
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,10 @@ from markerremover.errors import UsageError
 
 def relative(found):
     return [item.relative for item in found]
+
+
+def test_doctests_hold():
+    assert doctest.testmod(inputs).failed == 0
 
 
 def test_one_folder_gives_sorted_paths_below_itself(tmp_path):
@@ -39,6 +46,45 @@ def test_ignored_files_are_listed(tmp_path, glob, left):
     fakes.put(tmp_path / "a.txt", b"x"), fakes.put(tmp_path / "b/c.png", b"x")
     found, ignored = inputs.gather([tmp_path], (glob,))
     assert relative(found) == left and sorted(left + ignored) == ["a.txt", "b/c.png"]
+
+
+def test_globs_match_the_path_below_each_of_several_inputs(tmp_path):
+    for name in ("one/skip/x.png", "one/y.png", "two/skip/x.png", "skip.png"):
+        fakes.put(tmp_path / name, b"x")
+    found, ignored = inputs.gather([tmp_path / "one", tmp_path / "two", tmp_path / "skip.png"], ("skip/*", "two/*"))
+    assert ignored == ["one/skip/x.png", "two/skip/x.png"] and relative(found) == ["one/y.png", "skip.png"]
+
+
+@pytest.mark.parametrize("again", ["one", "one/../one", "link"])
+def test_the_same_input_twice_is_wrong_use(tmp_path, again):
+    fakes.put(tmp_path / "one" / "x.png", b"x")
+    (tmp_path / "link").symlink_to(tmp_path / "one")
+    with pytest.raises(UsageError, match="given twice"):
+        inputs.gather([tmp_path / "one", tmp_path / again], ())
+
+
+ALIKE = [("A.png", "a.png"), ("x/Stra\u00dfe.png", "X/STRASSE.png"), ("caf\u00e9.png", "cafe\u0301.png"), ("\u00c9", "e\u0301")]
+
+
+@pytest.mark.parametrize("one, two", ALIKE)
+def test_names_that_a_file_system_may_take_for_the_same_fail_both(one, two):
+    found = [inputs.Input(Path(name), name) for name in (one, two, "other.png")]
+    assert [bool(i.problem) for i in inputs.fail_clashes(found, inputs.folded)] == [True, True, False]
+    assert not any(i.problem for i in inputs.fail_clashes(found))
+
+
+def test_a_file_system_that_folds_names_is_recognised(tmp_path, monkeypatch):
+    real, names = os.path.lexists, {"case": str.lower, "accents": lambda name: unicodedata.normalize("NFC", name)}
+    for fold in names.values():
+        def lexists(path):
+            return any(fold(os.fsdecode(path)) == fold(str(p)) for p in tmp_path.iterdir()) or real(path)
+
+        monkeypatch.setattr(os.path, "lexists", lexists)
+        assert inputs.folds_names(tmp_path)
+    monkeypatch.undo()
+    fakes.put(tmp_path / "x" / "probe-of-the-tests", b"")
+    assert inputs.folds_names(tmp_path / "x") == (tmp_path / "x" / "PROBE-OF-THE-TESTS").exists()
+    assert {p.name for p in tmp_path.iterdir()} == {"x"} and len(list((tmp_path / "x").iterdir())) == 1
 
 
 def test_an_input_given_as_a_link_is_followed_but_links_below_it_are_not(tmp_path):

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, JpegImagePlugin
+from PIL import Image
 
 from markerremover import exif
 from markerremover.errors import HeldError, ReadError, WriteError
-from markerremover.jpeg import SOS, encode_jpeg, read_jpeg, segments, verify_jpeg
+from markerremover.jpeg import SOS, assemble, encode_jpeg, read_jpeg, segments, verify_jpeg
 
 PATHLESS = Path("x.jpg")
 BOX = (slice(None), slice(16, 60), slice(20, 90))
@@ -162,5 +162,130 @@ def test_verification_sees_text_that_stayed():
 
 
 def test_unusual_subsampling_comes_out_finer():
-    radiograph = read_jpeg(PATHLESS, jpeg(3, subsampling=0).replace(b"\x03\x01\x11\x00", b"\x03\x01\x12\x00"))
-    assert JpegImagePlugin.get_sampling is not None and radiograph.source.subsampling == 0
+    data = with_size(jpeg(3, subsampling=2), height=128).replace(b"\x03\x01\x22\x00", b"\x03\x01\x41\x00")  # as many blocks
+    radiograph = read_jpeg(PATHLESS, data)
+    assert radiograph.stored.shape == (1, 128, 160, 3) and radiograph.source.subsampling == 0
+
+
+def with_size(data: bytes, *, height: int) -> bytes:
+    """The file with another height in its frame."""
+    at = next(data.index(bytes([0xFF, m, 0, n])) for m in (0xC0, 0xC2) for n in (11, 17) if bytes([0xFF, m, 0, n]) in data)
+    return data[: at + 5] + height.to_bytes(2, "big") + data[at + 7 :]
+
+
+KINDS = {
+    "grey": (1, {}), "colour": (3, {"subsampling": 0}), "coarse colour": (3, {"subsampling": 2}), "RGB": (3, {"keep_rgb": True}),
+    "optimised": (1, {"optimize": True}), "progressive": (1, {"progressive": True}),
+    "progressive colour": (3, {"progressive": True, "subsampling": 2}), "restarts": (1, {"restart_marker_rows": 1}),
+    "many restarts in colour": (3, {"restart_marker_blocks": 3}),
+    "progressive restarts": (1, {"progressive": True, "restart_marker_rows": 1}),
+}
+every_kind = pytest.mark.parametrize("channels, options", KINDS.values(), ids=KINDS.keys())
+
+
+@every_kind
+@pytest.mark.parametrize("shown", [64, 70], ids=["whole blocks", "part of a block"])
+def test_rows_behind_the_declared_height_do_not_survive(channels, options, shown):
+    pixels = picture(channels)
+    pixels[:72] = 90  # what shows is plain, also in the block that the edge cuts
+    pixels[80:112:4, 24:86] = 255
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=90, **options)
+    radiograph = read_jpeg(PATHLESS, with_size(buffer.getvalue(), height=shown))
+    out = encode_jpeg(radiograph, radiograph.stored, touched=False)
+    assert np.array_equal(read_jpeg(PATHLESS, out).stored, radiograph.stored)
+    both = buffer.getvalue(), with_size(out, height=120)
+    before, after = (np.asarray(Image.open(io.BytesIO(data)))[80:112, 40:86] for data in both)
+    assert np.ptp(before) > 150 and np.ptp(after) < 40  # left of these columns, the last bits may still decode to something
+
+
+def test_a_picture_in_the_block_that_the_edge_cuts_is_held():
+    pixels = picture()
+    pixels[75:80, 24:86:6] = 255
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=90)
+    with pytest.raises(HeldError, match="outside of its declared size"):
+        read_jpeg(PATHLESS, with_size(buffer.getvalue(), height=73))
+
+
+@every_kind
+def test_bytes_behind_the_coded_pixels_do_not_survive(channels, options):
+    data = jpeg(channels, **options)
+    found = segments(PATHLESS, data)
+    for at in (i for i, (marker, _) in enumerate(found) if marker == SOS):
+        parts = [(m, body + b"SMITH^JOHN^1961" if i == at else body) for i, (m, body) in enumerate(found)]
+        radiograph = read_jpeg(PATHLESS, assemble(parts))
+        out = encode_jpeg(radiograph, radiograph.stored, touched=False)
+        assert b"SMITH" not in out and np.array_equal(read_jpeg(PATHLESS, out).stored, read_jpeg(PATHLESS, data).stored)
+
+
+@pytest.mark.parametrize("restarts", [1, 5, 40])
+def test_bytes_before_a_restart_marker_do_not_survive(restarts):
+    data = jpeg(restart_marker_blocks=restarts)
+    hiding = data.replace(b"\xff\xd0", b"SMITH\xff\xd0", 2).replace(b"\xff\xd1", b"\xff\x00SMITH\xff\xff\xd1", 1)
+    radiograph = read_jpeg(PATHLESS, hiding)
+    out = encode_jpeg(radiograph, radiograph.stored, touched=False)
+    assert hiding != data and scans(out) == scans(data)
+
+
+def test_text_in_a_number_of_lines_does_not_survive():
+    data = jpeg()
+    hiding = data[:-2] + b"\xff\xdc\x00\x0cSMITH^JOHN" + data[-2:]
+    radiograph = read_jpeg(PATHLESS, hiding)
+    out = encode_jpeg(radiograph, radiograph.stored, touched=False)
+    assert b"SMITH" not in out and scans(out) == scans(data)
+
+
+@every_kind
+@pytest.mark.parametrize("keep", [0.3, 0.5, 0.9, 0.995])
+def test_files_cut_short_that_end_with_an_end_marker_are_an_error(channels, options, keep):
+    data = jpeg(channels, **options)
+    start = segments_end_of_head(data)
+    with pytest.raises(ReadError, match="truncated|damaged"):
+        read_jpeg(PATHLESS, data[: start + int((len(data) - start) * keep)].rstrip(b"\xff") + b"\xff\xd9")
+
+
+def segments_end_of_head(data: bytes) -> int:
+    """Where the first scan's data begins, about."""
+    return data.index(b"\xff\xda") + 14
+
+
+def test_an_empty_table_that_nothing_uses_does_no_harm():
+    data = jpeg()
+    assert np.array_equal(read_jpeg(PATHLESS, insert(data, (0xC4, b"\x03" + bytes(16)))).stored, read_jpeg(PATHLESS, data).stored)
+
+
+def test_a_broken_table_is_an_error():
+    with pytest.raises(ReadError, match="table"):
+        read_jpeg(PATHLESS, insert(jpeg(), (0xC4, b"\x03" + bytes(15))))
+
+
+def test_missing_restart_intervals_are_an_error():
+    data = jpeg(restart_marker_rows=1)
+    at = data.index(b"\xff\xd3")
+    with pytest.raises(ReadError, match="restart"):
+        read_jpeg(PATHLESS, data[:at] + data[data.index(b"\xff\xd4") :])
+
+
+def test_a_scan_that_a_later_one_replaces_is_held():
+    found = segments(PATHLESS, jpeg())
+    with pytest.raises(HeldError, match="replaces"):
+        read_jpeg(PATHLESS, assemble([*found, found[-1]]))
+
+
+def test_a_progressive_file_without_its_last_scan_is_an_error():
+    found = segments(PATHLESS, jpeg(progressive=True))
+    with pytest.raises(ReadError, match="scans of its JPEG are missing"):
+        read_jpeg(PATHLESS, assemble(found[:-1]))
+
+
+@pytest.mark.parametrize("quality", [30, 75, 90, 98])
+@pytest.mark.parametrize("kind", ["noise", "black", "half black"])
+@pytest.mark.parametrize("channels, options", KINDS.values(), ids=KINDS.keys())
+def test_nothing_is_cut_from_a_file_that_hides_nothing(channels, options, kind, quality):
+    pixels = np.random.default_rng(quality).integers(0, 120, (75, 101, channels), dtype=np.uint8)
+    pixels[{"noise": 75, "black": 0, "half black": 40}[kind] :] = 0
+    buffer = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if channels == 1 else pixels).save(buffer, "JPEG", quality=quality, **options)
+    radiograph = read_jpeg(PATHLESS, buffer.getvalue())
+    assert scans(encode_jpeg(radiograph, radiograph.stored, touched=False)) == scans(buffer.getvalue())

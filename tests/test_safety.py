@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import fakes
-from markerremover import batch, crops, decide, images, pipeline, redact, report
+from markerremover import batch, crops, decide, images, inputs as inputs_module, pipeline, redact, report
 from markerremover.errors import HeldError, ReadError, WriteError
 from markerremover.records import Policy, Radiograph, Reading
 
@@ -266,6 +266,51 @@ def test_two_inputs_with_one_output_path_both_fail(inputs, tmp_path, clean, out)
     summary, _ = clean(sources=[inputs, twin])
     assert summary["counts"] == {"inputs": 5, "cleaned": 3, "unchanged": 0, "held": 0, "failed": 2}
     assert "in/b/0.png" not in fakes.files(out)
+
+
+@pytest.fixture
+def twins(inputs):
+    """Two more marked inputs whose names differ in case only."""
+    for seed, name in enumerate(("A.png", "a.png")):
+        fakes.put(inputs / "case" / name, fakes.png(fakes.radiograph(80 + seed)))
+    if len(fakes.files(inputs / "case")) == 1:
+        pytest.skip("this file system does not tell the names apart")
+
+
+@pytest.mark.parametrize("options", [{}, {"overwrite": True}, {"resume": True}, {"workers": 2}], ids=str)
+def test_names_that_differ_in_case_only_both_fail_where_the_file_system_takes_them_for_one(clean, twins, out, monkeypatch, options):
+    monkeypatch.setattr(inputs_module, "folds_names", lambda folder: True)
+    summary, rows = clean(replace(fakes.NO_KEEP, **options))
+    assert summary["counts"] == {"inputs": 6, "cleaned": 4, "unchanged": 0, "held": 0, "failed": 2}
+    assert all("same output path" in rows[f"case/{name}.png"]["reason"] for name in "Aa") and len(fakes.files(out)) == 4
+
+
+def test_names_that_differ_in_case_only_both_come_out_where_the_file_system_tells_them_apart(clean, twins, out):
+    summary, _ = clean()
+    assert summary["counts"]["cleaned"] == 6 and len(fakes.files(out)) == 6
+
+
+def test_what_one_row_released_no_other_row_takes_away(clean, twins, out, monkeypatch):
+    real = pipeline.move_into
+
+    def one_file_under_both_names(temporary, relative, out, *, replace):
+        if relative == "case/a.png":
+            raise WriteError("a file of the same name stands in the output folder")
+        real(temporary, relative, out, replace=replace)
+        if relative == "case/A.png":
+            os.link(out / relative, out / "case" / "a.png")  # what a file system that folds names would show
+
+    monkeypatch.setattr(pipeline, "move_into", one_file_under_both_names)
+    _, rows = clean()
+    assert (rows["case/A.png"]["status"], rows["case/a.png"]["status"]) == ("cleaned", "failed")
+    assert (out / "case" / "a.png").samefile(out / "case" / "A.png")
+
+
+def test_an_earlier_output_beside_a_twin_that_is_another_file_is_taken_away(clean, twins, inputs, out):
+    clean()
+    fakes.put(inputs / "case" / "a.png", b"no image any more")
+    _, rows = clean(replace(fakes.NO_KEEP, overwrite=True))
+    assert rows["case/a.png"]["status"] == "failed" and set(fakes.files(out / "case")) == {"A.png"}
 
 
 def test_what_still_shows_after_two_rounds_of_removal_is_held(clean, out):

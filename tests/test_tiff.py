@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import zlib
 from pathlib import Path
 
@@ -129,6 +130,96 @@ def test_bytes_inside_a_strip_behind_its_pixels_do_not_survive():
     for compression, part in ((1, b"12345678"), (8, zlib.compress(b"12345678"))):
         data = assemble("<", {**tags, 259: ("H", (compression,))}, (part + b"SMITH",))
         assert b"SMITH" not in rewritten_small(data)
+
+
+def declared_as(data: bytes, height: int, width: int = 0) -> bytes:
+    """The file with another height, in one strip where it has strips, and perhaps another width."""
+    out = bytearray(data)
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        tags = file.pages[0].tags
+        for tag, value in ((257, height), (256, width), (278, 0 if 322 in tags else height)):
+            if value and tag in tags:
+                kind, at = {3: "H", 4: "I"}[int(tags[tag].dtype)], tags[tag].valueoffset
+                out[at : at + struct.calcsize(kind)] = struct.pack(file.byteorder + kind, value)
+    return bytes(out)
+
+
+def one_strip(pixels: np.ndarray, compression: str) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "TIFF", compression=compression, tiffinfo={278: len(pixels)})
+    return buffer.getvalue()
+
+
+COMPRESSIONS = ["raw", "tiff_lzw", "packbits", "tiff_adobe_deflate", "tiff_deflate"]
+
+
+@pytest.mark.parametrize("rows", [1, 20, 36])
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+@pytest.mark.parametrize("pixels", [samples(8), samples(16), samples(8, 3)], ids=["grey 8", "grey 16", "rgb"])
+def test_rows_behind_the_declared_height_do_not_survive(compression, pixels, rows):
+    radiograph = read_tiff(PATHLESS, declared_as(one_strip(pixels, compression), rows))
+    assert np.array_equal(radiograph.stored[0], pixels[:rows])
+    new, data, again = rewritten(radiograph, False)
+    assert np.array_equal(again.stored, new) and not again.source.hides
+    assert b"".join(unpacked(again)) == pixels[:rows].astype(f"{again.source.order}u{pixels.itemsize}").tobytes()
+
+
+def unpacked(radiograph) -> list[bytes]:
+    """What the strips of a file without predictor, or with the one of `encode_tiff`, hold as pixels: all of it."""
+    source = radiograph.source
+    parts = [zlib.decompress(part) if source.compression == 8 else part for part in source.segments]
+    if source.predictor == 1:
+        return parts
+    word = f"{source.order}u{source.depth // 8}"
+    blocks = (np.frombuffer(part, word).reshape(-1, source.shape_hw[1], source.samples) for part in parts)
+    return [np.cumsum(block, axis=1, dtype=word).astype(word).tobytes() for block in blocks]
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_bytes_behind_a_compressed_strip_do_not_survive(compression):
+    plain = read_tiff(PATHLESS, one_strip(samples(8), compression)).source
+    tags = {256: ("I", (SHAPE[1],)), 257: ("I", (SHAPE[0],)), 258: ("H", (8,)), 259: ("H", (plain.compression,))}
+    tags |= {262: ("H", (1,)), 277: ("H", (1,)), 278: ("I", (SHAPE[0],))}
+    radiograph = read_tiff(PATHLESS, assemble("<", tags, (plain.segments[0] + b"SMITH",)))
+    new, data, again = rewritten(radiograph, False)
+    assert b"SMITH" not in data and np.array_equal(new[0], samples(8)) and np.array_equal(again.stored, new)
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("shape", [(37, 32), (32, 53), (37, 53)], ids=["below", "beside", "both"])
+def test_pixels_of_a_tile_outside_the_image_do_not_survive(compression, shape):
+    full = [-(-size // tile) * tile for size, tile in zip(shape, (16, 32))]
+    whole = np.random.default_rng(1).integers(0, 256, full).astype(np.uint8)
+    data = declared_as(tiff(whole, tile=(16, 32), compression=compression), *shape)
+    radiograph = read_tiff(PATHLESS, data)
+    new, out, again = rewritten(radiograph, False)
+    assert np.array_equal(new[0], whole[: shape[0], : shape[1]]) and np.array_equal(again.stored, new)
+    assert b"".join(unpacked(again)) == new.tobytes()
+
+
+def test_tiles_filled_up_with_one_value_are_copied():
+    radiograph = read_tiff(PATHLESS, tiff(samples(8), tile=(16, 32)))
+    assert rewritten(radiograph, False)[2].source.segments == radiograph.source.segments and radiograph.source.tiled
+
+
+@pytest.mark.parametrize("shown", [64, 70], ids=["whole blocks", "part of a block"])
+def test_rows_behind_the_declared_height_of_jpeg_inside_tiff_do_not_survive(shown):
+    smooth = np.asarray(Image.fromarray(samples(8)).resize((160, 120), Image.BICUBIC))
+    radiograph = read_tiff(PATHLESS, declared_as(one_strip(smooth, "jpeg"), shown))
+    new, _, again = rewritten(radiograph, False)
+    assert again.source.compression == 8 and np.array_equal(again.stored, new)
+    assert b"".join(unpacked(again)) == new.tobytes()
+
+
+def test_jpeg_inside_tiff_that_ends_early_is_an_error():
+    smooth = np.asarray(Image.fromarray(samples(8)).resize((160, 120), Image.BICUBIC))
+    source = read_tiff(PATHLESS, one_strip(smooth, "jpeg")).source
+    tags = {256: ("I", (160,)), 257: ("I", (120,)), 258: ("H", (8,)), 259: ("H", (7,)), 262: ("H", (1,)), 277: ("H", (1,))}
+    tags |= {278: ("I", (120,)), 347: ("b", tuple(source.tables))}
+    whole = source.segments[0]
+    assert read_tiff(PATHLESS, assemble("<", tags, (whole,))).stored[0].shape == smooth.shape
+    with pytest.raises(ReadError, match="truncated"):
+        read_tiff(PATHLESS, assemble("<", tags, (whole[: len(whole) // 2] + b"\xff\xd9",)))
 
 
 def rewritten_small(data: bytes) -> bytes:
