@@ -30,6 +30,7 @@ SAME_BOX_IOU = 0.6  # above this, two boxes are about the same letter
 CLEARLY = 0.7  # confidence with which a kept sign outweighs a box that saw nothing to keep in the same place
 CONTAINS = 0.6  # share of a sign's strokes in a box that makes the sign part of what that box is about
 REACH, REACH_PX = 0.25, 4  # how far a kept sign's region may go beyond its box: share of the shorter side, and pixels
+BITE = 0.15  # share of a sign's strokes up to which what another box takes of them goes: a letter's end bears it
 WITHIN = 0.5  # share of a removed box that kept strokes must cover for it to be something of its own inside them
 
 
@@ -110,7 +111,8 @@ def resolve(decisions: Iterable[Decision]) -> tuple[Decision, ...]:
     2. a box that holds most of the sign (`CONTAINS`) and found it part of a longer text does so as well, if the localizer
        was at least as sure of it;
     3. a smaller removed box that the strokes cover (`WITHIN`) is something of its own, say initials on a kept plate: its
-       pixels leave the strokes; so does what the strokes hold of any removed box apart from the sign's main piece.
+       pixels leave the strokes; so does what the strokes hold of any removed box apart from the sign's main piece, and
+       all of it where that is little (`BITE`): initials that touch a letter lie there.
     """
     decisions = tuple(decisions)
     removed = [d for d in decisions if d.action == "remove"]
@@ -122,7 +124,7 @@ def _checked(kept: Decision, removed: list[Decision]) -> Decision:
     strokes = kept.strokes.copy()
     x0, y0 = kept.xyxy[:2]
     own = _tight(kept)
-    main = _main_piece(strokes)
+    main, total = _main_piece(strokes), int(strokes.sum())
     for other in removed:
         core = other.reading.xyxy if other.reading is not None else other.xyxy
         x1, y1, x2, y2 = (max(0, core[0] - x0), max(0, core[1] - y0), max(0, core[2] - x0), max(0, core[3] - y0))
@@ -141,7 +143,7 @@ def _checked(kept: Decision, removed: list[Decision]) -> Decision:
             return replace(kept, action="remove", reason=CONTRADICTED, strokes=None)
         if not holds:
             inside = covered >= WITHIN * (core[2] - core[0]) * (core[3] - core[1])
-            strokes[part] &= False if inside else main[part]
+            strokes[part] &= False if inside or covered <= BITE * total else main[part]
     if not strokes.any():
         return replace(kept, action="remove", reason=CONTRADICTED, strokes=None)
     return replace(kept, strokes=strokes)

@@ -140,6 +140,16 @@ def test_neighbour_box_over_the_foot_of_a_letter_does_not_bite_it():
     assert np.array_equal(resolve([kept, beside])[0].strokes, kept.strokes)
 
 
+def test_what_another_box_takes_of_a_letters_end_goes_as_initials_that_touch_it_lie_there():
+    kept = decided(reading())
+    rows, columns = np.nonzero(kept.strokes)
+    x, top = kept.xyxy[0] + int(columns[rows == rows.min()].min()), kept.xyxy[1] + int(rows.min())
+    above = removed((x - 8, top - 22, x + 22, top + 3), reading("", 0.0, xyxy=(x - 6, top - 20, x + 20, top + 2), strokes=None))
+    (first, _) = resolve([kept, above])
+    assert first.action == "keep" and 0 < kept.strokes.sum() - first.strokes.sum() <= 0.15 * kept.strokes.sum()
+    assert not first.strokes[: rows.min() + 2].any()
+
+
 def test_inputs_are_not_changed():
     kept = decided(reading(strokes="full", xyxy=(50, 40, 90, 90)))
     before = kept.strokes.copy()
