@@ -83,7 +83,7 @@ def table() -> str:
     for name in ("val", "actualmed"):
         r = json.loads((ROOT / "eval" / "results" / f"{name}.json").read_text(encoding="utf-8"))
         cells = [metrics.in_words(r[key]) for key in ("recall", "deid", "retention", "false_regions")]
-        lines.append(f"| {r['name']} | {' | '.join(cells)} | {r['harm_per_mille']:.2f} ‰ |")
+        lines.append(f"| {r['name']} | {' | '.join(cells)} | {r['harm']['value']:.2f} ‰ |")
     return "\n".join(lines)
 
 
