@@ -117,7 +117,7 @@ def _look(
         found.append(detect.joined(seen))
         with timed(timings_ms, "second_pass"):
             for own, view, detections in zip(decisions, radiograph.views, seen):
-                own += _decided(index, view[index], detections, cleaner)
+                own += _decided(index, view, radiograph.views, detections, cleaner)
     return tuple(found), decide.resolve(_spread(decisions, radiograph.views))
 
 
@@ -126,22 +126,26 @@ def _spread(decisions: Sequence[Sequence[Decision]], views: Sequence[np.ndarray]
     return [decision for own, view in zip(decisions, views) for decision in frames.spread(own, view)]
 
 
-def _decided(index: int, frame: np.ndarray, found: Detections, cleaner: Cleaner) -> list[Decision]:
-    """Every box of one frame read and decided: one decision a box, whatever its score."""
+def _decided(
+    index: int, view: np.ndarray, views: Sequence[np.ndarray], found: Detections, cleaner: Cleaner
+) -> list[Decision]:
+    """Every box of one frame of one view read and decided: one decision a box, whatever its score. What stays must be empty
+    of print in all `views`."""
+    frame, others = view[index], tuple(other[index] for other in views if other is not view)
     decisions = []
     for xyxy, score, class_id in zip(found.xyxy, found.scores, found.class_ids):
         label = found.class_names[int(class_id)]
-        reading = _read_sign(frame, xyxy, cleaner)
+        reading = _read_sign(frame, others, xyxy, cleaner)
         decisions.append(decide.decide(index, xyxy, float(score), label, reading, cleaner.policy, frame.shape))
     return decisions
 
 
-def _read_sign(frame: np.ndarray, xyxy: np.ndarray, cleaner: Cleaner):
+def _read_sign(frame: np.ndarray, others: Sequence[np.ndarray], xyxy: np.ndarray, cleaner: Cleaner):
     if not cleaner.policy.keep:
         return None
     from .second_pass import second_pass
 
-    return second_pass(frame, xyxy, cleaner.policy.keep, cleaner.reader)
+    return second_pass(frame, xyxy, cleaner.policy.keep, cleaner.reader, others)
 
 
 def _verified(
@@ -161,7 +165,7 @@ def _verified(
             second_looks = [verify.smoothed(view[index], removed[index]) for view in views]
             found = detect.unite([verify.residual(cleaner.detector, look, own, cleaner.policy) for look in second_looks])
             for more, view, detections in zip(again, views, found):
-                more += verify.labelled(_decided(index, view[index], detections, cleaner))
+                more += verify.labelled(_decided(index, view, views, detections, cleaner))
         count = sum(map(len, again))
         if not count or not round_left:
             break

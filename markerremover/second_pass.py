@@ -12,6 +12,7 @@ around it makes it part of a longer text. Whatever else comes back without text 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Sequence
 
 import cv2
 import numpy as np
@@ -61,7 +62,9 @@ class Candidate:
     frame: int = 0
 
 
-def second_pass(display_frame: np.ndarray, xyxy: np.ndarray, keep: tuple[str, ...], reader: Reader) -> Reading:
+def second_pass(
+    display_frame: np.ndarray, xyxy: np.ndarray, keep: tuple[str, ...], reader: Reader, others: Sequence[np.ndarray] = ()
+) -> Reading:
     """Read one box.
 
     Args:
@@ -69,6 +72,7 @@ def second_pass(display_frame: np.ndarray, xyxy: np.ndarray, keep: tuple[str, ..
         xyxy: (4,) detector box in source pixels; may be loose, tight, or partly outside.
         keep: the signs that may stay, upper case; single characters or words.
         reader: an OCR engine, see `ocr.open_reader`.
+        others: further views of the same frame, (H, W) uint8 each: ground stays only where it is empty in all of them.
 
     Returns:
         A Reading whose `text` is one of `keep` or ""; odd boxes give a Reading with a doubt, never an error.
@@ -81,11 +85,11 @@ def second_pass(display_frame: np.ndarray, xyxy: np.ndarray, keep: tuple[str, ..
     best, unlike = Reading(view.box), set()
     for same in inks(view):
         for ink in same[:WORD_THRESHOLDS] if words else ():
-            reading = _read_word(display_frame, view, ink, same, words, reader)
+            reading = _read_word((display_frame, *others), view, ink, same, words, reader)
             if reading and (reading.doubt or reading.confidence >= CONVINCING):
                 return _unless_initial(display_frame, reading, ink.dark)
         for ink in (*same, *parted(view, same[0])):
-            reading = _read_letter(display_frame, view, ink, same, letters, reader, unlike)
+            reading = _read_letter((display_frame, *others), view, ink, same, letters, reader, unlike)
             reading = _unless_initial(display_frame, reading, ink.dark)
             if reading.doubt or reading.confidence >= CONVINCING:
                 return reading
@@ -94,7 +98,7 @@ def second_pass(display_frame: np.ndarray, xyxy: np.ndarray, keep: tuple[str, ..
 
 
 def _read_letter(
-    frame: np.ndarray, view: View, ink: Ink, same: list[Ink], letters: tuple[str, ...], reader: Reader, unlike: set[tuple[int, ...]]
+    frames: Sequence[np.ndarray], view: View, ink: Ink, same: list[Ink], letters: tuple[str, ...], reader: Reader, unlike: set[tuple[int, ...]]
 ) -> Reading:
     """The largest component of the box that reads as one of `letters`; only a few and only large ones are tried.
 
@@ -112,7 +116,7 @@ def _read_letter(
         for candidate in candidates:
             confidence = _vote(candidate, reader)
             if confidence:
-                return _reading(frame, view, candidate, confidence, same)
+                return _reading(frames, view, candidate, confidence, same)
     return Reading(view.box)
 
 
@@ -127,15 +131,15 @@ def _whole(view: View, ink: Ink, index: int, base: Ink) -> bool:
     return bool(mask.sum() >= LEAST_WHOLE * mother.sum())
 
 
-def _reading(frame: np.ndarray, view: View, c: Candidate, confidence: float, same: list[Ink]) -> Reading:
+def _reading(frames: Sequence[np.ndarray], view: View, c: Candidate, confidence: float, same: list[Ink]) -> Reading:
     doubt = next(filter(None, (_around(view, c, ink) for ink in _distinct(c.ink, same))), "")
     if len(c.letters) == 1 and not c.frame:
         c = _bare(c, same[1:])
-    xyxy, strokes = cropped(view, _staying(frame, view, c, same))
+    xyxy, strokes = cropped(view, _staying(frames, view, c, same))
     return Reading(xyxy, c.sign, round(confidence, 3), strokes, (c.skew + 90 * (c.view % 4)) % 360, c.view > 3, doubt)
 
 
-def _staying(frame: np.ndarray, view: View, c: Candidate, same: list[Ink]) -> np.ndarray:
+def _staying(frames: Sequence[np.ndarray], view: View, c: Candidate, same: list[Ink]) -> np.ndarray:
     """(H, W) bool over the view's window, source pixels: the sign's strokes, and its ground if nothing else is on it."""
     own = own_pixels(view, c.ink, c.letters, same)
     strokes = in_source(view, own.strokes)
@@ -144,7 +148,7 @@ def _staying(frame: np.ndarray, view: View, c: Candidate, same: list[Ink]) -> np
     clear = distance(strokes) > max(CLEAR_PX, CLEAR * size_px)
     stay = strokes
     for ground in (piece for whole in own.grounds for piece in pieces(in_source(view, whole))):
-        if is_empty(frame[y1:y2, x1:x2], ground & clear, size_px):
+        if all(is_empty(frame[y1:y2, x1:x2], ground & clear, size_px) for frame in frames):
             stay = stay | ground
     return stay
 
@@ -386,14 +390,14 @@ def _looks_like(ink: Ink, index: int, sign: str | None) -> float:
 
 
 def _read_word(
-    frame: np.ndarray, view: View, ink: Ink, same: list[Ink], words: tuple[str, ...], reader: Reader
+    frames: Sequence[np.ndarray], view: View, ink: Ink, same: list[Ink], words: tuple[str, ...], reader: Reader
 ) -> Reading | None:
     """The components of the box that stand on one line, if together they read as one of `words`."""
     everything = _line(ink, inside(view, ink))
     for count in sorted({len(word) for word in words} & set(range(2, len(everything) + 1)), reverse=True):
         line = _tallest(ink, everything, count)
         if line and not (ink.dark and not all(on_plate(view, ink, i) for i in line)):
-            reading = _spelled(frame, view, ink, same, line, [word for word in words if len(word) == count], reader)
+            reading = _spelled(frames, view, ink, same, line, [word for word in words if len(word) == count], reader)
             if reading:
                 return reading
     return None
@@ -408,7 +412,7 @@ def _tallest(ink: Ink, line: list[int], count: int) -> list[int]:
 
 
 def _spelled(
-    frame: np.ndarray, view: View, ink: Ink, same: list[Ink], line: list[int], words: list[str], reader: Reader
+    frames: Sequence[np.ndarray], view: View, ink: Ink, same: list[Ink], line: list[int], words: list[str], reader: Reader
 ) -> Reading | None:
     """A line of components, if it reads as one of `words`, all as long as it."""
     s = ink.stats[line]
@@ -424,7 +428,7 @@ def _spelled(
             c = Candidate(ink, tuple(line), word, likeness, skew, turned)
             confidence = _vote(c, reader) if likeness >= LEAST_LIKENESS else 0.0
             if confidence:
-                return _reading(frame, view, c, confidence, same)
+                return _reading(frames, view, c, confidence, same)
     return None
 
 

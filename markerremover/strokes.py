@@ -434,10 +434,9 @@ def own_pixels(view: View, ink: Ink, letters: tuple[int, ...], same: list[Ink]) 
         grounds = full, corners
         strokes |= (distance(band) <= edge) | _rim(view, sign, band, full, max(edge, HALO * size))
     elif disc is not None:
-        bright = view.grey >= np.median(view.grey[sign]) - FLOOR
-        band = ~disc & (distance(disc) <= DISC_RIM * size) & bright
-        strokes |= band | (~disc & (distance(disc) <= edge + 1))
-        return Own(strokes, (disc,))
+        home = sign | disc
+        strokes |= ~disc & (distance(disc) <= edge + 1)
+        grounds = disc, ~disc & (distance(disc) <= DISC_RIM * size)
     elif ink.dark:
         strokes |= away <= SHELL[1] * size
         grounds = ((away <= PLATE * size) & _plate(view, sign, away, size),)

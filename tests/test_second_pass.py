@@ -245,6 +245,28 @@ def test_small_print_in_a_signs_frame_is_not_readable_afterwards(engine, kind, t
     assert abs(after[mask].mean() - after[near].mean()) < 12
 
 
+@pytest.mark.parametrize("level", [140, 175])
+def test_white_print_beside_a_badge_on_bright_ground_goes(engine, level):
+    """The badge's white rim melts into the ground there; print as white as it must not be taken for rim."""
+    frame = np.clip(ground().astype(int) + level - 60, 0, 250).astype(np.uint8)
+    cv2.circle(frame, (120, 110), 37, 250, -1)
+    cv2.circle(frame, (120, 110), 32, 5, -1)
+    put(frame, shape("R", 30, 0.9), 108, 95, 250)
+    _, mask = put(frame, shape("M", 14, 0.8), 112, 149, 250)
+    frame = soften(frame)
+    stay = stays(frame, second_pass(frame, np.array([82.0, 72, 159, 166]), KEEP, engine))
+    assert stay[mask].mean() < 0.1 and stay[95:125, 108:128].any()
+
+
+def test_ground_that_is_empty_in_one_view_only_does_not_stay(engine):
+    """A window may show a plate as plain white; the print on it is there in another view, and in the stored values."""
+    blank, _, box = framed("plate", "", 12)
+    written, mask, _ = framed("plate", "JS", 12)
+    alone = stays(blank, second_pass(blank, box, KEEP, engine))
+    both = stays(blank, second_pass(blank, box, KEEP, engine, (written,)))
+    assert alone[mask].any() and not both[mask].any() and both.any()
+
+
 def test_an_empty_frame_keeps_its_ground(engine):
     frame, mask, box = framed("plate", "", 8)
     reading = second_pass(frame, box, KEEP, engine)
