@@ -20,9 +20,10 @@ import numpy as np
 from . import glyphs
 from .ocr import Reader
 from .records import Reading
+from .staying import CLEAR, CLEAR_PX, is_empty, own_pixels, pieces
 from .strokes import (
-    CLEAR, CLEAR_PX, Ink, View, around, coarse_ink, cropped, distance, in_source, inks, inside, is_empty, largest, look, on_plate,
-    own_pixels, parted, pieces, without_appendix, without_neighbour,
+    Ink, View, around, coarse_ink, cropped, distance, in_source, inks, inside, largest, look, on_plate, parted, without_appendix,
+    without_neighbour,
 )
 
 __all__ = ["second_pass"]

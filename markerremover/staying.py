@@ -1,0 +1,209 @@
+"""What stays in the picture with a sign that is kept: its strokes, its ring, and the ground between them if it is empty.
+
+Frames as in `strokes`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from .strokes import EDGE_PX, EDGE_SHARE, FLOOR, SHELL, Ink, View, distance, filled
+
+DISC = 0.7  # share of its bounding box that a disc, oval or plate behind a letter fills
+DISC_RIM = 0.35  # how far around such a disc its bright rim may reach, as a share of the letter
+LARGEST_RING = 3.5  # times the letter; a larger outline around it is no ring of its own
+HALO = 0.16  # how far a ring's dark rim may reach, as a share of the letter
+RIM_TONE = 0.35  # of the way from the tone inside a ring to the ring's own: what is nearer to the latter is no rim
+PLATE = 0.5  # how much of a plate stays around a cut-out letter, as a share of the letter
+CLEAR_PX, CLEAR = 2, 0.06  # around known strokes, where their own soft edge stands out: source pixels, share of the sign
+STANDS_OUT, NOISE = 8.0, 4.5  # grey levels and multiples of the noise from which something is on a ground
+SPECK_PX, SPECK = 5, 0.04  # as long as it has so many pixels, or is a square of that share of the sign
+
+
+def ring_around(same: list[Ink], letter: np.ndarray) -> np.ndarray | None:
+    """(h, w) bool: the component that encloses a letter closely, at whichever threshold it stands alone; None if none."""
+    rows, columns = np.flatnonzero(letter.any(1)), np.flatnonzero(letter.any(0))
+    size = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
+    for ink in same:
+        x, y, w, h, _ = ink.stats.T
+        fits = (x < columns[0]) & (y < rows[0]) & (x + w > columns[-1] + 1) & (y + h > rows[-1] + 1)
+        fits &= np.maximum(w, h) < LARGEST_RING * size
+        fits[0] = False
+        for i in np.flatnonzero(fits):
+            ring = cv2.morphologyEx((ink.labels == i).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8)) > 0
+            full = filled(ring)
+            if not (ring & letter).any() and (full & letter).sum() > 0.95 * letter.sum() and ring.sum() < 0.6 * full.sum():
+                return ring
+    return None
+
+
+def disc_around(view: View, letter: np.ndarray) -> np.ndarray | None:
+    """(h, w) bool: the dark disc or plate that a bright letter is drawn on, filled, where it ends on all sides within the
+    view; None if the dark around the letter is no such closed shape.
+
+    A console's badge on bright ground: its white rim melts into what is around, its disc does not.
+    """
+    rows, columns = np.flatnonzero(letter.any(1)), np.flatnonzero(letter.any(0))
+    size = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
+    near = distance(letter)
+    shell = (near > EDGE_SHARE * size) & (near < SHELL[1] * size)
+    if not shell.any():
+        return None
+    bright, low = float(np.median(view.grey[letter])), float(np.median(view.grey[shell]))
+    if bright - low < FLOOR:
+        return None
+    dark = Ink.of(view.grey < (bright + low) / 2, view.grey, True)
+    ground = int(np.bincount(dark.labels[shell & (dark.labels > 0)], minlength=1).argmax()) if (dark.labels[shell] > 0).any() else 0
+    if not ground:
+        return None
+    x, y, w, h, _ = dark.stats[ground]
+    full = filled(dark.labels == ground)
+    at_edge = x == 0 or y == 0 or x + w == full.shape[1] or y + h == full.shape[0]
+    if at_edge or max(w, h) > LARGEST_RING * size or full.sum() < DISC * w * h or (full & letter).sum() < 0.9 * letter.sum():
+        return None
+    return full
+
+
+@dataclass(frozen=True)
+class Own:
+    """What may stay with a kept sign, (h, w) bool masks in the work frame.
+
+    strokes: its letters and its ring with their soft edge; of a cut-out letter also a little of the plate, to show it by.
+    grounds: what lies between and around them: the inside of a ring, the corners around it, the plate. Each may stay only
+        if it `is_empty`: small print stands there, and blackening just its strokes would leave them readable.
+    """
+
+    strokes: np.ndarray
+    grounds: tuple[np.ndarray, ...]
+
+
+def own_pixels(view: View, ink: Ink, letters: tuple[int, ...], same: list[Ink]) -> Own:
+    """What may stay if the sign is kept. Every pixel that is nearer to a stroke which is not part of the sign goes.
+
+    Args:
+        letters: labels in `ink` of the sign's letters.
+        same: the strokes of the same polarity at all thresholds, Otsu's first, for rings and neighbours that `ink` is
+            too lax or too strict to show.
+    """
+    sign = np.isin(ink.labels, letters)
+    size = float(max(max(ink.stats[i, 2:4]) for i in letters))
+    edge = max(EDGE_PX * view.scale, EDGE_SHARE * size)
+    away = distance(sign)
+    strokes, home = away <= edge, sign
+    grounds: tuple[np.ndarray, ...] = ()
+    ring = ring_around([ink, *same], sign)
+    disc = disc_around(view, sign) if ring is None and not ink.dark else None
+    if ring is not None:
+        full = filled(ring)
+        band = _band(ring, full)
+        home = sign | band
+        rows, columns = np.flatnonzero(ring.any(1)), np.flatnonzero(ring.any(0))
+        corners = ~full
+        corners[: rows[0]], corners[rows[-1] + 1 :] = False, False
+        corners[:, : columns[0]], corners[:, columns[-1] + 1 :] = False, False
+        grounds = full, corners
+        strokes |= (distance(band) <= edge) | _rim(view, sign, band, full, max(edge, HALO * size))
+    elif disc is not None:
+        home = sign | disc
+        strokes |= ~disc & (distance(disc) <= edge + 1)
+        grounds = disc, ~disc & (distance(disc) <= DISC_RIM * size)
+    elif ink.dark:
+        strokes |= away <= SHELL[1] * size
+        grounds = ((away <= PLATE * size) & _plate(view, sign, away, size),)
+    others = (ink.labels > 0) & ~home
+    for each in (ink, same[0]):
+        others |= (each.labels > 0) & ~np.isin(each.labels, np.unique(each.labels[home]))
+    nearer = distance(home) < distance(others)
+    return Own(strokes & nearer, tuple(ground & nearer for ground in grounds))
+
+
+def _plate(view: View, letter: np.ndarray, away: np.ndarray, size: float) -> np.ndarray:
+    """(h, w) bool: the bright plate that a dark letter is cut out of, with everything on it, without its soft border.
+
+    Args:
+        away: (h, w) distance to the letter.  size: of the letter, work pixels.
+    """
+    shell = (away > SHELL[0] * size) & (away < SHELL[1] * size)
+    if not shell.any():
+        return np.zeros(letter.shape, bool)
+    middle = (float(np.median(view.grey[letter])) + float(np.percentile(view.grey[shell], 60))) / 2
+    _, labels = cv2.connectedComponents(((view.grey > middle) & ~letter).astype(np.uint8), connectivity=4)
+    here = np.unique(labels[shell & (labels > 0)])
+    plate = filled(np.isin(labels, here) | letter)
+    return plate & (distance(~plate) > EDGE_PX * max(1.0, view.scale))
+
+
+def _band(ring: np.ndarray, full: np.ndarray) -> np.ndarray:
+    """(h, w) bool: a ring without what grows from it inwards.
+
+    Args:
+        ring: (h, w) bool.  full: the same with all inside it.
+    """
+    depth = cv2.distanceTransform(np.pad(full, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    rim = full & (depth < 1.5)
+    holes = full & ~ring
+    if not holes.any() or not rim.any():
+        return ring
+    return ring & (depth <= 1.5 * float(np.median(distance(holes)[rim])) + 1)
+
+
+def _rim(view: View, sign: np.ndarray, band: np.ndarray, full: np.ndarray, reach: float) -> np.ndarray:
+    """(h, w) bool: what lies around a ring, no further than `reach` work pixels, and is of the tone inside it: the dark rim
+    that many are drawn with. Print as bright as the ring is no part of it."""
+    inside_it = full & (distance(band | sign) > 2)
+    if not inside_it.any():
+        return np.zeros(sign.shape, bool)
+    tone, ring_tone = float(np.median(view.grey[inside_it])), float(np.median(view.grey[band]))
+    if abs(ring_tone - tone) < FLOOR:
+        return np.zeros(sign.shape, bool)
+    return ~full & (distance(full) <= reach) & ((view.grey - tone) / (ring_tone - tone) <= RIM_TONE)
+
+
+def is_empty(frame: np.ndarray, ground: np.ndarray, size_px: float) -> bool:
+    """Whether nothing stands out on some ground, at the source's resolution; doubt is "no".
+
+    Args:
+        frame: (H, W) uint8, a part of the displayed frame.
+        ground: (H, W) bool, one connected piece or several; a little away from strokes that are known.
+        size_px: of the sign, source pixels. What varies over a quarter of it, or like a parabola, is shading.
+    """
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(ground.astype(np.uint8), connectivity=8)
+    grey = frame.astype(np.float32)
+    grain = np.abs(grey - cv2.medianBlur(np.ascontiguousarray(frame), 3))  # edges and print hardly count in it
+    speck = max(SPECK_PX, (SPECK * size_px) ** 2)
+    for k, (x, y, w, h, _) in enumerate(stats[1:count], start=1):
+        part = np.s_[y : y + h, x : x + w]
+        piece = labels[part] == k
+        fine = _blurred(grey[part], piece, 0.8)
+        relief = np.minimum(
+            np.abs(fine - _blurred(grey[part], piece, max(1.5, size_px / 4))), np.abs(fine - _parabola(grey[part], piece))
+        )
+        noise = 1.4826 * float(np.median(grain[part][piece])) / 2
+        out = (piece & (relief > max(STANDS_OUT, NOISE * noise))).astype(np.uint8)
+        if (cv2.connectedComponentsWithStats(out, connectivity=8)[2][1:, 4] >= speck).any():
+            return False
+    return True
+
+
+def _blurred(grey: np.ndarray, mask: np.ndarray, sigma: float) -> np.ndarray:
+    """(H, W) float32: Gaussian mean of the masked pixels only."""
+    weight = mask.astype(np.float32)
+    return cv2.GaussianBlur(grey * weight, (0, 0), sigma) / np.maximum(cv2.GaussianBlur(weight, (0, 0), sigma), 1e-3)
+
+
+def _parabola(grey: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """(H, W): the paraboloid that fits the masked pixels best."""
+    h, w = grey.shape
+    y, x = np.mgrid[: h, : w] / max(h, w)
+    terms = np.stack([np.ones((h, w)), x, y, x * x, x * y, y * y], axis=-1)
+    fit = np.linalg.lstsq(terms[mask], grey[mask].astype(np.float64), rcond=None)[0]
+    return terms @ fit
+
+
+def pieces(mask: np.ndarray) -> list[np.ndarray]:
+    """The 8-connected components of a (H, W) bool mask, each as one of its own."""
+    count, labels = cv2.connectedComponents(mask.astype(np.uint8))
+    return [labels == k for k in range(1, count)]
