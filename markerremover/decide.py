@@ -11,7 +11,7 @@ from typing import Iterable
 import cv2
 import numpy as np
 
-from . import boxes
+from . import boxes, glyphs
 from .records import Decision, Policy, Reading
 
 __all__ = ["REASONS", "decide", "resolve"]
@@ -31,6 +31,7 @@ CLEARLY = 0.7  # confidence with which a kept sign outweighs a box that saw noth
 CONTAINS = 0.6  # share of a sign's strokes in a box that makes the sign part of what that box is about
 REACH, REACH_PX = 0.25, 4  # how far a kept sign's region may go beyond its box: share of the shorter side, and pixels
 BITE = 0.15  # share of a sign's strokes up to which what another box takes of them goes: a letter's end bears it
+MORE_ALIKE = 0.005  # by how much more a letter must look like its sign without an end for that to be something else's
 WITHIN = 0.5  # share of a removed box that kept strokes must cover for it to be something of its own inside them
 
 
@@ -112,7 +113,8 @@ def resolve(decisions: Iterable[Decision]) -> tuple[Decision, ...]:
        was at least as sure of it;
     3. a smaller removed box that the strokes cover (`WITHIN`) is something of its own, say initials on a kept plate: its
        pixels leave the strokes; so does what the strokes hold of any removed box apart from the sign's main piece, and
-       all of it where that is little (`BITE`): initials that touch a letter lie there.
+       all of it where that is little (`BITE`): initials that touch a letter lie there. Unless the letter
+       looks more like its sign without that end, though, the letter's own strokes stay.
     """
     decisions = tuple(decisions)
     removed = [d for d in decisions if d.action == "remove"]
@@ -143,10 +145,32 @@ def _checked(kept: Decision, removed: list[Decision]) -> Decision:
             return replace(kept, action="remove", reason=CONTRADICTED, strokes=None)
         if not holds:
             inside = covered >= WITHIN * (core[2] - core[0]) * (core[3] - core[1])
-            strokes[part] &= False if inside or covered <= BITE * total else main[part]
+            if inside or covered <= BITE * total:
+                strokes[part] &= _own_end(kept, core)[part]
+            else:
+                strokes[part] &= main[part]
     if not strokes.any():
         return replace(kept, action="remove", reason=CONTRADICTED, strokes=None)
     return replace(kept, strokes=strokes)
+
+
+def _own_end(kept: Decision, core: tuple[int, int, int, int]) -> np.ndarray:
+    """(h, w) bool in the frame of the decision: the letter with a pixel of soft edge; nothing where its strokes are not
+    known, or where it would look more like its sign without what a box in source pixels covers of it."""
+    reading, own = kept.reading, np.zeros(kept.strokes.shape, bool)
+    if reading.letter is None or not glyphs.drawable(reading.text):
+        return own
+    x0, y0, x1, y1 = reading.xyxy
+    rest = reading.letter.copy()
+    rest[max(0, core[1] - y0) : max(0, core[3] - y0), max(0, core[0] - x0) : max(0, core[2] - x0)] = False
+    whole, without = (glyphs.resembles(m, reading.text, reading.rotation_deg, reading.mirrored) for m in (reading.letter, rest))
+    if without > whole + MORE_ALIKE:
+        return own
+    X0, Y0, X1, Y1 = kept.xyxy
+    a, b, c, d = max(x0, X0), max(y0, Y0), min(x1, X1), min(y1, Y1)
+    soft = cv2.dilate(reading.letter.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    own[b - Y0 : d - Y0, a - X0 : c - X0] = soft[b - y0 : d - y0, a - x0 : c - x0]
+    return own
 
 
 def _tight(kept: Decision) -> tuple[int, int, int, int]:

@@ -3,8 +3,8 @@
 One ONNX file runs through OpenVINO (CPU, several times faster where it exists) or ONNX Runtime (portable, CUDA,
 TensorRT); what `markerremover export` writes, OpenVINO's `.xml` and TensorRT's `.engine`, opens the same way.
 Everything that belongs to the weights is read from the JSON card beside them: `classes`, `image_size` (side of the
-square network input), `threshold`, `calibration`, `tiling`, `sha256`, and of an exported model `precision` and the
-`inference_precision` it was checked at.
+square network input), `threshold`, `calibration`, `rescorer` (see `rescore`), `tiling`, `sha256`, and of an exported model `precision` and
+the `inference_precision` it was checked at.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Callable, Sequence
 import cv2
 import numpy as np
 
-from . import boxes
+from . import boxes, rescore
 from .errors import HeldError, UsageError, WeightsError
 from .locations import default_weights, engine_cache_folder
 from .operating import Calibration
@@ -28,6 +28,9 @@ from .records import Detections
 NETWORK_GREY = 114  # the grey that ultralytics pads with in training
 CLOSE_SIZE = 320  # side of the square that `Detector.near` shows the network: the windows it was trained on
 NMS_IOU = 0.6  # higher than usual: a letter and the plate around it are two findings
+SIGN = "laterality"  # the class of side signs
+BESIDE, BESIDE_AREA = 0.3, 2.5  # how far from a sign, in its longer sides, and how large, in its area, its initials are
+AGAIN, MOSTLY = 0.5, 0.7  # IoU with a sign, and share of a box in one, above which the box is that sign once more
 DEVICES = ("auto", "cpu", "cuda", "tensorrt")
 RUNTIMES = ("auto", "onnxruntime", "openvino")
 MODEL_SUFFIXES = (".onnx", ".xml", ".engine")
@@ -68,21 +71,26 @@ class Detector:
     """Finds markings in one displayed frame. Calls are independent; no state passes from one image to the next.
 
     Attributes:
-        card: the weights' card.  sha256: of the model, see `model_sha256`.  threshold: the card's operating point, 0–1.
-        calibration: of each class, from the network's scores to those that count; where the card has been fitted they mean
+        card: the weights' card.  sha256: of the model, see `model_sha256`, and after a "+" of the rescorer.  threshold: the card's operating point, 0–1.
+        rescorer: the second opinion on each box, None where the card names none.
+        calibration: of each class, from the network's (or both networks') scores to those that count; where the card has been fitted they mean
             a probability, so that one threshold is as strict with every class.
         backend: what runs the network, e.g. "OpenVINO CPU, bf16"; OpenVINO's inference precision as it reports it.
     """
 
-    def __init__(self, session: Session, card: dict, backend: str, close_session: Session | None = None) -> None:
-        self._session, self.card, self.backend = session, card, backend
+    def __init__(
+        self, session: Session, card: dict, backend: str, close_session: Session | None = None, rescorer: rescore.Rescorer | None = None
+    ) -> None:
+        if (rescorer is None) != (card.get("rescorer") is None):
+            raise WeightsError("a localizer runs with the rescorer that its card names, and without one if it names none")
+        self._session, self.card, self.backend, self.rescorer = session, card, backend, rescorer
         self._close_session = close_session or session
         self.class_names = tuple(card["classes"])
         self.size = int(card["image_size"])
         self.threshold = float(card["threshold"])
         fitted = card.get("calibration") or {}
         self.calibration = tuple(Calibration(**fitted.get(name, {})) for name in self.class_names)
-        self.sha256 = str(card["sha256"])
+        self.sha256 = str(card["sha256"]) + ("" if rescorer is None else f"+{rescorer.sha256}")
         self.tiling = Tiling.of_card(card)
 
     def __call__(self, display: np.ndarray, threshold: float | None = None) -> Detections:
@@ -93,26 +101,41 @@ class Detector:
             threshold: least score that counts; the card's by default.
 
         Returns:
-            Detections in source pixels, best first, after class-agnostic non-maximum suppression.
+            Detections in source pixels, best first, after class-agnostic non-maximum suppression. Beside a side sign a box
+            counts from the card's `beside_sign` on, where that is less: initials mostly stand there.
         """
         if display.ndim != 2 or display.dtype != np.uint8 or 0 in display.shape:
             raise UsageError(f"display has shape {display.shape} {display.dtype}, needs a non-empty (H, W) uint8")
         threshold = self.threshold if threshold is None else threshold
+        least = min(threshold, float(self.card.get("beside_sign", threshold)))
         found = []
         for view in views(display.shape, self.size, self.tiling):
             picture, left, top = show(display, view, self.size)
             raw = self._session(picture)
-            found.append(self._rows(raw, view, (left, top), threshold, display.shape))
-        return merge(found, self.class_names)
+            found.append(self._rows(raw, view, (left, top), least, display.shape))
+        judged = self._judged(display, merge(found, self.class_names), least)
+        return judged if least == threshold else sure_or_beside(judged, threshold)
+
+    def _judged(self, display: np.ndarray, found: Detections, threshold: float) -> Detections:
+        """With a rescorer, what both networks together score at least `threshold`, calibrated, best first."""
+        if self.rescorer is None:
+            return found
+        scores = self.rescorer(display, found.xyxy, found.scores)
+        scores = np.array([self.calibration[c](s) for s, c in zip(scores, found.class_ids)], np.float64)
+        order = np.argsort(-scores, kind="stable")
+        order = order[scores[order] >= threshold]
+        return Detections(found.xyxy[order], scores[order].astype(np.float32), found.class_ids[order], found.class_names)
 
     def _rows(self, raw: np.ndarray, view: View, pad: tuple[int, int], threshold: float, shape_hw: tuple[int, int]) -> np.ndarray:
-        """`from_network` with calibrated scores; `threshold` is one of them.
+        """`from_network` with calibrated scores, of which `threshold` is one; with a rescorer the candidates, raw.
 
         Raises:
             HeldError: the network's answer has another shape or is not finite: nothing can be said about the image.
         """
         if raw.ndim != 2 or raw.shape[0] != 4 + len(self.class_names) or not np.isfinite(raw).all():
             raise HeldError(f"the localizer's answer, shape {raw.shape}, is not finite boxes and scores")
+        if self.rescorer is not None:
+            return from_network(raw, view, pad, self.rescorer.floor, shape_hw)
         least = np.array([calibration.raw(threshold) for calibration in self.calibration])
         raw = raw[:, (raw[4:] >= least[:, None]).any(axis=0)].astype(np.float64)
         for scores, calibration in zip(raw[4:], self.calibration):
@@ -135,7 +158,7 @@ class Detector:
             for view in windows_around(close, display.shape, scale):
                 picture, left, top = show(display, view, CLOSE_SIZE)
                 found.append(self._rows(self._close_session(picture), view, (left, top), threshold, display.shape))
-        everything = merge(found, self.class_names)
+        everything = self._judged(display, merge(found, self.class_names), threshold)
         chosen = (boxes.intersection(everything.xyxy, close) > 0).any(axis=1) if len(close) else np.zeros(0, bool)
         return Detections(everything.xyxy[chosen], everything.scores[chosen], everything.class_ids[chosen], self.class_names)
 
@@ -227,6 +250,23 @@ def merge(found: list[np.ndarray], class_names: tuple[str, ...]) -> Detections:
         return Detections.empty(class_names)
     rows = rows[boxes.nms(rows[:, :4], rows[:, 4], NMS_IOU)]
     return Detections(rows[:, :4].astype(np.float32), rows[:, 4].astype(np.float32), rows[:, 5].astype(np.int64), class_names)
+
+
+def sure_or_beside(found: Detections, threshold: float) -> Detections:
+    """Those that score at least `threshold`, and those beside a side sign that does: at most `BESIDE` of the sign's longer
+    side from it, not much larger (`BESIDE_AREA`), and not the sign itself once more."""
+    sure = found.scores >= threshold
+    if SIGN not in found.class_names or sure.all():
+        return found
+    signs = found.xyxy[sure & (found.class_ids == found.class_names.index(SIGN))].astype(np.float64)
+    xyxy = found.xyxy.astype(np.float64)
+    reach = BESIDE * (signs[:, 2:] - signs[:, :2]).max(axis=1, initial=0)
+    gap = np.maximum(xyxy[:, None, :2] - signs[None, :, 2:], signs[None, :, :2] - xyxy[:, None, 2:]).max(axis=2)
+    shared = boxes.intersection(xyxy, signs)
+    again = (boxes.iou(xyxy, signs) > AGAIN) | (shared > MOSTLY * boxes.area(xyxy)[:, None])
+    small = boxes.area(xyxy)[:, None] <= BESIDE_AREA * boxes.area(signs)
+    chosen = sure | ((gap <= reach) & small & ~again).any(axis=1)
+    return Detections(found.xyxy[chosen], found.scores[chosen], found.class_ids[chosen], found.class_names)
 
 
 def unite(found: Sequence[Detections]) -> list[Detections]:
@@ -327,7 +367,7 @@ def load_detector(
     else:
         precision = inference_precision or card.get("inference_precision")
         sessions, backend = _open(model, sizes, device, threads, runtime=runtime, precision=precision)
-    return Detector(sessions[0], card, backend, sessions[1])
+    return Detector(sessions[0], card, backend, sessions[1], rescore.of_card(card, model.parent, threads))
 
 
 def _open(model: Path, sizes: Sequence[int], device: str, threads: int, *, runtime: str = "auto",

@@ -16,7 +16,7 @@ from typing import Iterator, Sequence
 
 import numpy as np
 
-from . import convert, detect, engine, images, inputs, parity
+from . import convert, detect, engine, images, inputs, parity, rescore
 from .errors import MarkerRemoverError, UsageError, WeightsError
 from .locations import default_weights
 from .records import locked
@@ -120,6 +120,7 @@ def export(
                 raise WeightsError(f"{source}: cannot be written as {format} at {precision} ({reason})") from error
             card = _card(reference, source, model, format, precision)
             _write_card(model, card)
+            rescore.carry(card, source.parent, model.parent)
             shown = list(samples) if samples is not None else synthetic_samples()
             checks = _checks(model, reference, shown, precision, device, threads)
             ran_in = [check["backend"].rpartition(", ")[2] for check in checks if check["backend"].startswith("OpenVINO")]
@@ -161,7 +162,8 @@ def _reference(source: Path, threads: int | None) -> detect.Detector:
     from . import training
 
     card = detect.parse_card(source.with_suffix(".json"))
-    return detect.Detector(training.checkpoint_session(source, card["classes"]), card, "PyTorch CPU")
+    second = rescore.of_card(card, source.parent)
+    return detect.Detector(training.checkpoint_session(source, card["classes"]), card, "PyTorch CPU", rescorer=second)
 
 
 def _checks(model: Path, reference: detect.Detector, samples: Sequence[Sample], precision: str, device: str,

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
-from . import __version__, detect, finetune_report, images, metrics, site, training, windows
+from . import __version__, detect, finetune_report, images, metrics, rescore, site, training, windows
 from .errors import AnnotationError, UsageError
 from .folds import Fold, plan
 from .locations import default_weights
@@ -240,7 +240,8 @@ def _trained(run: _Run, part: Fold, place: Path, *, stop_after: int | None = Non
 def _write_card(run: _Run, onnx: Path, **extra) -> Path:
     """A card like the base weights'. The threshold is one of calibrated scores, so the calibration goes with it. Whole-image
     training at a size of its own is also looked at so: no tiles."""
-    names = ("calibration", "tiling") if run.recipe.window else ("calibration",)
+    names = ("calibration", "rescorer", "tiling") if run.recipe.window else ("calibration", "rescorer")
+    rescore.carry(run.card, run.base.parent, onnx.parent)
     carried = {name: run.card[name] for name in names if run.card.get(name)}
     return training.write_card(
         onnx, arch=str(run.card.get("architecture", "unknown")), class_names=run.card["classes"], image_size=_image_size(run),

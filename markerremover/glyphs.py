@@ -133,6 +133,15 @@ def likeness(shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return chars, np.maximum.reduceat(alike, starts, axis=1)
 
 
+def resembles(mask: np.ndarray, sign: str, rotation_deg: float, mirrored: bool) -> float:
+    """How alike a (H, W) bool shape is to one character of the stroke font, -1–1, once it is turned counter-clockwise by
+    `rotation_deg` and then, if mirrored, flipped left to right; -1 for an empty shape."""
+    if not mask.any():
+        return -1.0
+    chars, scores = likeness(tight(turn(tight(mask), rotation_deg)))
+    return float(scores[4 if mirrored else 0, list(chars).index(sign)])
+
+
 def drawable(sign: str) -> bool:
     """Whether the stroke font has this character."""
     return sign in _STROKES

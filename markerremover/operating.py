@@ -172,11 +172,11 @@ class Calibration:
 
     def __call__(self, scores: np.ndarray) -> np.ndarray:
         """Raw scores (any shape, 0–1) → probabilities."""
-        return _sigmoid(self.slope * _logit(scores) + self.offset)
+        return sigmoid(self.slope * logit(scores) + self.offset)
 
     def raw(self, probability: float) -> float:
         """The raw score that becomes `probability`."""
-        return float(_sigmoid((_logit(np.float64(probability)) - self.offset) / self.slope))
+        return float(sigmoid((logit(np.float64(probability)) - self.offset) / self.slope))
 
 
 def fit_calibration(scores: np.ndarray, true: np.ndarray) -> Calibration:
@@ -190,7 +190,7 @@ def fit_calibration(scores: np.ndarray, true: np.ndarray) -> Calibration:
     true = np.asarray(true, bool)
     if true.all() or not true.any():
         return Calibration()
-    x = _logit(np.asarray(scores, np.float64))
+    x = logit(np.asarray(scores, np.float64))
     n, m = int(true.sum()), int((~true).sum())
     target = np.where(true, (n + 1) / (n + 2), 1 / (m + 2))
 
@@ -221,10 +221,12 @@ def reliability(scores: np.ndarray, true: np.ndarray, bins: int = 10) -> list[di
     ]
 
 
-def _logit(p):
+def logit(p):
+    """log(p / (1 - p)) of numbers 0–1, kept finite."""
     p = np.clip(p, TINY, 1 - TINY)
     return np.log(p / (1 - p))
 
 
-def _sigmoid(z):
+def sigmoid(z):
+    """1 / (1 + exp(-z))."""
     return 1 / (1 + np.exp(-z))

@@ -135,17 +135,18 @@ def _decided(
     decisions = []
     for xyxy, score, class_id in zip(found.xyxy, found.scores, found.class_ids):
         label = found.class_names[int(class_id)]
-        reading = _read_sign(frame, others, xyxy, cleaner)
+        reading = _read_sign(frame, others, xyxy, label, cleaner)
         decisions.append(decide.decide(index, xyxy, float(score), label, reading, cleaner.policy, frame.shape))
     return decisions
 
 
-def _read_sign(frame: np.ndarray, others: Sequence[np.ndarray], xyxy: np.ndarray, cleaner: Cleaner):
+def _read_sign(frame: np.ndarray, others: Sequence[np.ndarray], xyxy: np.ndarray, label: str, cleaner: Cleaner):
     if not cleaner.policy.keep:
         return None
-    from .second_pass import second_pass
+    from .second_pass import insist, second_pass
 
-    return second_pass(frame, xyxy, cleaner.policy.keep, cleaner.reader, others)
+    read = insist if label == detect.SIGN else second_pass
+    return read(frame, xyxy, cleaner.policy.keep, cleaner.reader, others)
 
 
 def _verified(

@@ -104,6 +104,8 @@ class Reading:
         their soft edge, and its ring or plate); None when nothing was read.
     xyxy: the box that was looked at, integer source pixels.
     rotation_deg: counter-clockwise turn that made the sign upright.  mirrored: whether it also had to be flipped.
+    letter: (h, w) bool, same frame: the strokes of a single letter alone, where they stand apart from all other strokes;
+        None where they do not, and for words.
     doubt: "" or why the reading must not be trusted (touches other strokes, part of a longer text, …).
     """
 
@@ -114,13 +116,16 @@ class Reading:
     rotation_deg: float = 0.0
     mirrored: bool = False
     doubt: str = ""
+    letter: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         x1, y1, x2, y2 = self.xyxy
-        if self.strokes is not None:
-            if self.strokes.dtype != bool or self.strokes.shape != (y2 - y1, x2 - x1):
-                raise UsageError(f"strokes have shape {self.strokes.shape} {self.strokes.dtype}, needs ({y2 - y1}, {x2 - x1}) bool")
-            object.__setattr__(self, "strokes", locked(self.strokes))
+        for name in ("strokes", "letter"):
+            mask = getattr(self, name)
+            if mask is not None:
+                if mask.dtype != bool or mask.shape != (y2 - y1, x2 - x1):
+                    raise UsageError(f"{name} has shape {mask.shape} {mask.dtype}, needs ({y2 - y1}, {x2 - x1}) bool")
+                object.__setattr__(self, name, locked(mask))
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,11 @@ from .ocr import Reader
 from .records import Reading
 from .staying import CLEAR, CLEAR_PX, is_empty, own_pixels, pieces
 from .strokes import (
-    Ink, View, around, coarse_ink, cropped, distance, in_source, inks, inside, largest, look, on_plate, parted, without_appendix,
+    EDGE_PX, EDGE_SHARE, SMALLEST_BOX, Ink, View, around, coarse_ink, cropped, distance, in_source, inks, inside, largest, look, on_plate, parted, without_appendix,
     without_neighbour,
 )
 
-__all__ = ["second_pass"]
+__all__ = ["insist", "second_pass"]
 
 NOTHING, TEXT, SMALL = "nothing to read", "part of a longer text", "beside a larger sign"
 WHITELIST = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"  # all letters: offered L and R alone, Tesseract makes an L of a bar
@@ -42,6 +42,8 @@ BIG_SIGN, FRAMED = 0.85, 0.8  # how alike that must be to a letter; strokes that
 WORD_THRESHOLDS = 2  # how many thresholds words are tried at: Otsu's may leave neighbouring letters joined
 SMALLER = 0.8  # of a word's letters: smaller things in its line are not among them
 ON_POINT_DEG, EQUAL_ARMS = 25.0, 0.85  # an L turned this far with arms this equal is an arrowhead
+RETAKES = (-0.08, 0.12, -0.04)  # of its size by which a box is grown on each side to read it again
+BAR = 0.4  # of an L's size: the length that either of its bars has at least
 THINNEST = 0.3  # width of a tall neighbour that may be letters in one, as a share of its height; less is a bone's edge
 CONVINCING = 0.6  # confidence at which no other threshold or polarity is tried
 TILTS = (-8.0, 8.0)  # degrees also tried around the measured skew: slanted fonts
@@ -98,6 +100,30 @@ def second_pass(
     return best
 
 
+def insist(
+    display_frame: np.ndarray, xyxy: np.ndarray, keep: tuple[str, ...], reader: Reader, others: Sequence[np.ndarray] = ()
+) -> Reading:
+    """`second_pass` of a box that the localizer takes for a side sign: where nothing was read in it, or not surely, it is
+    read again somewhat smaller and larger, since the threshold of faint strokes and of stencils hangs on the box.
+
+    Returns:
+        The surest reading of all; the first one that came with a doubt, and a doubted one if two say different signs.
+    """
+    first = best = second_pass(display_frame, xyxy, keep, reader, others)
+    box = np.asarray(xyxy, np.float64)
+    size = np.array([box[2] - box[0], box[3] - box[1]])
+    for share in RETAKES if first.xyxy[2] - first.xyxy[0] >= SMALLEST_BOX else ():
+        if best.doubt or best.confidence >= CONVINCING:
+            break
+        reading = second_pass(display_frame, box + share * np.concatenate([-size, size]), keep, reader, others)
+        if reading.doubt == NOTHING:
+            continue
+        if best.text and reading.text and best.text != reading.text:
+            return replace(best, doubt=TEXT)
+        best = reading if reading.doubt else max(best, reading, key=lambda r: r.confidence)
+    return best
+
+
 def _read_letter(
     frames: Sequence[np.ndarray], view: View, ink: Ink, same: list[Ink], letters: tuple[str, ...], reader: Reader, unlike: set[tuple[int, ...]]
 ) -> Reading:
@@ -133,11 +159,40 @@ def _whole(view: View, ink: Ink, index: int, base: Ink) -> bool:
 
 
 def _reading(frames: Sequence[np.ndarray], view: View, c: Candidate, confidence: float, same: list[Ink]) -> Reading:
-    doubt = next(filter(None, (_around(view, c, ink) for ink in _distinct(c.ink, same))), "")
+    doubt = next(filter(None, (_around(view, c, ink, same) for ink in _distinct(c.ink, same))), "")
     if len(c.letters) == 1 and not c.frame:
         c = _bare(c, same[1:])
     xyxy, strokes = cropped(view, _staying(frames, view, c, same))
-    return Reading(xyxy, c.sign, round(confidence, 3), strokes, (c.skew + 90 * (c.view % 4)) % 360, c.view > 3, doubt)
+    turned = (c.skew + 90 * (c.view % 4)) % 360
+    letter = _letter(view, c, same[:2], xyxy) if len(c.letters) == 1 else None
+    return Reading(xyxy, c.sign, round(confidence, 3), strokes, turned, c.view > 3, doubt, letter)
+
+
+def _letter(view: View, c: Candidate, same: list[Ink], xyxy: tuple[int, int, int, int]) -> np.ndarray | None:
+    """(h, w) bool in the source frame of `xyxy`: the strokes of a single letter without what hangs on to it. An L is two
+    bars: what is in neither is not its own. Of other letters None, unless they stand apart at one of the thresholds."""
+    mask = c.ink.labels == c.letters[0]
+    size = max(c.ink.stats[c.letters[0], 2:4])
+    if c.sign == "L":
+        length = max(3, round(BAR * size))
+        bars = [cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, _line_at(length, c.skew + turn)) for turn in (0, 90)]
+        mask = (bars[0] | bars[1]) > 0
+    else:
+        outside = distance(mask) > max(EDGE_PX * view.scale, EDGE_SHARE * size)
+        if all((np.isin(ink.labels, np.unique(ink.labels[mask & (ink.labels > 0)])) & outside).any() for ink in same):
+            return None
+    X1, Y1 = view.window[:2]
+    x1, y1, x2, y2 = xyxy
+    return in_source(view, mask)[y1 - Y1 : y2 - Y1, x1 - X1 : x2 - X1].copy()
+
+
+def _line_at(length: int, degrees: float) -> np.ndarray:
+    """A structuring element: a line of so many pixels, `degrees` clockwise from level as seen."""
+    reach = length / 2 * np.array([np.cos(np.radians(degrees)), np.sin(np.radians(degrees))])
+    half = int(np.ceil(np.abs(reach).max()))
+    kernel = np.zeros((2 * half + 1, 2 * half + 1), np.uint8)
+    start, end = ((half + sign * np.round(reach)).astype(int).tolist() for sign in (-1, 1))
+    return cv2.line(kernel, start, end, 1)
 
 
 def _staying(frames: Sequence[np.ndarray], view: View, c: Candidate, same: list[Ink]) -> np.ndarray:
@@ -260,8 +315,9 @@ def _upright(image: np.ndarray, c: Candidate) -> np.ndarray:
     return np.pad(255 - np.round(image * 255).astype(np.uint8), OCR_BORDER, constant_values=255)
 
 
-def _around(view: View, c: Candidate, ink: Ink) -> str:
-    """Why the sign is not isolated among the strokes of `ink` (of its own polarity), "" if it is. A ring isolates.
+def _around(view: View, c: Candidate, ink: Ink, same: list[Ink]) -> str:
+    """Why the sign is not isolated among the strokes of `ink` (of its own polarity; `same` at all thresholds), "" if it is. A
+    ring isolates.
 
     Anything of the same size counts if it is in the box itself, elsewhere what stands on the same line,
     or under or above it in exactly the same size.
@@ -292,11 +348,30 @@ def _around(view: View, c: Candidate, ink: Ink) -> str:
         alike = 0.4 < its[0] / bright < 2.5 and 0.45 < its[1] / sharp and 0.65 < its[2] / wide < (3.5 if merged else 1.6)
         if not alike or (ink.dark and not on_plate(view, ink, i)):
             continue
+        if line and not merged and _are_stacked(c, ink.labels == i, same):
+            continue
         # what is only near, not on the line, must look like a character by itself
         certain = (merged and -along < 0.5 * h) or (line and not lower_case)
         if certain or (its[1] > 0.7 * sharp and _looks_like(ink, i, None) > CHARACTER):
             return TEXT
     return ""
+
+
+def _are_stacked(c: Candidate, mask: np.ndarray, same: list[Ink]) -> bool:
+    """Whether what seems to be one character beside the sign is two letters or more above each other, which only touch: at
+    a stricter threshold they fall apart. Initials stand so beside a sign, and never the next letter of its word."""
+    for ink in same:
+        parts = Ink.of(mask & (ink.labels > 0), ink.hat, ink.dark)
+        areas = parts.stats[1:, 4]
+        big = [k for k in range(1, len(parts.stats)) if parts.stats[k, 4] > 0.25 * areas.sum()]
+        if len(big) < 2:
+            continue
+        spans = sorted(tuple(_upright_box(c, parts, (k,))[[1, 3]]) for k in big)
+        heights = [high - low for low, high in spans]
+        apart = all(low >= high - 0.15 * min(heights) for (_, high), (low, _) in zip(spans, spans[1:]))
+        if apart and min(heights) > 0.6 * max(heights):
+            return True
+    return False
 
 
 def _has_a_row(c: Candidate, ink: Ink, index: int, own: set[int], near: np.ndarray) -> bool:

@@ -113,6 +113,11 @@ def own_pixels(view: View, ink: Ink, letters: tuple[int, ...], same: list[Ink]) 
     elif ink.dark:
         strokes |= away <= SHELL[1] * size
         grounds = ((away <= PLATE * size) & _plate(view, sign, away, size),)
+    else:
+        rows, columns = np.flatnonzero(sign.any(1)), np.flatnonzero(sign.any(0))
+        crook = np.zeros(sign.shape, bool)
+        crook[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = True
+        grounds = (crook,)
     others = (ink.labels > 0) & ~home
     for each in (ink, same[0]):
         others |= (each.labels > 0) & ~np.isin(each.labels, np.unique(each.labels[home]))

@@ -310,9 +310,9 @@ def fit_operating_point(
         The new card.
     """
     onnx = Path(onnx)
-    target = onnx.with_suffix(".json")
-    card = {k: v for k, v in json.loads(target.read_text(encoding="utf-8")).items() if k not in ("calibration", "curve", "operating_point")}
-    target.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    card = {k: v for k, v in json.loads(onnx.with_suffix(".json").read_text(encoding="utf-8")).items()
+            if k not in ("calibration", "curve", "operating_point")}
+    rewrite_card(onnx, card)
     detector = detect.load_detector(onnx, device="cpu")
     groups = {}
     for folder in map(Path, data):
@@ -321,16 +321,22 @@ def fit_operating_point(
         name = folder.name if folder.name not in groups else str(folder)
         groups[name] = operating.gather(detector, ((windows.read_grey(s.path), s.annotation) for s in samples))
     card = {**card, **operating.summary(groups, card["classes"], most_false)}
-    target.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    rewrite_card(onnx, card)
     return card
 
 
 def set_threshold(onnx: Path | str, threshold: float) -> dict:
     """Write another operating point (0–1, calibrated score) into a card; returns the card."""
-    target = Path(onnx).with_suffix(".json")
-    card = {**json.loads(target.read_text(encoding="utf-8")), "threshold": threshold}
-    target.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    card = {**json.loads(Path(onnx).with_suffix(".json").read_text(encoding="utf-8")), "threshold": threshold}
+    rewrite_card(onnx, card)
     return card
+
+
+def rewrite_card(onnx: Path | str, card: dict) -> Path:
+    """Write a whole card beside an ONNX file; returns its path."""
+    target = Path(onnx).with_suffix(".json")
+    target.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    return target
 
 
 def write_card(onnx: Path | str, *, arch: str, class_names: Sequence[str], image_size: int, threshold: float, **extra) -> Path:
@@ -341,6 +347,4 @@ def write_card(onnx: Path | str, *, arch: str, class_names: Sequence[str], image
         "image_size": image_size, "threshold": threshold, "written": datetime.date.today().isoformat(),
         "licence": "AGPL-3.0-or-later", **extra,
     }
-    target = onnx.with_suffix(".json")
-    target.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
-    return target
+    return rewrite_card(onnx, card)

@@ -60,7 +60,7 @@ def load_samples(folder: Path, part: str | None, *, val_share: float = 0.1) -> l
             patient, its_part = split[path.name]
         else:
             patient = path.stem.split("_")[0]
-            its_part = "val" if _hash01(patient) < val_share else "train"
+            its_part = "val" if share_of(patient) < val_share else "train"
         if part is None or its_part == part:
             samples.append(Sample(path, labelme.read(labels / f"{path.stem}.json"), patient))
     return samples
@@ -76,7 +76,8 @@ def _read_split(path: Path) -> dict[str, tuple[str, str]]:
     return rows
 
 
-def _hash01(text: str) -> float:
+def share_of(text: str) -> float:
+    """A number 0–1 that a text always gets, evenly spread: divides patients the same way every time."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
 
 
