@@ -134,7 +134,7 @@ def _checked(kept: Decision, removed: list[Decision]) -> Decision:
         covered = int(strokes[part].sum())
         if not covered:
             continue
-        doubted = other.reading is not None and bool(other.reading.doubt)
+        doubted = other.reading is not None and bool(other.reading.doubt) and not _is_letter_of(other.reading, kept.reading)
         same = max(_iou(own, core), _iou(kept.reading.xyxy, core)) > SAME_BOX_IOU
         if same and (doubted or kept.reading.confidence < CLEARLY):
             return replace(kept, action="remove", reason=CONTRADICTED, strokes=None)
@@ -152,6 +152,11 @@ def _checked(kept: Decision, removed: list[Decision]) -> Decision:
     if not strokes.any():
         return replace(kept, action="remove", reason=CONTRADICTED, strokes=None)
     return replace(kept, strokes=strokes)
+
+
+def _is_letter_of(doubted: Reading, kept: Reading) -> bool:
+    """Whether what was found part of a longer text is a letter of the very word that is kept."""
+    return len(kept.text) > len(doubted.text) > 0 and doubted.text in kept.text
 
 
 def _own_end(kept: Decision, core: tuple[int, int, int, int]) -> np.ndarray:

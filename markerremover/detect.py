@@ -31,6 +31,7 @@ NMS_IOU = 0.6  # higher than usual: a letter and the plate around it are two fin
 SIGN = "laterality"  # the class of side signs
 BESIDE, BESIDE_AREA = 0.3, 2.5  # how far from a sign, in its longer sides, and how large, in its area, its initials are
 AGAIN, MOSTLY = 0.5, 0.7  # IoU with a sign, and share of a box in one, above which the box is that sign once more
+COVERED = 0.7  # share of a box in better ones of its class from which it says nothing new
 DEVICES = ("auto", "cpu", "cuda", "tensorrt")
 RUNTIMES = ("auto", "onnxruntime", "openvino")
 MODEL_SUFFIXES = (".onnx", ".xml", ".engine")
@@ -117,14 +118,17 @@ class Detector:
         return judged if least == threshold else sure_or_beside(judged, threshold)
 
     def _judged(self, display: np.ndarray, found: Detections, threshold: float) -> Detections:
-        """With a rescorer, what both networks together score at least `threshold`, calibrated, best first."""
+        """With a rescorer, what both networks together score at least `threshold`, calibrated, best first, and which
+        boxes are loose."""
         if self.rescorer is None:
             return found
         scores = self.rescorer(display, found.xyxy, found.scores)
         scores = np.array([self.calibration[c](s) for s, c in zip(scores, found.class_ids)], np.float64)
-        order = np.argsort(-scores, kind="stable")
-        order = order[scores[order] >= threshold]
-        return Detections(found.xyxy[order], scores[order].astype(np.float32), found.class_ids[order], found.class_names)
+        sure = np.flatnonzero(scores >= threshold)
+        loose = covered_by_better(found.xyxy[sure], found.class_ids[sure])
+        order = np.argsort(-scores[sure], kind="stable")
+        rows = sure[order]
+        return Detections(found.xyxy[rows], scores[rows].astype(np.float32), found.class_ids[rows], found.class_names, loose[order])
 
     def _rows(self, raw: np.ndarray, view: View, pad: tuple[int, int], threshold: float, shape_hw: tuple[int, int]) -> np.ndarray:
         """`from_network` with calibrated scores, of which `threshold` is one; with a rescorer the candidates, raw.
@@ -160,7 +164,7 @@ class Detector:
                 found.append(self._rows(self._close_session(picture), view, (left, top), threshold, display.shape))
         everything = self._judged(display, merge(found, self.class_names), threshold)
         chosen = (boxes.intersection(everything.xyxy, close) > 0).any(axis=1) if len(close) else np.zeros(0, bool)
-        return Detections(everything.xyxy[chosen], everything.scores[chosen], everything.class_ids[chosen], self.class_names)
+        return everything.chosen(chosen)
 
 
 def windows_around(xyxy: np.ndarray, shape_hw: tuple[int, int], scale: float) -> list[View]:
@@ -252,6 +256,31 @@ def merge(found: list[np.ndarray], class_names: tuple[str, ...]) -> Detections:
     return Detections(rows[:, :4].astype(np.float32), rows[:, 4].astype(np.float32), rows[:, 5].astype(np.int64), class_names)
 
 
+def covered_by_better(xyxy: np.ndarray, class_ids: np.ndarray) -> np.ndarray:
+    """(N,) bool: whether a box lies for the most part (`COVERED`) in those before it that do not.
+
+    The rescorer tells print from anatomy, not a tight box from a loose one, so that many boxes around one letter score
+    alike; the localizer's own order, in which they come, tells.
+
+    Args:
+        xyxy: (N, 4) source pixels, best localized first.  class_ids: (N,); a box is held only against those of its own class.
+    """
+    loose = np.zeros(len(xyxy), bool)
+    for k, box in enumerate(xyxy):
+        better = [j for j in range(k) if not loose[j] and class_ids[j] == class_ids[k]]
+        loose[k] = _covered(box, xyxy[better]) >= COVERED
+    return loose
+
+
+def _covered(box: np.ndarray, others: np.ndarray) -> float:
+    """Share (0–1) of a box that lies in the union of others, on a grid of 32 by 32."""
+    x, y = ((box[k] + (np.arange(32) + 0.5) / 32 * (box[k + 2] - box[k])) for k in (0, 1))
+    inside = np.zeros((32, 32), bool)
+    for x1, y1, x2, y2 in others:
+        inside |= ((y >= y1) & (y < y2))[:, None] & ((x >= x1) & (x < x2))[None]
+    return float(inside.mean())
+
+
 def sure_or_beside(found: Detections, threshold: float) -> Detections:
     """Those that score at least `threshold`, and those beside a side sign that does: at most `BESIDE` of the sign's longer
     side from it, not much larger (`BESIDE_AREA`), and not the sign itself once more."""
@@ -266,7 +295,7 @@ def sure_or_beside(found: Detections, threshold: float) -> Detections:
     again = (boxes.iou(xyxy, signs) > AGAIN) | (shared > MOSTLY * boxes.area(xyxy)[:, None])
     small = boxes.area(xyxy)[:, None] <= BESIDE_AREA * boxes.area(signs)
     chosen = sure | ((gap <= reach) & small & ~again).any(axis=1)
-    return Detections(found.xyxy[chosen], found.scores[chosen], found.class_ids[chosen], found.class_names)
+    return found.chosen(chosen)
 
 
 def unite(found: Sequence[Detections]) -> list[Detections]:
@@ -278,7 +307,7 @@ def unite(found: Sequence[Detections]) -> list[Detections]:
     result = []
     for d, end in zip(found, ends):
         own = np.sort(kept[(kept >= end - len(d)) & (kept < end)]) - (end - len(d))
-        result.append(Detections(d.xyxy[own], d.scores[own], d.class_ids[own], d.class_names))
+        result.append(d.chosen(own))
     return result
 
 
@@ -286,8 +315,8 @@ def joined(found: Sequence[Detections]) -> Detections:
     """Several looks at one frame as one record; `found` itself where there is but one."""
     if len(found) == 1:
         return found[0]
-    columns = (np.concatenate([getattr(d, name) for d in found]) for name in ("xyxy", "scores", "class_ids"))
-    return Detections(*columns, found[0].class_names)
+    xyxy, scores, class_ids, loose = (np.concatenate([getattr(d, name) for d in found]) for name in ("xyxy", "scores", "class_ids", "loose"))
+    return Detections(xyxy, scores, class_ids, found[0].class_names, loose)
 
 
 def model_sha256(model: Path) -> str:

@@ -133,9 +133,9 @@ def _decided(
     of print in all `views`."""
     frame, others = view[index], tuple(other[index] for other in views if other is not view)
     decisions = []
-    for xyxy, score, class_id in zip(found.xyxy, found.scores, found.class_ids):
+    for xyxy, score, class_id, loose in zip(found.xyxy, found.scores, found.class_ids, found.loose):
         label = found.class_names[int(class_id)]
-        reading = _read_sign(frame, others, xyxy, label, cleaner)
+        reading = None if loose else _read_sign(frame, others, xyxy, label, cleaner)
         decisions.append(decide.decide(index, xyxy, float(score), label, reading, cleaner.policy, frame.shape))
     return decisions
 

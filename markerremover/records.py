@@ -72,19 +72,28 @@ class Detections:
     """What the localizer found in one frame.
 
     xyxy: (N, 4) float32, source pixels.  scores: (N,) float32.  class_ids: (N,) int64 into class_names.
+    loose: (N,) bool, boxes that lie mostly in better localized ones of their class: removed like any other, but not read,
+        since a loose box around a letter and something else says nothing of the letter. None of them by default.
     """
 
     xyxy: np.ndarray
     scores: np.ndarray
     class_ids: np.ndarray
     class_names: tuple[str, ...] = ("marker",)
+    loose: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         n = len(self.scores)
-        if self.xyxy.shape != (n, 4) or self.class_ids.shape != (n,):
-            raise UsageError(f"xyxy {self.xyxy.shape} and class_ids {self.class_ids.shape} do not fit {n} scores")
-        for name in ("xyxy", "scores", "class_ids"):
+        if self.loose is None:
+            object.__setattr__(self, "loose", np.zeros(n, bool))
+        if self.xyxy.shape != (n, 4) or self.class_ids.shape != (n,) or self.loose.shape != (n,):
+            raise UsageError(f"xyxy {self.xyxy.shape}, class_ids {self.class_ids.shape} and loose {self.loose.shape} do not fit {n} scores")
+        for name in ("xyxy", "scores", "class_ids", "loose"):
             object.__setattr__(self, name, locked(getattr(self, name)))
+
+    def chosen(self, rows: np.ndarray) -> "Detections":
+        """Some of them: rows is (M,) indices or (N,) bool."""
+        return Detections(self.xyxy[rows], self.scores[rows], self.class_ids[rows], self.class_names, self.loose[rows])
 
     def __len__(self) -> int:
         return len(self.scores)

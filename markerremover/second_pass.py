@@ -46,6 +46,8 @@ RETAKES = (-0.08, 0.12, -0.04)  # of its size by which a box is grown on each si
 BAR = 0.4  # of an L's size: the length that either of its bars has at least
 THINNEST = 0.3  # width of a tall neighbour that may be letters in one, as a share of its height; less is a bone's edge
 CONVINCING = 0.6  # confidence at which no other threshold or polarity is tried
+DOUBTABLE = 0.5  # confidence from which a doubt about a reading is the last word: half a stencil letter, read as an L with
+# next to no confidence, must not make the whole one part of a longer text
 TILTS = (-8.0, 8.0)  # degrees also tried around the measured skew: slanted fonts
 OCR_HEIGHT, OCR_BORDER = 40, 14  # letter height and white border of the images for OCR, in pixels
 ONE_WORD, ONE_CHARACTER = 8, 10  # Tesseract's page segmentation modes; the latter drops many a fat R
@@ -94,7 +96,7 @@ def second_pass(
         for ink in (*same, *parted(view, same[0])):
             reading = _read_letter((display_frame, *others), view, ink, same, letters, reader, unlike)
             reading = _unless_initial(display_frame, reading, ink.dark)
-            if reading.doubt or reading.confidence >= CONVINCING:
+            if reading.confidence >= (DOUBTABLE if reading.doubt else CONVINCING):
                 return reading
             best = max(best, reading, key=lambda r: r.confidence)
     return best
@@ -107,20 +109,21 @@ def insist(
     read again somewhat smaller and larger, since the threshold of faint strokes and of stencils hangs on the box.
 
     Returns:
-        The surest reading of all; the first one that came with a doubt, and a doubted one if two say different signs.
+        The surest reading of all, but the first that is sure enough to be doubted, and a doubted one if two such say
+        different signs.
     """
     first = best = second_pass(display_frame, xyxy, keep, reader, others)
     box = np.asarray(xyxy, np.float64)
     size = np.array([box[2] - box[0], box[3] - box[1]])
     for share in RETAKES if first.xyxy[2] - first.xyxy[0] >= SMALLEST_BOX else ():
-        if best.doubt or best.confidence >= CONVINCING:
+        if best.confidence >= (DOUBTABLE if best.doubt else CONVINCING):
             break
         reading = second_pass(display_frame, box + share * np.concatenate([-size, size]), keep, reader, others)
         if reading.doubt == NOTHING:
             continue
-        if best.text and reading.text and best.text != reading.text:
+        if min(best.confidence, reading.confidence) >= DOUBTABLE and best.text != reading.text:
             return replace(best, doubt=TEXT)
-        best = reading if reading.doubt else max(best, reading, key=lambda r: r.confidence)
+        best = max(best, reading, key=lambda r: r.confidence)
     return best
 
 

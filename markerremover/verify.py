@@ -46,7 +46,7 @@ def residual(
         x1, y1, x2, y2 = decision.xyxy
         explained[y1:y2, x1:x2] = True
     left = np.array([_unexplained(explained, box) > UNEXPLAINED_SHARE for box in found.xyxy], bool)
-    return Detections(found.xyxy[left], found.scores[left], found.class_ids[left], found.class_names)
+    return found.chosen(left)
 
 
 def smoothed(display_frame: np.ndarray, removed: np.ndarray) -> np.ndarray:
