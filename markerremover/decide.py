@@ -19,11 +19,12 @@ __all__ = ["REASONS", "decide", "resolve"]
 KEPT = "isolated kept sign"
 NOTHING_KEPT = "nothing kept by policy"
 NO_READING = "no reading"
+LOOSE = "mostly in a better box"
 NOT_KEPT = "not a kept sign"
 UNCERTAIN = "reading uncertain"
 CONTRADICTED = "contradicted by another box"
 _DOUBTS = ("part of a longer text", "beside a larger sign", "touches other strokes", "nothing to read")
-REASONS = (KEPT, NOTHING_KEPT, NO_READING, NOT_KEPT, UNCERTAIN, CONTRADICTED, *_DOUBTS)
+REASONS = (KEPT, NOTHING_KEPT, NO_READING, LOOSE, NOT_KEPT, UNCERTAIN, CONTRADICTED, *_DOUBTS)
 """Every `Decision.reason` there is: the only "keep" first; read text never appears in one."""
 
 SAME_BOX_IOU = 0.6  # above this, two boxes are about the same letter
@@ -31,12 +32,14 @@ CLEARLY = 0.7  # confidence with which a kept sign outweighs a box that saw noth
 CONTAINS = 0.6  # share of a sign's strokes in a box that makes the sign part of what that box is about
 REACH, REACH_PX = 0.25, 4  # how far a kept sign's region may go beyond its box: share of the shorter side, and pixels
 BITE = 0.15  # share of a sign's strokes up to which what another box takes of them goes: a letter's end bears it
+EDGE_PX = 2  # a letter's soft edge
 MORE_ALIKE = 0.005  # by how much more a letter must look like its sign without an end for that to be something else's
 WITHIN = 0.5  # share of a removed box that kept strokes must cover for it to be something of its own inside them
 
 
 def decide(
-    frame: int, xyxy: np.ndarray, score: float, label: str, reading: Reading | None, policy: Policy, shape_hw: tuple[int, int]
+    frame: int, xyxy: np.ndarray, score: float, label: str, reading: Reading | None, policy: Policy, shape_hw: tuple[int, int],
+    loose: bool = False,
 ) -> Decision:
     """What happens to one box.
 
@@ -48,12 +51,13 @@ def decide(
         reading: the second pass; None if it did not run.
         policy: which signs stay, how sure the reading must be, how far boxes grow.
         shape_hw: of the frame.
+        loose: whether the box lies mostly in better ones, see `Detections.loose`; then `reading` is None.
 
     Returns:
         A Decision over the box grown by the policy's margin and, if the sign stays, a little further along its strokes.
     """
     region = _region(xyxy, policy, shape_hw)
-    reason = _reason(reading, policy)
+    reason = LOOSE if loose and policy.keep else _reason(reading, policy)
     if reason != KEPT:
         return Decision(frame, region, "remove", reason, float(score), label, reading)
     region, strokes = _kept_region(xyxy, region, reading, shape_hw)
@@ -105,7 +109,7 @@ def _reason(reading: Reading | None, policy: Policy) -> str:
 def resolve(decisions: Iterable[Decision]) -> tuple[Decision, ...]:
     """The same decisions, in order, with kept signs checked against every removed box of their frame that they meet.
 
-    A sign stays in the pixels of its strokes, whatever other box lies over them, except that
+    A sign stays in the pixels of its strokes, whatever other box lies over them (a loose one has nothing of its own), except that
 
     1. a box about the same letter (IoU above `SAME_BOX_IOU`) that doubted its reading turns the sign into a removal;
        one that just read nothing to keep does so too, unless the sign was read with at least `CLEARLY`;
@@ -114,10 +118,10 @@ def resolve(decisions: Iterable[Decision]) -> tuple[Decision, ...]:
     3. a smaller removed box that the strokes cover (`WITHIN`) is something of its own, say initials on a kept plate: its
        pixels leave the strokes; so does what the strokes hold of any removed box apart from the sign's main piece, and
        all of it where that is little (`BITE`): initials that touch a letter lie there. Unless the letter
-       looks more like its sign without that end, though, the letter's own strokes stay.
+       looks more like its sign without that end, though, the letter's own strokes stay. Empty ground beside a letter goes.
     """
     decisions = tuple(decisions)
-    removed = [d for d in decisions if d.action == "remove"]
+    removed = [d for d in decisions if d.action == "remove" and d.reason != LOOSE]
     return tuple(d if d.action == "remove" else _checked(d, [r for r in removed if r.frame == d.frame]) for d in decisions)
 
 
@@ -148,7 +152,7 @@ def _checked(kept: Decision, removed: list[Decision]) -> Decision:
             if inside or covered <= BITE * total:
                 strokes[part] &= _own_end(kept, core)[part]
             else:
-                strokes[part] &= main[part]
+                strokes[part] &= main[part] & _with_frame(kept)[part]
     if not strokes.any():
         return replace(kept, action="remove", reason=CONTRADICTED, strokes=None)
     return replace(kept, strokes=strokes)
@@ -162,18 +166,30 @@ def _is_letter_of(doubted: Reading, kept: Reading) -> bool:
 def _own_end(kept: Decision, core: tuple[int, int, int, int]) -> np.ndarray:
     """(h, w) bool in the frame of the decision: the letter with a pixel of soft edge; nothing where its strokes are not
     known, or where it would look more like its sign without what a box in source pixels covers of it."""
-    reading, own = kept.reading, np.zeros(kept.strokes.shape, bool)
+    reading = kept.reading
     if reading.letter is None or not glyphs.drawable(reading.text):
-        return own
-    x0, y0, x1, y1 = reading.xyxy
+        return np.zeros(kept.strokes.shape, bool)
+    x0, y0 = reading.xyxy[:2]
     rest = reading.letter.copy()
     rest[max(0, core[1] - y0) : max(0, core[3] - y0), max(0, core[0] - x0) : max(0, core[2] - x0)] = False
     whole, without = (glyphs.resembles(m, reading.text, reading.rotation_deg, reading.mirrored) for m in (reading.letter, rest))
-    if without > whole + MORE_ALIKE:
-        return own
-    X0, Y0, X1, Y1 = kept.xyxy
+    return np.zeros(kept.strokes.shape, bool) if without > whole + MORE_ALIKE else _letter_of(kept, 1)
+
+
+def _with_frame(kept: Decision) -> np.ndarray:
+    """(h, w) bool in the frame of the decision: all of it, but where the letter is known and has no ring or plate that letter
+    with its soft edge: the empty ground beside it stays only where no other box lies."""
+    if kept.reading.letter is None or kept.reading.framed:
+        return np.ones(kept.strokes.shape, bool)
+    return _letter_of(kept, EDGE_PX)
+
+
+def _letter_of(kept: Decision, edge_px: int) -> np.ndarray:
+    """(h, w) bool in the frame of the decision: the letter, grown by so many pixels."""
+    reading, own = kept.reading, np.zeros(kept.strokes.shape, bool)
+    (x0, y0, x1, y1), (X0, Y0, X1, Y1) = reading.xyxy, kept.xyxy
     a, b, c, d = max(x0, X0), max(y0, Y0), min(x1, X1), min(y1, Y1)
-    soft = cv2.dilate(reading.letter.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    soft = cv2.dilate(reading.letter.astype(np.uint8), np.ones((2 * edge_px + 1, 2 * edge_px + 1), np.uint8)) > 0
     own[b - Y0 : d - Y0, a - X0 : c - X0] = soft[b - y0 : d - y0, a - x0 : c - x0]
     return own
 

@@ -136,17 +136,16 @@ def _decided(
     for xyxy, score, class_id, loose in zip(found.xyxy, found.scores, found.class_ids, found.loose):
         label = found.class_names[int(class_id)]
         reading = None if loose else _read_sign(frame, others, xyxy, label, cleaner)
-        decisions.append(decide.decide(index, xyxy, float(score), label, reading, cleaner.policy, frame.shape))
+        decisions.append(decide.decide(index, xyxy, float(score), label, reading, cleaner.policy, frame.shape, bool(loose)))
     return decisions
 
 
 def _read_sign(frame: np.ndarray, others: Sequence[np.ndarray], xyxy: np.ndarray, label: str, cleaner: Cleaner):
     if not cleaner.policy.keep:
         return None
-    from .second_pass import insist, second_pass
+    from .second_pass import insist
 
-    read = insist if label == detect.SIGN else second_pass
-    return read(frame, xyxy, cleaner.policy.keep, cleaner.reader, others)
+    return insist(frame, xyxy, cleaner.policy.keep, cleaner.reader, others, sign=label == detect.SIGN)
 
 
 def _verified(

@@ -145,7 +145,7 @@ def fit(
         loss.backward()
         optimizer.step()
         schedule.step()
-        mean += (float(loss) - mean) * max(0.02, 1 / (step + 1))
+        mean += (float(loss.detach()) - mean) * max(0.02, 1 / (step + 1))
         if step % 500 == 0:
             say(f"  step {step} of {steps}: loss {mean:.3f}")
     return network.eval()

@@ -38,11 +38,12 @@ LEAST_WHOLE = 0.45  # of a component's area at Otsu's threshold
 SIMILAR = 0.75  # shapes at least this alike get a second chance with the OCR engine
 LARGER, LARGEST_SIGN, NEXT = 1.5, 4.0, 1.5  # a sign this many times as large, at most this far off, makes a letter its initial
 CHARACTER = 0.75  # how alike a neighbour off the line must be to some character to count as text
-BIG_SIGN, FRAMED = 0.85, 0.8  # how alike that must be to a letter; strokes that fill more of their box are framed
+BIG_SIGN = 0.85  # how alike that must be to a letter
 WORD_THRESHOLDS = 2  # how many thresholds words are tried at: Otsu's may leave neighbouring letters joined
 SMALLER = 0.8  # of a word's letters: smaller things in its line are not among them
 ON_POINT_DEG, EQUAL_ARMS = 25.0, 0.85  # an L turned this far with arms this equal is an arrowhead
 RETAKES = (-0.08, 0.12, -0.04)  # of its size by which a box is grown on each side to read it again
+WORD_RETAKES = (-0.06, -0.1, 0.05)
 BAR = 0.4  # of an L's size: the length that either of its bars has at least
 THINNEST = 0.3  # width of a tall neighbour that may be letters in one, as a share of its height; less is a bone's edge
 CONVINCING = 0.6  # confidence at which no other threshold or polarity is tried
@@ -103,28 +104,42 @@ def second_pass(
 
 
 def insist(
-    display_frame: np.ndarray, xyxy: np.ndarray, keep: tuple[str, ...], reader: Reader, others: Sequence[np.ndarray] = ()
+    display_frame: np.ndarray, xyxy: np.ndarray, keep: tuple[str, ...], reader: Reader, others: Sequence[np.ndarray] = (), *,
+    sign: bool = True,
 ) -> Reading:
-    """`second_pass` of a box that the localizer takes for a side sign: where nothing was read in it, or not surely, it is
-    read again somewhat smaller and larger, since the threshold of faint strokes and of stencils hangs on the box.
+    """`second_pass`, and again with the box somewhat smaller and larger, since the threshold of faint strokes and of stencils
+    hangs on the box: of one that the localizer takes for a `sign`, where nothing was read in it or not surely; of any, where a
+    letter of a longer text was read, which may be one of the words to keep.
 
     Returns:
         The surest reading of all, but the first that is sure enough to be doubted, and a doubted one if two such say
         different signs.
     """
     first = best = second_pass(display_frame, xyxy, keep, reader, others)
-    box = np.asarray(xyxy, np.float64)
-    size = np.array([box[2] - box[0], box[3] - box[1]])
+    words = tuple(word for word in keep if len(word) > 1 and first.text and first.text in word)
+    if first.doubt == TEXT and words:
+        for share in WORD_RETAKES:
+            word = second_pass(display_frame, _grown(xyxy, share), words, reader, others)
+            if not word.doubt and word.confidence >= CONVINCING:
+                return word
+    if not sign:
+        return first
     for share in RETAKES if first.xyxy[2] - first.xyxy[0] >= SMALLEST_BOX else ():
         if best.confidence >= (DOUBTABLE if best.doubt else CONVINCING):
             break
-        reading = second_pass(display_frame, box + share * np.concatenate([-size, size]), keep, reader, others)
+        reading = second_pass(display_frame, _grown(xyxy, share), keep, reader, others)
         if reading.doubt == NOTHING:
             continue
         if min(best.confidence, reading.confidence) >= DOUBTABLE and best.text != reading.text:
             return replace(best, doubt=TEXT)
         best = max(best, reading, key=lambda r: r.confidence)
     return best
+
+
+def _grown(xyxy: np.ndarray, share: float) -> np.ndarray:
+    """(4,) box grown on every side by a share of its width or height; smaller where that is negative."""
+    x1, y1, x2, y2 = np.asarray(xyxy, np.float64)
+    return np.array([x1, y1, x2, y2]) + share * np.array([x1 - x2, y1 - y2, x2 - x1, y2 - y1])
 
 
 def _read_letter(
@@ -165,14 +180,17 @@ def _reading(frames: Sequence[np.ndarray], view: View, c: Candidate, confidence:
     doubt = next(filter(None, (_around(view, c, ink, same) for ink in _distinct(c.ink, same))), "")
     if len(c.letters) == 1 and not c.frame:
         c = _bare(c, same[1:])
-    xyxy, strokes = cropped(view, _staying(frames, view, c, same))
+    letter = _letter(view, c, same[:2]) if len(c.letters) == 1 else None
+    xyxy, strokes = cropped(view, _staying(frames, view, c, same, letter is not None))
     turned = (c.skew + 90 * (c.view % 4)) % 360
-    letter = _letter(view, c, same[:2], xyxy) if len(c.letters) == 1 else None
+    if letter is not None:
+        X1, Y1 = view.window[:2]
+        letter = letter[xyxy[1] - Y1 : xyxy[3] - Y1, xyxy[0] - X1 : xyxy[2] - X1].copy()
     return Reading(xyxy, c.sign, round(confidence, 3), strokes, turned, c.view > 3, doubt, letter)
 
 
-def _letter(view: View, c: Candidate, same: list[Ink], xyxy: tuple[int, int, int, int]) -> np.ndarray | None:
-    """(h, w) bool in the source frame of `xyxy`: the strokes of a single letter without what hangs on to it. An L is two
+def _letter(view: View, c: Candidate, same: list[Ink]) -> np.ndarray | None:
+    """(H, W) bool over the view's window, source pixels: the strokes of a single letter without what hangs on to it. An L is two
     bars: what is in neither is not its own. Of other letters None, unless they stand apart at one of the thresholds."""
     mask = c.ink.labels == c.letters[0]
     size = max(c.ink.stats[c.letters[0], 2:4])
@@ -184,9 +202,7 @@ def _letter(view: View, c: Candidate, same: list[Ink], xyxy: tuple[int, int, int
         outside = distance(mask) > max(EDGE_PX * view.scale, EDGE_SHARE * size)
         if all((np.isin(ink.labels, np.unique(ink.labels[mask & (ink.labels > 0)])) & outside).any() for ink in same):
             return None
-    X1, Y1 = view.window[:2]
-    x1, y1, x2, y2 = xyxy
-    return in_source(view, mask)[y1 - Y1 : y2 - Y1, x1 - X1 : x2 - X1].copy()
+    return in_source(view, mask)
 
 
 def _line_at(length: int, degrees: float) -> np.ndarray:
@@ -198,9 +214,13 @@ def _line_at(length: int, degrees: float) -> np.ndarray:
     return cv2.line(kernel, start, end, 1)
 
 
-def _staying(frames: Sequence[np.ndarray], view: View, c: Candidate, same: list[Ink]) -> np.ndarray:
-    """(H, W) bool over the view's window, source pixels: the sign's strokes, and its ground if nothing else is on it."""
-    own = own_pixels(view, c.ink, c.letters, same)
+def _staying(frames: Sequence[np.ndarray], view: View, c: Candidate, same: list[Ink], apart: bool) -> np.ndarray:
+    """(H, W) bool over the view's window, source pixels: the sign's strokes, and its ground if nothing else is on it.
+
+    Args:
+        apart: whether it is a letter that stands alone, whose box may then be ground.
+    """
+    own = own_pixels(view, c.ink, c.letters, same, apart)
     strokes = in_source(view, own.strokes)
     x1, y1, x2, y2 = view.window
     size_px = float(max(max(c.ink.stats[i, 2:4]) for i in c.letters)) / view.scale
@@ -434,14 +454,14 @@ def _unless_initial(frame: np.ndarray, reading: Reading, dark: bool) -> Reading:
 def _is_initial(frame: np.ndarray, reading: Reading, dark: bool) -> bool:
     """Whether a much larger sign stands next to what was read, which then is an initial below it.
 
-    A ring or plate makes a sign of its own: there the strokes fill most of their box.
+    A ring or plate makes a sign of its own.
     """
     if not reading.strokes.any():
         return False
     x1, y1 = reading.xyxy[:2]
     rows, columns = np.flatnonzero(reading.strokes.any(1)), np.flatnonzero(reading.strokes.any(0))
     box = x1 + int(columns[0]), y1 + int(rows[0]), x1 + int(columns[-1]) + 1, y1 + int(rows[-1]) + 1
-    if reading.strokes.sum() > FRAMED * (box[2] - box[0]) * (box[3] - box[1]):
+    if reading.framed:
         return False
     view = around(frame, box, LARGEST_SIGN)
     if view is None:

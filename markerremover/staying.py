@@ -29,15 +29,27 @@ def ring_around(same: list[Ink], letter: np.ndarray) -> np.ndarray | None:
     size = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
     for ink in same:
         x, y, w, h, _ = ink.stats.T
-        fits = (x < columns[0]) & (y < rows[0]) & (x + w > columns[-1] + 1) & (y + h > rows[-1] + 1)
+        fits = (x <= columns[0]) & (y <= rows[0]) & (x + w > columns[-1]) & (y + h > rows[-1])
         fits &= np.maximum(w, h) < LARGEST_RING * size
         fits[0] = False
         for i in np.flatnonzero(fits):
             ring = cv2.morphologyEx((ink.labels == i).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8)) > 0
-            full = filled(ring)
+            full = filled(_closed_at_edges(ring))
             if not (ring & letter).any() and (full & letter).sum() > 0.95 * letter.sum() and ring.sum() < 0.6 * full.sum():
                 return ring
     return None
+
+
+def _closed_at_edges(ring: np.ndarray) -> np.ndarray:
+    """(h, w) bool: a ring that an edge of the picture cuts off, closed along that edge."""
+    closed = ring.copy()
+    for edge in (np.s_[0, :], np.s_[-1, :], np.s_[:, 0], np.s_[:, -1]):
+        there = np.flatnonzero(ring[edge])
+        if there.size:
+            line = np.zeros(ring[edge].shape, bool)
+            line[there[0] : there[-1] + 1] = True
+            closed[edge] |= line
+    return closed
 
 
 def disc_around(view: View, letter: np.ndarray) -> np.ndarray | None:
@@ -72,7 +84,8 @@ class Own:
     """What may stay with a kept sign, (h, w) bool masks in the work frame.
 
     strokes: its letters and its ring with their soft edge; of a cut-out letter also a little of the plate, to show it by.
-    grounds: what lies between and around them: the inside of a ring, the corners around it, the plate. Each may stay only
+    grounds: what lies between and around them: the inside of a ring, the corners around it, the plate, the box of a letter
+        that stands alone. Each may stay only
         if it `is_empty`: small print stands there, and blackening just its strokes would leave them readable.
     """
 
@@ -80,13 +93,14 @@ class Own:
     grounds: tuple[np.ndarray, ...]
 
 
-def own_pixels(view: View, ink: Ink, letters: tuple[int, ...], same: list[Ink]) -> Own:
+def own_pixels(view: View, ink: Ink, letters: tuple[int, ...], same: list[Ink], apart: bool = False) -> Own:
     """What may stay if the sign is kept. Every pixel that is nearer to a stroke which is not part of the sign goes.
 
     Args:
         letters: labels in `ink` of the sign's letters.
         same: the strokes of the same polarity at all thresholds, Otsu's first, for rings and neighbours that `ink` is
             too lax or too strict to show.
+        apart: whether the sign is a letter that stands alone: then the rest of its own box is ground too.
     """
     sign = np.isin(ink.labels, letters)
     size = float(max(max(ink.stats[i, 2:4]) for i in letters))
@@ -97,7 +111,7 @@ def own_pixels(view: View, ink: Ink, letters: tuple[int, ...], same: list[Ink]) 
     ring = ring_around([ink, *same], sign)
     disc = disc_around(view, sign) if ring is None and not ink.dark else None
     if ring is not None:
-        full = filled(ring)
+        full = filled(_closed_at_edges(ring))
         band = _band(ring, full)
         home = sign | band
         rows, columns = np.flatnonzero(ring.any(1)), np.flatnonzero(ring.any(0))
@@ -113,7 +127,7 @@ def own_pixels(view: View, ink: Ink, letters: tuple[int, ...], same: list[Ink]) 
     elif ink.dark:
         strokes |= away <= SHELL[1] * size
         grounds = ((away <= PLATE * size) & _plate(view, sign, away, size),)
-    else:
+    elif apart:
         rows, columns = np.flatnonzero(sign.any(1)), np.flatnonzero(sign.any(0))
         crook = np.zeros(sign.shape, bool)
         crook[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 from pathlib import Path
 
 
@@ -31,6 +32,9 @@ def add_train_parser(subparsers) -> None:
     add("--loader-workers", type=int, default=1, help="processes that cut windows (default: %(default)s)")
     add("--seed", type=int, default=0, help="of every random choice (default: %(default)s)")
     add("--mine", type=Path, metavar="ONNX", help="place a quarter of the windows where this localizer, run on DATA first, is wrong")
+    add("--rescorer-passes", type=int, default=400_000, metavar="N",
+        help="examples that the second network, which judges each box closer, is taught on; 0 for none (default: %(default)s)")
+    add("--localizer", type=Path, metavar="ONNX", help="train no localizer: teach this one a second network; OUT gets a copy")
     add("--resume", action="store_true", help="go on from the last checkpoint in OUT")
     parser.set_defaults(run=_run)
 
@@ -47,6 +51,41 @@ def _run(args: argparse.Namespace) -> int:
         raise UsageError(f"--shares needs {len(args.data)} positive numbers, one for each DATA")
     if args.threshold is not None and not 0 < args.threshold < 1:
         raise UsageError(f"--threshold is {args.threshold}, allowed is between 0 and 1, both excluded")
+    onnx = _copied(args.localizer, args.out) if args.localizer else _localizer(args, shares)
+    if args.rescorer_passes:
+        from . import rescoring
+
+        try:
+            rescoring.train(onnx, args.data, shares=shares, passes=args.rescorer_passes, seed=args.seed)
+        except UsageError as error:  # the localizer, which may have taken hours, is good without
+            print(f"NO SECOND NETWORK: {error}")
+    card = training.fit_operating_point(onnx, args.data)
+    if args.threshold is not None:
+        card = training.set_threshold(onnx, args.threshold)
+    print(f"threshold {card['threshold']}: {card['operating_point']['at']}")
+    print(f"for `remove --weights`: {onnx}")
+    return 0
+
+
+def _copied(localizer: Path, out: Path) -> Path:
+    """A localizer's ONNX file, checkpoint and card in another folder, under the same name."""
+    from .detect import read_card
+    from .errors import UsageError
+
+    read_card(localizer)
+    if (out / localizer.name).exists():
+        raise UsageError(f"{out / localizer.name}: exists already; choose another folder")
+    out.mkdir(parents=True, exist_ok=True)
+    for source in (localizer, localizer.with_suffix(".json"), localizer.with_suffix(".pt")):
+        if source.is_file():
+            shutil.copyfile(source, out / source.name)
+    return out / localizer.name
+
+
+def _localizer(args: argparse.Namespace, shares: list[float] | None) -> Path:
+    """Train one; its ONNX file, with a card whose operating point is still to be found."""
+    from . import training
+
     classes = tuple(args.classes.split(","))
     best = training.train(
         args.data, args.out, arch=args.arch, weights=args.weights, shares=shares, epochs=args.epochs, hours=args.hours,
@@ -62,9 +101,5 @@ def _run(args: argparse.Namespace) -> int:
         onnx, arch=args.arch, class_names=classes, image_size=args.image_size, threshold=args.threshold or 0.2,
         data=[d.name for d in args.data], recipe=recipe, metrics=training.best_epoch(args.out),
     )
-    card = training.fit_operating_point(onnx, args.data)
-    if args.threshold is not None:
-        card = training.set_threshold(onnx, args.threshold)
-    print(f"threshold {card['threshold']}: {card['operating_point']['at']}")
-    print(f"best checkpoint: {best}\nfor `remove --weights`: {onnx}")
-    return 0
+    print(f"best checkpoint: {best}")
+    return onnx

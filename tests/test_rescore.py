@@ -1,0 +1,238 @@
+"""The second network: what it is shown, how its score joins the localizer's, and that nothing passes when it fails."""
+
+import hashlib
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from markerremover import boxes, detect, rescore
+from markerremover.errors import HeldError, UsageError, WeightsError
+from markerremover.locations import default_weights
+from markerremover.operating import sigmoid
+
+FACTS = {"file": "rescorer.onnx", "sha256": "0" * 64, "floor": 0.01, "localizer": 0.5, "rescorer": 2.0, "offset": -1.0}
+CARD = {"classes": ["laterality", "marker"], "image_size": 64, "threshold": 0.5, "sha256": "1" * 64}
+
+
+def rescorer(answer, **facts):
+    return rescore.Rescorer(lambda batch: np.array([answer(pair) for pair in batch]), {**FACTS, **facts})
+
+
+def raw(*rows):
+    return np.array(rows, np.float32).reshape(-1, 6).T
+
+
+def test_windows_show_the_box_in_the_middle_close_and_wide():
+    frame = np.zeros((300, 400), np.uint8)
+    frame[100:120, 200:240] = 200
+    close, wide = rescore.windows(frame, np.array([[200.0, 100.0, 240.0, 120.0]]))[0]
+    for window, context in ((close, rescore.CONTEXT[0]), (wide, rescore.CONTEXT[1])):
+        ys, xs = np.nonzero(window > 100)
+        assert abs(xs.mean() - rescore.SIDE / 2 + 0.5) < 1 and abs(ys.mean() - rescore.SIDE / 2 + 0.5) < 1
+        assert np.ptp(xs) + 1 == pytest.approx(rescore.SIDE / context, abs=2)
+        assert np.ptp(ys) + 1 == pytest.approx(rescore.SIDE / context / 2, abs=2)
+
+
+@pytest.mark.parametrize("box", [(-20, -30, 5, 5), (395, 295, 430, 330), (0, 0, 400, 300), (10, 10, 10.5, 10.2), (399, 299, 400, 300)])
+def test_windows_at_and_over_the_edge_are_filled_with_what_is_there(box):
+    frame = np.full((300, 400), 77, np.uint8)
+    assert (rescore.windows(frame, np.array([box], float)) == 77).all()
+
+
+def test_thin_lines_do_not_vanish_from_windows_of_large_boxes():
+    frame = np.zeros((900, 900), np.uint8)
+    frame[:, ::30] = 250
+    window = rescore.windows(frame, np.array([[100.0, 100.0, 800.0, 800.0]]))[0, 0]
+    assert window.std() > 3 and abs(window.mean() - frame.mean()) < 3
+
+
+def test_both_scores_make_one():
+    joint = rescorer(lambda pair: 3.0)(np.zeros((50, 50), np.uint8), np.array([[1, 1, 9, 9.0]]), np.array([0.5]))
+    assert joint == pytest.approx(sigmoid(0.5 * 0 + 2.0 * 3.0 - 1.0))
+
+
+def test_more_boxes_than_one_batch_keep_their_order():
+    frame = np.tile(np.arange(200, dtype=np.uint8), (40, 1))
+    xyxy = np.array([[x, 10, x + 8, 20.0] for x in range(2, 182)])
+    logits = rescorer(lambda pair: pair[0].mean())(frame, xyxy, np.full(len(xyxy), 0.5))
+    assert len(logits) == 180 and (np.diff(logits) > 0).all()
+
+
+@pytest.mark.parametrize("answer", [np.array([np.nan, 1.0]), np.array([1.0]), np.ones((2, 2))])
+def test_an_answer_that_is_not_a_number_for_each_box_holds_the_image(answer):
+    broken = rescore.Rescorer(lambda batch: answer, FACTS)
+    with pytest.raises(HeldError):
+        broken(np.zeros((50, 50), np.uint8), np.array([[1, 1, 9, 9.0]] * 2), np.array([0.5, 0.5]))
+
+
+def test_a_faint_candidate_is_found_and_a_bright_one_dismissed_if_the_second_network_says_so():
+    frame = np.zeros((64, 64), np.uint8)
+    frame[28:36, 28:36] = 255
+    answer = raw([32, 32, 8, 8, 0, 0.05], [10, 10, 8, 8, 0, 0.9])
+    second = rescorer(lambda pair: 4.0 if pair.max() > 0.5 and pair[0, 28, 28] > 0.5 else -4.0)
+    found = detect.Detector(lambda picture: answer, {**CARD, "rescorer": FACTS}, "fake", rescorer=second)(frame)
+    assert np.allclose(found.xyxy, [[28, 28, 36, 36]]) and found.scores[0] > 0.99
+
+
+def test_what_is_below_the_floor_is_no_candidate():
+    second = rescorer(lambda pair: 9.0, floor=0.1)
+    found = detect.Detector(lambda picture: raw([32, 32, 8, 8, 0, 0.09]), {**CARD, "rescorer": FACTS}, "fake", rescorer=second)
+    assert not len(found(np.zeros((64, 64), np.uint8)))
+
+
+def test_a_localizer_runs_only_with_the_rescorer_that_its_card_names():
+    with pytest.raises(WeightsError):
+        detect.Detector(lambda picture: raw(), {**CARD, "rescorer": FACTS}, "fake")
+    with pytest.raises(WeightsError):
+        detect.Detector(lambda picture: raw(), CARD, "fake", rescorer=rescorer(lambda pair: 0.0))
+
+
+def test_a_box_mostly_in_better_ones_of_its_class_is_loose():
+    xyxy = np.array([[0, 0, 20, 20], [0, 10, 20, 40], [1, 1, 19, 21], [2, 2, 18, 18], [0, 0, 60, 60]], float)
+    assert detect.covered_by_better(xyxy, np.array([0, 0, 0, 1, 0])).tolist() == [False, False, True, False, False]
+    assert detect.covered_by_better(xyxy[:0], np.zeros(0, int)).tolist() == []
+
+
+def detections(*rows):
+    table = np.array(rows, np.float32)
+    return detect.Detections(table[:, :4], table[:, 4], table[:, 5].astype(np.int64), ("laterality", "marker"))
+
+
+@pytest.mark.parametrize(
+    ("box", "counts"),
+    [
+        ((100, 142, 130, 160), True),  # right below the sign
+        ((134, 100, 146, 140), True),  # right beside it
+        ((100, 160, 130, 178), False),  # too far below
+        ((100, 142, 260, 180), False),  # too large for initials
+        ((101, 101, 131, 141), False),  # the sign once more
+        ((110, 110, 120, 130), False),  # in the sign
+    ],
+)
+def test_beside_a_sure_sign_a_weaker_box_counts(box, counts):
+    found = detections((100, 100, 130, 140, 0.9, 0), (*box, 0.3, 1))
+    assert len(detect.sure_or_beside(found, 0.5)) == 1 + counts
+    unsure = detections((100, 100, 130, 140, 0.4, 0), (*box, 0.3, 1))
+    assert len(detect.sure_or_beside(unsure, 0.5)) == 0
+
+
+def test_beside_a_marker_it_does_not():
+    assert len(detect.sure_or_beside(detections((100, 100, 130, 140, 0.9, 1), (100, 142, 130, 160, 0.3, 1)), 0.5)) == 1
+
+
+def test_the_card_says_from_which_score_it_counts():
+    answer = raw([32, 20, 12, 16, 0.9, 0], [32, 34, 12, 8, 0, 0.3], [10, 58, 8, 8, 0, 0.3])
+    plain = detect.Detector(lambda picture: answer, CARD, "fake")
+    beside = detect.Detector(lambda picture: answer, {**CARD, "beside_sign": 0.2}, "fake")
+    frame = np.zeros((64, 64), np.uint8)
+    assert len(plain(frame)) == 1 and len(beside(frame)) == 2
+    assert len(beside(frame, 0.1)) == 3, "a lower threshold counts for all"
+
+
+def written(folder, content=b"network"):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "rescorer.onnx").write_bytes(content)
+    return {**FACTS, "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def test_the_file_lies_beside_the_card_and_is_the_one_that_it_means(tmp_path, monkeypatch):
+    monkeypatch.setattr(rescore, "weights_folder", lambda: tmp_path / "shipped")
+    facts = written(tmp_path / "site")
+    assert rescore.find(facts, tmp_path / "site") == tmp_path / "site" / "rescorer.onnx"
+    with pytest.raises(WeightsError, match="is not there"):
+        rescore.find(facts, tmp_path / "elsewhere")
+    shutil.copytree(tmp_path / "site", tmp_path / "shipped")
+    assert rescore.find(facts, tmp_path / "elsewhere") == tmp_path / "shipped" / "rescorer.onnx"
+    with pytest.raises(WeightsError, match="another SHA-256"):
+        rescore.find({**facts, "sha256": "2" * 64}, tmp_path / "site")
+
+
+def test_it_goes_along_when_weights_are_written_elsewhere(tmp_path):
+    facts = written(tmp_path / "base")
+    (tmp_path / "out").mkdir()
+    rescore.carry({"rescorer": facts}, tmp_path / "base", tmp_path / "out")
+    rescore.carry({}, tmp_path / "base", tmp_path / "nowhere")
+    assert rescore.find(facts, tmp_path / "out") == tmp_path / "out" / "rescorer.onnx"
+
+
+def test_a_card_without_one_a_lacking_card_and_a_damaged_file(tmp_path):
+    assert rescore.of_card({}, tmp_path) is None
+    with pytest.raises(WeightsError, match="lacks"):
+        rescore.of_card({"rescorer": {"file": "rescorer.onnx"}}, tmp_path)
+    with pytest.raises(WeightsError, match="cannot be opened"):
+        rescore.of_card({"rescorer": written(tmp_path)}, tmp_path)
+
+
+def test_the_shipped_one_tells_print_from_plain_ground():
+    from markerremover import synthesis
+
+    detector = detect.load_detector(device="cpu")
+    assert detector.sha256 == f"{detector.card['sha256']}+{detector.rescorer.sha256}"
+    marks, nothing = [], []
+    for seed in range(6):
+        made = synthesis.radiograph(np.random.default_rng([77, seed]), split="eval", size=(800, 800), unmarked_share=0)
+        truth = np.array([e.xyxy for e in made.annotation.elements], float).reshape(-1, 4)
+        wanted = np.array([e.xyxy for e in made.annotation.elements if e.kind != "uncertain"], float).reshape(-1, 4)
+        places = np.array([[x, y, x + 50, y + 40.0] for x in range(60, 700, 90) for y in range(60, 700, 90)])
+        places = places[(boxes.intersection(places, truth) == 0).all(axis=1)]
+        marks += detector.rescorer.logits(made.image, wanted).tolist()
+        nothing += detector.rescorer.logits(made.image, places).tolist()
+    assert np.median(marks) > 2 and np.median(nothing) < -2
+
+
+@pytest.mark.train
+def test_one_is_taught_for_a_localizer_and_named_in_its_card(tmp_path, capsys):
+    pytest.importorskip("torch", reason="the extra 'train' is not installed")
+    from markerremover import cli, synthesis, windows
+
+    data, out = tmp_path / "data", tmp_path / "out"
+    synthesis.synthesize(data, 24, 3, formats=("png",))
+    held_out = [windows.share_of(s.patient) < 0.2 for s in windows.load_samples(data, "train")]
+    assert any(held_out) and not all(held_out)
+    shipped = default_weights()
+    command = ["train", str(data), "-o", str(out), "--localizer", str(shipped), "--rescorer-passes", "2048", "--seed", "1"]
+    assert cli.main(command) == 0
+    card = json.loads((out / "detector.json").read_text())
+    assert card["sha256"] == json.loads(shipped.with_suffix(".json").read_text())["sha256"]
+    assert card["rescorer"]["sha256"] == hashlib.sha256((out / "rescorer.onnx").read_bytes()).hexdigest()
+    assert card["rescorer"]["rescorer"] > 0 and card["calibration"] and 0 < card["threshold"] < 1
+    detector = detect.load_detector(out / "detector.onnx", device="cpu")
+    assert detector(np.zeros((200, 300), np.uint8)).xyxy.shape[1] == 4
+    assert cli.main(command) == 2, "an OUT that is taken is refused"
+
+
+@pytest.mark.train
+def test_too_few_images_for_a_second_network_leave_the_localizer_without_and_say_so(tmp_path, capsys):
+    pytest.importorskip("torch", reason="the extra 'train' is not installed")
+    from markerremover import cli, synthesis
+
+    synthesis.synthesize(tmp_path / "data", 3, 3, formats=("png",))
+    command = ["train", str(tmp_path / "data"), "-o", str(tmp_path / "out"), "--localizer", str(default_weights()), "--rescorer-passes", "128"]
+    assert cli.main(command) == 0
+    assert "NO SECOND NETWORK" in capsys.readouterr().out
+    assert detect.load_detector(tmp_path / "out" / "detector.onnx", device="cpu").rescorer is None
+
+
+@pytest.mark.train
+def test_candidates_are_markings_nothing_or_neither():
+    pytest.importorskip("torch", reason="the extra 'train' is not installed")
+    from markerremover import rescoring
+    from markerremover.records import Annotation, Element
+
+    truth = Annotation("a.png", (200, 200), (Element((20, 20, 60, 40), "marker", "AB"), Element((100, 100, 140, 140), "uncertain", "disc")))
+    kinds = [rescoring.kind_of(np.array(box, float), truth) for box in
+             [(18, 18, 62, 42), (20, 20, 35, 40), (150, 20, 190, 60), (98, 98, 142, 142), (55, 35, 120, 90), (0, 0, 200, 200)]]
+    assert kinds == [1, 1, 0, -1, -1, -1]
+
+
+@pytest.mark.train
+def test_without_candidates_of_both_kinds_nothing_can_be_taught():
+    pytest.importorskip("torch", reason="the extra 'train' is not installed")
+    from markerremover import rescoring
+
+    n = 6
+    alike = rescoring.Examples(np.zeros((n, 2, 56, 56), np.uint8), np.ones(n, bool), np.full(n, 0.5), np.zeros(n, int), np.ones(n, bool))
+    with pytest.raises(UsageError):
+        rescoring.weigh(alike, None)
