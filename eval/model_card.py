@@ -87,6 +87,17 @@ def table() -> str:
     return "\n".join(lines)
 
 
+def rescorer(card: dict) -> str:
+    """What the card says of the second network, as a sentence."""
+    facts = card.get("rescorer")
+    if facts is None:
+        return ""
+    return (f"A second network, `{facts['file']}` (SHA-256 `{facts['sha256']}`), looks at every box that the localizer proposes "
+            f"(raw score {facts['floor']} or more) in two windows at the source's own resolution; both scores are joined by logistic "
+            f"regression ({facts['localizer']} and {facts['rescorer']} of their logits, {facts['offset']:+}). Beside a side sign a "
+            f"box counts from {card['beside_sign']} on.")
+
+
 def text(card: dict, counts: dict, count: int, seed: int) -> str:
     op = card["operating_point"]
     points = "\n".join(f"| {row['threshold']:.2f} | {100 * row['recall']:.1f} % | {100 * row['precision']:.1f} % |" for row in card["curve"])
@@ -100,8 +111,8 @@ Written by `eval/model_card.py` from `weights/{card['name']}.json` and `eval/res
 
 **What it is.** A {card['architecture']} localizer for markings burnt into radiographs; classes {', '.join(f'`{c}`' for c in card['classes'])}
 (a side sign by itself; every other burnt-in mark). One ONNX file (input 1×3×{card['image_size']}×{card['image_size']}, values 0–1, grey repeated
-three times), SHA-256 `{card['sha256']}`; `{card['name']}.pt` is the checkpoint to go on training from. Every box
-is removed unless the second pass reads an isolated kept sign in it.
+three times), SHA-256 `{card['sha256']}`; `{card['name']}.pt` is the checkpoint to go on training from. {rescorer(card)}
+Every box that counts is removed unless the second pass reads an isolated kept sign in it.
 
 **Data.** {card['data']}.
 

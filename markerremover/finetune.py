@@ -240,7 +240,7 @@ def _trained(run: _Run, part: Fold, place: Path, *, stop_after: int | None = Non
 def _write_card(run: _Run, onnx: Path, **extra) -> Path:
     """A card like the base weights'. The threshold is one of calibrated scores, so the calibration goes with it. Whole-image
     training at a size of its own is also looked at so: no tiles."""
-    names = ("calibration", "rescorer", "tiling") if run.recipe.window else ("calibration", "rescorer")
+    names = ("calibration", "beside_sign", "rescorer", *(("tiling",) if run.recipe.window else ()))
     rescore.carry(run.card, run.base.parent, onnx.parent)
     carried = {name: run.card[name] for name in names if run.card.get(name)}
     return training.write_card(

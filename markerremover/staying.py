@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from .strokes import EDGE_PX, EDGE_SHARE, FLOOR, SHELL, Ink, View, distance, filled
+from .strokes import EDGE_PX, EDGE_SHARE, FLOOR, SHELL, Ink, View, closed_at_edges, distance, filled
 
 DISC = 0.7  # share of its bounding box that a disc, oval or plate behind a letter fills
 DISC_RIM = 0.35  # how far around such a disc its bright rim may reach, as a share of the letter
@@ -34,22 +34,10 @@ def ring_around(same: list[Ink], letter: np.ndarray) -> np.ndarray | None:
         fits[0] = False
         for i in np.flatnonzero(fits):
             ring = cv2.morphologyEx((ink.labels == i).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8)) > 0
-            full = filled(_closed_at_edges(ring))
+            full = filled(closed_at_edges(ring))
             if not (ring & letter).any() and (full & letter).sum() > 0.95 * letter.sum() and ring.sum() < 0.6 * full.sum():
                 return ring
     return None
-
-
-def _closed_at_edges(ring: np.ndarray) -> np.ndarray:
-    """(h, w) bool: a ring that an edge of the picture cuts off, closed along that edge."""
-    closed = ring.copy()
-    for edge in (np.s_[0, :], np.s_[-1, :], np.s_[:, 0], np.s_[:, -1]):
-        there = np.flatnonzero(ring[edge])
-        if there.size:
-            line = np.zeros(ring[edge].shape, bool)
-            line[there[0] : there[-1] + 1] = True
-            closed[edge] |= line
-    return closed
 
 
 def disc_around(view: View, letter: np.ndarray) -> np.ndarray | None:
@@ -111,7 +99,7 @@ def own_pixels(view: View, ink: Ink, letters: tuple[int, ...], same: list[Ink], 
     ring = ring_around([ink, *same], sign)
     disc = disc_around(view, sign) if ring is None and not ink.dark else None
     if ring is not None:
-        full = filled(_closed_at_edges(ring))
+        full = filled(closed_at_edges(ring))
         band = _band(ring, full)
         home = sign | band
         rows, columns = np.flatnonzero(ring.any(1)), np.flatnonzero(ring.any(0))

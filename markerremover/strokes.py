@@ -307,11 +307,23 @@ def largest(view: View, ink: Ink) -> list[tuple[int, int]]:
         a, b, c, d, _ = ink.stats[i]
         if a > x and b > y and a + c < x + w and b + d < y + h and (d >= 0.3 * h or c >= 0.3 * w):
             outline, letter = ink.shape(ring), ink.labels[y : y + h, x : x + w] == i
-            full = filled(outline)
+            full = filled(closed_at_edges(ink.labels == ring))[y : y + h, x : x + w]
             if (full & letter).sum() > 0.95 * letter.sum() and outline.sum() < 0.6 * full.sum():
                 return [(i, ring)]
     size = LEAST_SIZE * max(ink.stats[ring, 2:4])
     return [(i, 0) for i in order if max(ink.stats[i, 2:4]) >= size]
+
+
+def closed_at_edges(ring: np.ndarray) -> np.ndarray:
+    """(h, w) bool: a ring that an edge of the picture cuts off, closed along that edge."""
+    closed = ring.copy()
+    for edge in (np.s_[0, :], np.s_[-1, :], np.s_[:, 0], np.s_[:, -1]):
+        there = np.flatnonzero(ring[edge])
+        if there.size:
+            line = np.zeros(ring[edge].shape, bool)
+            line[there[0] : there[-1] + 1] = True
+            closed[edge] |= line
+    return closed
 
 
 def filled(mask: np.ndarray) -> np.ndarray:

@@ -155,3 +155,71 @@ def test_inputs_are_not_changed():
     before = kept.strokes.copy()
     resolve([kept, removed((58, 72, 82, 86))])
     assert np.array_equal(kept.strokes, before)
+
+
+def drawn(hanger=False):
+    """An L over the reading's box (50, 40)-(80, 90), bars 8 px wide, perhaps with a stroke that hangs on to its foot."""
+    letter = np.zeros((50, 30), bool)
+    letter[2:48, 2:10] = letter[40:48, 2:28] = True
+    strokes = letter.copy()
+    if hanger:
+        strokes[48:50, 12:16] = True
+    return Reading((50, 40, 80, 90), "L", 0.9, strokes, letter=letter)
+
+
+def beside(xyxy, reason="not a kept sign", found=True):
+    return Decision(0, xyxy, "remove", reason, 0.9, reading=Reading(xyxy) if found else None)
+
+
+def kept_of(found):
+    return decide(0, np.array([50.0, 40, 80, 90]), 0.9, "laterality", found, Policy(), SHAPE)
+
+
+def test_a_letter_keeps_the_end_that_another_box_reaches_over():
+    kept = resolve([kept_of(drawn()), beside((50, 86, 90, 99))])[0]
+    assert kept.action == "keep"
+    x, y = kept.xyxy[:2]
+    assert kept.strokes[86 - y : 88 - y, 52 - x : 78 - x].all()
+
+
+def test_what_hangs_on_to_it_there_goes():
+    kept = resolve([kept_of(drawn(hanger=True)), beside((50, 86, 90, 99))])[0]
+    x, y = kept.xyxy[:2]
+    assert kept.strokes[86 - y : 88 - y, 52 - x : 78 - x].all() and not kept.strokes[89 - y, 62 - x : 66 - x].any()
+
+
+def test_an_end_whose_strokes_are_not_known_to_be_its_own_goes():
+    found = drawn()
+    unknown = Reading(found.xyxy, "L", 0.9, found.strokes)
+    kept = resolve([kept_of(unknown), beside((50, 86, 90, 99))])[0]
+    y = kept.xyxy[1]
+    assert not kept.strokes[86 - y :].any()
+
+
+def test_empty_ground_beside_a_letter_goes_where_another_box_lies():
+    found = drawn()
+    with_ground = Reading(found.xyxy, "L", 0.9, np.ones((50, 30), bool), letter=found.letter)
+    assert not with_ground.framed
+    alone, crossed = resolve([kept_of(with_ground)])[0], resolve([kept_of(with_ground), beside((64, 30, 90, 75))])[0]
+    for decision, stays in ((alone, True), (crossed, False)):
+        x, y = decision.xyxy[:2]
+        assert decision.strokes[50 - y, 70 - x] == stays
+        assert decision.strokes[84 - y, 54 - x]
+
+
+def test_a_loose_box_takes_nothing_of_a_sign_and_is_removed_itself():
+    policy = Policy()
+    loose = decide(0, np.array([48.0, 38, 82, 92]), 0.9, "marker", None, policy, SHAPE, True)
+    assert (loose.action, loose.reason) == ("remove", "mostly in a better box")
+    alone, crossed = resolve([kept_of(drawn())])[0], resolve([kept_of(drawn()), loose])[0]
+    assert (alone.strokes == crossed.strokes).all()
+    assert decide(0, BOX, 0.9, "marker", None, Policy(keep=()), SHAPE, True).reason == "nothing kept by policy"
+
+
+def test_a_letter_of_the_kept_word_does_not_contradict_it():
+    word = Reading((40, 40, 120, 60), "LEFT", 0.9, np.ones((20, 80), bool))
+    kept = decide(0, np.array([40.0, 40, 120, 60]), 0.8, "marker", word, Policy(), SHAPE)
+    letter = Reading((42, 38, 118, 62), "L", 0.8, doubt="part of a longer text")
+    assert resolve([kept, Decision(0, (42, 38, 118, 62), "remove", "part of a longer text", 0.9, reading=letter)])[0].action == "keep"
+    other = Reading((42, 38, 118, 62), "R", 0.8, doubt="part of a longer text")
+    assert resolve([kept, Decision(0, (42, 38, 118, 62), "remove", "part of a longer text", 0.9, reading=other)])[0].action == "remove"

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from markerremover import glyphs, ocr
-from markerremover.second_pass import second_pass
+from markerremover.records import Reading
+from markerremover.second_pass import insist, second_pass
 
 KEEP = ("L", "R", "LT", "RT", "LEFT", "RIGHT")
 GROUND, LEAD = 60, 210  # grey levels
@@ -397,3 +398,101 @@ def test_what_the_engine_says_of_another_shape_does_not_count():
     frame = ground()
     box, _ = put(frame, shape("O", 44), 100, 80)
     assert second_pass(soften(frame), box, KEEP, Says("L")).text == ""
+
+
+def test_the_empty_crook_of_a_letter_stays_and_one_with_small_print_does_not(engine):
+    for printed in (False, True):
+        frame = ground()
+        box, ink = put(frame, shape("L", 60), 100, 60)
+        crook = np.s_[66:100, 118:135]
+        if printed:
+            put(frame, shape("T", 9, 0.8), 122, 75, 110)
+        kept = stays(frame, second_pass(soften(frame), box, KEEP, engine))
+        assert kept[ink].mean() > 0.95
+        assert kept[crook].all() if not printed else not kept[75:84, 122:128].any()
+
+
+def test_the_strokes_of_a_letter_are_known_apart_from_what_hangs_on_to_it(engine):
+    frame = ground()
+    box, ink = put(frame, shape("L", 60), 100, 60)
+    foot = int(np.flatnonzero(ink.any(axis=0))[-1])
+    frame[118:130, foot - 12 : foot - 8] = LEAD  # initials touch the foot from below
+    reading = second_pass(soften(frame), box, KEEP, engine)
+    assert reading.text == "L" and reading.letter is not None
+    letter = np.zeros(frame.shape, bool)
+    x1, y1, x2, y2 = reading.xyxy
+    letter[y1:y2, x1:x2] = reading.letter
+    assert letter[ink].mean() > 0.9 and not letter[124:130].any()
+
+
+@pytest.mark.parametrize("text", ["RR", "AB"])
+def test_initials_stacked_beside_a_sign_that_only_touch_each_other_are_not_its_next_letter(engine, text):
+    frame = ground()
+    box, ink = put(frame, shape("L", 66), 60, 60)
+    x = int(box[2]) + 8
+    for k, char in enumerate(text):
+        put(frame, shape(char, 31), x, 61 + 33 * k)
+    frame[90:96, x + 8 : x + 10] = 90  # a dim bridge
+    reading = second_pass(soften(frame), box, KEEP, engine)
+    assert (reading.text, reading.doubt) == ("L", "")
+
+
+def test_one_letter_beside_a_sign_still_makes_it_part_of_a_text(engine):
+    frame = ground()
+    box, _ = put(frame, shape("L", 66), 60, 60)
+    put(frame, shape("B", 66), int(box[2]) + 10, 60)
+    assert not stays(frame, second_pass(soften(frame), box, KEEP, engine)).any()
+
+
+def test_a_ring_that_the_edge_of_the_picture_cuts_stays_with_its_sign(engine):
+    frame = np.full((220, 260), GROUND, np.uint8)
+    cv2.circle(frame, (120, 38), 44, LEAD, 5, cv2.LINE_AA)
+    box, ink = put(frame, shape("R", 40), 106, 20)
+    reading = second_pass(soften(frame), np.array([74.0, 0, 166, 84]), KEEP, engine)
+    kept = stays(frame, reading)
+    assert kept[ink].mean() > 0.95
+    assert kept[30:46, 77].all() and kept[79:84, 120].any(), "its ring"
+    assert kept[60, 100], "the empty ground in it"
+
+
+def reads_by_width(monkeypatch, answers):
+    """`second_pass` replaced by a function of the box's width and of whether only words are asked for."""
+    calls = []
+
+    def fake(frame, xyxy, keep, reader, others=()):
+        width = round(float(xyxy[2] - xyxy[0]))
+        calls.append(width)
+        text, confidence, doubt = answers.get((width, all(len(sign) > 1 for sign in keep)), ("", 0.0, ""))
+        return Reading((0, 0, 4, 4), text, confidence, np.ones((4, 4), bool) if text else None, doubt=doubt)
+
+    monkeypatch.setattr("markerremover.second_pass.second_pass", fake)
+    return calls
+
+
+BOX = np.array([0.0, 0, 100, 50])
+
+
+@pytest.mark.parametrize(
+    ("answers", "sign", "text", "doubt"),
+    [
+        ({(100, False): ("L", 0.9, "")}, True, "L", ""),
+        ({(84, False): ("R", 0.7, "")}, True, "R", ""),  # read in the smaller box only
+        ({(84, False): ("R", 0.7, "")}, False, "", ""),  # but not where the localizer saw no sign
+        ({(100, False): ("L", 0.4, ""), (124, False): ("L", 0.8, "")}, True, "L", ""),
+        ({(100, False): ("L", 0.1, "part of a longer text"), (84, False): ("R", 0.7, "")}, True, "R", ""),
+        ({(100, False): ("L", 0.55, "part of a longer text"), (84, False): ("L", 0.7, "")}, True, "L", "part of a longer text"),
+        ({(100, False): ("L", 0.55, ""), (84, False): ("R", 0.7, "")}, True, "L", "part of a longer text"),
+        ({(100, False): ("R", 0.9, "part of a longer text"), (88, True): ("RIGHT", 0.9, "")}, False, "RIGHT", ""),
+        ({(100, False): ("R", 0.9, "part of a longer text"), (88, True): ("RIGHT", 0.4, "")}, False, "R", "part of a longer text"),
+    ],
+)
+def test_a_box_is_read_again_where_that_can_help(monkeypatch, answers, sign, text, doubt):
+    reads_by_width(monkeypatch, answers)
+    reading = insist(np.zeros((60, 120), np.uint8), BOX, KEEP, None, sign=sign)
+    assert (reading.text, reading.doubt) == (text, doubt)
+
+
+def test_a_sure_reading_costs_no_second_look(monkeypatch):
+    calls = reads_by_width(monkeypatch, {(100, False): ("L", 0.9, "")})
+    insist(np.zeros((60, 120), np.uint8), BOX, KEEP, None)
+    assert calls == [100]
