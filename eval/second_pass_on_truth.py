@@ -22,7 +22,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from markerremover import labelme, ocr  # noqa: E402
-from markerremover.second_pass import second_pass  # noqa: E402
+from markerremover.second_pass import insist  # noqa: E402
 
 TOUCH_PX = 8  # a marker this near belongs to the sign's plate
 
@@ -109,7 +109,7 @@ def run(args, referee, names) -> None:
                 if name not in args.boxes.split(","):
                     continue
                 begun = time.process_time()
-                reading = second_pass(frame, box, keep, reader)
+                reading = insist(frame, box, keep, reader, sign=element.kind == "laterality")
                 spent.append((time.process_time() - begun, element.kind))
                 mask = stays(frame.shape, reading, keep, args.min_confidence)
                 bad = [m for e, m in zip(scored, inks) if e.kind == "marker" and m is not None and m.any() and mask[m].mean() > 0.05]

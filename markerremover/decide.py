@@ -27,6 +27,7 @@ _DOUBTS = ("part of a longer text", "beside a larger sign", "touches other strok
 REASONS = (KEPT, NOTHING_KEPT, NO_READING, LOOSE, NOT_KEPT, UNCERTAIN, CONTRADICTED, *_DOUBTS)
 """Every `Decision.reason` there is: the only "keep" first; read text never appears in one."""
 
+SIGN = "laterality"  # the localizer's class of side signs
 SAME_BOX_IOU = 0.6  # above this, two boxes are about the same letter
 CLEARLY = 0.7  # confidence with which a kept sign outweighs a box that saw nothing to keep in the same place
 CONTAINS = 0.6  # share of a sign's strokes in a box that makes the sign part of what that box is about
@@ -114,7 +115,7 @@ def resolve(decisions: Iterable[Decision]) -> tuple[Decision, ...]:
     1. a box about the same letter (IoU above `SAME_BOX_IOU`) that doubted its reading turns the sign into a removal;
        one that just read nothing to keep does so too, unless the sign was read with at least `CLEARLY`;
     2. a box that holds most of the sign (`CONTAINS`) and found it part of a longer text does so as well, if the localizer
-       was at least as sure of it;
+       was at least as sure of it or took the sign's own box for something other than a side sign;
     3. a smaller removed box that the strokes cover (`WITHIN`) is something of its own, say initials on a kept plate: its
        pixels leave the strokes; so does what the strokes hold of any removed box apart from the sign's main piece, and
        all of it where that is little (`BITE`): initials that touch a letter lie there. Unless the letter
@@ -145,7 +146,7 @@ def _checked(kept: Decision, removed: list[Decision]) -> Decision:
         if same:
             continue
         holds = covered >= CONTAINS * strokes.sum()
-        if holds and doubted and other.score >= kept.score:
+        if holds and doubted and (other.score >= kept.score or kept.label != SIGN):
             return replace(kept, action="remove", reason=CONTRADICTED, strokes=None)
         if not holds:
             inside = covered >= WITHIN * (core[2] - core[0]) * (core[3] - core[1])

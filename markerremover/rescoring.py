@@ -155,9 +155,10 @@ def _chances(examples: Examples, shares: np.ndarray, without: np.ndarray | None)
     """(N,) how likely each example is drawn: markings and nothing alike often, the localizer's surer mistakes more often."""
     chances = np.zeros(len(examples.marking))
     weight = np.where(~examples.marking & (np.nan_to_num(examples.scores) > DOUBTFUL), DOUBTFUL_WEIGHT, 1.0)
+    taught = np.ones(len(chances), bool) if without is None else ~without
     for group, share in enumerate(shares / shares.sum()):
         for marking in (True, False):
-            part = (examples.groups == group) & (examples.marking == marking) & ~(False if without is None else without)
+            part = (examples.groups == group) & (examples.marking == marking) & taught
             if part.any():
                 chances[part] = share * weight[part] / weight[part].sum()
     return chances / chances.sum()

@@ -112,10 +112,14 @@ def test_same_letter_found_twice(confidence, other, action):
     assert first.reason == ("isolated kept sign" if action == "keep" else "contradicted by another box")
 
 
-@pytest.mark.parametrize(("score", "action"), [(0.95, "remove"), (0.8, "remove"), (0.3, "keep")])
-def test_box_around_a_longer_text_takes_its_letter_along_unless_the_localizer_was_less_sure_of_it(score, action):
+@pytest.mark.parametrize(
+    ("label", "score", "action"),
+    [("laterality", 0.95, "remove"), ("laterality", 0.8, "remove"), ("laterality", 0.3, "keep"), ("marker", 0.3, "remove")],
+)
+def test_box_around_a_longer_text_takes_its_letter_along_unless_less_sure_than_that_of_a_side_sign(label, score, action):
     line = reading("L", 0.9, xyxy=(40, 40, 160, 70), doubt="part of a longer text", strokes=None)
-    assert resolve([decided(reading()), removed((37, 37, 163, 73), line, score=score)])[0].action == action
+    kept = decide(0, BOX, 0.8, label, reading(), Policy(), SHAPE)
+    assert resolve([kept, removed((37, 37, 163, 73), line, score=score)])[0].action == action
 
 
 def test_plate_box_that_read_nothing_leaves_the_sign():

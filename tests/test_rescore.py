@@ -228,6 +228,25 @@ def test_candidates_are_markings_nothing_or_neither():
 
 
 @pytest.mark.train
+@pytest.mark.parametrize("leave_out", [False, True])
+def test_folders_are_drawn_by_their_shares_and_both_kinds_alike(leave_out):
+    pytest.importorskip("torch", reason="the extra 'train' is not installed")
+    from markerremover import rescoring
+
+    rng = np.random.default_rng(0)
+    n = 400
+    groups, marking, held_out = (np.arange(n) >= 300).astype(int), rng.random(n) < 0.2, rng.random(n) < 0.25
+    scores = np.where(rng.random(n) < 0.5, 0.05, 0.6)
+    examples = rescoring.Examples(np.zeros((n, 2, 56, 56), np.uint8), marking, scores, groups, held_out)
+    chances = rescoring._chances(examples, np.array([1.0, 3.0]), held_out if leave_out else None)
+    assert chances.sum() == pytest.approx(1) and chances[groups == 1].sum() == pytest.approx(0.75)
+    assert chances[marking].sum() == pytest.approx(0.5)
+    assert (chances[held_out] == 0).all() if leave_out else (chances > 0).all()
+    sure, unsure = (chances[(groups == 0) & ~marking & (scores == s) & ~held_out] for s in (0.6, 0.05))
+    assert sure[0] == pytest.approx(4 * unsure[0])
+
+
+@pytest.mark.train
 def test_without_candidates_of_both_kinds_nothing_can_be_taught():
     pytest.importorskip("torch", reason="the extra 'train' is not installed")
     from markerremover import rescoring
