@@ -43,6 +43,19 @@ def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
 
 
+def covered_share(box: np.ndarray, others: np.ndarray) -> float:
+    """Share (0–1) of a box (4,) that lies in the union of others (N, 4), on a grid of 32 by 32.
+
+    >>> covered_share(np.array([0, 0, 10, 10]), np.array([[0, 0, 5, 10], [0, 0, 10, 5]]))
+    0.75
+    """
+    x, y = ((box[k] + (np.arange(32) + 0.5) / 32 * (box[k + 2] - box[k])) for k in (0, 1))
+    inside = np.zeros((32, 32), bool)
+    for x1, y1, x2, y2 in others:
+        inside |= ((y >= y1) & (y < y2))[:, None] & ((x >= x1) & (x < x2))[None]
+    return float(inside.mean())
+
+
 def nms(xyxy: np.ndarray, scores: np.ndarray, threshold: float) -> np.ndarray:
     """Indices that survive greedy non-maximum suppression, best score first.
 

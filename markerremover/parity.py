@@ -21,6 +21,7 @@ class Rule:
     score: how far apart the scores of a pair may be; None does not ask.
     edge: a box without a pair is passed over if its score is less than this above the threshold.
     recall: whether the planted markings found must not become fewer.
+    covered: a box without a pair is passed over if so much of it (0–1) lies in the other model's boxes; None does not ask.
     """
 
     name: str
@@ -30,10 +31,11 @@ class Rule:
     score: float | None
     edge: float
     recall: bool
+    covered: float | None = None
 
 
 SAME_BOXES = Rule("same boxes", 0.5, True, 1.0, 0.01, 0.01, False)
-SAME_DECISIONS = Rule("same decisions", 0.5, False, None, None, 0.05, True)
+SAME_DECISIONS = Rule("same decisions", 0.5, False, None, None, 0.05, True, 0.7)
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ class Comparison:
 
     matched: pairs.  max_shift_px: largest distance of two corners of a pair on either axis, network pixels.
     max_score_difference: largest over the pairs.  missing, extra: boxes of the reference and of the other model without a
-    pair.  near_threshold: further boxes without a pair, passed over for their score.
+    pair.  near_threshold: further boxes without a pair, passed over for their score or since the other model's boxes cover
+    them.
     planted: markings known to be there; planted_found: (by the reference, by the other model).
     """
 
@@ -71,13 +74,20 @@ def compare(reference: Detections, other: Detections, *, threshold: float, scale
     first, second = pairs(overlap, rule.min_iou)
     shift = np.abs(reference.xyxy[first] - other.xyxy[second]) * scale
     difference = np.abs(reference.scores[first] - other.scores[second])
-    alone = [np.delete(found.scores, used) for found, used in ((reference, first), (other, second))]
-    counted = [int((scores >= threshold + rule.edge).sum()) for scores in alone]
+    alone = [np.delete(np.arange(len(found)), used) for found, used in ((reference, first), (other, second))]
+    counted = [
+        sum(bool(found.scores[k] >= threshold + rule.edge) and not _explained(found.xyxy[k], its.xyxy, rule.covered) for k in lone)
+        for lone, found, its in zip(alone, (reference, other), (other, reference))
+    ]
     known = np.zeros((0, 4)) if planted is None else planted
     return Comparison(
         len(first), float(shift.max(initial=0)), float(difference.max(initial=0)), *counted,
         len(alone[0]) + len(alone[1]) - sum(counted), len(known), (found_of(known, reference.xyxy), found_of(known, other.xyxy)),
     )
+
+
+def _explained(box: np.ndarray, others: np.ndarray, covered: float | None) -> bool:
+    return covered is not None and boxes.covered_share(box, others) >= covered
 
 
 def pairs(overlap: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:

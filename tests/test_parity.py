@@ -71,7 +71,20 @@ def test_a_box_near_the_threshold_may_be_missing_on_either_side(rule, score):
 
 def test_two_boxes_never_share_a_pair():
     with pytest.raises(ParityError, match="1 boxes missing"):
-        verdict(found(A, (11, 10, 31, 40, 0.8, 1)), found(A), parity.SAME_DECISIONS)
+        verdict(found(A, (11, 10, 31, 40, 0.8, 1)), found(A))
+
+
+@pytest.mark.parametrize("rule", [parity.SAME_BOXES, parity.SAME_DECISIONS])
+def test_in_reduced_precision_a_box_that_the_other_model_covers_changes_no_decision(rule):
+    twice, far = found(A, (11, 10, 31, 40, 0.8, 1)), found(A, (60, 10, 80, 40, 0.8, 1))
+    for first, second in ((twice, found(A)), (found(A), twice)):
+        if rule.covered is None:
+            with pytest.raises(ParityError):
+                verdict(first, second, rule)
+        else:
+            assert verdict(first, second, rule)["near_threshold"] == 1
+    with pytest.raises(ParityError):
+        verdict(far, found(A), rule)
 
 
 def test_another_class_is_another_box_in_full_precision_only():

@@ -95,6 +95,13 @@ def test_a_box_mostly_in_better_ones_of_its_class_is_loose():
     assert detect.covered_by_better(xyxy[:0], np.zeros(0, int)).tolist() == []
 
 
+def test_a_box_far_larger_than_the_better_ones_it_holds_is_dropped():
+    xyxy = np.array([[10, 10, 30, 30], [32, 10, 52, 30], [5, 5, 60, 35], [0, 0, 90, 90], [200, 200, 300, 300], [40, 40, 41, 41]], float)
+    assert detect.far_too_large(xyxy).tolist() == [False, False, False, True, False, False]
+    assert detect.far_too_large(xyxy[3::-1]).tolist() == [False] * 4, "a better localized one is no matter how large"
+    assert detect.far_too_large(xyxy[:0]).tolist() == []
+
+
 def detections(*rows):
     table = np.array(rows, np.float32)
     return detect.Detections(table[:, :4], table[:, 4], table[:, 5].astype(np.int64), ("laterality", "marker"))
