@@ -24,7 +24,7 @@ def main() -> None:
     (c,) = json.loads(args.counts.read_text()).values()
     card = json.loads(args.weights.read_text())
     result = {
-        "name": args.name, "images": c["images"], "missing": c.get("missing", 0), "weights_sha256": card["sha256"],
+        "name": args.name, "images": c["images"], "missing": c.get("missing", 0), "weights_sha256": card["sha256"] + (f"+{card['rescorer']['sha256']}" if card.get("rescorer") else ""),
         "threshold": card["threshold"], "recall": rate(c["removed"], c["marks"]), "deid": rate(c["deid"], c["marked"]),
         "retention": rate(c["kept"], c["lats"]), "false_regions": rate(c["fp"], c["tp"] + c["fp"] + c["kept"]),
         "harm": {"value": round(c["harm"], 3), "unit": "per mille of pixels"},
