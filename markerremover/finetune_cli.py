@@ -72,4 +72,15 @@ def lines(card: dict) -> list[str]:
         row = measured[name]
         p = "" if row["p_fisher"] is None else f", P = {row['p_fisher']:.4f}"
         found.append(f"  {name}: before {in_words(row['before'])}, after {in_words(row['after'])}{p}")
+    worse = [name for name in RATES if _worse(name, measured[name])]
+    if worse:
+        found.append(f"NOT BETTER in {', '.join(worse)}: consider keeping the weights it started from")
     return found
+
+
+def _worse(name: str, row: dict) -> bool:
+    """Whether a rate is worse after than before; of false positives less is better, of all others more."""
+    before, after = row["before"]["value"], row["after"]["value"]
+    if before is None or after is None:
+        return False
+    return after > before if name == "false-positive rate" else after < before

@@ -284,3 +284,20 @@ def test_the_command_line_passes_its_options_on(data, tmp_path, monkeypatch, cap
 def test_wrong_use_is_exit_2(data, tmp_path, capsys, args, message, pretend_base):
     assert cli.main(["finetune", str(data), "-o", str(tmp_path / "x.pt"), "--weights", str(pretend_base), *args]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("after", "named"),
+    [((8, 8, 1, 50), []), ((7, 8, 1, 50), ["marker recall"]), ((8, 8, 2, 50), ["false-positive rate"]), ((8, 8, 0, 0), [])],
+)
+def test_what_got_worse_is_said(after, named):
+    from markerremover import finetune_cli
+
+    def row(before, then):
+        return {"before": metrics.rate(*before), "after": metrics.rate(*then), "p_fisher": None}
+
+    same = row((4, 5), (4, 5))
+    measured = {"method": "m", "images": 8, **{name: same for name in metrics.RATES}}
+    measured |= {"marker recall": row((8, 8), after[:2]), "false-positive rate": row((1, 50), after[2:])}
+    last = finetune_cli.lines({"metrics": measured})[-1]
+    assert last.startswith("NOT BETTER") == bool(named) and all(name in last for name in named)
