@@ -31,7 +31,6 @@ NMS_IOU = 0.6  # higher than usual: a letter and the plate around it are two fin
 SIGN = "laterality"  # the class of side signs
 BESIDE, BESIDE_AREA = 0.3, 2.5  # how far from a sign, in its longer sides, and how large, in its area, its initials are
 AGAIN, MOSTLY = 0.5, 0.7  # IoU with a sign, and share of a box in one, above which the box is that sign once more
-HELD, FAR_LARGER = 0.6, 2.5  # see `far_too_large`
 COVERED = 0.7  # share of a box in better ones of its class from which it says nothing new
 DEVICES = ("auto", "cpu", "cuda", "tensorrt")
 RUNTIMES = ("auto", "onnxruntime", "openvino")
@@ -119,14 +118,13 @@ class Detector:
         return judged if least == threshold else sure_or_beside(judged, threshold)
 
     def _judged(self, display: np.ndarray, found: Detections, threshold: float) -> Detections:
-        """With a rescorer, what both networks together score at least `threshold`, calibrated, best first, without
-        what is far too large, and which boxes are loose."""
+        """With a rescorer, what both networks together score at least `threshold`, calibrated, best first, and which
+        boxes are loose."""
         if self.rescorer is None:
             return found
         scores = self.rescorer(display, found.xyxy, found.scores)
         scores = np.array([self.calibration[c](s) for s, c in zip(scores, found.class_ids)], np.float64)
         sure = np.flatnonzero(scores >= threshold)
-        sure = sure[~far_too_large(found.xyxy[sure])]
         loose = covered_by_better(found.xyxy[sure], found.class_ids[sure])
         order = np.argsort(-scores[sure], kind="stable")
         rows = sure[order]
@@ -272,21 +270,6 @@ def covered_by_better(xyxy: np.ndarray, class_ids: np.ndarray) -> np.ndarray:
         better = [j for j in range(k) if not loose[j] and class_ids[j] == class_ids[k]]
         loose[k] = boxes.covered_share(box, xyxy[better]) >= COVERED
     return loose
-
-
-def far_too_large(xyxy: np.ndarray) -> np.ndarray:
-    """(N,) bool: whether a box holds better ones (`HELD` of each) and is `FAR_LARGER` than all of them together: the second
-    network sees the print in it and cannot tell that most of the box is anatomy.
-
-    Args:
-        xyxy: (N, 4) source pixels, best localized first.
-    """
-    area, far = boxes.area(xyxy), np.zeros(len(xyxy), bool)
-    shared = boxes.intersection(xyxy, xyxy)
-    for k in range(len(xyxy)):
-        held = [j for j in range(k) if not far[j] and shared[k, j] > HELD * area[j]]
-        far[k] = bool(held) and area[k] > FAR_LARGER * area[held].sum()
-    return far
 
 
 def sure_or_beside(found: Detections, threshold: float) -> Detections:

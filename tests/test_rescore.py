@@ -95,11 +95,11 @@ def test_a_box_mostly_in_better_ones_of_its_class_is_loose():
     assert detect.covered_by_better(xyxy[:0], np.zeros(0, int)).tolist() == []
 
 
-def test_a_box_far_larger_than_the_better_ones_it_holds_is_dropped():
-    xyxy = np.array([[10, 10, 30, 30], [32, 10, 52, 30], [5, 5, 60, 35], [0, 0, 90, 90], [200, 200, 300, 300], [40, 40, 41, 41]], float)
-    assert detect.far_too_large(xyxy).tolist() == [False, False, False, True, False, False]
-    assert detect.far_too_large(xyxy[3::-1]).tolist() == [False] * 4, "a better localized one is no matter how large"
-    assert detect.far_too_large(xyxy[:0]).tolist() == []
+def test_a_large_box_around_a_better_small_one_still_counts():
+    answer = raw([10, 30, 8, 8, 0, 0.9], [30, 30, 56, 8, 0, 0.5])  # a name, and its first letter by itself
+    second = rescorer(lambda pair: 4.0)
+    found = detect.Detector(lambda picture: answer, {**CARD, "rescorer": FACTS}, "fake", rescorer=second)(np.zeros((64, 64), np.uint8))
+    assert len(found) == 2 and np.allclose(found.xyxy.max(axis=0), [6, 26, 58, 34])
 
 
 def detections(*rows):
