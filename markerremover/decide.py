@@ -23,8 +23,9 @@ LOOSE = "mostly in a better box"
 NOT_KEPT = "not a kept sign"
 UNCERTAIN = "reading uncertain"
 CONTRADICTED = "contradicted by another box"
+CUT = "cut by another box"
 _DOUBTS = ("part of a longer text", "beside a larger sign", "touches other strokes", "nothing to read")
-REASONS = (KEPT, NOTHING_KEPT, NO_READING, LOOSE, NOT_KEPT, UNCERTAIN, CONTRADICTED, *_DOUBTS)
+REASONS = (KEPT, NOTHING_KEPT, NO_READING, LOOSE, NOT_KEPT, UNCERTAIN, CONTRADICTED, CUT, *_DOUBTS)
 """Every `Decision.reason` there is: the only "keep" first; read text never appears in one."""
 
 SIGN = "laterality"  # the localizer's class of side signs
@@ -34,7 +35,9 @@ CONTAINS = 0.6  # share of a sign's strokes in a box that makes the sign part of
 REACH, REACH_PX = 0.25, 4  # how far a kept sign's region may go beyond its box: share of the shorter side, and pixels
 BITE = 0.15  # share of a sign's strokes up to which what another box takes of them goes: a letter's end bears it
 EDGE_PX = 2  # a letter's soft edge
-MORE_ALIKE = 0.005  # by how much more a letter must look like its sign without an end for that to be something else's
+MORE_ALIKE = 0.015  # by how much more a letter must look like its sign without an end for that to be something else's
+OF_IT = 0.9  # share of an unread side sign's box in a kept sign's from which it is a piece of that sign
+TIP = 0.05  # of a letter: so little tells nothing of whose it is, and nothing can be read in it
 WITHIN = 0.5  # share of a removed box that kept strokes must cover for it to be something of its own inside them
 
 
@@ -119,7 +122,8 @@ def resolve(decisions: Iterable[Decision]) -> tuple[Decision, ...]:
     3. a smaller removed box that the strokes cover (`WITHIN`) is something of its own, say initials on a kept plate: its
        pixels leave the strokes; so does what the strokes hold of any removed box apart from the sign's main piece, and
        all of it where that is little (`BITE`): initials that touch a letter lie there. Unless the letter
-       looks more like its sign without that end, though, the letter's own strokes stay. Empty ground beside a letter goes.
+       looks more like its sign without that end, though, the letter's own strokes stay; so they do where the box is another
+       of a side sign, unread, within the kept one (`OF_IT`). Empty ground beside a letter goes.
     """
     decisions = tuple(decisions)
     removed = [d for d in decisions if d.action == "remove" and d.reason != LOOSE]
@@ -149,9 +153,10 @@ def _checked(kept: Decision, removed: list[Decision]) -> Decision:
         if holds and doubted and (other.score >= kept.score or kept.label != SIGN):
             return replace(kept, action="remove", reason=CONTRADICTED, strokes=None)
         if not holds:
+            fragment = other.label == SIGN and not doubted and boxes.covered_share(np.array(core, np.float64), np.array([kept.reading.xyxy], np.float64)) > OF_IT
             inside = covered >= WITHIN * (core[2] - core[0]) * (core[3] - core[1])
             if inside or covered <= BITE * total:
-                strokes[part] &= _own_end(kept, core)[part]
+                strokes[part] &= (_own_letter(kept) if fragment else _own_end(kept, core))[part]
             else:
                 strokes[part] &= main[part] & _with_frame(kept)[part]
     if not strokes.any():
@@ -164,6 +169,11 @@ def _is_letter_of(doubted: Reading, kept: Reading) -> bool:
     return len(kept.text) > len(doubted.text) > 0 and doubted.text in kept.text
 
 
+def _own_letter(kept: Decision) -> np.ndarray:
+    """(h, w) bool in the frame of the decision: the letter with a pixel of soft edge; nothing where its strokes are not known."""
+    return np.zeros(kept.strokes.shape, bool) if kept.reading.letter is None else _letter_of(kept, 1)
+
+
 def _own_end(kept: Decision, core: tuple[int, int, int, int]) -> np.ndarray:
     """(h, w) bool in the frame of the decision: the letter with a pixel of soft edge; nothing where its strokes are not
     known, or where it would look more like its sign without what a box in source pixels covers of it."""
@@ -174,7 +184,8 @@ def _own_end(kept: Decision, core: tuple[int, int, int, int]) -> np.ndarray:
     rest = reading.letter.copy()
     rest[max(0, core[1] - y0) : max(0, core[3] - y0), max(0, core[0] - x0) : max(0, core[2] - x0)] = False
     whole, without = (glyphs.resembles(m, reading.text, reading.rotation_deg, reading.mirrored) for m in (reading.letter, rest))
-    return np.zeros(kept.strokes.shape, bool) if without > whole + MORE_ALIKE else _letter_of(kept, 1)
+    little = rest.sum() >= (1 - TIP) * reading.letter.sum()
+    return np.zeros(kept.strokes.shape, bool) if without > whole + MORE_ALIKE and not little else _letter_of(kept, 1)
 
 
 def _with_frame(kept: Decision) -> np.ndarray:

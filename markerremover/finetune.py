@@ -231,6 +231,7 @@ def _trained(run: _Run, part: Fold, place: Path, *, stop_after: int | None = Non
             },
         )
         training.save_checkpoint(best, onnx.with_suffix(".pt"))
+        training.blend(run.base, onnx.with_suffix(".pt"), recipe.blend, onnx.with_suffix(".pt"))
         training.export_onnx(onnx.with_suffix(".pt"), onnx)
     _write_card(run, onnx)
     (place / "done").write_text(f"{chosen[0]}\n", encoding="utf-8")

@@ -10,6 +10,7 @@ RECIPE_OPTIONS = {
     "epochs": (int, "at most"), "repeat": (int, "windows an epoch for each training image"), "batch": (int, "windows a step"),
     "lr0": (float, "first learning rate"), "lrf": (float, "last learning rate, as a share of the first"),
     "freeze": (int, "how many first layers stay as they are"),
+    "blend": (float, "share of the tuned weights in the result, the rest of those it started from"),
     "patience": (int, "stop after this many epochs without gain on images apart; 0 never"),
 }
 

@@ -2,7 +2,7 @@
 
 Recall counts *elements*, as removal does: an element is found when the boxes that count, grown by the policy's margin,
 together cover `COVERED` of it. Precision counts *boxes*: one is true when it touches an annotated element; boxes that touch
-only `uncertain` regions, and those that lie mostly in a better one, count for neither.
+only `uncertain` regions, those that lie mostly in a better one, and far too large ones count for neither.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from .records import Annotation, Detections, Policy
 
 COVERED = 0.95
 FLOOR = 0.01  # scores below are not looked at
+LOOSE = 0.1  # share of a box in elements below which, though it touches one, it is neither true nor false
 SAME = 0.5  # share of a box in a better one from which it says nothing new
 NEAR = 0.008  # a box this close to an element touches it, share of the image's longer side
 BESIDE_SIGN = 0.3  # calibrated score from which a box counts beside a side sign, see `detect.sure_or_beside`
@@ -57,7 +58,9 @@ def found_in(detections: Detections, annotation: Annotation, policy: Policy = Po
     touches = boxes.intersection(xyxy, near) > 0
     true = touches[:, kinds].any(axis=1)
     again = np.triu(boxes.intersection(xyxy, xyxy).T, 1).max(axis=0, initial=0) > SAME * boxes.area(xyxy)
-    counts = (true | ~touches.any(axis=1)) & ~again
+    whole = np.array([e.xyxy for e in annotation.elements], np.float64).reshape(-1, 4)
+    loose = true & (boxes.intersection(xyxy, whole).sum(axis=1) < LOOSE * boxes.area(xyxy))
+    counts = (true | ~touches.any(axis=1)) & ~again & ~loose
     return Found(elements, scores[counts], true[counts], detections.class_ids[order][counts])
 
 

@@ -18,7 +18,7 @@ from typing import Any, Callable, Iterator, Sequence
 
 import numpy as np
 
-from . import __version__, crops, decide, detect, frames, images, redact, verify
+from . import __version__, crops, cuts, decide, detect, frames, images, redact, verify
 from .errors import HeldError, MarkerRemoverError, ReadError, UsageError, WriteError
 from .options import RunOptions
 from .records import Decision, Detections, Outcome, Policy, Radiograph
@@ -118,7 +118,14 @@ def _look(
         with timed(timings_ms, "second_pass"):
             for own, view, detections in zip(decisions, radiograph.views, seen):
                 own += _decided(index, view, radiograph.views, detections, cleaner)
-    return tuple(found), decide.resolve(_spread(decisions, radiograph.views))
+    with timed(timings_ms, "second_pass"):
+        resolved = decide.resolve(_spread(decisions, radiograph.views))
+        return tuple(found), (*resolved, *_spread(_cut(resolved, radiograph.views), radiograph.views))
+
+
+def _cut(decisions: Sequence[Decision], views: Sequence[np.ndarray]) -> list[list[Decision]]:
+    """What the decisions of every frame cut, by view."""
+    return [[d for index in sorted({d.frame for d in decisions}) for d in cuts.cut_strokes(view[index], decisions, index)] for view in views]
 
 
 def _spread(decisions: Sequence[Sequence[Decision]], views: Sequence[np.ndarray]) -> list[Decision]:

@@ -17,6 +17,8 @@ class Recipe:
     patience: stop after this many epochs without gain on images apart; 0 never stops and sets no images apart.
     window: side of a training window, network pixels; 0 trains on whole images.
     image_size: longer side of whole images, network pixels; None is what the base weights' card says.
+    blend: share of the tuned weights in the result, the rest of those it started from (Wortsman et al. 2022): a few images
+        teach a site's markings, and unteach what others looked like.
     """
 
     name: str = "fast"
@@ -33,12 +35,13 @@ class Recipe:
     patience: int = 4
     window: int = 320
     image_size: int | None = None
+    blend: float = 0.5
 
     def __post_init__(self) -> None:
         for name, least in (("epochs", 1), ("repeat", 1), ("batch", 1), ("freeze", 0), ("patience", 0)):
             if getattr(self, name) < least:
                 raise UsageError(f"{name} is {getattr(self, name)}, allowed is {least} or more")
-        for name in ("lr0", "lrf"):
+        for name in ("lr0", "lrf", "blend"):
             if not 0 < getattr(self, name) <= 1:
                 raise UsageError(f"{name} is {getattr(self, name)}, allowed is above 0, up to 1")
 
@@ -48,6 +51,6 @@ RECIPES = {
     "fast": Recipe(),
     "published": Recipe(
         "published", epochs=50, repeat=50, batch=8, optimizer="SGD", lr0=0.005, lrf=0.005, cosine=False, momentum=0.937,
-        weight_decay=5e-4, freeze=9, patience=0, window=0, image_size=512,
+        weight_decay=5e-4, freeze=9, patience=0, window=0, image_size=512, blend=1.0,
     ),
 }

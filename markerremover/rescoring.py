@@ -2,7 +2,7 @@
 
 Its examples are the localizer's own candidates, most of them wrong, and the labelled elements a little displaced. A
 candidate is a marking if it is mostly inside a labelled one or agrees with it (`AGREES`), nothing if it touches none at
-all; the rest, and what touches only `uncertain` regions, is not taught.
+all or is far too large for what it touches (`LOOSE`); the rest, and what touches `uncertain` regions only, is not taught.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from .records import Annotation, locked
 
 FLOOR = 0.01  # raw localizer score from which a box is a candidate
 AGREES, INSIDE = 0.4, 0.5  # IoU with an element, or share of a box in one, from which it is a marking
+LOOSE = 0.25  # share of a box in all elements together below which it is nothing, though it touches one
 JITTER = 0.06  # standard deviation by which a labelled box's sides are displaced, share of its size
 DOUBTFUL = 0.2  # raw score from which a candidate on nothing is drawn more often,
 DOUBTFUL_WEIGHT = 4.0  # by this factor
@@ -46,8 +47,8 @@ class Examples:
 
 
 def train(
-    onnx: Path | str, data: Sequence[Path | str], *, shares: Sequence[float] | None = None, passes: int = 400_000, limit: int = 1500,
-    seed: int = 0, say: Callable[[str], None] = print,
+    onnx: Path | str, data: Sequence[Path | str], *, shares: Sequence[float] | None = None, passes: int = 400_000, networks: int = 2,
+    limit: int = 1500, seed: int = 0, say: Callable[[str], None] = print,
 ) -> Path:
     """Teach a rescorer for a localizer and name it in the localizer's card; the calibration there is dropped (see
     `training.fit_operating_point`).
@@ -58,7 +59,9 @@ def train(
     Args:
         onnx: the localizer with its card; `rescorer.onnx` is written beside it.
         data: LabelMe folders.  shares: how often each is drawn; by its number of images if None.
-        passes: examples that each of the two trainings sees.  limit: images of each folder at most, evenly spaced.
+        passes: examples that each network of each of the two trainings sees.
+        networks: how many are taught with different chance; the mean of their answers is one network's.
+        limit: images of each folder at most, evenly spaced.
 
     Returns:
         The rescorer's file.
@@ -75,12 +78,13 @@ def train(
     examples = gather(detect.load_detector(onnx, device="cpu"), folders, rng)
     weights = np.array([len(f) for f in folders] if shares is None else shares, float)
     say(f"{len(examples.marking)} examples, {int(examples.marking.sum())} of them markings")
-    first = fit(examples, weights, passes, rng, say, examples.held_out)
+    first = fit(examples, weights, passes, networks, rng, say, examples.held_out)
     facts = weigh(examples, first)
     say(f"on held-out patients: {facts}")
     target = onnx.with_name("rescorer.onnx")
-    write_onnx(fit(examples, weights, passes, rng, say), target)
-    facts = {"file": target.name, "sha256": training.sha256(target), "floor": FLOOR, **facts, "passes": passes, "seed": seed}
+    write_onnx(fit(examples, weights, passes, networks, rng, say), target)
+    facts = {"file": target.name, "sha256": training.sha256(target), "floor": FLOOR, **facts, "passes": passes, "networks": networks,
+             "seed": seed}
     training.rewrite_card(onnx, {**card, "rescorer": facts})
     return target
 
@@ -118,21 +122,31 @@ def kind_of(box: np.ndarray, annotation: Annotation) -> int:
     shared = boxes.intersection(box[None], elements)[0]
     if not (shared > 0).any():
         return 0
-    agrees = (boxes.iou(box[None], elements)[0] > AGREES) | (shared > INSIDE * boxes.area(box[None])[0])
-    return 1 if (agrees & marking).any() else -1
+    area = boxes.area(box[None])[0]
+    agrees = (boxes.iou(box[None], elements)[0] > AGREES) | (shared > INSIDE * area)
+    if (agrees & marking).any():
+        return 1
+    return 0 if shared.sum() < LOOSE * area and not (shared[~marking] > 0).any() else -1
 
 
 def fit(
-    examples: Examples, shares: np.ndarray, passes: int, rng: np.random.Generator, say: Callable[[str], None],
+    examples: Examples, shares: np.ndarray, passes: int, networks: int, rng: np.random.Generator, say: Callable[[str], None],
     without: np.ndarray | None = None,
 ):
-    """A network taught on the examples, but for those of `without` (N,) bool; a torch module in evaluation mode."""
+    """Networks taught on the examples, but for those of `without` (N,) bool, as one torch module in evaluation mode."""
     import torch
 
     torch.manual_seed(int(rng.integers(2**31)))
     torch.set_num_threads(training.THREADS)
     chances = _chances(examples, shares, without)
-    network, steps = _network(), max(1, passes // BATCH)
+    return _mean([_taught(examples, chances, max(1, passes // BATCH), rng, say) for _ in range(networks)])
+
+
+def _taught(examples: Examples, chances: np.ndarray, steps: int, rng: np.random.Generator, say: Callable[[str], None]):
+    """One network after so many steps."""
+    import torch
+
+    network = _network()
     optimizer = torch.optim.AdamW(network.parameters(), 2e-3, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, steps)
     targets = torch.from_numpy(examples.marking.astype(np.float32) * (1 - SMOOTHING) + SMOOTHING / 2)
@@ -148,7 +162,7 @@ def fit(
         mean += (float(loss.detach()) - mean) * max(0.02, 1 / (step + 1))
         if step % 500 == 0:
             say(f"  step {step} of {steps}: loss {mean:.3f}")
-    return network.eval()
+    return network
 
 
 def _chances(examples: Examples, shares: np.ndarray, without: np.ndarray | None) -> np.ndarray:
@@ -188,6 +202,21 @@ def _network():
     return Network()
 
 
+def _mean(networks: list):
+    """Several networks as one, whose answer is the mean of theirs."""
+    import torch
+
+    class Mean(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.networks = torch.nn.ModuleList(networks)
+
+        def forward(self, pictures):
+            return torch.stack([network(pictures) for network in self.networks]).mean(0)
+
+    return Mean().eval()
+
+
 def _varied(rng: np.random.Generator, pictures: np.ndarray) -> np.ndarray:
     """(N, 2, SIDE, SIDE) float32 0–1: tone, inversion, noise of each varied; all of them flipped, turned or moved alike."""
     n = len(pictures)
@@ -218,7 +247,8 @@ def weigh(examples: Examples, network) -> dict[str, float]:
         z = w @ x
         return float((np.logaddexp(0, z) - marking * z).sum()), x @ (sigmoid(z) - marking)
 
-    found = minimize(loss, np.array([0.5, 0.5, 0.0]), jac=True, method="BFGS").x
+    limits = ((0, None), (0, None), (None, None))  # neither score may count against a marking
+    found = minimize(loss, np.array([0.5, 0.5, 0.0]), jac=True, method="L-BFGS-B", bounds=limits).x
     return {name: round(float(value), 4) for name, value in zip(("localizer", "rescorer", "offset"), found)}
 
 

@@ -44,7 +44,8 @@ SMALLER = 0.8  # of a word's letters: smaller things in its line are not among t
 ON_POINT_DEG, EQUAL_ARMS = 25.0, 0.85  # an L turned this far with arms this equal is an arrowhead
 RETAKES = (-0.08, 0.12, -0.04)  # of its size by which a box is grown on each side to read it again
 WORD_RETAKES = (-0.06, -0.1, 0.05)
-BAR = 0.4  # of an L's size: the length that either of its bars has at least
+BAR, ARM = 0.4, 0.6  # of an L's size, and of its width or height if that is less: the length that its bars have at least
+NARROW_GAP = 0.4  # of its height: how far off a small letter, an I or a 1 still belongs to a sign's word
 THINNEST = 0.3  # width of a tall neighbour that may be letters in one, as a share of its height; less is a bone's edge
 CONVINCING = 0.6  # confidence at which no other threshold or polarity is tried
 DOUBTABLE = 0.5  # confidence from which a doubt about a reading is the last word: half a stencil letter, read as an L with
@@ -180,7 +181,7 @@ def _reading(frames: Sequence[np.ndarray], view: View, c: Candidate, confidence:
     doubt = next(filter(None, (_around(view, c, ink, same) for ink in _distinct(c.ink, same))), "")
     if len(c.letters) == 1 and not c.frame:
         c = _bare(c, same[1:])
-    letter = _letter(view, c, same[:2]) if len(c.letters) == 1 else None
+    letter = _letter(view, c, same) if len(c.letters) == 1 else None
     xyxy, strokes = cropped(view, _staying(frames, view, c, same, letter is not None))
     turned = (c.skew + 90 * (c.view % 4)) % 360
     if letter is not None:
@@ -195,8 +196,9 @@ def _letter(view: View, c: Candidate, same: list[Ink]) -> np.ndarray | None:
     mask = c.ink.labels == c.letters[0]
     size = max(c.ink.stats[c.letters[0], 2:4])
     if c.sign == "L":
-        length = max(3, round(BAR * size))
-        bars = [cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, _line_at(length, c.skew + turn)) for turn in (0, 90)]
+        arms = glyphs.tight(glyphs.turn(c.ink.shape(c.letters[0]), c.skew)).shape[::-1]
+        lengths = [max(3, round(min(BAR * size, ARM * arm))) for arm in arms]
+        bars = [cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, _line_at(n, c.skew + turn)) for n, turn in zip(lengths, (0, 90))]
         mask = (bars[0] | bars[1]) > 0
     else:
         outside = distance(mask) > max(EDGE_PX * view.scale, EDGE_SHARE * size)
@@ -358,11 +360,12 @@ def _around(view: View, c: Candidate, ink: Ink, same: list[Ink]) -> str:
         across = min(near[3], me[3]) - max(near[1], me[1])
         along = min(near[2], me[2]) - max(near[0], me[0])
         lower_case = 0.6 <= ratio < 0.8 and abs(near[3] - me[3]) < 0.15 * h
-        beside = across > 0.5 * min(near[3] - near[1], h) and -0.25 * w < -along < 1.0 * h
+        narrow = near[2] - near[0] < THINNEST * (near[3] - near[1])
+        beside = across > 0.5 * min(near[3] - near[1], h) and -0.25 * w < -along < (NARROW_GAP if lower_case or narrow else 1.0) * h
         line = (0.8 <= ratio <= 1.3 or lower_case) and beside
         stack = 0.9 <= ratio <= 1.12 and along > 0.5 * min(near[2] - near[0], w) and -0.2 * h < -across < 0.4 * h
         listed = i in box and 0.8 < ratio < 1.25 and not (along > 0 and across > 0)
-        merged = ratio > 1.3 and beside and (near[2] - near[0]) > THINNEST * (near[3] - near[1])
+        merged = ratio > 1.3 and beside and not narrow
         if not (line or stack or listed or merged):
             continue
         if not (line or merged) and abs(across) < 0.4 * h and across < 0 and _has_a_row(c, ink, i, own, near):

@@ -6,6 +6,7 @@ Frames as in `strokes`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Iterator
 
 import cv2
 import numpy as np
@@ -20,7 +21,11 @@ RIM_TONE = 0.35  # of the way from the tone inside a ring to the ring's own: wha
 PLATE = 0.5  # how much of a plate stays around a cut-out letter, as a share of the letter
 CLEAR_PX, CLEAR = 2, 0.06  # around known strokes, where their own soft edge stands out: source pixels, share of the sign
 STANDS_OUT, NOISE = 8.0, 4.5  # grey levels and multiples of the noise from which something is on a ground
-SPECK_PX, SPECK = 5, 0.04  # as long as it has so many pixels, or is a square of that share of the sign
+SPECK_PX, SPECK = 5, 0.04  # as long as it has so many pixels, or is a square of that share of the sign;
+EDGE_ANGLES = 24  # directions in which an edge through a ground is looked for
+SPECKS = 1.7  # one alone may be this many times as large: it is no print, two are
+NEIGHBOUR = 1.2  # soft edges of another stroke within which a letter's own box is that stroke's
+CORNERS = 0.06  # how far the corners around a ring go beyond its bounding box, as a share of the letter
 
 
 def ring_around(same: list[Ink], letter: np.ndarray) -> np.ndarray | None:
@@ -96,6 +101,7 @@ def own_pixels(view: View, ink: Ink, letters: tuple[int, ...], same: list[Ink], 
     away = distance(sign)
     strokes, home = away <= edge, sign
     grounds: tuple[np.ndarray, ...] = ()
+    crook = None
     ring = ring_around([ink, *same], sign)
     disc = disc_around(view, sign) if ring is None and not ink.dark else None
     if ring is not None:
@@ -103,10 +109,8 @@ def own_pixels(view: View, ink: Ink, letters: tuple[int, ...], same: list[Ink], 
         band = _band(ring, full)
         home = sign | band
         rows, columns = np.flatnonzero(ring.any(1)), np.flatnonzero(ring.any(0))
-        corners = ~full
-        corners[: rows[0]], corners[rows[-1] + 1 :] = False, False
-        corners[:, : columns[0]], corners[:, columns[-1] + 1 :] = False, False
-        grounds = full, corners
+        corners = _rectangle(ring, 0)
+        grounds = full, corners & ~full, _rectangle(ring, edge + CORNERS * size) & ~corners
         strokes |= (distance(band) <= edge) | _rim(view, sign, band, full, max(edge, HALO * size))
     elif disc is not None:
         home = sign | disc
@@ -116,15 +120,25 @@ def own_pixels(view: View, ink: Ink, letters: tuple[int, ...], same: list[Ink], 
         strokes |= away <= SHELL[1] * size
         grounds = ((away <= PLATE * size) & _plate(view, sign, away, size),)
     elif apart:
-        rows, columns = np.flatnonzero(sign.any(1)), np.flatnonzero(sign.any(0))
-        crook = np.zeros(sign.shape, bool)
-        crook[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = True
-        grounds = (crook,)
+        crook = _rectangle(sign, 0)
     others = (ink.labels > 0) & ~home
     for each in (ink, same[0]):
         others |= (each.labels > 0) & ~np.isin(each.labels, np.unique(each.labels[home]))
-    nearer = distance(home) < distance(others)
-    return Own(strokes & nearer, tuple(ground & nearer for ground in grounds))
+    far = distance(others)
+    nearer = distance(home) < far
+    if crook is not None:
+        grounds = (crook & (nearer | (far > NEIGHBOUR * edge)),)
+    else:
+        grounds = tuple(ground & nearer for ground in grounds)
+    return Own(strokes & nearer, grounds)
+
+
+def _rectangle(mask: np.ndarray, more: float) -> np.ndarray:
+    """(h, w) bool: the bounding box of a mask, larger by so many pixels on each side."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    out, pad = np.zeros(mask.shape, bool), int(round(more))
+    out[max(0, rows[0] - pad) : rows[-1] + 1 + pad, max(0, columns[0] - pad) : columns[-1] + 1 + pad] = True
+    return out
 
 
 def _plate(view: View, letter: np.ndarray, away: np.ndarray, size: float) -> np.ndarray:
@@ -184,15 +198,43 @@ def is_empty(frame: np.ndarray, ground: np.ndarray, size_px: float) -> bool:
     for k, (x, y, w, h, _) in enumerate(stats[1:count], start=1):
         part = np.s_[y : y + h, x : x + w]
         piece = labels[part] == k
-        fine = _blurred(grey[part], piece, 0.8)
-        relief = np.minimum(
-            np.abs(fine - _blurred(grey[part], piece, max(1.5, size_px / 4))), np.abs(fine - _parabola(grey[part], piece))
-        )
         noise = 1.4826 * float(np.median(grain[part][piece])) / 2
-        out = (piece & (relief > max(STANDS_OUT, NOISE * noise))).astype(np.uint8)
-        if (cv2.connectedComponentsWithStats(out, connectivity=8)[2][1:, 4] >= speck).any():
+        level = max(STANDS_OUT, NOISE * noise)
+        if _is_flat(grey[part], piece, size_px, level, speck):
+            continue
+        if not any(_is_flat(rest, piece, size_px, level, speck) for rest in _without_edge(grey[part], piece, level)):
             return False
     return True
+
+
+def _is_flat(grey: np.ndarray, mask: np.ndarray, size_px: float, level: float, speck: float) -> bool:
+    """Whether nothing of `speck` pixels stands out by `level` among the masked pixels of a (H, W) float32 picture."""
+    fine = _blurred(grey, mask, 0.8)
+    relief = np.minimum(np.abs(fine - _blurred(grey, mask, max(1.5, size_px / 4))), np.abs(fine - _parabola(grey, mask)))
+    blobs = cv2.connectedComponentsWithStats((mask & (relief > level)).astype(np.uint8), connectivity=8)[2][1:, 4]
+    blobs = blobs[blobs >= speck]
+    return len(blobs) < 2 and not (blobs >= SPECKS * speck).any()
+
+
+def _without_edge(grey: np.ndarray, mask: np.ndarray, level: float) -> Iterator[np.ndarray]:
+    """The picture less a straight edge through all of it, at each of `EDGE_ANGLES`: its mean along that direction.
+
+    A body's outline or a collimator's edge may cross a ground. It only rises or only falls: where the mean goes up and down
+    again by more than `level` it could be a stroke, and nothing is taken off.
+    """
+    y, x = np.nonzero(mask)
+    values = grey[mask].astype(np.float64)
+    for angle in np.radians(np.arange(0, 180, 180 / EDGE_ANGLES)):
+        along = np.round(x * np.cos(angle) + y * np.sin(angle)).astype(int)
+        along -= along.min()
+        count = np.bincount(along)
+        mean = np.bincount(along, values)[count > 0] / count[count > 0]
+        rise, fall = (max(0.0, float((sign * (mean - np.minimum.accumulate(sign * mean) * sign)).max())) for sign in (1, -1))
+        if min(rise, fall) > level:
+            continue
+        rest = grey.copy()
+        rest[mask] = values - mean[(np.cumsum(count > 0) - 1)[along]]
+        yield rest
 
 
 def _blurred(grey: np.ndarray, mask: np.ndarray, sigma: float) -> np.ndarray:

@@ -208,6 +208,35 @@ def save_checkpoint(checkpoint: Path | str, target: Path | str) -> Path:
     return Path(target)
 
 
+def blend(base: Path | str, tuned: Path | str, share: float, target: Path | str) -> Path:
+    """Write a checkpoint with the mean of two networks' weights.
+
+    Args:
+        base, tuned: checkpoints of the same architecture, ours to load.  share: of `tuned`, 0–1.
+        target: everything but the weights is that of `tuned`.
+
+    Raises:
+        WeightsError: one cannot be loaded, or their weights differ in name or shape.
+    """
+    import torch
+
+    contents = []
+    for path in (base, tuned):
+        try:
+            contents.append(torch.load(path, map_location="cpu", weights_only=False))
+        except Exception as error:
+            raise WeightsError(f"{path}: cannot be loaded ({type(error).__name__}: {error})") from error
+    old, new = (content["model"].state_dict() for content in contents)
+    if {k: v.shape for k, v in old.items()} != {k: v.shape for k, v in new.items()}:
+        raise WeightsError(f"{tuned}: its weights have other names or shapes than those of {base}")
+    mixed = {
+        k: ((1 - share) * old[k].float() + share * v.float()).to(v.dtype) if v.is_floating_point() else v for k, v in new.items()
+    }
+    contents[1]["model"].load_state_dict(mixed)
+    torch.save(contents[1], target)
+    return Path(target)
+
+
 def best_epoch(run: Path | str) -> dict[str, float]:
     """Validation metrics (precision, recall, mAP-50, mAP-50-95, epoch) of a run's best epoch by mAP-50."""
     with (Path(run) / "results.csv").open(newline="", encoding="utf-8") as handle:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from markerremover import decide as decide_module
 from markerremover.decide import REASONS, decide, resolve
 from markerremover.records import Decision, Policy, Reading
 
@@ -190,6 +191,30 @@ def test_what_hangs_on_to_it_there_goes():
     kept = resolve([kept_of(drawn(hanger=True)), beside((50, 86, 90, 99))])[0]
     x, y = kept.xyxy[:2]
     assert kept.strokes[86 - y : 88 - y, 52 - x : 78 - x].all() and not kept.strokes[89 - y, 62 - x : 66 - x].any()
+
+
+@pytest.fixture
+def likelier_shortened(monkeypatch):
+    """The drawn L passes for one that looks more like an L without any of its ends."""
+    whole = drawn().letter.sum()
+    monkeypatch.setattr(decide_module.glyphs, "resembles", lambda mask, *_: 0.8 if mask.sum() == whole else 0.9)
+
+
+@pytest.mark.parametrize(
+    ("label", "box", "stays"),
+    [("laterality", (50, 40, 60, 48), True), ("marker", (50, 40, 60, 48), False), ("laterality", (34, 40, 60, 48), False)],
+)
+def test_an_unread_piece_of_a_side_sign_within_the_kept_one_takes_nothing_of_its_letter(likelier_shortened, label, box, stays):
+    kept = resolve([kept_of(drawn()), Decision(0, box, "remove", "not a kept sign", 0.9, label, Reading(box))])[0]
+    x, y = kept.xyxy[:2]
+    assert bool(kept.strokes[43 - y : 48 - y, 53 - x : 59 - x].all()) is stays and kept.strokes[84 - y, 60 - x]
+
+
+@pytest.mark.parametrize(("bottom", "stays"), [(44, True), (48, False)])
+def test_very_little_of_a_letters_end_stays_whatever_it_looks_like_without_it(likelier_shortened, bottom, stays):
+    kept = resolve([kept_of(drawn()), beside((50, 30, 60, bottom))])[0]
+    x, y = kept.xyxy[:2]
+    assert bool(kept.strokes[42 - y : bottom - y, 53 - x : 59 - x].all()) is stays
 
 
 def test_an_end_whose_strokes_are_not_known_to_be_its_own_goes():

@@ -40,6 +40,14 @@ def test_a_box_inside_a_better_one_says_nothing_new():
     assert found.scores.tolist() == pytest.approx([0.9, 0.2])
 
 
+def test_a_box_far_too_large_for_what_it_touches_is_neither_true_nor_false_and_takes_no_cover_away():
+    truth = annotation(("marker", (10, 10, 20, 20)))
+    found = operating.found_in(detections((5, 5, 60, 60, 0.9), (40, 70, 50, 80, 0.3), (9, 9, 30, 30, 0.2)), truth, NO_MARGIN)
+    assert found.scores.tolist() == pytest.approx([0.3]) and found.true.tolist() == [False]
+    assert found.elements.tolist() == pytest.approx([0.9])
+    assert operating.found_in(detections((9, 9, 30, 30, 0.2)), truth, NO_MARGIN).true.tolist() == [True]
+
+
 def test_no_boxes_and_no_elements_are_empty_not_an_error():
     found = Found.pooled([operating.found_in(detections(), annotation()), operating.found_in(detections(), annotation(("marker", (1, 1, 9, 9))))])
     assert found.elements.tolist() == [0.0] and not len(found.scores)

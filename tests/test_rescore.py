@@ -204,7 +204,7 @@ def test_one_is_taught_for_a_localizer_and_named_in_its_card(tmp_path, capsys):
     card = json.loads((out / "detector.json").read_text())
     assert card["sha256"] == json.loads(shipped.with_suffix(".json").read_text())["sha256"]
     assert card["rescorer"]["sha256"] == hashlib.sha256((out / "rescorer.onnx").read_bytes()).hexdigest()
-    assert card["rescorer"]["rescorer"] > 0 and card["calibration"] and 0 < card["threshold"] < 1
+    assert min(card["rescorer"]["rescorer"], card["rescorer"]["localizer"]) >= 0 and card["calibration"] and 0 < card["threshold"] < 1
     detector = detect.load_detector(out / "detector.onnx", device="cpu")
     assert detector(np.zeros((200, 300), np.uint8)).xyxy.shape[1] == 4
     assert cli.main(command) == 2, "an OUT that is taken is refused"
@@ -230,8 +230,25 @@ def test_candidates_are_markings_nothing_or_neither():
 
     truth = Annotation("a.png", (200, 200), (Element((20, 20, 60, 40), "marker", "AB"), Element((100, 100, 140, 140), "uncertain", "disc")))
     kinds = [rescoring.kind_of(np.array(box, float), truth) for box in
-             [(18, 18, 62, 42), (20, 20, 35, 40), (150, 20, 190, 60), (98, 98, 142, 142), (55, 35, 120, 90), (0, 0, 200, 200)]]
-    assert kinds == [1, 1, 0, -1, -1, -1]
+             [(18, 18, 62, 42), (20, 20, 35, 40), (150, 20, 190, 60), (98, 98, 142, 142), (55, 35, 120, 90), (0, 0, 200, 200), (15, 15, 160, 80), (10, 10, 65, 60)]]
+    assert kinds == [1, 1, 0, -1, 0, -1, 0, -1]
+
+
+@pytest.mark.train
+def test_the_networks_answer_with_their_mean(tmp_path):
+    torch = pytest.importorskip("torch", reason="the extra 'train' is not installed")
+    import onnxruntime
+
+    from markerremover import rescoring
+
+    torch.manual_seed(0)
+    one, other = rescoring._network().eval(), rescoring._network().eval()
+    rescoring.write_onnx(rescoring._mean([one, other]), tmp_path / "both.onnx")
+    x = np.random.default_rng(0).random((3, 2, 56, 56), np.float32)
+    with torch.inference_mode():
+        expected = (one(torch.from_numpy(x)) + other(torch.from_numpy(x))).numpy() / 2
+    session = onnxruntime.InferenceSession(str(tmp_path / "both.onnx"), providers=["CPUExecutionProvider"])
+    assert session.run(None, {"windows": x})[0] == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.train

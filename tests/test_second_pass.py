@@ -170,6 +170,41 @@ def test_a_long_bone_edge_beside_a_sign_is_no_text(engine):
     assert stays(frame, second_pass(soften(frame), box, KEEP, engine))[mask].mean() > 0.9
 
 
+@pytest.mark.parametrize(("gap", "kept"), [(36, True), (6, False)])
+def test_a_narrow_upright_makes_a_longer_text_only_close_by(engine, gap, kept):
+    frame = ground()
+    box, mask = put(frame, shape("L", 60), 60, 80)
+    frame[80:140, int(box[2]) + gap : int(box[2]) + gap + 9] = LEAD
+    assert bool(stays(frame, second_pass(soften(frame), box, KEEP, engine))[mask].mean() > 0.9) is kept
+
+
+def test_the_short_foot_of_a_narrow_letter_is_its_own(engine):
+    frame = ground()
+    mask = np.zeros((70, 26), bool)
+    mask[:, :9] = mask[61:] = True
+    box, ink = put(frame, mask, 100, 60)
+    reading = second_pass(soften(frame), box, KEEP, engine)
+    letter = np.zeros(frame.shape, bool)
+    x1, y1, x2, y2 = reading.xyxy
+    letter[y1:y2, x1:x2] = reading.letter
+    assert letter[ink].mean() > 0.9
+
+
+def test_a_bodys_edge_across_the_crook_of_a_letter_leaves_it_its_ground(engine):
+    """What runs through all of the ground and only rises is no print; a bar rises and falls again, a short one ends."""
+    for what, kept_ground in (("edge", True), ("bar", False), ("dash", False)):
+        frame = ground()
+        box, ink = put(frame, shape("L", 60), 100, 60)
+        if what == "edge":
+            frame[92:] = np.clip(frame[92:].astype(int) + 40, 0, 255)
+            frame[ink] = LEAD
+        else:
+            frame[86:90, 122 : 126 if what == "dash" else 150] = 110
+        kept = stays(frame, second_pass(soften(frame), box, KEEP, engine))
+        assert kept[ink].mean() > 0.95, what
+        assert bool(kept[72:80, 122:132].all()) is kept_ground, what
+
+
 def test_cut_out_of_a_plate(engine):
     frame = ground()
     cv2.rectangle(frame, (90, 60), (150, 160), LEAD, -1)
