@@ -62,7 +62,7 @@ def build_engine(checkpoint: Path, target: Path, *, precision: str, image_size: 
 
 
 def open_engine(path: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """An engine as `detect.Session`: (S, S) uint8 picture -> (4 + classes, anchors) float32.
+    """An engine as `sessions.Session`: (S, S) uint8 picture -> (4 + classes, anchors) float32.
 
     Raises:
         UsageError: see `require`.  WeightsError: the engine was built for another GPU or version of TensorRT.

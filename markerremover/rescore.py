@@ -6,8 +6,8 @@ Vasconcelos 2018). The two scores become one by logistic regression:
 
     score = sigmoid(localizer * logit(localizer's score) + rescorer * (rescorer's logit) + offset)
 
-The network takes (N, 2, `SIDE`, `SIDE`) float32 in 0–1, two square windows of each box (`CONTEXT` times its longer side), and
-gives (N,) logits of "this is a marking". Card: `rescorer` = {file, sha256, floor, localizer, rescorer, offset}.
+The network takes (N, 3, `SIDE`, `SIDE`) float32 in 0–1, two square windows of each box (`CONTEXT` times its longer side) and
+where the box lies in the closer one, and gives (N,) logits of "this is the box of a marking". Card: `rescorer` = {file, sha256, floor, localizer, rescorer, offset}.
 """
 
 from __future__ import annotations
@@ -71,22 +71,31 @@ class Rescorer:
 
 
 def windows(display: np.ndarray, xyxy: np.ndarray) -> np.ndarray:
-    """(N, 2, SIDE, SIDE) uint8: a close and a wide square window around each box; beyond the image its edge goes on.
+    """(N, 3, SIDE, SIDE) uint8: a close and a wide square window around each box, beyond the image its edge goes on; and the
+    close window with 255 in the box and 0 around it, for a line of text and a square box far too high for it look alike.
 
     Args:
         display: (H, W) uint8.  xyxy: (N, 4) source pixels.
     """
-    out = np.empty((len(xyxy), len(CONTEXT), SIDE, SIDE), np.uint8)
-    for box, pair in zip(np.asarray(xyxy, np.float64), out):
-        for context, window in zip(CONTEXT, pair):
+    out = np.zeros((len(xyxy), len(CONTEXT) + 1, SIDE, SIDE), np.uint8)
+    for box, channels in zip(np.asarray(xyxy, np.float64), out):
+        for context, window in zip(CONTEXT, channels):
             window[:] = _window(display, box, context)
+        half = np.array([box[2] - box[0], box[3] - box[1]]) / 2 * SIDE / (2 * _radius(box, CONTEXT[0]))
+        left, top = (int(round(SIDE / 2 - h)) for h in half)
+        channels[-1, max(0, top) : max(0, SIDE - top), max(0, left) : max(0, SIDE - left)] = 255
     return out
+
+
+def _radius(box: np.ndarray, context: float) -> float:
+    """Source pixels from the middle of a window to its side."""
+    return max(max(box[2] - box[0], box[3] - box[1]) * context / 2, LEAST_RADIUS)
 
 
 def _window(display: np.ndarray, box: np.ndarray, context: float) -> np.ndarray:
     x1, y1, x2, y2 = box
     cx, cy = (x1 + x2) / 2, (y1 + y2) / 2
-    radius = max(max(x2 - x1, y2 - y1) * context / 2, LEAST_RADIUS)
+    radius = _radius(box, context)
     scale = SIDE / (2 * radius)
     h, w = display.shape
     pad = radius + 4

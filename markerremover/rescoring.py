@@ -32,7 +32,7 @@ BATCH = 128
 
 @dataclass(frozen=True)
 class Examples:
-    """windows: (N, 2, SIDE, SIDE) uint8, see `rescore.windows`.  marking: (N,) bool.  scores: (N,) raw localizer scores, NaN for
+    """windows: (N, 3, SIDE, SIDE) uint8, see `rescore.windows`.  marking: (N,) bool.  scores: (N,) raw localizer scores, NaN for
     labelled boxes.  groups: (N,) index of the data folder.  held_out: (N,) bool, of patients that are."""
 
     windows: np.ndarray
@@ -47,7 +47,7 @@ class Examples:
 
 
 def train(
-    onnx: Path | str, data: Sequence[Path | str], *, shares: Sequence[float] | None = None, passes: int = 400_000, networks: int = 2,
+    onnx: Path | str, data: Sequence[Path | str], *, shares: Sequence[float] | None = None, passes: int = 400_000, networks: int = 1,
     limit: int = 1500, seed: int = 0, say: Callable[[str], None] = print,
 ) -> Path:
     """Teach a rescorer for a localizer and name it in the localizer's card; the calibration there is dropped (see
@@ -191,7 +191,7 @@ def _network():
         def __init__(self) -> None:
             super().__init__()
             self.features = torch.nn.Sequential(
-                block(2, 24, 2), block(24, 48, 2), block(48, 48, 1), block(48, 96, 2), block(96, 96, 1), block(96, 128, 2)
+                block(3, 24, 2), block(24, 48, 2), block(48, 48, 1), block(48, 96, 2), block(96, 96, 1), block(96, 128, 2)
             )
             self.drop, self.head = torch.nn.Dropout(0.2), torch.nn.Linear(256, 1)
 
@@ -218,14 +218,15 @@ def _mean(networks: list):
 
 
 def _varied(rng: np.random.Generator, pictures: np.ndarray) -> np.ndarray:
-    """(N, 2, SIDE, SIDE) float32 0–1: tone, inversion, noise of each varied; all of them flipped, turned or moved alike."""
+    """(N, 3, SIDE, SIDE) float32 0–1: tone, inversion, noise of each picture varied; all flipped, turned or moved alike."""
     n = len(pictures)
-    x = pictures.astype(np.float32) / 255
+    x, box = pictures[:, :2].astype(np.float32) / 255, pictures[:, 2:].astype(np.float32) / 255
     low, gain, gamma = rng.uniform(-0.1, 0.12, (n, 1, 1, 1)), rng.uniform(0.75, 1.3, (n, 1, 1, 1)), np.exp(rng.uniform(-0.5, 0.5, (n, 1, 1, 1)))
     x = np.clip((x - low) * gain, 0, 1) ** gamma
     inverted = rng.random(n) < 0.08
     x[inverted] = 1 - x[inverted]
     x = x + rng.normal(0, 1, x.shape) * rng.uniform(0, 0.03, (n, 1, 1, 1)) * (rng.random((n, 1, 1, 1)) < 0.3)
+    x = np.concatenate([x, box], axis=1)
     if rng.random() < 0.5:
         x = x[..., ::-1]
     if rng.random() < 0.3:
@@ -261,10 +262,10 @@ def _answers(network, pictures: np.ndarray) -> np.ndarray:
 
 
 def write_onnx(network, target: Path) -> None:
-    """The network as ONNX: input `windows` (N, 2, SIDE, SIDE) float32 in 0–1, output `logits` (N,)."""
+    """The network as ONNX: input `windows` (N, 3, SIDE, SIDE) float32 in 0–1, output `logits` (N,)."""
     import torch
 
     torch.onnx.export(
-        network, (torch.zeros(2, 2, rescore.SIDE, rescore.SIDE),), str(target), input_names=["windows"], output_names=["logits"],
+        network, (torch.zeros(2, 3, rescore.SIDE, rescore.SIDE),), str(target), input_names=["windows"], output_names=["logits"],
         dynamic_axes={"windows": {0: "n"}, "logits": {0: "n"}}, opset_version=17, dynamo=False,
     )

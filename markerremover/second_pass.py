@@ -11,62 +11,34 @@ around it makes it part of a longer text. Whatever else comes back without text 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Sequence
 
 import cv2
 import numpy as np
 
 from . import glyphs
+from .candidates import CONVINCING, LEAST_LIKENESS, Candidate, candidates, vote
+from .isolation import TEXT, spoils, unless_initial
 from .ocr import Reader
 from .records import Reading
 from .staying import CLEAR, CLEAR_PX, is_empty, own_pixels, pieces
 from .strokes import (
-    EDGE_PX, EDGE_SHARE, SMALLEST_BOX, Ink, View, around, coarse_ink, cropped, distance, in_source, inks, inside, largest, look, on_plate, parted, without_appendix,
-    without_neighbour,
+    EDGE_PX, EDGE_SHARE, SMALLEST_BOX, Ink, View, cropped, distance, in_source, inks, inside, largest, look, on_plate, parted,
+    without_appendix, without_neighbour,
 )
 
 __all__ = ["insist", "second_pass"]
 
-NOTHING, TEXT, SMALL = "nothing to read", "part of a longer text", "beside a larger sign"
-WHITELIST = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"  # all letters: offered L and R alone, Tesseract makes an L of a bar
-LEAST_LIKENESS = 0.62  # shapes less alike than this to a kept sign are not shown to the OCR engine
-RIVAL = 0.06  # another character may resemble the shape at most this much better
-SOLID = 0.78  # strokes that fill more of their upright box are a plate, whatever is cut out of it
-HOPELESS = 0.5  # below this, tilting a shape a little is not tried
+NOTHING = "nothing to read"
 LEAST_WHOLE = 0.45  # of a component's area at Otsu's threshold
-SIMILAR = 0.75  # shapes at least this alike get a second chance with the OCR engine
-LARGER, LARGEST_SIGN, NEXT = 1.5, 4.0, 1.5  # a sign this many times as large, at most this far off, makes a letter its initial
-CHARACTER = 0.75  # how alike a neighbour off the line must be to some character to count as text
-BIG_SIGN = 0.85  # how alike that must be to a letter
 WORD_THRESHOLDS = 2  # how many thresholds words are tried at: Otsu's may leave neighbouring letters joined
 SMALLER = 0.8  # of a word's letters: smaller things in its line are not among them
-ON_POINT_DEG, EQUAL_ARMS = 25.0, 0.85  # an L turned this far with arms this equal is an arrowhead
 RETAKES = (-0.08, 0.12, -0.04)  # of its size by which a box is grown on each side to read it again
 WORD_RETAKES = (-0.06, -0.1, 0.05)
 BAR, ARM = 0.4, 0.6  # of an L's size, and of its width or height if that is less: the length that its bars have at least
-NARROW_GAP = 0.4  # of its height: how far off a small letter, an I or a 1 still belongs to a sign's word
-THINNEST = 0.3  # width of a tall neighbour that may be letters in one, as a share of its height; less is a bone's edge
-CONVINCING = 0.6  # confidence at which no other threshold or polarity is tried
 DOUBTABLE = 0.5  # confidence from which a doubt about a reading is the last word: half a stencil letter, read as an L with
 # next to no confidence, must not make the whole one part of a longer text
-TILTS = (-8.0, 8.0)  # degrees also tried around the measured skew: slanted fonts
-OCR_HEIGHT, OCR_BORDER = 40, 14  # letter height and white border of the images for OCR, in pixels
-ONE_WORD, ONE_CHARACTER = 8, 10  # Tesseract's page segmentation modes; the latter drops many a fat R
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """Components that look like a kept sign. letters: their labels in `ink`.  frame: label of the ring around them, or 0.
-    view: which of `glyphs.dihedral` of the shape turned counter-clockwise by `skew` degrees is upright."""
-
-    ink: Ink
-    letters: tuple[int, ...]
-    sign: str
-    likeness: float
-    skew: float
-    view: int
-    frame: int = 0
 
 
 def second_pass(
@@ -94,10 +66,10 @@ def second_pass(
         for ink in same[:WORD_THRESHOLDS] if words else ():
             reading = _read_word((display_frame, *others), view, ink, same, words, reader)
             if reading and (reading.doubt or reading.confidence >= CONVINCING):
-                return _unless_initial(display_frame, reading, ink.dark)
+                return unless_initial(display_frame, reading, ink.dark)
         for ink in (*same, *parted(view, same[0])):
             reading = _read_letter((display_frame, *others), view, ink, same, letters, reader, unlike)
-            reading = _unless_initial(display_frame, reading, ink.dark)
+            reading = unless_initial(display_frame, reading, ink.dark)
             if reading.confidence >= (DOUBTABLE if reading.doubt else CONVINCING):
                 return reading
             best = max(best, reading, key=lambda r: r.confidence)
@@ -156,11 +128,11 @@ def _read_letter(
             continue
         if ink.dark and not ring and not on_plate(view, ink, index):
             continue
-        candidates = _candidates(ink, index, ring, letters)
-        if not candidates:
+        likely = candidates(ink, index, ring, letters)
+        if not likely:
             unlike.add(place)
-        for candidate in candidates:
-            confidence = _vote(candidate, reader)
+        for candidate in likely:
+            confidence = vote(candidate, reader)
             if confidence:
                 return _reading(frames, view, candidate, confidence, same)
     return Reading(view.box)
@@ -178,7 +150,7 @@ def _whole(view: View, ink: Ink, index: int, base: Ink) -> bool:
 
 
 def _reading(frames: Sequence[np.ndarray], view: View, c: Candidate, confidence: float, same: list[Ink]) -> Reading:
-    doubt = next(filter(None, (_around(view, c, ink, same) for ink in _distinct(c.ink, same))), "")
+    doubt = next(filter(None, (spoils(view, c, ink, same) for ink in _distinct(c.ink, same))), "")
     if len(c.letters) == 1 and not c.frame:
         c = _bare(c, same[1:])
     letter = _letter(view, c, same) if len(c.letters) == 1 else None
@@ -251,246 +223,6 @@ def _bare(c: Candidate, stricter: list[Ink]) -> Candidate:
     return c
 
 
-def _candidates(ink: Ink, index: int, frame: int, letters: tuple[str, ...]) -> list[Candidate]:
-    """Ways to hold the component up so that it looks like one of `letters`, the likeliest two."""
-    shape = ink.shape(index)
-    if min(shape.shape) < 5 or not letters:
-        return []
-    skew, _ = glyphs.skew_deg(shape)
-    if glyphs.tight(glyphs.turn(shape, skew)).mean() > SOLID:
-        return []
-    found: dict[tuple[str, int], Candidate] = {}
-    rival = -1.0
-    for angle in [skew] + [0.0] * (abs(skew) > 2) + [skew + tilt for tilt in TILTS]:
-        chars, scores = glyphs.likeness(glyphs.tight(glyphs.turn(shape, angle)) if abs(angle) > 1 else shape)
-        for sign in letters:
-            column = scores[:, list(chars).index(sign)]
-            view = int(column.argmax())
-            known = found.get((sign, view))
-            if known is None or column[view] > known.likeness + 0.01:
-                found[sign, view] = Candidate(ink, (index,), sign, float(column[view]), angle, view, frame)
-        rival = max(rival, float(scores[:, ~np.isin(chars, letters)].max(initial=-1.0)))
-        if angle == skew and max(c.likeness for c in found.values()) < HOPELESS:
-            break
-    found = {k: c for k, c in found.items() if c.likeness >= max(LEAST_LIKENESS, rival - RIVAL) and not _is_arrowhead(c)}
-    return sorted(found.values(), key=lambda c: -c.likeness)[:2]
-
-
-def _is_arrowhead(c: Candidate) -> bool:
-    """Whether an L with equal arms stands on its corner: the head of an arrow."""
-    if c.sign != "L" or abs(c.skew) < ON_POINT_DEG:
-        return False
-    h, w = glyphs.tight(glyphs.turn(c.ink.shape(c.letters[0]), c.skew)).shape
-    return EQUAL_ARMS < w / h < 1 / EQUAL_ARMS
-
-
-def _vote(c: Candidate, reader: Reader) -> float:
-    """Mean confidence (0–1) with which the engine reads the sign; another reading counts 0.
-
-    Two pictures, one taken for a word and one for a character, are enough if they agree; else all three, both ways.
-    """
-    pictures = _pictures(c)
-
-    def votes(some: list[np.ndarray], psm: int) -> np.ndarray:
-        found = reader.read(some, whitelist=WHITELIST, psm=psm)
-        return np.array([confidence if text.upper() == c.sign else 0.0 for text, confidence in found])
-
-    first = np.array([votes(pictures[:1], ONE_WORD)[0], votes(pictures[1:2], ONE_CHARACTER)[0]])
-    if first.min() >= CONVINCING:
-        return float(first.mean())
-    if not first.any() and c.likeness < SIMILAR:
-        return 0.0
-    return float(np.maximum(votes(pictures, ONE_WORD), votes(pictures, ONE_CHARACTER)).mean())
-
-
-def _pictures(c: Candidate) -> list[np.ndarray]:
-    """Three upright pictures of a sign, (H, W) uint8, dark on white: its strokes, its soft grey, its strokes made thinner
-    or fatter."""
-    x, y, w, h = _bounds(c)
-    pad = 4
-    shape = np.pad(np.isin(c.ink.labels[y : y + h, x : x + w], c.letters), pad)
-    grey = np.pad(c.ink.hat[y : y + h, x : x + w], pad).astype(np.float32)
-    grey = np.clip(grey / max(1.0, float(np.percentile(grey[shape], 60))), 0, 1)
-    grey[cv2.dilate(shape.astype(np.uint8), np.ones((5, 5), np.uint8)) == 0] = 0
-    hard, soft = (_upright(image, c) for image in (shape.astype(np.float32), grey))
-    fat = (hard < 128).mean() > 0.17
-    change = cv2.dilate if fat else cv2.erode  # dark strokes: dilating the white thins them
-    return [hard, soft, cv2.GaussianBlur(change(hard, np.ones((3, 3), np.uint8), iterations=2 if fat else 1), (3, 3), 0)]
-
-
-def _bounds(c: Candidate) -> tuple[int, int, int, int]:
-    """x, y, w, h around all letters of the sign, work frame."""
-    s = c.ink.stats[list(c.letters)]
-    x, y = int(s[:, 0].min()), int(s[:, 1].min())
-    return x, y, int((s[:, 0] + s[:, 2]).max()) - x, int((s[:, 1] + s[:, 3]).max()) - y
-
-
-def _upright(image: np.ndarray, c: Candidate) -> np.ndarray:
-    """(H, W) float32 strokes 0–1 as an upright uint8 picture, `OCR_HEIGHT` high, dark on white, with a border."""
-    h, w = image.shape
-    side = int(np.hypot(h, w)) + 2
-    matrix = cv2.getRotationMatrix2D((w / 2, h / 2), c.skew, 1.0)
-    matrix[:, 2] += side / 2 - np.array([w / 2, h / 2])
-    image = glyphs.dihedral(cv2.warpAffine(image, matrix, (side, side), flags=cv2.INTER_LINEAR))[c.view]
-    rows, columns = np.flatnonzero((image > 0.3).any(1)), np.flatnonzero((image > 0.3).any(0))
-    image = np.ascontiguousarray(image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
-    factor = OCR_HEIGHT / image.shape[0]
-    size = max(4, round(image.shape[1] * factor)), OCR_HEIGHT
-    image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR)
-    return np.pad(255 - np.round(image * 255).astype(np.uint8), OCR_BORDER, constant_values=255)
-
-
-def _around(view: View, c: Candidate, ink: Ink, same: list[Ink]) -> str:
-    """Why the sign is not isolated among the strokes of `ink` (of its own polarity; `same` at all thresholds), "" if it is. A
-    ring isolates.
-
-    Anything of the same size counts if it is in the box itself, elsewhere what stands on the same line,
-    or under or above it in exactly the same size.
-    """
-    mine = np.isin(c.ink.labels, c.letters)
-    own, box = set(np.unique(ink.labels[mine]).tolist()), inside(view, ink)
-    bright, sharp, wide = _look_of(c.ink, mine)
-    me = _upright_box(c, c.ink, c.letters)
-    w, h = me[2] - me[0], me[3] - me[1]
-    for i in range(1, len(ink.stats)):
-        if i in own or c.frame or max(ink.stats[i, 2:4]) < 0.4 * h or i in ink.rings:
-            continue
-        near = _upright_box(c, ink, (i,))
-        ratio = (near[3] - near[1]) / h
-        across = min(near[3], me[3]) - max(near[1], me[1])
-        along = min(near[2], me[2]) - max(near[0], me[0])
-        lower_case = 0.6 <= ratio < 0.8 and abs(near[3] - me[3]) < 0.15 * h
-        narrow = near[2] - near[0] < THINNEST * (near[3] - near[1])
-        beside = across > 0.5 * min(near[3] - near[1], h) and -0.25 * w < -along < (NARROW_GAP if lower_case or narrow else 1.0) * h
-        line = (0.8 <= ratio <= 1.3 or lower_case) and beside
-        stack = 0.9 <= ratio <= 1.12 and along > 0.5 * min(near[2] - near[0], w) and -0.2 * h < -across < 0.4 * h
-        listed = i in box and 0.8 < ratio < 1.25 and not (along > 0 and across > 0)
-        merged = ratio > 1.3 and beside and not narrow
-        if not (line or stack or listed or merged):
-            continue
-        if not (line or merged) and abs(across) < 0.4 * h and across < 0 and _has_a_row(c, ink, i, own, near):
-            continue
-        its = _look_of(ink, ink.labels == i)
-        alike = 0.4 < its[0] / bright < 2.5 and 0.45 < its[1] / sharp and 0.65 < its[2] / wide < (3.5 if merged else 1.6)
-        if not alike or (ink.dark and not on_plate(view, ink, i)):
-            continue
-        if line and not merged and _are_stacked(c, ink.labels == i, same):
-            continue
-        # what is only near, not on the line, must look like a character by itself
-        certain = (merged and -along < 0.5 * h) or (line and not lower_case)
-        if certain or (its[1] > 0.7 * sharp and _looks_like(ink, i, None) > CHARACTER):
-            return TEXT
-    return ""
-
-
-def _are_stacked(c: Candidate, mask: np.ndarray, same: list[Ink]) -> bool:
-    """Whether what seems to be one character beside the sign is two letters or more above each other, which only touch: at
-    a stricter threshold they fall apart. Initials stand so beside a sign, and never the next letter of its word."""
-    for ink in same:
-        parts = Ink.of(mask & (ink.labels > 0), ink.hat, ink.dark)
-        areas = parts.stats[1:, 4]
-        big = [k for k in range(1, len(parts.stats)) if parts.stats[k, 4] > 0.25 * areas.sum()]
-        if len(big) < 2:
-            continue
-        spans = sorted(tuple(_upright_box(c, parts, (k,))[[1, 3]]) for k in big)
-        heights = [high - low for low, high in spans]
-        apart = all(low >= high - 0.15 * min(heights) for (_, high), (low, _) in zip(spans, spans[1:]))
-        if apart and min(heights) > 0.6 * max(heights):
-            return True
-    return False
-
-
-def _has_a_row(c: Candidate, ink: Ink, index: int, own: set[int], near: np.ndarray) -> bool:
-    """Whether a component stands in a line of its own, above or below the sign: as one of several letters, or as several
-    in one. What is written there is not the sign's word.
-
-    Args:
-        own: labels that belong to the sign.
-        near: the component's `_upright_box`.
-    """
-    h, w = near[3] - near[1], near[2] - near[0]
-    if w > 1.4 * h:
-        return True
-    for j in range(1, len(ink.stats)):
-        if j == index or j in own or max(ink.stats[j, 2:4]) < 0.6 * h:
-            continue
-        other = _upright_box(c, ink, (j,))
-        across = min(other[3], near[3]) - max(other[1], near[1])
-        along = min(other[2], near[2]) - max(other[0], near[0])
-        if 0.7 < (other[3] - other[1]) / h < 1.4 and across > 0.6 * h and -0.7 * h < along < 0.2 * w:
-            return True
-    return False
-
-
-def _look_of(ink: Ink, mask: np.ndarray) -> tuple[float, float, float]:
-    """(contrast, sharpness of the outline, stroke width) of some strokes, none 0; anatomy is softer than lead or text."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    y, x = max(0, rows[0] - 2), max(0, columns[0] - 2)
-    part = np.s_[y : rows[-1] + 3, x : columns[-1] + 3]
-    near, hat = np.pad(mask[part], 1).astype(np.uint8), np.pad(ink.hat[part], 1, mode="edge")
-    slope = cv2.morphologyEx(hat, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
-    outline = near - cv2.erode(near, np.ones((3, 3), np.uint8)) > 0
-    width = 2 * float(cv2.distanceTransform(near, cv2.DIST_L2, 5).max())
-    return max(1.0, float(np.median(hat[near > 0]))), max(1.0, float(np.median(slope[outline]))), max(1.0, width)
-
-
-def _upright_box(c: Candidate, ink: Ink, indices: tuple[int, ...]) -> np.ndarray:
-    """(4,) xyxy of components of `ink` after the turn and flip that make the candidate upright; any origin, work pixels."""
-    points = []
-    for i in indices:
-        x, y, w, h, _ = ink.stats[i]
-        rows, columns = np.nonzero(ink.labels[y : y + h, x : x + w] == i)
-        points.append(np.stack([columns + x, rows + y]))
-    angle = np.radians(c.skew + 90 * (c.view % 4))
-    turned = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]) @ np.concatenate(points, axis=1)
-    if c.view > 3:
-        turned[0] = -turned[0]
-    return np.array([turned[0].min(), turned[1].min(), turned[0].max() + 1, turned[1].max() + 1])
-
-
-def _unless_initial(frame: np.ndarray, reading: Reading, dark: bool) -> Reading:
-    """The reading, doubted where it is an initial beside a larger sign."""
-    initial = reading.text and not reading.doubt and _is_initial(frame, reading, dark)
-    return replace(reading, doubt=SMALL) if initial else reading
-
-
-def _is_initial(frame: np.ndarray, reading: Reading, dark: bool) -> bool:
-    """Whether a much larger sign stands next to what was read, which then is an initial below it.
-
-    A ring or plate makes a sign of its own.
-    """
-    if not reading.strokes.any():
-        return False
-    x1, y1 = reading.xyxy[:2]
-    rows, columns = np.flatnonzero(reading.strokes.any(1)), np.flatnonzero(reading.strokes.any(0))
-    box = x1 + int(columns[0]), y1 + int(rows[0]), x1 + int(columns[-1]) + 1, y1 + int(rows[-1]) + 1
-    if reading.framed:
-        return False
-    view = around(frame, box, LARGEST_SIGN)
-    if view is None:
-        return False
-    ink = coarse_ink(view, dark)
-    x1, y1, x2, y2 = view.inner
-    size = max(x2 - x1, y2 - y1)
-    within = np.s_[int(y1) : int(np.ceil(y2)), int(x1) : int(np.ceil(x2))]
-    bright = float(np.percentile(ink.hat[within], 75))
-    for i in range(1, len(ink.stats)):
-        x, y, w, h, _ = ink.stats[i]
-        gap = max(x - x2, x1 - x - w, y - y2, y1 - y - h)
-        if not (LARGER * size < max(w, h) < LARGEST_SIGN * size and 0 <= gap < NEXT * size):
-            continue
-        if float(np.median(ink.hat[ink.labels == i])) > 0.6 * bright and _looks_like(ink, i, reading.text[0]) > BIG_SIGN:
-            return True
-    return False
-
-
-def _looks_like(ink: Ink, index: int, sign: str | None) -> float:
-    """How much a component resembles L, R or the sign, whatever way up it is; any character if `sign` is None."""
-    shape = ink.shape(index)
-    chars, scores = glyphs.likeness(glyphs.tight(glyphs.turn(shape, glyphs.skew_deg(shape)[0])))
-    return float((scores if sign is None else scores[:, np.isin(chars, ["L", "R", sign])]).max())
-
-
 def _read_word(
     frames: Sequence[np.ndarray], view: View, ink: Ink, same: list[Ink], words: tuple[str, ...], reader: Reader
 ) -> Reading | None:
@@ -528,7 +260,7 @@ def _spelled(
             letters = scores if turned in (0, 6) else scores[::-1]
             likeness = float(np.mean([table[turned, column] for table, column in zip(letters, columns)]))
             c = Candidate(ink, tuple(line), word, likeness, skew, turned)
-            confidence = _vote(c, reader) if likeness >= LEAST_LIKENESS else 0.0
+            confidence = vote(c, reader) if likeness >= LEAST_LIKENESS else 0.0
             if confidence:
                 return _reading(frames, view, c, confidence, same)
     return None

@@ -8,7 +8,7 @@ from importlib import util
 import numpy as np
 import pytest
 
-from markerremover import cli, convert, detect, engine, export, information, locations, options
+from markerremover import cli, convert, detect, engine, export, information, locations, options, sessions
 from markerremover.errors import ParityError, UsageError, WeightsError
 
 WEIGHTS = locations.default_weights()
@@ -324,7 +324,7 @@ def bf16_machine(monkeypatch, samples):
     """OpenVINO as on a CPU with bf16, its answers those of ONNX Runtime, in bf16 a twentieth smaller."""
     pytest.importorskip("openvino")
     monkeypatch.setattr(detect, "_compile", lambda openvino, model, size, threads, precision: FakeCompiled(precision))
-    [session], _ = detect._open(WEIGHTS, [640], "cpu", 2, runtime="onnxruntime")
+    [session], _ = sessions.open_sessions(WEIGHTS, [640], "cpu", 2, runtime="onnxruntime")
 
     def requests(compiled, size):
         def run(picture):

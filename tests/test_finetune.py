@@ -171,7 +171,7 @@ def test_a_tuned_checkpoint_tuned_again_on_whole_images_with_the_val_rows_held_o
 
 def test_the_published_recipe_is_as_published():
     r = RECIPES["published"]
-    assert (r.epochs, r.batch, r.lr0, r.lrf, r.freeze, r.repeat, r.image_size, r.window) == (50, 8, 0.005, 0.005, 9, 50, 512, 0)
+    assert (r.epochs, r.batch, r.lr0, r.lrf, r.freeze, r.repeat, r.image_size, r.window, r.blend) == (50, 8, 0.005, 0.005, 9, 50, 512, 0, 1)
 
 
 def test_the_fast_recipe_takes_at_most_11000_passes_for_twenty_images(tmp_path):
@@ -180,7 +180,7 @@ def test_the_fast_recipe_takes_at_most_11000_passes_for_twenty_images(tmp_path):
     assert finetune.passes(TINY, parts) == 2 * (sum(len(p.train) for p in parts) + 20)
 
 
-@pytest.mark.parametrize("change", [{"epochs": 0}, {"repeat": 0}, {"freeze": -1}, {"lr0": 0.0}, {"patience": -1}], ids=str)
+@pytest.mark.parametrize("change", [{"epochs": 0}, {"repeat": 0}, {"freeze": -1}, {"lr0": 0.0}, {"patience": -1}, {"blend": 0.0}, {"blend": 1.1}], ids=str)
 def test_a_recipe_out_of_range_is_refused(change):
     with pytest.raises(UsageError, match=f"{next(iter(change))} is .*allowed is"):
         Recipe(**change)

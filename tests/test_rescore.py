@@ -244,7 +244,7 @@ def test_the_networks_answer_with_their_mean(tmp_path):
     torch.manual_seed(0)
     one, other = rescoring._network().eval(), rescoring._network().eval()
     rescoring.write_onnx(rescoring._mean([one, other]), tmp_path / "both.onnx")
-    x = np.random.default_rng(0).random((3, 2, 56, 56), np.float32)
+    x = np.random.default_rng(0).random((3, 3, 56, 56), np.float32)
     with torch.inference_mode():
         expected = (one(torch.from_numpy(x)) + other(torch.from_numpy(x))).numpy() / 2
     session = onnxruntime.InferenceSession(str(tmp_path / "both.onnx"), providers=["CPUExecutionProvider"])
@@ -261,7 +261,7 @@ def test_folders_are_drawn_by_their_shares_and_both_kinds_alike(leave_out):
     n = 400
     groups, marking, held_out = (np.arange(n) >= 300).astype(int), rng.random(n) < 0.2, rng.random(n) < 0.25
     scores = np.where(rng.random(n) < 0.5, 0.05, 0.6)
-    examples = rescoring.Examples(np.zeros((n, 2, 56, 56), np.uint8), marking, scores, groups, held_out)
+    examples = rescoring.Examples(np.zeros((n, 3, 56, 56), np.uint8), marking, scores, groups, held_out)
     chances = rescoring._chances(examples, np.array([1.0, 3.0]), held_out if leave_out else None)
     assert chances.sum() == pytest.approx(1) and chances[groups == 1].sum() == pytest.approx(0.75)
     assert chances[marking].sum() == pytest.approx(0.5)
@@ -276,6 +276,6 @@ def test_without_candidates_of_both_kinds_nothing_can_be_taught():
     from markerremover import rescoring
 
     n = 6
-    alike = rescoring.Examples(np.zeros((n, 2, 56, 56), np.uint8), np.ones(n, bool), np.full(n, 0.5), np.zeros(n, int), np.ones(n, bool))
+    alike = rescoring.Examples(np.zeros((n, 3, 56, 56), np.uint8), np.ones(n, bool), np.full(n, 0.5), np.zeros(n, int), np.ones(n, bool))
     with pytest.raises(UsageError):
         rescoring.weigh(alike, None)

@@ -9,7 +9,7 @@ from test_windows import folder_of
 pytest.importorskip("torch", reason="the extra 'train' is not installed")
 pytest.importorskip("ultralytics", reason="the extra 'train' is not installed")
 
-from markerremover import detect, training, windows  # noqa: E402
+from markerremover import detect, sessions, training, windows  # noqa: E402
 from markerremover.errors import UsageError, WeightsError  # noqa: E402
 
 pytestmark = pytest.mark.train
@@ -80,8 +80,8 @@ def test_both_backends_give_the_same_boxes(trained, tmp_path):
     onnx = training.export_onnx(out / "weights" / "last.pt", tmp_path / "w.onnx")
     picture = np.random.default_rng(1).integers(0, 255, (128, 128)).astype(np.uint8)
     openvino = pytest.importorskip("openvino")
-    a = detect._openvino_session(openvino, onnx, 128, 1)(picture)
-    b = detect._onnxruntime_session(onnx, ["CPUExecutionProvider"], 1)(picture)
+    a = sessions.openvino_session(openvino, onnx, 128, 1)(picture)
+    b = sessions.onnxruntime_session(onnx, ["CPUExecutionProvider"], 1)(picture)
     assert a.shape == b.shape and np.abs(a[:4] - b[:4]).max() < 1.5 and np.abs(a[4:] - b[4:]).max() < 0.02
 
 
@@ -98,6 +98,32 @@ def test_without_validation_the_last_epoch_is_the_best_and_an_early_end_is_kept_
     a, b = (torch.load(path, weights_only=False)["model"].state_dict() for path in (best, best.with_name("last.pt")))
     assert epochs == [0, 1] and all(torch.equal(a[k], b[k]) for k in a)
     assert training.best_epoch(tmp_path / "run")["mAP-50"] == 0
+
+
+def test_two_checkpoints_are_blended_weight_by_weight(trained, tmp_path):
+    import torch
+
+    def weights(path):
+        return torch.load(path, weights_only=False)["model"].state_dict()
+
+    _, out = trained
+    base = out / "weights" / "last.pt"
+    content = torch.load(base, weights_only=False)
+    content["model"].load_state_dict({k: v + 1 if v.is_floating_point() else v for k, v in content["model"].state_dict().items()})
+    torch.save(content, tmp_path / "moved.pt")
+    old, new = weights(base), weights(tmp_path / "moved.pt")
+    for share in (0.0, 0.25, 1.0):
+        mixed = weights(training.blend(base, tmp_path / "moved.pt", share, tmp_path / "mixed.pt"))
+        assert all(torch.allclose(v.float(), (1 - share) * old[k].float() + share * new[k].float(), atol=2e-3) for k, v in mixed.items())
+    assert any(not torch.equal(old[k], new[k]) for k in old)
+    content["model"].model[0].conv = torch.nn.Conv2d(3, 8, 3)
+    torch.save(content, tmp_path / "other.pt")
+    with pytest.raises(WeightsError, match="names or shapes"):
+        training.blend(base, tmp_path / "other.pt", 0.5, tmp_path / "x.pt")
+    (tmp_path / "bad.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(WeightsError, match="cannot be loaded"):
+        training.blend(base, tmp_path / "bad.pt", 0.5, tmp_path / "x.pt")
+    assert not (tmp_path / "x.pt").exists()
 
 
 def test_wrong_requests_are_refused_before_any_work(trained, tmp_path):
