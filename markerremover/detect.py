@@ -31,6 +31,8 @@ CLOSE_SIZE = 320  # side of the square that `Detector.near` shows the network: t
 NMS_IOU = 0.6  # higher than usual: a letter and the plate around it are two findings
 SIGN = "laterality"  # the class of side signs
 BESIDE, BESIDE_AREA = 0.3, 2.5  # how far from a sign, in its longer sides, and how large, in its area, its initials are
+LONG = 1.5  # times as wide as high, or as high as wide: a box that may hold a word
+LINE_GAP, LINE_SHARED, LINE_HIGHER = 1.5, 0.6, 1.6  # gap, share of the lower one and ratio of heights of boxes in one line
 AGAIN, MOSTLY = 0.5, 0.7  # IoU with a sign, and share of a box in one, above which the box is that sign once more
 COVERED = 0.7  # share of a box in better ones of its class from which it says nothing new
 DEVICES = ("auto", "cpu", "cuda", "tensorrt")
@@ -99,8 +101,8 @@ class Detector:
             threshold: least score that counts; the card's by default.
 
         Returns:
-            Detections in source pixels, best first, after class-agnostic non-maximum suppression. Beside a side sign a box
-            counts from the card's `beside_sign` on, where that is less: initials mostly stand there.
+            Detections in source pixels, best first, after class-agnostic non-maximum suppression. Beside a side sign and in
+            line with a word a box counts from the card's `beside_sign` on, where that is less: more print is likely there.
         """
         if display.ndim != 2 or display.dtype != np.uint8 or 0 in display.shape:
             raise UsageError(f"display has shape {display.shape} {display.dtype}, needs a non-empty (H, W) uint8")
@@ -121,11 +123,10 @@ class Detector:
             return found
         scores = self.rescorer(display, found.xyxy, found.scores)
         scores = np.array([self.calibration[c](s) for s, c in zip(scores, found.class_ids)], np.float64)
-        sure = np.flatnonzero(scores >= threshold)
-        loose = covered_by_better(found.xyxy[sure], found.class_ids[sure])
-        order = np.argsort(-scores[sure], kind="stable")
-        rows = sure[order]
-        return Detections(found.xyxy[rows], scores[rows].astype(np.float32), found.class_ids[rows], found.class_names, loose[order])
+        rows = np.argsort(-scores, kind="stable")
+        rows = rows[scores[rows] >= threshold]
+        loose = covered_by_better(found.xyxy[rows], found.class_ids[rows])
+        return Detections(found.xyxy[rows], scores[rows].astype(np.float32), found.class_ids[rows], found.class_names, loose)
 
     def _rows(self, raw: np.ndarray, view: View, pad: tuple[int, int], threshold: float, shape_hw: tuple[int, int]) -> np.ndarray:
         """`from_network` with calibrated scores, of which `threshold` is one; with a rescorer the candidates, raw.
@@ -256,11 +257,10 @@ def merge(found: list[np.ndarray], class_names: tuple[str, ...]) -> Detections:
 def covered_by_better(xyxy: np.ndarray, class_ids: np.ndarray) -> np.ndarray:
     """(N,) bool: whether a box lies for the most part (`COVERED`) in those before it that do not.
 
-    The rescorer tells print from anatomy, not a tight box from a loose one, so that many boxes around one letter score
-    alike; the localizer's own order, in which they come, tells.
+    Many boxes around one letter score alike, and non-maximum suppression leaves those that differ in size.
 
     Args:
-        xyxy: (N, 4) source pixels, best localized first.  class_ids: (N,); a box is held only against those of its own class.
+        xyxy: (N, 4) source pixels, best first.  class_ids: (N,); a box is held only against those of its own class.
     """
     loose = np.zeros(len(xyxy), bool)
     for k, box in enumerate(xyxy):
@@ -271,19 +271,40 @@ def covered_by_better(xyxy: np.ndarray, class_ids: np.ndarray) -> np.ndarray:
 
 def sure_or_beside(found: Detections, threshold: float) -> Detections:
     """Those that score at least `threshold`, and those beside a side sign that does: at most `BESIDE` of the sign's longer
-    side from it, not much larger (`BESIDE_AREA`), and not the sign itself once more."""
+    side from it, not much larger (`BESIDE_AREA`), and not the sign itself once more; or in one line with a word that
+    does, see `in_line`."""
     sure = found.scores >= threshold
-    if SIGN not in found.class_names or sure.all():
+    if sure.all():
         return found
-    signs = found.xyxy[sure & (found.class_ids == found.class_names.index(SIGN))].astype(np.float64)
     xyxy = found.xyxy.astype(np.float64)
+    is_sign = np.array([found.class_names[c] == SIGN for c in found.class_ids], bool)
+    chosen = sure | in_line(xyxy, xyxy[sure & ~is_sign]).any(axis=1)
+    signs = xyxy[sure & is_sign]
     reach = BESIDE * (signs[:, 2:] - signs[:, :2]).max(axis=1, initial=0)
     gap = np.maximum(xyxy[:, None, :2] - signs[None, :, 2:], signs[None, :, :2] - xyxy[:, None, 2:]).max(axis=2)
     shared = boxes.intersection(xyxy, signs)
     again = (boxes.iou(xyxy, signs) > AGAIN) | (shared > MOSTLY * boxes.area(xyxy)[:, None])
     small = boxes.area(xyxy)[:, None] <= BESIDE_AREA * boxes.area(signs)
-    chosen = sure | ((gap <= reach) & small & ~again).any(axis=1)
-    return found.chosen(chosen)
+    return found.chosen(chosen | ((gap <= reach) & small & ~again).any(axis=1))
+
+
+def in_line(xyxy: np.ndarray, sure: np.ndarray) -> np.ndarray:
+    """(N, M) bool: whether a box may hold the next word of a line of text: it stands beside a wide box, or above or below one
+    that is higher than wide, at most `LINE_GAP` of the line's height away and of much the same height.
+
+    Args:
+        xyxy: (N, 4) source pixels.  sure: (M, 4).
+    """
+    result = np.zeros((len(xyxy), len(sure)), bool)
+    for along in (0, 1):
+        across = 1 - along
+        height, other = (b[:, across + 2] - b[:, across] for b in (xyxy, sure))
+        word = sure[:, along + 2] - sure[:, along] >= LONG * other
+        shared = np.minimum(xyxy[:, None, across + 2], sure[None, :, across + 2]) - np.maximum(xyxy[:, None, across], sure[None, :, across])
+        low, high = np.minimum(height[:, None], other), np.maximum(height[:, None], other)
+        gap = np.maximum(xyxy[:, None, along] - sure[None, :, along + 2], sure[None, :, along] - xyxy[:, None, along + 2])
+        result |= word & (shared >= LINE_SHARED * low) & (high <= LINE_HIGHER * low) & (gap <= LINE_GAP * low) & (gap > -0.5 * low)
+    return result
 
 
 def unite(found: Sequence[Detections]) -> list[Detections]:

@@ -24,7 +24,7 @@ STANDS_OUT, NOISE = 8.0, 4.5  # grey levels and multiples of the noise from whic
 SPECK_PX, SPECK = 5, 0.04  # as long as it has so many pixels, or is a square of that share of the sign;
 EDGE_ANGLES = 24  # directions in which an edge through a ground is looked for
 SPECKS = 1.7  # one alone may be this many times as large: it is no print, two are
-NEIGHBOUR = 1.2  # soft edges of another stroke within which a letter's own box is that stroke's
+NEIGHBOUR = 0.8  # soft edges of another stroke within which a letter's own box is that stroke's
 CORNERS = 0.06  # how far the corners around a ring go beyond its bounding box, as a share of the letter
 
 

@@ -125,7 +125,29 @@ def test_beside_a_sure_sign_a_weaker_box_counts(box, counts):
     assert len(detect.sure_or_beside(unsure, 0.5)) == 0
 
 
-def test_beside_a_marker_it_does_not():
+@pytest.mark.parametrize(
+    ("box", "counts"),
+    [
+        ((186, 101, 230, 120), True),  # the next word
+        ((60, 100, 88, 118), True),  # the one before
+        ((186, 101, 196, 119), True),  # a character behind it
+        ((230, 101, 270, 120), False),  # too far
+        ((186, 112, 230, 132), False),  # another line
+        ((186, 80, 260, 140), False),  # much higher
+        ((120, 101, 160, 119), False),  # in it
+        ((100, 124, 180, 142), False),  # below it
+    ],
+)
+@pytest.mark.parametrize("turned", [False, True])
+def test_in_a_line_with_a_sure_word_a_weaker_box_counts(box, counts, turned):
+    word = (100, 100, 180, 120)
+    if turned:
+        word, box = ((b[1], b[0], b[3], b[2]) for b in (word, box))
+    assert len(detect.sure_or_beside(detections((*word, 0.9, 1), (*box, 0.3, 1)), 0.5)) == 1 + counts
+    assert len(detect.sure_or_beside(detections((*word, 0.4, 1), (*box, 0.3, 1)), 0.5)) == 0
+
+
+def test_beside_a_marker_that_is_no_word_it_does_not():
     assert len(detect.sure_or_beside(detections((100, 100, 130, 140, 0.9, 1), (100, 142, 130, 160, 0.3, 1)), 0.5)) == 1
 
 
