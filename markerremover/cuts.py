@@ -22,6 +22,7 @@ LEAST_OUTSIDE = 1.0  # source pixels that a stroke must reach out, less is a box
 OWN_PX = 1.0  # source pixels around a kept sign's strokes that are its own soft edge
 STRONG, SHARP, WIDE = 0.5, 0.6, 1.6  # of the contrast, the sharpness (slope of the outline / contrast), and the width of the strokes in the box
 DARKER = 1.3  # times the contrast of the bright strokes that dark ones need to be print themselves
+NOISE = 3.0  # times what stands out around the box three quarters of the time: no less contrast makes strokes
 NONE = (0.0, 0.0, 0.0)  # the strength of no strokes: nothing is as narrow as those
 PAD_PX = 2  # a removed stroke's own soft edge
 
@@ -64,6 +65,7 @@ def _cut_by(frame: np.ndarray, xyxy: tuple[int, int, int, int], gone: np.ndarray
     inside[y1:y2, x1:x2] = True
     both = {same[0].dark: same[0] for same in inks(view)}
     usual = {dark: _usual(ink, inside) for dark, ink in both.items()}
+    both = {dark: ink for dark, ink in both.items() if usual[dark][0] >= NOISE * np.percentile(ink.hat[~inside], 75)}
     if False in both and not usual.get(True, NONE)[0] > DARKER * usual[False][0]:
         both.pop(True, None)  # the gaps of bright print
     return [xyxy for dark, ink in both.items() for xyxy in _crossing(view, ink, usual[dark], inside, gone, signs)]

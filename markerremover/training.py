@@ -20,7 +20,7 @@ from .errors import UsageError, WeightsError
 CLASS_NAMES = ("laterality", "marker")
 #: Read before ultralytics is imported: it sets OMP_NUM_THREADS to 1, and leaves a core idle.
 THREADS = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
-MOST_FALSE = 0.03  # share of boxes on nothing that is accepted in each folder, for the sake of recall
+MOST_FALSE = 0.02  # share of boxes on nothing that is accepted in each folder, for the sake of recall
 ARCHITECTURES = tuple(f"yolov{v}{s}" for v in (8, 5) for s in "nsmlx")
 
 
