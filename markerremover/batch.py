@@ -15,8 +15,9 @@ from typing import Any, Callable, Iterator, Sequence
 
 from . import __version__, inputs as inputs_module, report, workers
 from .errors import UsageError
+from .header_profile import HeaderProfile, new_key, read_key
 from .inputs import Input
-from .options import RunOptions
+from .options import KEY, RunOptions
 from .pipeline import Cleaner, open_cleaner, sha256_file
 from .records import Outcome
 from .workers import Job, Place
@@ -25,7 +26,11 @@ log = logging.getLogger(__name__)
 
 #: Called after each file as progress(outcome, done, total); files that --resume takes over count as done.
 Progress = Callable[[Outcome, int, int], None]
-HEADERS_NOTE = "DICOM headers are not de-identified by this version: only pixels and what else can carry pixels"
+HEADERS_NOTES = {
+    "basic": "DICOM headers follow the Basic Application Level Confidentiality Profile; names in paths, and what other files' metadata say, "
+    "are not part of it",
+    "keep": "DICOM headers STILL IDENTIFY: they were kept as they are, only pixels and what else can carry pixels were cleaned",
+}
 #: Ends that come with an output.
 RELEASED = ("cleaned", "unchanged")
 LIBRARIES = ("numpy", "opencv-python-headless", "pydicom", "Pillow", "tifffile", "onnxruntime", "openvino", "tesserocr", "pytesseract")
@@ -65,14 +70,17 @@ def remove(
         raise UsageError(f"no files to process in {', '.join(map(str, inputs))} ({len(ignored)} ignored)")
     make = open_cleaner or functools.partial(_open_shipped, options)
     cleaner = make(workers.threads_each(options.workers))
-    run = _run_facts(cleaner, options)
+    headers = _header_profile(options, audit)
+    run = _run_facts(cleaner, options, headers)
     _make_folders(out, audit, options)
+    if headers.key and options.key is None and not options.dry_run:
+        report.write_private(audit / KEY, headers.key.hex() + "\n")
     if inputs_module.folds_names(audit / "tmp"):  # which lies on the file system of OUT
         found = inputs_module.fail_clashes(found, inputs_module.folded)
     kept_rows, todo = _split_finished(found, out, audit, options, run)
     rows = list(kept_rows)
     released = _Released(out, rows)
-    place = Place(out, audit, options)
+    place = Place(out, audit, options, headers)
     with report.open_private(audit / report.MANIFEST, "a") as handle:
         for outcome in _outcomes(todo, place, cleaner, make):
             _withdraw(outcome, out, options, released)
@@ -94,6 +102,16 @@ def remove(
 
 def _open_shipped(options: RunOptions, threads: int) -> Cleaner:
     return open_cleaner(options.policy, weights=options.weights, device=options.device, threads=threads)
+
+
+def _header_profile(options: RunOptions, audit: Path) -> HeaderProfile:
+    """What the run does to headers; its key is the one given, that of an earlier run into the same audit, or a new one."""
+    if options.headers == "keep":
+        return HeaderProfile()
+    if options.key is not None:
+        return options.header_profile()
+    own = audit / KEY
+    return HeaderProfile(options.headers, read_key(own) if own.exists() else new_key(), options.retain, options.shift_dates)
 
 
 def _check_state(out: Path, audit: Path, options: RunOptions) -> None:
@@ -219,10 +237,10 @@ def _unaccounted(rows: list[dict[str, Any]], out: Path) -> list[str]:
     return sorted(set(found) - released)
 
 
-def _run_facts(cleaner: Cleaner, options: RunOptions) -> dict[str, str]:
+def _run_facts(cleaner: Cleaner, options: RunOptions, headers: HeaderProfile) -> dict[str, str]:
     """What every row of this run carries."""
     weights = str(getattr(cleaner.detector, "sha256", ""))
-    return {"weights_sha256": weights, "version": __version__, "settings_sha256": options.settings_sha256()}
+    return {"weights_sha256": weights, "version": __version__, "settings_sha256": options.settings_sha256(headers.key)}
 
 
 def _summary(
@@ -246,12 +264,13 @@ def _summary(
         "options": {
             "keep": list(policy.keep), "threshold": policy.threshold or getattr(detector, "threshold", None),
             "margin": policy.margin, "workers": options.workers, "device": options.device, "dry_run": options.dry_run,
-            "overwrite": options.overwrite, "resume": options.resume, "ignore": list(options.ignore),
+            "overwrite": options.overwrite, "resume": options.resume, "ignore": list(options.ignore), "headers": options.headers,
+            "retain": list(options.retain), "shift_dates": options.shift_dates,
         },
         "site": _site(options),
         "weights": {"name": str(getattr(detector, "card", {}).get("name", "")), "sha256": run["weights_sha256"]},
         "backend": str(getattr(detector, "backend", "")),
-        "headers": HEADERS_NOTE,
+        "headers": HEADERS_NOTES[options.headers],
         "version": __version__,
         "versions": {"python": platform.python_version(), **library_versions()},
     }

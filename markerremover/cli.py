@@ -16,6 +16,7 @@ from . import __version__
 from .errors import MarkerRemoverError, UsageError
 from .export_cli import add_export_parser
 from .finetune_cli import add_finetune_parser
+from .header_profile import MODES, RETAINABLE
 from .options import DEFAULT_IGNORE, DEVICES, RunOptions
 from .records import DEFAULT_KEEP, Policy
 from .site import read as read_site
@@ -90,6 +91,11 @@ def _add_remove(subparsers) -> None:
     add("--workers", type=int, default=default.workers, metavar="N", help="processes (default: %(default)s)")
     add("--device", choices=DEVICES, default=default.device, help="where the localizer runs (default: %(default)s)")
     add("--audit", type=Path, default=default.audit, metavar="DIR", help="folder of manifest, summary and page (default: OUT-audit)")
+    add("--headers", choices=MODES, default=default.headers,
+        help="basic: the DICOM Basic Application Level Confidentiality Profile; keep: headers still identify (default: %(default)s)")
+    add("--key", type=Path, metavar="FILE", help="64 hex digits, secret: the same key gives the same pseudonyms (default: AUDIT/key, made if absent)")
+    add("--retain", type=_names, default=(), metavar="WHAT", help=f"of {', '.join(RETAINABLE)}: what stays in cleaned headers")
+    add("--shift-dates", action="store_true", help="move dates in headers by days of the patient's own instead of taking them out")
     add("--ignore", action="append", default=[], metavar="GLOB",
         help=f"file names or relative paths to leave out, listed in the summary; besides {', '.join(DEFAULT_IGNORE)}; repeatable")
     add("--dry-run", action="store_true", help="look and report, write no image")
@@ -113,6 +119,10 @@ def parse_keep(text: str) -> tuple[str, ...]:
     return signs
 
 
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip().lower() for name in text.split(",") if name.strip())
+
+
 def _remove(args: argparse.Namespace) -> int:
     profile = read_site(args.site) if args.site else None
     given = {"keep": args.keep, "threshold": args.threshold, "margin": args.margin}
@@ -121,6 +131,7 @@ def _remove(args: argparse.Namespace) -> int:
         weights=args.weights, site=profile,
         device=args.device, workers=args.workers, dry_run=args.dry_run, overwrite=args.overwrite, resume=args.resume,
         ignore=(*DEFAULT_IGNORE, *args.ignore), audit=args.audit,
+        headers=args.headers, key=args.key, retain=args.retain, shift_dates=args.shift_dates,
     )
     from .batch import remove
     from .progress import show_progress

@@ -1,4 +1,4 @@
-"""DICOM files to `Radiograph` and back. With dicom_tags, dicom_view and encapsulated the only user of pydicom.
+"""DICOM files to `Radiograph` and back. With headers, dicom_tags, dicom_view and encapsulated the only user of pydicom.
 
 Stored values are what the file stores: no rescale, no windowing, unused bits and HighBit shifts taken out. Uncompressed
 pixels are unpacked here; compressed ones are decoded by pydicom with its wheel plugins.
@@ -7,8 +7,8 @@ Written back: an uncompressed file in its own transfer syntax; RLE as RLE and JP
 every other compressed syntax as Explicit VR Little Endian, colour then as RGB. A lossy source keeps (or gets) its
 lossy-compression history. Pixels that nobody touched keep the bytes of PixelData, save what could hide something: bytes
 beyond the declared frames are cut off; non-zero bits outside BitsStored are cleared, and compressed frames that hold
-more than a picture (see encapsulated) are encoded anew (such a file then counts as touched). Headers are otherwise kept
-here; only the other carriers of pixels go (see dicom_tags).
+more than a picture (see encapsulated) are encoded anew (such a file then counts as touched). Of the header the other
+carriers of pixels always go (see dicom_tags), the rest is cleaned as the run's profile says (see headers).
 
 Error messages never quote pydicom's, which can contain header values.
 """
@@ -32,6 +32,8 @@ from pydicom.pixels import compress, get_decoder
 
 from . import dicom_tags, dicom_view, encapsulated
 from .errors import HeldError, ReadError, WriteError
+from .header_profile import HeaderProfile
+from .headers import clean, names_left
 from .records import Radiograph
 
 log = logging.getLogger(__name__)
@@ -123,6 +125,7 @@ def write_dicom(
     touched: bool,
     verified: bool = False,
     method: str = "",
+    headers: HeaderProfile = HeaderProfile(),
 ) -> None:
     """Write `new_stored` with the header of the file that was read. The source record is not changed.
 
@@ -132,6 +135,7 @@ def write_dicom(
         verified: whether our own check of the result passed; only then do the header's de-identification elements
             and Burned In Annotation say so.
         method: what to append to De-identification Method then.
+        headers: what happens to everything else in the header.
 
     Raises:
         WriteError: it could not be written.
@@ -144,29 +148,34 @@ def write_dicom(
             dicom_tags.remove_carriers(dataset)
             if touched or source.dirty:
                 syntax = _replace_pixels(dataset, source, new_stored)
-                dicom_tags.mark_derived(dataset, new_stored)
+                dicom_tags.mark_derived(dataset, new_stored, renew_uid=headers.mode == "keep")
             elif source.native:
                 for tag in dicom_tags.OFFSET_TABLES:
                     dataset.pop(tag, None)  # there is nothing they could point into
                 dataset["PixelData"].value = _declared(source)
+            clean(dataset, headers)
             if verified:
-                dicom_tags.mark_cleaned(dataset, method)
+                dicom_tags.mark_cleaned(dataset, method, headers.codes)
             dicom_tags.renew_file_meta(dataset, syntax)
             dataset.save_as(target, enforce_file_format=True)
         except Exception as exc:
             raise WriteError(f"{radiograph.path.name}: cannot be written as DICOM ({type(exc).__name__})") from None
 
 
-def verify_dicom(radiograph: Radiograph, new_stored: np.ndarray, target: Path, *, touched: bool) -> None:
+def verify_dicom(
+    radiograph: Radiograph, new_stored: np.ndarray, target: Path, *, touched: bool, headers: HeaderProfile = HeaderProfile()
+) -> None:
     """Read `target` again and compare it with what was to be written.
 
     Raises:
-        WriteError: pixels, shape or dtype differ, untouched PixelData is not the input's, or a carrier is left.
+        WriteError: pixels, shape or dtype differ, untouched PixelData is not the input's, a carrier is left, or a header
+            that was to be cleaned still holds a name or number of the patient.
     """
     name, source = radiograph.path.name, radiograph.source
     with _quiet():
         try:
             again, stored = _decode(target)
+            named = names_left(again.dataset, source.dataset, headers) if headers.mode == "basic" else 0
             left = dicom_tags.remove_carriers(again.dataset)
         except Exception as exc:
             raise WriteError(f"{name}: the output does not read back ({type(exc).__name__})") from None
@@ -174,6 +183,8 @@ def verify_dicom(radiograph: Radiograph, new_stored: np.ndarray, target: Path, *
         raise WriteError(f"{name}: the output's pixels are not those that were to be written")
     if again.dirty:
         raise WriteError(f"{name}: the output's pixel data holds more than its pixels")
+    if named:
+        raise WriteError(f"{name}: the output's header still names the patient in {named} elements")
     if left:
         raise WriteError(f"{name}: the output still has {left} overlays, icons or the like")
     if not touched and not source.dirty:

@@ -75,24 +75,27 @@ def _bulk(dataset: Dataset, tag: BaseTag) -> bool:
     return size > BULK_BYTES
 
 
-def mark_derived(dataset: Dataset, stored: np.ndarray) -> None:
-    """New SOP Instance UID, made from the old one and the new pixels so that reruns agree; ImageType DERIVED."""
-    seed = str(dataset.get("SOPInstanceUID", "")).encode() + np.ascontiguousarray(stored).tobytes()
-    dataset.SOPInstanceUID = f"2.25.{int.from_bytes(hashlib.sha256(seed).digest()[:16], 'big')}"
+def mark_derived(dataset: Dataset, stored: np.ndarray, *, renew_uid: bool = True) -> None:
+    """ImageType DERIVED; with `renew_uid` a new SOP Instance UID, made from the old one and the new pixels so that reruns agree."""
+    if renew_uid:
+        seed = str(dataset.get("SOPInstanceUID", "")).encode() + np.ascontiguousarray(stored).tobytes()
+        dataset.SOPInstanceUID = f"2.25.{int.from_bytes(hashlib.sha256(seed).digest()[:16], 'big')}"
     kind = dataset.get("ImageType", None)
     rest = [str(v) for v in kind][1:] if isinstance(kind, (list, tuple, MultiValue)) else []
     dataset.ImageType = ["DERIVED", *(rest or ["PRIMARY"])]
 
 
-def mark_cleaned(dataset: Dataset, method: str) -> None:
-    """Say that the pixels were cleaned and checked; earlier entries stay. Patient Identity Removed is left alone."""
+def mark_cleaned(dataset: Dataset, method: str, codes: tuple[tuple[str, str], ...] = ()) -> None:
+    """Say that the pixels were cleaned and checked, and by `codes` (value, meaning) what was done to the header; earlier
+    entries stay. Patient Identity Removed is left alone."""
     dataset.BurnedInAnnotation = "NO"
-    earlier = list(dataset.get("DeidentificationMethodCodeSequence", None) or [])
-    if all(item.get("CodeValue") != CLEAN_PIXEL_DATA[0] for item in earlier):
-        code = Dataset()
-        code.CodeValue, code.CodeMeaning = CLEAN_PIXEL_DATA
-        code.CodingSchemeDesignator = "DCM"
-        dataset.DeidentificationMethodCodeSequence = Sequence([*earlier, code])
+    entries = list(dataset.get("DeidentificationMethodCodeSequence", None) or [])
+    for value, meaning in (CLEAN_PIXEL_DATA, *codes):
+        if all(item.get("CodeValue") != value for item in entries):
+            code = Dataset()
+            code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, "DCM", meaning
+            entries.append(code)
+    dataset.DeidentificationMethodCodeSequence = Sequence(entries)
     if method:
         before = dataset.get("DeidentificationMethod", None) or []
         before = [before] if isinstance(before, str) else list(before)

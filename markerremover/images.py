@@ -14,6 +14,7 @@ import numpy as np
 
 from . import dicom, jpeg, png, tiff
 from .errors import HeldError, MarkerRemoverError, ReadError, UsageError, WriteError
+from .header_profile import HeaderProfile
 from .records import Radiograph
 
 FORMATS = ("DICOM", "JPEG", "PNG", "TIFF")
@@ -82,6 +83,7 @@ def write(
     touched: bool,
     verified: bool = False,
     method: str = "",
+    headers: HeaderProfile = HeaderProfile(),
 ) -> None:
     """Write the same kind of file with `new_stored` as its pixels; metadata that may identify is left out.
 
@@ -90,6 +92,7 @@ def write(
         target: a new file in a temporary folder; whatever is there after an error must not be used.
         touched: whether any pixel changed. If not, the compressed pixel payload keeps its bytes.
         verified, method: go to the de-identification elements of a DICOM header; see `dicom.write_dicom`.
+        headers: what happens to a DICOM header.
 
     Raises:
         UsageError: `new_stored` does not fit, or it changed though `touched` is False.
@@ -101,7 +104,7 @@ def write(
     if not touched and not np.array_equal(new_stored, radiograph.stored):
         raise UsageError("pixels changed, so touched must be True")
     if radiograph.format == "DICOM":
-        dicom.write_dicom(radiograph, new_stored, target, touched=touched, verified=verified, method=method)
+        dicom.write_dicom(radiograph, new_stored, target, touched=touched, verified=verified, method=method, headers=headers)
         return
     try:
         data = _ENCODERS[radiograph.format](radiograph, new_stored, touched=touched)
@@ -111,14 +114,16 @@ def write(
         raise WriteError(f"{radiograph.path.name}: cannot be written ({reason})") from exc
 
 
-def verify_written(radiograph: Radiograph, new_stored: np.ndarray, target: Path, *, touched: bool) -> None:
+def verify_written(
+    radiograph: Radiograph, new_stored: np.ndarray, target: Path, *, touched: bool, headers: HeaderProfile = HeaderProfile()
+) -> None:
     """Read `target` again and compare it with what was to be written: exactly, or for JPEG as its tables allow.
 
     Raises:
         WriteError: it does not read back as written.
     """
     if radiograph.format == "DICOM":
-        dicom.verify_dicom(radiograph, new_stored, target, touched=touched)
+        dicom.verify_dicom(radiograph, new_stored, target, touched=touched, headers=headers)
         return
     name = radiograph.path.name
     try:

@@ -8,10 +8,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from .errors import UsageError
+from .header_profile import MODES, RETAINABLE, HeaderProfile, read_key
 from .records import Policy
 from .site import SiteProfile
 
 DEVICES = ("auto", "cpu", "cuda", "tensorrt")
+#: Name of the key file in the audit folder.
+KEY = "key"
 #: What every real tree holds beside its images. A DICOMDIR names patients, so it is listed but never copied.
 DEFAULT_IGNORE = ("DICOMDIR", ".DS_Store", "Thumbs.db")
 
@@ -29,6 +32,10 @@ class RunOptions:
     overwrite: replace outputs of an earlier run.  resume: carry on with an earlier run.
     ignore: globs on the file name or on the path below its input; matches are listed, not processed.
     audit: the audit folder; None is "OUT-audit" beside OUT.
+    headers: what happens to DICOM headers, one of `header_profile.MODES`.
+    key: file of the secret key for pseudonyms and UIDs; None is `KEY` in the audit folder, made where it is not there.
+    retain: patient characteristics that stay, names of `header_profile.RETAINABLE`.
+    shift_dates: dates move by days of the patient's own instead of going.
     """
 
     policy: Policy | None = None
@@ -41,6 +48,10 @@ class RunOptions:
     ignore: tuple[str, ...] = DEFAULT_IGNORE
     audit: Path | None = None
     site: SiteProfile | None = None
+    headers: str = "basic"
+    key: Path | None = None
+    retain: tuple[str, ...] = ()
+    shift_dates: bool = False
 
     def __post_init__(self) -> None:
         if self.policy is None:
@@ -49,6 +60,12 @@ class RunOptions:
             object.__setattr__(self, "weights", self.site.weights)
         if self.device not in DEVICES:
             raise UsageError(f"device is {self.device!r}, allowed are {', '.join(DEVICES)}")
+        if self.headers not in MODES:
+            raise UsageError(f"headers is {self.headers!r}, allowed are {', '.join(MODES)}")
+        if wrong := [name for name in self.retain if name not in RETAINABLE]:
+            raise UsageError(f"retain is {', '.join(wrong)}, allowed are {', '.join(RETAINABLE)}")
+        if self.headers == "keep" and (self.key or self.retain or self.shift_dates):
+            raise UsageError("--key, --retain and --shift-dates say how headers are cleaned: they do not go with --headers keep")
         if self.workers < 1:
             raise UsageError(f"workers is {self.workers}, allowed is 1 or more")
         if self.overwrite and self.resume:
@@ -56,8 +73,21 @@ class RunOptions:
         if self.dry_run and (self.overwrite or self.resume):
             raise UsageError("--dry-run takes neither --overwrite nor --resume: it would replace the audit of the real run")
 
-    def settings_sha256(self) -> str:
-        """Hash of what decides an output's bytes apart from the input, the weights and the version. Rows with another
-        hash are not taken over by --resume."""
-        text = json.dumps({"policy": asdict(self.policy), "dry_run": self.dry_run}, sort_keys=True)
+    def header_profile(self) -> HeaderProfile:
+        """What is done to headers. `key` must be set for "basic".
+
+        Raises:
+            UsageError: see `read_key`.
+        """
+        if self.headers == "keep":
+            return HeaderProfile()
+        if self.key is None:
+            raise UsageError('headers "basic" needs a key file')
+        return HeaderProfile(self.headers, read_key(self.key), self.retain, self.shift_dates)
+
+    def settings_sha256(self, key: bytes = b"") -> str:
+        """Hash of what decides an output's bytes apart from the input, the weights and the version, the key included. Rows with
+        another hash are not taken over by --resume."""
+        headers = [self.headers, sorted(self.retain), self.shift_dates, hashlib.sha256(b"settings" + key).hexdigest()]
+        text = json.dumps({"policy": asdict(self.policy), "dry_run": self.dry_run, "headers": headers}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()

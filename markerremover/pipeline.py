@@ -20,6 +20,7 @@ import numpy as np
 
 from . import __version__, crops, cuts, decide, detect, frames, images, redact, verify
 from .errors import HeldError, MarkerRemoverError, ReadError, UsageError, WriteError
+from .header_profile import HeaderProfile
 from .options import RunOptions
 from .records import Decision, Detections, Outcome, Policy, Radiograph
 
@@ -181,13 +182,16 @@ def _verified(
     return decisions, np.where(removed, np.uint8(0), views[0]), doubt
 
 
-def process_file(source: Path, relative: str, out: Path, audit: Path, cleaner: Cleaner, options: RunOptions) -> Outcome:
+def process_file(
+    source: Path, relative: str, out: Path, audit: Path, cleaner: Cleaner, options: RunOptions, headers: HeaderProfile = HeaderProfile()
+) -> Outcome:
     """Clean one file.
 
     Args:
         source: the input, only ever opened for reading.
         relative: POSIX path below OUT where the result goes.
         out, audit: existing folders on one file system; `audit` has tmp/ and crops/.
+        headers: what happens to a DICOM header.
 
     Returns:
         The outcome. For `held` and `failed` nothing was put under OUT. Errors that the package raises on purpose and
@@ -196,7 +200,7 @@ def process_file(source: Path, relative: str, out: Path, audit: Path, cleaner: C
     timings_ms: dict[str, float] = {}
     facts: dict[str, Any] = {"timings_ms": timings_ms}
     try:
-        status = _process(source, relative, out, audit, cleaner, options, facts)
+        status = _process(source, relative, out, audit, cleaner, options, headers, facts)
         return Outcome(relative, status, **facts)
     except HeldError as error:
         return Outcome(relative, "held", str(error), **facts)
@@ -206,7 +210,9 @@ def process_file(source: Path, relative: str, out: Path, audit: Path, cleaner: C
         return Outcome(relative, "failed", f"{type(error).__name__}: {error.strerror or 'no further word'}", **facts)
 
 
-def _process(source: Path, relative: str, out: Path, audit: Path, cleaner: Cleaner, options: RunOptions, facts: dict) -> str:
+def _process(
+    source: Path, relative: str, out: Path, audit: Path, cleaner: Cleaner, options: RunOptions, headers: HeaderProfile, facts: dict
+) -> str:
     """The steps of `process_file`; what is learnt on the way goes into `facts`, so that a failure keeps it."""
     timings_ms = facts["timings_ms"]
     with timed(timings_ms, "read"):
@@ -226,8 +232,9 @@ def _process(source: Path, relative: str, out: Path, audit: Path, cleaner: Clean
         with timed(timings_ms, "write"):
 
             def write(target: Path) -> None:
-                images.write(radiograph, cleaned.stored, target, touched=touched, verified=True, method=method(cleaner.detector))
-                images.verify_written(radiograph, cleaned.stored, target, touched=touched)
+                said = {"touched": touched, "headers": headers}
+                images.write(radiograph, cleaned.stored, target, verified=True, method=method(cleaner.detector), **said)
+                images.verify_written(radiograph, cleaned.stored, target, **said)
 
             facts["sha256_out"] = _publish(write, relative, out, audit, replace=options.overwrite or options.resume)
     return "cleaned" if touched or any(d.action == "remove" for d in cleaned.decisions) else "unchanged"

@@ -12,6 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Callable, Iterator, NamedTuple, Sequence
 
+from .header_profile import HeaderProfile
 from .options import RunOptions
 from .pipeline import Cleaner, process_file
 from .records import Outcome
@@ -29,11 +30,12 @@ class Job(NamedTuple):
 
 
 class Place(NamedTuple):
-    """The run's folders and options, the same for every job."""
+    """The run's folders, options and what it does to headers, the same for every job."""
 
     out: Path
     audit: Path
     options: RunOptions
+    headers: HeaderProfile = HeaderProfile()
 
 
 def attempt(job: Job, place: Place, cleaner: Cleaner) -> Outcome:
@@ -42,7 +44,7 @@ def attempt(job: Job, place: Place, cleaner: Cleaner) -> Outcome:
     The reason names the kind of error and where it arose, never its message: that may quote the file's content.
     """
     try:
-        return process_file(job.source, job.relative, place.out, place.audit, cleaner, place.options)
+        return process_file(job.source, job.relative, place.out, place.audit, cleaner, place.options, place.headers)
     except Exception as error:  # the one broad except: a file may break anything, the run goes on
         last = traceback.extract_tb(error.__traceback__)[-1]
         reason = f"unexpected {type(error).__name__} at {Path(last.filename).name}:{last.lineno}"

@@ -21,7 +21,9 @@ LAYERS = {
     "glyphs": "",
     "records": "errors",
     "site": "records errors",
-    "options": "records errors site",
+    "header_profile": "errors",
+    "headers": "header_profile",
+    "options": "records errors site header_profile",
     "strokes": "records boxes",
     "staying": "strokes",
     "exif": "errors",
@@ -32,8 +34,8 @@ LAYERS = {
     "dicom_tags": "records errors",
     "dicom_view": "records errors display",
     "encapsulated": "errors",
-    "dicom": "records errors dicom_tags dicom_view encapsulated",
-    "images": "dicom jpeg png tiff records errors display",
+    "dicom": "records errors dicom_tags dicom_view encapsulated header_profile headers",
+    "images": "dicom jpeg png tiff records errors display header_profile",
     "operating": "records boxes",
     "rescore": "errors locations operating",
     "sessions": "errors engine",
@@ -62,7 +64,7 @@ LAYERS = {
     "convert": "errors",
     "export": "convert detect engine errors images inputs locations parity records rescore synthesis training",
     "export_cli": "errors export options",
-    "pipeline": "crops cuts decide detect display frames images ocr options redact second_pass verify records errors",
+    "pipeline": "crops cuts decide detect display frames images ocr options redact second_pass verify records errors header_profile",
     "remover": "pipeline images display options records errors site",
     "finetune_report": "crops metrics report records errors",
     "recipes": "errors",
@@ -70,12 +72,12 @@ LAYERS = {
     "finetune": "detect errors finetune_report folds images locations measure metrics ocr pipeline recipes records rescore site training windows",
     "finetune_cli": "errors finetune metrics recipes site",
     "inputs": "errors",
-    "workers": "pipeline options records",
-    "batch": "inputs workers pipeline report options records errors",
+    "workers": "pipeline options records header_profile",
+    "batch": "inputs workers pipeline report options records errors header_profile",
     "progress": "records",
     "information": "batch detect locations ocr errors",
     "demo": "batch cli progress synthesis errors",
-    "cli": "batch demo export_cli information options progress records errors site synthesis training_cli finetune_cli",
+    "cli": "batch demo export_cli information options progress records errors site synthesis training_cli finetune_cli header_profile",
     "__main__": "cli",
     "__init__": "",  # names are loaded when asked for, by importlib
 }
@@ -88,7 +90,8 @@ ALONE = {
     "pytesseract": {"ocr"},
     "openvino": {"sessions", "convert"},
     "onnxruntime": {"sessions", "convert", "rescore"},
-    "pydicom": {"dicom", "dicom_tags", "dicom_view", "encapsulated", "synthesis"},
+    "dicomanonymizer": {"headers"},
+    "pydicom": {"dicom", "headers", "dicom_tags", "dicom_view", "encapsulated", "synthesis"},
     "tqdm": {"progress"},
     "tifffile": {"tiff", "synthesis"},
 }
@@ -138,7 +141,7 @@ def test_nothing_talks_to_a_network():
 
 
 def test_nothing_outside_the_dependencies_is_imported():
-    allowed = {"numpy", "cv2", "pydicom", "PIL", "scipy", "skimage", "tifffile", "onnxruntime", "openvino", "tesserocr", "pytesseract",
+    allowed = {"numpy", "cv2", "dicomanonymizer", "pydicom", "PIL", "scipy", "skimage", "tifffile", "onnxruntime", "openvino", "tesserocr", "pytesseract",
                "tqdm", "ultralytics", "torch", "torchvision", "onnx", "onnxslim", "openjpeg", "libjpeg", "rle"}
     for paths in sources().values():
         for path in paths:

@@ -1,0 +1,212 @@
+"""DICOM headers: the Basic Application Level Confidentiality Profile (PS3.15 Annex E), at every depth of a dataset.
+
+Which element is removed, emptied, replaced or given a new UID is the table of dicom-anonymizer, edition `EDITION`. Its own
+functions are not used: they leave nested datasets as they are, draw UIDs anew in every run, and put a date where one is to
+be removed. Here every dataset of every sequence is treated; UIDs and pseudonyms come from a secret key and are the same in
+all files, runs and workers of that key; private elements and public ones that the dictionary does not know go; and an
+element that still holds a name or number of the patient afterwards goes too, whatever the table says of it.
+
+Pixel elements are not touched, see `dicom` and `dicom_tags`.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from datetime import date, timedelta
+from typing import Callable
+
+from pydicom.datadict import dictionary_has_tag, tag_for_keyword
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence
+
+from .header_profile import RETAINABLE, HeaderProfile
+
+EDITION = "dicomfields_2026c"
+OLDEST = 89  # years; an age above is given as "090Y"
+MOST_DAYS = 3650  # by which dates are moved back at most, at least one week
+SHORTEST = 4  # characters from which a part of a name or number is looked for in what stays
+_REMOVE = ("delete",)
+_EMPTY = ("empty", "delete_or_empty")
+_REPLACE = ("replace", "empty_or_replace", "delete_or_replace", "delete_or_empty_or_replace")
+_UIDS = ("replace_UID", "delete_or_empty_or_replace_UID")
+_DUMMIES = {
+    "AE": "ANONYMIZED", "AS": "000Y", "CS": "ANONYMIZED", "DA": "19000101", "DS": "0", "DT": "19000101000000", "IS": "0", "LO": "ANONYMIZED",
+    "LT": "ANONYMIZED", "PN": "ANONYMIZED", "SH": "ANONYMIZED", "ST": "ANONYMIZED", "TM": "000000", "UC": "ANONYMIZED",
+    "UR": "https://anonymized.invalid", "UT": "ANONYMIZED", "FD": 0.0, "FL": 0.0, "SL": 0, "SS": 0, "SV": 0, "UL": 0, "US": 0, "UV": 0,
+}
+_TEXT = frozenset({"AE", "AS", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UN", "UR", "UT"})
+_PSEUDONYMS = {tag_for_keyword(k): k for k in ("PatientName", "PatientID", "AccessionNumber", "StudyID")}
+_TELLING = tuple(tag_for_keyword(k) for k in (
+    "PatientID", "AccessionNumber", "PatientBirthDate", "OtherPatientIDs", "PatientTelephoneNumbers", "MedicalRecordLocator",
+    "IssuerOfPatientID", "AdmissionID", "PatientAddress",
+))
+_ORDINARY = frozenset({"unknown", "none", "anonymous", "anonymized", "test", "patient", "chest", "thorax", "hand", "foot"})
+
+
+def patient_of(dataset: Dataset) -> str:
+    """What tells one patient from another: ID and its issuer, without an ID the name and birth date."""
+    number = _plain(dataset.get("PatientID"))
+    if number:
+        return f"id\0{number}\0{_plain(dataset.get('IssuerOfPatientID'))}"
+    return f"name\0{_plain(dataset.get('PatientName')).casefold()}\0{_plain(dataset.get('PatientBirthDate'))}"
+
+
+def clean(dataset: Dataset, profile: HeaderProfile) -> None:
+    """Apply the profile to a dataset, in place; nothing happens in mode "keep"."""
+    if profile.mode == "keep":
+        return
+    patient = patient_of(dataset)
+    telling = telling_parts(dataset)
+    _Cleaning(profile, patient).apply(dataset)
+    _take_out(dataset, telling, {profile.pseudonym("patient", patient).casefold()})
+    dataset.PatientIdentityRemoved = "YES"
+    dataset.LongitudinalTemporalInformationModified = "MODIFIED" if profile.shift_dates else "REMOVED"
+
+
+class _Cleaning:
+    """One dataset's way through the table."""
+
+    def __init__(self, profile: HeaderProfile, patient: str) -> None:
+        self.profile, self.patient = profile, patient
+        days = 7 + int.from_bytes(profile.digest("days", patient)[:8], "big") % (MOST_DAYS - 6)
+        self.back = timedelta(days=days)
+        self.retained = {tag_for_keyword(RETAINABLE[name]) for name in profile.retain}
+
+    def apply(self, dataset: Dataset) -> None:
+        """Treat every element of a dataset and of those in it."""
+        for tag in list(dataset.keys()):
+            if tag.is_private or not dictionary_has_tag(tag):
+                del dataset[tag]
+                continue
+            self._treat(dataset, dataset[tag])
+
+    def _treat(self, dataset: Dataset, element: DataElement) -> None:
+        action, tag = action_for(element.tag), int(element.tag)
+        if tag in self.retained:
+            if element.keyword == "PatientAge":
+                element.value = _capped(_plain(element.value))
+        elif tag in _PSEUDONYMS:
+            element.value = self._pseudonym(element)
+        elif action in _UIDS and element.VR == "UI":
+            element.value = _each(element.value, lambda old: self.profile.uid(old) if old else old)
+        elif action is not None and self.profile.shift_dates and element.VR in ("DA", "DT", "TM") and element.keyword != "PatientBirthDate":
+            element.value = _each(element.value, functools.partial(_moved, back=self.back) if element.VR != "TM" else str)
+        elif action in _REMOVE:
+            del dataset[element.tag]
+        elif element.VR == "SQ":
+            if action in _EMPTY:
+                element.value = Sequence([])
+            for item in element.value:
+                self.apply(item)
+                if action in _REPLACE:
+                    _blank(item)
+        elif action in _EMPTY:
+            element.value = b"" if element.VR in ("OB", "OW", "UN") else "" if element.VR in _TEXT | {"DA", "DT", "TM", "UI"} else None
+        elif action in _REPLACE:
+            element.value = self.profile.uid(_plain(element.value)) if element.VR == "UI" else _DUMMIES.get(element.VR, b"\0\0")
+
+    def _pseudonym(self, element: DataElement) -> str:
+        if not _plain(element.value) and element.keyword not in ("PatientID", "PatientName"):
+            return ""
+        text = self.patient if element.keyword.startswith("Patient") else f"{self.patient}\0{_plain(element.value)}"
+        return self.profile.pseudonym("patient" if element.keyword.startswith("Patient") else element.keyword, text)
+
+
+@functools.cache
+def _table() -> tuple[dict[int, str], tuple[tuple[tuple[int, ...], str], ...]]:
+    """The library's table: tag → name of its action, and the same for repeating groups as (group, element and their masks)."""
+    from dicomanonymizer.simpledicomanonymizer import initialize_actions
+
+    rules = {tag: function.__name__ for tag, function in initialize_actions(EDITION).items()}
+    single = {(tag[0] << 16) + tag[1]: name for tag, name in rules.items() if len(tag) == 2}
+    return single, tuple((tag, name) for tag, name in rules.items() if len(tag) > 2)
+
+
+def action_for(tag: int) -> str | None:
+    """The table's action for an element, by the library's name of it; None where the profile says nothing."""
+    single, repeating = _table()
+    if int(tag) in single:
+        return single[int(tag)]
+    group, element = int(tag) >> 16, int(tag) & 0xFFFF
+    for (g, e, group_mask, element_mask), name in repeating:
+        if group & group_mask == g & group_mask and element & element_mask == e & element_mask:
+            return name
+    return None
+
+
+def telling_parts(dataset: Dataset) -> frozenset[str]:
+    """Names and numbers, case folded, by which a dataset's patient or people can be told, at any depth: parts of person names,
+    IDs, birth date; `SHORTEST` characters or more, without words that anyone's header holds."""
+    found: set[str] = set()
+    for element in dataset.iterall():
+        if element.VR == "PN":
+            for name in _values(element):
+                found.update(re.split(r"[\s^=,.;]+", name))
+        elif int(element.tag) in _TELLING:
+            found.update(_values(element))
+    return frozenset(part.casefold() for part in found if len(part) >= SHORTEST and part.casefold() not in _ORDINARY)
+
+
+def _take_out(dataset: Dataset, telling: frozenset[str], own: set[str]) -> None:
+    """Delete what still holds one of the telling parts; our own pseudonyms are let be."""
+    for tag in list(dataset.keys()):
+        element = dataset[tag]
+        if element.VR == "SQ":
+            for item in element.value:
+                _take_out(item, telling, own)
+        elif element.VR in _TEXT and int(tag) not in _PSEUDONYMS:
+            texts = [text.casefold() for text in _values(element)]
+            if any(part in text for text in texts for part in telling if text not in own):
+                del dataset[tag]
+
+
+def names_left(dataset: Dataset, original: Dataset, profile: HeaderProfile) -> int:
+    """How many elements of a cleaned dataset, at any depth, still hold a telling part of the original's header."""
+    telling, own = telling_parts(original), profile.pseudonym("patient", patient_of(original)).casefold()
+    texts = ([text.casefold() for text in _values(e)] for e in dataset.iterall() if e.VR in _TEXT)
+    return sum(any(part in text for text in some for part in telling if text != own) for some in texts)
+
+
+def _values(element: DataElement) -> list[str]:
+    value = element.value
+    if isinstance(value, bytes):
+        return [value.decode("latin-1")]
+    return [str(v) for v in value] if isinstance(value, (MultiValue, list, tuple)) else [] if value is None else [str(value)]
+
+
+def _plain(value: object) -> str:
+    return "" if value is None else str(value).strip()
+
+
+def _each(value: object, change: Callable[[str], str]) -> object:
+    return [change(str(v)) for v in value] if isinstance(value, (MultiValue, list, tuple)) else change(_plain(value))
+
+
+def _moved(text: str, back: timedelta) -> str:
+    """A DA or DT value moved back; what is no date goes."""
+    try:
+        day = date(int(text[:4]), int(text[4:6]), int(text[6:8])) - back
+    except ValueError:
+        return ""
+    return f"{day.year:04d}{day.month:02d}{day.day:02d}{text[8:]}"
+
+
+def _capped(age: str) -> str:
+    """An age that tells nobody apart: "090Y" for more than `OLDEST` years, nothing for what is no age."""
+    match = re.fullmatch(r"(\d{3})([DWMY])", age)
+    if not match:
+        return ""
+    return "090Y" if match[2] == "Y" and int(match[1]) > OLDEST else age
+
+
+def _blank(dataset: Dataset) -> None:
+    """Replace every text and time of a dataset that the table replaces as a whole."""
+    for element in dataset:
+        if element.VR == "SQ":
+            for item in element.value:
+                _blank(item)
+        elif element.VR in _DUMMIES and element.VR not in ("CS",) and _plain(element.value):
+            element.value = _DUMMIES[element.VR]
