@@ -271,6 +271,7 @@ def _summary(
         "weights": {"name": str(getattr(detector, "card", {}).get("name", "")), "sha256": run["weights_sha256"]},
         "backend": str(getattr(detector, "backend", "")),
         "headers": HEADERS_NOTES[options.headers],
+        "paths_that_tell": sum(bool(row.get("path_tells")) and row["status"] in RELEASED for row in rows),
         "version": __version__,
         "versions": {"python": platform.python_version(), **library_versions()},
     }

@@ -151,6 +151,8 @@ def print_summary(summary: dict[str, Any]) -> None:
     print(f"{boxes['removed']} boxes removed, {boxes['kept']} side signs kept, {len(summary['ignored'])} files ignored")
     print(f"{summary['seconds']} s, {summary['images_per_second']} images/s")
     print(f"note: {summary['headers']}")
+    if summary["paths_that_tell"]:
+        print(f"warning: {summary['paths_that_tell']} outputs lie under paths that hold a name, number or UID of their own header")
     if summary["unaccounted"] and not summary["options"]["dry_run"]:
         print(f"warning: {len(summary['unaccounted'])} files in OUT are not of this run (see summary.json, unaccounted)")
     print(f"audit page: {Path(summary['audit']) / 'index.html'}")

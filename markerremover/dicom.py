@@ -33,7 +33,7 @@ from pydicom.pixels import compress, get_decoder
 from . import dicom_tags, dicom_view, encapsulated
 from .errors import HeldError, ReadError, WriteError
 from .header_profile import HeaderProfile
-from .headers import clean, names_left
+from .headers import clean, in_path, names_left
 from .records import Radiograph
 
 log = logging.getLogger(__name__)
@@ -191,6 +191,12 @@ def verify_dicom(
         before = _declared(source) if source.native else bytes(source.dataset.PixelData)
         if bytes(again.dataset.PixelData) != before:
             raise WriteError(f"{name}: untouched pixel data did not keep its bytes")
+
+
+def path_tells(radiograph: Radiograph, relative: str) -> bool:
+    """Whether an output's path holds a name, number or UID of the header that was read."""
+    with _quiet():
+        return in_path(radiograph.source.dataset, relative)
 
 
 @contextmanager

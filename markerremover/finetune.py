@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
-from . import __version__, detect, finetune_report, images, metrics, rescore, site, training, windows
+from . import __version__, detect, finetune_report, images, metrics, operating, rescore, site, training, windows
 from .errors import AnnotationError, UsageError
 from .folds import Fold, plan
 from .locations import default_weights
@@ -29,6 +29,8 @@ from .recipes import RECIPES, Recipe
 from .records import Policy
 from .windows import Sample
 
+SHARES = (0.25, 0.5, 1.0)  # of tuned weights that are tried, none too: the one with the fewest misses, then false boxes, on the
+# images that were trained on or chose the epoch; the smaller share where several are as good
 POSITIVE_SHARE = 0.75  # of the windows lie around a marking
 JITTER = (0.75, 1.33)  # of the scale, around those that inference looks at
 
@@ -104,6 +106,8 @@ def finetune(
     run = _Run(out, base, card, recipe, Policy(keep=tuple(profile.keep)), reader, seed, device, loader_workers, say)
     _check_samples(parts)
     _prepare(run, _fingerprint(run, parts, profile), resume)
+    if recipe.blend is None:
+        _note_errors(run, parts)
     held_out = sum(len(part.held_out) for part in parts)
     say(f"{len(parts)} folds of {held_out} held-out images, at most {passes(recipe, parts)} image passes")
     before = [_measured(run, part, base.with_suffix(".onnx"), "before") for part in parts]
@@ -205,11 +209,20 @@ def _image_size(run: _Run) -> int:
 
 
 def _trained(run: _Run, part: Fold, place: Path, *, stop_after: int | None = None) -> Path:
-    """The ONNX file of one training, with its card; made only if it is not there."""
-    onnx = place / "tuned.onnx"
+    """The ONNX file of one training, with its card; made only if it is not there.
+
+    Where the share of tuned weights is to be chosen and the weights it starts from make no error on the images, there is nothing
+    to learn from them: those weights are the result.
+    """
+    onnx, samples = place / "tuned.onnx", (*part.train, *part.stop)
     if (place / "done").is_file():
         return onnx
     shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    before = _base_errors(run, samples)
+    if before == (0, 0):
+        run.say(f"training {place.name}: left out, the weights it starts from make no error on its {len(samples)} images")
+        return _finish(run, place, run.base, 0, 0.0)
     run.say(f"training {place.name}: {len(part.train)} images, {len(part.stop)} to choose the epoch")
     train_set, stop_set = _datasets(run, part.train, part.stop)
     recipe = run.recipe
@@ -230,12 +243,74 @@ def _trained(run: _Run, part: Fold, place: Path, *, stop_after: int | None = Non
                 "on_train_end": [lambda trainer: chosen.append(int(trainer.stopper.best_epoch))],
             },
         )
-        training.save_checkpoint(best, onnx.with_suffix(".pt"))
-        training.blend(run.base, onnx.with_suffix(".pt"), recipe.blend, onnx.with_suffix(".pt"))
+        share = run.recipe.blend if before is None else _best_share(run, place, best, samples, before)
+        mixed = training.blend(run.base, best, share, place / "mixed.pt") if share else run.base
+        return _finish(run, place, mixed, chosen[0], share)
+
+
+def _finish(run: _Run, place: Path, checkpoint: Path, epochs: int, share: float) -> Path:
+    """Write a training's result: checkpoint, ONNX file and card, and that it is done."""
+    onnx = place / "tuned.onnx"
+    _exported(run, checkpoint, onnx)
+    (place / "done").write_text(f"{epochs} {share}\n", encoding="utf-8")
+    return onnx
+
+
+def _exported(run: _Run, checkpoint: Path, onnx: Path) -> None:
+    training.save_checkpoint(checkpoint, onnx.with_suffix(".pt"))
+    if checkpoint == run.base and _image_size(run) == int(run.card["image_size"]):
+        shutil.copyfile(run.base.with_suffix(".onnx"), onnx)
+    else:
         training.export_onnx(onnx.with_suffix(".pt"), onnx)
     _write_card(run, onnx)
-    (place / "done").write_text(f"{chosen[0]}\n", encoding="utf-8")
-    return onnx
+
+
+def _outcome(onnx: Path) -> tuple[int, float]:
+    """Epochs of a finished training, and the share of its weights in the result."""
+    epochs, share = (onnx.parent / "done").read_text(encoding="utf-8").split()
+    return int(epochs), float(share)
+
+
+def _best_share(run: _Run, place: Path, best: Path, samples: Sequence[Sample], before: tuple[int, int]) -> float:
+    """The share of tuned weights with the fewest errors on some images, see `SHARES`."""
+    found = [(*before, 0.0)]
+    for share in SHARES:
+        trial = place / f"share-{share}"
+        trial.mkdir()
+        _exported(run, training.blend(run.base, best, share, trial / "mixed.pt"), trial / "trial.onnx")
+        found.append((*_errors(run, trial / "trial.onnx", samples), share))
+        shutil.rmtree(trial)
+    run.say("  misses and false boxes by share of tuned weights: " + ", ".join(f"{s:g}: {m} and {f}" for m, f, s in found))
+    return min(found)[2]
+
+
+def _errors(run: _Run, onnx: Path, samples: Sequence[Sample]) -> tuple[int, int]:
+    """Elements that a localizer misses on some images at its threshold, and its boxes on nothing."""
+    detector = detect.load_detector(onnx, device="cpu" if run.device == "cpu" else "auto")
+    counts = (0, 0)
+    for sample in samples:
+        found = detector(windows.read_grey(sample.path))
+        here = len(operating.missed(found, sample.annotation)), len(operating.false_boxes(found, sample.annotation))
+        counts = counts[0] + here[0], counts[1] + here[1]
+    return counts
+
+
+def _note_errors(run: _Run, parts: Sequence[Fold]) -> None:
+    """Write down what the weights it starts from do wrong on each image; every fold looks it up."""
+    target = run.work / "base-errors.json"
+    if not target.is_file():
+        samples = {_picture_id(s): s for part in parts for s in (*part.train, *part.stop, *part.held_out)}
+        errors = {name: _errors(run, run.base.with_suffix(".onnx"), [sample]) for name, sample in samples.items()}
+        target.write_text(json.dumps(errors), encoding="utf-8")
+
+
+def _base_errors(run: _Run, samples: Sequence[Sample]) -> tuple[int, int] | None:
+    """What `_note_errors` wrote down of some images, summed; None where the share is not to be chosen."""
+    if run.recipe.blend is not None:
+        return None
+    errors = json.loads((run.work / "base-errors.json").read_text(encoding="utf-8"))
+    rows = [errors[_picture_id(sample)] for sample in samples]
+    return sum(row[0] for row in rows), sum(row[1] for row in rows)
 
 
 def _write_card(run: _Run, onnx: Path, **extra) -> Path:
@@ -251,11 +326,11 @@ def _write_card(run: _Run, onnx: Path, **extra) -> Path:
 
 
 def _last_training(run: _Run, parts: Sequence[Fold], tuned: Sequence[Path]) -> Path:
-    """Train on every image, for the median number of epochs that the folds chose."""
-    chosen = [int((onnx.parent / "done").read_text(encoding="utf-8")) for onnx in tuned]
+    """Train on every image, for the median number of epochs that the folds chose, of those that were trained."""
+    chosen = [epochs for epochs, _ in map(_outcome, tuned) if epochs] or [0]
     everything = (*parts[0].train, *parts[0].stop, *parts[0].held_out)
     whole = Fold(len(parts), tuple(sorted(everything, key=lambda s: s.path.name)), (), ())
-    return _trained(run, whole, run.work / "final", stop_after=math.ceil(statistics.median(chosen)))
+    return _trained(run, whole, run.work / "final", stop_after=max(1, math.ceil(statistics.median(chosen))))
 
 
 def _measured(run: _Run, part: Fold, onnx: Path, stage: str) -> list[dict[str, Any]]:
@@ -298,13 +373,13 @@ def _facts(run: _Run, parts: Sequence[Fold], final: Path, old: list, new: list) 
     samples = (*parts[0].train, *parts[0].stop, *parts[0].held_out)
     crossed = len(parts) > 1
     trained_on = samples if crossed else parts[0].train
-    epochs = int((final.parent / "done").read_text(encoding="utf-8"))
+    epochs, share = _outcome(final)
     return {
         "base": {
             "name": str(run.card.get("name", run.base.stem)), "sha256": training.sha256(run.base), "onnx_sha256": run.card["sha256"],
         },
         "data": {"images": len(trained_on), "patients": len({s.patient for s in trained_on})},
-        "recipe": {**asdict(run.recipe), "flips": False, "trained_epochs": epochs},
+        "recipe": {**asdict(run.recipe), "flips": False, "trained_epochs": epochs, "share": share},
         "seeds": [run.seed + k for k in range(len(parts) + crossed)],
         "metrics": {
             "method": f"{len(parts)}-fold cross-validation by patient" if crossed else "the val rows of split.csv",

@@ -10,7 +10,7 @@ RECIPE_OPTIONS = {
     "epochs": (int, "at most"), "repeat": (int, "windows an epoch for each training image"), "batch": (int, "windows a step"),
     "lr0": (float, "first learning rate"), "lrf": (float, "last learning rate, as a share of the first"),
     "freeze": (int, "how many first layers stay as they are"),
-    "blend": (float, "share of the tuned weights in the result, the rest of those it started from"),
+    "blend": (float, "share of the tuned weights in the result, the rest of those it started from; by default as much as pays"),
     "patience": (int, "stop after this many epochs without gain on images apart; 0 never"),
 }
 
@@ -73,6 +73,8 @@ def lines(card: dict) -> list[str]:
         row = measured[name]
         p = "" if row["p_fisher"] is None else f", P = {row['p_fisher']:.4f}"
         found.append(f"  {name}: before {in_words(row['before'])}, after {in_words(row['after'])}{p}")
+    if card["recipe"]["share"] == 0:
+        found.append("the weights it started from were kept: nothing tuned made fewer errors on the labelled images")
     worse = [name for name in RATES if _worse(name, measured[name])]
     if worse:
         found.append(f"NOT BETTER in {', '.join(worse)}: consider keeping the weights it started from")

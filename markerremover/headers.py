@@ -27,6 +27,7 @@ from .header_profile import RETAINABLE, HeaderProfile
 EDITION = "dicomfields_2026c"
 OLDEST = 89  # years; an age above is given as "090Y"
 MOST_DAYS = 3650  # by which dates are moved back at most, at least one week
+LONG_UID = 12  # characters from which a UID in a path tells something
 SHORTEST = 4  # characters from which a part of a name or number is looked for in what stays
 _REMOVE = ("delete",)
 _EMPTY = ("empty", "delete_or_empty")
@@ -161,6 +162,12 @@ def _take_out(dataset: Dataset, telling: frozenset[str], own: set[str]) -> None:
             texts = [text.casefold() for text in _values(element)]
             if any(part in text for text in texts for part in telling if text not in own):
                 del dataset[tag]
+
+
+def in_path(dataset: Dataset, path: str) -> bool:
+    """Whether a path holds a telling part of a header, or one of its UIDs."""
+    uids = {text for e in dataset.iterall() if e.VR == "UI" for text in _values(e) if len(text) >= LONG_UID}
+    return any(part in path.casefold() for part in telling_parts(dataset) | uids)
 
 
 def names_left(dataset: Dataset, original: Dataset, profile: HeaderProfile) -> int:

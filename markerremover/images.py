@@ -114,6 +114,11 @@ def write(
         raise WriteError(f"{radiograph.path.name}: cannot be written ({reason})") from exc
 
 
+def path_tells(radiograph: Radiograph, relative: str) -> bool:
+    """Whether the path of a result holds a name, number or UID of its own header; other formats than DICOM have none."""
+    return radiograph.format == "DICOM" and dicom.path_tells(radiograph, relative)
+
+
 def verify_written(
     radiograph: Radiograph, new_stored: np.ndarray, target: Path, *, touched: bool, headers: HeaderProfile = HeaderProfile()
 ) -> None:

@@ -66,13 +66,21 @@ def found_in(detections: Detections, annotation: Annotation, policy: Policy = Po
 
 def wrong(detections: Detections, annotation: Annotation, policy: Policy = Policy()) -> list[tuple[float, float, float, float]]:
     """xyxy, source pixels, of the boxes that touch no annotated region and of the elements that the boxes do not cover."""
-    shape = annotation.shape_hw
-    margin = NEAR * max(shape) * np.array([-1, -1, 1, 1])
+    return [*false_boxes(detections, annotation), *missed(detections, annotation, policy)]
+
+
+def false_boxes(detections: Detections, annotation: Annotation) -> list[tuple[float, float, float, float]]:
+    """xyxy, source pixels, of the boxes that touch no annotated region, not even an uncertain one."""
+    margin = NEAR * max(annotation.shape_hw) * np.array([-1, -1, 1, 1])
     near = np.array([e.xyxy for e in annotation.elements], np.float64).reshape(-1, 4) + margin
     lonely = ~(boxes.intersection(detections.xyxy.astype(np.float64), near) > 0).any(axis=1)
+    return [tuple(map(float, box)) for box in detections.xyxy[lonely]]
+
+
+def missed(detections: Detections, annotation: Annotation, policy: Policy = Policy()) -> list[tuple[float, float, float, float]]:
+    """xyxy, source pixels, of the elements that the boxes do not cover."""
     wanted = [e for e in annotation.elements if e.kind != "uncertain"]
-    covered = found_in(detections, annotation, policy).elements
-    return [tuple(map(float, box)) for box in detections.xyxy[lonely]] + [e.xyxy for e, c in zip(wanted, covered) if not c]
+    return [e.xyxy for e, c in zip(wanted, found_in(detections, annotation, policy).elements) if not c]
 
 
 def _covered_from(element: np.ndarray, grown: np.ndarray, scores: np.ndarray) -> float:

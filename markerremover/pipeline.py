@@ -220,7 +220,8 @@ def _process(
         if images.recognise(source) is None:
             raise ReadError("not a DICOM, PNG, JPEG or TIFF file")
         radiograph = images.read(source)
-    facts.update(format=radiograph.format, shape=tuple(radiograph.stored.shape))
+    tells = headers.mode == "basic" and images.path_tells(radiograph, relative)
+    facts.update(format=radiograph.format, shape=tuple(radiograph.stored.shape), path_tells=tells)
     cleaned = clean_radiograph(radiograph, cleaner, timings_ms)
     facts["decisions"] = cleaned.decisions
     with timed(timings_ms, "crops"):

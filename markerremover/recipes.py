@@ -18,7 +18,7 @@ class Recipe:
     window: side of a training window, network pixels; 0 trains on whole images.
     image_size: longer side of whole images, network pixels; None is what the base weights' card says.
     blend: share of the tuned weights in the result, the rest of those it started from (Wortsman et al. 2022): a few images
-        teach a site's markings, and unteach what others looked like.
+        teach a site's markings, and unteach what others looked like. None chooses, see `finetune.SHARES`.
     """
 
     name: str = "fast"
@@ -35,14 +35,14 @@ class Recipe:
     patience: int = 4
     window: int = 320
     image_size: int | None = None
-    blend: float = 0.5
+    blend: float | None = None
 
     def __post_init__(self) -> None:
         for name, least in (("epochs", 1), ("repeat", 1), ("batch", 1), ("freeze", 0), ("patience", 0)):
             if getattr(self, name) < least:
                 raise UsageError(f"{name} is {getattr(self, name)}, allowed is {least} or more")
         for name in ("lr0", "lrf", "blend"):
-            if not 0 < getattr(self, name) <= 1:
+            if getattr(self, name) is not None and not 0 < getattr(self, name) <= 1:
                 raise UsageError(f"{name} is {getattr(self, name)}, allowed is above 0, up to 1")
 
 

@@ -223,6 +223,7 @@ class Outcome:
     relative: path below its input folder, which is also the path below OUT.  status: one of STATUSES.
     reason: why it was held or failed, "" otherwise.  timings_ms: stage name → milliseconds.
     crops: file names below the audit's crops/, one (before, after) pair a decision; () where none were drawn.
+    path_tells: whether `relative` holds a name, number or UID of the file's own header.
     """
 
     relative: str
@@ -235,6 +236,7 @@ class Outcome:
     decisions: tuple[Decision, ...] = ()
     crops: tuple[tuple[str, str], ...] = ()
     timings_ms: dict[str, float] = field(default_factory=dict)
+    path_tells: bool = False
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:

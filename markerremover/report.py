@@ -33,6 +33,7 @@ def manifest_row(outcome: Outcome, run: dict[str, str]) -> dict[str, Any]:
         "sha256_out": outcome.sha256_out,
         "boxes": [_box(decision) for decision in outcome.decisions],
         "crops": [list(pair) for pair in outcome.crops],
+        "path_tells": outcome.path_tells,
         "timings_ms": dict(outcome.timings_ms),
         **run,
     }

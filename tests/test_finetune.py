@@ -9,7 +9,7 @@ import pytest
 from test_windows import folder_of
 
 import fakes
-from markerremover import cli, detect, finetune, finetune_report, labelme, metrics, site, training
+from markerremover import cli, detect, finetune, finetune_cli, finetune_report, labelme, metrics, site, training
 from markerremover.errors import AnnotationError, UsageError
 from markerremover.finetune import RECIPES, Recipe
 from markerremover.metrics import Counts
@@ -17,7 +17,7 @@ from markerremover.pipeline import Cleaner
 from markerremover.records import Annotation, Element, Policy
 from markerremover.windows import Sample
 
-TINY = Recipe("tiny", epochs=1, repeat=2, batch=4, window=96, patience=1)
+TINY = Recipe("tiny", epochs=1, repeat=2, batch=4, window=96, patience=1, blend=1.0)
 ELEMENTS = (Element((100, 50, 130, 100), "laterality", "L"), Element((200, 150, 290, 180), "marker", "AB"))
 
 
@@ -268,7 +268,7 @@ def test_the_command_line_passes_its_options_on(data, tmp_path, monkeypatch, cap
         seen.update(options, folder=folder, out=out)
         options["say"]("at work")
         rows = metrics.compare(Counts(marked=4, deidentified=3), Counts(marked=4, deidentified=1))
-        return {"metrics": {"method": "m", "images": 1, **rows}}
+        return {"metrics": {"method": "m", "images": 1, **rows}, "recipe": {"share": 0.5}}
 
     monkeypatch.setattr(finetune, "finetune", takes_note)
     assert cli.main(["finetune", str(data), "-o", "a/x.pt", "--keep", "D,x=left", "--epochs", "3", "--freeze", "4", "--folds", "0", "--resume"]) == 0
@@ -291,13 +291,44 @@ def test_wrong_use_is_exit_2(data, tmp_path, capsys, args, message, pretend_base
     [((8, 8, 1, 50), []), ((7, 8, 1, 50), ["marker recall"]), ((8, 8, 2, 50), ["false-positive rate"]), ((8, 8, 0, 0), [])],
 )
 def test_what_got_worse_is_said(after, named):
-    from markerremover import finetune_cli
-
     def row(before, then):
         return {"before": metrics.rate(*before), "after": metrics.rate(*then), "p_fisher": None}
 
     same = row((4, 5), (4, 5))
     measured = {"method": "m", "images": 8, **{name: same for name in metrics.RATES}}
     measured |= {"marker recall": row((8, 8), after[:2]), "false-positive rate": row((1, 50), after[2:])}
-    last = finetune_cli.lines({"metrics": measured})[-1]
+    last = finetune_cli.lines({"metrics": measured, "recipe": {"share": 1.0}})[-1]
     assert last.startswith("NOT BETTER") == bool(named) and all(name in last for name in named)
+
+
+@pytest.mark.train
+def test_where_nothing_is_wrong_nothing_is_trained_and_the_weights_stay(data, base, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(finetune, "_errors", lambda *_: (0, 0))
+    monkeypatch.setattr(training, "fit", lambda *_, **__: pytest.fail("trained"))
+    said = []
+    card = finetune.finetune(
+        data, tmp_path / "x.pt", weights=base, keep={}, recipe=replace(TINY, blend=None), folds=2, loader_workers=0, say=said.append
+    )
+    assert (tmp_path / "x.onnx").read_bytes() == base.with_suffix(".onnx").read_bytes() and card["recipe"]["share"] == 0
+    assert card["sha256"] == detect.read_card(base.with_suffix(".onnx"))["sha256"] and sum("left out" in line for line in said) == 3
+    for name in ("marker recall", "false-positive rate"):
+        assert card["metrics"][name]["before"] == card["metrics"][name]["after"]
+    assert any("were kept" in line for line in finetune_cli.lines(card))
+
+
+@pytest.mark.train
+@pytest.mark.parametrize(
+    ("trials", "share"),
+    [({0.25: (1, 0), 0.5: (0, 2), 1.0: (0, 2)}, 0.5), ({0.25: (2, 0), 0.5: (1, 1), 1.0: (1, 3)}, 0.0), ({0.25: (0, 3), 0.5: (0, 3), 1.0: (0, 1)}, 1.0)],
+)
+def test_the_share_of_tuned_weights_is_the_one_with_the_fewest_misses_then_false_boxes(data, base, tmp_path, monkeypatch, trials, share):
+    def errors(run, onnx, samples):
+        return trials.get(float(onnx.parent.name.partition("-")[2] or -1), (0, 0)) if onnx.name == "trial.onnx" else (0.5, 0)
+
+    monkeypatch.setattr(finetune, "_errors", errors)
+    monkeypatch.setattr(finetune, "_exported", lambda run, checkpoint, onnx: None)
+    monkeypatch.setattr(training, "blend", lambda base, tuned, share, target: target)
+    run = finetune._Run(tmp_path / "x.pt", base, {}, TINY, Policy(keep=()), None, 0, "cpu", 0, lambda line: None)
+    (tmp_path / "place").mkdir()
+    assert finetune._best_share(run, tmp_path / "place", base, (), (1, 1)) == share
+    assert not list((tmp_path / "place").iterdir())

@@ -174,6 +174,19 @@ def test_a_reference_to_another_instance_of_the_run_still_finds_it(tmp_path):
     assert two.SourceImageSequence[0].ReferencedSOPInstanceUID == one.SOPInstanceUID
 
 
+def test_paths_that_name_the_patient_are_counted_and_warned_of(tmp_path, capsys):
+    for name in ("SMITH_J/1.dcm", "4711-x.dcm", "study 1.2.3.4.5.6.7.8/2.dcm", "plain/3.dcm"):
+        dicom_file(tmp_path / "in" / name, SOPInstanceUID="1.2.3.4.5.6.7.8")
+    summary = run(tmp_path / "in", tmp_path / "out")
+    assert summary["paths_that_tell"] == 3
+    cli.print_summary(summary)
+    assert "3 outputs lie under paths" in capsys.readouterr().out
+    assert run(tmp_path / "in", tmp_path / "out", resume=True)["paths_that_tell"] == 3
+    (tmp_path / "other").mkdir()
+    dicom_file(tmp_path / "other" / "SMITH.dcm")
+    assert run(tmp_path / "other", tmp_path / "out2", headers="keep")["paths_that_tell"] == 0
+
+
 def test_the_source_record_is_not_changed_by_writing(tmp_path):
     path = dicom_file(tmp_path / "1.dcm")
     read = dicom.read_dicom(path)

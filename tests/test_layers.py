@@ -69,7 +69,7 @@ LAYERS = {
     "finetune_report": "crops metrics report records errors",
     "recipes": "errors",
     "measure": "errors finetune_report images metrics pipeline redact windows",
-    "finetune": "detect errors finetune_report folds images locations measure metrics ocr pipeline recipes records rescore site training windows",
+    "finetune": "detect errors finetune_report folds images locations measure metrics ocr operating pipeline recipes records rescore site training windows",
     "finetune_cli": "errors finetune metrics recipes site",
     "inputs": "errors",
     "workers": "pipeline options records header_profile",
