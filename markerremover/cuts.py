@@ -63,6 +63,8 @@ def _cut_by(frame: np.ndarray, xyxy: tuple[int, int, int, int], gone: np.ndarray
     x1, y1, x2, y2 = np.round(view.inner).astype(int)
     inside = np.zeros(view.grey.shape, bool)
     inside[y1:y2, x1:x2] = True
+    if inside.all():
+        return []
     both = {same[0].dark: same[0] for same in inks(view)}
     usual = {dark: _usual(ink, inside) for dark, ink in both.items()}
     both = {dark: ink for dark, ink in both.items() if usual[dark][0] >= NOISE * np.percentile(ink.hat[~inside], 75)}

@@ -28,7 +28,7 @@ EDITION = "dicomfields_2026c"
 OLDEST = 89  # years; an age above is given as "090Y"
 MOST_DAYS = 3650  # by which dates are moved back at most, at least one week
 LONG_UID = 12  # characters from which a UID in a path tells something
-SHORTEST = 4  # characters from which a part of a name or number is looked for in what stays
+SHORTEST = 4  # characters from which a part of a name or number is looked for inside words too
 _REMOVE = ("delete",)
 _EMPTY = ("empty", "delete_or_empty")
 _REPLACE = ("replace", "empty_or_replace", "delete_or_replace", "delete_or_empty_or_replace")
@@ -48,11 +48,13 @@ _ORDINARY = frozenset({"unknown", "none", "anonymous", "anonymized", "test", "pa
 
 
 def patient_of(dataset: Dataset) -> str:
-    """What tells one patient from another: ID and its issuer, without an ID the name and birth date."""
-    number = _plain(dataset.get("PatientID"))
+    """What tells one patient from another: ID and its issuer; without an ID the name and birth date, without a name the study."""
+    number, name = _plain(dataset.get("PatientID")), _plain(dataset.get("PatientName"))
     if number:
         return f"id\0{number}\0{_plain(dataset.get('IssuerOfPatientID'))}"
-    return f"name\0{_plain(dataset.get('PatientName')).casefold()}\0{_plain(dataset.get('PatientBirthDate'))}"
+    if name:
+        return f"name\0{name.casefold()}\0{_plain(dataset.get('PatientBirthDate'))}"
+    return f"study\0{_plain(dataset.get('StudyInstanceUID') or dataset.get('SOPInstanceUID'))}"
 
 
 def clean(dataset: Dataset, profile: HeaderProfile) -> None:
@@ -62,7 +64,7 @@ def clean(dataset: Dataset, profile: HeaderProfile) -> None:
     patient = patient_of(dataset)
     telling = telling_parts(dataset)
     _Cleaning(profile, patient).apply(dataset)
-    _take_out(dataset, telling, {profile.pseudonym("patient", patient).casefold()})
+    _take_out(dataset, telling, profile.pseudonym("patient", patient))
     dataset.PatientIdentityRemoved = "YES"
     dataset.LongitudinalTemporalInformationModified = "MODIFIED" if profile.shift_dates else "REMOVED"
 
@@ -93,7 +95,7 @@ class _Cleaning:
             element.value = self._pseudonym(element)
         elif action in _UIDS and element.VR == "UI":
             element.value = _each(element.value, lambda old: self.profile.uid(old) if old else old)
-        elif action is not None and self.profile.shift_dates and element.VR in ("DA", "DT", "TM") and element.keyword != "PatientBirthDate":
+        elif action is not None and self.profile.shift_dates and element.VR in ("DA", "DT", "TM") and not element.keyword.startswith("Patient"):
             element.value = _each(element.value, functools.partial(_moved, back=self.back) if element.VR != "TM" else str)
         elif action in _REMOVE:
             del dataset[element.tag]
@@ -140,7 +142,7 @@ def action_for(tag: int) -> str | None:
 
 def telling_parts(dataset: Dataset) -> frozenset[str]:
     """Names and numbers, case folded, by which a dataset's patient or people can be told, at any depth: parts of person names,
-    IDs, birth date; `SHORTEST` characters or more, without words that anyone's header holds."""
+    IDs, birth date; two characters or more, without words that anyone's header holds."""
     found: set[str] = set()
     for element in dataset.iterall():
         if element.VR == "PN":
@@ -148,33 +150,41 @@ def telling_parts(dataset: Dataset) -> frozenset[str]:
                 found.update(re.split(r"[\s^=,.;]+", name))
         elif int(element.tag) in _TELLING:
             found.update(_values(element))
-    return frozenset(part.casefold() for part in found if len(part) >= SHORTEST and part.casefold() not in _ORDINARY)
+    return frozenset(part.casefold() for part in found if len(part) > 1 and part.casefold() not in _ORDINARY)
 
 
-def _take_out(dataset: Dataset, telling: frozenset[str], own: set[str]) -> None:
-    """Delete what still holds one of the telling parts; our own pseudonyms are let be."""
+def _tells(text: str, telling: frozenset[str], vr: str = "") -> bool:
+    """Whether a text holds a telling part: anywhere from `SHORTEST` characters on, shorter ones as a word of free text only."""
+    text = text.casefold()
+    words = set(re.split(r"\W+|_", text)) if vr != "CS" else set()
+    return any(part in text if len(part) >= SHORTEST else part in words for part in telling)
+
+
+def _take_out(dataset: Dataset, telling: frozenset[str], own: str) -> None:
+    """Delete what still holds one of the telling parts; our own pseudonym is let be."""
     for tag in list(dataset.keys()):
         element = dataset[tag]
         if element.VR == "SQ":
             for item in element.value:
                 _take_out(item, telling, own)
-        elif element.VR in _TEXT and int(tag) not in _PSEUDONYMS:
-            texts = [text.casefold() for text in _values(element)]
-            if any(part in text for text in texts for part in telling if text not in own):
-                del dataset[tag]
+        elif element.VR in _TEXT and int(tag) not in _PSEUDONYMS and _holds(element, telling, own):
+            del dataset[tag]
+
+
+def _holds(element: DataElement, telling: frozenset[str], own: str) -> bool:
+    return any(_tells(text, telling, element.VR) for text in _values(element) if text != own)
 
 
 def in_path(dataset: Dataset, path: str) -> bool:
     """Whether a path holds a telling part of a header, or one of its UIDs."""
     uids = {text for e in dataset.iterall() if e.VR == "UI" for text in _values(e) if len(text) >= LONG_UID}
-    return any(part in path.casefold() for part in telling_parts(dataset) | uids)
+    return _tells(path, telling_parts(dataset)) or any(uid in path for uid in uids)
 
 
 def names_left(dataset: Dataset, original: Dataset, profile: HeaderProfile) -> int:
     """How many elements of a cleaned dataset, at any depth, still hold a telling part of the original's header."""
-    telling, own = telling_parts(original), profile.pseudonym("patient", patient_of(original)).casefold()
-    texts = ([text.casefold() for text in _values(e)] for e in dataset.iterall() if e.VR in _TEXT)
-    return sum(any(part in text for text in some for part in telling if text != own) for some in texts)
+    telling, own = telling_parts(original), profile.pseudonym("patient", patient_of(original))
+    return sum(_holds(e, telling, own) for e in dataset.iterall() if e.VR in _TEXT)
 
 
 def _values(element: DataElement) -> list[str]:
@@ -193,7 +203,9 @@ def _each(value: object, change: Callable[[str], str]) -> object:
 
 
 def _moved(text: str, back: timedelta) -> str:
-    """A DA or DT value moved back; what is no date goes."""
+    """A DA or DT value moved back; what is no single date goes."""
+    if not re.fullmatch(r"\d{8}(\d{2}){0,3}(\.\d{1,6})?([+-]\d{4})?", text):
+        return ""
     try:
         day = date(int(text[:4]), int(text[4:6]), int(text[6:8])) - back
     except ValueError:

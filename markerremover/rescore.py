@@ -82,7 +82,7 @@ def windows(display: np.ndarray, xyxy: np.ndarray) -> np.ndarray:
         for context, window in zip(CONTEXT, channels):
             window[:] = _window(display, box, context)
         half = np.array([box[2] - box[0], box[3] - box[1]]) / 2 * SIDE / (2 * _radius(box, CONTEXT[0]))
-        left, top = (int(round(SIDE / 2 - h)) for h in half)
+        left, top = (min(int(round(SIDE / 2 - h)), SIDE // 2 - 1) for h in half)
         channels[-1, max(0, top) : max(0, SIDE - top), max(0, left) : max(0, SIDE - left)] = 255
     return out
 

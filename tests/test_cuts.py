@@ -87,6 +87,12 @@ def test_other_frames_and_empty_boxes_do_not_matter():
     assert cut_strokes(soften(frame), [other, removed((10, 10, 12, 11))], 0) == []
 
 
+def test_a_box_around_all_of_the_picture_cuts_nothing():
+    frame = picture()[80:110, 100:140].copy()
+    put(frame, "B", 20, 5, 5)
+    assert cut_strokes(soften(frame), [removed((0, 0, 40, 30))], 0) == []
+
+
 def test_neighbouring_boxes_that_share_a_letter_explain_it():
     frame = picture()
     put(frame, "B", 30, 112, 80)

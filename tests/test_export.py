@@ -323,7 +323,7 @@ class FakeCompiled:
 def bf16_machine(monkeypatch, samples):
     """OpenVINO as on a CPU with bf16, its answers those of ONNX Runtime, in bf16 a twentieth smaller."""
     pytest.importorskip("openvino")
-    monkeypatch.setattr(detect, "_compile", lambda openvino, model, size, threads, precision: FakeCompiled(precision))
+    monkeypatch.setattr(sessions, "_compile", lambda openvino, model, size, threads, precision: FakeCompiled(precision))
     [session], _ = sessions.open_sessions(WEIGHTS, [640], "cpu", 2, runtime="onnxruntime")
 
     def requests(compiled, size):
@@ -334,7 +334,7 @@ def bf16_machine(monkeypatch, samples):
 
         return run
 
-    monkeypatch.setattr(detect, "_requests", requests)
+    monkeypatch.setattr(sessions, "_requests", requests)
     return samples[:2]
 
 

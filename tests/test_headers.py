@@ -101,6 +101,22 @@ def test_what_still_names_the_patient_goes_though_the_table_lets_it_be():
     assert "CodeMeaning" not in dataset.ViewCodeSequence[0] and dataset.ViewCodeSequence[0].CodeValue == "R-1"
 
 
+def test_short_names_are_found_as_words_of_free_text_and_codes_are_let_be():
+    dataset = cleaned(patient(name="Lee^Pa", Manufacturer="Lee and sons", ManufacturerModelName="Leeds Palette", ViewPosition="PA"))
+    assert "Manufacturer" not in dataset and dataset.ManufacturerModelName == "Leeds Palette" and dataset.ViewPosition == "PA"
+
+
+def test_dates_that_are_none_or_ranges_and_those_of_the_patient_do_not_survive_shifting():
+    profile = HeaderProfile("basic", KEY, (), True)
+    dataset = cleaned(patient(StudyDate="20200101-20200202", SeriesDate="2020.01.31", ContentDate="20201345", PatientBirthTime="010203"), profile)
+    assert dataset.StudyDate == dataset.SeriesDate == dataset.ContentDate == "" and not dataset.get("PatientBirthTime")
+
+
+def test_files_that_name_nobody_are_told_apart_by_their_study():
+    a, b, c = (cleaned(patient("", "", StudyInstanceUID=uid)) for uid in ("1.2.3", "1.2.3", "1.2.4"))
+    assert a.PatientID == b.PatientID != c.PatientID
+
+
 def test_what_describes_the_image_stays():
     kept = dict(Modality="DX", BodyPartExamined="CHEST", ViewPosition="PA", ImageLaterality="L", PixelSpacing=[0.1, 0.1], WindowCenter="2048",
                 ImageType=["ORIGINAL", "PRIMARY"], KVP="120", PatientOrientation=["L", "F"], InstanceNumber="3")

@@ -27,7 +27,8 @@ def raw(*rows):
 def test_windows_show_the_box_in_the_middle_close_and_wide():
     frame = np.zeros((300, 400), np.uint8)
     frame[100:120, 200:240] = 200
-    close, wide = rescore.windows(frame, np.array([[200.0, 100.0, 240.0, 120.0]]))[0]
+    close, wide, box = rescore.windows(frame, np.array([[200.0, 100.0, 240.0, 120.0]]))[0]
+    assert set(np.unique(box)) == {0, 255} and ((box > 0) == (close > 100)).mean() > 0.97
     for window, context in ((close, rescore.CONTEXT[0]), (wide, rescore.CONTEXT[1])):
         ys, xs = np.nonzero(window > 100)
         assert abs(xs.mean() - rescore.SIDE / 2 + 0.5) < 1 and abs(ys.mean() - rescore.SIDE / 2 + 0.5) < 1
@@ -38,7 +39,15 @@ def test_windows_show_the_box_in_the_middle_close_and_wide():
 @pytest.mark.parametrize("box", [(-20, -30, 5, 5), (395, 295, 430, 330), (0, 0, 400, 300), (10, 10, 10.5, 10.2), (399, 299, 400, 300)])
 def test_windows_at_and_over_the_edge_are_filled_with_what_is_there(box):
     frame = np.full((300, 400), 77, np.uint8)
-    assert (rescore.windows(frame, np.array([box], float)) == 77).all()
+    shown = rescore.windows(frame, np.array([box], float))[0]
+    assert (shown[:2] == 77).all() and shown[2].any()
+
+
+def test_a_line_of_print_and_a_square_around_it_differ_in_where_the_box_is_only():
+    frame = np.zeros((300, 400), np.uint8)
+    frame[140:160, 100:200] = 200
+    line, square = rescore.windows(frame, np.array([[100.0, 140.0, 200.0, 160.0], [100.0, 100.0, 200.0, 200.0]]))
+    assert (line[:2] == square[:2]).all() and np.count_nonzero(square[2]) == pytest.approx(5 * np.count_nonzero(line[2]), rel=0.1)
 
 
 def test_thin_lines_do_not_vanish_from_windows_of_large_boxes():

@@ -241,8 +241,12 @@ def test_the_same_dicom_gives_the_same_bytes_every_time(clean, inputs, out, tmp_
     from markerremover.synthesis import synthesize
 
     synthesize(tmp_path / "s", 2, 3, split="eval", formats=("dcm",), size=(200, 160))
+    key = tmp_path / "key"
+    key.touch(mode=0o600)
+    key.write_text("0f" * 32)
     for target in ("one", "two"):
-        batch.remove([tmp_path / "s" / "images"], tmp_path / target, options=fakes.NO_KEEP, open_cleaner=box_in_the_middle)
+        options = replace(fakes.NO_KEEP, key=key)
+        batch.remove([tmp_path / "s" / "images"], tmp_path / target, options=options, open_cleaner=box_in_the_middle)
     assert fakes.files(tmp_path / "one") == fakes.files(tmp_path / "two") != {}
 
 
