@@ -30,7 +30,8 @@ REASONS = (KEPT, NOTHING_KEPT, NO_READING, LOOSE, NOT_KEPT, UNCERTAIN, CONTRADIC
 
 SIGN = "laterality"  # the localizer's class of side signs
 SAME_BOX_IOU = 0.6  # above this, two boxes are about the same letter
-CLEARLY = 0.7  # confidence with which a kept sign outweighs a box that saw nothing to keep in the same place
+CLEARLY = 0.7  # confidence with which a kept sign outweighs a box that saw nothing to keep in the same place, and that a single
+# letter needs which the localizer takes for something other than a side sign
 CONTAINS = 0.6  # share of a sign's strokes in a box that makes the sign part of what that box is about
 REACH, REACH_PX = 0.25, 4  # how far a kept sign's region may go beyond its box: share of the shorter side, and pixels
 BITE = 0.15  # share of a sign's strokes up to which what another box takes of them goes: a letter's end bears it
@@ -62,6 +63,8 @@ def decide(
     """
     region = _region(xyxy, policy, shape_hw)
     reason = LOOSE if loose and policy.keep else _reason(reading, policy)
+    if reason == KEPT and label != SIGN and len(reading.text) == 1 and reading.confidence < CLEARLY:
+        reason = UNCERTAIN  # what the localizer takes for something else is a side sign only if it clearly reads as one
     if reason != KEPT:
         return Decision(frame, region, "remove", reason, float(score), label, reading)
     region, strokes = _kept_region(xyxy, region, reading, shape_hw)

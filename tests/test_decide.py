@@ -32,8 +32,10 @@ def decided(found, policy=Policy(), box=BOX):
     [
         (reading(), Policy(), "keep", "isolated kept sign"),
         (reading("D"), Policy(keep=("D", "I")), "keep", "isolated kept sign"),
-        (reading(confidence=0.5), Policy(), "keep", "isolated kept sign"),
-        (reading(confidence=0.49), Policy(), "remove", "reading uncertain"),
+        (reading(confidence=0.7), Policy(), "keep", "isolated kept sign"),
+        (reading(confidence=0.69), Policy(), "remove", "reading uncertain"),
+        (reading("LEFT", confidence=0.5), Policy(), "keep", "isolated kept sign"),
+        (reading("LEFT", confidence=0.49), Policy(), "remove", "reading uncertain"),
         (reading(confidence=float("nan")), Policy(), "remove", "reading uncertain"),
         (reading("D"), Policy(), "remove", "not a kept sign"),
         (reading("", 0.0, strokes=None), Policy(), "remove", "not a kept sign"),
@@ -108,7 +110,8 @@ def test_apart_or_in_another_frame_nothing_changes():
     ],
 )
 def test_same_letter_found_twice(confidence, other, action):
-    first, second = resolve([decided(reading(confidence=confidence)), removed((48, 38, 72, 72), other)])
+    kept = decide(0, BOX, 0.8, "laterality", reading(confidence=confidence), Policy(), SHAPE)
+    first, second = resolve([kept, removed((48, 38, 72, 72), other)])
     assert first.action == action and second.action == "remove"
     assert first.reason == ("isolated kept sign" if action == "keep" else "contradicted by another box")
 
@@ -191,6 +194,11 @@ def test_what_hangs_on_to_it_there_goes():
     kept = resolve([kept_of(drawn(hanger=True)), beside((50, 86, 90, 99))])[0]
     x, y = kept.xyxy[:2]
     assert kept.strokes[86 - y : 88 - y, 52 - x : 78 - x].all() and not kept.strokes[89 - y, 62 - x : 66 - x].any()
+
+
+@pytest.mark.parametrize(("label", "confidence", "action"), [("laterality", 0.55, "keep"), ("marker", 0.55, "remove"), ("laterality", 0.49, "remove")])
+def test_a_letter_that_the_localizer_takes_for_no_side_sign_must_read_clearly(label, confidence, action):
+    assert decide(0, BOX, 0.8, label, reading(confidence=confidence), Policy(), SHAPE).action == action
 
 
 @pytest.fixture
