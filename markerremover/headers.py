@@ -96,8 +96,8 @@ class _Cleaning:
         elif action in _UIDS and element.VR == "UI":
             element.value = _each(element.value, lambda old: self.profile.uid(old) if old else old)
         elif action is not None and self.profile.shift_dates and element.VR in ("DA", "DT", "TM") and not element.keyword.startswith("Patient"):
-            element.value = _each(element.value, functools.partial(_moved, back=self.back) if element.VR != "TM" else str)
-        elif action in _REMOVE:
+            element.value = _each(element.value, functools.partial(_moved, back=self.back) if element.VR != "TM" else _time)
+        elif action in _REMOVE or (action in _UIDS and element.VR != "SQ"):  # what ought to be a UID and says it is something else
             del dataset[element.tag]
         elif element.VR == "SQ":
             if action in _EMPTY:
@@ -154,10 +154,11 @@ def telling_parts(dataset: Dataset) -> frozenset[str]:
 
 
 def _tells(text: str, telling: frozenset[str], vr: str = "") -> bool:
-    """Whether a text holds a telling part: anywhere from `SHORTEST` characters on, shorter ones as a word of free text only."""
+    """Whether a text holds a telling part: anywhere from `SHORTEST` characters on or in other scripts, which may not part words by
+    spaces; shorter ones as a word of free text only."""
     text = text.casefold()
     words = set(re.split(r"\W+|_", text)) if vr != "CS" else set()
-    return any(part in text if len(part) >= SHORTEST else part in words for part in telling)
+    return any(part in text if len(part) >= SHORTEST or not part.isascii() else part in words for part in telling)
 
 
 def _take_out(dataset: Dataset, telling: frozenset[str], own: str) -> None:
@@ -211,6 +212,11 @@ def _moved(text: str, back: timedelta) -> str:
     except ValueError:
         return ""
     return f"{day.year:04d}{day.month:02d}{day.day:02d}{text[8:]}"
+
+
+def _time(text: str) -> str:
+    """A TM value as it is; what is no single time goes."""
+    return text if re.fullmatch(r"(\d{2}){1,3}(\.\d{1,6})?", text) else ""
 
 
 def _capped(age: str) -> str:

@@ -106,10 +106,27 @@ def test_short_names_are_found_as_words_of_free_text_and_codes_are_let_be():
     assert "Manufacturer" not in dataset and dataset.ManufacturerModelName == "Leeds Palette" and dataset.ViewPosition == "PA"
 
 
+def test_names_in_scripts_without_spaces_are_found_inside_words():
+    dataset = cleaned(patient(name="Yamada^Tarou=山田^太郎", ManufacturerModelName="山田太郎様", SpecificCharacterSet="ISO_IR 192"))
+    assert "ManufacturerModelName" not in dataset
+
+
 def test_dates_that_are_none_or_ranges_and_those_of_the_patient_do_not_survive_shifting():
     profile = HeaderProfile("basic", KEY, (), True)
     dataset = cleaned(patient(StudyDate="20200101-20200202", SeriesDate="2020.01.31", ContentDate="20201345", PatientBirthTime="010203"), profile)
     assert dataset.StudyDate == dataset.SeriesDate == dataset.ContentDate == "" and not dataset.get("PatientBirthTime")
+
+
+@pytest.mark.parametrize("shift", [False, True])
+def test_elements_that_lie_about_their_kind_do_not_keep_their_value(shift):
+    dataset = patient(StudyTime="Secret")
+    for tag, vr in ((0x0020000D, "LO"), (0x00080018, "UN"), (0x00080020, "LO"), (0x00080060, "SQ"), (0x00081110, "LO")):
+        dataset.pop(tag, None)
+        item = Dataset()
+        item.PatientComments = "Secret"
+        dataset.add_new(tag, vr, Sequence([item]) if vr == "SQ" else b"Secret" if vr == "UN" else "Secret")
+    clean(dataset, HeaderProfile("basic", KEY, (), shift))
+    assert "secret" not in flat(dataset)
 
 
 def test_files_that_name_nobody_are_told_apart_by_their_study():
