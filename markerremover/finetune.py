@@ -19,6 +19,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
+import numpy as np
+
 from . import __version__, detect, finetune_report, images, metrics, operating, rescore, site, training, windows
 from .errors import AnnotationError, UsageError
 from .folds import Fold, plan
@@ -29,8 +31,9 @@ from .recipes import RECIPES, Recipe
 from .records import Policy
 from .windows import Sample
 
-SHARES = (0.25, 0.5, 1.0)  # of tuned weights that are tried, none too: the one with the fewest misses, then false boxes, on the
-# images that were trained on or chose the epoch; the smaller share where several are as good
+SHARES = (0.25, 0.5, 1.0)  # of tuned weights that are tried, none too, each with the rescorer as it was and taught on the same images:
+# the one with the fewest misses, then false boxes, on the images that were trained on or chose the epoch; the least change where
+# several are as good
 POSITIVE_SHARE = 0.75  # of the windows lie around a marking
 JITTER = (0.75, 1.33)  # of the scale, around those that inference looks at
 
@@ -178,7 +181,7 @@ def _prepare(run: _Run, fingerprint: str, resume: bool) -> None:
         if mark.read_text(encoding="utf-8").strip() != fingerprint:
             raise UsageError(f"{run.work} is of a run with other settings, images or labels: remove it, or choose another target")
         return
-    targets = [run.out.with_suffix(suffix) for suffix in (".pt", ".onnx", ".json", ".toml")]
+    targets = [*(run.out.with_suffix(suffix) for suffix in (".pt", ".onnx", ".json", ".toml")), run.out.with_name(f"{run.out.stem}-rescorer.onnx")]
     taken = [path for path in (*targets, run.report, run.work) if path.exists()]
     if taken:
         raise UsageError(f"{taken[0]} is there already: choose another target, or remove it")
@@ -243,26 +246,32 @@ def _trained(run: _Run, part: Fold, place: Path, *, stop_after: int | None = Non
                 "on_train_end": [lambda trainer: chosen.append(int(trainer.stopper.best_epoch))],
             },
         )
-        share = run.recipe.blend if before is None else _best_share(run, place, best, samples, before)
+        share, rescorer = (run.recipe.blend, None) if before is None else _best_change(run, place, best, samples, before)
         mixed = training.blend(run.base, best, share, place / "mixed.pt") if share else run.base
-        return _finish(run, place, mixed, chosen[0], share)
+        return _finish(run, place, mixed, chosen[0], share, rescorer)
 
 
-def _finish(run: _Run, place: Path, checkpoint: Path, epochs: int, share: float) -> Path:
+def _finish(run: _Run, place: Path, checkpoint: Path, epochs: int, share: float, rescorer: Path | None = None) -> Path:
     """Write a training's result: checkpoint, ONNX file and card, and that it is done."""
     onnx = place / "tuned.onnx"
-    _exported(run, checkpoint, onnx)
+    _exported(run, checkpoint, onnx, rescorer)
     (place / "done").write_text(f"{epochs} {share}\n", encoding="utf-8")
     return onnx
 
 
-def _exported(run: _Run, checkpoint: Path, onnx: Path) -> None:
+def _exported(run: _Run, checkpoint: Path, onnx: Path, rescorer: Path | None = None) -> None:
     training.save_checkpoint(checkpoint, onnx.with_suffix(".pt"))
     if checkpoint == run.base and _image_size(run) == int(run.card["image_size"]):
         shutil.copyfile(run.base.with_suffix(".onnx"), onnx)
     else:
         training.export_onnx(onnx.with_suffix(".pt"), onnx)
-    _write_card(run, onnx)
+    _write_card(run, onnx, rescorer)
+
+
+def _own_rescorer(run: _Run, onnx: Path) -> Path | None:
+    """The rescorer that was taught along with a localizer; None if it runs with the base weights' own."""
+    facts = detect.read_card(onnx).get("rescorer")
+    return None if facts is None or facts["sha256"] == run.card["rescorer"]["sha256"] else rescore.find(facts, onnx.parent)
 
 
 def _outcome(onnx: Path) -> tuple[int, float]:
@@ -271,17 +280,57 @@ def _outcome(onnx: Path) -> tuple[int, float]:
     return int(epochs), float(share)
 
 
-def _best_share(run: _Run, place: Path, best: Path, samples: Sequence[Sample], before: tuple[int, int]) -> float:
-    """The share of tuned weights with the fewest errors on some images, see `SHARES`."""
-    found = [(*before, 0.0)]
-    for share in SHARES:
+def _best_change(
+    run: _Run, place: Path, best: Path, samples: Sequence[Sample], before: tuple[int, int]
+) -> tuple[float, Path | None]:
+    """The share of tuned weights, and the rescorer to go with it if not the base weights' own, with the fewest errors on some
+    images, see `SHARES`."""
+    taught = _taught_rescorer(run, place, best, samples)
+    found: list[tuple[int, int, float, bool]] = [(*before, 0.0, False)]
+    for share in (0.0, *SHARES):
         trial = place / f"share-{share}"
         trial.mkdir()
-        _exported(run, training.blend(run.base, best, share, trial / "mixed.pt"), trial / "trial.onnx")
-        found.append((*_errors(run, trial / "trial.onnx", samples), share))
+        mixed = training.blend(run.base, best, share, trial / "mixed.pt") if share else run.base
+        _exported(run, mixed, trial / "trial.onnx")
+        if share:
+            found.append((*_errors(run, trial / "trial.onnx", samples), share, False))
+        if taught is not None:
+            _write_card(run, trial / "trial.onnx", taught)
+            found.append((*_errors(run, trial / "trial.onnx", samples), share, True))
         shutil.rmtree(trial)
-    run.say("  misses and false boxes by share of tuned weights: " + ", ".join(f"{s:g}: {m} and {f}" for m, f, s in found))
-    return min(found)[2]
+    trials = ", ".join(f"{s:g}{' with the rescorer taught' if t else ''}: {m} and {f}" for m, f, s, t in found)
+    run.say(f"  misses and false boxes by share of tuned weights: {trials}")
+    _, _, share, with_taught = min(found)
+    return share, taught if with_taught else None
+
+
+def _taught_rescorer(run: _Run, place: Path, best: Path, samples: Sequence[Sample]) -> Path | None:
+    """The base weights' rescorer, taught on what the localizer proposes in some images before and after its own tuning; None
+    where there is no rescorer, or nothing to tell apart."""
+    from . import rescoring
+
+    if not run.card.get("rescorer"):
+        return None
+    trial = place / "proposals"
+    trial.mkdir()
+    found = []
+    for name, checkpoint in (("base", run.base), ("tuned", best)):
+        onnx = trial / f"{name}.onnx"
+        _exported(run, checkpoint, onnx)
+        card = json.loads(onnx.with_suffix(".json").read_text(encoding="utf-8"))
+        training.rewrite_card(onnx, {k: v for k, v in card.items() if k not in ("rescorer", "calibration", "beside_sign")})
+        rng = np.random.default_rng(run.seed)
+        try:
+            found.append(rescoring.gather(detect.load_detector(onnx, device="cpu"), [samples], rng))
+        except UsageError:  # its proposals are all markings, or none are
+            continue
+    if not found:
+        run.say("  the second network stays as it is: the localizer's proposals are all markings, or none are")
+        return None
+    target = place / "rescorer.onnx"
+    rescoring.tune(rescore.find(run.card["rescorer"], run.base.parent), rescoring.Examples.joined(found), target, seed=run.seed)
+    shutil.rmtree(trial)
+    return target
 
 
 def _errors(run: _Run, onnx: Path, samples: Sequence[Sample]) -> tuple[int, int]:
@@ -313,12 +362,16 @@ def _base_errors(run: _Run, samples: Sequence[Sample]) -> tuple[int, int] | None
     return sum(row[0] for row in rows), sum(row[1] for row in rows)
 
 
-def _write_card(run: _Run, onnx: Path, **extra) -> Path:
-    """A card like the base weights'. The threshold is one of calibrated scores, so the calibration goes with it. Whole-image
-    training at a size of its own is also looked at so: no tiles."""
+def _write_card(run: _Run, onnx: Path, rescorer: Path | None = None, **extra) -> Path:
+    """A card like the base weights', but for a rescorer of its own, which goes beside it. The threshold is one of calibrated
+    scores, so the calibration goes with it. Whole-image training at a size of its own is also looked at so: no tiles."""
     names = ("calibration", "beside_sign", "rescorer", *(("tiling",) if run.recipe.window else ()))
-    rescore.carry(run.card, run.base.parent, onnx.parent)
     carried = {name: run.card[name] for name in names if run.card.get(name)}
+    if rescorer is None:
+        rescore.carry(run.card, run.base.parent, onnx.parent)
+    else:
+        own = shutil.copyfile(rescorer, onnx.with_name(f"{onnx.stem}-rescorer.onnx"))
+        carried["rescorer"] = {**run.card["rescorer"], "file": own.name, "sha256": training.sha256(own)}
     return training.write_card(
         onnx, arch=str(run.card.get("architecture", "unknown")), class_names=run.card["classes"], image_size=_image_size(run),
         threshold=float(run.card["threshold"]), **carried, **extra,
@@ -360,7 +413,7 @@ def _publish(
     training.save_checkpoint(final.with_suffix(".pt"), run.out)
     shutil.copyfile(final, onnx)
     facts = _facts(run, parts, final, old, new)
-    card_path = _write_card(run, onnx, checkpoint=run.out.name, checkpoint_sha256=training.sha256(run.out), **facts)
+    card_path = _write_card(run, onnx, _own_rescorer(run, final), checkpoint=run.out.name, checkpoint_sha256=training.sha256(run.out), **facts)
     card = json.loads(card_path.read_text(encoding="utf-8"))
     finetune_report.write(run.report, run.work / "pictures", card, [list(pair) for pair in zip(old, new)])
     site.write(run.out.with_suffix(".toml"), site.SiteProfile(onnx, profile.threshold, profile.keep))
@@ -379,7 +432,7 @@ def _facts(run: _Run, parts: Sequence[Fold], final: Path, old: list, new: list) 
             "name": str(run.card.get("name", run.base.stem)), "sha256": training.sha256(run.base), "onnx_sha256": run.card["sha256"],
         },
         "data": {"images": len(trained_on), "patients": len({s.patient for s in trained_on})},
-        "recipe": {**asdict(run.recipe), "flips": False, "trained_epochs": epochs, "share": share},
+        "recipe": {**asdict(run.recipe), "flips": False, "trained_epochs": epochs, "share": share, "rescorer_taught": _own_rescorer(run, final) is not None},
         "seeds": [run.seed + k for k in range(len(parts) + crossed)],
         "metrics": {
             "method": f"{len(parts)}-fold cross-validation by patient" if crossed else "the val rows of split.csv",

@@ -73,7 +73,10 @@ def lines(card: dict) -> list[str]:
         row = measured[name]
         p = "" if row["p_fisher"] is None else f", P = {row['p_fisher']:.4f}"
         found.append(f"  {name}: before {in_words(row['before'])}, after {in_words(row['after'])}{p}")
-    if card["recipe"]["share"] == 0:
+    taught = card["recipe"].get("rescorer_taught", False)
+    if taught:
+        found.append(f"the second network was taught as well: {Path(card['rescorer']['file']).name} goes wherever the weights go")
+    elif card["recipe"]["share"] == 0:
         found.append("the weights it started from were kept: nothing tuned made fewer errors on the labelled images")
     worse = [name for name in RATES if _worse(name, measured[name])]
     if worse:

@@ -127,6 +127,8 @@ def of_card(card: dict, folder: Path, threads: int = 1) -> Rescorer | None:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    # threads that wait in a loop for the next call would take a core from the localizer: a third more time a frame
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         session = onnxruntime.InferenceSession(str(find(facts, folder)), options, providers=["CPUExecutionProvider"])
     except WeightsError:

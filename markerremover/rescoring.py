@@ -28,6 +28,7 @@ DOUBTFUL_WEIGHT = 4.0  # by this factor
 HELD_OUT = 0.2  # share of the patients on which the two networks are weighed against each other
 SMOOTHING = 0.02  # of the targets
 BATCH = 128
+TUNE_STEPS, TUNE_RATE = 100, 3e-4  # of teaching one that is taught already: few, so that it forgets little
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,10 @@ class Examples:
     def __post_init__(self) -> None:
         for name in ("windows", "marking", "scores", "groups", "held_out"):
             object.__setattr__(self, name, locked(getattr(self, name)))
+
+    @classmethod
+    def joined(cls, parts: Sequence["Examples"]) -> "Examples":
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in cls.__dataclass_fields__))
 
 
 def train(
@@ -87,6 +92,25 @@ def train(
              "seed": seed}
     training.rewrite_card(onnx, {**card, "rescorer": facts})
     return target
+
+
+def tune(source: Path, examples: Examples, target: Path, *, steps: int = TUNE_STEPS, seed: int = 0) -> None:
+    """Teach an ONNX rescorer on some more examples and write it to `target`; the weights of both scores stay as they are.
+
+    Raises:
+        UsageError: the extra `train` is missing, or the file holds no network like those that `train` writes.
+    """
+    import torch
+
+    rng = np.random.default_rng(seed)
+    torch.manual_seed(seed)
+    torch.set_num_threads(training.THREADS)
+    network = load(source).train()
+    optimizer = torch.optim.AdamW(network.parameters(), TUNE_RATE, weight_decay=0.0)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, TUNE_RATE, steps)
+    chances = _chances(examples, np.ones(int(examples.groups.max()) + 1), None)
+    _steps(network, optimizer, schedule, examples, chances, steps, rng, lambda line: None)
+    write_onnx(network.eval(), target)
 
 
 def _picked(samples: list, limit: int) -> list:
@@ -149,6 +173,13 @@ def _taught(examples: Examples, chances: np.ndarray, steps: int, rng: np.random.
     network = _network()
     optimizer = torch.optim.AdamW(network.parameters(), 2e-3, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, steps)
+    _steps(network, optimizer, schedule, examples, chances, steps, rng, say)
+    return network
+
+
+def _steps(network, optimizer, schedule, examples: Examples, chances: np.ndarray, steps: int, rng: np.random.Generator, say) -> None:
+    import torch
+
     targets = torch.from_numpy(examples.marking.astype(np.float32) * (1 - SMOOTHING) + SMOOTHING / 2)
     mean = 0.0
     for step in range(steps):
@@ -162,7 +193,6 @@ def _taught(examples: Examples, chances: np.ndarray, steps: int, rng: np.random.
         mean += (float(loss.detach()) - mean) * max(0.02, 1 / (step + 1))
         if step % 500 == 0:
             say(f"  step {step} of {steps}: loss {mean:.3f}")
-    return network
 
 
 def _chances(examples: Examples, shares: np.ndarray, without: np.ndarray | None) -> np.ndarray:
@@ -178,13 +208,43 @@ def _chances(examples: Examples, shares: np.ndarray, without: np.ndarray | None)
     return chances / chances.sum()
 
 
-def _network():
+def load(onnx: Path):
+    """The networks of a file that `write_onnx` wrote, as one torch module in evaluation mode. The export has worked the batch
+    normalisation into the convolutions, so they have none.
+
+    Raises:
+        UsageError: the file holds something else.
+    """
+    import onnx as onnx_format
+    import torch
+
+    graph = onnx_format.load(str(onnx)).graph
+    values = {entry.name: torch.from_numpy(onnx_format.numpy_helper.to_array(entry).copy()) for entry in graph.initializer}
+    values.update({node.output[0]: values[node.input[0]] for node in graph.node if node.op_type == "Identity" and node.input[0] in values})
+    convolutions, heads = ([node.input[1:3] for node in graph.node if node.op_type == kind] for kind in ("Conv", "Gemm"))
+    networks = []
+    try:
+        for k, head in enumerate(heads):
+            network = _network(normalised=False)
+            layers = [*(m for m in network.features.modules() if isinstance(m, torch.nn.Conv2d)), network.head]
+            for layer, names in zip(layers, [*convolutions[k * (len(layers) - 1) :][: len(layers) - 1], head], strict=True):
+                layer.load_state_dict(dict(zip(("weight", "bias"), (values[name] for name in names), strict=True)))
+            networks.append(network)
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise UsageError(f"{onnx}: not a rescorer as this version teaches it ({type(error).__name__})") from error
+    if not networks or len(convolutions) != len(networks) * (len(layers) - 1):
+        raise UsageError(f"{onnx}: not a rescorer as this version teaches it")
+    return _mean(networks)
+
+
+def _network(normalised: bool = True):
     """Six convolutions, then mean and maximum over what is left; about 265,000 weights."""
     import torch
 
     def block(inputs: int, outputs: int, stride: int):
+        normalisation = torch.nn.BatchNorm2d(outputs) if normalised else torch.nn.Identity()
         return torch.nn.Sequential(
-            torch.nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), torch.nn.BatchNorm2d(outputs), torch.nn.ReLU(inplace=True)
+            torch.nn.Conv2d(inputs, outputs, 3, stride, 1, bias=not normalised), normalisation, torch.nn.ReLU(inplace=True)
         )
 
     class Network(torch.nn.Module):

@@ -318,17 +318,68 @@ def test_where_nothing_is_wrong_nothing_is_trained_and_the_weights_stay(data, ba
 
 @pytest.mark.train
 @pytest.mark.parametrize(
-    ("trials", "share"),
-    [({0.25: (1, 0), 0.5: (0, 2), 1.0: (0, 2)}, 0.5), ({0.25: (2, 0), 0.5: (1, 1), 1.0: (1, 3)}, 0.0), ({0.25: (0, 3), 0.5: (0, 3), 1.0: (0, 1)}, 1.0)],
+    ("trials", "chosen"),
+    [
+        ({(0.25, False): (1, 0), (0.5, False): (0, 2), (1.0, False): (0, 2)}, (0.5, False)),
+        ({(0.25, False): (2, 0), (0.5, False): (1, 1), (1.0, False): (1, 3)}, (0.0, False)),
+        ({(0.25, False): (0, 3), (0.5, False): (0, 3), (1.0, False): (0, 1)}, (1.0, False)),
+        ({(0.0, True): (0, 1), (0.5, False): (0, 1), (1.0, True): (0, 1)}, (0.0, True)),
+        ({(0.5, True): (0, 0), (0.5, False): (0, 1)}, (0.5, True)),
+    ],
 )
-def test_the_share_of_tuned_weights_is_the_one_with_the_fewest_misses_then_false_boxes(data, base, tmp_path, monkeypatch, trials, share):
+def test_the_change_is_the_one_with_the_fewest_misses_then_false_boxes_and_the_least(data, base, tmp_path, monkeypatch, trials, chosen):
+    taught = tmp_path / "taught.onnx"
+
     def errors(run, onnx, samples):
-        return trials.get(float(onnx.parent.name.partition("-")[2] or -1), (0, 0)) if onnx.name == "trial.onnx" else (0.5, 0)
+        share = float(onnx.parent.name.partition("-")[2])
+        return trials.get((share, onnx.with_name("taught").exists()), (5, 5))
 
     monkeypatch.setattr(finetune, "_errors", errors)
+    monkeypatch.setattr(finetune, "_taught_rescorer", lambda *_: taught)
     monkeypatch.setattr(finetune, "_exported", lambda run, checkpoint, onnx: None)
+    monkeypatch.setattr(finetune, "_write_card", lambda run, onnx, rescorer: onnx.with_name("taught").touch())
     monkeypatch.setattr(training, "blend", lambda base, tuned, share, target: target)
     run = finetune._Run(tmp_path / "x.pt", base, {}, TINY, Policy(keep=()), None, 0, "cpu", 0, lambda line: None)
     (tmp_path / "place").mkdir()
-    assert finetune._best_share(run, tmp_path / "place", base, (), (1, 1)) == share
+    share, rescorer = finetune._best_change(run, tmp_path / "place", base, (), (1, 1))
+    assert (share, rescorer is taught) == chosen
     assert not list((tmp_path / "place").iterdir())
+
+
+@pytest.mark.train
+def test_a_taught_second_network_goes_along_with_the_weights_and_is_the_one_they_run_with(tmp_path, monkeypatch):
+    from markerremover import synthesis
+    from markerremover.locations import default_weights
+
+    data = tmp_path / "site"
+    synthesis.synthesize(data, 8, 5, formats=("png",))
+
+    shipped = default_weights()
+    counts = iter([(3, 3)] * 100)
+    trained = []
+
+    def errors(run, onnx, samples):
+        if run.base.with_suffix(".onnx") == onnx:
+            return 3, 3
+        own = (detect.read_card(onnx).get("rescorer") or {}).get("file", "").startswith("trial")
+        return (0, 0) if own else next(counts)
+
+    def fit(*args, **settings):
+        trained.append(settings)
+        for callback in settings["callbacks"]["on_train_end"]:
+            callback(type("Trainer", (), {"stopper": type("S", (), {"best_epoch": 1})}))
+        return shipped.with_suffix(".pt")
+
+    monkeypatch.setattr(finetune, "_errors", errors)
+    monkeypatch.setattr(training, "fit", fit)
+    card = finetune.finetune(
+        data, tmp_path / "x.pt", weights=shipped, keep={}, recipe=replace(TINY, blend=None), folds=2, loader_workers=0,
+    )
+    own = tmp_path / "x-rescorer.onnx"
+    assert card["recipe"]["rescorer_taught"] and card["recipe"]["share"] == 0 and trained
+    assert card["rescorer"]["file"] == own.name and card["rescorer"]["sha256"] == training.sha256(own)
+    before = detect.read_card(shipped)["rescorer"]
+    assert card["rescorer"]["sha256"] != before["sha256"] and card["rescorer"]["offset"] == before["offset"]
+    detector = detect.load_detector(tmp_path / "x.onnx", device="cpu")
+    assert detector.sha256.endswith(card["rescorer"]["sha256"])
+    assert any(own.name in line for line in finetune_cli.lines(card))

@@ -283,6 +283,50 @@ def test_the_networks_answer_with_their_mean(tmp_path):
 
 
 @pytest.mark.train
+def test_a_written_network_is_read_back_as_it_was_whatever_its_number_and_nothing_else_is(tmp_path):
+    torch = pytest.importorskip("torch", reason="the extra 'train' is not installed")
+    import onnxruntime
+
+    from markerremover import rescoring
+
+    torch.manual_seed(1)
+    rescoring.write_onnx(rescoring._mean([rescoring._network().eval() for _ in range(2)]), tmp_path / "two.onnx")
+    x = np.random.default_rng(0).random((3, 3, 56, 56), np.float32)
+    for path in (tmp_path / "two.onnx", default_weights().with_name("rescorer.onnx")):
+        network = rescoring.load(path)
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        with torch.inference_mode():
+            assert network(torch.from_numpy(x)).numpy() == pytest.approx(session.run(None, {"windows": x})[0], abs=1e-4)
+    assert len(rescoring.load(tmp_path / "two.onnx").networks) == 2
+    with pytest.raises(UsageError, match="not a rescorer"):
+        rescoring.load(default_weights())
+
+
+@pytest.mark.train
+def test_one_that_is_taught_already_learns_a_few_more_examples(tmp_path):
+    pytest.importorskip("torch", reason="the extra 'train' is not installed")
+    import onnxruntime
+
+    from markerremover import rescoring
+
+    rng = np.random.default_rng(3)
+    pictures = rng.integers(0, 60, (16, 3, 56, 56)).astype(np.uint8)
+    pictures[:8, :2, 20:36, 10:46] = 250
+    pictures[:, 2] = 0
+    marking = np.arange(16) >= 8  # the bright bars, which look more like print, are nothing here
+    examples = rescoring.Examples(pictures, marking, np.full(16, 0.5), np.zeros(16, int), np.zeros(16, bool))
+    shipped = default_weights().with_name("rescorer.onnx")
+    rescoring.tune(shipped, examples, tmp_path / "tuned.onnx", steps=60)
+
+    def gap(path):
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        answer = session.run(None, {"windows": pictures.astype(np.float32) / 255})[0]
+        return answer[marking].mean() - answer[~marking].mean()
+
+    assert gap(tmp_path / "tuned.onnx") > max(1.0, gap(shipped) + 1)
+
+
+@pytest.mark.train
 @pytest.mark.parametrize("leave_out", [False, True])
 def test_folders_are_drawn_by_their_shares_and_both_kinds_alike(leave_out):
     pytest.importorskip("torch", reason="the extra 'train' is not installed")
