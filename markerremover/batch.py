@@ -195,7 +195,7 @@ def _outcomes(todo: list[Input], place: Place, cleaner: Cleaner, make: Callable[
     for item in todo:
         if item.problem:
             yield Outcome(item.relative, "failed", item.problem)
-    if place.options.workers == 1:
+    if place.options.workers == 1 and place.options.time_limit is None:
         yield from workers.in_this_process(jobs, place, cleaner)
     else:
         yield from workers.in_processes(jobs, place, make)
@@ -265,7 +265,7 @@ def _summary(
             "keep": list(policy.keep), "threshold": policy.threshold or getattr(detector, "threshold", None),
             "margin": policy.margin, "workers": options.workers, "device": options.device, "dry_run": options.dry_run,
             "overwrite": options.overwrite, "resume": options.resume, "ignore": list(options.ignore), "headers": options.headers,
-            "retain": list(options.retain), "shift_dates": options.shift_dates,
+            "retain": list(options.retain), "shift_dates": options.shift_dates, "time_limit": options.time_limit,
         },
         "site": _site(options),
         "weights": {"name": str(getattr(detector, "card", {}).get("name", "")), "sha256": run["weights_sha256"]},

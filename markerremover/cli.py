@@ -23,6 +23,9 @@ from .site import read as read_site
 from .training_cli import add_train_parser
 
 
+TIME_LIMIT = 900.0  # seconds; a radiograph takes less than one, a long cine a few minutes
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     parser = build_parser()
@@ -96,6 +99,8 @@ def _add_remove(subparsers) -> None:
     add("--key", type=Path, metavar="FILE", help="64 hex digits, secret: the same key gives the same pseudonyms (default: AUDIT/key, made if absent)")
     add("--retain", type=_names, default=(), metavar="WHAT", help=f"of {', '.join(RETAINABLE)}: what stays in cleaned headers")
     add("--shift-dates", action="store_true", help="move dates in headers by days of the patient's own instead of taking them out")
+    add("--time-limit", type=float, default=TIME_LIMIT, metavar="SECONDS",
+        help="after which a file's process is ended and the file failed; 0: none, and with one worker no process apart (default: %(default)s)")
     add("--ignore", action="append", default=[], metavar="GLOB",
         help=f"file names or relative paths to leave out, listed in the summary; besides {', '.join(DEFAULT_IGNORE)}; repeatable")
     add("--dry-run", action="store_true", help="look and report, write no image")
@@ -132,6 +137,7 @@ def _remove(args: argparse.Namespace) -> int:
         device=args.device, workers=args.workers, dry_run=args.dry_run, overwrite=args.overwrite, resume=args.resume,
         ignore=(*DEFAULT_IGNORE, *args.ignore), audit=args.audit,
         headers=args.headers, key=args.key, retain=args.retain, shift_dates=args.shift_dates,
+        time_limit=args.time_limit or None,
     )
     from .batch import remove
     from .progress import show_progress

@@ -36,6 +36,8 @@ class RunOptions:
     key: file of the secret key for pseudonyms and UIDs; None is `KEY` in the audit folder, made where it is not there.
     retain: patient characteristics that stay, names of `header_profile.RETAINABLE`.
     shift_dates: dates move by days of the patient's own instead of going.
+    time_limit: seconds that one file may take, starting up not counted; with a limit every file is cleaned in a process that can be
+        ended, also with one worker. None: no limit.
     """
 
     policy: Policy | None = None
@@ -52,6 +54,7 @@ class RunOptions:
     key: Path | None = None
     retain: tuple[str, ...] = ()
     shift_dates: bool = False
+    time_limit: float | None = None
 
     def __post_init__(self) -> None:
         if self.policy is None:
@@ -68,6 +71,8 @@ class RunOptions:
             raise UsageError("--key, --retain and --shift-dates say how headers are cleaned: they do not go with --headers keep")
         if self.workers < 1:
             raise UsageError(f"workers is {self.workers}, allowed is 1 or more")
+        if self.time_limit is not None and not 0 < self.time_limit < float("inf"):
+            raise UsageError(f"time_limit is {self.time_limit}, allowed is a number of seconds above 0, or none")
         if self.overwrite and self.resume:
             raise UsageError("--overwrite and --resume exclude each other")
         if self.dry_run and (self.overwrite or self.resume):

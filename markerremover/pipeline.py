@@ -246,7 +246,7 @@ def _publish(write: Callable[[Path], None], relative: str, out: Path, audit: Pat
 
     Whatever goes wrong before the rename leaves nothing under OUT; the temporary file is removed in every case.
     """
-    temporary = audit / "tmp" / f"{crops.file_id(relative)}.part"
+    temporary = temporary_file(audit, relative)
     try:
         write(temporary)
         digest = sha256_file(temporary)
@@ -255,6 +255,11 @@ def _publish(write: Callable[[Path], None], relative: str, out: Path, audit: Pat
         return digest
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def temporary_file(audit: Path, relative: str) -> Path:
+    """Where an output is written and read back before it gets its name."""
+    return audit / "tmp" / f"{crops.file_id(relative)}.part"
 
 
 def method(detector: Any) -> str:

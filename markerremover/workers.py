@@ -7,14 +7,17 @@ import multiprocessing
 import os
 import traceback
 from collections import deque
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Callable, Iterator, NamedTuple, Sequence
 
+from pebble import ProcessExpired, ProcessPool
+
 from .header_profile import HeaderProfile
 from .options import RunOptions
-from .pipeline import Cleaner, process_file
+from .pipeline import Cleaner, process_file, temporary_file
 from .records import Outcome
 
 log = logging.getLogger(__name__)
@@ -59,20 +62,21 @@ def in_this_process(jobs: Sequence[Job], place: Place, cleaner: Cleaner) -> Iter
 
 
 def in_processes(jobs: Sequence[Job], place: Place, open_cleaner: Callable[[int], Cleaner]) -> Iterator[Outcome]:
-    """One outcome a job, as they finish.
+    """One outcome a job, as they finish. A file that takes longer than the time limit, or on which its process dies, ends
+    `failed`; the process is ended and another one takes its place.
 
     Args:
         open_cleaner: importable by name; called once in each process with the number of threads it may use.
 
-    When a process dies, the files that were in flight are tried once more, each alone: the one that kills again ends
-    `failed`, the others were bystanders.
+    Where processes die without a file to blame, the files that were in flight are tried once more, each alone.
     """
     waiting = deque(jobs)
     while waiting:
         suspects: list[Job] = []
         yield from _until_broken(waiting, suspects, place, open_cleaner)
         for job in suspects:
-            yield _alone(job, place, open_cleaner)
+            with _pool(1, place, open_cleaner) as pool:
+                yield _outcome(_scheduled(pool, job, place), job, place) or _failed(job, place, DIED)
 
 
 def _until_broken(
@@ -82,30 +86,42 @@ def _until_broken(
     count = place.options.workers
     with _pool(count, place, open_cleaner) as pool:
         running: dict[Future, Job] = {}
-        try:
-            while waiting or running:
-                while waiting and len(running) < count:  # no queue: what is submitted is what is in flight
-                    future = pool.submit(_in_worker, waiting[0])
-                    running[future] = waiting.popleft()
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    outcome = future.result()
-                    del running[future]
+        while (waiting or running) and not suspects:
+            while waiting and len(running) < count:  # no queue: what is scheduled is what is in flight
+                job = waiting.popleft()
+                running[_scheduled(pool, job, place)] = job
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                job = running.pop(future)
+                if outcome := _outcome(future, job, place):
                     yield outcome
-        except BrokenProcessPool:
-            log.warning("a worker process died; its files are tried again alone")
-            for future, job in running.items():
-                if future.done() and not future.cancelled() and future.exception() is None:
-                    yield future.result()
                 else:
                     suspects.append(job)
+        if suspects:
+            log.warning("a worker process died; its files are tried again alone")
+            suspects += running.values()
+            pool.stop()
 
 
-def _alone(job: Job, place: Place, open_cleaner: Callable[[int], Cleaner]) -> Outcome:
-    with _pool(1, place, open_cleaner) as pool:
-        try:
-            return pool.submit(_in_worker, job).result()
-        except BrokenProcessPool:
-            return Outcome(job.relative, "failed", DIED)
+def _outcome(future: Future, job: Job, place: Place) -> Outcome | None:
+    """What became of a job, waited for; None where the processes died without a file to blame."""
+    try:
+        return future.result()
+    except TimeoutError:
+        return _failed(job, place, f"took longer than the time limit of {place.options.time_limit:g} s")
+    except ProcessExpired:
+        return _failed(job, place, DIED)
+    except BrokenProcessPool:
+        return None
+
+
+def _failed(job: Job, place: Place, reason: str) -> Outcome:
+    """The end of a job whose process was ended; what it may have begun to write goes."""
+    temporary_file(place.audit, job.relative).unlink(missing_ok=True)
+    return Outcome(job.relative, "failed", reason)
+
+
+def _scheduled(pool: ProcessPool, job: Job, place: Place) -> Future:
+    return pool.schedule(_in_worker, args=(job,), timeout=place.options.time_limit)
 
 
 def threads_each(workers: int) -> int:
@@ -114,10 +130,20 @@ def threads_each(workers: int) -> int:
     return max(1, cores // workers)
 
 
-def _pool(count: int, place: Place, open_cleaner: Callable[[int], Cleaner]) -> ProcessPoolExecutor:
+@contextmanager
+def _pool(count: int, place: Place, open_cleaner: Callable[[int], Cleaner]) -> Iterator[ProcessPool]:
+    """Processes that end with the block, at once where it raises or is left early."""
     spawn = multiprocessing.get_context("spawn")  # forked inference and OCR engines hang
     threads = threads_each(place.options.workers)
-    return ProcessPoolExecutor(count, mp_context=spawn, initializer=_start_worker, initargs=(place, open_cleaner, threads))
+    pool = ProcessPool(count, initializer=_start_worker, initargs=(place, open_cleaner, threads), context=spawn)
+    try:
+        yield pool
+        pool.close()
+    except BaseException:
+        pool.stop()
+        raise
+    finally:
+        pool.join()
 
 
 _worker: dict = {}

@@ -269,6 +269,7 @@ def test_synthesize_writes_images_and_labels(tmp_path, capsys):
 def test_the_demo_cleans_a_dozen_and_says_where_the_page_is(tmp_path, capsys, monkeypatch):
     real = batch.open_cleaner
     monkeypatch.setattr(batch, "open_cleaner", lambda policy, **options: real(fakes.NO_KEEP.policy))
+    monkeypatch.setattr(cli, "TIME_LIMIT", 0.0)
     assert run("demo", tmp_path / "demo") == 0
     printed = capsys.readouterr().out
     assert f"{demo.COUNT} inputs" in printed and str(tmp_path / "demo" / "out-audit" / "index.html") in printed

@@ -69,7 +69,7 @@ LAYERS = {
     "finetune_report": "crops metrics report records errors",
     "recipes": "errors",
     "measure": "errors finetune_report images metrics pipeline redact windows",
-    "finetune": "detect errors finetune_report folds images locations measure metrics ocr operating pipeline recipes records rescore site training windows",
+    "finetune": "detect errors finetune_report folds images locations measure metrics ocr operating pipeline recipes records rescore rescoring site training windows",
     "finetune_cli": "errors finetune metrics recipes site",
     "inputs": "errors",
     "workers": "pipeline options records header_profile",
@@ -142,7 +142,7 @@ def test_nothing_talks_to_a_network():
 
 def test_nothing_outside_the_dependencies_is_imported():
     allowed = {"numpy", "cv2", "dicomanonymizer", "pydicom", "PIL", "scipy", "skimage", "tifffile", "onnxruntime", "openvino", "tesserocr", "pytesseract",
-               "tqdm", "ultralytics", "torch", "torchvision", "onnx", "onnxslim", "openjpeg", "libjpeg", "rle"}
+               "tqdm", "pebble", "ultralytics", "torch", "torchvision", "onnx", "onnxslim", "openjpeg", "libjpeg", "rle"}
     for paths in sources().values():
         for path in paths:
             unknown = imports(path)[1] - allowed - set(sys.stdlib_module_names)

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import multiprocessing
+import time
 from dataclasses import replace
 
 import fakes
-from markerremover import workers
+import pytest
+
+from markerremover import batch, pipeline, workers
+from markerremover.errors import UsageError
 from markerremover.workers import Job, Place
 
 
@@ -12,16 +17,71 @@ def test_threads_are_shared_out_and_never_zero(monkeypatch):
     assert [workers.threads_each(n) for n in (1, 2, 3, 8, 20)] == [8, 4, 2, 1, 1]
 
 
-def test_every_job_has_an_outcome_also_when_two_of_many_kill_their_process(tmp_path):
+def place_and_jobs(tmp_path, bad, **options):
+    """A run's folders, and six images of which `bad` begin with a pixel of 7."""
     for name in ("tmp", "crops"):
         (tmp_path / "audit" / name).mkdir(parents=True)
     (tmp_path / "out").mkdir()
     jobs = []
     for i in range(6):
         image = fakes.radiograph(i)
-        image[0, 0] = 7 if i in (1, 4) else 20
+        image[0, 0] = 7 if i in bad else 20
         jobs.append(Job(fakes.put(tmp_path / "in" / f"{i}.png", fakes.png(image)), f"{i}.png"))
-    place = Place(tmp_path / "out", tmp_path / "audit", replace(fakes.NO_KEEP, workers=2))
-    outcomes = {o.relative: o.status for o in workers.in_processes(jobs, place, fakes.deadly_cleaner)}
-    assert outcomes == {f"{i}.png": "failed" if i in (1, 4) else "cleaned" for i in range(6)}
-    assert set(fakes.files(tmp_path / "out")) == {name for name, status in outcomes.items() if status == "cleaned"}
+    return Place(tmp_path / "out", tmp_path / "audit", replace(fakes.NO_KEEP, **options)), jobs
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_file_that_hangs_is_failed_at_the_time_limit_and_the_others_go_on(tmp_path, count):
+    place, jobs = place_and_jobs(tmp_path, (1, 4), workers=count, time_limit=2.0)
+    begin = time.monotonic()
+    outcomes = {o.relative: o for o in workers.in_processes(jobs, place, fakes.hanging_cleaner)}
+    assert {name: o.status for name, o in outcomes.items()} == {f"{i}.png": "failed" if i in (1, 4) else "cleaned" for i in range(6)}
+    assert outcomes["1.png"].reason == "took longer than the time limit of 2 s" and time.monotonic() - begin < 90
+    assert set(fakes.files(tmp_path / "out")) == {name for name, o in outcomes.items() if o.status == "cleaned"}
+    assert not list((tmp_path / "audit" / "tmp").iterdir())
+
+
+def test_where_no_process_ever_starts_every_job_has_an_outcome_all_the_same(tmp_path):
+    place, jobs = place_and_jobs(tmp_path, (), workers=2)
+    assert [o.reason for o in workers.in_processes(jobs[:3], place, fakes.stillborn_cleaner)] == [workers.DIED] * 3
+    assert fakes.files(tmp_path / "out") == {}
+
+
+def test_what_a_killed_process_had_begun_to_write_goes(tmp_path):
+    place, jobs = place_and_jobs(tmp_path, ())
+    begun = pipeline.temporary_file(place.audit, "3.png")
+    begun.write_bytes(b"half")
+    assert workers._failed(jobs[3], place, "x").status == "failed" and not begun.exists()
+
+
+def test_processes_end_when_the_run_is_broken_off(tmp_path):
+    place, jobs = place_and_jobs(tmp_path, (4,), workers=2)
+    outcomes = workers.in_processes(jobs, place, fakes.hanging_cleaner)
+    next(outcomes)
+    outcomes.close()
+    assert not multiprocessing.active_children()
+
+
+def test_with_a_time_limit_one_worker_is_a_process_of_its_own(tmp_path):
+    source = fakes.put(tmp_path / "in" / "a.png", fakes.png(fakes.radiograph(1)))
+    options = replace(fakes.NO_KEEP, time_limit=60.0)
+    summary = batch.remove([source], tmp_path / "out", options=options, open_cleaner=fakes.deadly_cleaner)
+    assert summary["counts"]["cleaned"] == 1 and summary["options"]["time_limit"] == 60
+    image = fakes.radiograph(1)
+    image[0, 0] = 7  # on which it would take this very process along
+    fakes.put(tmp_path / "in2" / "b.png", fakes.png(image))
+    assert batch.remove([tmp_path / "in2"], tmp_path / "out2", options=options, open_cleaner=fakes.deadly_cleaner)["counts"]["failed"] == 1
+
+
+@pytest.mark.parametrize("limit", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_time_limit_is_a_number_of_seconds(limit):
+    with pytest.raises(UsageError, match="time_limit"):
+        replace(fakes.NO_KEEP, time_limit=limit)
+
+
+def test_every_job_has_an_outcome_also_when_two_of_many_kill_their_process(tmp_path):
+    place, jobs = place_and_jobs(tmp_path, (1, 4), workers=2)
+    outcomes = {o.relative: o for o in workers.in_processes(jobs, place, fakes.deadly_cleaner)}
+    assert {name: o.status for name, o in outcomes.items()} == {f"{i}.png": "failed" if i in (1, 4) else "cleaned" for i in range(6)}
+    assert {o.reason for o in outcomes.values() if o.status == "failed"} == {workers.DIED}
+    assert set(fakes.files(tmp_path / "out")) == {name for name, o in outcomes.items() if o.status == "cleaned"}
