@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Callable, Iterator, Sequence
 
-from . import __version__, inputs as inputs_module, report, workers
+from . import __version__, images, inputs as inputs_module, paths, report, workers
 from .errors import UsageError
 from .header_profile import HeaderProfile, new_key, read_key
 from .inputs import Input
@@ -27,8 +27,7 @@ log = logging.getLogger(__name__)
 #: Called after each file as progress(outcome, done, total); files that --resume takes over count as done.
 Progress = Callable[[Outcome, int, int], None]
 HEADERS_NOTES = {
-    "basic": "DICOM headers follow the Basic Application Level Confidentiality Profile; names in paths, and what other files' metadata say, "
-    "are not part of it",
+    "basic": "DICOM headers follow the Basic Application Level Confidentiality Profile",
     "keep": "DICOM headers STILL IDENTIFY: they were kept as they are, only pixels and what else can carry pixels were cleaned",
 }
 #: Ends that come with an output.
@@ -72,7 +71,9 @@ def remove(
     cleaner = make(workers.threads_each(options.workers))
     headers = _header_profile(options, audit)
     run = _run_facts(cleaner, options, headers)
+    given, found = found, paths.assign(found, options.paths, headers, images.telling)
     _make_folders(out, audit, options)
+    renamed = paths.write_map(audit, given, found)
     if headers.key and options.key is None and not options.dry_run:
         report.write_private(audit / KEY, headers.key.hex() + "\n")
     if inputs_module.folds_names(audit / "tmp"):  # which lies on the file system of OUT
@@ -93,7 +94,7 @@ def remove(
     seconds = time.perf_counter() - start
     summary = _summary(rows, found, ignored, cleaner, options, run) | {
         "audit": str(audit), "unaccounted": _unaccounted(rows, out), "resumed": len(kept_rows), "seconds": round(seconds, 2),
-        "images_per_second": round((len(rows) - len(kept_rows)) / seconds, 2),
+        "images_per_second": round((len(rows) - len(kept_rows)) / seconds, 2), "renamed": renamed,
     }
     report.write_summary(audit, summary)
     report.write_page(audit, rows, summary)
@@ -106,7 +107,7 @@ def _open_shipped(options: RunOptions, threads: int) -> Cleaner:
 
 def _header_profile(options: RunOptions, audit: Path) -> HeaderProfile:
     """What the run does to headers; its key is the one given, that of an earlier run into the same audit, or a new one."""
-    if options.headers == "keep":
+    if not options.needs_key:
         return HeaderProfile()
     if options.key is not None:
         return options.header_profile()
@@ -265,7 +266,7 @@ def _summary(
             "keep": list(policy.keep), "threshold": policy.threshold or getattr(detector, "threshold", None),
             "margin": policy.margin, "workers": options.workers, "device": options.device, "dry_run": options.dry_run,
             "overwrite": options.overwrite, "resume": options.resume, "ignore": list(options.ignore), "headers": options.headers,
-            "retain": list(options.retain), "shift_dates": options.shift_dates, "time_limit": options.time_limit,
+            "retain": list(options.retain), "shift_dates": options.shift_dates, "paths": options.paths, "time_limit": options.time_limit,
         },
         "site": _site(options),
         "weights": {"name": str(getattr(detector, "card", {}).get("name", "")), "sha256": run["weights_sha256"]},

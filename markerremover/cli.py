@@ -17,7 +17,7 @@ from .errors import MarkerRemoverError, UsageError
 from .export_cli import add_export_parser
 from .finetune_cli import add_finetune_parser
 from .header_profile import MODES, RETAINABLE
-from .options import DEFAULT_IGNORE, DEVICES, RunOptions
+from .options import DEFAULT_IGNORE, DEVICES, PATHS, RunOptions
 from .records import DEFAULT_KEEP, Policy
 from .site import read as read_site
 from .training_cli import add_train_parser
@@ -99,6 +99,9 @@ def _add_remove(subparsers) -> None:
     add("--key", type=Path, metavar="FILE", help="64 hex digits, secret: the same key gives the same pseudonyms (default: AUDIT/key, made if absent)")
     add("--retain", type=_names, default=(), metavar="WHAT", help=f"of {', '.join(RETAINABLE)}: what stays in cleaned headers")
     add("--shift-dates", action="store_true", help="move dates in headers by days of the patient's own instead of taking them out")
+    add("--paths", choices=PATHS, default=default.paths,
+        help="auto: a pseudonym for folders and file names that hold a name, number or UID of a DICOM header of the run; pseudonym: for all, "
+        "also of other formats; keep: none (default: %(default)s)")
     add("--time-limit", type=float, default=TIME_LIMIT, metavar="SECONDS",
         help="after which a file's process is ended and the file failed; 0: none, and with one worker no process apart (default: %(default)s)")
     add("--ignore", action="append", default=[], metavar="GLOB",
@@ -137,7 +140,7 @@ def _remove(args: argparse.Namespace) -> int:
         device=args.device, workers=args.workers, dry_run=args.dry_run, overwrite=args.overwrite, resume=args.resume,
         ignore=(*DEFAULT_IGNORE, *args.ignore), audit=args.audit,
         headers=args.headers, key=args.key, retain=args.retain, shift_dates=args.shift_dates,
-        time_limit=args.time_limit or None,
+        time_limit=args.time_limit or None, paths=args.paths,
     )
     from .batch import remove
     from .progress import show_progress
@@ -157,6 +160,8 @@ def print_summary(summary: dict[str, Any]) -> None:
     print(f"{boxes['removed']} boxes removed, {boxes['kept']} side signs kept, {len(summary['ignored'])} files ignored")
     print(f"{summary['seconds']} s, {summary['images_per_second']} images/s")
     print(f"note: {summary['headers']}")
+    if summary["renamed"]:
+        print(f"{summary['renamed']} paths got pseudonyms (see paths.jsonl in the audit folder)")
     if summary["paths_that_tell"]:
         print(f"warning: {summary['paths_that_tell']} outputs lie under paths that hold a name, number or UID of their own header")
     if summary["unaccounted"] and not summary["options"]["dry_run"]:

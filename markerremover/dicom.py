@@ -33,7 +33,7 @@ from pydicom.pixels import compress, get_decoder
 from . import dicom_tags, dicom_view, encapsulated
 from .errors import HeldError, ReadError, WriteError
 from .header_profile import HeaderProfile
-from .headers import clean, in_path, names_left
+from .headers import clean, in_path, names_left, telling_in_paths
 from .records import Radiograph
 
 log = logging.getLogger(__name__)
@@ -191,6 +191,15 @@ def verify_dicom(
         before = _declared(source) if source.native else bytes(source.dataset.PixelData)
         if bytes(again.dataset.PixelData) != before:
             raise WriteError(f"{name}: untouched pixel data did not keep its bytes")
+
+
+def telling(path: Path) -> frozenset[str] | None:
+    """What of a file's header, up to its pixels, must not stand in a path; None where it cannot be read to the end."""
+    with _quiet():
+        try:
+            return telling_in_paths(pydicom.dcmread(path, force=True, stop_before_pixels=True))
+        except Exception:  # of any kind: a header that cannot be walked through cannot be compared with anything
+            return None
 
 
 def path_tells(radiograph: Radiograph, relative: str) -> bool:

@@ -27,6 +27,7 @@ from .header_profile import RETAINABLE, HeaderProfile
 EDITION = "dicomfields_2026c"
 OLDEST = 89  # years; an age above is given as "090Y"
 MOST_DAYS = 3650  # by which dates are moved back at most, at least one week
+STANDARD_UIDS = "1.2.840.10008."  # classes, transfer syntaxes and the like
 LONG_UID = 12  # characters from which a UID in a path tells something
 SHORTEST = 4  # characters from which a part of a name or number is looked for inside words too
 _REMOVE = ("delete",)
@@ -176,10 +177,29 @@ def _holds(element: DataElement, telling: frozenset[str], own: str) -> bool:
     return any(_tells(text, telling, element.VR) for text in _values(element) if text != own)
 
 
+def telling_in_paths(dataset: Dataset) -> frozenset[str]:
+    """What must not stand in a path: a header's telling parts and its UIDs, but for those of the standard, which any file has."""
+    uids = {text for e in dataset.iterall() if e.VR == "UI" for text in _values(e) if len(text) >= LONG_UID}
+    return telling_parts(dataset) | {uid for uid in uids if not uid.startswith(STANDARD_UIDS)}
+
+
+def tells(telling: frozenset[str]) -> Callable[[str], bool]:
+    """A function that says of a path, or a part of one, whether it holds something of `telling_in_paths`, of however many files."""
+    longest = max(map(len, telling), default=0)
+
+    def holds(path: str) -> bool:
+        text = path.casefold()
+        if not telling.isdisjoint(re.split(r"\W+|_", text)):
+            return True
+        pieces = (text[i:j] for i in range(len(text)) for j in range(i + 1, min(len(text), i + longest) + 1))
+        return any(piece in telling for piece in pieces if len(piece) >= SHORTEST or not piece.isascii())
+
+    return holds
+
+
 def in_path(dataset: Dataset, path: str) -> bool:
     """Whether a path holds a telling part of a header, or one of its UIDs."""
-    uids = {text for e in dataset.iterall() if e.VR == "UI" for text in _values(e) if len(text) >= LONG_UID}
-    return _tells(path, telling_parts(dataset)) or any(uid in path for uid in uids)
+    return tells(telling_in_paths(dataset))(path)
 
 
 def names_left(dataset: Dataset, original: Dataset, profile: HeaderProfile) -> int:

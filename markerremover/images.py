@@ -114,6 +114,14 @@ def write(
         raise WriteError(f"{radiograph.path.name}: cannot be written ({reason})") from exc
 
 
+def telling(path: Path) -> frozenset[str] | None:
+    """What of a file's header must not stand in a path, see `dicom.telling`; nothing of a file that is no DICOM file."""
+    try:
+        return dicom.telling(path) if recognise(path) == "DICOM" else frozenset()
+    except ReadError:
+        return frozenset()  # such a file has no output
+
+
 def path_tells(radiograph: Radiograph, relative: str) -> bool:
     """Whether the path of a result holds a name, number or UID of its own header; other formats than DICOM have none."""
     return radiograph.format == "DICOM" and dicom.path_tells(radiograph, relative)

@@ -12,6 +12,7 @@ from .header_profile import MODES, RETAINABLE, HeaderProfile, read_key
 from .records import Policy
 from .site import SiteProfile
 
+PATHS = ("auto", "pseudonym", "keep")
 DEVICES = ("auto", "cpu", "cuda", "tensorrt")
 #: Name of the key file in the audit folder.
 KEY = "key"
@@ -36,6 +37,8 @@ class RunOptions:
     key: file of the secret key for pseudonyms and UIDs; None is `KEY` in the audit folder, made where it is not there.
     retain: patient characteristics that stay, names of `header_profile.RETAINABLE`.
     shift_dates: dates move by days of the patient's own instead of going.
+    paths: what happens to paths that name a patient, one of `PATHS`: "auto" gives a pseudonym to every part that holds something of
+        a DICOM header of the run (none where headers are kept), "pseudonym" to every part of every path.
     time_limit: seconds that one file may take, starting up not counted; with a limit every file is cleaned in a process that can be
         ended, also with one worker. None: no limit.
     """
@@ -55,6 +58,7 @@ class RunOptions:
     retain: tuple[str, ...] = ()
     shift_dates: bool = False
     time_limit: float | None = None
+    paths: str = "auto"
 
     def __post_init__(self) -> None:
         if self.policy is None:
@@ -67,7 +71,9 @@ class RunOptions:
             raise UsageError(f"headers is {self.headers!r}, allowed are {', '.join(MODES)}")
         if wrong := [name for name in self.retain if name not in RETAINABLE]:
             raise UsageError(f"retain is {', '.join(wrong)}, allowed are {', '.join(RETAINABLE)}")
-        if self.headers == "keep" and (self.key or self.retain or self.shift_dates):
+        if self.paths not in PATHS:
+            raise UsageError(f"paths is {self.paths!r}, allowed are {', '.join(PATHS)}")
+        if self.headers == "keep" and (self.retain or self.shift_dates or (self.key and self.paths != "pseudonym")):
             raise UsageError("--key, --retain and --shift-dates say how headers are cleaned: they do not go with --headers keep")
         if self.workers < 1:
             raise UsageError(f"workers is {self.workers}, allowed is 1 or more")
@@ -84,11 +90,16 @@ class RunOptions:
         Raises:
             UsageError: see `read_key`.
         """
-        if self.headers == "keep":
+        if not self.needs_key:
             return HeaderProfile()
         if self.key is None:
-            raise UsageError('headers "basic" needs a key file')
+            raise UsageError("cleaned headers and pseudonyms in paths need a key file")
         return HeaderProfile(self.headers, read_key(self.key), self.retain, self.shift_dates)
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether anything gets a pseudonym."""
+        return self.headers != "keep" or self.paths == "pseudonym"
 
     def settings_sha256(self, key: bytes = b"") -> str:
         """Hash of what decides an output's bytes apart from the input, the weights and the version, the key included. Rows with

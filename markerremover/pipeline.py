@@ -222,6 +222,8 @@ def _process(
         radiograph = images.read(source)
     tells = headers.mode == "basic" and images.path_tells(radiograph, relative)
     facts.update(format=radiograph.format, shape=tuple(radiograph.stored.shape), path_tells=tells)
+    if tells and options.paths != "keep":
+        raise HeldError("its path still holds a name, number or UID of its header")
     cleaned = clean_radiograph(radiograph, cleaner, timings_ms)
     facts["decisions"] = cleaned.decisions
     with timed(timings_ms, "crops"):

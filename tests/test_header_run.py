@@ -174,14 +174,14 @@ def test_a_reference_to_another_instance_of_the_run_still_finds_it(tmp_path):
     assert two.SourceImageSequence[0].ReferencedSOPInstanceUID == one.SOPInstanceUID
 
 
-def test_paths_that_name_the_patient_are_counted_and_warned_of(tmp_path, capsys):
+def test_paths_that_name_the_patient_and_are_to_be_kept_are_counted_and_warned_of(tmp_path, capsys):
     for name in ("SMITH_J/1.dcm", "4711-x.dcm", "study 1.2.3.4.5.6.7.8/2.dcm", "plain/3.dcm"):
         dicom_file(tmp_path / "in" / name, SOPInstanceUID="1.2.3.4.5.6.7.8")
-    summary = run(tmp_path / "in", tmp_path / "out")
+    summary = run(tmp_path / "in", tmp_path / "out", paths="keep")
     assert summary["paths_that_tell"] == 3
     cli.print_summary(summary)
     assert "3 outputs lie under paths" in capsys.readouterr().out
-    assert run(tmp_path / "in", tmp_path / "out", resume=True)["paths_that_tell"] == 3
+    assert run(tmp_path / "in", tmp_path / "out", paths="keep", resume=True)["paths_that_tell"] == 3
     (tmp_path / "other").mkdir()
     dicom_file(tmp_path / "other" / "SMITH.dcm")
     assert run(tmp_path / "other", tmp_path / "out2", headers="keep")["paths_that_tell"] == 0
