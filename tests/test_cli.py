@@ -154,6 +154,7 @@ def test_without_ocr_keeping_signs_is_wrong_use_and_keep_none_is_not(inputs, out
     monkeypatch.undo()
     monkeypatch.setattr(ocr, "open_reader", no_reader)
     monkeypatch.setattr("markerremover.detect.load_detector", lambda *args, **options: fakes.find_white)
+    monkeypatch.setattr(cli, "TIME_LIMIT", 0.0)
     assert run("remove", inputs, "-o", out) == 2
     assert "Tesseract" in capsys.readouterr().err and not out.exists()
     assert run("remove", inputs, "-o", out, "--keep", "none") == 0
@@ -269,7 +270,6 @@ def test_synthesize_writes_images_and_labels(tmp_path, capsys):
 def test_the_demo_cleans_a_dozen_and_says_where_the_page_is(tmp_path, capsys, monkeypatch):
     real = batch.open_cleaner
     monkeypatch.setattr(batch, "open_cleaner", lambda policy, **options: real(fakes.NO_KEEP.policy))
-    monkeypatch.setattr(cli, "TIME_LIMIT", 0.0)
     assert run("demo", tmp_path / "demo") == 0
     printed = capsys.readouterr().out
     assert f"{demo.COUNT} inputs" in printed and str(tmp_path / "demo" / "out-audit" / "index.html") in printed
