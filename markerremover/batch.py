@@ -71,7 +71,7 @@ def remove(
     cleaner = make(workers.threads_each(options.workers))
     headers = _header_profile(options, audit)
     run = _run_facts(cleaner, options, headers)
-    given, found = found, paths.assign(found, options.paths, headers, images.telling)
+    given, found = found, paths.assign(found, options.paths, headers, images.path_parts)
     _make_folders(out, audit, options)
     renamed = paths.write_map(audit, given, found)
     if headers.key and options.key is None and not options.dry_run:

@@ -193,7 +193,7 @@ def verify_dicom(
             raise WriteError(f"{name}: untouched pixel data did not keep its bytes")
 
 
-def telling(path: Path) -> frozenset[str] | None:
+def path_parts(path: Path) -> frozenset[str] | None:
     """What of a file's header, up to its pixels, must not stand in a path; None where it cannot be read to the end."""
     with _quiet():
         try:

@@ -114,10 +114,10 @@ def write(
         raise WriteError(f"{radiograph.path.name}: cannot be written ({reason})") from exc
 
 
-def telling(path: Path) -> frozenset[str] | None:
-    """What of a file's header must not stand in a path, see `dicom.telling`; nothing of a file that is no DICOM file."""
+def path_parts(path: Path) -> frozenset[str] | None:
+    """What of a file's header must not stand in a path, see `dicom.path_parts`; nothing of a file that is no DICOM file."""
     try:
-        return dicom.telling(path) if recognise(path) == "DICOM" else frozenset()
+        return dicom.path_parts(path) if recognise(path) == "DICOM" else frozenset()
     except ReadError:
         return frozenset()  # such a file has no output
 

@@ -123,7 +123,7 @@ def test_a_header_that_cannot_be_walked_through_has_no_output():
 
 def test_a_path_that_tells_after_all_holds_the_file(tmp_path, monkeypatch):
     dicom_file(tmp_path / "in" / "SMITH" / "1.dcm")
-    monkeypatch.setattr("markerremover.images.telling", lambda path: frozenset())
+    monkeypatch.setattr("markerremover.images.path_parts", lambda path: frozenset())
     summary = run(tmp_path / "in", tmp_path / "out")
     assert summary["counts"]["held"] == 1 and not outputs(tmp_path / "out")
     reason = json.loads((tmp_path / "out-audit" / "manifest.jsonl").read_text())["reason"]
