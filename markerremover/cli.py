@@ -14,6 +14,7 @@ from typing import Any, Sequence
 
 from . import __version__
 from .errors import MarkerRemoverError, UsageError
+from .evaluate_cli import add_evaluate_parser
 from .export_cli import add_export_parser
 from .finetune_cli import add_finetune_parser
 from .header_profile import MODES, RETAINABLE
@@ -69,6 +70,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_train_parser(subparsers)
     add_finetune_parser(subparsers)
     add_export_parser(subparsers)
+    add_evaluate_parser(subparsers)
     info = subparsers.add_parser("info", help="show versions, weights, backend and OCR engine")
     info.add_argument("--weights", type=Path, help="an .onnx, .xml or .engine with its card beside it")
     info.set_defaults(run=_info)

@@ -78,8 +78,8 @@ def count(annotation: Annotation, display: np.ndarray, removed: np.ndarray, foun
     )
 
 
-def element_strokes(display: np.ndarray, elements: Sequence[Element]) -> list[np.ndarray]:
-    """One (H, W) bool mask an element: its strokes, or its whole box where none stand out.
+def element_strokes(display: np.ndarray, elements: Sequence[Element], *, whole_if_none: bool = True) -> list[np.ndarray]:
+    """One (H, W) bool mask an element: its strokes; where none stand out its whole box, or nothing without `whole_if_none`.
 
     Where the boxes of a side sign and of a marker overlap, the largest stroke in the sign's box is its letter, and what
     else lies in both boxes is the marker's.
@@ -95,7 +95,7 @@ def element_strokes(display: np.ndarray, elements: Sequence[Element]) -> list[np
             if sign.kind == "laterality" and marker.kind == "marker" and _overlap(sign, marker):
                 _share_out(masks, i, j, windows)
     for mask, window in zip(masks, windows):
-        if not mask.any():
+        if whole_if_none and not mask.any():
             mask[window] = True
     return masks
 

@@ -73,12 +73,16 @@ LAYERS = {
     "finetune_cli": "errors finetune metrics recipes site",
     "inputs": "errors",
     "workers": "pipeline options records header_profile",
+    "judging": "boxes metrics records",
+    "truth": "errors labelme records",
+    "evaluation": "errors images judging metrics records truth",
+    "evaluate_cli": "evaluation metrics ocr",
     "paths": "inputs report header_profile headers",
     "batch": "images inputs paths workers pipeline report options records errors header_profile",
     "progress": "records",
     "information": "batch detect locations ocr errors",
     "demo": "batch cli progress synthesis errors",
-    "cli": "batch demo export_cli information options progress records errors site synthesis training_cli finetune_cli header_profile",
+    "cli": "batch demo export_cli information options progress records errors site synthesis training_cli finetune_cli header_profile evaluate_cli",
     "__main__": "cli",
     "__init__": "",  # names are loaded when asked for, by importlib
 }

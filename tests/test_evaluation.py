@@ -1,0 +1,138 @@
+"""`evaluate`: a folder of results against truth; every rate, what is broken down, what is an error, and what is said in words."""
+
+import datetime
+import json
+
+import cv2
+import numpy as np
+import pytest
+from test_judging import ANNOTATION, NAME, blacked, before  # noqa: F401
+
+from markerremover import cli, evaluate_cli, evaluation, labelme
+from markerremover.errors import AnnotationError
+from markerremover.records import Annotation
+
+
+class Reads:
+    """An OCR engine that reads the name wherever anything stands in the middle."""
+
+    def read(self, images, *, whitelist=None, psm=10):
+        middles = (image[len(image) // 3 : -len(image) // 3, image.shape[1] // 3 : -image.shape[1] // 3] for image in images)
+        return [("xAnna9" if np.ptp(middle) else "", 0.9) for middle in middles]
+
+
+@pytest.fixture
+def site(tmp_path, before):  # noqa: F811
+    """Inputs, truth and results of three images of two patients: cleaned, left as it was, and one without markings."""
+    for name in ("in", "truth", "out"):
+        (tmp_path / name / "sub").mkdir(parents=True) if name != "truth" else (tmp_path / name).mkdir()
+    plain = np.full((300, 300), 80, np.uint8)
+    for name, image, out, elements in (
+        ("p1_a", before, blacked(before, NAME), ANNOTATION.elements), ("p1_b", before, before, ANNOTATION.elements), ("p2_c", plain, plain, ()),
+    ):
+        cv2.imwrite(str(tmp_path / "in" / "sub" / f"{name}.png"), image)
+        cv2.imwrite(str(tmp_path / "out" / "sub" / f"{name}.png"), out)
+        labelme.write(tmp_path / "truth" / f"{name}.json", Annotation(f"{name}.png", (300, 300), elements))
+    return tmp_path
+
+
+def evaluated(site, **options):
+    return evaluation.evaluate(site / "out", site / "truth", site / "in", **options)
+
+
+def test_every_rate_has_its_counts_and_interval(site):
+    document, rows = evaluated(site, reader=Reads())
+    assert [document[name]["k"] for name in ("recall", "deid", "retention", "untouched", "patients", "readable", "leaks")] == [1, 1, 2, 1, 0, 1, 1]
+    assert [document[name]["n"] for name in ("recall", "deid", "retention", "untouched", "patients", "readable", "leaks")] == [2, 2, 2, 1, 1, 2, 2]
+    assert document["recall"]["low95"] == pytest.approx(0.0126, abs=1e-4) and document["images"] == len(rows) == 3
+    assert document["false_regions"]["k"] == 0 and document["false_regions"]["n"] == 3 and document["harm"]["value"] == 0
+    assert document["by"]["height"] == {"24 to 40 px": {"recall": document["recall"], "retention": document["retention"]}}
+    assert [f["image"] for f in document["failures"]] == ["p1_b.png"] and document["failures"][0]["missed"] == [list(NAME)]
+
+
+def test_a_missing_result_counts_as_nothing_removed_or_kept(site):
+    (site / "out" / "sub" / "p1_a.png").unlink()
+    (site / "out" / "sub" / "p2_c.png").write_bytes(b"broken")
+    document, _ = evaluated(site)
+    assert document["missing"] == 2 and document["recall"]["k"] == 0 and document["retention"]["k"] == 1 and document["untouched"]["n"] == 0
+    assert any("no result" in line for line in evaluation.table(document))
+
+
+def test_a_result_is_found_under_another_suffix_and_under_its_pseudonym(site):
+    (site / "out" / "sub" / "p1_a.png").rename(site / "out" / "sub" / "p1_a.tif")
+    image = cv2.imread(str(site / "out" / "sub" / "p1_a.tif"), 0)
+    cv2.imwrite(str(site / "out" / "sub" / "p1_a.tif"), image)
+    (site / "out" / "X").mkdir()
+    (site / "out" / "sub" / "p2_c.png").rename(site / "out" / "X" / "Y.png")
+    (site / "out-audit").mkdir()
+    (site / "out-audit" / "paths.jsonl").write_text(json.dumps({"input": "sub/p2_c.png", "relative": "X/Y.png"}) + "\n")
+    document, _ = evaluated(site)
+    assert document["missing"] == 0 and document["recall"]["k"] == 1 and document["untouched"]["k"] == 1
+
+
+def test_black_areas_do_not_change_how_the_rest_of_16_bits_is_seen(tmp_path):
+    rng = np.random.default_rng(2)
+    image = rng.normal(9000, 200, (300, 300)).astype(np.uint16)
+    image[cv2.putText(np.zeros((300, 300), np.uint8), "ANNA", (44, 66), cv2.FONT_HERSHEY_SIMPLEX, 1.0, 1, 3) > 0] = 12000
+    for name in ("in", "out", "truth"):
+        (tmp_path / name).mkdir()
+    cv2.imwrite(str(tmp_path / "in" / "a.png"), image)
+    cv2.imwrite(str(tmp_path / "out" / "a.png"), blacked(image, NAME))
+    labelme.write(tmp_path / "truth" / "a.json", Annotation("a.png", (300, 300), ANNOTATION.elements[:1]))
+    document, _ = evaluated(tmp_path)
+    assert document["recall"]["k"] == 1 and document["harm"]["value"] == 0 and document["false_regions"]["k"] == 0
+
+
+def test_only_the_images_of_the_split(site):
+    (site / "split.csv").write_text("image,part\np1_a.png,val\n")
+    document, _ = evaluated(site, split=f"{site / 'split.csv'}=val")
+    assert document["images"] == 1 and document["deid"]["value"] == 1
+    assert document["sentences"][0] == "0 images in which something was left of 1 images with markings: the true rate is below 95.0 % with 95 % confidence."
+
+
+@pytest.mark.parametrize("wrong", ["missing", "twice", "size", "frames"])
+def test_truth_that_does_not_fit_its_image_is_an_error_that_names_it(site, wrong):
+    path = site / "in" / "sub" / "p1_a.png"
+    if wrong == "missing":
+        path.unlink()
+    elif wrong == "twice":
+        (site / "in" / "p1_a.png").write_bytes(path.read_bytes())
+    elif wrong == "size":
+        labelme.write(site / "truth" / "p1_a.json", Annotation("p1_a.png", (299, 300), ()))
+    else:
+        from PIL import Image
+
+        image = Image.fromarray(np.zeros((300, 300), np.uint8))
+        path.unlink()
+        image.save(path.with_suffix(".tif"), save_all=True, append_images=[image])
+        labelme.write(site / "truth" / "p1_a.json", Annotation("p1_a.tif", (300, 300), ()))
+    with pytest.raises(AnnotationError, match="p1_a"):
+        evaluated(site)
+
+
+def test_wrong_folders_are_wrong_use(site, capsys):
+    assert cli.main(["evaluate", str(site / "none"), "--truth", str(site / "truth"), "--inputs", str(site / "in")]) == 2
+    assert "no such folder" in capsys.readouterr().err
+
+
+def test_the_command_prints_the_table_and_writes_figures_and_statement(site, capsys):
+    command = ["evaluate", str(site / "out"), "--truth", str(site / "truth"), "--inputs", str(site / "in"), "--no-ocr",
+               "--json", str(site / "r.json"), "--statement", str(site / "s.md")]
+    assert cli.main(command) == 0
+    printed = capsys.readouterr().out
+    assert "markings removed" in printed and "50.0 % (1/2" in printed and "p1_b.png: 1 missed" in printed
+    document = json.loads((site / "r.json").read_text())
+    assert all({"value", "k", "n"} <= set(document[name]) for name in ("recall", "deid", "retention", "false_regions", "harm"))
+    text = (site / "s.md").read_text()
+    assert "In 1 of the 2 checked images" in text and "fewer than 97.5 %" in text and datetime.date.today().isoformat() in text
+
+
+@pytest.mark.parametrize(("k", "n", "bound"), [(0, 50, 0.0582), (0, 300, 0.00994), (1, 2, 0.9747), (3, 3, 1.0), (0, 0, 1.0)])
+def test_the_bound_from_above_is_one_sided_and_exact(k, n, bound):
+    assert evaluation.upper_bound(k, n) == pytest.approx(bound, abs=1e-4)
+
+
+def test_a_statement_with_missing_results_says_so(site):
+    (site / "out" / "sub" / "p1_b.png").unlink()
+    document, _ = evaluated(site)
+    assert "1 of the images have no result" in evaluate_cli.statement(document, datetime.date(2026, 1, 2))
