@@ -1,4 +1,4 @@
-"""`markerremover evaluate`: parse, call, print."""
+"""`markerremover evaluate` and `markerremover compare`: parse, call, print."""
 
 from __future__ import annotations
 
@@ -12,17 +12,39 @@ from . import __version__
 
 
 def add_evaluate_parser(subparsers) -> None:
-    """Add the subcommand."""
-    add = (parser := subparsers.add_parser("evaluate", help="judge the results of a run, or of any tool, against annotations")).add_argument
-    add("out", type=Path, metavar="OUT", help="folder of results")
+    """Add both subcommands."""
+    parser = subparsers.add_parser("evaluate", help="judge the results of a run, or of any tool, against annotations")
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder of results")
+    _add_truth(parser)
+    add = parser.add_argument
+    add("--no-ocr", action="store_true", help="leave out what OCR still reads")
+    add("--statement", type=Path, metavar="FILE.md", help="write what was checked and what follows, in the words of an ethics board")
+    parser.set_defaults(run=_run)
+    both = subparsers.add_parser("compare", help="compare the results of two runs on the same images")
+    both.add_argument("a", type=Path, metavar="A", help="folder of results")
+    both.add_argument("b", type=Path, metavar="B", help="folder of results")
+    _add_truth(both)
+    both.set_defaults(run=_compare)
+
+
+def _add_truth(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add("--truth", type=Path, required=True, metavar="ANNOTATIONS", help="folder of LabelMe, Pascal VOC or YOLO files, or a COCO file")
     add("--inputs", type=Path, required=True, metavar="IN", help="folder of the originals")
     add("--split", metavar="FILE.csv=PART", help="only the images whose row (first column) says PART (last column)")
     add("--fill", action="store_true", help="removed areas are filled, not black: any change counts as removal")
-    add("--no-ocr", action="store_true", help="leave out what OCR still reads")
     add("--json", type=Path, metavar="FILE", help="write the figures there")
-    add("--statement", type=Path, metavar="FILE.md", help="write what was checked and what follows, in the words of an ethics board")
-    parser.set_defaults(run=_run)
+
+
+def _compare(args: argparse.Namespace) -> int:
+    from . import comparison, evaluation
+
+    a, b = (evaluation.evaluate(out, args.truth, args.inputs, split=args.split, fill=args.fill)[1] for out in (args.a, args.b))
+    document = comparison.compare(a, b)
+    if args.json:
+        args.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    print("\n".join(comparison.lines(document)))
+    return 0
 
 
 def _run(args: argparse.Namespace) -> int:
