@@ -36,6 +36,8 @@ class RunOptions:
     key: file of the secret key for pseudonyms and UIDs; None is `KEY` in the audit folder, made where it is not there.
     retain: patient characteristics that stay, names of `header_profile.RETAINABLE`.
     shift_dates: dates move by days of the patient's own instead of going.
+    second_look: RapidOCR looks for text too, on the input and on the result.
+    release_held: what would be held only because something still shows in the result is written all the same, and marked so.
     """
 
     policy: Policy | None = None
@@ -52,6 +54,8 @@ class RunOptions:
     key: Path | None = None
     retain: tuple[str, ...] = ()
     shift_dates: bool = False
+    second_look: bool = False
+    release_held: bool = False
 
     def __post_init__(self) -> None:
         if self.policy is None:
@@ -89,5 +93,6 @@ class RunOptions:
         """Hash of what decides an output's bytes apart from the input, the weights and the version, the key included. Rows with
         another hash are not taken over by --resume."""
         headers = [self.headers, sorted(self.retain), self.shift_dates, hashlib.sha256(b"settings" + key).hexdigest()]
-        text = json.dumps({"policy": asdict(self.policy), "dry_run": self.dry_run, "headers": headers}, sort_keys=True)
+        said = {"second_look": self.second_look, "release_held": self.release_held, "dry_run": self.dry_run}
+        text = json.dumps({"policy": asdict(self.policy), "headers": headers, **said}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
