@@ -18,6 +18,7 @@ __all__ = ["LABEL", "as_detections", "clearly", "read"]
 
 LABEL = "text"
 ALONG, ACROSS, AROUND_PX = 4.0, 0.8, 12  # how far around a box is read: along its line and across, in its shorter sides; at least px
+FURTHER = 4  # how often more is read where print goes on
 HEIGHT = 32  # work pixels along a box's shorter side: the height that Tesseract reads best
 SCALES = (0.5, 4.0)  # work pixels a source pixel
 LARGEST = 1400  # work pixels along the longer side of a crop
@@ -48,7 +49,7 @@ def read(look: np.ndarray, xyxy: np.ndarray, reader: Reader) -> list[tuple[Text,
         if (around[2:] <= around[:2]).any() or _within(box, done):
             continue
         done = np.concatenate([done, around[None]])
-        found += [words for words in _read_crop(look, box, around, reader) if words]
+        found += [words for words in _read_on(look, box, around, reader) if words]
     return found
 
 
@@ -82,6 +83,26 @@ def _surroundings(box: np.ndarray, shape_hw: tuple[int, int]) -> np.ndarray:
 def _within(box: np.ndarray, done: np.ndarray) -> bool:
     """Whether a box lies in one of (M, 4) others."""
     return bool(((box[:2] >= done[:, :2]) & (box[2:] <= done[:, 2:])).all(axis=1).any())
+
+
+def _read_on(look: np.ndarray, box: np.ndarray, around: np.ndarray, reader: Reader) -> list[tuple[Text, ...]]:
+    """`_read_crop`, and again of more where print is cut off by the end of what was read."""
+    words = _read_crop(look, box, around, reader)
+    for _ in range(FURTHER):
+        cut = [np.array(word.xyxy) for reading in words for word in clearly(reading) if not _within(_near(np.array(word.xyxy)), around[None])]
+        reach = np.array([around, *(_surroundings(word, look.shape) for word in cut)])
+        wider = np.concatenate([reach[:, :2].min(axis=0), reach[:, 2:].max(axis=0)])
+        if (wider == around).all():
+            break
+        around = wider
+        words = _read_crop(look, box, around, reader)
+    return words
+
+
+def _near(word: np.ndarray) -> np.ndarray:
+    """(4,) a word with the room of a further letter on each side."""
+    half = min(word[2] - word[0], word[3] - word[1])
+    return word + [-half, -half, half, half]
 
 
 def _read_crop(look: np.ndarray, box: np.ndarray, around: np.ndarray, reader: Reader) -> list[tuple[Text, ...]]:

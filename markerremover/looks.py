@@ -250,7 +250,7 @@ def _read_again(look: np.ndarray, own: Sequence[Decision], cleaner: Cleaner) -> 
     if cleaner.finder:
         lines = cleaner.finder(look)
         texts += [(line,) for line in lines]
-        readable.append(second_look.findings(lines, explained))
+        readable.append(second_look.findings_again(lines, explained))
     return tuple(texts), readable
 
 

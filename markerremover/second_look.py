@@ -12,10 +12,10 @@ from typing import Callable, Sequence
 import numpy as np
 
 from .errors import UsageError
-from .legible import as_detections
+from .legible import as_detections, clearly
 from .records import Detections, Text
 
-__all__ = ["LABEL", "TextFinder", "findings", "is_print", "open_second_look", "uncovered"]
+__all__ = ["LABEL", "TextFinder", "findings", "findings_again", "is_print", "open_second_look", "uncovered"]
 
 LABEL = "second look"
 TextFinder = Callable[[np.ndarray], tuple[Text, ...]]
@@ -25,6 +25,7 @@ LONGEST_SIDE = 4096  # pixels above which it shrinks a picture; its own default,
 LEAST, LEAST_SINGLE = 0.6, 0.9  # its confidence from which several characters are print, and a single one
 SIMPLE = frozenset("0OoDCcQ1IlJT7Lij|")  # rings, ports and edges of bones look like them: one alone, other than a side sign, is none
 LARGEST = 0.25  # of the picture's longer side: print is less high
+NEAR, NEAR_PX = 0.5, 16  # how near a decision is: shorter sides of the text, and pixels at least; see Detector.near
 COVERED = 0.5  # of a line's breadth at one place that decisions cover where that place is dealt with
 LEAST_RUN = 0.4  # of a line's height: a shorter piece of it is but the edge of a box
 
@@ -74,6 +75,24 @@ def findings(texts: Sequence[Text], explained: np.ndarray) -> Detections:
         explained: (H, W) bool, where decisions lie.
     """
     return as_detections([piece for text in texts if is_print(text, explained.shape) for piece in uncovered(text, explained)], LABEL)
+
+
+def findings_again(texts: Sequence[Text], explained: np.ndarray) -> Detections:
+    """`findings` on a result: near decisions any print, elsewhere words beyond doubt only. There no pixel has changed since the
+    first look, but without the removed print the networks now and then take a bone for a letter or two.
+
+    Args:
+        explained: (H, W) bool, where decisions lie.
+    """
+    close = [text for text in texts if _box_of(text, NEAR, NEAR_PX, explained).any()]
+    return findings([*close, *(text for text in clearly(texts) if text not in close)], explained)
+
+
+def _box_of(text: Text, share: float, least_px: float, mask: np.ndarray) -> np.ndarray:
+    """The part of a (H, W) mask in a text's box, grown by a share of its shorter side, `least_px` at least."""
+    x1, y1, x2, y2 = text.xyxy
+    by = max(least_px, share * min(x2 - x1, y2 - y1))
+    return mask[max(0, int(y1 - by)) : max(0, int(y2 + by)), max(0, int(x1 - by)) : max(0, int(x2 + by))]
 
 
 def is_print(text: Text, shape_hw: tuple[int, int]) -> bool:

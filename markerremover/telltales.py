@@ -16,7 +16,7 @@ from .records import Telling
 
 __all__ = ["dates_of", "tells"]
 
-SHORTEST = 3  # characters of a part that is looked for: shorter ones are read into ribs and rings too
+SHORTEST, SHORTEST_NUMBER = 3, 4  # characters of a part that is looked for: less is read into ribs and rings, or is an exposure
 SLIP = 5  # characters from which one edit is forgiven, and from which words are joined to make the part
 WITHIN = 6  # characters from which a part counts inside a longer word: names that were read without the blank between them
 FULL_DATE = 8  # digits or letters of a date with a whole year; shorter spellings must match exactly
@@ -39,7 +39,7 @@ def tells(words: Sequence[str], telling: Telling) -> bool:
         ("".join(folded[i : i + n]), n) for n in range(1, MOST_JOINED + 1) for i in range(len(folded) - n + 1)
         if not set(folded[i : i + n]) & _ordinary()
     ]
-    parts = [part for part in map(fold, telling.parts) if len(part) >= SHORTEST and part not in _ordinary()]
+    parts = [part for part in map(fold, filter(_long_enough, telling.parts)) if part not in _ordinary()]
     dates = [fold(spelling) for spelling in telling.dates]
     return any(_is(text, part, count, SLIP) for text, count in joined for part in parts) or any(
         _is(text, spelling, count, FULL_DATE) for text, count in joined for spelling in dates
@@ -51,6 +51,11 @@ def _is(text: str, part: str, count: int, slip: int) -> bool:
     if count > 1 and len(part) < SLIP:
         return False
     return text == part or (len(part) >= slip and _one_edit(text, part)) or (len(part) >= max(slip, WITHIN) and part in text)
+
+
+def _long_enough(part: str) -> bool:
+    plain = [char for char in part if char.isalnum()]
+    return len(fold(part)) >= (SHORTEST_NUMBER if all(char.isdigit() for char in plain) else SHORTEST)
 
 
 def dates_of(day: date) -> frozenset[str]:
