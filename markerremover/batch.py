@@ -32,7 +32,7 @@ HEADERS_NOTES = {
 }
 #: Ends that come with an output.
 RELEASED = ("cleaned", "unchanged")
-LIBRARIES = ("numpy", "opencv-python-headless", "pydicom", "Pillow", "tifffile", "onnxruntime", "openvino", "tesserocr", "pytesseract")
+LIBRARIES = ("numpy", "opencv-python-headless", "pydicom", "Pillow", "tifffile", "onnxruntime", "openvino", "tesserocr", "pytesseract", "rapidocr")
 
 
 def remove(
@@ -102,7 +102,7 @@ def remove(
 
 
 def _open_shipped(options: RunOptions, threads: int) -> Cleaner:
-    return open_cleaner(options.policy, weights=options.weights, device=options.device, threads=threads)
+    return open_cleaner(options.policy, weights=options.weights, device=options.device, threads=threads, second=options.second_look)
 
 
 def _header_profile(options: RunOptions, audit: Path) -> HeaderProfile:
@@ -261,12 +261,15 @@ def _summary(
         "counts": counts,
         "reconciles": counts["inputs"] == len(found) == sum(counts[s] for s in report.STATUSES),
         "boxes": {"kept": sum(b["action"] == "keep" for b in boxes), "removed": sum(b["action"] == "remove" for b in boxes)},
+        "released_held": sum(bool(row.get("released_held")) for row in rows),
+        "results_read": cleaner.reader is not None,
         "ignored": ignored,
         "options": {
             "keep": list(policy.keep), "threshold": policy.threshold or getattr(detector, "threshold", None),
             "margin": policy.margin, "workers": options.workers, "device": options.device, "dry_run": options.dry_run,
             "overwrite": options.overwrite, "resume": options.resume, "ignore": list(options.ignore), "headers": options.headers,
             "retain": list(options.retain), "shift_dates": options.shift_dates, "paths": options.paths, "time_limit": options.time_limit,
+            "second_look": options.second_look, "release_held": options.release_held,
         },
         "site": _site(options),
         "weights": {"name": str(getattr(detector, "card", {}).get("name", "")), "sha256": run["weights_sha256"]},

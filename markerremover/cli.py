@@ -1,6 +1,6 @@
 """The command line: parse, call, print, exit.
 
-Exit codes: 0 every input ended cleaned or unchanged, 1 some were held or failed, 2 wrong use.
+Exit codes: 0 every input ended cleaned or unchanged, 1 some were held, failed or released in spite of doubt, 2 wrong use.
 """
 
 from __future__ import annotations
@@ -108,6 +108,9 @@ def _add_remove(subparsers) -> None:
         help="after which a file's process is ended and the file failed; 0: none, and with one worker no process apart (default: %(default)s)")
     add("--ignore", action="append", default=[], metavar="GLOB",
         help=f"file names or relative paths to leave out, listed in the summary; besides {', '.join(DEFAULT_IGNORE)}; repeatable")
+    add("--second-look", action="store_true", help="let RapidOCR look for text too, before and after (extra second-look; about a second an image)")
+    add("--release-held", action="store_true",
+        help="write files too in which the last look still finds something; they are counted, and their header claims no check")
     add("--dry-run", action="store_true", help="look and report, write no image")
     again = parser.add_mutually_exclusive_group()
     again.add_argument("--overwrite", action="store_true", help="replace results in a non-empty OUT")
@@ -143,6 +146,7 @@ def _remove(args: argparse.Namespace) -> int:
         ignore=(*DEFAULT_IGNORE, *args.ignore), audit=args.audit,
         headers=args.headers, key=args.key, retain=args.retain, shift_dates=args.shift_dates,
         time_limit=args.time_limit or None, paths=args.paths,
+        second_look=args.second_look, release_held=args.release_held,
     )
     from .batch import remove
     from .progress import show_progress
@@ -151,7 +155,7 @@ def _remove(args: argparse.Namespace) -> int:
         summary = remove(args.inputs, args.out, options=options, progress=progress)
     print_summary(summary)
     counts = summary["counts"]
-    return 1 if counts["held"] or counts["failed"] else 0
+    return 1 if counts["held"] or counts["failed"] or summary["released_held"] else 0
 
 
 def print_summary(summary: dict[str, Any]) -> None:
@@ -164,6 +168,10 @@ def print_summary(summary: dict[str, Any]) -> None:
     print(f"note: {summary['headers']}")
     if summary["renamed"]:
         print(f"{summary['renamed']} paths got pseudonyms (see paths.jsonl in the audit folder)")
+    if summary["released_held"]:
+        print(f"warning: {summary['released_held']} files were written though something still shows in them (--release-held): look at each before sharing")
+    if not summary["results_read"]:
+        print("note: without an OCR engine the results were looked at, but not read")
     if summary["paths_that_tell"]:
         print(f"warning: {summary['paths_that_tell']} outputs lie under paths that hold a name, number or UID of their own header")
     if summary["unaccounted"] and not summary["options"]["dry_run"]:

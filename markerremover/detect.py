@@ -104,17 +104,28 @@ class Detector:
             Detections in source pixels, best first, after class-agnostic non-maximum suppression. Beside a side sign and in
             line with a word a box counts from the card's `beside_sign` on, where that is less: more print is likely there.
         """
+        return self.with_faint(display, None, threshold)[0]
+
+    def with_faint(self, display: np.ndarray, least: float | None, threshold: float | None = None) -> tuple[Detections, Detections]:
+        """What a call finds, and whatever else scores at least `least` (nothing for None): one look, no dearer than a call."""
         if display.ndim != 2 or display.dtype != np.uint8 or 0 in display.shape:
             raise UsageError(f"display has shape {display.shape} {display.dtype}, needs a non-empty (H, W) uint8")
         threshold = self.threshold if threshold is None else threshold
-        least = min(threshold, float(self.card.get("beside_sign", threshold)))
+        beside = min(threshold, float(self.card.get("beside_sign", threshold)))
+        everything = self._whole(display, beside if least is None else min(least, beside))
+        candidates = everything.chosen(everything.scores >= np.float32(beside))
+        found = candidates if beside == threshold else sure_or_beside(candidates, threshold)
+        taken = set(map(tuple, found.xyxy.tolist()))
+        return found, everything.chosen(np.array([tuple(box) not in taken for box in everything.xyxy.tolist()], bool))
+
+    def _whole(self, display: np.ndarray, least: float) -> Detections:
+        """Every view of a frame, merged and judged: what scores at least `least`, best first."""
         found = []
         for view in views(display.shape, self.size, self.tiling):
             picture, left, top = show(display, view, self.size)
             raw = self._session(picture)
             found.append(self._rows(raw, view, (left, top), least, display.shape))
-        judged = self._judged(display, merge(found, self.class_names), least)
-        return judged if least == threshold else sure_or_beside(judged, threshold)
+        return self._judged(display, merge(found, self.class_names), least)
 
     def _judged(self, display: np.ndarray, found: Detections, threshold: float) -> Detections:
         """With a rescorer, what both networks together score at least `threshold`, calibrated, best first, and which

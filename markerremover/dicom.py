@@ -33,8 +33,8 @@ from pydicom.pixels import compress, get_decoder
 from . import dicom_tags, dicom_view, encapsulated
 from .errors import HeldError, ReadError, WriteError
 from .header_profile import HeaderProfile
-from .headers import clean, in_path, names_left, telling_in_paths
-from .records import Radiograph
+from .headers import clean, in_path, names_left, telling as telling_of, telling_in_paths
+from .records import Radiograph, Telling
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +133,7 @@ def write_dicom(
         new_stored: shape and dtype of `radiograph.stored`.
         touched: whether pixels changed; if not, PixelData keeps its bytes, unless the source is dirty.
         verified: whether our own check of the result passed; only then do the header's de-identification elements
-            and Burned In Annotation say so.
+            and Burned In Annotation say so; if not, they say no such thing, whatever the source said.
         method: what to append to De-identification Method then.
         headers: what happens to everything else in the header.
 
@@ -156,6 +156,8 @@ def write_dicom(
             clean(dataset, headers)
             if verified:
                 dicom_tags.mark_cleaned(dataset, method, headers.codes)
+            else:
+                dicom_tags.mark_doubted(dataset)
             dicom_tags.renew_file_meta(dataset, syntax)
             dataset.save_as(target, enforce_file_format=True)
         except Exception as exc:
@@ -206,6 +208,19 @@ def path_tells(radiograph: Radiograph, relative: str) -> bool:
     """Whether an output's path holds a name, number or UID of the header that was read."""
     with _quiet():
         return in_path(radiograph.source.dataset, relative)
+
+
+def telling(radiograph: Radiograph) -> Telling:
+    """What of the header that was read must not be readable in the picture.
+
+    Raises:
+        HeldError: the header cannot be gone through.
+    """
+    with _quiet():
+        try:
+            return telling_of(radiograph.source.dataset)
+        except Exception as exc:
+            raise HeldError(f"{radiograph.path.name}: its header cannot be searched for names ({type(exc).__name__})") from None
 
 
 @contextmanager

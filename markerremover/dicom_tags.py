@@ -102,6 +102,17 @@ def mark_cleaned(dataset: Dataset, method: str, codes: tuple[tuple[str, str], ..
         dataset.DeidentificationMethod = [*before, method.replace("\\", "/")[:64]]  # LO: 64 characters, no backslash
 
 
+def mark_doubted(dataset: Dataset) -> None:
+    """Take back what says that no burnt-in marking and no identity is left: Burned In Annotation and Patient Identity Removed,
+    and of earlier codes Clean Pixel Data Option."""
+    dataset.BurnedInAnnotation = "YES"
+    if "PatientIdentityRemoved" in dataset:
+        dataset.PatientIdentityRemoved = "NO"
+    codes = dataset.get("DeidentificationMethodCodeSequence", None)
+    if codes:
+        dataset.DeidentificationMethodCodeSequence = Sequence([item for item in codes if item.get("CodeValue") != CLEAN_PIXEL_DATA[0]])
+
+
 def renew_file_meta(dataset: Dataset, syntax: str) -> None:
     """A fresh preamble and file meta group, of which nothing comes from the old ones."""
     meta = FileMetaDataset()

@@ -23,6 +23,8 @@ from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 
 from .header_profile import RETAINABLE, HeaderProfile
+from .records import Telling
+from .telltales import dates_of
 
 EDITION = "dicomfields_2026c"
 OLDEST = 89  # years; an age above is given as "090Y"
@@ -45,6 +47,7 @@ _TELLING = tuple(tag_for_keyword(k) for k in (
     "PatientID", "AccessionNumber", "PatientBirthDate", "OtherPatientIDs", "PatientTelephoneNumbers", "MedicalRecordLocator",
     "IssuerOfPatientID", "AdmissionID", "PatientAddress",
 ))
+_NUMBERS = tuple(tag_for_keyword(k) for k in ("PatientID", "AccessionNumber", "OtherPatientIDs", "MedicalRecordLocator", "AdmissionID"))
 _ORDINARY = frozenset({"unknown", "none", "anonymous", "anonymized", "test", "patient", "chest", "thorax", "hand", "foot"})
 
 
@@ -152,6 +155,28 @@ def telling_parts(dataset: Dataset) -> frozenset[str]:
         elif int(element.tag) in _TELLING:
             found.update(_values(element))
     return frozenset(part.casefold() for part in found if len(part) > 1 and part.casefold() not in _ORDINARY)
+
+
+def telling(dataset: Dataset) -> Telling:
+    """What of a header, at any depth, must not be readable in the picture: parts of person names, IDs, accession numbers, birth dates."""
+    parts: set[str] = set()
+    dates: set[str] = set()
+    for element in dataset.iterall():
+        if element.VR == "PN":
+            parts.update(part for name in _values(element) for part in re.split(r"[\s^=,.;-]+", name))
+        elif int(element.tag) in _NUMBERS:
+            parts.update(_values(element))
+        elif element.keyword == "PatientBirthDate":
+            dates.update(spelling for day in _values(element) for spelling in _spellings(day))
+    return Telling(frozenset(part for part in parts if part and part.casefold() not in _ORDINARY), frozenset(dates))
+
+
+def _spellings(day: str) -> frozenset[str]:
+    """`dates_of` a DA value; what is no date has none."""
+    try:
+        return dates_of(date(int(day[:4]), int(day[4:6]), int(day[6:8])))
+    except ValueError:
+        return frozenset()
 
 
 def _tells(text: str, telling: frozenset[str], vr: str = "") -> bool:

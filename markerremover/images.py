@@ -15,7 +15,7 @@ import numpy as np
 from . import dicom, jpeg, png, tiff
 from .errors import HeldError, MarkerRemoverError, ReadError, UsageError, WriteError
 from .header_profile import HeaderProfile
-from .records import Radiograph
+from .records import Radiograph, Telling
 
 FORMATS = ("DICOM", "JPEG", "PNG", "TIFF")
 MAX_FILE_BYTES = 4 << 30
@@ -125,6 +125,15 @@ def path_parts(path: Path) -> frozenset[str] | None:
 def path_tells(radiograph: Radiograph, relative: str) -> bool:
     """Whether the path of a result holds a name, number or UID of its own header; other formats than DICOM have none."""
     return radiograph.format == "DICOM" and dicom.path_tells(radiograph, relative)
+
+
+def telling(radiograph: Radiograph) -> Telling:
+    """What of the file's own header must not be readable in its picture; other formats than DICOM have none.
+
+    Raises:
+        HeldError: see `dicom.telling`.
+    """
+    return dicom.telling(radiograph) if radiograph.format == "DICOM" else Telling()
 
 
 def verify_written(

@@ -16,10 +16,12 @@ from typing import Protocol, Sequence
 import numpy as np
 
 from .errors import UsageError
+from .records import Text
 
 __all__ = ["Reader", "available", "open_reader"]
 
 LANGUAGE = "eng"
+SPARSE = 11  # Tesseract's page segmentation mode for print anywhere
 RESOLUTION_DPI = 150  # told to Tesseract, which otherwise guesses (and warns) for every crop
 HINT = (
     "no OCR engine: the second pass needs Tesseract 5 to tell a side sign from a name. Install it (Debian/Ubuntu: "
@@ -47,6 +49,16 @@ class Reader(Protocol):
 
         Returns:
             Text without surrounding blanks, "" (confidence 0) where nothing was read.
+        """
+
+    def words(self, image: np.ndarray) -> list[Text]:
+        """Every word of a picture of which nobody knows where or whether there is print, in reading order.
+
+        Args:
+            image: (H, W) uint8, dark text on white.
+
+        Returns:
+            Words in pixels of the image, possibly none.
         """
 
 
@@ -94,6 +106,7 @@ class TesserocrReader:
         if engine is None:
             tesserocr = _one_threaded_tesserocr()
             settings = {"load_system_dawg": "0", "load_freq_dawg": "0", "debug_file": os.devnull}  # letters are no words
+            tesserocr.set_leptonica_log_level(tesserocr.LeptLogLevel.NONE)  # it complains on the terminal about specks
             engine = tesserocr.PyTessBaseAPI(
                 path=self._folder, lang=LANGUAGE, oem=tesserocr.OEM.LSTM_ONLY, psm=10, variables=settings
             )
@@ -115,6 +128,18 @@ class TesserocrReader:
             found.append((text, min(confidences, default=0) / 100))
         engine.Clear()
         return found
+
+    def words(self, image: np.ndarray) -> list[Text]:
+        """See `Reader.words`."""
+        engine, (h, w) = self._engine(), image.shape
+        engine.SetPageSegMode(SPARSE)
+        engine.SetVariable("tessedit_char_whitelist", "")
+        engine.SetImageBytes(np.ascontiguousarray(image).tobytes(), w, h, 1, w)
+        engine.SetSourceResolution(RESOLUTION_DPI)
+        table = engine.GetTSVText(0)
+        engine.Clear()
+        rows = (line.split("\t") for line in table.splitlines())
+        return [_word(*row[6:12]) for row in rows if len(row) == 12 and row[0] == "5" and row[11].strip()]
 
 
 class PytesseractReader:
@@ -146,6 +171,22 @@ class PytesseractReader:
             if str(text).strip():
                 words[int(page) - 1].append((str(text).strip(), float(confidence) / 100))
         return [(" ".join(t for t, _ in page), min((c for _, c in page), default=0.0)) for page in words]
+
+
+    def words(self, image: np.ndarray) -> list[Text]:
+        """See `Reader.words`."""
+        import pytesseract
+
+        config = f"--oem 1 --psm {SPARSE} --dpi {RESOLUTION_DPI} -c load_system_dawg=0 -c load_freq_dawg=0"
+        data = pytesseract.image_to_data(image, lang=LANGUAGE, config=config, output_type=pytesseract.Output.DICT)
+        columns = zip(*(data[name] for name in ("left", "top", "width", "height", "conf", "text")))
+        return [_word(*row) for row in columns if str(row[5]).strip()]
+
+
+def _word(left: str, top: str, width: str, height: str, confidence: str, text: str) -> Text:
+    """One row of Tesseract's table, whose confidence is in per cent."""
+    x, y, w, h = (float(v) for v in (left, top, width, height))
+    return Text((x, y, x + w, y + h), str(text).strip(), max(0.0, float(confidence)) / 100)
 
 
 def _open_tesserocr() -> Reader | None:

@@ -41,6 +41,8 @@ class RunOptions:
         a DICOM header of the run (none where headers are kept), "pseudonym" to every part of every path.
     time_limit: seconds that one file may take, starting up not counted; with a limit every file is cleaned in a process that can be
         ended, also with one worker. None: no limit.
+    second_look: RapidOCR looks for text too, on the input and on the result.
+    release_held: what would be held only because something still shows in the result is written all the same, and marked so.
     """
 
     policy: Policy | None = None
@@ -59,6 +61,8 @@ class RunOptions:
     shift_dates: bool = False
     time_limit: float | None = None
     paths: str = "auto"
+    second_look: bool = False
+    release_held: bool = False
 
     def __post_init__(self) -> None:
         if self.policy is None:
@@ -105,5 +109,6 @@ class RunOptions:
         """Hash of what decides an output's bytes apart from the input, the weights and the version, the key included. Rows with
         another hash are not taken over by --resume."""
         headers = [self.headers, sorted(self.retain), self.shift_dates, hashlib.sha256(b"settings" + key).hexdigest()]
-        text = json.dumps({"policy": asdict(self.policy), "dry_run": self.dry_run, "headers": headers}, sort_keys=True)
+        said = {"second_look": self.second_look, "release_held": self.release_held, "dry_run": self.dry_run}
+        text = json.dumps({"policy": asdict(self.policy), "headers": headers, **said}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()

@@ -193,6 +193,32 @@ class Decision:
 
 
 @dataclass(frozen=True)
+class Text:
+    """What was read in one place.
+
+    xyxy: float source pixels.  text: never logged, and left out of the record's own description.  confidence: 0–1.
+    """
+
+    xyxy: tuple[float, float, float, float]
+    text: str = field(repr=False)
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Telling:
+    """What of a file's own header must not be readable in its picture.
+
+    parts: names and numbers, as the header has them.  dates: birth dates, in digits and letters only, in every usual spelling.
+    """
+
+    parts: frozenset[str] = field(default=frozenset(), repr=False)
+    dates: frozenset[str] = field(default=frozenset(), repr=False)
+
+    def __bool__(self) -> bool:
+        return bool(self.parts or self.dates)
+
+
+@dataclass(frozen=True)
 class Policy:
     """What to keep and how widely to remove.
 
@@ -224,6 +250,7 @@ class Outcome:
     reason: why it was held or failed, "" otherwise.  timings_ms: stage name → milliseconds.
     crops: file names below the audit's crops/, one (before, after) pair a decision; () where none were drawn.
     path_tells: whether `relative` holds a name, number or UID of the file's own header.
+    released_held: "" or the doubt for which it would have been held, had the run not been told to write it all the same.
     """
 
     relative: str
@@ -237,6 +264,7 @@ class Outcome:
     crops: tuple[tuple[str, str], ...] = ()
     timings_ms: dict[str, float] = field(default_factory=dict)
     path_tells: bool = False
+    released_held: str = ""
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:

@@ -34,6 +34,7 @@ def manifest_row(outcome: Outcome, run: dict[str, str]) -> dict[str, Any]:
         "boxes": [_box(decision) for decision in outcome.decisions],
         "crops": [list(pair) for pair in outcome.crops],
         "path_tells": outcome.path_tells,
+        "released_held": outcome.released_held,
         "timings_ms": dict(outcome.timings_ms),
         **run,
     }
@@ -133,6 +134,7 @@ def _page_row(row: dict[str, Any], drawn: set[str]) -> dict[str, Any]:
     crops = [pair if set(pair) <= drawn else None for pair in row.get("crops", [])]
     return {
         **{key: row[key] for key in ("relative", "status", "reason", "format", "shape", "boxes")},
+        "released_held": row.get("released_held", ""),
         "ms": round(sum(row.get("timings_ms", {}).values())),
         "thumbs": list(thumbs) if set(thumbs) <= drawn else None,
         "crops": crops,

@@ -41,11 +41,8 @@ def residual(
         found = detector(display_frame, policy.threshold)
     if not len(found):
         return found
-    explained = np.zeros(display_frame.shape, bool)
-    for decision in decisions:
-        x1, y1, x2, y2 = decision.xyxy
-        explained[y1:y2, x1:x2] = True
-    left = np.array([_unexplained(explained, box) > UNEXPLAINED_SHARE for box in found.xyxy], bool)
+    decided = explained(display_frame.shape, decisions)
+    left = np.array([unexplained(decided, box) > UNEXPLAINED_SHARE for box in found.xyxy], bool)
     return found.chosen(left)
 
 
@@ -86,7 +83,16 @@ def _filled(total: np.ndarray, weight: np.ndarray) -> np.ndarray:
     return np.where(weight > 0, mean, cv2.resize(coarse, (w, h), interpolation=cv2.INTER_LINEAR))
 
 
-def _unexplained(explained: np.ndarray, xyxy: np.ndarray) -> float:
+def explained(shape_hw: tuple[int, int], decisions: Sequence[Decision]) -> np.ndarray:
+    """(H, W) bool: where any of one frame's decisions lies."""
+    result = np.zeros(shape_hw, bool)
+    for decision in decisions:
+        x1, y1, x2, y2 = decision.xyxy
+        result[y1:y2, x1:x2] = True
+    return result
+
+
+def unexplained(explained: np.ndarray, xyxy: np.ndarray) -> float:
     """Share (0–1) of the box that no decision covers; 0 for a box that holds no pixel."""
     whole = boxes.grow(xyxy[None], 0.0, 0.0, explained.shape)[0]
     inside = explained[whole[1] : whole[3], whole[0] : whole[2]]

@@ -43,8 +43,8 @@ def clean(inputs: Path, out: Path):
 def fake_weights(monkeypatch):
     """The command line with the fake localizer in place of the shipped weights."""
 
-    def open_cleaner(policy, *, weights=None, device="auto", threads=None):
-        return fakes.Cleaner(fakes.find_white, object() if policy.keep else None, policy)
+    def open_cleaner(policy, *, weights=None, device="auto", threads=None, second=False):
+        return fakes.Cleaner(fakes.find_white, fakes.SilentReader() if policy.keep else None, policy)
 
     monkeypatch.setattr(batch, "open_cleaner", open_cleaner)
     monkeypatch.setattr("markerremover.cli.TIME_LIMIT", 0.0)  # a process apart would have the shipped ones

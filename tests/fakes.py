@@ -33,6 +33,18 @@ def radiograph(seed: int, boxes=(NAME_BOX,), shape=SHAPE, dtype=np.uint8) -> np.
     return image if dtype == np.uint8 else image.astype(np.uint16) * 257
 
 
+def written(image: np.ndarray, text: str, at: tuple[int, int], height: int = 24, grey: int = 235) -> np.ndarray:
+    """A copy with a text in one of the shipped fonts, its top left corner `at` (x, y)."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    from markerremover.synthesis.fonts import FONT_ROOT
+
+    plain = str(FONT_ROOT / "train" / "DejaVuSans-Bold.ttf")
+    picture = Image.fromarray(image)
+    ImageDraw.Draw(picture).text(at, text, fill=grey, font=ImageFont.truetype(plain, height))
+    return np.array(picture)
+
+
 def find_white(frame: np.ndarray, threshold: float | None = None) -> Detections:
     """A localizer that finds every connected patch of white, exactly."""
     count, _, stats, _ = cv2.connectedComponentsWithStats((frame >= WHITE).astype(np.uint8))
@@ -54,6 +66,16 @@ def restless():
         return Detections(np.array([[x, 40, x + 12, 60]], np.float32), np.ones(1, np.float32), np.zeros(1, np.int64))
 
     return find
+
+
+class SilentReader:
+    """An OCR engine that never reads anything."""
+
+    def read(self, images, *, whitelist=None, psm=10):
+        return [("", 0.0)] * len(images)
+
+    def words(self, image):
+        return []
 
 
 def cleaner(threads: int = 1, detector=find_white, policy: Policy = Policy(keep=())) -> Cleaner:

@@ -22,7 +22,8 @@ LAYERS = {
     "records": "errors",
     "site": "records errors",
     "header_profile": "errors",
-    "headers": "header_profile",
+    "telltales": "records",
+    "headers": "header_profile records telltales",
     "options": "records errors site header_profile",
     "strokes": "records boxes",
     "staying": "strokes",
@@ -43,6 +44,8 @@ LAYERS = {
     "engine": "errors",
     "parity": "records boxes errors",
     "ocr": "records errors",
+    "legible": "records ocr",
+    "second_look": "errors legible records",
     "candidates": "ocr glyphs strokes",
     "isolation": "records candidates glyphs strokes",
     "second_pass": "records boxes ocr glyphs candidates isolation staying strokes",
@@ -64,7 +67,8 @@ LAYERS = {
     "convert": "errors",
     "export": "convert detect engine errors images inputs locations parity records rescore synthesis training",
     "export_cli": "errors export options",
-    "pipeline": "crops cuts decide detect display frames images ocr options redact second_pass verify records errors header_profile",
+    "looks": "cuts decide detect frames images legible ocr redact second_look second_pass telltales verify records errors",
+    "pipeline": "crops images looks options records errors header_profile",
     "remover": "pipeline images display options records errors site",
     "finetune_report": "crops metrics report records errors",
     "recipes": "errors",
@@ -92,6 +96,7 @@ LAYERS = {
 ALONE = {
     "ultralytics": {"engine", "training"},
     "torch": {"engine", "rescoring", "training", "windows"},
+    "rapidocr": {"second_look"},
     "tesserocr": {"ocr"},
     "pytesseract": {"ocr"},
     "openvino": {"sessions", "convert"},
@@ -147,7 +152,7 @@ def test_nothing_talks_to_a_network():
 
 
 def test_nothing_outside_the_dependencies_is_imported():
-    allowed = {"numpy", "cv2", "dicomanonymizer", "pydicom", "PIL", "scipy", "skimage", "tifffile", "onnxruntime", "openvino", "tesserocr", "pytesseract",
+    allowed = {"numpy", "cv2", "dicomanonymizer", "pydicom", "PIL", "scipy", "skimage", "tifffile", "onnxruntime", "openvino", "tesserocr", "pytesseract", "rapidocr",
                "tqdm", "pebble", "ultralytics", "torch", "torchvision", "onnx", "onnxslim", "openjpeg", "libjpeg", "rle"}
     for paths in sources().values():
         for path in paths:

@@ -14,13 +14,6 @@ from markerremover.records import Detections, Policy, Radiograph
 x1, y1, x2, y2 = fakes.NAME_BOX
 
 
-class SilentReader:
-    """An OCR engine that never reads anything."""
-
-    def read(self, pictures, *, whitelist, psm):
-        return [("", 0.0)] * len(pictures)
-
-
 def as_radiograph(stored: np.ndarray, fill=(0,)) -> Radiograph:
     display = stored if stored.dtype == np.uint8 else (stored >> 8).astype(np.uint8)
     return Radiograph(stored, display, fill, Path("x"), "PNG")
@@ -121,7 +114,7 @@ def test_every_box_that_is_not_a_kept_sign_goes_however_weak(score, label):
     found = Detections(np.array([[4, 4, 30, 24]], np.float32), np.array([score], np.float32), np.zeros(1, np.int64), (label,))
     frame = np.full((64, 64), 90, np.uint8)
     frame[10:20, 8:26] = 220
-    cleaner = pipeline.Cleaner(lambda display, threshold=None: found if display[15, 15] == 220 else Detections.empty((label,)), SilentReader(), Policy())
+    cleaner = pipeline.Cleaner(lambda display, threshold=None: found if display[15, 15] == 220 else Detections.empty((label,)), fakes.SilentReader(), Policy())
     cleaned = clean_radiograph(as_radiograph(frame[None]), cleaner)
     assert [d.action for d in cleaned.decisions] == ["remove"] and not cleaned.stored[0, 4:24, 4:30].any()
 

@@ -341,7 +341,7 @@ def test_a_doubtful_reading_removes(clean, out, monkeypatch):
         return Reading((left, top, right, bottom), "L", 0.99, np.ones((bottom - top, right - left), bool), doubt="part of a longer text")
 
     monkeypatch.setattr("markerremover.second_pass.second_pass", doubtful)
-    _, rows = clean(open_cleaner=lambda threads: pipeline.Cleaner(fakes.find_white, object(), Policy()))
+    _, rows = clean(open_cleaner=lambda threads: pipeline.Cleaner(fakes.find_white, fakes.SilentReader(), Policy()))
     assert all(is_redacted(data) for data in fakes.files(out).values()) and len(rows) == 4
     assert {box["action"] for row in rows.values() for box in row["boxes"]} == {"remove"}
 
@@ -352,7 +352,7 @@ def test_a_confident_isolated_sign_stays(clean, inputs, out, monkeypatch):
         return Reading((left, top, right, bottom), "L", 0.99, np.ones((bottom - top, right - left), bool))
 
     monkeypatch.setattr("markerremover.second_pass.second_pass", sure)
-    _, rows = clean(open_cleaner=lambda threads: pipeline.Cleaner(fakes.find_white, object(), Policy()))
+    _, rows = clean(open_cleaner=lambda threads: pipeline.Cleaner(fakes.find_white, fakes.SilentReader(), Policy()))
     assert {box["action"] for row in rows.values() for box in row["boxes"]} == {"keep"}
     assert (fakes.read(out / "a" / "0.png")[y1:y2, x1:x2] == 255).all()
 
@@ -407,7 +407,7 @@ def test_read_text_and_file_names_are_never_logged(clean, monkeypatch, caplog, c
 
     monkeypatch.setattr("markerremover.second_pass.second_pass", reads_a_name)
     with caplog.at_level(logging.DEBUG):
-        summary, rows = clean(open_cleaner=lambda threads: pipeline.Cleaner(fakes.find_white, object(), Policy()))
+        summary, rows = clean(open_cleaner=lambda threads: pipeline.Cleaner(fakes.find_white, fakes.SilentReader(), Policy()))
     printed = capsys.readouterr()
     assert "SMITH" not in caplog.text + printed.out + printed.err + str(summary)
     assert not any("SMITH" in row["reason"] or any("SMITH" in box["reason"] for box in row["boxes"]) for row in rows.values())

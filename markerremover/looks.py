@@ -1,0 +1,281 @@
+"""One radiograph in, one `Cleaned` out: look, decide, redact, and look at the result again.
+
+    display -> localizer (and text finder) -> second pass -> decide -> redact -> localizer, OCR (and text finder) again
+    -> is anything readable that the file's own header says?
+
+No state passes from one file to the next: everything lives in the arguments, and `Cleaner` is frozen.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Callable, Iterator, Sequence
+
+import numpy as np
+
+from . import cuts, decide, detect, frames, images, legible, redact, second_look, telltales, verify
+from .errors import UsageError
+from .records import Decision, Detections, Policy, Radiograph, Telling, Text
+
+#: Rounds in which residual findings are removed; what still shows after the last one holds the file.
+VERIFY_ROUNDS = 2
+#: Score from which a box that stays is read for what the header says, whatever the threshold.
+FAINT = 0.05
+#: Confidence from which a word is held against the header.
+LEAST_SURE = 0.3
+HEADER_LABEL, HEADER_REASON = "header", "matches the file's own header"
+HEADER_DOUBT = "text that matches the file's own header is readable in the result"
+
+
+@dataclass(frozen=True)
+class Cleaner:
+    """What is loaded once and used for every file.
+
+    detector: called as detector(display_frame, threshold) -> Detections.
+    reader: an OCR engine for the second pass and for reading results; None only where the policy keeps nothing: results are then
+        looked at, but not read.
+    policy: what to keep and how widely to remove.
+    finder: a second, independent look for text, see `second_look`; None for none.
+    """
+
+    detector: Callable[..., Detections]
+    reader: Any
+    policy: Policy
+    finder: second_look.TextFinder | None = None
+
+    def __post_init__(self) -> None:
+        if self.policy.keep and self.reader is None:
+            raise UsageError("a policy that keeps signs needs an OCR reader")
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """One radiograph after the look, before any writing.
+
+    stored: new array, shape and dtype of the input's, black where `decisions` say so.
+    detections: one `Detections` a frame, from the localizer's first look.
+    shown: (F, H, W) uint8, the display after redaction.
+    doubt: "" or why the result must not be written.
+    """
+
+    stored: np.ndarray
+    decisions: tuple[Decision, ...]
+    detections: tuple[Detections, ...]
+    shown: np.ndarray
+    doubt: str = ""
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What one look at one frame of one view left over for the header's word.
+
+    faint: (N, 4) boxes that scored less than the threshold.  texts: readings, each the words of one place.
+    """
+
+    faint: np.ndarray
+    texts: tuple[tuple[Text, ...], ...] = ()
+
+
+@contextmanager
+def timed(timings_ms: dict[str, float], stage: str) -> Iterator[None]:
+    """Add the time the block takes to `timings_ms[stage]`, milliseconds, also when it raises."""
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        timings_ms[stage] = round(timings_ms.get(stage, 0.0) + (time.perf_counter() - start) * 1000, 2)
+
+
+def open_cleaner(
+    policy: Policy, *, weights: Path | None = None, device: str = "auto", threads: int | None = None, second: bool = False
+) -> Cleaner:
+    """Load the localizer, the OCR engine, which only a policy that keeps nothing can do without, and if `second` the text finder.
+
+    Raises:
+        WeightsError: weights or card missing or damaged.  UsageError: no OCR engine, no RapidOCR, or the device is not there.
+    """
+    from .detect import load_detector
+    from .ocr import available, open_reader
+
+    reader = open_reader() if policy.keep or available() else None
+    finder = second_look.open_second_look(threads) if second else None
+    return Cleaner(load_detector(weights, device=device, threads=threads), reader, policy, finder)
+
+
+def clean_radiograph(radiograph: Radiograph, cleaner: Cleaner, timings_ms: dict[str, float] | None = None) -> Cleaned:
+    """Find, decide, redact and verify; nothing is written and the input's arrays stay as they are.
+
+    Returns:
+        The result. Its `doubt` says so when something still shows after `VERIFY_ROUNDS` rounds of removal, or when what the
+        header says can be read in it.
+
+    Raises:
+        HeldError: redaction did not do exactly what was decided, or the header cannot be gone through.
+    """
+    timings_ms = {} if timings_ms is None else timings_ms
+    telling = images.telling(radiograph)
+    detections, decisions, seen = _look(radiograph, cleaner, bool(telling), timings_ms)
+    with timed(timings_ms, "verify"):
+        decisions, doubt = _verified(radiograph.views, decisions, cleaner, seen)
+        if telling:
+            told = _told(radiograph.views, decisions, cleaner, seen, telling)
+            decisions, doubt = (*decisions, *_spread(told, radiograph.views)), "; ".join(filter(None, (doubt, HEADER_DOUBT if any(told) else "")))
+    with timed(timings_ms, "redact"):
+        new = redact.redact(radiograph.stored, decisions, radiograph.fill)
+        mask = redact.removed_mask(radiograph.stored.shape[:3], decisions)
+        verify.check_pixels(radiograph.stored, new, mask, radiograph.fill)
+    return Cleaned(new, decisions, detections, np.where(mask, np.uint8(0), radiograph.display), doubt)
+
+
+def _look(
+    radiograph: Radiograph, cleaner: Cleaner, faint: bool, timings_ms: dict[str, float]
+) -> tuple[tuple[Detections, ...], tuple[Decision, ...], dict[tuple[int, int], _Seen]]:
+    """Every view of every frame through the localizer, and the text finder if there is one, and every box through the second
+    pass and the decision, on the view where it was found.
+
+    Returns:
+        Findings a frame, decisions, and by (view, frame) what is left over, with boxes of low score if `faint`.
+    """
+    found, decisions, left = [], [[] for _ in radiograph.views], {}
+    for index in range(len(radiograph.display)):
+        with timed(timings_ms, "detect"):
+            looks = [_find(view[index], cleaner, faint) for view in radiograph.views]
+            seen = detect.unite([sure for sure, _ in looks])
+        found.append(detect.joined(seen))
+        with timed(timings_ms, "second_pass"):
+            for own, view, detections in zip(decisions, radiograph.views, seen):
+                own += _decided(index, view, radiograph.views, detections, cleaner)
+        left |= {(k, index): _Seen(faint_boxes) for k, (_, faint_boxes) in enumerate(looks)}
+        if cleaner.finder:
+            with timed(timings_ms, "second_look"):
+                for k, (own, view) in enumerate(zip(decisions, radiograph.views)):
+                    texts = cleaner.finder(view[index])
+                    left[k, index] = replace(left[k, index], texts=tuple((text,) for text in texts))
+                    explained = verify.explained(view.shape[1:], [d for each in decisions for d in each if d.frame == index])
+                    own += _decided(index, view, radiograph.views, second_look.findings(texts, explained), cleaner)
+    with timed(timings_ms, "second_pass"):
+        resolved = decide.resolve(_spread(decisions, radiograph.views))
+        return tuple(found), (*resolved, *_spread(_cut(resolved, radiograph.views), radiograph.views)), left
+
+
+def _find(frame: np.ndarray, cleaner: Cleaner, faint: bool) -> tuple[Detections, np.ndarray]:
+    """What the localizer finds in a frame, and if `faint` (N, 4) boxes of what else scores at least FAINT."""
+    threshold = cleaner.policy.threshold
+    if not faint or cleaner.reader is None:
+        return cleaner.detector(frame, threshold), np.zeros((0, 4))
+    both = getattr(cleaner.detector, "with_faint", None)
+    sure, weak = both(frame, FAINT, threshold) if both else (cleaner.detector(frame, threshold), cleaner.detector(frame, FAINT))
+    return sure, np.asarray(weak.xyxy, np.float64)
+
+
+def _cut(decisions: Sequence[Decision], views: Sequence[np.ndarray]) -> list[list[Decision]]:
+    """What the decisions of every frame cut, by view."""
+    return [[d for index in sorted({d.frame for d in decisions}) for d in cuts.cut_strokes(view[index], decisions, index)] for view in views]
+
+
+def _spread(decisions: Sequence[Sequence[Decision]], views: Sequence[np.ndarray]) -> list[Decision]:
+    """`frames.spread` of the decisions of each view, by that view."""
+    return [decision for own, view in zip(decisions, views) for decision in frames.spread(own, view)]
+
+
+def _decided(
+    index: int, view: np.ndarray, views: Sequence[np.ndarray], found: Detections, cleaner: Cleaner
+) -> list[Decision]:
+    """Every box of one frame of one view read and decided: one decision a box, whatever its score. What stays must be empty
+    of print in all `views`."""
+    frame, others = view[index], tuple(other[index] for other in views if other is not view)
+    decisions = []
+    for xyxy, score, class_id, loose in zip(found.xyxy, found.scores, found.class_ids, found.loose):
+        label = found.class_names[int(class_id)]
+        reading = None if loose else _read_sign(frame, others, xyxy, label, cleaner)
+        decisions.append(decide.decide(index, xyxy, float(score), label, reading, cleaner.policy, frame.shape, bool(loose)))
+    return decisions
+
+
+def _read_sign(frame: np.ndarray, others: Sequence[np.ndarray], xyxy: np.ndarray, label: str, cleaner: Cleaner):
+    if not cleaner.policy.keep:
+        return None
+    from .second_pass import insist
+
+    return insist(frame, xyxy, cleaner.policy.keep, cleaner.reader, others, sign=label == detect.SIGN)
+
+
+def _verified(
+    views: Sequence[np.ndarray], decisions: tuple[Decision, ...], cleaner: Cleaner, seen: dict[tuple[int, int], _Seen]
+) -> tuple[tuple[Decision, ...], str]:
+    """Look again at every view of every frame that changed, and read around what was removed; what still shows is decided like
+    a first finding, at most VERIFY_ROUNDS times.
+
+    Args:
+        seen: by (view, frame); the texts in it become those of the last look.
+
+    Returns:
+        Decisions, and "" or why the result must not be written.
+    """
+    for round_left in range(VERIFY_ROUNDS, -1, -1):
+        removed = redact.removed_mask(views[0].shape, decisions)
+        again: list[list[Decision]] = [[] for _ in views]
+        for index in sorted({d.frame for d in decisions}):
+            own = [d for d in decisions if d.frame == index]
+            second_looks = [verify.smoothed(view[index], removed[index]) for view in views]
+            found = detect.unite([verify.residual(cleaner.detector, look, own, cleaner.policy) for look in second_looks])
+            for k, (more, view, look, detections) in enumerate(zip(again, views, second_looks, found)):
+                texts, readable = _read_again(look, own, cleaner)
+                seen[k, index] = replace(seen[k, index], texts=texts)
+                for some in (detections, *readable):
+                    more += verify.labelled(_decided(index, view, views, some, cleaner))
+        count = sum(map(len, again))
+        if not count or not round_left:
+            break
+        decisions = decide.resolve([*decisions, *_spread(again, views)])
+    return decisions, f"{count} findings remain after {VERIFY_ROUNDS} rounds of removal" if count else ""
+
+
+def _read_again(look: np.ndarray, own: Sequence[Decision], cleaner: Cleaner) -> tuple[tuple[tuple[Text, ...], ...], list[Detections]]:
+    """What can be read in a frame of the result: everything, and of that what is print beyond doubt and in no decision's box.
+
+    Args:
+        look: (H, W) uint8, redacted and smoothed.
+        own: the frame's decisions.
+    """
+    explained = verify.explained(look.shape, own)
+    texts, readable = [], []
+    if cleaner.reader is not None:
+        around = legible.read(verify.smoothed(look, explained), np.array([d.xyxy for d in own]), cleaner.reader)
+        texts += around
+        readable.append(legible.as_detections([word for words in around for word in legible.clearly(words)], legible.LABEL))
+    if cleaner.finder:
+        lines = cleaner.finder(look)
+        texts += [(line,) for line in lines]
+        readable.append(second_look.findings_again(lines, explained))
+    return tuple(texts), readable
+
+
+def _told(
+    views: Sequence[np.ndarray], decisions: Sequence[Decision], cleaner: Cleaner, seen: dict[tuple[int, int], _Seen], telling: Telling
+) -> list[list[Decision]]:
+    """Removals, by view, of what is readable in the result and matches the header: in what was read around decisions, in boxes of
+    low score that were not removed, and in what the text finder read. They leave the doubt as it is: more may be there."""
+    told: list[list[Decision]] = [[] for _ in views]
+    for (k, index), left in seen.items():
+        own = [d for d in decisions if d.frame == index]
+        explained = verify.explained(views[k].shape[1:], own)
+        texts = list(left.texts)
+        if cleaner.reader is not None and len(left.faint):
+            stay = np.array([verify.unexplained(explained, box) > verify.UNEXPLAINED_SHARE for box in left.faint], bool)
+            texts += legible.read(verify.smoothed(views[k][index], explained), left.faint[stay], cleaner.reader)
+        for words in texts:
+            words = [word for word in words if word.confidence >= LEAST_SURE]
+            if telltales.tells([word.text for word in words], telling):
+                told[k].append(_header_removal(index, words, cleaner.policy, views[k].shape[1:]))
+    return told
+
+
+def _header_removal(index: int, words: Sequence[Text], policy: Policy, shape_hw: tuple[int, int]) -> Decision:
+    corners = np.array([word.xyxy for word in words])
+    around = np.concatenate([corners[:, :2].min(axis=0), corners[:, 2:].max(axis=0)])
+    removal = decide.decide(index, around, float(min(w.confidence for w in words)), HEADER_LABEL, None, policy, shape_hw)
+    return replace(removal, reason=HEADER_REASON)
