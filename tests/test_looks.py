@@ -221,6 +221,7 @@ def test_rapidocr_finds_and_removes_a_name_that_the_localizer_misses_so_that_not
 
 def test_the_command_line_asks_for_it(tmp_path, monkeypatch):
     seen = []
+    monkeypatch.setattr(cli, "TIME_LIMIT", 0.0)
     monkeypatch.setattr(batch, "open_cleaner", lambda policy, **said: seen.append(said) or fakes.cleaner())
     one_dicom(tmp_path / "in", picture(""))
     for flags in ([], ["--second-look"]):
@@ -280,6 +281,7 @@ def test_what_is_held_for_another_reason_stays_held(tmp_path, monkeypatch):
 
 def test_the_exit_code_tells_of_released_files(tmp_path, monkeypatch):
     one_dicom(tmp_path / "in", picture())
+    monkeypatch.setattr(cli, "TIME_LIMIT", 0.0)
     command = ["remove", str(tmp_path / "in"), "--keep", "none"]
     for opened, flags, code in ((open_restless, ["--release-held"], 1), (open_restless, [], 1), (fakes.cleaner, ["--release-held"], 0)):
         monkeypatch.setattr(batch, "open_cleaner", lambda policy, **_: opened())
