@@ -265,7 +265,7 @@ def _summary(
             "keep": list(policy.keep), "threshold": policy.threshold or getattr(detector, "threshold", None),
             "margin": policy.margin, "workers": options.workers, "device": options.device, "dry_run": options.dry_run,
             "overwrite": options.overwrite, "resume": options.resume, "ignore": list(options.ignore), "headers": options.headers,
-            "retain": list(options.retain), "shift_dates": options.shift_dates,
+            "retain": list(options.retain), "shift_dates": options.shift_dates, "transfer_syntax": options.transfer_syntax,
         },
         "site": _site(options),
         "weights": {"name": str(getattr(detector, "card", {}).get("name", "")), "sha256": run["weights_sha256"]},

@@ -17,7 +17,7 @@ from .errors import MarkerRemoverError, UsageError
 from .export_cli import add_export_parser
 from .finetune_cli import add_finetune_parser
 from .header_profile import MODES, RETAINABLE
-from .options import DEFAULT_IGNORE, DEVICES, RunOptions
+from .options import DEFAULT_IGNORE, DEVICES, TRANSFER_SYNTAXES, RunOptions
 from .records import DEFAULT_KEEP, Policy
 from .site import read as read_site
 from .training_cli import add_train_parser
@@ -96,6 +96,8 @@ def _add_remove(subparsers) -> None:
     add("--key", type=Path, metavar="FILE", help="64 hex digits, secret: the same key gives the same pseudonyms (default: AUDIT/key, made if absent)")
     add("--retain", type=_names, default=(), metavar="WHAT", help=f"of {', '.join(RETAINABLE)}: what stays in cleaned headers")
     add("--shift-dates", action="store_true", help="move dates in headers by days of the patient's own instead of taking them out")
+    add("--transfer-syntax", choices=TRANSFER_SYNTAXES, default=default.transfer_syntax,
+        help="how DICOM pixels are written: as the input's, or all losslessly in this one (default: %(default)s)")
     add("--ignore", action="append", default=[], metavar="GLOB",
         help=f"file names or relative paths to leave out, listed in the summary; besides {', '.join(DEFAULT_IGNORE)}; repeatable")
     add("--dry-run", action="store_true", help="look and report, write no image")
@@ -132,6 +134,7 @@ def _remove(args: argparse.Namespace) -> int:
         device=args.device, workers=args.workers, dry_run=args.dry_run, overwrite=args.overwrite, resume=args.resume,
         ignore=(*DEFAULT_IGNORE, *args.ignore), audit=args.audit,
         headers=args.headers, key=args.key, retain=args.retain, shift_dates=args.shift_dates,
+        transfer_syntax=args.transfer_syntax,
     )
     from .batch import remove
     from .progress import show_progress

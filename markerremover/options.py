@@ -13,6 +13,8 @@ from .records import Policy
 from .site import SiteProfile
 
 DEVICES = ("auto", "cpu", "cuda", "tensorrt")
+#: How DICOM pixels are written: as the source's are, or all in one transfer syntax; `dicom_pixels.CHOICES` has their UIDs.
+TRANSFER_SYNTAXES = ("source", "explicit-le", "rle", "jpeg2000-lossless", "jpeg-ls-lossless", "deflated")
 #: Name of the key file in the audit folder.
 KEY = "key"
 #: What every real tree holds beside its images. A DICOMDIR names patients, so it is listed but never copied.
@@ -36,6 +38,7 @@ class RunOptions:
     key: file of the secret key for pseudonyms and UIDs; None is `KEY` in the audit folder, made where it is not there.
     retain: patient characteristics that stay, names of `header_profile.RETAINABLE`.
     shift_dates: dates move by days of the patient's own instead of going.
+    transfer_syntax: how DICOM pixels are written, one of TRANSFER_SYNTAXES.
     """
 
     policy: Policy | None = None
@@ -52,6 +55,7 @@ class RunOptions:
     key: Path | None = None
     retain: tuple[str, ...] = ()
     shift_dates: bool = False
+    transfer_syntax: str = "source"
 
     def __post_init__(self) -> None:
         if self.policy is None:
@@ -62,6 +66,8 @@ class RunOptions:
             raise UsageError(f"device is {self.device!r}, allowed are {', '.join(DEVICES)}")
         if self.headers not in MODES:
             raise UsageError(f"headers is {self.headers!r}, allowed are {', '.join(MODES)}")
+        if self.transfer_syntax not in TRANSFER_SYNTAXES:
+            raise UsageError(f"transfer_syntax is {self.transfer_syntax!r}, allowed are {', '.join(TRANSFER_SYNTAXES)}")
         if wrong := [name for name in self.retain if name not in RETAINABLE]:
             raise UsageError(f"retain is {', '.join(wrong)}, allowed are {', '.join(RETAINABLE)}")
         if self.headers == "keep" and (self.key or self.retain or self.shift_dates):
@@ -89,5 +95,6 @@ class RunOptions:
         """Hash of what decides an output's bytes apart from the input, the weights and the version, the key included. Rows with
         another hash are not taken over by --resume."""
         headers = [self.headers, sorted(self.retain), self.shift_dates, hashlib.sha256(b"settings" + key).hexdigest()]
-        text = json.dumps({"policy": asdict(self.policy), "dry_run": self.dry_run, "headers": headers}, sort_keys=True)
+        facts = {"policy": asdict(self.policy), "dry_run": self.dry_run, "headers": headers, "transfer_syntax": self.transfer_syntax}
+        text = json.dumps(facts, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
