@@ -29,6 +29,7 @@ import pydicom
 from pydicom import config, uid
 from pydicom.dataset import Dataset
 from pydicom.pixels import get_decoder
+from pydicom.pixels.decoders.base import Decoder
 
 from . import dicom_pixels, dicom_tags, dicom_view, encapsulated
 from .dicom_pixels import NATIVE, DicomSource
@@ -119,7 +120,7 @@ def write_dicom(
             if verified:
                 dicom_tags.mark_cleaned(dataset, method, headers.codes)
             dicom_tags.renew_file_meta(dataset, syntax)
-            dataset.save_as(target, enforce_file_format=True)
+            pydicom.dcmwrite(target, dataset, enforce_file_format=True)  # save_as refuses to turn big-endian files round
         except WriteError as exc:
             raise WriteError(f"{radiograph.path.name}: cannot be written as {exc}") from None
         except Exception as exc:
@@ -287,8 +288,9 @@ def _decode_compressed(path: Path, source: DicomSource) -> tuple[DicomSource, np
     if not decoder.is_available:
         raise HeldError(f"{path.name}: the decoder for {source.syntax.name} is not installed")
     bare = encapsulated.is_bare(path.name, source.dataset, source.syntax, source.shape, source.allocated)
+    how = {"raw": source.keeps_ybr, "correct_unused_bits": False}
     try:
-        decoded, properties = decoder.as_array(source.dataset, raw=source.keeps_ybr, correct_unused_bits=False)
+        decoded, properties = _decoded(decoder, source, how)
     except Exception as exc:
         raise ReadError(f"{path.name}: pixel data cannot be decoded, it may be damaged ({type(exc).__name__})") from None
     if decoded.size != math.prod(source.shape):
@@ -301,6 +303,17 @@ def _decode_compressed(path: Path, source: DicomSource) -> tuple[DicomSource, np
     words = np.ascontiguousarray(decoded).view(f"u{source.allocated // 8}").reshape(source.shape)
     stored, extended, dirty = dicom_pixels.unpack(words, source)
     return replace(source, photometric=photometric, extended=extended, dirty=dirty or not bare), stored
+
+
+def _decoded(decoder: Decoder, source: DicomSource, how: dict[str, bool]) -> tuple[np.ndarray, dict[str, object]]:
+    """What pydicom makes of compressed Pixel Data; JPEG of at most 8 bits may lie in containers of 16, which it does not expect."""
+    try:
+        return decoder.as_array(source.dataset, **how)
+    except ValueError:
+        if source.allocated == 8 or source.bits > 8 or source.syntax not in uid.JPEGTransferSyntaxes:
+            raise
+        decoded, properties = decoder.as_array(source.dataset, bits_allocated=8, **how)
+        return decoded.view(np.uint8).astype(np.uint16), properties
 
 
 def _declared(source: DicomSource) -> bytes:

@@ -56,7 +56,9 @@ def save(folder: Path, stored: np.ndarray, *, bits=12, shift=0, photometric="MON
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8 * size, bits, bits + shift - 1
     if syntax in ENCODED:
         dataset.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
+        dataset.BitsStored = 8 * size if syntax == uid.RLELossless else bits  # or else pydicom drops the upper of two bytes
         compress(dataset, syntax, stored if stored.shape[0] > 1 else stored[0], generate_instance_uid=False)
+        dataset.BitsStored = bits
     else:
         plain = stored.transpose(0, 3, 1, 2) if stored.ndim == 4 and dataset.PlanarConfiguration else stored
         words = (plain.astype(np.int64) & ((1 << bits) - 1)) << shift | noise
