@@ -41,12 +41,8 @@ _DUMMIES = {
 }
 _TEXT = frozenset({"AE", "AS", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UN", "UR", "UT"})
 _FREE = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
-_NEVER_EMPTY = {tag_for_keyword(k) for k in ("ReferencedStudySequence", "LocalNamespaceEntityID")}
-"""What the table would empty, but an image's header must hold with a value or not at all."""
-_GOES_WITH = {
-    "UniversalEntityIDType": "UniversalEntityID", "ClinicalTrialProtocolEthicsCommitteeName": "ClinicalTrialProtocolEthicsCommitteeApprovalNumber",
-}
-"""Elements that say something of another, which the table removes, and may not be there without it."""
+_NEVER_EMPTY = tag_for_keyword("ReferencedStudySequence")  # the table would empty it, but an image's must have items or not be there
+_COMMITTEE = ("ClinicalTrialProtocolEthicsCommitteeName", "ClinicalTrialProtocolEthicsCommitteeApprovalNumber")  # the first needs the second
 _PSEUDONYMS = {tag_for_keyword(k): k for k in ("PatientName", "PatientID", "AccessionNumber", "StudyID")}
 _TELLING = tuple(tag_for_keyword(k) for k in (
     "PatientID", "AccessionNumber", "PatientBirthDate", "OtherPatientIDs", "PatientTelephoneNumbers", "MedicalRecordLocator",
@@ -93,9 +89,8 @@ class _Cleaning:
                 del dataset[tag]
                 continue
             self._treat(dataset, dataset[tag])
-        for keyword, other in _GOES_WITH.items():
-            if not dataset.get(other):
-                dataset.pop(keyword, None)
+        if _COMMITTEE[1] not in dataset:
+            dataset.pop(_COMMITTEE[0], None)
 
     def _treat(self, dataset: Dataset, element: DataElement) -> None:
         action, tag = action_for(element.tag), int(element.tag)
@@ -108,7 +103,7 @@ class _Cleaning:
             element.value = _each(element.value, lambda old: self.profile.uid(old) if old else old)
         elif action is not None and self.profile.shift_dates and element.VR in ("DA", "DT", "TM") and not element.keyword.startswith("Patient"):
             element.value = _each(element.value, functools.partial(_moved, back=self.back) if element.VR != "TM" else _time)
-        elif action in _REMOVE or tag in _NEVER_EMPTY or (action in _UIDS and element.VR != "SQ"):  # what ought to be a UID and says it is something else
+        elif action in _REMOVE or tag == _NEVER_EMPTY or (action in _UIDS and element.VR != "SQ"):  # what ought to be a UID and says it is something else
             del dataset[element.tag]
         elif element.VR == "SQ":
             if action in _EMPTY:

@@ -114,13 +114,11 @@ def test_what_may_not_be_empty_or_alone_goes_and_items_that_held_nothing_else_wi
 
     dataset = cleaned(patient(
         ReferencedStudySequence=[item(ReferencedSOPInstanceUID="1.2.3")], AcquisitionContextSequence=[item(TextValue="x")],
-        IssuerOfAccessionNumberSequence=[item(LocalNamespaceEntityID="HOSP")],
-        IssuerOfPatientIDQualifiersSequence=[item(UniversalEntityID="1.2", UniversalEntityIDType="ISO")],
+        IssuerOfAccessionNumberSequence=[item(PatientComments="x"), item(PatientComments="y")],
         ViewCodeSequence=[item(CodeValue="R-1"), item(PatientComments="x"), item()], ClinicalTrialProtocolEthicsCommitteeName="x", ClinicalTrialProtocolEthicsCommitteeApprovalNumber="y",
     ))  # fmt: skip
     assert "ReferencedStudySequence" not in dataset and "IssuerOfAccessionNumberSequence" not in dataset
     assert len(dataset.AcquisitionContextSequence) == 0, "must be there, may be empty"
-    assert "IssuerOfPatientIDQualifiersSequence" not in dataset
     assert [len(i) for i in dataset.ViewCodeSequence] == [1, 0] and "ClinicalTrialProtocolEthicsCommitteeName" not in dataset
 
 
