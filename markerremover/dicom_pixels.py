@@ -1,7 +1,7 @@
 """Stored values in and out of DICOM Pixel Data: containers, unused bits, and the transfer syntaxes that can be written.
 
-Written is what loses nothing: uncompressed of any kind, and RLE, JPEG 2000 and JPEG-LS lossless, colour without any
-transformation. Everything else that can be read (JPEG, near-lossless JPEG-LS, HTJ2K, lossy JPEG 2000) has no lossless encoder
+Written is what loses nothing: uncompressed of any kind, and RLE, JPEG 2000 and JPEG-LS lossless; RGB goes into
+JPEG 2000 as YBR_RCT, whose transform is exact. Everything else that can be read (JPEG, near-lossless JPEG-LS, HTJ2K, lossy JPEG 2000) has no lossless encoder
 here and is written as Explicit VR Little Endian.
 """
 
@@ -160,6 +160,8 @@ def put(dataset: Dataset, source: DicomSource, stored: np.ndarray, choice: str, 
         syntax = uid.ExplicitVRLittleEndian
     if source.syntax == uid.ExplicitVRBigEndian != syntax:
         dicom_tags.swap_words(dataset)
+    if syntax == uid.JPEG2000Lossless and source.photometric == "RGB":
+        dataset.PhotometricInterpretation = "YBR_RCT"  # the reversible transform, which decoders undo
     if syntax in ENCODED:
         _put_frames(dataset, source, frames)
     else:
@@ -185,7 +187,8 @@ def _encode(source: DicomSource, stored: np.ndarray, syntax: uid.UID) -> list[by
     """`stored` as one compressed frame each."""
     facts = {
         "rows": source.shape[1], "columns": source.shape[2], "number_of_frames": source.shape[0], "pixel_keyword": "PixelData",
-        "samples_per_pixel": source.shape[3] if stored.ndim == 4 else 1, "photometric_interpretation": source.photometric,
+        "samples_per_pixel": source.shape[3] if stored.ndim == 4 else 1,
+        "photometric_interpretation": "YBR_RCT" if (syntax, source.photometric) == (uid.JPEG2000Lossless, "RGB") else source.photometric,
         "bits_allocated": source.allocated, "pixel_representation": int(source.signed), "planar_configuration": 0,
         # RLE has no precision, and pydicom would drop the upper byte of containers that hold 8 bits or less
         "bits_stored": source.allocated if syntax == uid.RLELossless else source.bits,

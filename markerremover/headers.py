@@ -42,6 +42,7 @@ _DUMMIES = {
 _TEXT = frozenset({"AE", "AS", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UN", "UR", "UT"})
 _FREE = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 _NEVER_EMPTY = tag_for_keyword("ReferencedStudySequence")  # the table would empty it, but an image's must have items or not be there
+_BY_FRAME = {tag_for_keyword(f"{k}FunctionalGroupsSequence") for k in ("PerFrame", "Shared")}  # items that count, also when empty
 _COMMITTEE = ("ClinicalTrialProtocolEthicsCommitteeName", "ClinicalTrialProtocolEthicsCommitteeApprovalNumber")  # the first needs the second
 _PSEUDONYMS = {tag_for_keyword(k): k for k in ("PatientName", "PatientID", "AccessionNumber", "StudyID")}
 _TELLING = tuple(tag_for_keyword(k) for k in (
@@ -103,12 +104,14 @@ class _Cleaning:
             element.value = _each(element.value, lambda old: self.profile.uid(old) if old else old)
         elif action is not None and self.profile.shift_dates and element.VR in ("DA", "DT", "TM") and not element.keyword.startswith("Patient"):
             element.value = _each(element.value, functools.partial(_moved, back=self.back) if element.VR != "TM" else _time)
-        elif action in _REMOVE or tag == _NEVER_EMPTY or (action in _UIDS and element.VR != "SQ"):  # what ought to be a UID and says it is something else
-            del dataset[element.tag]
+        elif action in _REMOVE or tag == _NEVER_EMPTY or (action in _UIDS and element.VR != "SQ"):
+            del dataset[element.tag]  # also what ought to be a UID and says it is something else
         elif element.VR == "SQ":
             if action in _EMPTY:
                 element.value = Sequence([])
             bare = [item for item in element.value if len(item) and not self._apply_to_item(item, blank=action in _REPLACE)]
+            if tag in _BY_FRAME:
+                return
             if bare and len(bare) == len(element.value):
                 del dataset[element.tag]
             elif bare:

@@ -135,3 +135,84 @@ def save_frames(path: Path, stored: np.ndarray, frames: list[bytes], syntax: uid
     dataset.file_meta.TransferSyntaxUID = syntax
     dataset.save_as(path, enforce_file_format=True)
     return path
+
+
+def item(**elements) -> Dataset:
+    """A dataset for a sequence."""
+    dataset = Dataset()
+    for keyword, value in elements.items():
+        setattr(dataset, keyword, value)
+    return dataset
+
+
+def code(value: str, meaning: str, scheme: str = "99LOC") -> Dataset:
+    return item(CodeValue=value, CodingSchemeDesignator=scheme, CodeMeaning=meaning)
+
+
+def _reference(sop_class: str, instance: str, **more) -> Dataset:
+    return item(ReferencedSOPClassUID=f"1.2.840.10008.{sop_class}", ReferencedSOPInstanceUID=instance, **more)
+
+
+def radiograph_header(kind: str) -> dict[str, object]:
+    """Elements of a whole header of John Smith, as a CR, DX, MG or SC image object must and may hold them."""
+    day, moment = "20200131", "101500"
+    both = {
+        "SOPClassUID": {"DX": uid.DigitalXRayImageStorageForPresentation, "CR": uid.ComputedRadiographyImageStorage,
+                        "MG": uid.DigitalMammographyXRayImageStorageForPresentation, "SC": uid.SecondaryCaptureImageStorage}[kind],
+        "SOPInstanceUID": "1.2.840.99.1.1.1", "StudyInstanceUID": "1.2.840.99.1", "SeriesInstanceUID": "1.2.840.99.1.1",
+        "SpecificCharacterSet": "ISO_IR 100", "ImageType": ["ORIGINAL", "PRIMARY"], "Modality": "OT" if kind == "SC" else kind,
+        **{f"{what}Date": day for what in ("Study", "Series", "Acquisition", "Content", "InstanceCreation", "PerformedProcedureStepStart")},
+        **{f"{what}Time": moment for what in ("Study", "Series", "Acquisition", "Content", "InstanceCreation", "PerformedProcedureStepStart")},
+        "AcquisitionDateTime": day + moment, "InstanceCreatorUID": "1.2.840.99.11", "DeviceUID": "1.2.840.99.10",
+        "PatientName": "SMITH^JOHN", "PatientID": "4711-X", "IssuerOfPatientID": "HOSP", "PatientBirthDate": "19610102", "PatientSex": "M",
+        "PatientAge": "059Y", "PatientSize": "1.80", "PatientWeight": "80", "EthnicGroup": "X", "PatientComments": "comment", "Occupation": "clerk",
+        "OtherPatientIDsSequence": [item(PatientID="999-Y", IssuerOfPatientID="OTHER", TypeOfPatientID="TEXT")],
+        "AdditionalPatientHistory": "cough", "AdmittingDiagnosesDescription": "cough", "AdmittingDiagnosesCodeSequence": [code("D1", "cough")],
+        "IssuerOfAccessionNumberSequence": [item(LocalNamespaceEntityID="HOSP")],
+        "IssuerOfPatientIDQualifiersSequence": [item(UniversalEntityID="1.2.3.4", UniversalEntityIDType="ISO")],
+        "AccessionNumber": "ACC0815", "StudyID": "S1", "SeriesNumber": "1", "InstanceNumber": "1", "AcquisitionNumber": "1",
+        "ReferringPhysicianName": "Refer^Doc", "PhysiciansOfRecord": "Rec^Doc", "PerformingPhysicianName": "Perf^Doc", "OperatorsName": "Nurse^Alice",
+        "ReferringPhysicianIdentificationSequence": [item(PersonIdentificationCodeSequence=[code("P1", "Dr Refer")], InstitutionName="H")],
+        "OperatorIdentificationSequence": [item(PersonIdentificationCodeSequence=[code("P2", "Alice")], InstitutionName="H")],
+        "InstitutionName": "General Hospital", "InstitutionAddress": "1 Street", "InstitutionCodeSequence": [code("I1", "Hospital")],
+        "Manufacturer": "Acme", "ManufacturerModelName": "Model", "StationName": "STAT1", "DeviceSerialNumber": "SN1", "DetectorID": "D1", "CassetteID": "C1",
+        "DateOfLastDetectorCalibration": "20200101", "TimeOfLastDetectorCalibration": "101010",
+        "StudyDescription": "Chest", "SeriesDescription": "Chest PA", "ProtocolName": "Chest", "BodyPartExamined": "CHEST", "ImageComments": "comment",
+        "ReferencedStudySequence": [_reference("3.1.2.3.1", "1.2.840.99.7")],
+        "ReferencedPerformedProcedureStepSequence": [_reference("3.1.2.3.3", "1.2.840.99.8")],
+        "ReferencedPatientSequence": [_reference("3.1.2.1.1", "1.2.840.99.12")],
+        "ReferencedImageSequence": [_reference("5.1.4.1.1.1", "1.2.840.99.9", PurposeOfReferenceCodeSequence=[code("121311", "Localizer", "DCM")])],
+        "SourceImageSequence": [_reference("5.1.4.1.1.1", "1.2.840.99.9",
+                                           PurposeOfReferenceCodeSequence=[code("121320", "Uncompressed predecessor", "DCM")])],
+        "AnatomicRegionSequence": [code("51185008", "Chest", "SCT")], "ProcedureCodeSequence": [code("X2", "Chest")],
+        "RequestAttributesSequence": [item(RequestedProcedureDescription="Chest", ScheduledProcedureStepDescription="Chest", RequestedProcedureID="RP1",
+                                           ScheduledProcedureStepID="SPS1", ScheduledProtocolCodeSequence=[code("X1", "Chest PA")])],
+        "PerformedProcedureStepID": "PPS1", "PerformedProcedureStepDescription": "Chest", "PerformedProtocolCodeSequence": [code("X1", "Chest PA")],
+        "ContributingEquipmentSequence": [item(PurposeOfReferenceCodeSequence=[code("109101", "Acquisition Equipment", "DCM")], Manufacturer="Acme",
+                                               InstitutionName="H", StationName="S", ContributionDateTime=day + moment, OperatorsName="X^Y")],
+        "OriginalAttributesSequence": [item(SourceOfPreviousValues="X", AttributeModificationDateTime=day + moment, ModifyingSystem="PACS",
+                                            ReasonForTheAttributeModification="CORRECT",
+                                            ModifiedAttributesSequence=[item(PatientName="OLD^NAME", PatientID="77")])],
+        **{f"ClinicalTrial{what}": "x" for what in ("SponsorName", "ProtocolID", "ProtocolName", "SiteID", "SiteName", "SubjectID", "TimePointID")},
+        "ClinicalTrialProtocolEthicsCommitteeName": "Committee", "ClinicalTrialProtocolEthicsCommitteeApprovalNumber": "17",
+        "KVP": "120", "DistanceSourceToDetector": "1800", "ExposureTime": "10", "XRayTubeCurrent": "100", "Exposure": "5", "ViewPosition": "PA",
+        "ImagerPixelSpacing": ["0.15", "0.15"], "PatientOrientation": ["L", "F"], "ImageLaterality": "U",
+        "LossyImageCompression": "00", "BurnedInAnnotation": "YES", "WindowCenter": "2048", "WindowWidth": "4096",
+    }  # fmt: skip
+    if kind == "SC":
+        return both | {"ConversionType": "WSD"}
+    if kind == "CR":
+        return both
+    both |= {
+        "PresentationIntentType": "FOR PRESENTATION", "DetectorType": "DIRECT", "PositionerType": "NONE", "PixelIntensityRelationship": "LIN",
+        "PixelIntensityRelationshipSign": 1, "RescaleIntercept": "0", "RescaleSlope": "1", "RescaleType": "US", "PresentationLUTShape": "IDENTITY",
+        "FieldOfViewOrigin": ["0", "0"], "FieldOfViewRotation": "0", "FieldOfViewHorizontalFlip": "NO",
+        "ViewCodeSequence": [item(CodeValue="399348003", CodingSchemeDesignator="SCT", CodeMeaning="postero-anterior", ViewModifierCodeSequence=[])],
+        "AcquisitionContextSequence": [item(ValueType="CODE", ConceptNameCodeSequence=[code("X4", "who")], ConceptCodeSequence=[code("X5", "x")])],
+    }  # fmt: skip
+    mammography = {
+        "PositionerType": "MAMMOGRAPHIC", "ImageLaterality": "R", "OrganExposed": "BREAST", "BodyPartExamined": "BREAST", "BreastImplantPresent": "NO",
+        "PartialView": "NO", "AnatomicRegionSequence": [code("76752008", "Breast", "SCT")], "ViewPosition": "CC",
+        "ViewCodeSequence": [item(CodeValue="399162004", CodingSchemeDesignator="SCT", CodeMeaning="cranio-caudal", ViewModifierCodeSequence=[])],
+    }  # fmt: skip
+    return both | (mammography if kind == "MG" else {})

@@ -122,6 +122,14 @@ def test_what_may_not_be_empty_or_alone_goes_and_items_that_held_nothing_else_wi
     assert [len(i) for i in dataset.ViewCodeSequence] == [1, 0] and "ClinicalTrialProtocolEthicsCommitteeName" not in dataset
 
 
+def test_frames_keep_their_items_though_nothing_is_left_in_them():
+    private, other = Dataset(), Dataset()
+    private.add_new(0x00111001, "LO", "Secret")
+    other.FrameContentSequence = Sequence([])
+    dataset = cleaned(patient(PerFrameFunctionalGroupsSequence=[private, other]))
+    assert [len(item) for item in dataset.PerFrameFunctionalGroupsSequence] == [0, 1]
+
+
 def test_short_names_are_found_as_words_of_free_text_and_codes_are_let_be():
     dataset = cleaned(patient(name="Lee^Pa", Manufacturer="Lee and sons", ManufacturerModelName="Leeds Palette", ViewPosition="PA"))
     assert dataset.Manufacturer == "ANONYMIZED" and dataset.ManufacturerModelName == "Leeds Palette" and dataset.ViewPosition == "PA"
