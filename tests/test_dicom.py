@@ -16,11 +16,13 @@ from pydicom.data import get_testdata_file
 from dicom_files import BOX, ENCODED, NATIVE, SHAPE, header, lut, random_stored, rendered, rewrite, save
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, generate_frames
+from pydicom.pixels import apply_modality_lut, apply_voi_lut
 from pydicom.sequence import Sequence
 
 from markerremover import dicom_tags
 from markerremover.dicom import read_dicom, verify_dicom, write_dicom
 from markerremover.errors import HeldError, ReadError, WriteError
+
 
 @settings(max_examples=80, deadline=None)
 @given(
@@ -56,6 +58,33 @@ def test_outside_is_bit_identical_and_inside_renders_black(tmp_path_factory, dat
         shown = rendered(out).reshape(stored.shape)
         if shown.min() < shown.max():  # a window that shows all of the picture as one value says nothing of black
             assert shown[:, box[0], box[1]].max() == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    data=st.data(),
+    bits=st.integers(8, 16),
+    signed=st.booleans(),
+    photometric=st.sampled_from(["MONOCHROME1", "MONOCHROME2"]),
+    shape=st.sampled_from([None, "IDENTITY", "INVERSE"]),
+)
+def test_padding_voi_luts_and_presentation_shapes_leave_the_box_black(tmp_path_factory, data, bits, signed, photometric, shape):
+    folder = tmp_path_factory.mktemp("d")
+    stored = random_stored(bits, signed, seed=data.draw(st.integers(0, 999)))
+    low, high = int(stored.min()), int(stored.max())
+    elements = {"PresentationLUTShape": shape} if shape else {}
+    if data.draw(st.booleans()):
+        elements["PixelPaddingValue"] = data.draw(st.integers(low, high))
+    if not signed and data.draw(st.booleans()):
+        elements["VOILUTSequence"] = lut((np.linspace(0, 1, 1 << bits) ** 2 * 65535).astype(int) if bits < 16 else np.arange(1, 65536))
+    radiograph, new, again, out = rewrite(folder, save(folder, stored, bits=bits, photometric=photometric, **elements))
+    outside = np.ones(stored.shape, bool)
+    outside[:, BOX[0], BOX[1]] = False
+    assert np.array_equal(again.stored[outside], stored[outside])
+    dark_high = photometric == "MONOCHROME1" or shape == "INVERSE"
+    assert radiograph.fill[0] == (again.stored.max() if dark_high else again.stored.min())
+    shown = apply_voi_lut(apply_modality_lut(out.pixel_array, out), out).astype(float)
+    assert shown[BOX].min() == shown.max() if dark_high else shown[BOX].max() == shown.min()
 
 
 @pytest.mark.parametrize("syntax", NATIVE + ENCODED, ids=lambda s: s.name)
