@@ -270,6 +270,7 @@ def _summary(
             "overwrite": options.overwrite, "resume": options.resume, "ignore": list(options.ignore), "headers": options.headers,
             "retain": list(options.retain), "shift_dates": options.shift_dates, "paths": options.paths, "time_limit": options.time_limit,
             "second_look": options.second_look, "release_held": options.release_held,
+            "transfer_syntax": options.transfer_syntax,
         },
         "site": _site(options),
         "weights": {"name": str(getattr(detector, "card", {}).get("name", "")), "sha256": run["weights_sha256"]},

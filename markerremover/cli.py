@@ -18,7 +18,7 @@ from .evaluate_cli import add_evaluate_parser
 from .export_cli import add_export_parser
 from .finetune_cli import add_finetune_parser
 from .header_profile import MODES, RETAINABLE
-from .options import DEFAULT_IGNORE, DEVICES, PATHS, RunOptions
+from .options import DEFAULT_IGNORE, DEVICES, PATHS, TRANSFER_SYNTAXES, RunOptions
 from .records import DEFAULT_KEEP, Policy
 from .site import read as read_site
 from .training_cli import add_train_parser
@@ -106,6 +106,8 @@ def _add_remove(subparsers) -> None:
         "also of other formats; keep: none (default: %(default)s)")
     add("--time-limit", type=float, default=TIME_LIMIT, metavar="SECONDS",
         help="after which a file's process is ended and the file failed; 0: none, and with one worker no process apart (default: %(default)s)")
+    add("--transfer-syntax", choices=TRANSFER_SYNTAXES, default=default.transfer_syntax,
+        help="how DICOM pixels are written: as the input's, or all losslessly in this one (default: %(default)s)")
     add("--ignore", action="append", default=[], metavar="GLOB",
         help=f"file names or relative paths to leave out, listed in the summary; besides {', '.join(DEFAULT_IGNORE)}; repeatable")
     add("--second-look", action="store_true", help="let RapidOCR look for text too, before and after (extra second-look; about a second an image)")
@@ -147,6 +149,7 @@ def _remove(args: argparse.Namespace) -> int:
         headers=args.headers, key=args.key, retain=args.retain, shift_dates=args.shift_dates,
         time_limit=args.time_limit or None, paths=args.paths,
         second_look=args.second_look, release_held=args.release_held,
+        transfer_syntax=args.transfer_syntax,
     )
     from .batch import remove
     from .progress import show_progress

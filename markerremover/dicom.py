@@ -1,10 +1,10 @@
-"""DICOM files to `Radiograph` and back. With headers, dicom_tags, dicom_view and encapsulated the only user of pydicom.
+"""DICOM files to `Radiograph` and back. With headers, dicom_pixels, dicom_tags, dicom_view and encapsulated the only user of pydicom.
 
 Stored values are what the file stores: no rescale, no windowing, unused bits and HighBit shifts taken out. Uncompressed
-pixels are unpacked here; compressed ones are decoded by pydicom with its wheel plugins.
+pixels are unpacked in dicom_pixels; compressed ones are decoded by pydicom with its wheel plugins.
 
-Written back: an uncompressed file in its own transfer syntax; RLE as RLE and JPEG 2000 lossless as such (greyscale);
-every other compressed syntax as Explicit VR Little Endian, colour then as RGB. A lossy source keeps (or gets) its
+Written back, unless the run asks for one transfer syntax for all: in the file's own where that can be written without loss
+(see dicom_pixels), else as Explicit VR Little Endian. Lossy colour is written as RGB, and a lossy source keeps (or gets) its
 lossy-compression history. Pixels that nobody touched keep the bytes of PixelData, save what could hide something: bytes
 beyond the declared frames are cut off; non-zero bits outside BitsStored are cleared, and compressed frames that hold
 more than a picture (see encapsulated) are encoded anew (such a file then counts as touched). Of the header the other
@@ -21,66 +21,25 @@ import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pydicom
 from pydicom import config, uid
 from pydicom.dataset import Dataset
-from pydicom.pixels import compress, get_decoder
+from pydicom.pixels import get_decoder
+from pydicom.pixels.decoders.base import Decoder
 
-from . import dicom_tags, dicom_view, encapsulated
+from . import dicom_pixels, dicom_tags, dicom_view, encapsulated
+from .dicom_pixels import NATIVE, DicomSource
 from .errors import HeldError, ReadError, WriteError
 from .header_profile import HeaderProfile
 from .headers import clean, in_path, names_left, telling as telling_of, telling_in_paths
 from .records import Radiograph, Telling
 
-log = logging.getLogger(__name__)
-
 MAX_PIXELS = 400_000_000
 """Most pixels, over all frames, that a file may declare; more is taken for a decompression bomb."""
-NATIVE = (
-    uid.ImplicitVRLittleEndian,
-    uid.ExplicitVRLittleEndian,
-    uid.ExplicitVRBigEndian,
-    uid.DeflatedExplicitVRLittleEndian,
-)
-LOSSY = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLSNearLossless)
-MAYBE_LOSSY = (uid.JPEG2000, uid.HTJ2K)
-"""Transfer syntaxes that lose something, and those that may have: only the header tells."""
-_EXTREMES = (0x00280106, 0x00280107, 0x00280108, 0x00280109, 0x00280110, 0x00280111)
-
-
-@dataclass(frozen=True)
-class DicomSource:
-    """What writing needs to know again.
-
-    shift: bits below the stored value.  signed, bits: of one stored value.  allocated: bits of its container.
-    extended: negative values fill the unused bits with ones.  dirty: unused bits held something else, or compressed
-    frames more than a picture.
-    photometric: of `stored`, which for compressed colour is always RGB.
-    """
-
-    dataset: Dataset
-    syntax: uid.UID
-    photometric: str
-    shape: tuple[int, ...]
-    allocated: int
-    bits: int
-    shift: int
-    signed: bool
-    extended: bool = False
-    dirty: bool = False
-
-    @property
-    def native(self) -> bool:
-        return self.syntax in NATIVE
-
-    @property
-    def byte_count(self) -> int:
-        """Bytes of all frames when uncompressed."""
-        return math.prod(self.shape) * self.allocated // 8
 
 
 def looks_like_dicom(path: Path) -> bool:
@@ -126,29 +85,33 @@ def write_dicom(
     verified: bool = False,
     method: str = "",
     headers: HeaderProfile = HeaderProfile(),
+    transfer_syntax: str = "source",
 ) -> None:
     """Write `new_stored` with the header of the file that was read. The source record is not changed.
 
     Args:
         new_stored: shape and dtype of `radiograph.stored`.
-        touched: whether pixels changed; if not, PixelData keeps its bytes, unless the source is dirty.
+        touched: whether pixels changed; if not, PixelData keeps its bytes, unless the source is dirty or of another
+            transfer syntax than the one asked for.
         verified: whether our own check of the result passed; only then do the header's de-identification elements
             and Burned In Annotation say so; if not, they say no such thing, whatever the source said.
         method: what to append to De-identification Method then.
         headers: what happens to everything else in the header.
+        transfer_syntax: "source" or a name of `dicom_pixels.CHOICES`.
 
     Raises:
-        WriteError: it could not be written.
+        WriteError: it could not be written, or not in the transfer syntax that was asked for.
     """
     source: DicomSource = radiograph.source
     with _quiet():
         try:
             dataset = copy.deepcopy(source.dataset)
-            syntax = source.syntax
+            syntax, anew = source.syntax, touched or source.dirty
             dicom_tags.remove_carriers(dataset)
-            if touched or source.dirty:
-                syntax = _replace_pixels(dataset, source, new_stored)
-                dicom_tags.mark_derived(dataset, new_stored, renew_uid=headers.mode == "keep")
+            if anew or dicom_pixels.aim(source, transfer_syntax, anew) != syntax:
+                syntax = dicom_pixels.put(dataset, source, new_stored, transfer_syntax, anew=anew)
+                if anew:
+                    dicom_tags.mark_derived(dataset, new_stored, renew_uid=headers.mode == "keep")
             elif source.native:
                 for tag in dicom_tags.OFFSET_TABLES:
                     dataset.pop(tag, None)  # there is nothing they could point into
@@ -159,21 +122,30 @@ def write_dicom(
             else:
                 dicom_tags.mark_doubted(dataset)
             dicom_tags.renew_file_meta(dataset, syntax)
-            dataset.save_as(target, enforce_file_format=True)
+            pydicom.dcmwrite(target, dataset, enforce_file_format=True)  # save_as refuses to turn big-endian files round
+        except WriteError as exc:
+            raise WriteError(f"{radiograph.path.name}: cannot be written as {exc}") from None
         except Exception as exc:
             raise WriteError(f"{radiograph.path.name}: cannot be written as DICOM ({type(exc).__name__})") from None
 
 
 def verify_dicom(
-    radiograph: Radiograph, new_stored: np.ndarray, target: Path, *, touched: bool, headers: HeaderProfile = HeaderProfile()
+    radiograph: Radiograph,
+    new_stored: np.ndarray,
+    target: Path,
+    *,
+    touched: bool,
+    headers: HeaderProfile = HeaderProfile(),
+    transfer_syntax: str = "source",
 ) -> None:
     """Read `target` again and compare it with what was to be written.
 
     Raises:
-        WriteError: pixels, shape or dtype differ, untouched PixelData is not the input's, a carrier is left, or a header
-            that was to be cleaned still holds a name or number of the patient.
+        WriteError: pixels, shape, dtype or colour space differ, untouched PixelData is not the input's, the transfer syntax is
+            not the one asked for, a lossy source does not show, a carrier is left, or a header that was to be cleaned still
+            holds a name or number of the patient.
     """
-    name, source = radiograph.path.name, radiograph.source
+    name, source, anew = radiograph.path.name, radiograph.source, touched or radiograph.source.dirty
     with _quiet():
         try:
             again, stored = _decode(target)
@@ -183,13 +155,19 @@ def verify_dicom(
             raise WriteError(f"{name}: the output does not read back ({type(exc).__name__})") from None
     if stored.shape != new_stored.shape or stored.dtype != new_stored.dtype or not np.array_equal(stored, new_stored):
         raise WriteError(f"{name}: the output's pixels are not those that were to be written")
+    if again.photometric != source.photometric:
+        raise WriteError(f"{name}: the output's photometric interpretation is not that of its pixels")
+    if (transfer_syntax != "source" or not anew) and again.syntax != dicom_pixels.aim(source, transfer_syntax, anew):
+        raise WriteError(f"{name}: the output's transfer syntax is not the one that was asked for")
+    if source.lossy and again.syntax != source.syntax and str(again.dataset.get("LossyImageCompression", "")) != "01":
+        raise WriteError(f"{name}: the output does not say that its pixels were compressed with loss")
     if again.dirty:
         raise WriteError(f"{name}: the output's pixel data holds more than its pixels")
     if named:
         raise WriteError(f"{name}: the output's header still names the patient in {named} elements")
     if left:
         raise WriteError(f"{name}: the output still has {left} overlays, icons or the like")
-    if not touched and not source.dirty:
+    if not anew and again.syntax == source.syntax:
         before = _declared(source) if source.native else bytes(source.dataset.PixelData)
         if bytes(again.dataset.PixelData) != before:
             raise WriteError(f"{name}: untouched pixel data did not keep its bytes")
@@ -248,8 +226,8 @@ def _decode(path: Path) -> tuple[DicomSource, np.ndarray]:
     raw = bytes(dataset.PixelData)
     if len(raw) < source.byte_count:
         raise ReadError(f"{path.name}: pixel data is truncated, {len(raw)} of {source.byte_count} bytes are there")
-    container = _container(source)
-    if container.byteorder == ">" or not _swapped(source):
+    container = dicom_pixels.container(source, source.syntax)
+    if not dicom_pixels.swapped(source, source.syntax):
         words = np.frombuffer(raw, container, count=math.prod(source.shape))
     else:
         words = np.frombuffer(raw, ">u2").astype("<u2").view(np.uint8)[: math.prod(source.shape)]
@@ -257,7 +235,7 @@ def _decode(path: Path) -> tuple[DicomSource, np.ndarray]:
     if len(source.shape) == 4 and dataset.get("PlanarConfiguration", 0) == 1:
         frames, height, width, channels = source.shape
         words = words.reshape(frames, channels, height, width).transpose(0, 2, 3, 1)
-    stored, extended, dirty = _unpack(np.ascontiguousarray(words).reshape(source.shape), source)
+    stored, extended, dirty = dicom_pixels.unpack(np.ascontiguousarray(words).reshape(source.shape), source)
     return replace(source, extended=extended, dirty=dirty), stored
 
 
@@ -334,8 +312,9 @@ def _decode_compressed(path: Path, source: DicomSource) -> tuple[DicomSource, np
     if not decoder.is_available:
         raise HeldError(f"{path.name}: the decoder for {source.syntax.name} is not installed")
     bare = encapsulated.is_bare(path.name, source.dataset, source.syntax, source.shape, source.allocated)
+    how = {"raw": source.keeps_ybr, "correct_unused_bits": False}
     try:
-        decoded, properties = decoder.as_array(source.dataset, raw=False, correct_unused_bits=False)
+        decoded, properties = _decoded(decoder, source, how)
     except Exception as exc:
         raise ReadError(f"{path.name}: pixel data cannot be decoded, it may be damaged ({type(exc).__name__})") from None
     if decoded.size != math.prod(source.shape):
@@ -343,86 +322,24 @@ def _decode_compressed(path: Path, source: DicomSource) -> tuple[DicomSource, np
     if 8 * decoded.dtype.itemsize != source.allocated:
         raise HeldError(f"{path.name}: decoded values do not fit its {source.allocated} allocated bits")
     photometric = str(properties["photometric_interpretation"]) if len(source.shape) == 4 else source.photometric
-    if len(source.shape) == 4 and photometric != "RGB":
+    if len(source.shape) == 4 and photometric not in ("RGB", "YBR_FULL" if source.keeps_ybr else "RGB"):
         raise HeldError(f"{path.name}: its compressed colour does not decode to RGB")
     words = np.ascontiguousarray(decoded).view(f"u{source.allocated // 8}").reshape(source.shape)
-    stored, extended, dirty = _unpack(words, source)
+    stored, extended, dirty = dicom_pixels.unpack(words, source)
     return replace(source, photometric=photometric, extended=extended, dirty=dirty or not bare), stored
 
 
-def _container(source: DicomSource, *, signed: bool = False) -> np.dtype:
-    big = source.syntax == uid.ExplicitVRBigEndian and not signed
-    return np.dtype(f"{'>' if big else '<'}{'i' if signed else 'u'}{source.allocated // 8}")
-
-
-def _swapped(source: DicomSource) -> bool:
-    """Whether 8-bit samples lie in 16-bit big-endian words, so that each pair is swapped."""
-    big = source.syntax == uid.ExplicitVRBigEndian and source.allocated == 8
-    return big and source.dataset["PixelData"].VR == "OW"
-
-
-def _unpack(words: np.ndarray, source: DicomSource) -> tuple[np.ndarray, bool, bool]:
-    """Stored values out of unsigned containers: the values, `extended` and `dirty` (see DicomSource)."""
-    dtype = np.dtype(f"{'i' if source.signed else 'u'}{words.dtype.itemsize}")
-    if source.bits == source.allocated:
-        return words.view(dtype), False, False
-    kept = (words >> source.shift) & ((1 << source.bits) - 1)
-    plain = words == (kept << source.shift)
-    if not source.signed:
-        return kept.astype(dtype, copy=False), False, not plain.all()
-    sign = 1 << (source.bits - 1)
-    values = ((kept ^ sign).view(dtype) - dtype.type(sign)) if sign <= np.iinfo(dtype).max else kept.view(dtype)
-    full = words == (values.view(words.dtype) << source.shift)
-    return values, not plain.all(), not (plain | full).all()
-
-
-def _pack(stored: np.ndarray, source: DicomSource) -> np.ndarray:
-    """The inverse of `_unpack`: a new array of unsigned containers."""
-    words = np.ascontiguousarray(stored).view(f"u{source.allocated // 8}")
-    if not source.extended:
-        words = words & ((1 << source.bits) - 1)
-    return words << source.shift
-
-
-def _replace_pixels(dataset: Dataset, source: DicomSource, stored: np.ndarray) -> uid.UID:
-    """Put `stored` into `dataset`; returns the transfer syntax that its PixelData now has."""
-    for tag in (*_EXTREMES, *dicom_tags.OFFSET_TABLES):
-        dataset.pop(tag, None)
-    if source.syntax in LOSSY or (source.syntax in MAYBE_LOSSY and not dataset.get("LossyImageCompression")):
-        dataset.LossyImageCompression = "01"
-    if source.native:
-        dataset["PixelData"].value = _native_bytes(dataset, source, stored)
-        return source.syntax
-    dataset.HighBit = source.bits - 1
-    if stored.ndim == 3 and source.syntax in (uid.RLELossless, uid.JPEG2000Lossless):
-        try:
-            frames = stored if stored.shape[0] > 1 else stored[0]
-            compress(dataset, source.syntax, np.ascontiguousarray(frames), generate_instance_uid=False)
-            return source.syntax
-        except Exception as exc:  # the encoder cannot do it: what follows always can, and the result is read back either way
-            log.info("no encoder for %s worked (%s): written as Explicit VR Little Endian", source.syntax.name, type(exc).__name__)
-    if stored.ndim == 4:
-        dataset.PhotometricInterpretation, dataset.PlanarConfiguration = "RGB", 0
-    dataset.PixelData = _even(_pack(stored, source).astype(f"<u{source.allocated // 8}").tobytes())
-    dataset["PixelData"].VR = "OW" if source.allocated > 8 else "OB"
-    dataset["PixelData"].is_undefined_length = False
-    return uid.ExplicitVRLittleEndian
-
-
-def _native_bytes(dataset: Dataset, source: DicomSource, stored: np.ndarray) -> bytes:
-    words = _pack(stored, source)
-    if stored.ndim == 4 and dataset.get("PlanarConfiguration", 0) == 1:
-        words = words.transpose(0, 3, 1, 2)
-    data = _even(np.ascontiguousarray(words).astype(_container(source)).tobytes())
-    return np.frombuffer(data, ">u2").astype("<u2").tobytes() if _swapped(source) else data
+def _decoded(decoder: Decoder, source: DicomSource, how: dict[str, bool]) -> tuple[np.ndarray, dict[str, object]]:
+    """What pydicom makes of compressed Pixel Data; JPEG of at most 8 bits may lie in containers of 16, which it does not expect."""
+    try:
+        return decoder.as_array(source.dataset, **how)
+    except ValueError:
+        if source.allocated == 8 or source.bits > 8 or source.syntax not in uid.JPEGTransferSyntaxes:
+            raise
+        decoded, properties = decoder.as_array(source.dataset, bits_allocated=8, **how)
+        return decoded.view(np.uint8).astype(np.uint16), properties
 
 
 def _declared(source: DicomSource) -> bytes:
     """Uncompressed PixelData cut to the declared frames, even in length."""
-    return _even(bytes(source.dataset.PixelData)[: source.byte_count + source.byte_count % 2])
-
-
-def _even(data: bytes) -> bytes:
-    return data + b"\0" * (len(data) % 2)
-
-
+    return dicom_pixels.even(bytes(source.dataset.PixelData)[: source.byte_count + source.byte_count % 2])

@@ -27,6 +27,12 @@ _LUT_DATA = frozenset({0x00283006, *range(0x00281201, 0x00281205), *range(0x0028
 """LUT Data and palettes, plain or segmented: long binary values that the pixels need to be shown."""
 _BINARY = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 _NUMBERS = {"AT": 4, "FD": 8, "FL": 4, "SL": 4, "SS": 2, "SV": 8, "UL": 4, "US": 2, "UV": 8}
+_WORDS = {"OD": 8, "OF": 4, "OL": 4, "OV": 8, "OW": 2}
+_LOSSY_METHODS = {
+    uid.JPEGBaseline8Bit: "ISO_10918_1", uid.JPEGExtended12Bit: "ISO_10918_1", uid.JPEGLSNearLossless: "ISO_14495_1",
+    uid.JPEG2000: "ISO_15444_1", uid.HTJ2K: "ISO_15444_15",
+}
+"""Lossy Image Compression Method (0028,2114) of what may have lost something."""
 _ITEM = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
 """The tag that every item of a sequence starts with, in both byte orders."""
 CLEAN_PIXEL_DATA = ("113101", "Clean Pixel Data Option")
@@ -80,9 +86,41 @@ def mark_derived(dataset: Dataset, stored: np.ndarray, *, renew_uid: bool = True
     if renew_uid:
         seed = str(dataset.get("SOPInstanceUID", "")).encode() + np.ascontiguousarray(stored).tobytes()
         dataset.SOPInstanceUID = f"2.25.{int.from_bytes(hashlib.sha256(seed).digest()[:16], 'big')}"
+    dataset.ImageType = _derived(dataset)
+
+
+def _derived(dataset: Dataset) -> list[str]:
     kind = dataset.get("ImageType", None)
     rest = [str(v) for v in kind][1:] if isinstance(kind, (list, tuple, MultiValue)) else []
-    dataset.ImageType = ["DERIVED", *(rest or ["PRIMARY"])]
+    return ["DERIVED", *(rest or ["PRIMARY"])]
+
+
+def mark_lossy(dataset: Dataset, syntax: str, byte_count: int) -> None:
+    """Keep the lossy history of pixels that are about to lose their lossy transfer syntax; earlier entries stay.
+
+    Args:
+        dataset: with PixelData as it was read.
+        byte_count: of the same pixels uncompressed.
+    """
+    if not dataset.get("LossyImageCompressionRatio"):
+        dataset.LossyImageCompressionRatio = f"{byte_count / max(len(dataset.PixelData), 1):.2f}"
+    if not dataset.get("LossyImageCompressionMethod") and syntax in _LOSSY_METHODS:
+        dataset.LossyImageCompressionMethod = _LOSSY_METHODS[uid.UID(syntax)]
+    dataset.LossyImageCompression = "01"
+    dataset.ImageType = _derived(dataset)
+
+
+def swap_words(dataset: Dataset) -> None:
+    """Turn round the bytes of every binary value of longer words, at any depth: pydicom leaves them as they were read."""
+    for tag in dataset.keys():
+        element = dataset[tag]
+        if element.VR == "SQ":
+            for item in element.value:
+                swap_words(item)
+        elif element.VR in _WORDS and element.value and int(tag) != PIXEL_DATA:
+            size, data = _WORDS[element.VR], bytes(element.value)
+            whole = len(data) - len(data) % size
+            element.value = np.frombuffer(data[:whole], f">u{size}").astype(f"<u{size}").tobytes() + data[whole:]
 
 
 def mark_cleaned(dataset: Dataset, method: str, codes: tuple[tuple[str, str], ...] = ()) -> None:

@@ -27,7 +27,7 @@ _LS_SCAN_END = re.compile(rb"\xff[\x80-\xcf\xd8-\xfe]")
 _J2K_NEEDED = frozenset({0x50, _SIZ, 0x52, 0x53, 0x55, 0x56, 0x59, 0x5C, 0x5D, 0x5E, 0x5F, 0x60, 0x61})
 """CAP, SIZ, COD, COC, TLM, PRF, CPF, QCD, QCC, RGN, POC, PPM and PPT: what decoding needs, or may be required to be there."""
 _ENCODER = re.compile(
-    rb"\x00[\x00\x01](Created by (GDCM/)?OpenJPEG( JPIP)? version |Creator: JasPer Version |Kakadu-)v?\d{1,2}(\.\d{1,3}){0,3}\x00?"
+    rb"\x00[\x00\x01](Created by (GDCM/)?OpenJPEG( JPIP)? version |Creator: JasPer Version |Kakadu-|OpenJPH Ver )v?\d{1,2}(\.\d{1,3}){0,3}\.?\x00?"
 )
 """The only comments of a codestream that stay: encoders sign with them, ours as well."""
 

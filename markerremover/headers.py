@@ -6,7 +6,8 @@ be removed. Here every dataset of every sequence is treated; UIDs and pseudonyms
 all files, runs and workers of that key; private elements and public ones that the dictionary does not know go; and an
 element that still holds a name or number of the patient afterwards goes too, whatever the table says of it.
 
-Pixel elements are not touched, see `dicom` and `dicom_tags`.
+Where the profile leaves a choice, what is done conforms to an image's own definition: what must be there stays, empty or
+replaced, and what may not be empty goes. Pixel elements are not touched, see `dicom` and `dicom_tags`.
 """
 
 from __future__ import annotations
@@ -42,6 +43,10 @@ _DUMMIES = {
     "UR": "https://anonymized.invalid", "UT": "ANONYMIZED", "FD": 0.0, "FL": 0.0, "SL": 0, "SS": 0, "SV": 0, "UL": 0, "US": 0, "UV": 0,
 }
 _TEXT = frozenset({"AE", "AS", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UN", "UR", "UT"})
+_FREE = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
+_NEVER_EMPTY = tag_for_keyword("ReferencedStudySequence")  # the table would empty it, but an image's must have items or not be there
+_BY_FRAME = {tag_for_keyword(f"{k}FunctionalGroupsSequence") for k in ("PerFrame", "Shared")}  # items that count, also when empty
+_COMMITTEE = ("ClinicalTrialProtocolEthicsCommitteeName", "ClinicalTrialProtocolEthicsCommitteeApprovalNumber")  # the first needs the second
 _PSEUDONYMS = {tag_for_keyword(k): k for k in ("PatientName", "PatientID", "AccessionNumber", "StudyID")}
 _TELLING = tuple(tag_for_keyword(k) for k in (
     "PatientID", "AccessionNumber", "PatientBirthDate", "OtherPatientIDs", "PatientTelephoneNumbers", "MedicalRecordLocator",
@@ -89,6 +94,8 @@ class _Cleaning:
                 del dataset[tag]
                 continue
             self._treat(dataset, dataset[tag])
+        if _COMMITTEE[1] not in dataset:
+            dataset.pop(_COMMITTEE[0], None)
 
     def _treat(self, dataset: Dataset, element: DataElement) -> None:
         action, tag = action_for(element.tag), int(element.tag)
@@ -101,19 +108,29 @@ class _Cleaning:
             element.value = _each(element.value, lambda old: self.profile.uid(old) if old else old)
         elif action is not None and self.profile.shift_dates and element.VR in ("DA", "DT", "TM") and not element.keyword.startswith("Patient"):
             element.value = _each(element.value, functools.partial(_moved, back=self.back) if element.VR != "TM" else _time)
-        elif action in _REMOVE or (action in _UIDS and element.VR != "SQ"):  # what ought to be a UID and says it is something else
-            del dataset[element.tag]
+        elif action in _REMOVE or tag == _NEVER_EMPTY or (action in _UIDS and element.VR != "SQ"):
+            del dataset[element.tag]  # also what ought to be a UID and says it is something else
         elif element.VR == "SQ":
             if action in _EMPTY:
                 element.value = Sequence([])
-            for item in element.value:
-                self.apply(item)
-                if action in _REPLACE:
-                    _blank(item)
+            bare = [item for item in element.value if len(item) and not self._apply_to_item(item, blank=action in _REPLACE)]
+            if tag in _BY_FRAME:
+                return
+            if bare and len(bare) == len(element.value):
+                del dataset[element.tag]
+            elif bare:
+                element.value = Sequence([item for item in element.value if all(item is not b for b in bare)])
         elif action in _EMPTY:
             element.value = b"" if element.VR in ("OB", "OW", "UN") else "" if element.VR in _TEXT | {"DA", "DT", "TM", "UI"} else None
         elif action in _REPLACE:
             element.value = self.profile.uid(_plain(element.value)) if element.VR == "UI" else _DUMMIES.get(element.VR, b"\0\0")
+
+    def _apply_to_item(self, item: Dataset, *, blank: bool) -> bool:
+        """Treat an item of a sequence; whether anything is left of it."""
+        self.apply(item)
+        if blank:
+            _blank(item)
+        return len(item) > 0
 
     def _pseudonym(self, element: DataElement) -> str:
         if not _plain(element.value) and element.keyword not in ("PatientID", "PatientName"):
@@ -188,14 +205,17 @@ def _tells(text: str, telling: frozenset[str], vr: str = "") -> bool:
 
 
 def _take_out(dataset: Dataset, telling: frozenset[str], own: str) -> None:
-    """Delete what still holds one of the telling parts; our own pseudonym is let be."""
+    """Replace or delete what still holds one of the telling parts; our own pseudonym is let be."""
     for tag in list(dataset.keys()):
         element = dataset[tag]
         if element.VR == "SQ":
             for item in element.value:
                 _take_out(item, telling, own)
         elif element.VR in _TEXT and int(tag) not in _PSEUDONYMS and _holds(element, telling, own):
-            del dataset[tag]
+            if element.VR in _FREE:  # which may be required: an image's manufacturer, the meaning of a code
+                element.value = "" if _tells(_DUMMIES[element.VR], telling) else _DUMMIES[element.VR]
+            else:
+                del dataset[tag]
 
 
 def _holds(element: DataElement, telling: frozenset[str], own: str) -> bool:

@@ -84,6 +84,7 @@ def write(
     verified: bool = False,
     method: str = "",
     headers: HeaderProfile = HeaderProfile(),
+    transfer_syntax: str = "source",
 ) -> None:
     """Write the same kind of file with `new_stored` as its pixels; metadata that may identify is left out.
 
@@ -93,6 +94,7 @@ def write(
         touched: whether any pixel changed. If not, the compressed pixel payload keeps its bytes.
         verified, method: go to the de-identification elements of a DICOM header; see `dicom.write_dicom`.
         headers: what happens to a DICOM header.
+        transfer_syntax: how DICOM pixels are written, one of `options.TRANSFER_SYNTAXES`.
 
     Raises:
         UsageError: `new_stored` does not fit, or it changed though `touched` is False.
@@ -104,7 +106,8 @@ def write(
     if not touched and not np.array_equal(new_stored, radiograph.stored):
         raise UsageError("pixels changed, so touched must be True")
     if radiograph.format == "DICOM":
-        dicom.write_dicom(radiograph, new_stored, target, touched=touched, verified=verified, method=method, headers=headers)
+        said = {"verified": verified, "method": method, "headers": headers, "transfer_syntax": transfer_syntax}
+        dicom.write_dicom(radiograph, new_stored, target, touched=touched, **said)
         return
     try:
         data = _ENCODERS[radiograph.format](radiograph, new_stored, touched=touched)
@@ -137,7 +140,13 @@ def telling(radiograph: Radiograph) -> Telling:
 
 
 def verify_written(
-    radiograph: Radiograph, new_stored: np.ndarray, target: Path, *, touched: bool, headers: HeaderProfile = HeaderProfile()
+    radiograph: Radiograph,
+    new_stored: np.ndarray,
+    target: Path,
+    *,
+    touched: bool,
+    headers: HeaderProfile = HeaderProfile(),
+    transfer_syntax: str = "source",
 ) -> None:
     """Read `target` again and compare it with what was to be written: exactly, or for JPEG as its tables allow.
 
@@ -145,7 +154,7 @@ def verify_written(
         WriteError: it does not read back as written.
     """
     if radiograph.format == "DICOM":
-        dicom.verify_dicom(radiograph, new_stored, target, touched=touched, headers=headers)
+        dicom.verify_dicom(radiograph, new_stored, target, touched=touched, headers=headers, transfer_syntax=transfer_syntax)
         return
     name = radiograph.path.name
     try:

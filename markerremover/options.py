@@ -14,6 +14,8 @@ from .site import SiteProfile
 
 PATHS = ("auto", "pseudonym", "keep")
 DEVICES = ("auto", "cpu", "cuda", "tensorrt")
+#: How DICOM pixels are written: as the source's are, or all in one transfer syntax; `dicom_pixels.CHOICES` has their UIDs.
+TRANSFER_SYNTAXES = ("source", "explicit-le", "rle", "jpeg2000-lossless", "jpeg-ls-lossless", "deflated")
 #: Name of the key file in the audit folder.
 KEY = "key"
 #: What every real tree holds beside its images. A DICOMDIR names patients, so it is listed but never copied.
@@ -43,6 +45,7 @@ class RunOptions:
         ended, also with one worker. None: no limit.
     second_look: RapidOCR looks for text too, on the input and on the result.
     release_held: what would be held only because something still shows in the result is written all the same, and marked so.
+    transfer_syntax: how DICOM pixels are written, one of TRANSFER_SYNTAXES.
     """
 
     policy: Policy | None = None
@@ -63,6 +66,7 @@ class RunOptions:
     paths: str = "auto"
     second_look: bool = False
     release_held: bool = False
+    transfer_syntax: str = "source"
 
     def __post_init__(self) -> None:
         if self.policy is None:
@@ -73,6 +77,8 @@ class RunOptions:
             raise UsageError(f"device is {self.device!r}, allowed are {', '.join(DEVICES)}")
         if self.headers not in MODES:
             raise UsageError(f"headers is {self.headers!r}, allowed are {', '.join(MODES)}")
+        if self.transfer_syntax not in TRANSFER_SYNTAXES:
+            raise UsageError(f"transfer_syntax is {self.transfer_syntax!r}, allowed are {', '.join(TRANSFER_SYNTAXES)}")
         if wrong := [name for name in self.retain if name not in RETAINABLE]:
             raise UsageError(f"retain is {', '.join(wrong)}, allowed are {', '.join(RETAINABLE)}")
         if self.paths not in PATHS:
@@ -109,6 +115,9 @@ class RunOptions:
         """Hash of what decides an output's bytes apart from the input, the weights and the version, the key included. Rows with
         another hash are not taken over by --resume."""
         headers = [self.headers, sorted(self.retain), self.shift_dates, hashlib.sha256(b"settings" + key).hexdigest()]
-        said = {"second_look": self.second_look, "release_held": self.release_held, "dry_run": self.dry_run}
+        said = {
+            "second_look": self.second_look, "release_held": self.release_held, "dry_run": self.dry_run,
+            "transfer_syntax": self.transfer_syntax,
+        }
         text = json.dumps({"policy": asdict(self.policy), "headers": headers, **said}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()

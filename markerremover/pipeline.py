@@ -79,7 +79,7 @@ def _process(
         with timed(timings_ms, "write"):
 
             def write(target: Path) -> None:
-                said = {"touched": touched, "headers": headers}
+                said = {"touched": touched, "headers": headers, "transfer_syntax": options.transfer_syntax}
                 images.write(radiograph, cleaned.stored, target, verified=not cleaned.doubt, method=method(cleaner.detector), **said)
                 images.verify_written(radiograph, cleaned.stored, target, **said)
 

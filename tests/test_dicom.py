@@ -13,87 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import uid
 from pydicom.data import get_testdata_file
-from pydicom.dataset import Dataset, FileMetaDataset
+from dicom_files import BOX, ENCODED, NATIVE, SHAPE, header, lut, random_stored, rendered, rewrite, save
+from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, generate_frames
-from pydicom.pixels import apply_modality_lut, apply_voi_lut, compress
+from pydicom.pixels import apply_modality_lut, apply_voi_lut
 from pydicom.sequence import Sequence
 
 from markerremover import dicom_tags
 from markerremover.dicom import read_dicom, verify_dicom, write_dicom
 from markerremover.errors import HeldError, ReadError, WriteError
-
-NATIVE = [uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian, uid.DeflatedExplicitVRLittleEndian]
-ENCODED = [uid.RLELossless, uid.JPEG2000Lossless]
-BOX = (slice(2, 9), slice(3, 14))
-SHAPE = (33, 37)  # JPEG 2000 needs 32
-
-
-def header(syntax=uid.ExplicitVRLittleEndian, **elements) -> Dataset:
-    dataset = Dataset()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = syntax
-    dataset.SOPClassUID, dataset.SOPInstanceUID = uid.DigitalXRayImageStorageForPresentation, "1.2.3.4"
-    dataset.PatientName, dataset.Modality, dataset.ImageType = "SMITH^JOHN", "DX", ["ORIGINAL", "PRIMARY", ""]
-    for keyword, value in elements.items():
-        setattr(dataset, keyword, value)
-    return dataset
-
-
-def random_stored(bits=12, signed=False, frames=1, seed=0, channels=0) -> np.ndarray:
-    low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
-    shape = (frames, *SHAPE, channels) if channels else (frames, *SHAPE)
-    dtype = np.dtype(f"{'i' if signed else 'u'}{1 if bits <= 8 else 2}")
-    return np.random.default_rng(seed).integers(low, high, shape, endpoint=True).astype(dtype)
-
-
-def save(folder: Path, stored: np.ndarray, *, bits=12, shift=0, photometric="MONOCHROME2", syntax=uid.ExplicitVRLittleEndian,
-         noise=0, name="in.dcm", **elements) -> Path:  # fmt: skip
-    """Write a DICOM file whose pixels are packed here, not by the code under test.
-
-    noise: bits, outside the stored ones, to set in every container.
-    """
-    dataset = header(syntax, **elements)
-    signed, size = stored.dtype.kind == "i", stored.dtype.itemsize
-    dataset.Rows, dataset.Columns = stored.shape[1:3]
-    dataset.SamplesPerPixel = 1 if stored.ndim == 3 else 3
-    if stored.shape[0] > 1:
-        dataset.NumberOfFrames = stored.shape[0]
-    if stored.ndim == 4:
-        dataset.PlanarConfiguration = elements.get("PlanarConfiguration", 0)
-    dataset.PhotometricInterpretation, dataset.PixelRepresentation = photometric, int(signed)
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8 * size, bits, bits + shift - 1
-    if syntax in ENCODED:
-        dataset.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
-        compress(dataset, syntax, stored if stored.shape[0] > 1 else stored[0], generate_instance_uid=False)
-    else:
-        plain = stored.transpose(0, 3, 1, 2) if stored.ndim == 4 and dataset.PlanarConfiguration else stored
-        words = (plain.astype(np.int64) & ((1 << bits) - 1)) << shift | noise
-        data = words.astype(f"{'>' if syntax == uid.ExplicitVRBigEndian else '<'}u{size}").tobytes()
-        dataset.PixelData = data + b"\0" * (len(data) % 2)
-        dataset["PixelData"].VR = "OW" if size == 2 else "OB"
-    path = folder / name
-    dataset.save_as(path, enforce_file_format=True)
-    return path
-
-
-def rewrite(folder: Path, path: Path, touched=True, box=BOX, **options):
-    """Read, black out `box` if touched, write, verify, read again: (radiograph, new stored, again, dataset)."""
-    radiograph = read_dicom(path)
-    new = radiograph.stored.copy()
-    if touched:
-        new[:, box[0], box[1]] = radiograph.fill if new.ndim == 4 else radiograph.fill[0]
-    target = folder / "out.dcm"
-    write_dicom(radiograph, new, target, touched=touched, **options)
-    verify_dicom(radiograph, new, target, touched=touched)
-    return radiograph, new, read_dicom(target), pydicom.dcmread(target)
-
-
-def rendered(dataset: Dataset) -> np.ndarray:
-    """What a viewer shows, by pydicom alone, as floats 0–1 (bright = 1)."""
-    values = apply_voi_lut(apply_modality_lut(dataset.pixel_array, dataset), dataset).astype(float)
-    low, high = values.min(), values.max()
-    share = (values - low) / max(high - low, 1)
-    return 1 - share if dataset.PhotometricInterpretation == "MONOCHROME1" else share
 
 
 @settings(max_examples=80, deadline=None)
@@ -132,6 +60,33 @@ def test_outside_is_bit_identical_and_inside_renders_black(tmp_path_factory, dat
             assert shown[:, box[0], box[1]].max() == 0
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    data=st.data(),
+    bits=st.integers(8, 16),
+    signed=st.booleans(),
+    photometric=st.sampled_from(["MONOCHROME1", "MONOCHROME2"]),
+    shape=st.sampled_from([None, "IDENTITY", "INVERSE"]),
+)
+def test_padding_voi_luts_and_presentation_shapes_leave_the_box_black(tmp_path_factory, data, bits, signed, photometric, shape):
+    folder = tmp_path_factory.mktemp("d")
+    stored = random_stored(bits, signed, seed=data.draw(st.integers(0, 999)))
+    low, high = int(stored.min()), int(stored.max())
+    elements = {"PresentationLUTShape": shape} if shape else {}
+    if data.draw(st.booleans()):
+        elements["PixelPaddingValue"] = data.draw(st.integers(low, high))
+    if not signed and data.draw(st.booleans()):
+        elements["VOILUTSequence"] = lut((np.linspace(0, 1, 1 << bits) ** 2 * 65535).astype(int) if bits < 16 else np.arange(1, 65536))
+    radiograph, new, again, out = rewrite(folder, save(folder, stored, bits=bits, photometric=photometric, **elements))
+    outside = np.ones(stored.shape, bool)
+    outside[:, BOX[0], BOX[1]] = False
+    assert np.array_equal(again.stored[outside], stored[outside])
+    dark_high = photometric == "MONOCHROME1" or shape == "INVERSE"
+    assert radiograph.fill[0] == (again.stored.max() if dark_high else again.stored.min())
+    shown = apply_voi_lut(apply_modality_lut(out.pixel_array, out), out).astype(float)
+    assert shown[BOX].min() == shown.max() if dark_high else shown[BOX].max() == shown.min()
+
+
 @pytest.mark.parametrize("syntax", NATIVE + ENCODED, ids=lambda s: s.name)
 @pytest.mark.parametrize("frames", [1, 2])
 def test_untouched_pixel_data_keeps_its_bytes_in_every_syntax(tmp_path, syntax, frames):
@@ -140,6 +95,15 @@ def test_untouched_pixel_data_keeps_its_bytes_in_every_syntax(tmp_path, syntax, 
     *_, out = rewrite(tmp_path, path, touched=False)
     assert out.PixelData == before.PixelData and out.file_meta.TransferSyntaxUID == syntax
     assert out.SOPInstanceUID == before.SOPInstanceUID and out.ImageType == before.ImageType
+
+
+@pytest.mark.parametrize("name", ["MR_small_jpeg_ls_lossless.dcm", "SC_rgb_rle_16bit_2frame.dcm", "examples_jpeg2k.dcm"])
+def test_touched_files_of_others_keep_a_lossless_syntax(tmp_path, name):
+    path = Path(get_testdata_file(name))
+    _, new, again, out = rewrite(tmp_path, path)
+    assert out.file_meta.TransferSyntaxUID == pydicom.dcmread(path).file_meta.TransferSyntaxUID
+    assert np.array_equal(again.stored, new) and not again.display[:, BOX[0], BOX[1]].any()
+    assert out.get("LossyImageCompression", "00") == "00"
 
 
 @pytest.mark.parametrize("syntax", NATIVE + ENCODED, ids=lambda s: s.name)
@@ -155,11 +119,8 @@ def test_touched_files_keep_a_lossless_syntax(tmp_path, syntax):
         ("JPEG2000.dcm", True),
         ("JPEGLSNearLossless_16.dcm", True),
         ("JPGExtended.dcm", True),
-        ("MR_small_jpeg_ls_lossless.dcm", False),
         ("SC_rgb_jpeg_gdcm.dcm", False),
         ("SC_rgb_jpeg_dcmtk.dcm", True),
-        ("SC_rgb_rle_16bit_2frame.dcm", False),
-        ("examples_jpeg2k.dcm", False),
     ],
 )
 def test_other_compressed_syntaxes_come_out_as_explicit_little_endian(tmp_path, name, lossy):
@@ -267,15 +228,6 @@ def test_a_negative_slope_shows_low_values_bright(tmp_path):
     path = save(tmp_path, stored, RescaleSlope=-1, RescaleIntercept=4095, WindowCenter=2048, WindowWidth=4096)
     radiograph, _, again, _ = rewrite(tmp_path, path)
     assert radiograph.fill[0] == 4095 and not again.display[:, BOX[0], BOX[1]].any()
-
-
-def lut(values, first=0, bits=16) -> Sequence:
-    item = Dataset()
-    item.LUTDescriptor = [len(values), first, bits]
-    item["LUTDescriptor"].VR = "US"
-    item.add_new(0x00283006, "OW", np.array(values, "<u2").tobytes())
-    item.ModalityLUTType = "US"
-    return Sequence([item])
 
 
 @pytest.mark.parametrize("falling", [False, True])

@@ -97,18 +97,47 @@ def test_what_still_names_the_patient_goes_though_the_table_lets_it_be():
     item = Dataset()
     item.CodeMeaning, item.CodeValue = "Chest of JANE", "R-1"
     dataset = cleaned(patient(ManufacturerModelName="Detector (Doe, Jane)", Manufacturer="Acme", ViewCodeSequence=Sequence([item])))
-    assert "ManufacturerModelName" not in dataset and dataset.Manufacturer == "Acme"
-    assert "CodeMeaning" not in dataset.ViewCodeSequence[0] and dataset.ViewCodeSequence[0].CodeValue == "R-1"
+    assert dataset.ManufacturerModelName == "ANONYMIZED" and dataset.Manufacturer == "Acme"
+    assert dataset.ViewCodeSequence[0].CodeMeaning == "ANONYMIZED" and dataset.ViewCodeSequence[0].CodeValue == "R-1"
+
+
+def test_a_name_that_our_own_dummy_holds_leaves_nothing():
+    assert cleaned(patient(name="Anonym^Jane", Manufacturer="Anonym and sons")).Manufacturer == ""
+
+
+def test_what_may_not_be_empty_or_alone_goes_and_items_that_held_nothing_else_with_it():
+    def item(**elements):
+        dataset = Dataset()
+        for keyword, value in elements.items():
+            setattr(dataset, keyword, value)
+        return dataset
+
+    dataset = cleaned(patient(
+        ReferencedStudySequence=[item(ReferencedSOPInstanceUID="1.2.3")], AcquisitionContextSequence=[item(TextValue="x")],
+        IssuerOfAccessionNumberSequence=[item(PatientComments="x"), item(PatientComments="y")],
+        ViewCodeSequence=[item(CodeValue="R-1"), item(PatientComments="x"), item()], ClinicalTrialProtocolEthicsCommitteeName="x", ClinicalTrialProtocolEthicsCommitteeApprovalNumber="y",
+    ))  # fmt: skip
+    assert "ReferencedStudySequence" not in dataset and "IssuerOfAccessionNumberSequence" not in dataset
+    assert len(dataset.AcquisitionContextSequence) == 0, "must be there, may be empty"
+    assert [len(i) for i in dataset.ViewCodeSequence] == [1, 0] and "ClinicalTrialProtocolEthicsCommitteeName" not in dataset
+
+
+def test_frames_keep_their_items_though_nothing_is_left_in_them():
+    private, other = Dataset(), Dataset()
+    private.add_new(0x00111001, "LO", "Secret")
+    other.FrameContentSequence = Sequence([])
+    dataset = cleaned(patient(PerFrameFunctionalGroupsSequence=[private, other]))
+    assert [len(item) for item in dataset.PerFrameFunctionalGroupsSequence] == [0, 1]
 
 
 def test_short_names_are_found_as_words_of_free_text_and_codes_are_let_be():
     dataset = cleaned(patient(name="Lee^Pa", Manufacturer="Lee and sons", ManufacturerModelName="Leeds Palette", ViewPosition="PA"))
-    assert "Manufacturer" not in dataset and dataset.ManufacturerModelName == "Leeds Palette" and dataset.ViewPosition == "PA"
+    assert dataset.Manufacturer == "ANONYMIZED" and dataset.ManufacturerModelName == "Leeds Palette" and dataset.ViewPosition == "PA"
 
 
 def test_names_in_scripts_without_spaces_are_found_inside_words():
     dataset = cleaned(patient(name="Yamada^Tarou=山田^太郎", ManufacturerModelName="山田太郎様", SpecificCharacterSet="ISO_IR 192"))
-    assert "ManufacturerModelName" not in dataset
+    assert dataset.ManufacturerModelName == "ANONYMIZED"
 
 
 def test_dates_that_are_none_or_ranges_and_those_of_the_patient_do_not_survive_shifting():

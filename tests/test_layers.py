@@ -35,7 +35,8 @@ LAYERS = {
     "dicom_tags": "records errors",
     "dicom_view": "records errors display",
     "encapsulated": "errors",
-    "dicom": "records errors dicom_tags dicom_view encapsulated header_profile headers",
+    "dicom_pixels": "errors dicom_tags",
+    "dicom": "records errors dicom_pixels dicom_tags dicom_view encapsulated header_profile headers",
     "images": "dicom jpeg png tiff records errors display header_profile",
     "operating": "records boxes",
     "rescore": "errors locations operating",
@@ -102,7 +103,7 @@ ALONE = {
     "openvino": {"sessions", "convert"},
     "onnxruntime": {"sessions", "convert", "rescore"},
     "dicomanonymizer": {"headers"},
-    "pydicom": {"dicom", "headers", "dicom_tags", "dicom_view", "encapsulated", "synthesis"},
+    "pydicom": {"dicom", "headers", "dicom_pixels", "dicom_tags", "dicom_view", "encapsulated", "synthesis"},
     "tqdm": {"progress"},
     "tifffile": {"tiff", "synthesis"},
 }
