@@ -1,4 +1,4 @@
-"""DICOM files to `Radiograph` and back. With headers, dicom_tags, dicom_view and encapsulated the only user of pydicom.
+"""DICOM files to `Radiograph` and back. Beside dicom_file, dicom_tags, dicom_view, encapsulated and headers no user of pydicom.
 
 Stored values are what the file stores: no rescale, no windowing, unused bits and HighBit shifts taken out. Uncompressed
 pixels are unpacked here; compressed ones are decoded by pydicom with its wheel plugins.
@@ -25,15 +25,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pydicom
 from pydicom import config, uid
 from pydicom.dataset import Dataset
 from pydicom.pixels import compress, get_decoder
 
-from . import dicom_tags, dicom_view, encapsulated
+from . import dicom_file, dicom_tags, dicom_view, encapsulated
 from .errors import HeldError, ReadError, WriteError
 from .header_profile import HeaderProfile
-from .headers import clean, in_path, names_left
+from .headers import clean, drop_unreadable, in_path, names_left
 from .records import Radiograph
 
 log = logging.getLogger(__name__)
@@ -87,7 +86,7 @@ def looks_like_dicom(path: Path) -> bool:
     """Whether a file without a preamble parses as DICOM: it says what it is (SOP class or modality), or has pixels."""
     with _quiet():
         try:
-            head = pydicom.dcmread(path, force=True, stop_before_pixels=True, specific_tags=["SOPClassUID", "Modality", "Rows"])
+            head = dicom_file.parse(path, stop_before_pixels=True, specific_tags=["SOPClassUID", "Modality", "Rows"])
             return any(name in head for name in ("SOPClassUID", "Modality", "Rows"))
         except Exception:  # any failure to parse means: not DICOM
             return False
@@ -145,6 +144,8 @@ def write_dicom(
         try:
             dataset = copy.deepcopy(source.dataset)
             syntax = source.syntax
+            if headers.mode == "basic":
+                drop_unreadable(dataset)
             dicom_tags.remove_carriers(dataset)
             if touched or source.dirty:
                 syntax = _replace_pixels(dataset, source, new_stored)
@@ -239,7 +240,9 @@ def _decode(path: Path) -> tuple[DicomSource, np.ndarray]:
 
 def _parse(path: Path) -> Dataset:
     try:
-        dataset = pydicom.dcmread(path, force=True)
+        dataset = dicom_file.parse(path)
+    except (ReadError, HeldError):
+        raise
     except Exception as exc:
         raise ReadError(f"{path.name}: cannot be parsed as DICOM ({type(exc).__name__})") from None
     if "PixelData" not in dataset:
