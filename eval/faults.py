@@ -434,7 +434,7 @@ def all_faults(bench: Bench, kills: int, only: str = "", jobs: int = 1) -> Itera
 
 def table(faults: list[Fault]) -> str:
     """eval/FAULTS.md."""
-    lines = ["# Faults put into real runs", "", f"Made by `eval/faults.py`: {COUNT} synthetic radiographs, PNG and DICOM. Each trial is a run of the command line;",
+    lines = ["# Faults put into real runs", "", f"Made by `eval/faults.py`: {COUNT} synthetic radiographs, PNG and DICOM. Each trial is a run of the command line, with `--keep none`;",
              "the reference is the output of an uninterrupted one with the same key, and after every fault each file under OUT was",
              "compared with it byte by byte.", "",
              "| Fault | What was done | What had to hold | Tried | Survived |", "|---|---|---|--:|--:|"]  # fmt: skip
