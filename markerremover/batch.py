@@ -73,6 +73,7 @@ def remove(
     run = _run_facts(cleaner, options, headers)
     given, found = found, paths.assign(found, options.paths, headers, images.path_parts)
     _make_folders(out, audit, options)
+    out = out.resolve()  # a link put in its place during the run leads no write and no removal elsewhere
     renamed = paths.write_map(audit, given, found)
     if headers.key and options.key is None and not options.dry_run:
         report.write_private(audit / KEY, headers.key.hex() + "\n")
@@ -226,8 +227,8 @@ def _withdraw(outcome: Outcome, out: Path, options: RunOptions, released: _Relea
     run released stays, though the file system may find it under this name too."""
     if outcome.status in ("held", "failed") and not options.dry_run:
         target = out / outcome.relative
-        inside = target.parent.resolve().is_relative_to(out.resolve())
-        if inside and (target.is_symlink() or (target.is_file() and outcome.relative not in released)):
+        inside = target.parent.resolve().is_relative_to(out)
+        if inside and (os.path.islink(target) or (os.path.isfile(target) and outcome.relative not in released)):  # no error for a long path
             target.unlink()
 
 

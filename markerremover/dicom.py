@@ -1,4 +1,4 @@
-"""DICOM files to `Radiograph` and back. With headers, dicom_pixels, dicom_tags, dicom_view and encapsulated the only user of pydicom.
+"""DICOM files to `Radiograph` and back. With headers, dicom_file, dicom_pixels, dicom_tags, dicom_view and encapsulated the only user of pydicom.
 
 Stored values are what the file stores: no rescale, no windowing, unused bits and HighBit shifts taken out. Uncompressed
 pixels are unpacked in dicom_pixels; compressed ones are decoded by pydicom with its wheel plugins.
@@ -25,17 +25,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pydicom
 from pydicom import config, uid
 from pydicom.dataset import Dataset
 from pydicom.pixels import get_decoder
 from pydicom.pixels.decoders.base import Decoder
 
-from . import dicom_pixels, dicom_tags, dicom_view, encapsulated
+from . import dicom_file, dicom_pixels, dicom_tags, dicom_view, encapsulated
 from .dicom_pixels import NATIVE, DicomSource
 from .errors import HeldError, ReadError, WriteError
 from .header_profile import HeaderProfile
-from .headers import clean, in_path, names_left, telling as telling_of, telling_in_paths
+from .headers import clean, drop_unreadable, in_path, names_left, telling as telling_of, telling_in_paths
 from .records import Radiograph, Telling
 
 MAX_PIXELS = 400_000_000
@@ -46,7 +45,7 @@ def looks_like_dicom(path: Path) -> bool:
     """Whether a file without a preamble parses as DICOM: it says what it is (SOP class or modality), or has pixels."""
     with _quiet():
         try:
-            head = pydicom.dcmread(path, force=True, stop_before_pixels=True, specific_tags=["SOPClassUID", "Modality", "Rows"])
+            head = dicom_file.parse(path, stop_before_pixels=True, specific_tags=["SOPClassUID", "Modality", "Rows"])
             return any(name in head for name in ("SOPClassUID", "Modality", "Rows"))
         except Exception:  # any failure to parse means: not DICOM
             return False
@@ -107,6 +106,8 @@ def write_dicom(
         try:
             dataset = copy.deepcopy(source.dataset)
             syntax, anew = source.syntax, touched or source.dirty
+            if headers.mode == "basic":
+                drop_unreadable(dataset)
             dicom_tags.remove_carriers(dataset)
             if anew or dicom_pixels.aim(source, transfer_syntax, anew) != syntax:
                 syntax = dicom_pixels.put(dataset, source, new_stored, transfer_syntax, anew=anew)
@@ -177,7 +178,7 @@ def path_parts(path: Path) -> frozenset[str] | None:
     """What of a file's header, up to its pixels, must not stand in a path; None where it cannot be read to the end."""
     with _quiet():
         try:
-            return telling_in_paths(pydicom.dcmread(path, force=True, stop_before_pixels=True))
+            return telling_in_paths(dicom_file.parse(path, stop_before_pixels=True))
         except Exception:  # of any kind: a header that cannot be walked through cannot be compared with anything
             return None
 
@@ -241,7 +242,9 @@ def _decode(path: Path) -> tuple[DicomSource, np.ndarray]:
 
 def _parse(path: Path) -> Dataset:
     try:
-        dataset = pydicom.dcmread(path, force=True)
+        dataset = dicom_file.parse(path)
+    except (ReadError, HeldError):
+        raise
     except Exception as exc:
         raise ReadError(f"{path.name}: cannot be parsed as DICOM ({type(exc).__name__})") from None
     if "PixelData" not in dataset:

@@ -32,6 +32,10 @@ _ENCODER = re.compile(
 """The only comments of a codestream that stay: encoders sign with them, ours as well."""
 
 
+OTHER_SIZE = "a frame is of another size than the header declares"
+"""Seen before a decoder takes memory for what a frame, of a few bytes, says of itself."""
+
+
 def is_bare(name: str, dataset: Dataset, syntax: uid.UID, shape: Sequence[int], allocated: int) -> bool:
     """Whether compressed Pixel Data holds the declared frames and nothing else, not even a comment.
 
@@ -50,9 +54,9 @@ def is_bare(name: str, dataset: Dataset, syntax: uid.UID, shape: Sequence[int], 
             if syntax == uid.RLELossless:
                 ended = _walk_rle(frame, shape[1] * shape[2], allocated // 8 * (3 if len(shape) == 4 else 1))
             elif syntax in _J2K:
-                ended = _walk_j2k(frame)
+                ended = _walk_j2k(frame, tuple(shape[1:3]))
             elif syntax in uid.JPEGTransferSyntaxes or syntax in uid.JPEGLSTransferSyntaxes:
-                ended = _walk_jpeg(frame, _LS_SCAN_END if syntax in uid.JPEGLSTransferSyntaxes else _SCAN_END)
+                ended = _walk_jpeg(frame, _LS_SCAN_END if syntax in uid.JPEGLSTransferSyntaxes else _SCAN_END, tuple(shape[1:3]))
             else:
                 raise HeldError(f"{name}: frames of its transfer syntax cannot be checked for what lies behind them")
         except (IndexError, struct.error):
@@ -107,7 +111,7 @@ def _padding(rest: bytes) -> bool:
     return not rest.strip(b"\0") or rest == b"\xff"
 
 
-def _walk_jpeg(frame: bytes, scan_end: re.Pattern[bytes]) -> bool:
+def _walk_jpeg(frame: bytes, scan_end: re.Pattern[bytes], shape_hw: tuple[int, int]) -> bool:
     """Whether a JPEG or JPEG-LS stream ends where its frame does and holds only what decoding needs.
 
     Raises:
@@ -132,6 +136,8 @@ def _walk_jpeg(frame: bytes, scan_end: re.Pattern[bytes]) -> bool:
         at += 2 + length
         if marker in _JPEG_FRAMES:
             pictures += 1
+            if struct.unpack_from(">HH", body, 1) not in (shape_hw, (0, shape_hw[1])):  # no rows: a later segment tells them
+                raise ValueError(OTHER_SIZE)
             components = 0 if marker == _PROGRESSIVE else body[5]  # progressive scans come back to a component
         if marker == _SOS:
             scanned += body[0]
@@ -163,13 +169,18 @@ def _needed(marker: int, body: bytes) -> bool:
     return at == len(body)
 
 
-def _walk_j2k(frame: bytes) -> bool:
+def _walk_j2k(frame: bytes, shape_hw: tuple[int, int]) -> bool:
     """Whether a JPEG 2000 codestream ends where its frame does and holds only what decoding needs.
 
     Raises:
         IndexError: it has no end.  ValueError: something is not a marker.
     """
-    if frame[:4] != b"\xff\x4f\xff\x51":
+    start = frame.find(b"\xff\x4f\xff\x51")
+    if start >= 0:
+        width, height, left, top = struct.unpack_from(">4L", frame, start + 8)
+        if (height - top, width - left) != shape_hw:
+            raise ValueError(OTHER_SIZE)
+    if start:
         return False  # a JP2 file, whose boxes can hold anything, or nothing that the decoder will take
     at, bare, tile_end = 2, True, 0
     while True:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Callable
 
@@ -47,6 +48,10 @@ _FREE = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 _NEVER_EMPTY = tag_for_keyword("ReferencedStudySequence")  # the table would empty it, but an image's must have items or not be there
 _BY_FRAME = {tag_for_keyword(f"{k}FunctionalGroupsSequence") for k in ("PerFrame", "Shared")}  # items that count, also when empty
 _COMMITTEE = ("ClinicalTrialProtocolEthicsCommitteeName", "ClinicalTrialProtocolEthicsCommitteeApprovalNumber")  # the first needs the second
+_FORMS = {vr: re.compile(form) for vr, form in {
+    "DA": r"[\d.:+-]*", "DT": r"[\d.:+-]*", "TM": r"[\d.:+-]*", "DS": r"[+-]?[\d.]*([eE][+-]?\d+)?", "IS": r"[+-]?[\d.]*([eE][+-]?\d+)?", "UI": r"[\d.]*",
+}.items()}
+"""What is written in elements of numbers, dates and UIDs. Anything else there is text, and could be a name."""
 _PSEUDONYMS = {tag_for_keyword(k): k for k in ("PatientName", "PatientID", "AccessionNumber", "StudyID")}
 _TELLING = tuple(tag_for_keyword(k) for k in (
     "PatientID", "AccessionNumber", "PatientBirthDate", "OtherPatientIDs", "PatientTelephoneNumbers", "MedicalRecordLocator",
@@ -161,11 +166,42 @@ def action_for(tag: int) -> str | None:
     return None
 
 
+def drop_unreadable(dataset: Dataset) -> int:
+    """Delete what is not of the kind that it says it is, at any depth: it cannot be parsed, or is text where a number, a date or
+    a UID should be. Returns how many elements went."""
+    dropped = 0
+    for tag in list(dataset.keys()):
+        element = _parsed(dataset, tag)
+        if element is None or not all(_FORMS[element.VR].fullmatch(text.strip(" \0")) for text in _values(element) if element.VR in _FORMS):
+            del dataset[tag]
+            dropped += 1
+        elif element.VR == "SQ":
+            dropped += sum(map(drop_unreadable, element.value))
+    return dropped
+
+
+def _parsed(dataset: Dataset, tag: int) -> DataElement | None:
+    try:
+        return dataset[tag]
+    except Exception:  # pydicom raises as many kinds as there are ways to be wrong
+        return None
+
+
+def _readable(dataset: Dataset) -> Iterator[DataElement]:
+    """Every element that can be parsed, at any depth."""
+    for tag in list(dataset.keys()):
+        element = _parsed(dataset, tag)
+        if element is not None:
+            yield element
+            for item in element.value if element.VR == "SQ" else ():
+                yield from _readable(item)
+
+
 def telling_parts(dataset: Dataset) -> frozenset[str]:
     """Names and numbers, case folded, by which a dataset's patient or people can be told, at any depth: parts of person names,
     IDs, birth date; two characters or more, without words that anyone's header holds."""
     found: set[str] = set()
-    for element in dataset.iterall():
+    for element in _readable(dataset):
         if element.VR == "PN":
             for name in _values(element):
                 found.update(re.split(r"[\s^=,.;]+", name))
@@ -178,7 +214,7 @@ def telling(dataset: Dataset) -> Telling:
     """What of a header, at any depth, must not be readable in the picture: parts of person names, IDs, accession numbers, birth dates."""
     parts: set[str] = set()
     dates: set[str] = set()
-    for element in dataset.iterall():
+    for element in _readable(dataset):
         if element.VR == "PN":
             parts.update(part for name in _values(element) for part in re.split(r"[\s^=,.;-]+", name))
         elif int(element.tag) in _NUMBERS:
@@ -224,7 +260,7 @@ def _holds(element: DataElement, telling: frozenset[str], own: str) -> bool:
 
 def telling_in_paths(dataset: Dataset) -> frozenset[str]:
     """What must not stand in a path: a header's telling parts and its UIDs, but for those of the standard, which any file has."""
-    uids = {text for e in dataset.iterall() if e.VR == "UI" for text in _values(e) if len(text) >= LONG_UID}
+    uids = {text for e in _readable(dataset) if e.VR == "UI" for text in _values(e) if len(text) >= LONG_UID}
     return telling_parts(dataset) | {uid for uid in uids if not uid.startswith(STANDARD_UIDS)}
 
 

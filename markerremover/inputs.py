@@ -101,7 +101,7 @@ def _below(folder: Path) -> list[Input]:
     for parent, folders, files in os.walk(folder, onerror=unlisted):
         for name in folders:
             path = Path(parent, name)
-            if path.is_symlink():
+            if os.path.islink(path):
                 found.append(Input(path, _relative(path, folder), "symbolic link to a folder; links are not followed"))
         for name in files:
             path = Path(parent, name)
@@ -114,9 +114,9 @@ def _relative(path: Path, folder: Path) -> str:
 
 
 def _problem(path: Path) -> str:
-    if path.is_symlink():
+    if os.path.islink(path):  # unlike Path's, these do not raise on a path that is too long
         return "symbolic link; links are not followed"
-    return "" if path.is_file() else "not a regular file"
+    return "" if os.path.isfile(path) else "not a regular file"
 
 
 def _matches(relative: str, globs: tuple[str, ...]) -> bool:

@@ -27,6 +27,9 @@ from .records import Radiograph
 from .scans import EOI, FRAMES, SOI, SOS, TABLES, trim
 
 MAX_PIXELS = 400_000_000
+PIXELS_A_BYTE = 1024
+"""Pixels, at most, that one byte of a scan stands for: a block of 64 takes a bit or more of the finest component, and
+blocks of odd proportions cover four of it."""
 
 
 @dataclass(frozen=True)
@@ -201,6 +204,8 @@ def _check_frame(path: Path, found: list[tuple[int, bytes]]) -> tuple[bool, byte
         raise HeldError(f"{path.name}: declares {width * height} pixels, allowed are {MAX_PIXELS}")
     if all(m != SOS for m, _ in found) or len(body) < 6 + 3 * count:
         raise ReadError(f"{path.name}: is a JPEG without pixels")
+    if width * height > PIXELS_A_BYTE * sum(len(b) for m, b in found if m == SOS):  # before memory is taken for them
+        raise ReadError(f"{path.name}: is truncated, its scans are too short for {width} x {height} pixels")
     return FRAMES[marker], body[6 : 6 + 3 * count : 3]
 
 

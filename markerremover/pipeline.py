@@ -116,13 +116,18 @@ def method(detector: Any) -> str:
 def move_into(temporary: Path, relative: str, out: Path, *, replace: bool) -> None:
     """Rename a finished file to OUT/relative, making folders as needed.
 
+    Args:
+        out: an existing folder, its path without links: what is a link there later was put in its place.
+
     Raises:
-        WriteError: a link under OUT would lead the file elsewhere, a folder stands in its place, or (unless `replace`)
+        WriteError: a link at OUT or under it would lead the file elsewhere, a folder stands in its place, or (unless `replace`)
             a file does, as for two names that differ in case only on a file system that does not tell them apart.
     """
     target = out / relative
+    if out.resolve() != out:
+        raise WriteError("the output folder was replaced by a symbolic link")
     target.parent.mkdir(parents=True, exist_ok=True)
-    if not target.parent.resolve().is_relative_to(out.resolve()):
+    if not target.parent.resolve().is_relative_to(out):
         raise WriteError("a symbolic link below the output folder leads out of it")
     if target.is_dir():
         raise WriteError("a folder of the same name stands in the output folder")

@@ -29,6 +29,8 @@ CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Samples a pixel by PNG colour type: grey, RGB, palette, grey + alpha, RGBA."""
 KEPT = {b"gAMA": (4,), b"cHRM": (32,), b"sRGB": (1,), b"sBIT": (1, 2, 3, 4), b"pHYs": (9,)}
 """Chunks that survive, with the lengths they may have."""
+INFLATION = 1032
+"""Bytes, at most, that one byte of a deflated stream stands for."""
 NEARLY_BLACK = 25
 """Brightest channel, of 255, of a palette entry that may stand in for black: a tenth of full brightness."""
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
@@ -165,6 +167,8 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
 
 def _decode(path: Path, source: PngSource) -> np.ndarray:
     """Samples (1, H, W) or (1, H, W, C), uint8 or native uint16."""
+    if _raw_bytes(source) > INFLATION * len(source.stream):  # seen before memory is taken for what is not there
+        raise ReadError(f"{path.name}: is damaged or truncated, its {len(source.stream)} compressed bytes cannot hold its pixels")
     width = source.width if source.bits >= 8 else (source.width * source.bits + 7) // 8
     depth, colour = _PLAIN[max(source.bits, 8)]
     header = struct.pack(">IIBBBBB", width, source.height, depth, colour, 0, 0, source.interlaced)
@@ -175,7 +179,7 @@ def _decode(path: Path, source: PngSource) -> np.ndarray:
         pixels = None
     lenient = int(cv2.__version__.split(".")[0]) < 5  # OpenCV 4 fills in what is missing
     if pixels is None or pixels.shape[:2] != (source.height, width) or (lenient and _honest_stream(source) is None):
-        raise ReadError(f"{path.name}: is damaged or truncated, its pixels cannot be decoded")
+        raise ReadError(f"{path.name}: is damaged, truncated or too large for the memory, its pixels cannot be decoded")
     if pixels.ndim == 3:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
     if source.bits < 8:

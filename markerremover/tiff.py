@@ -35,6 +35,8 @@ NONE, LZW, JPEG, DEFLATE, PACKBITS, OLD_DEFLATE = 1, 5, 7, 8, 32773, 32946
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, YCBCR = 0, 1, 2, 6
 KEPT = {274: "H", 282: "II", 283: "II", 296: "H"}
 """Orientation, X and Y resolution and its unit: copied as they are, if they have the right type and one value."""
+EXPANSION = {NONE: 1, LZW: 4096, JPEG: 3 * jpeg.PIXELS_A_BYTE, DEFLATE: 1032, OLD_DEFLATE: 1032, PACKBITS: 64}
+"""Bytes of pixels, at most, that one stored byte stands for."""
 _STRIP_BYTES = 1 << 18
 _TYPES = {"B": 1, "H": 3, "I": 4, "II": 5, "b": 7}  # struct code → TIFF type: BYTE, SHORT, LONG, RATIONAL, UNDEFINED
 
@@ -282,6 +284,9 @@ def _size(source: TiffSource, index: int) -> int:
 def _decode(path: Path, data: bytes, source: TiffSource) -> tuple[np.ndarray, bool]:
     """Samples (H, W) or (H, W, C), uint8 or native uint16, and whether the segments hold more than these."""
     height, width = source.shape_hw
+    size = sum(map(len, source.segments))
+    if height * width * source.samples * source.depth // 8 > EXPANSION[source.compression] * size:  # before memory is taken for it
+        raise ReadError(f"{path.name}: is damaged or truncated, its {size} stored bytes cannot hold its pixels")
     try:
         if source.compression == JPEG:
             pixels = np.asarray(TiffImagePlugin.TiffImageFile(io.BytesIO(data)))
