@@ -63,56 +63,60 @@ def in_this_process(jobs: Sequence[Job], place: Place, cleaner: Cleaner) -> Iter
 
 
 def in_processes(jobs: Sequence[Job], place: Place, open_cleaner: Callable[[int], Cleaner]) -> Iterator[Outcome]:
-    """One outcome a job, as they finish. A file that takes longer than the time limit, or on which its process dies, ends
-    `failed`; the process is ended and another one takes its place.
+    """One outcome a job, as they finish. A file that takes longer than the time limit ends `failed`; its process is ended and
+    another one takes its place.
 
     Args:
         open_cleaner: importable by name; called once in each process with the number of threads it may use.
 
-    Where processes die without a file to blame, the files that were in flight are tried once more, each alone.
+    When a process dies, the file that it was at is tried once more, alone at the end, for memory may have been short; if it
+    kills again, it ends `failed`.
     """
     waiting = deque(jobs)
     while waiting:
-        suspects: list[Job] = []
-        yield from _until_broken(waiting, suspects, place, open_cleaner)
-        for job in suspects:
+        again: list[Job] = []
+        yield from _until_broken(waiting, again, place, open_cleaner)
+        for job in again:
             with _pool(1, place, open_cleaner) as pool:
-                yield _outcome(_scheduled(pool, job, place), job, place) or _failed(job, place, DIED)
+                try:
+                    yield _outcome(_scheduled(pool, job, place), job, place)
+                except (ProcessExpired, BrokenProcessPool):
+                    yield _failed(job, place, DIED)
 
 
-def _until_broken(
-    waiting: deque[Job], suspects: list[Job], place: Place, open_cleaner: Callable[[int], Cleaner]
-) -> Iterator[Outcome]:
-    """Outcomes until `waiting` is empty or the pool breaks; then `suspects` holds what was in flight."""
+def _until_broken(waiting: deque[Job], again: list[Job], place: Place, open_cleaner: Callable[[int], Cleaner]) -> Iterator[Outcome]:
+    """Outcomes until `waiting` is empty, or processes die before they are at any file; `again` gets what is to be tried alone."""
     count = place.options.workers
     with _pool(count, place, open_cleaner) as pool:
         running: dict[Future, Job] = {}
-        while (waiting or running) and not suspects:
+        while waiting or running:
             while waiting and len(running) < count:  # no queue: what is scheduled is what is in flight
                 job = waiting.popleft()
                 running[_scheduled(pool, job, place)] = job
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 job = running.pop(future)
-                if outcome := _outcome(future, job, place):
-                    yield outcome
-                else:
-                    suspects.append(job)
-        if suspects:
-            log.warning("a worker process died; its files are tried again alone")
-            suspects += running.values()
-            pool.stop()
+                try:
+                    yield _outcome(future, job, place)
+                except ProcessExpired:
+                    log.warning("a worker process died; its file is tried again alone")
+                    again.append(job)
+                except BrokenProcessPool:
+                    log.warning("worker processes died; the files in flight are tried again alone")
+                    again += [job, *running.values()]
+                    pool.stop()
+                    return
 
 
-def _outcome(future: Future, job: Job, place: Place) -> Outcome | None:
-    """What became of a job, waited for; None where the processes died without a file to blame."""
+def _outcome(future: Future, job: Job, place: Place) -> Outcome:
+    """What became of a job, waited for.
+
+    Raises:
+        ProcessExpired: its process died.  BrokenProcessPool: processes died without a file to blame.
+    """
     try:
         return future.result()
     except TimeoutError:
         return _failed(job, place, f"took longer than the time limit of {place.options.time_limit:g} s")
-    except ProcessExpired:
-        return _failed(job, place, DIED)
-    except BrokenProcessPool:
-        return None
 
 
 def _failed(job: Job, place: Place, reason: str) -> Outcome:

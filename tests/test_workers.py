@@ -47,6 +47,13 @@ def test_where_no_process_ever_starts_every_job_has_an_outcome_all_the_same(tmp_
     assert fakes.files(tmp_path / "out") == {}
 
 
+def test_a_file_whose_process_was_killed_from_outside_is_tried_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("MARKERREMOVER_TEST_MARK", str(tmp_path / "mark"))
+    place, jobs = place_and_jobs(tmp_path, (2,), workers=2)
+    outcomes = {o.relative: o.status for o in workers.in_processes(jobs, place, fakes.once_deadly_cleaner)}
+    assert outcomes == {f"{i}.png": "cleaned" for i in range(6)} and (tmp_path / "mark").exists()
+
+
 def test_what_a_killed_process_had_begun_to_write_goes(tmp_path):
     place, jobs = place_and_jobs(tmp_path, ())
     begun = pipeline.temporary_file(place.audit, "3.png")
