@@ -25,6 +25,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pydicom
 from pydicom import config, uid
 from pydicom.dataset import Dataset
 from pydicom.pixels import get_decoder

@@ -108,7 +108,6 @@ def own_pixels(view: View, ink: Ink, letters: tuple[int, ...], same: list[Ink], 
         full = filled(closed_at_edges(ring))
         band = _band(ring, full)
         home = sign | band
-        rows, columns = np.flatnonzero(ring.any(1)), np.flatnonzero(ring.any(0))
         corners = _rectangle(ring, 0)
         grounds = full, corners & ~full, _rectangle(ring, edge + CORNERS * size) & ~corners
         strokes |= (distance(band) <= edge) | _rim(view, sign, band, full, max(edge, HALO * size))

@@ -4,7 +4,6 @@ import json
 import tomllib
 from dataclasses import asdict, replace
 
-import numpy as np
 import pytest
 from test_windows import folder_of
 

@@ -1,6 +1,5 @@
 """The OCR readers: they agree on a plain letter, take an empty list, and say what to install if there is none."""
 
-import cv2
 import numpy as np
 import pytest
 

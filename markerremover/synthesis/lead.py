@@ -72,7 +72,7 @@ def _solid(rng, split, sheet, sign, face, cap, weight, level, opacity) -> None:
             drift = rng.normal(0, 0.12) * small
             for c in text:
                 piece = fonts.render(c, face, small, weight=weight)
-                box = sheet.put(piece, x, y, level, marker, fade)
+                sheet.put(piece, x, y, level, marker, fade)
                 y, x = y + piece.shape[0] + max(1.0, small * rng.uniform(0.1, 0.4)), x + drift
     x1, y1, x2, y2 = sheet.box()
     if rng.random() < 0.22:
