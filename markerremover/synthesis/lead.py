@@ -66,7 +66,7 @@ def _solid(rng, split, sheet, sign, face, cap, weight, level, opacity) -> None:
             box = sheet.put(their, w + gap, (h - their.shape[0]) * rng.random(), level, marker, fade)
         elif where < 0.82:
             their = np.rot90(their, int(choice(rng, (1, 3))))
-            box = sheet.put(their, w + gap if rng.random() < 0.5 else -gap - their.shape[1], (h - their.shape[0]) * rng.random(), level, marker, fade)
+            sheet.put(their, w + gap if rng.random() < 0.5 else -gap - their.shape[1], (h - their.shape[0]) * rng.random(), level, marker, fade)
         else:  # letter by letter, under or beside
             y, x = (h + gap, w * rng.uniform(0, 0.4)) if rng.random() < 0.6 else (0, w + max(gap, 1))
             drift = rng.normal(0, 0.12) * small
