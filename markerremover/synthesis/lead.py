@@ -59,11 +59,11 @@ def _solid(rng, split, sheet, sign, face, cap, weight, level, opacity) -> None:
         where = rng.random()
         marker = sheet.element("marker", text)
         if where < 0.5:
-            box = sheet.put(their, (w - their.shape[1]) * rng.uniform(0.2, 0.8), h + gap, level, marker, fade)
+            sheet.put(their, (w - their.shape[1]) * rng.uniform(0.2, 0.8), h + gap, level, marker, fade)
         elif where < 0.6:
-            box = sheet.put(their, (w - their.shape[1]) * rng.uniform(0.2, 0.8), -gap - their.shape[0], level, marker, fade)
+            sheet.put(their, (w - their.shape[1]) * rng.uniform(0.2, 0.8), -gap - their.shape[0], level, marker, fade)
         elif where < 0.72:
-            box = sheet.put(their, w + gap, (h - their.shape[0]) * rng.random(), level, marker, fade)
+            sheet.put(their, w + gap, (h - their.shape[0]) * rng.random(), level, marker, fade)
         elif where < 0.82:
             their = np.rot90(their, int(choice(rng, (1, 3))))
             sheet.put(their, w + gap if rng.random() < 0.5 else -gap - their.shape[1], (h - their.shape[0]) * rng.random(), level, marker, fade)
