@@ -48,7 +48,7 @@ def _solid(rng, split, sheet, sign, face, cap, weight, level, opacity) -> None:
     plated = rng.random() < 0.45
     first = len(sheet.items)
     sheet.put(letter, 0, 0, level, sheet.element("laterality", sign), opacity)
-    box = (0.0, 0.0, float(w), float(h))
+    (0.0, 0.0, float(w), float(h))
     if extra < 0.6:
         text = words.initials(rng, split)
         small = cap * rng.uniform(0.35, 0.8)
