@@ -16,7 +16,7 @@ from pydicom.data import get_testdata_file
 from dicom_files import BOX, ENCODED, NATIVE, SHAPE, header, lut, random_stored, rendered, rewrite, save
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, generate_frames
-from pydicom.pixels import apply_modality_lut, apply_voi_lut
+from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut, convert_color_space, pixel_array
 from pydicom.sequence import Sequence
 
 from markerremover import dicom_tags
@@ -85,6 +85,45 @@ def test_padding_voi_luts_and_presentation_shapes_leave_the_box_black(tmp_path_f
     assert radiograph.fill[0] == (again.stored.max() if dark_high else again.stored.min())
     shown = apply_voi_lut(apply_modality_lut(out.pixel_array, out), out).astype(float)
     assert shown[BOX].min() == shown.max() if dark_high else shown[BOX].max() == shown.min()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    data=st.data(),
+    photometric=st.sampled_from(["RGB", "YBR_FULL", "PALETTE COLOR"]),
+    bits=st.sampled_from([8, 16]),
+    frames=st.integers(1, 2),
+    syntax=st.sampled_from(NATIVE),
+)
+def test_in_colour_too_outside_is_bit_identical_and_inside_renders_black(tmp_path_factory, data, photometric, bits, frames, syntax):
+    folder, seed = tmp_path_factory.mktemp("d"), data.draw(st.integers(0, 999))
+    elements = {}
+    if photometric == "PALETTE COLOR":
+        bits, stored = 8, random_stored(8, frames=frames, seed=seed)
+        colours = np.random.default_rng(seed).integers(1, 256, (3, 256)) * 257
+        colours[:, data.draw(st.integers(0, 255))] = 0
+        for name, values in zip(("Red", "Green", "Blue"), colours):
+            # pydicom leaves the bytes of OW as they are given
+            elements[f"{name}PaletteColorLookupTableData"] = values.astype(">u2" if syntax == uid.ExplicitVRBigEndian else "<u2").tobytes()
+            elements[f"{name}PaletteColorLookupTableDescriptor"] = [256, 0, 16]
+    else:
+        stored = random_stored(bits, frames=frames, channels=3, seed=seed)
+        elements["PlanarConfiguration"] = data.draw(st.sampled_from([0, 1]))
+    y, x = data.draw(st.integers(0, SHAPE[0] - 1)), data.draw(st.integers(0, SHAPE[1] - 1))
+    box = (slice(y, data.draw(st.integers(y + 1, SHAPE[0]))), slice(x, data.draw(st.integers(x + 1, SHAPE[1]))))
+    _, _, again, out = rewrite(folder, save(folder, stored, bits=bits, photometric=photometric, syntax=syntax, **elements), box=box)
+    outside = np.ones(stored.shape, bool)
+    outside[:, box[0], box[1]] = False
+    assert np.array_equal(again.stored[outside], stored[outside]) and len(again.stored) == frames
+    pixels = pixel_array(out, raw=True).reshape(stored.shape)
+    if photometric == "PALETTE COLOR":
+        pixels = np.stack([apply_color_lut(frame, out) for frame in pixels])
+    elif photometric == "YBR_FULL" and bits == 8:
+        pixels = np.stack([convert_color_space(frame, "YBR_FULL", "RGB") for frame in pixels])
+    elif photometric == "YBR_FULL":  # pydicom converts 8 bits only: no light, and no colour
+        pixels = np.abs(pixels.astype(int) - [0, 1 << 15, 1 << 15])
+    assert not pixels[:, box[0], box[1]].any()
+    assert not again.display[:, box[0], box[1]].any()
 
 
 @pytest.mark.parametrize("syntax", NATIVE + ENCODED, ids=lambda s: s.name)
