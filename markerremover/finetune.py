@@ -292,12 +292,14 @@ def _best_change(
         trial.mkdir()
         mixed = training.blend(run.base, best, share, trial / "mixed.pt") if share else run.base
         _exported(run, mixed, trial / "trial.onnx")
-        if share:
-            found.append((*_errors(run, trial / "trial.onnx", samples), share, False))
-        if taught is not None:
-            _write_card(run, trial / "trial.onnx", taught)
-            found.append((*_errors(run, trial / "trial.onnx", samples), share, True))
+        for with_taught in (False, True)[not share : 1 + (taught is not None)]:
+            if with_taught:
+                _write_card(run, trial / "trial.onnx", taught)
+            if min(found)[:2] != (0, 0):  # or else no greater change is better
+                found.append((*_errors(run, trial / "trial.onnx", samples), share, with_taught))
         shutil.rmtree(trial)
+        if min(found)[:2] == (0, 0):
+            break
     trials = ", ".join(f"{s:g}{' with the rescorer taught' if t else ''}: {m} and {f}" for m, f, s, t in found)
     run.say(f"  misses and false boxes by share of tuned weights: {trials}")
     _, _, share, with_taught = min(found)

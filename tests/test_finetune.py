@@ -1,5 +1,6 @@
 """Fine-tuning end to end on a handful of tiny images: what it writes, that it resumes, and what it refuses."""
 
+import functools
 import json
 import tomllib
 from dataclasses import asdict, replace
@@ -327,11 +328,11 @@ def test_where_nothing_is_wrong_nothing_is_trained_and_the_weights_stay(data, ba
     ],
 )
 def test_the_change_is_the_one_with_the_fewest_misses_then_false_boxes_and_the_least(data, base, tmp_path, monkeypatch, trials, chosen):
-    taught = tmp_path / "taught.onnx"
+    taught, tried = tmp_path / "taught.onnx", []
 
     def errors(run, onnx, samples):
-        share = float(onnx.parent.name.partition("-")[2])
-        return trials.get((share, onnx.with_name("taught").exists()), (5, 5))
+        tried.append((float(onnx.parent.name.partition("-")[2]), onnx.with_name("taught").exists()))
+        return trials.get(tried[-1], (5, 5))
 
     monkeypatch.setattr(finetune, "_errors", errors)
     monkeypatch.setattr(finetune, "_taught_rescorer", lambda *_: taught)
@@ -342,12 +343,13 @@ def test_the_change_is_the_one_with_the_fewest_misses_then_false_boxes_and_the_l
     (tmp_path / "place").mkdir()
     share, rescorer = finetune._best_change(run, tmp_path / "place", base, (), (1, 1))
     assert (share, rescorer is taught) == chosen
+    assert (tried[-1] == chosen) == ((0, 0) in trials.values()), "what is without error ends the search"
     assert not list((tmp_path / "place").iterdir())
 
 
 @pytest.mark.train
 def test_a_taught_second_network_goes_along_with_the_weights_and_is_the_one_they_run_with(tmp_path, monkeypatch):
-    from markerremover import synthesis
+    from markerremover import rescoring, synthesis
     from markerremover.locations import default_weights
 
     data = tmp_path / "site"
@@ -371,6 +373,7 @@ def test_a_taught_second_network_goes_along_with_the_weights_and_is_the_one_they
 
     monkeypatch.setattr(finetune, "_errors", errors)
     monkeypatch.setattr(training, "fit", fit)
+    monkeypatch.setattr(rescoring, "tune", functools.partial(rescoring.tune, steps=3))
     card = finetune.finetune(
         data, tmp_path / "x.pt", weights=shipped, keep={}, recipe=replace(TINY, blend=None), folds=2, loader_workers=0,
     )
