@@ -181,7 +181,9 @@ def path_parts(path: Path) -> frozenset[str] | None:
     with _quiet():
         try:
             dataset = dicom_file.parse(path, stop_before_pixels=True)
-        except Exception:  # of any kind: reading the file fails in the same way, and says why
+        except (MemoryError, OSError):  # it may be read when its turn comes
+            return None
+        except Exception:  # of any other kind: reading the file fails in the same way, and says why
             return frozenset()
         try:
             return telling_in_paths(dataset)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import functools
 import re
+import unicodedata
 from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Callable
@@ -266,21 +267,32 @@ def telling_in_paths(dataset: Dataset) -> frozenset[str]:
 
 def tells(telling: frozenset[str]) -> Callable[[str], bool]:
     """A function that says of a path, or a part of one, whether it holds something of `telling_in_paths`, of however many files."""
-    longest = max(map(len, telling), default=0)
+    wanted = frozenset(form for part in telling for form in (_plain_form(part), _bare(part)) if len(form) > 1)
+    longest = max(map(len, wanted), default=0)
 
     def holds(path: str) -> bool:
-        text = path.casefold()
-        if not telling.isdisjoint(re.split(r"\W+|_", text)):
+        text = _plain_form(path)
+        if not wanted.isdisjoint(re.split(r"\W+|_", text)):
             return True
-        pieces = (text[i:j] for i in range(len(text)) for j in range(i + 1, min(len(text), i + longest) + 1))
-        return any(piece in telling for piece in pieces if len(piece) >= SHORTEST or not piece.isascii())
+        pieces = (t[i:j] for t in (text, _bare(text)) for i in range(len(t)) for j in range(i + 1, min(len(t), i + longest) + 1))
+        return any(piece in wanted for piece in pieces if len(piece) >= SHORTEST or not piece.isascii())
 
     return holds
 
 
+def _plain_form(text: str) -> str:
+    """Without case and marks: file systems spell accents in two ways, and people leave them out."""
+    return "".join(c for c in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(c))
+
+
+def _bare(text: str) -> str:
+    """Letters and digits of a plain form alone: an ID or a date has other separators in a path than in a header."""
+    return "".join(c for c in _plain_form(text) if c.isalnum())
+
+
 def in_path(dataset: Dataset, path: str) -> bool:
     """Whether a path holds a telling part of a header, or one of its UIDs."""
-    return tells(telling_in_paths(dataset))(path)
+    return any(map(tells(telling_in_paths(dataset)), path.split("/")))
 
 
 def names_left(dataset: Dataset, original: Dataset, profile: HeaderProfile) -> int:
