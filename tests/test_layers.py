@@ -82,9 +82,14 @@ LAYERS = {
     "workers": "pipeline options records header_profile",
     "judging": "boxes metrics records",
     "truth": "errors labelme records",
-    "evaluation": "errors images judging metrics records truth",
-    "comparison": "errors evaluation metrics",
-    "evaluate_cli": "comparison evaluation metrics ocr",
+    "breakdown": "errors records",
+    "box_level": "metrics records",
+    "average_precision": "errors records",
+    "results": "breakdown errors images judging records report truth",
+    "evaluation": "average_precision box_level breakdown errors judging metrics records results truth",
+    "evaluation_report": "average_precision box_level breakdown errors evaluation finetune_report images metrics report results",
+    "comparison": "errors evaluation metrics results",
+    "evaluate_cli": "comparison detect errors evaluation evaluation_report metrics ocr",
     "paths": "inputs report header_profile headers",
     "batch": "images inputs paths workers pipeline report options records errors header_profile",
     "progress": "records",
@@ -107,6 +112,8 @@ ALONE = {
     "dicomanonymizer": {"headers"},
     "pydicom": {"dicom", "dicom_file", "headers", "dicom_pixels", "dicom_tags", "dicom_view", "encapsulated", "synthesis"},
     "tqdm": {"progress"},
+    "pycocotools": {"average_precision"},
+    "matplotlib": {"evaluation_report"},
     "tifffile": {"tiff", "synthesis"},
 }
 
@@ -156,7 +163,7 @@ def test_nothing_talks_to_a_network():
 
 def test_nothing_outside_the_dependencies_is_imported():
     allowed = {"numpy", "cv2", "dicomanonymizer", "pydicom", "PIL", "scipy", "skimage", "tifffile", "onnxruntime", "openvino", "tesserocr", "pytesseract", "rapidocr",
-               "tqdm", "pebble", "ultralytics", "torch", "torchvision", "onnx", "onnxslim", "openjpeg", "libjpeg", "rle"}
+               "tqdm", "pebble", "pycocotools", "matplotlib", "ultralytics", "torch", "torchvision", "onnx", "onnxslim", "openjpeg", "libjpeg", "rle"}
     for paths in sources().values():
         for path in paths:
             unknown = imports(path)[1] - allowed - set(sys.stdlib_module_names)
