@@ -19,6 +19,7 @@ from markerremover.cli import main as run
 from markerremover.cli import parse_keep
 from markerremover.detect import load_detector
 from markerremover.ocr import open_reader
+from markerremover.records import DEFAULT_KEEP
 
 
 def main() -> int:
@@ -28,12 +29,12 @@ def main() -> int:
     parser.add_argument("out", type=Path)
     parser.add_argument("--name", required=True)
     parser.add_argument("--split")
-    parser.add_argument("--keep", default="L,R")
+    parser.add_argument("--keep", help="as for `markerremover remove`")
     args = parser.parse_args()
-    parse_keep(args.keep)  # an error here, not after the run
+    kept = DEFAULT_KEEP if args.keep is None else parse_keep(args.keep)  # an error here, not after the run
     with tempfile.TemporaryDirectory() as scratch:
         results = Path(scratch) / "results"
-        code = run(["remove", str(args.images), "-o", str(results), "--keep", args.keep])
+        code = run(["remove", str(args.images), "-o", str(results), *(["--keep", args.keep] if args.keep else [])])
         if code not in (0, 1):
             return code
         document, _ = evaluation.evaluate(
@@ -44,7 +45,7 @@ def main() -> int:
         for curve in ("recall", "precision", "score"):
             del document["localizer"][kind][curve]
     told = document.pop("run")
-    document = {"name": args.name, "keep": args.keep.split(","), "threshold": load_detector().threshold, **told, **document}
+    document = {"name": args.name, "keep": list(kept), "threshold": load_detector().threshold, **told, **document}
     args.out.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(evaluation.table({**document, "sentences": []})[0])
     return 0
