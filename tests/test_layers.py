@@ -84,12 +84,14 @@ LAYERS = {
     "evaluation": "errors images judging metrics records truth",
     "comparison": "errors evaluation metrics",
     "evaluate_cli": "comparison evaluation metrics ocr",
+    "benchmark": "batch errors evaluation finetune labelme metrics options records site synthesis training",
+    "benchmark_cli": "benchmark",
     "paths": "inputs report header_profile headers",
     "batch": "images inputs paths workers pipeline report options records errors header_profile",
     "progress": "records",
     "information": "batch detect locations ocr errors",
     "demo": "batch cli progress synthesis errors",
-    "cli": "batch demo export_cli information options progress records errors site synthesis training_cli finetune_cli header_profile evaluate_cli",
+    "cli": "batch benchmark_cli demo export_cli information options progress records errors site synthesis training_cli finetune_cli header_profile evaluate_cli",
     "__main__": "cli",
     "__init__": "",  # names are loaded when asked for, by importlib
 }
