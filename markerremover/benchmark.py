@@ -70,8 +70,8 @@ def tables(found: dict[str, list[Row]]) -> dict[str, Any]:
     """The rates of every cell of `judge`, of each body part, of each difficulty and of all."""
 
     def of(part: str | None = None, how: str | None = None) -> dict[str, Any]:
-        chosen = [rows for name, rows in found.items() if (part in (None, name.split("-")[0])) and (how in (None, name.split("-")[1]))]
-        return rates([row for rows in chosen for row in rows])
+        wanted = [name for name in found if part in (None, name.split("-")[0]) and how in (None, name.split("-")[1])]
+        return rates([row for name in wanted for row in found[name]])
 
     parts, hows = [p.name for p in settings.BODIES], [h.name for h in settings.DIFFICULTIES]
     return {
@@ -205,7 +205,8 @@ def lines(document: dict[str, Any]) -> list[str]:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     found = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
     seconds = document["seconds_per_image"]
-    found.append(f"{document['all']['images']} images, {document['held']} held; {seconds['wall']} s an image, {seconds['cpu']} s of processor time")
+    images, held = document["all"]["images"], document["held"]
+    found.append(f"{images} images, {held} held; {seconds['wall']} s an image, {seconds['cpu']} s of processor time")
     return found
 
 

@@ -21,7 +21,7 @@ def add_benchmark_parser(subparsers) -> None:
     add("--seed", type=int, default=SEED, help="the same seed draws the same images (default: %(default)s)")
     add("--weights", type=Path, help="see `remove` (default: the shipped ones)")
     add("--finetune", action="store_true",
-        help=f"also fine-tune on {SITE_TRAIN} images of a synthetic new site and measure on {SITE_TEST} others (extra `train`; many minutes)")
+        help=f"also fine-tune on {SITE_TRAIN} images of a synthetic new site, measured on {SITE_TEST} others (extra `train`; takes longer)")
     add("--json", type=Path, metavar="FILE", help="write the figures there (default: FOLDER.json)")
     parser.set_defaults(run=_run)
 
@@ -30,8 +30,8 @@ def _run(args: argparse.Namespace) -> int:
     from . import benchmark
 
     document = benchmark.run(
-        args.folder, images=args.images, seed=args.seed, site_images=(SITE_TRAIN, SITE_TEST) if args.finetune else None, weights=args.weights,
-        say=lambda line: print(line, flush=True),
+        args.folder, images=args.images, seed=args.seed, weights=args.weights, say=lambda line: print(line, flush=True),
+        site_images=(SITE_TRAIN, SITE_TEST) if args.finetune else None,
     )
     target = args.json or args.folder.with_name(args.folder.name + ".json")
     target.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

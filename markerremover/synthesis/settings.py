@@ -91,16 +91,17 @@ BODIES = (
 DIFFICULTIES = (
     # What a careful department makes: an upright lead sign, initials apart from it, a header set off from the picture.
     Difficulty("easy", sign=(0.035, 0.055), line=(0.016, 0.024), opacity=(0.95, 1.0), contrast=60, turned=0.0, askew_deg=2, any_angle=0.0,
-               mirrored=0.0, initials=0.5, gap=(0.25, 0.5), plated=0.0, cut_out=0.0, ringed=0.0, lines=(2, 4), decorations=("outline", "box"),
-               grey=(240, 255), loose=(0, 1), cut=0.0, clutter=(0, 0), grain=(0.5, 1.5), quality=(90, 98)),
+               mirrored=0.0, initials=0.5, gap=(0.25, 0.5), plated=0.0, cut_out=0.0, ringed=0.0, lines=(2, 4),
+               decorations=("outline", "box"), grey=(240, 255), loose=(0, 1), cut=0.0, clutter=(0, 0), grain=(0.5, 1.5), quality=(90, 98)),
     # Everyday: smaller, turned and mirrored markers with initials right beneath, plates, rings, a few devices.
     Difficulty("medium", sign=(0.024, 0.045), line=(0.011, 0.018), opacity=(0.75, 1.0), contrast=35, turned=0.3, askew_deg=5, any_angle=0.0,
                mirrored=0.2, initials=0.7, gap=(0.08, 0.3), plated=0.25, cut_out=0.12, ringed=0.08, lines=(2, 7),
-               decorations=("plain", "outline", "shadow"), grey=(215, 255), loose=(0, 2), cut=0.04, clutter=(0, 2), grain=(1.0, 3.0), quality=(75, 95)),
+               decorations=("plain", "outline", "shadow"), grey=(215, 255), loose=(0, 2), cut=0.04, clutter=(0, 2), grain=(1.0, 3.0),
+               quality=(75, 95)),
     # What is missed: faint or tiny print, initials that touch the sign, any angle, marks over the edge, clutter, noise.
     Difficulty("hard", sign=(0.016, 0.04), line=(0.0075, 0.013), opacity=(0.4, 0.85), contrast=20, turned=0.4, askew_deg=8, any_angle=0.3,
-               mirrored=0.4, initials=0.85, gap=(-0.04, 0.1), plated=0.4, cut_out=0.2, ringed=0.1, lines=(4, 11), decorations=("plain",),
-               grey=(165, 255), loose=(1, 3), cut=0.12, clutter=(2, 4), grain=(2.0, 5.0), quality=(55, 80)),
+               mirrored=0.4, initials=0.85, gap=(-0.04, 0.1), plated=0.4, cut_out=0.2, ringed=0.1, lines=(4, 11),
+               decorations=("plain",), grey=(165, 255), loose=(1, 3), cut=0.12, clutter=(2, 4), grain=(2.0, 5.0), quality=(55, 80)),
 )
 
 
