@@ -31,12 +31,10 @@ from markerremover.evaluation import Row
 from markerremover.metrics import in_words
 from markerremover.records import DEFAULT_KEEP, Policy
 
-RATES = ("recall", "deid", "retention", "false_regions", "harm", "untouched")
-
 
 @dataclass(frozen=True)
 class Part:
-    """Images and truth that are judged together; `name` is that of the results' folder.  names: the images of the split, None for all."""
+    """Images and truth that are judged together; `name` is that of the results' folder."""
 
     name: str
     images: Path
@@ -67,7 +65,7 @@ def side_by_side(parts: Sequence[Part], opened: Sequence[peers.Tool], out: Path,
         out: where results go: TOOL-VARIANT/PART/NAME.
 
     Returns:
-        `images`, and `tools`: a row a tool and variant, with `RATES`, `by` part where there are several, seconds, and from the second
+        `images`, and `tools`: a row a tool and variant, with `benchmark.RATES`, `by` part where there are several, seconds, and from the second
         row on `against_first`: McNemar's P of pairs with the first row.
     """
     seconds = {tool.name: np.zeros(2) for tool in opened}
@@ -92,10 +90,10 @@ def side_by_side(parts: Sequence[Part], opened: Sequence[peers.Tool], out: Path,
             judged = {p.name: _judged(out / f"{number}-{variant}" / p.name, p) for p in parts}
             every = [row for found in judged.values() for row in found]
             wall, cpu = seconds[tool.name] / images
-            row = {"name": tool.name, "version": tool.version, "variant": variant, **_rates(every),
-                   "seconds_per_image": {"wall": round(float(wall), 3), "cpu": round(float(cpu), 3)}}
+            spent = {"wall": round(float(wall), 3), "cpu": round(float(cpu), 3)}
+            row = {"name": tool.name, "version": tool.version, "variant": variant, **benchmark.rates(every), "seconds_per_image": spent}
             if len(parts) > 1:
-                row["by"] = {name: _rates(found) for name, found in judged.items()}
+                row["by"] = {name: benchmark.rates(found) for name, found in judged.items()}
             if first is None:
                 first = every
             else:
@@ -113,12 +111,6 @@ def _write(path: Path, result: np.ndarray | None) -> None:
 
 def _judged(results: Path, part: Part) -> list[Row]:
     return evaluation.evaluate(results, part.truth, part.images, split=part.split)[1]
-
-
-def _rates(rows: Sequence[Row]) -> dict[str, Any]:
-    whole = evaluation.summary(rows)
-    harm = {"low95": None, "high95": None, **whole["harm"]}  # a mean of shares has no binomial interval
-    return {"missing": whole["missing"], **{name: whole[name] for name in RATES if name != "harm"}, "harm": harm}
 
 
 def benchmark_parts(folder: Path) -> list[Part]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Callable, Iterator, Sequence
 
 import cv2
+import numpy as np
 
 from . import __version__, batch, evaluation, labelme
 from .errors import UsageError, WriteError
@@ -26,7 +27,10 @@ from .site import read as read_site
 from .synthesis import SyntheticRadiograph, settings
 
 RATES = ("recall", "deid", "retention", "false_regions", "harm", "untouched")
-OWN = ("pictures", "truth", "results", "results-audit", "site", "site-before", "site-before-audit", "site-after", "site-after-audit")
+RESAMPLES = 2000  # of the bootstrap
+OWN = (
+    "pictures", "truth", "results", "results-audit", "site", "site-before", "site-before-audit", "site-after", "site-after-audit",
+)
 Say = Callable[[str], None]
 
 
@@ -81,9 +85,27 @@ def tables(found: dict[str, list[Row]]) -> dict[str, Any]:
 
 
 def rates(rows: Sequence[Row]) -> dict[str, Any]:
-    """What the benchmark tells of some pictures: their number, results that are missing, and `RATES` as `evaluation.summary` has them."""
+    """What the benchmark tells of some pictures: their number, results that are missing, and `RATES` as `evaluation.summary` has them,
+    harm with limits too."""
     whole = evaluation.summary(rows)
-    return {"images": whole["images"], "missing": whole["missing"], **{name: whole[name] for name in RATES}}
+    low, high = harm_limits([row.judged.harm for row in rows])
+    found = {name: whole[name] for name in RATES} | {"harm": {**whole["harm"], "low95": low, "high95": high}}
+    return {"images": whole["images"], "missing": whole["missing"], **found}
+
+
+def harm_limits(shares: Sequence[float]) -> tuple[float | None, float | None]:
+    """95 % limits, per mille, of the mean of the images' harm (shares, 0-1): percentile bootstrap over images (Efron 1979), as a mean of
+    shares has no binomial interval; None for no images.
+
+    >>> harm_limits([0.001] * 5), harm_limits([])
+    ((1.0, 1.0), (None, None))
+    """
+    if not len(shares):
+        return None, None
+    values = np.asarray(shares, np.float64)
+    drawn = np.random.default_rng(0).integers(0, len(values), (RESAMPLES, len(values)))
+    low, high = np.quantile(values[drawn].mean(axis=1), (0.025, 0.975))
+    return round(1000 * float(low), 4), round(1000 * float(high), 4)
 
 
 @contextmanager
@@ -100,8 +122,8 @@ def _cpu() -> float:
 
 
 def run(
-    folder: Path | str, *, images: int, seed: int, site_images: tuple[int, int] | None = None, weights: Path | None = None, say: Say = print,
-    **finetune_options: Any,
+    folder: Path | str, *, images: int, seed: int, site_images: tuple[int, int] | None = None, weights: Path | None = None,
+    say: Say = print, **finetune_options: Any,
 ) -> dict[str, Any]:
     """Draw, clean with the shipped weights, judge; then, if wanted, fine-tune for the new site.
 

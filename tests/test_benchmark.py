@@ -120,12 +120,17 @@ def test_one_command_draws_cleans_judges_and_writes_figures(small, tmp_path, cap
     printed = capsys.readouterr().out
     assert "limb, hard" in printed and "all easy" in printed and "s an image" in printed
     for found in (document["all"], *document["cells"]["limb"].values()):
-        assert all({"value", "k", "n", "low95", "high95"} <= set(found[name]) for name in ("recall", "deid", "retention", "false_regions"))
+        assert all({"value", "k", "n", "low95", "high95"} <= set(found[name]) for name in benchmark.RATES)
     assert document["all"]["recall"]["n"] == sum(found["recall"]["n"] for found in document["cells"]["limb"].values())
     assert document["all"]["images"] == 4 and document["all"]["recall"]["value"] > 0.5 and document["seconds_per_image"]["cpu"] > 0
     assert str(tmp_path) not in target.read_text()
     again = benchmark.make(tmp_path / "again", 2, 3)
     assert document["pictures_sha256"] == again != benchmark.make(tmp_path / "other", 2, 4)
+
+
+def test_harm_has_limits_around_its_mean():
+    low, high = benchmark.harm_limits([0.0] * 18 + [0.01, 0.03])
+    assert 0 <= low < 2.0 < high < 6 and benchmark.harm_limits([]) == (None, None)
 
 
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path, capsys):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import fakes
-from markerremover import labelme
+from markerremover import benchmark, labelme
 from markerremover.errors import UsageError
 from markerremover.records import Annotation, Element, Policy, Text
 
@@ -111,7 +111,7 @@ def test_tools_are_judged_alike_on_the_same_images(site):
     assert document["images"] == 2 and [row["recall"]["k"] for row in document["tools"]] == [2, 0, 0]
     assert [row["missing"] for row in document["tools"]] == [0, 0, 2] and document["tools"][1]["against_first"]["deid"] == 0.5
     for row in document["tools"]:
-        assert all({"value", "k", "n", "low95", "high95"} <= set(row[name]) for name in ("recall", "deid", "retention", "false_regions", "harm"))
+        assert all({"value", "k", "n", "low95", "high95"} <= set(row[name]) for name in benchmark.RATES)
     lines = side_by_side.table(document)
     assert len(lines) == 5 and "100.0 % (2/2" in lines[2] and "| sees: all black |" in lines[2]
 
