@@ -2,6 +2,7 @@
 
 usage: python eval/side_by_side.py IMAGES TRUTH -o FILE.json [--split CSV=val] [--keep D,I] [--tools ours,rapidocr] [--name WORDS]
        python eval/side_by_side.py --benchmark FOLDER -o FILE.json      (a folder that `markerremover benchmark` made)
+       python eval/side_by_side.py --table FILE.json                    (of this, or of `markerremover benchmark`: its table again)
 
 Results are written to a temporary folder and removed. Seconds are of finding and blackening alone: opening the tools, reading and
 writing files are not counted; wall-clock, and processor time of all threads. The JSON holds rates and versions only: no image, name or
@@ -119,17 +120,40 @@ def benchmark_parts(folder: Path) -> list[Part]:
     return [Part(name, folder / "pictures" / name, folder / "truth" / name) for name in names]
 
 
+HEAD = ("markings removed", "images de-identified", "side signs kept", "false regions", "harm")
+
+
 def table(document: dict[str, Any]) -> list[str]:
-    """The rows as a Markdown table."""
+    """Markdown of what `side_by_side` or `benchmark.run` returned."""
+    if "tools" not in document:
+        return _benchmark_table(document)
     said = {"all": "all black", "signs": "side signs kept", "words": "single characters kept"}
-    lines = ["| tool | markings removed | images de-identified | side signs kept | false regions | harm | seconds an image (processor) |",
-             "|---|---|---|---|---|---|---|"]
+    lines = _head("tool", "seconds an image (processor)")
     for row in document["tools"]:
-        cells = [in_words(row[name]) for name in ("recall", "deid", "retention", "false_regions")]
         name = row["name"] if row["name"].startswith("markerremover") else f"{row['name']}: {said[row['variant']]}"
         seconds = row["seconds_per_image"]
-        lines.append(f"| {name} | {' | '.join(cells)} | {row['harm']['value']:.2f} ‰ | {seconds['wall']:.2f} ({seconds['cpu']:.2f}) |")
+        lines.append(_line(name, row, f"{seconds['wall']:.2f} ({seconds['cpu']:.2f})"))
     return lines
+
+
+def _benchmark_table(document: dict[str, Any]) -> list[str]:
+    lines = _head("images")
+    for part, by_how in document["cells"].items():
+        lines += [_line(f"{part}, {how}", found) for how, found in by_how.items()]
+    lines += [_line(f"all {how}", found) for how, found in document["by_difficulty"].items()] + [_line("all", document["all"])]
+    site = document.get("new_site", {})
+    return lines + [_line(f"new site, {when} fine-tuning", site[when]) for when in ("before", "after") if site]
+
+
+def _head(first: str, *more: str) -> list[str]:
+    cells = (first, *HEAD, *more)
+    return [f"| {' | '.join(cells)} |", "|" + "---|" * len(cells)]
+
+
+def _line(name: str, found: dict[str, Any], *more: str) -> str:
+    cells = [in_words(found[rate]) for rate in ("recall", "deid", "retention", "false_regions")]
+    harm = f"{found['harm']['value']:.2f} ‰"
+    return f"| {' | '.join((name, *cells, harm, *more))} |"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -142,8 +166,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--keep", type=parse_keep, default=DEFAULT_KEEP)
     parser.add_argument("--tools", default=",".join(peers.TOOLS))
     parser.add_argument("--name", default="synthetic benchmark")
-    parser.add_argument("-o", "--out", type=Path, required=True)
+    parser.add_argument("-o", "--out", type=Path)
+    parser.add_argument("--table", type=Path)
     args = parser.parse_args(argv)
+    if args.table:
+        print("\n".join(table(json.loads(args.table.read_text(encoding="utf-8")))))
+        return 0
+    if args.out is None:
+        parser.error("needs -o FILE.json")
     if (args.benchmark is None) == (args.images is None or args.truth is None):
         parser.error("needs IMAGES and TRUTH, or --benchmark FOLDER")
     parts = benchmark_parts(args.benchmark) if args.benchmark else [Part("all", args.images, args.truth, args.split)]

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 IMAGES, SEED = 20, 2026  # pictures of each body part and difficulty; with them a run takes about five minutes on two cores
-SITE_TRAIN, SITE_TEST = 20, 60  # pictures of the new site: fine-tuned on, as in Khosravi et al. 2023, and measured on
+SITE_TRAIN, SITE_TEST = 20, 40  # pictures of the new site: fine-tuned on, as in Khosravi et al. 2023, and measured on
 
 def add_benchmark_parser(subparsers) -> None:
     """Add the `benchmark` subcommand; it sets `run` to a function of the parsed arguments that returns an exit code."""

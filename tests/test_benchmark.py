@@ -161,8 +161,8 @@ def test_the_new_site_is_learnt_from_some_images_and_measured_on_others(tmp_path
     from markerremover.recipes import Recipe
 
     tiny = Recipe("tiny", epochs=1, repeat=1, batch=2, window=96, patience=0, blend=0.5)
-    document = benchmark.new_site(tmp_path, 2, 2, 1, say=lambda line: None, recipe=tiny, folds=2, loader_workers=0)
-    names = {part: {path.name for path in (tmp_path / "site" / part / "images").iterdir()} for part in ("train", "test")}
-    assert len(names["train"]) == 2 and len(names["test"]) == 1 and not names["train"] & names["test"]
-    assert document["before"]["images"] == document["after"]["images"] == 1 and document["keep"] == ["D", "I"]
-    assert document["cross_validation"]["images"] == 2 and document["learnt"]["share"] == 0.5
+    document = benchmark.new_site(tmp_path, 2, 2, 1, say=lambda line: None, recipe=tiny, loader_workers=0)
+    rows = (tmp_path / "site" / "split.csv").read_text().split()[1:]
+    assert [row.split(",")[2] for row in rows] == ["train", "train", "val"] and len({row.split(",")[1] for row in rows}) == 3
+    assert document["before"]["images"] == document["after"]["images"] == document["by_boxes"]["images"] == 1
+    assert document["keep"] == ["D", "I"] and document["learnt"]["share"] == 0.5

@@ -35,7 +35,7 @@ def black(image, box):
     return float((image[y1:y2, x1:x2] == 0).mean())
 
 
-@pytest.mark.parametrize("name", ["tesseract-page", "tesseract-sparse", "rapidocr", "dbnet"])
+@pytest.mark.parametrize("name", ["tesseract-page", "tesseract-sparse", "rapidocr", "rapidocr-sizes", "dbnet"])
 def test_a_peer_blackens_the_name_and_leaves_the_rest(picture, name):
     try:
         tool = peers.TOOLS[name](POLICY)
