@@ -25,7 +25,7 @@ from markerremover.remover import MarkerRemover
 
 Find = Callable[[np.ndarray], Sequence[Text]]
 PADDING_PX = 25  # grey border that Presidio's DICOM redactor lays around a picture before it is read
-SIZES = (1, 0.7, 0.5)  # shares of the picture's own; on the NIH validation images the detector alone finds 30, 38 and 35 of 53 markings there
+SIZES = (1, 0.7, 0.5)  # shares of the picture's own; eval/BENCHMARK.md says why
 DB_SIDE = 736  # least shorter side that RapidOCR's own preparation gives its detector
 DB_STEP = 32  # network pixels that a side must be a multiple of
 DB_THRESHOLD, DB_SCORE, DB_UNCLIP, DB_LEAST_PX = 0.3, 0.5, 1.6, 3  # RapidOCR's own

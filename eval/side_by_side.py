@@ -2,7 +2,7 @@
 
 usage: python eval/side_by_side.py IMAGES TRUTH -o FILE.json [--split CSV=val] [--keep D,I] [--tools ours,rapidocr] [--name WORDS]
        python eval/side_by_side.py --benchmark FOLDER -o FILE.json      (a folder that `markerremover benchmark` made)
-       python eval/side_by_side.py --table FILE.json                    (of this, or of `markerremover benchmark`: its table again)
+       python eval/side_by_side.py --page eval/BENCHMARK.md             (its tables anew from eval/results)
 
 Results are written to a temporary folder and removed. Seconds are of finding and blackening alone: opening the tools, reading and
 writing files are not counted; wall-clock, and processor time of all threads. The JSON holds rates and versions only: no image, name or
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 import tempfile
 import time
@@ -66,8 +67,8 @@ def side_by_side(parts: Sequence[Part], opened: Sequence[peers.Tool], out: Path,
         out: where results go: TOOL-VARIANT/PART/NAME.
 
     Returns:
-        `images`, and `tools`: a row a tool and variant, with `benchmark.RATES`, `by` part where there are several, seconds, and from the second
-        row on `against_first`: McNemar's P of pairs with the first row.
+        `images`, and `tools`: a row a tool and variant, with `benchmark.RATES`, `by` part where there are several, seconds, and from the
+        second row on `against_first`: McNemar's P of pairs with the first row.
     """
     seconds = {tool.name: np.zeros(2) for tool in opened}
     images = 0
@@ -85,14 +86,21 @@ def side_by_side(parts: Sequence[Part], opened: Sequence[peers.Tool], out: Path,
                 for variant, result in results.items():
                     _write(out / f"{number}-{variant}" / part.name / f"{path.stem}.png", result)
         say(f"{part.name}: {images} images done")
+    each = {name: {"wall": round(float(wall) / images, 3), "cpu": round(float(cpu) / images, 3)} for name, (wall, cpu) in seconds.items()}
+    return {"images": images, "tools": judge(parts, opened, out, each)}
+
+
+def judge(
+    parts: Sequence[Part], opened: Sequence[peers.Tool], out: Path, seconds: dict[str, dict[str, float | None]]
+) -> list[dict[str, Any]]:
+    """The `tools` of `side_by_side`, from results that lie in `out`; `seconds` by the name of the tool."""
     rows, first = [], None
     for number, tool in enumerate(opened):
         for variant in tool.variants:
             judged = {p.name: _judged(out / f"{number}-{variant}" / p.name, p) for p in parts}
             every = [row for found in judged.values() for row in found]
-            wall, cpu = seconds[tool.name] / images
-            spent = {"wall": round(float(wall), 3), "cpu": round(float(cpu), 3)}
-            row = {"name": tool.name, "version": tool.version, "variant": variant, **benchmark.rates(every), "seconds_per_image": spent}
+            about = {"name": tool.name, "version": tool.version, "variant": variant}
+            row = {**about, **benchmark.rates(every), "seconds_per_image": seconds[tool.name]}
             if len(parts) > 1:
                 row["by"] = {name: benchmark.rates(found) for name, found in judged.items()}
             if first is None:
@@ -101,7 +109,7 @@ def side_by_side(parts: Sequence[Part], opened: Sequence[peers.Tool], out: Path,
                 compared = comparison.compare(first, every)
                 row["against_first"] = {name: compared[name]["p_mcnemar"] for name in ("recall", "deid", "retention")}
             rows.append(row)
-    return {"images": images, "tools": rows}
+    return rows
 
 
 def _write(path: Path, result: np.ndarray | None) -> None:
@@ -120,6 +128,7 @@ def benchmark_parts(folder: Path) -> list[Part]:
     return [Part(name, folder / "pictures" / name, folder / "truth" / name) for name in names]
 
 
+RESULTS = Path(__file__).parent / "results"
 HEAD = ("markings removed", "images de-identified", "side signs kept", "false regions", "harm")
 
 
@@ -132,7 +141,7 @@ def table(document: dict[str, Any]) -> list[str]:
     for row in document["tools"]:
         name = row["name"] if row["name"].startswith("markerremover") else f"{row['name']}: {said[row['variant']]}"
         seconds = row["seconds_per_image"]
-        lines.append(_line(name, row, f"{seconds['wall']:.2f} ({seconds['cpu']:.2f})"))
+        lines.append(_line(name, row, "not measured" if seconds["cpu"] is None else f"{seconds['wall']:.2f} ({seconds['cpu']:.2f})"))
     return lines
 
 
@@ -156,6 +165,16 @@ def _line(name: str, found: dict[str, Any], *more: str) -> str:
     return f"| {' | '.join((name, *cells, harm, *more))} |"
 
 
+def filled(page: str) -> str:
+    """A Markdown page with the table after each `<!-- NAME.json -->` made anew from that file of eval/results."""
+
+    def one(found: re.Match) -> str:
+        document = json.loads((RESULTS / found[1]).read_text(encoding="utf-8"))
+        return "\n".join([f"<!-- {found[1]} -->", *table(document)]) + "\n"
+
+    return re.sub(r"<!-- ([\w-]+\.json) -->\n(?:\|.*\n)*", one, page)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run it from the command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -167,10 +186,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--tools", default=",".join(peers.TOOLS))
     parser.add_argument("--name", default="synthetic benchmark")
     parser.add_argument("-o", "--out", type=Path)
-    parser.add_argument("--table", type=Path)
+    parser.add_argument("--page", type=Path)
     args = parser.parse_args(argv)
-    if args.table:
-        print("\n".join(table(json.loads(args.table.read_text(encoding="utf-8")))))
+    if args.page:
+        args.page.write_text(filled(args.page.read_text(encoding="utf-8")), encoding="utf-8")
         return 0
     if args.out is None:
         parser.error("needs -o FILE.json")

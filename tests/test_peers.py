@@ -130,3 +130,18 @@ def test_an_image_that_is_missing_is_an_error_that_names_it(site):
     (site / "images" / "a.png").unlink()
     with pytest.raises(UsageError, match="a.png is there 0 times"):
         side_by_side.Part("all", site / "images", site / "truth").paths()
+
+
+def test_the_tables_of_the_page_are_those_of_the_results():
+    page = (Path(side_by_side.__file__).parent / "BENCHMARK.md").read_text(encoding="utf-8")
+    assert side_by_side.filled(page) == page and page.count("<!-- ") == page.count("| markings removed |")
+
+
+@pytest.mark.parametrize("path", sorted(side_by_side.RESULTS.glob("peers-*.json")), ids=lambda path: path.name)
+def test_results_of_peers_are_whole_and_name_no_image(path):
+    text = path.read_text(encoding="utf-8")
+    assert not any(piece in text for piece in (".png", ".jpg", "/home", "/root", "/tmp", "/work"))
+    document = json.loads(text)
+    for row in document["tools"]:
+        assert row["name"] and set(row["seconds_per_image"]) == {"wall", "cpu"}
+        assert all({"value", "k", "n", "low95", "high95"} <= set(row[name]) for name in benchmark.RATES)
