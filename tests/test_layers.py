@@ -90,12 +90,14 @@ LAYERS = {
     "evaluation_report": "average_precision box_level breakdown errors evaluation finetune_report images metrics report results",
     "comparison": "errors evaluation metrics results",
     "evaluate_cli": "comparison detect errors evaluation evaluation_report metrics ocr",
+    "benchmark": "batch errors evaluation finetune labelme metrics options records site synthesis training",
+    "benchmark_cli": "benchmark",
     "paths": "inputs report header_profile headers",
     "batch": "images inputs paths workers pipeline report options records errors header_profile",
     "progress": "records",
     "information": "batch detect locations ocr errors",
     "demo": "batch cli progress synthesis errors",
-    "cli": "batch demo export_cli information options progress records errors site synthesis training_cli finetune_cli header_profile evaluate_cli",
+    "cli": "batch benchmark_cli demo export_cli information options progress records errors site synthesis training_cli finetune_cli header_profile evaluate_cli",
     "__main__": "cli",
     "__init__": "",  # names are loaded when asked for, by importlib
 }
