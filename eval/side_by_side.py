@@ -2,7 +2,6 @@
 
 usage: python eval/side_by_side.py IMAGES TRUTH -o FILE.json [--split CSV=val] [--keep D,I] [--tools ours,rapidocr] [--name WORDS]
        python eval/side_by_side.py --benchmark FOLDER -o FILE.json      (a folder that `markerremover benchmark` made)
-       python eval/side_by_side.py --page eval/BENCHMARK.md             (its tables anew from eval/results)
 
 Results are written to a temporary folder and removed. Seconds are of finding and blackening alone: opening the tools, reading and
 writing files are not counted; wall-clock, and processor time of all threads. The JSON holds rates and versions only: no image, name or
@@ -14,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import sys
 import tempfile
 import time
@@ -26,11 +24,11 @@ import cv2
 import numpy as np
 
 import peers
+import tables
 from markerremover import benchmark, comparison, evaluation, truth
 from markerremover.cli import parse_keep
 from markerremover.errors import UsageError, WriteError
 from markerremover.evaluation import Row
-from markerremover.metrics import in_words
 from markerremover.records import DEFAULT_KEEP, Policy
 
 
@@ -128,53 +126,6 @@ def benchmark_parts(folder: Path) -> list[Part]:
     return [Part(name, folder / "pictures" / name, folder / "truth" / name) for name in names]
 
 
-RESULTS = Path(__file__).parent / "results"
-HEAD = ("markings removed", "images de-identified", "side signs kept", "false regions", "harm")
-
-
-def table(document: dict[str, Any]) -> list[str]:
-    """Markdown of what `side_by_side` or `benchmark.run` returned."""
-    if "tools" not in document:
-        return _benchmark_table(document)
-    said = {"all": "all black", "signs": "side signs kept", "words": "single characters kept"}
-    lines = _head("tool", "seconds an image (processor)")
-    for row in document["tools"]:
-        name = row["name"] if row["name"].startswith("markerremover") else f"{row['name']}: {said[row['variant']]}"
-        seconds = row["seconds_per_image"]
-        lines.append(_line(name, row, "not measured" if seconds["cpu"] is None else f"{seconds['wall']:.2f} ({seconds['cpu']:.2f})"))
-    return lines
-
-
-def _benchmark_table(document: dict[str, Any]) -> list[str]:
-    lines = _head("images")
-    for part, by_how in document["cells"].items():
-        lines += [_line(f"{part}, {how}", found) for how, found in by_how.items()]
-    lines += [_line(f"all {how}", found) for how, found in document["by_difficulty"].items()] + [_line("all", document["all"])]
-    site = document.get("new_site", {})
-    return lines + [_line(f"new site, {when} fine-tuning", site[when]) for when in ("before", "after") if site]
-
-
-def _head(first: str, *more: str) -> list[str]:
-    cells = (first, *HEAD, *more)
-    return [f"| {' | '.join(cells)} |", "|" + "---|" * len(cells)]
-
-
-def _line(name: str, found: dict[str, Any], *more: str) -> str:
-    cells = [in_words(found[rate]) for rate in ("recall", "deid", "retention", "false_regions")]
-    harm = f"{found['harm']['value']:.2f} ‰"
-    return f"| {' | '.join((name, *cells, harm, *more))} |"
-
-
-def filled(page: str) -> str:
-    """A Markdown page with the table after each `<!-- NAME.json -->` made anew from that file of eval/results."""
-
-    def one(found: re.Match) -> str:
-        document = json.loads((RESULTS / found[1]).read_text(encoding="utf-8"))
-        return "\n".join([f"<!-- {found[1]} -->", *table(document)]) + "\n"
-
-    return re.sub(r"<!-- ([\w-]+\.json) -->\n(?:\|.*\n)*", one, page)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run it from the command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -185,14 +136,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--keep", type=parse_keep, default=DEFAULT_KEEP)
     parser.add_argument("--tools", default=",".join(peers.TOOLS))
     parser.add_argument("--name", default="synthetic benchmark")
-    parser.add_argument("-o", "--out", type=Path)
-    parser.add_argument("--page", type=Path)
+    parser.add_argument("-o", "--out", type=Path, required=True)
     args = parser.parse_args(argv)
-    if args.page:
-        args.page.write_text(filled(args.page.read_text(encoding="utf-8")), encoding="utf-8")
-        return 0
-    if args.out is None:
-        parser.error("needs -o FILE.json")
     if (args.benchmark is None) == (args.images is None or args.truth is None):
         parser.error("needs IMAGES and TRUTH, or --benchmark FOLDER")
     parts = benchmark_parts(args.benchmark) if args.benchmark else [Part("all", args.images, args.truth, args.split)]
@@ -206,7 +151,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "load": [round(load, 1), round(os.getloadavg()[0], 1)], **document,
     }
     args.out.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    print("\n".join(table(document)))
+    print("\n".join(tables.tools(document)))
     return 0
 
 

@@ -16,6 +16,7 @@ from markerremover.records import Annotation, Element, Policy, Text
 sys.path.append(str(Path(__file__).parent.parent / "eval"))
 import peers  # noqa: E402
 import side_by_side  # noqa: E402
+import tables  # noqa: E402
 
 POLICY = Policy()
 NAME, SIGN = (60, 200, 320, 250), (400, 60, 440, 110)
@@ -112,7 +113,7 @@ def test_tools_are_judged_alike_on_the_same_images(site):
     assert [row["missing"] for row in document["tools"]] == [0, 0, 2] and document["tools"][1]["against_first"]["deid"] == 0.5
     for row in document["tools"]:
         assert all({"value", "k", "n", "low95", "high95"} <= set(row[name]) for name in benchmark.RATES)
-    lines = side_by_side.table(document)
+    lines = tables.tools(document)
     assert len(lines) == 5 and "100.0 % (2/2" in lines[2] and "| sees: all black |" in lines[2]
 
 
@@ -132,12 +133,7 @@ def test_an_image_that_is_missing_is_an_error_that_names_it(site):
         side_by_side.Part("all", site / "images", site / "truth").paths()
 
 
-def test_the_tables_of_the_page_are_those_of_the_results():
-    page = (Path(side_by_side.__file__).parent / "BENCHMARK.md").read_text(encoding="utf-8")
-    assert side_by_side.filled(page) == page and page.count("<!-- ") == page.count("| markings removed |")
-
-
-@pytest.mark.parametrize("path", sorted(side_by_side.RESULTS.glob("peers-*.json")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted((tables.ROOT / "eval" / "results").glob("peers-*.json")), ids=lambda path: path.name)
 def test_results_of_peers_are_whole_and_name_no_image(path):
     text = path.read_text(encoding="utf-8")
     assert not any(piece in text for piece in (".png", ".jpg", "/home", "/root", "/tmp", "/work"))
