@@ -19,6 +19,8 @@ _THICK = (0.65, 1.0, 1.4, 1.9)  # stroke widths in grid units: thin digital lett
 _FAT, _FAT_CHARS = (2.6, 3.3), "LJTV71I"  # shapes without counters stay legible fatter still
 _SLANT = 0.18  # shear of the italic variant
 
+TWINS = {"L": "J"}  # what a sign looks like in a mirror
+
 # Pen strokes on a grid 4 wide and 6 high, "xy" points, y down; "|" lifts the pen, "/" parts ways to write a letter.
 _STROKES = {
     "A": "06 20 46|14 34", "B": "06 00 30 41 42 33 03|33 44 45 36 06", "C": "41 30 10 01 05 16 36 45",
@@ -142,6 +144,19 @@ def likeness(shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     # In pieces that BLAS leaves on one thread: spread over busy cores, so small a product takes 20 times longer.
     alike = np.concatenate([views @ piece for piece in templates], axis=1)
     return chars, np.maximum.reduceat(alike, starts, axis=1)
+
+
+def ahead_of_twin(scores: np.ndarray, view: int, sign: str) -> float:
+    """How much more alike a shape is to a sign, held up as in a view of `dihedral`, than to the letter that the sign looks like in a
+    mirror, held up the other way round: initials with a J must not pass for a mirrored L. 2 for signs without such a twin.
+
+    Args:
+        scores: (8, C) of `likeness`.
+    """
+    if sign not in TWINS:
+        return 2.0
+    chars = list(_STROKES)
+    return float(scores[view, chars.index(sign)] - scores[(view + 4) % 8, chars.index(TWINS[sign])])
 
 
 def resembles(mask: np.ndarray, sign: str, rotation_deg: float, mirrored: bool) -> float:
