@@ -96,7 +96,7 @@ def remove(
     released = _Released(out, rows)
     place = Place(out, audit, options, headers)
     with report.open_private(audit / report.MANIFEST, "a") as handle:
-        for outcome in _outcomes(todo, place, cleaner, make, said):
+        for outcome in outcomes(todo, place, cleaner, make, said):
             _withdraw(outcome, out, options, released)
             rows.append(report.manifest_row(outcome, run))
             if outcome.relative in said and not drawn:
@@ -248,9 +248,10 @@ def _finished(row: dict[str, Any], item: Input, out: Path, options: RunOptions, 
         return False
 
 
-def _outcomes(
+def outcomes(
     todo: list[Input], place: Place, cleaner: Cleaner, make: Callable[[int], Cleaner], said: dict[str, Corrections]
 ) -> Iterator[Outcome]:
+    """One outcome an input, as they finish; `said` has what people say, by path below OUT."""
     jobs = [Job(item.source, item.relative, said.get(item.relative)) for item in todo if not item.problem]
     for item in todo:
         if item.problem:

@@ -1,0 +1,236 @@
+"""What the page shows of a file: its original and its result as PNG, in the same window, equalised, or what differs between them."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import images
+from ..errors import MarkerRemoverError, ReadError
+from ..pipeline import sha256_file
+from ..records import Radiograph
+
+VIEWS = ("before", "after", "difference")
+KEEP_FILES = 6  # decoded files in memory: this one, the next ones, and the last
+KEEP_PICTURES = 40
+FLAT = 24  # grey of what did not change, in the difference
+CLIP, TILES = 3.0, (8, 8)  # of the equalised view
+TABLE = 1 << 16
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An original and its result, decoded.
+
+    before, after: (F, H, W) uint8, bright = dense, shown through the same table; after is the result as it is on disk, for a file
+        without one the original with every box black.
+    wide: (F, H, W) uint16 or None: the stored values of the original, turned so that more is brighter; None where 8 bits hold all.
+    wide_after: the same of the result.  limits: least and greatest of `wide`.
+    written: whether there is a result.
+    """
+
+    before: np.ndarray
+    after: np.ndarray
+    wide: np.ndarray | None
+    wide_after: np.ndarray | None
+    limits: tuple[int, int]
+    written: bool
+
+
+def load(source: Path, result: Path | None, row: dict[str, Any], boxes: list[dict[str, Any]]) -> Pair:
+    """Decode what the page shows of a file.
+
+    Args:
+        result: None where the run wrote none.
+        boxes: what goes black in place of a result, with `frame` and `xyxy`.
+
+    Raises:
+        ReadError: original or result cannot be read, or are not those that the manifest speaks of.
+    """
+    try:
+        if sha256_file(source) != row["sha256_in"]:
+            raise ReadError("its original has changed since the run")
+        radiograph = images.read(source)
+        if result is None:
+            return _unwritten(radiograph, boxes)
+        if sha256_file(result) != row["sha256_out"]:
+            raise ReadError("its result has changed since the run")
+        other = images.read(result)
+    except OSError as error:
+        raise ReadError(f"it cannot be read ({error.strerror or type(error).__name__})") from error
+    except ReadError:
+        raise
+    except MarkerRemoverError as error:
+        raise ReadError(f"it cannot be shown ({type(error).__name__})") from error
+    if other.stored.shape != radiograph.stored.shape or other.stored.dtype != radiograph.stored.dtype:
+        raise ReadError("its result has another size than its original")
+    return _pair(radiograph, other)
+
+
+def _unwritten(radiograph: Radiograph, boxes: list[dict[str, Any]]) -> Pair:
+    """A file without a result: every box of it black, also those of which something would stay."""
+    after, wide = radiograph.display.copy(), _wide(radiograph)
+    wide_after = None if wide is None else wide.copy()
+    for box in boxes:
+        x1, y1, x2, y2 = box["xyxy"]
+        for array in (after, wide_after):
+            if array is not None:
+                array[box["frame"], y1:y2, x1:x2] = 0
+    return Pair(radiograph.display, after, wide, wide_after, _limits(wide), False)
+
+
+def _pair(radiograph: Radiograph, other: Radiograph) -> Pair:
+    """Both through the table of the original, so that what did not change looks the same."""
+    if radiograph.stored.ndim == 4 or radiograph.stored.dtype.itemsize > 2:
+        return Pair(radiograph.display, _shown_as(radiograph.display, other, radiograph), None, None, (0, 255), True)
+    low = int(min(radiograph.stored.min(), other.stored.min()))
+    table = _table(radiograph, low)
+    at = other.stored.astype(np.int64) - low
+    wide = _wide(radiograph)
+    wide_after = None if wide is None else _turned(other.stored, radiograph)
+    return Pair(radiograph.display, table[np.minimum(at, len(table) - 1)], wide, wide_after, _limits(wide), True)
+
+
+def _shown_as(display: np.ndarray, other: Radiograph, radiograph: Radiograph) -> np.ndarray:
+    """The result's own view where it differs from the original, the original's elsewhere."""
+    changed = other.stored != radiograph.stored
+    return np.where(changed.any(axis=3) if changed.ndim == 4 else changed, other.display, display)
+
+
+def _table(radiograph: Radiograph, low: int) -> np.ndarray:
+    """(N,) uint8: grey of each stored value from `low`; between the values that occur it is drawn straight."""
+    table = np.zeros(int(radiograph.stored.max()) - low + 1, np.uint8)
+    there = np.zeros(len(table), bool)
+    at = radiograph.stored.astype(np.int64) - low
+    table[at], there[at] = radiograph.display, True
+    known = np.flatnonzero(there)
+    table = np.interp(np.arange(len(table)), known, table[known]).astype(np.uint8)
+    fill = int(radiograph.fill[0]) - low
+    if 0 <= fill < len(table) and not there[fill]:
+        table[fill] = 0
+    return table
+
+
+def _wide(radiograph: Radiograph) -> np.ndarray | None:
+    if radiograph.stored.ndim == 4 or radiograph.stored.dtype.itemsize != 2:
+        return None
+    return _turned(radiograph.stored, radiograph)
+
+
+def _turned(stored: np.ndarray, radiograph: Radiograph) -> np.ndarray:
+    """(F, H, W) uint16: stored values counted from the least of the dtype, the other way round where less is brighter."""
+    values = (stored.astype(np.int32) - np.iinfo(stored.dtype).min).astype(np.uint16)
+    step = max(1, radiograph.stored.size // 20000)
+    some, grey = radiograph.stored.reshape(-1)[::step].astype(float), radiograph.display.reshape(-1)[::step].astype(float)
+    darker = some.std() > 0 and grey.std() > 0 and np.corrcoef(some, grey)[0, 1] < 0
+    return np.uint16(TABLE - 1) - values if darker else values
+
+
+def _limits(wide: np.ndarray | None) -> tuple[int, int]:
+    """Where the window of a file begins and ends: nearly all of its values."""
+    if wide is None:
+        return 0, 255
+    step = max(1, wide.size // 200000)
+    low, high = np.percentile(wide.reshape(-1)[::step], (0.1, 99.9))
+    return int(low), max(int(high), int(low) + 1)
+
+
+def render(pair: Pair, view: str, frame: int, *, equalised: bool = False, centre: float = 0.5, width: float = 1.0) -> np.ndarray:
+    """One picture, (H, W) uint8.
+
+    Args:
+        view: one of VIEWS. The difference shows what the original has where the result differs, and a flat grey everywhere else.
+        equalised: contrast-limited, by neighbourhood: shows what is faint.
+        centre, width: of the window, as shares of the file's own; with 0.5 and 1 the view of the models.
+
+    Raises:
+        ReadError: there is no such frame.
+    """
+    import cv2
+
+    if not 0 <= frame < len(pair.before):
+        raise ReadError("there is no such frame")
+    before, after = (_windowed(pair, side, frame, centre, width) for side in ("before", "after"))
+    if view == "difference":
+        changed = pair.before[frame] != pair.after[frame]
+        if pair.wide is not None and pair.wide_after is not None:
+            changed |= pair.wide[frame] != pair.wide_after[frame]
+        return _difference(before, changed)
+    picture = before if view == "before" else after
+    return cv2.createCLAHE(CLIP, TILES).apply(np.ascontiguousarray(picture)) if equalised else picture
+
+
+def _difference(before: np.ndarray, changed: np.ndarray) -> np.ndarray:
+    """What was removed, its contrast stretched region by region, on flat grey."""
+    import cv2
+
+    out = np.full(before.shape, FLAT, np.uint8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.dilate(changed.astype(np.uint8), np.ones((9, 9), np.uint8)))
+    for i in range(1, count):
+        x, y, w, h = (int(v) for v in stats[i, :4])
+        part = np.s_[y : y + h, x : x + w]
+        mask = changed[part] & (labels[part] == i)
+        values = before[part][mask].astype(np.float32)
+        low, high = np.percentile(values, (1, 99)) if values.size else (0, 0)
+        out[part][mask] = np.clip(64 + (values - low) * (191 / max(high - low, 1)), 64, 255).astype(np.uint8)
+    return out
+
+
+def _windowed(pair: Pair, side: str, frame: int, centre: float, width: float) -> np.ndarray:
+    plain = (pair.before if side == "before" else pair.after)[frame]
+    if centre == 0.5 and width == 1.0:
+        return plain
+    values, (low, high) = (pair.wide if side == "before" else pair.wide_after), pair.limits
+    values = plain if values is None else values[frame]
+    span = max((high - low) * width, 1.0)
+    start = low + (high - low) * centre - span / 2
+    table = np.clip((np.arange(256 if values.dtype == np.uint8 else TABLE, dtype=np.float32) - start) * (255 / span), 0, 255).astype(np.uint8)
+    return table[values]
+
+
+def png(picture: np.ndarray) -> bytes:
+    """PNG bytes of an (H, W) uint8 array, packed for speed.
+
+    Raises:
+        ReadError: it cannot be encoded.
+    """
+    import cv2
+
+    done, data = cv2.imencode(".png", np.ascontiguousarray(picture), [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE])
+    if not done:
+        raise ReadError("the picture cannot be encoded")
+    return data.tobytes()
+
+
+class Cache:
+    """The last few results of calls, each made once also when several threads ask for it at the same time. Errors are not kept."""
+
+    def __init__(self, size: int) -> None:
+        self._size, self._lock = size, threading.Lock()
+        self._found: OrderedDict[Any, Future] = OrderedDict()
+
+    def get(self, key: Any, make: Any) -> Any:
+        """What `make()` returns, or returned for this key before."""
+        with self._lock:
+            future = self._found.get(key)
+            mine = future is None
+            if mine:
+                future = self._found[key] = Future()
+            self._found.move_to_end(key)
+            while len(self._found) > self._size:
+                self._found.popitem(last=False)
+        if mine:
+            try:
+                future.set_result(make())
+            except BaseException as error:
+                with self._lock:
+                    if self._found.get(key) is future:
+                        del self._found[key]
+                future.set_exception(error)
+        return future.result()
