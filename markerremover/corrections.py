@@ -17,6 +17,7 @@ import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Iterable, Sequence
 
@@ -57,7 +58,7 @@ class Review:
         """The marks that count: all of a finished file, removals only before."""
         return self.marks if self.verdict else tuple(m for m in self.marks if m.action == "remove")
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Hash of what decides the result: 64 hex digits, or "" where nothing differs from what the run decided."""
         marks = [{k: v for k, v in asdict(m).items() if k not in ("who", "when")} for m in self.effective]

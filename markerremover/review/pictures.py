@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import images
-from ..errors import MarkerRemoverError, ReadError
+from ..errors import ReadError
 from ..pipeline import sha256_file
 from ..records import Radiograph
 
@@ -66,7 +66,7 @@ def load(source: Path, result: Path | None, row: dict[str, Any], boxes: list[dic
         raise ReadError(f"it cannot be read ({error.strerror or type(error).__name__})") from error
     except ReadError:
         raise
-    except MarkerRemoverError as error:
+    except Exception as error:  # of any kind: a decoder's message may quote the file
         raise ReadError(f"it cannot be shown ({type(error).__name__})") from error
     if other.stored.shape != radiograph.stored.shape or other.stored.dtype != radiograph.stored.dtype:
         raise ReadError("its result has another size than its original")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Iterable, Sequence
 
@@ -82,7 +83,7 @@ def _of_box(
 
 def _log_area(box: dict[str, Any]) -> float:
     x1, y1, x2, y2 = box["xyxy"]
-    return float(np.log(max(1, (x2 - x1) * (y2 - y1))))
+    return math.log(max(1, (x2 - x1) * (y2 - y1)))
 
 
 def _usual_size(boxes: Iterable[dict[str, Any]]) -> tuple[float, float]:

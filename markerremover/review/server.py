@@ -101,7 +101,7 @@ def build(session: Session, gate: Gate, port: list[int]):
         return JSONResponse(session.overview())
 
     def file(request: Request) -> Response:
-        return JSONResponse(session.file(request.path_params["number"]) | {"progress": session.progress()})
+        return JSONResponse(session.file(_whole(request.path_params["number"])) | {"progress": session.progress()})
 
     def picture(request: Request) -> Response:
         asked = request.query_params
@@ -109,7 +109,7 @@ def build(session: Session, gate: Gate, port: list[int]):
         centre, width = _share(asked.get("centre", "0.5")), _share(asked.get("width", "1"))
         if view not in pictures.VIEWS:
             return PlainTextResponse("not found\n", 404)
-        row = session.row(request.path_params["number"])
+        row = session.row(_whole(request.path_params["number"]))
         key = (row["relative"], row["sha256_in"], row["sha256_out"])
 
         def load() -> pictures.Pair:
@@ -136,8 +136,10 @@ def build(session: Session, gate: Gate, port: list[int]):
         if not isinstance(said, dict):
             return JSONResponse({"error": "no JSON object"}, 400)
 
+        number = _whole(request.path_params["number"])
+
         def take() -> dict[str, Any]:
-            return session.decide(request.path_params["number"], said) | {"progress": session.progress()}
+            return session.decide(number, said) | {"progress": session.progress()}
 
         return JSONResponse(await run_in_threadpool(take))
 
@@ -146,8 +148,8 @@ def build(session: Session, gate: Gate, port: list[int]):
 
     routes = [
         Route("/", page), Route("/favicon.ico", lambda request: Response(status_code=204)), Route("/enter", enter), Route("/static/{name}", asset), Route("/api/files", overview),
-        Route("/api/files/{number:int}", file), Route("/api/files/{number:int}/decisions", decide, methods=["POST"]),
-        Route("/api/files/{number:int}/{view}.png", picture),
+        Route("/api/files/{number}", file), Route("/api/files/{number}/decisions", decide, methods=["POST"]),
+        Route("/api/files/{number}/{view}.png", picture),
     ]
     app = Starlette(routes=routes, exception_handlers={MarkerRemoverError: refused})
     return _Guard(app, gate, port)
@@ -197,7 +199,7 @@ def _whole(text: str) -> int:
         ReadError: it is none.
     """
     if not text.isascii() or not text.isdigit() or len(text) > 6:
-        raise ReadError("no such frame")
+        raise ReadError("there is no such number")
     return int(text)
 
 
@@ -231,13 +233,19 @@ def serve(session: Session, gate: Gate, *, port: int, ready: Any) -> None:
 
     numbers: list[int] = []
     config = uvicorn.Config(
-        build(session, gate, numbers), host=HOSTS[0], port=port, log_level="error", access_log=False, lifespan="off", server_header=False,
+        build(session, gate, numbers), host=HOSTS[0], port=port, log_level="critical", access_log=False, lifespan="off", server_header=False,
         ws="none", timeout_graceful_shutdown=2,
     )
     server = uvicorn.Server(config)
 
+    async def serving_quietly() -> None:
+        try:
+            await server.serve()
+        except SystemExit:  # uvicorn's word for a port that is taken
+            pass
+
     async def run() -> None:
-        serving = asyncio.create_task(server.serve())
+        serving = asyncio.create_task(serving_quietly())
         while not server.started and not serving.done():
             await asyncio.sleep(0.01)
         if server.started:
@@ -247,7 +255,7 @@ def serve(session: Session, gate: Gate, *, port: int, ready: Any) -> None:
 
     try:
         asyncio.run(run())
-    except SystemExit as stop:  # uvicorn's word for a port that is taken
-        raise UsageError(f"port {port} of {HOSTS[0]} cannot be listened on: choose another with --port") from stop
     except KeyboardInterrupt:
-        pass
+        return
+    if not numbers:
+        raise UsageError(f"port {port} of {HOSTS[0]} cannot be listened on: choose another with --port")

@@ -65,11 +65,21 @@ class Session:
         self._stamp: tuple[int, int] = (0, 0)
         self._sources: dict[str, Path] | None = None
         self._lockfile = _locked(self.run.audit)
+        try:
+            self._open(sample, seed)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, sample: int | None, seed: int) -> None:
+        """Read what there is and bring it into order."""
         self._events = corrections.read_events(corrections.log_path(self.run.audit))
         self._reviews = corrections.reviews(self._events)
         self._refresh()
         rows = list(self._rows.values())
-        self.sample = sampling.drawn(self.run.audit, rows, sample, seed, clock()) if sample is not None else None
+        self.sample = sampling.drawn(self.run.audit, rows, sample, seed, self._clock()) if sample is not None else None
+        if self.sample:
+            sampling.bound(0, 1)  # loads what takes seconds to load, now rather than at the last key press
         summary = _summary(self.run.audit)
         threshold = (summary.get("options") or {}).get("threshold") or self.run.options.policy.threshold or 0.5
         found = doubts(rows, float(threshold), self.run.options.policy.min_confidence)

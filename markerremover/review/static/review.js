@@ -109,7 +109,7 @@ function place() {
   scene.style.width = w + "px"; scene.style.height = h + "px";
   scene.style.transform = `translate(${S.x}px, ${S.y}px) scale(${S.zoom})`;
   const edge = S.view === "wipe" ? Math.max(0, Math.min(w, (S.wipe * stage.clientWidth - S.x) / S.zoom)) : 0;
-  const holes = S.view === "difference" ? "" : kept().map(([x1, y1, x2, y2]) => `M${x1} ${y1}H${x2}V${y2}H${x1}Z`).join("");
+  const holes = S.view === "difference" ? "" : apart(kept().map(([x1, y1, x2, y2]) => [Math.max(x1, edge), y1, x2, y2]).filter(b => b[0] < b[2])).map(([x1, y1, x2, y2]) => `M${x1} ${y1}H${x2}V${y2}H${x1}Z`).join("");
   at("over").style.clipPath = `path(evenodd, "M${edge} 0H${w}V${h}H${edge}Z${holes}")`;
   at("wipe").hidden = S.view !== "wipe";
   at("wipe").style.left = S.wipe * 100 + "%";
@@ -117,6 +117,14 @@ function place() {
   marks();
 }
 const kept = () => S.file.boxes.filter(b => b.frame === S.frame && b.now === "keep" && b.action !== "keep").map(b => b.xyxy);
+function apart(boxes) {  // the same area as boxes that do not overlap: where two holes of a clip path meet there would be none
+  return boxes.reduce((found, box) => [...found, ...found.reduce((parts, other) => parts.flatMap(part => without(part, other)), [box])], []);
+}
+function without([a, b, c, d], [x1, y1, x2, y2]) {
+  if (x1 >= c || x2 <= a || y1 >= d || y2 <= b) return [[a, b, c, d]];
+  const top = Math.max(b, y1), bottom = Math.min(d, y2);
+  return [[a, b, c, top], [a, bottom, c, d], [a, top, x1, bottom], [x2, top, c, bottom]].filter(([l, t, r, u]) => l < r && t < u);
+}
 function put(parent, image) { if (image) parent.replaceChildren(image); else parent.replaceChildren(); }
 function paint() {
   const { file, pictures } = S;
