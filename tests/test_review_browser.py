@@ -136,13 +136,13 @@ def test_a_right_image_takes_one_key_and_the_next_one_is_there_at_once_at_five_m
     page = Page(browser, review)
     took = []
     for number in range(3):
-        page.page.wait_for_load_state("networkidle")  # the next one is prefetched while a person looks
+        page.page.locator(f"body[data-prefetched~='{number + 1}']").wait_for(timeout=60_000)  # while a person looks
         page.press("Enter")
         page.shown(number + 1)
         took.append(float(page.page.locator("body").get_attribute("data-took")))
-    page.press("]", "]", ".")
-    page.page.wait_for_load_state("networkidle")
-    assert any("width=1." in url for url in page.requests)
+    with page.page.expect_response(lambda answer: "width=1.32" in answer.url) as answer:
+        page.press("]", "]")
+    assert answer.value.ok
     page.shoot("five-megapixels")
     page.end()
     assert "3 of 4 files looked at" in review.end()

@@ -61,7 +61,7 @@ const key = (number) => `${number} ${S.equalised}`;
 function prefetch(number) {
   if (number < 0 || number >= S.all.files.length || ready.has(key(number))) return;
   ready.set(key(number), fetched(number).catch(error => { ready.delete(key(number)); throw error; }));
-  ready.get(key(number)).catch(() => {});
+  ready.get(key(number)).then(() => { document.body.dataset.prefetched = [...ready.keys()].map(k => k.split(" ")[0]).join(" "); }, () => {});
   while (ready.size > 7) ready.delete(ready.keys().next().value);
 }
 const todo = (from, step = 1) => {
