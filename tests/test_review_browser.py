@@ -139,7 +139,8 @@ def test_a_right_image_takes_one_key_and_the_next_one_is_there_at_once_at_five_m
         page.page.locator(f"body[data-prefetched~='{number + 1}']").wait_for(timeout=60_000)  # while a person looks
         page.press("Enter")
         page.shown(number + 1)
-        took.append(float(page.page.locator("body").get_attribute("data-took")))
+        page.page.locator(f"body[data-took^='{number + 1} ']").wait_for(timeout=20_000)
+        took.append(float(page.page.locator("body").get_attribute("data-took").split()[1]))
     with page.page.expect_response(lambda answer: "width=1.32" in answer.url) as answer:
         page.press("]", "]")
     assert answer.value.ok

@@ -31,7 +31,7 @@ const fine = { centre: 0.5, width: 1, equalised: false, frame: 0 };
 
 async function ask(path, body) {
   const options = body ? { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) } : {};
-  const answer = await fetch(path, options);
+  const answer = await fetch(path, options).catch(() => { throw new Error("the server does not answer; start `markerremover review` again, it goes on here"); });
   const found = await answer.json().catch(() => ({ error: "the server refused: open the address that it printed again" }));
   if (!answer.ok) throw new Error(found.error || `the server said ${answer.status}`);
   return found;
@@ -61,7 +61,7 @@ const key = (number) => `${number} ${S.equalised}`;
 function prefetch(number) {
   if (number < 0 || number >= S.all.files.length || ready.has(key(number))) return;
   ready.set(key(number), fetched(number).catch(error => { ready.delete(key(number)); throw error; }));
-  ready.get(key(number)).then(() => { document.body.dataset.prefetched = [...ready.keys()].map(k => k.split(" ")[0]).join(" "); }, () => {});
+  ready.get(key(number)).then(() => { document.body.dataset.prefetched = `${document.body.dataset.prefetched || ""} ${number}`.slice(-200); }, () => {});
   while (ready.size > 7) ready.delete(ready.keys().next().value);
 }
 const todo = (from, step = 1) => {
@@ -86,12 +86,15 @@ async function show(number) {
     S.pictures = pictures;
     fit();
     paint();
-    S.shown = performance.now() - start;
-    document.body.dataset.shown = String(number);
-    document.body.dataset.took = S.shown.toFixed(1);
     history.replaceState(null, "", "#" + number);
-    await new Promise(requestAnimationFrame);  // first this picture, then the next ones
-    setTimeout(() => { if (mine === asked) for (const n of [todo(number), number + 1, number - 1]) if (n >= 0 && n !== number) prefetch(n); }, 0);
+    document.body.dataset.shown = String(number);
+    await new Promise(requestAnimationFrame);
+    await new Promise(requestAnimationFrame);  // it is on the screen: decoding, if the browser had to, is behind us
+    document.body.dataset.took = `${number} ${(performance.now() - start).toFixed(1)}`;
+    for (const n of [todo(number), number + 1, number - 1]) {  // the likeliest first, alone
+      if (mine !== asked) return;
+      if (n >= 0 && n !== number) { prefetch(n); await Promise.resolve(ready.get(key(n))).catch(() => {}); }
+    }
   } catch (error) { say(error.message); }
 }
 function say(text) { at("message").hidden = !text; at("message").textContent = text || ""; }
@@ -104,13 +107,14 @@ function fit() {
   S.x = (stage.clientWidth - w * S.zoom) / 2;
   S.y = (stage.clientHeight - h * S.zoom) / 2;
 }
+const edge = () => S.view === "wipe" ? Math.max(0, Math.min(size().w, (S.wipe * at("stage").clientWidth - S.x) / S.zoom)) : 0;
 function place() {
-  const { w, h } = size(), scene = at("scene"), stage = at("stage");
+  const { w, h } = size(), scene = at("scene");
   scene.style.width = w + "px"; scene.style.height = h + "px";
   scene.style.transform = `translate(${S.x}px, ${S.y}px) scale(${S.zoom})`;
-  const edge = S.view === "wipe" ? Math.max(0, Math.min(w, (S.wipe * stage.clientWidth - S.x) / S.zoom)) : 0;
-  const holes = S.view === "difference" ? "" : apart(kept().map(([x1, y1, x2, y2]) => [Math.max(x1, edge), y1, x2, y2]).filter(b => b[0] < b[2])).map(([x1, y1, x2, y2]) => `M${x1} ${y1}H${x2}V${y2}H${x1}Z`).join("");
-  at("over").style.clipPath = `path(evenodd, "M${edge} 0H${w}V${h}H${edge}Z${holes}")`;
+  at("marks").style.setProperty("--px", String(1 / S.zoom));
+  const holes = S.view === "difference" ? "" : apart(kept().map(([x1, y1, x2, y2]) => [Math.max(x1, edge()), y1, x2, y2]).filter(b => b[0] < b[2])).map(([x1, y1, x2, y2]) => `M${x1} ${y1}H${x2}V${y2}H${x1}Z`).join("");
+  at("over").style.clipPath = `path(evenodd, "M${edge()} 0H${w}V${h}H${edge}Z${holes}")`;
   at("wipe").hidden = S.view !== "wipe";
   at("wipe").style.left = S.wipe * 100 + "%";
   at("wipe").setAttribute("aria-valuenow", String(Math.round(S.wipe * 100)));
@@ -146,8 +150,10 @@ function marks() {
     const [x1, y1, x2, y2] = box.xyxy, fill = box.now === "remove" && (box.drawn || box.action === "keep") && (S.view === "after" || S.view === "wipe");
     if (!S.outlines && !fill && i !== S.chosen) return;
     const person = box.drawn || box.now !== box.action;
-    svg.append(drawn("rect", { x: x1, y: y1, width: x2 - x1, height: y2 - y1, class: `${box.now}${person ? " person" : ""}${fill ? " fill" : ""}${i === S.chosen ? " selected" : ""}` }));
-    const label = drawn("text", { x: x1, y: y1 > text * 1.3 ? y1 - text * 0.3 : y2 + text, "font-size": text, "stroke-width": text / 5 });
+    const left = Math.max(x1, edge()), out = 1.5 / S.zoom;
+    if (fill && left < x2) svg.append(drawn("rect", { x: left, y: y1, width: x2 - left, height: y2 - y1, class: "fill" }));
+    svg.append(drawn("rect", { x: x1 - out, y: y1 - out, width: x2 - x1 + 2 * out, height: y2 - y1 + 2 * out, class: `${box.now}${person ? " person" : ""}${i === S.chosen ? " selected" : ""}` }));
+    const label = drawn("text", { x: x1, y: y1 > text * 1.5 ? y1 - text * 0.4 : y2 + text * 1.2, "font-size": text, "stroke-width": text / 5 });
     label.textContent = `${i + 1}`;
     svg.append(label);
   });
@@ -180,7 +186,7 @@ function panel() {
   at("frames").hidden = frames < 2; at("frame").max = frames - 1; at("frame").value = S.frame; at("frame-text").textContent = `${S.frame + 1}/${frames}`;
   at("centre").value = S.centre; at("width").value = S.width;
   const state = { done: "looked at", corrected: "corrected", again: "redone since you looked: look again" }[file.state] || "";
-  at("said").textContent = [state && `${state} by ${file.by}, ${file.when}`, file.waits && "waits for markerremover apply"].filter(Boolean).join("; ");
+  at("said").textContent = [state && `${state} by ${file.by}, ${file.when.replace("T", " ").replace("+00:00", " UTC")}`, file.waits && "waits for markerremover apply"].filter(Boolean).join("; ");
   at("draw").classList.toggle("on", S.drawing); at("stage").classList.toggle("drawing", S.drawing);
   at("hint").hidden = !S.drawing;
   at("hint").textContent = "Draw a box around the missed marking, or move it with the arrows (Shift: resize, Alt: finer) and press Enter. Esc leaves.";
