@@ -6,15 +6,12 @@ The pictures are copies of the originals with everything that is burnt in: the f
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 from pathlib import Path
 from typing import Any, Callable, Sequence
 
 from .errors import MarkerRemoverError, UsageError
 from .records import DEFAULT_KEEP, Element, Policy, Radiograph
-
-log = logging.getLogger(__name__)
 
 
 def annotate(

@@ -30,7 +30,8 @@ from .records import Corrections, Decision, Mark
 FOLDER, LOG = "review", "decisions.jsonl"
 LABEL = "reviewer"
 DRAWN, REMOVED, KEPT = "reviewer: marking added", "reviewer: to be removed", "reviewer: to be kept"
-REASONS = (DRAWN, REMOVED, KEPT)
+COVERED = "reviewer: to be kept, but other boxes cover it"
+REASONS = (DRAWN, REMOVED, KEPT, COVERED)
 BY_HAND_LABEL, BY_HAND_REASON = "annotation", "drawn by hand"
 SAME_IOU = 0.8  # from which a box is the one that a person meant: boxes jitter by pixels from one run to the next
 VERDICTS = ("accept", "release")
@@ -214,7 +215,8 @@ def _bounded(own: Decision, others: Sequence[Decision], shape_hw: tuple[int, int
             gone[y1:y2, x1:x2] |= part
     x1, y1, x2, y2 = own.xyxy
     strokes = own.strokes & ~gone[y1:y2, x1:x2]
-    return replace(own, strokes=strokes) if strokes.any() else replace(own, action="remove", reason=REMOVED, strokes=None)
+    reason = COVERED if persons else REMOVED
+    return replace(own, strokes=strokes) if strokes.any() else replace(own, action="remove", reason=reason, strokes=None)
 
 
 def check(mask: np.ndarray, corrections: Corrections) -> None:

@@ -10,7 +10,6 @@ import pydicom
 import pytest
 
 import fakes
-from markerremover import annotate as annotate_module
 from markerremover import batch, byhand, cli, labelme, report, windows
 from markerremover.annotate import annotate, open_labelme
 from markerremover.errors import AnnotationError, UsageError
@@ -215,4 +214,3 @@ def test_labelme_is_started_on_the_folder_or_its_absence_is_said(tmp_path, input
     monkeypatch.setattr("subprocess.run", lambda command, **_: started.append(command))
     open_labelme(folder)
     assert str(folder / "images") in started[0] and str(folder / "annotations") in started[0] and "reviewed" in started[0]
-    assert annotate_module.log.name == "markerremover.annotate"

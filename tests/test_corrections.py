@@ -51,6 +51,11 @@ def test_a_box_turned_to_keep_stays_but_not_where_another_removal_lies():
     assert np.array_equal(new, mask([gone(OTHER)]))
 
 
+def test_a_kept_box_under_another_one_is_said_to_be_covered():
+    new = corrected([gone(BOX), gone((0, 0, 60, 40))], Corrections((Mark(0, BOX, "keep"),)), SHAPE)
+    assert mask(new).all() and [d.reason for d in new if d.xyxy == BOX] == [corrections.COVERED]
+
+
 def test_what_a_person_wants_gone_goes_before_what_was_kept():
     sign = Decision(0, BOX, "keep", "isolated kept sign", 0.9, strokes=np.ones((10, 20), bool))
     for drawn in (BOX, (0, 0, 60, 40)):

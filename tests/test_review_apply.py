@@ -16,6 +16,7 @@ from markerremover.errors import UsageError, WriteError
 from markerremover.looks import Cleaner
 from markerremover.options import RunOptions
 from markerremover.records import Detections
+from markerremover.review.session import Session
 from reviewing import ACCEPT, MISSED, RELEASE, UNDO, draw, keep, redo, rows, run, say
 from test_header_run import dicom_file
 
@@ -171,11 +172,15 @@ def test_pseudonymous_paths_are_followed(tmp_path):
 @pytest.mark.parametrize("how", ["resume", "overwrite"])
 def test_a_later_run_keeps_to_what_people_said(tmp_path, how):
     audit = run(tmp_path)
-    say(audit, ("a/1.png", draw()), ("a/1.png", ACCEPT))
+    say(audit, ("a/1.png", draw()), ("a/1.png", keep(audit, "a/1.png")), ("a/1.png", ACCEPT))
     options = RunOptions(policy=reviewing.NOTHING, **{how: True})
     summary = batch.remove([tmp_path / "in"], tmp_path / "out", options=options, open_cleaner=fakes.cleaner)
     assert not fakes.read(tmp_path / "out" / "a" / "1.png")[Y1:Y2, X1:X2].any() and summary["resumed"] == (3 if how == "resume" else 0)
     assert rows(audit)["a/1.png"]["review"]["who"] == "Dr. R" and redo(audit)["redone"] == 0
+    session = Session(audit, "R")
+    file = session.file(session.order.index("a/1.png"))
+    session.close()
+    assert [(b["action"], b["now"]) for b in file["boxes"]] == [("remove", "keep")] and len(file["drawn"]) == 1, "and it can be turned back"
     again = batch.remove([tmp_path / "in"], tmp_path / "out", options=RunOptions(policy=reviewing.NOTHING, resume=True), open_cleaner=fakes.cleaner)
     assert again["resumed"] == 4
 

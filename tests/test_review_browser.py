@@ -11,6 +11,7 @@ import signal
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import cv2
 import numpy as np
 import pytest
 
@@ -35,6 +36,16 @@ def browser():
         found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"] if os.geteuid() == 0 else [])
         yield found
         found.close()
+
+
+@pytest.fixture(autouse=True)
+def ended():
+    """No server outlives a test that failed."""
+    Review.started.clear()
+    yield
+    for review in Review.started:
+        if review.process.poll() is None:
+            review.end(signal.SIGKILL)
 
 
 class Page:
@@ -69,6 +80,12 @@ class Page:
     def shoot(self, name: str) -> None:
         if SHOTS:
             self.page.screenshot(path=Path(SHOTS) / f"{name}.png")
+
+    def grey(self, x: int, y: int) -> int:
+        """Grey on the screen of a source pixel of a file of 128 x 96."""
+        box = self.page.locator("#scene").bounding_box()
+        shot = cv2.imdecode(np.frombuffer(self.page.screenshot(), np.uint8), cv2.IMREAD_GRAYSCALE)
+        return int(shot[round(box["y"] + (y + 0.5) * box["height"] / 96), round(box["x"] + (x + 0.5) * box["width"] / 128)])
 
     def end(self) -> None:
         """Close, after checking that nothing was asked for elsewhere and nothing went wrong."""
@@ -108,9 +125,12 @@ def test_a_whole_session_by_keyboard(tmp_path, browser):
             page.count("#boxes li", 2)
             page.press("x")
             page.count("#boxes li", 1)
+        bright = {"before": True, "wipe": True, "difference": True, "after": name == "b/0.png"}  # where the name is, in the left half
         for key, view in (("b", "before"), ("w", "wipe"), ("f", "difference"), ("a", "after")):
             page.press(key)
             page.count(f"[data-view={view}][aria-pressed=true]", 1)
+            page.count("#over img[alt=difference]", int(view == "difference"))
+            assert (page.grey(40, 22) > 150) == bright[view], (name, view)
         page.shoot(f"keyboard-{number}")
         page.press("Enter")
     page.says("#end-title", "Every file has been looked at")

@@ -24,9 +24,12 @@ pytest.importorskip("uvicorn", reason="the extra `review` is not installed")
 class Review:
     """`markerremover review` in a process of its own."""
 
+    started: list["Review"] = []
+
     def __init__(self, audit: Path, *flags: str) -> None:
         command = [sys.executable, "-m", "markerremover", "review", str(audit), "--name", "Dr. R", "--no-open", *flags]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.started.append(self)
         first = self.process.stdout.readline()
         assert "http://127.0.0.1:" in first, first + self.process.communicate()[0]
         self.address = re.search(r"http://\S+", first).group()

@@ -33,8 +33,13 @@ def base_boxes(row: dict[str, Any]) -> list[dict[str, Any]]:
     """The boxes of a row as the program alone decided, also where they were corrected since: what corrections are made to."""
     before = boxes_before(row)
     known = {(b["frame"], tuple(b["xyxy"])) for b in before}
-    more = [b for b in row["boxes"] if b["reason"] not in corrections.REASONS and (b["frame"], tuple(b["xyxy"])) not in known]
-    return [*before, *more]
+    more = [b for b in row["boxes"] if (b["frame"], tuple(b["xyxy"])) not in known and b["label"] != corrections.LABEL]
+    return [*before, *({**b, "action": _turned_back(b)} for b in more)]
+
+
+def _turned_back(box: dict[str, Any]) -> str:
+    """What the program alone decided of a box."""
+    return {corrections.KEPT: "remove", corrections.COVERED: "remove", corrections.REMOVED: "keep"}.get(box["reason"], box["action"])
 
 
 class Session:

@@ -15,7 +15,7 @@ const drawn = (tag, attributes) => {
 const VIEWS = ["after", "before", "wipe", "difference"], SIDES = { after: "after", before: "before", wipe: "before | after", difference: "what was removed" };
 const KEYS = [
   ["Enter", "right (with your corrections): save and go to the next"], ["N →, P ←", "next, previous file, nothing decided"],
-  ["J, Shift+J, 1–9", "select a box"], ["K", "keep or remove the selected box"],
+  ["J, Shift+J, 1–9", "select a box"], ["K", "keep or remove the selected box, and those that lie in it"],
   ["C", "what the selected kept box is: a side sign, or nothing burnt in"],
   ["D", "draw a missed marking: with the mouse or a finger; or arrows move, Shift+arrows resize (Alt: by one pixel), Enter adds, Esc leaves"],
   ["X", "erase the selected drawn box"], ["U", "undo the last decision on this file"],
@@ -113,14 +113,18 @@ function place() {
   scene.style.width = w + "px"; scene.style.height = h + "px";
   scene.style.transform = `translate(${S.x}px, ${S.y}px) scale(${S.zoom})`;
   at("marks").style.setProperty("--px", String(1 / S.zoom));
-  const holes = S.view === "difference" ? "" : apart(kept().map(([x1, y1, x2, y2]) => [Math.max(x1, edge()), y1, x2, y2]).filter(b => b[0] < b[2])).map(([x1, y1, x2, y2]) => `M${x1} ${y1}H${x2}V${y2}H${x1}Z`).join("");
-  at("over").style.clipPath = `path(evenodd, "M${edge()} 0H${w}V${h}H${edge}Z${holes}")`;
+  const holes = S.view === "difference" ? "" : kept().map(([x1, y1, x2, y2]) => `M${x1} ${y1}H${x2}V${y2}H${x1}Z`).join("");
+  at("over").style.clipPath = `path(evenodd, "M${edge()} 0H${w}V${h}H${edge()}Z${holes}")`;
   at("wipe").hidden = S.view !== "wipe";
   at("wipe").style.left = S.wipe * 100 + "%";
   at("wipe").setAttribute("aria-valuenow", String(Math.round(S.wipe * 100)));
   marks();
 }
-const kept = () => S.file.boxes.filter(b => b.frame === S.frame && b.now === "keep" && b.action !== "keep").map(b => b.xyxy);
+function kept() {  // where people kept something and no other removal lies
+  const here = all().filter(b => b.frame === S.frame), goes = here.filter(b => b.now === "remove").map(b => b.xyxy);
+  const stays = here.filter(b => b.now === "keep" && b.action !== "keep").map(b => [Math.max(b.xyxy[0], edge()), ...b.xyxy.slice(1)]).filter(b => b[0] < b[2]);
+  return goes.reduce((parts, gone) => parts.flatMap(part => without(part, gone)), apart(stays));
+}
 function apart(boxes) {  // the same area as boxes that do not overlap: where two holes of a clip path meet there would be none
   return boxes.reduce((found, box) => [...found, ...found.reduce((parts, other) => parts.flatMap(part => without(part, other)), [box])], []);
 }
@@ -245,12 +249,15 @@ async function finish(event) {
 }
 const guess = box => box.label === "laterality" || box.text ? "laterality" : "none";
 const chosen = () => S.chosen >= 0 ? all()[S.chosen] : null;
-function toggle() {
+const area = b => Math.max(0, b[2] - b[0]) * Math.max(0, b[3] - b[1]);
+const within = (a, b) => area([Math.max(a[0], b[0]), Math.max(a[1], b[1]), Math.min(a[2], b[2]), Math.min(a[3], b[3])]) >= 0.8 * area(a);
+async function toggle() {  // and with it the boxes that lie in it: they are about the same
   const box = chosen();
   if (!box) return;
   if (box.drawn) return erase();
-  const to = box.now === "keep" ? "remove" : "keep";
-  decide({ event: "set", frame: box.frame, xyxy: box.xyxy, to, kind: to === "keep" ? guess(box) : "marker" });
+  const to = box.now === "keep" ? "remove" : "keep", same = S.file.boxes.filter(b => b !== box && b.frame === box.frame && b.now === box.now && within(b.xyxy, box.xyxy));
+  for (const each of [box, ...same])
+    if (!await decide({ event: "set", frame: each.frame, xyxy: each.xyxy, to, kind: to === "keep" ? guess(box) : "marker" })) return;
 }
 function otherKind() {
   const box = chosen();
