@@ -199,6 +199,15 @@ def test_the_removed_text_is_legible_in_the_difference_and_nowhere_else(tmp_path
         assert shown[24:40, 32:60][gone[24:40, 32:60]].std() < 6, "no look at the result brings it back"
 
 
+def test_what_jpeg_blurs_is_no_difference(tmp_path):
+    image = cv2.GaussianBlur(fakes.radiograph(0, ()), (7, 7), 3)
+    image[14:30, 20:60] = 255
+    fakes.put(tmp_path / "in" / "0.jpg", fakes.jpeg(image))
+    batch.remove([tmp_path / "in"], tmp_path / "out", options=RunOptions(policy=reviewing.NOTHING), open_cleaner=fakes.cleaner)
+    difference = pictures.render(loaded(tmp_path / "out-audit", "0.jpg"), "difference", 0)
+    assert (difference[16:28, 22:58] > 200).all() and (difference[45:, 75:] == pictures.FLAT).all()
+
+
 @pytest.mark.parametrize("photometric", ["MONOCHROME2", "MONOCHROME1"])
 def test_twelve_bits_are_windowed_from_the_stored_values(tmp_path, photometric):
     stored = np.tile(np.linspace(100, 4000, 128).astype(np.uint16), (96, 1))[None]

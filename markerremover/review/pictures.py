@@ -21,6 +21,7 @@ from ..records import Radiograph
 VIEWS = ("before", "after", "difference")
 KEEP_FILES = 6  # decoded files in memory: this one, the next ones, and the last
 KEEP_PICTURES = 16
+LOSSY = 12  # grey levels by which a pixel of a JPEG file may move where nothing was removed
 FLAT = 24  # grey of what did not change, in the difference
 CLIP, TILES = 3.0, (8, 8)  # of the equalised view
 TABLE = 1 << 16
@@ -34,7 +35,7 @@ class Pair:
         without one the original with every box black.
     wide: (F, H, W) uint16 or None: the stored values of the original, turned so that more is brighter; None where 8 bits hold all.
     wide_after: the same of the result.  limits: least and greatest of `wide`.
-    written: whether there is a result.
+    written: whether there is a result.  exact: whether what was not removed has its very values, as in all formats but JPEG.
     """
 
     before: np.ndarray
@@ -43,6 +44,7 @@ class Pair:
     wide_after: np.ndarray | None
     limits: tuple[int, int]
     written: bool
+    exact: bool = True
 
 
 def load(source: Path, result: Path | None, row: dict[str, Any], boxes: list[dict[str, Any]]) -> Pair:
@@ -90,13 +92,13 @@ def _unwritten(radiograph: Radiograph, boxes: list[dict[str, Any]]) -> Pair:
 def _pair(radiograph: Radiograph, other: Radiograph) -> Pair:
     """Both through the table of the original, so that what did not change looks the same."""
     if radiograph.stored.ndim == 4 or radiograph.stored.dtype.itemsize > 2:
-        return Pair(radiograph.display, _shown_as(radiograph.display, other, radiograph), None, None, (0, 255), True)
+        return Pair(radiograph.display, _shown_as(radiograph.display, other, radiograph), None, None, (0, 255), True, radiograph.format != "JPEG")
     table, at, other_at = _table(radiograph), _index(radiograph.stored), _index(other.stored)
     wide = wide_after = None
     if radiograph.stored.dtype.itemsize == 2:
         darker = _darker(radiograph)
         wide, wide_after = (np.uint16(TABLE - 1) - values if darker else values for values in (at, other_at))
-    return Pair(radiograph.display, table[other_at], wide, wide_after, _limits(wide), True)
+    return Pair(radiograph.display, table[other_at], wide, wide_after, _limits(wide), True, radiograph.format != "JPEG")
 
 
 def _shown_as(display: np.ndarray, other: Radiograph, radiograph: Radiograph) -> np.ndarray:
@@ -166,7 +168,7 @@ def render(pair: Pair, view: str, frame: int, *, equalised: bool = False, centre
         raise ReadError("there is no such frame")
     before, after = (_windowed(pair, side, frame, centre, width) for side in ("before", "after"))
     if view == "difference":
-        changed = pair.before[frame] != pair.after[frame]
+        changed = pair.before[frame] != pair.after[frame] if pair.exact else cv2.absdiff(pair.before[frame], pair.after[frame]) > LOSSY
         if pair.wide is not None and pair.wide_after is not None:
             changed |= pair.wide[frame] != pair.wide_after[frame]
         return _difference(before, changed)
