@@ -76,7 +76,8 @@ def _proposals(radiograph: Radiograph, cleaner: Any) -> list[tuple[int, Element]
             box = _inside(xyxy, radiograph.shape_hw)
             if loose or box is None:
                 continue
-            read = next((d.reading.text for d in cleaned.decisions if d.frame == frame and d.action == "keep" and d.reading and _meets(d.xyxy, box)), "")
+            read = next((d.reading.text for d in cleaned.decisions if d.frame == frame and d.action == "keep" and d.reading and
+                _meets(d.xyxy, box)), "")
             sign = detections.class_names[int(class_id)] == decide.SIGN or bool(read)
             found.append((frame, Element(box, "laterality" if sign else "marker", read)))
     again = [d for d in cleaned.decisions if d.label not in ("marker", decide.SIGN)]
@@ -102,8 +103,8 @@ def add_annotate_parser(subparsers) -> None:
     """Add the subcommand."""
     parser = subparsers.add_parser(
         "annotate", help="write what is found as LabelMe files, and open LabelMe on them (extra `label`)",
-        description="Writes OUT/images and OUT/annotations, which show and describe the originals, and opens LabelMe on them. Tick the flag "
-        "`reviewed` of each image that you have corrected: files without it are used by nothing.",
+        description="Writes OUT/images and OUT/annotations, which show and describe the originals, and opens LabelMe on them. Tick the "
+        "flag `reviewed` of each image that you have corrected: files without it are used by nothing.",
     )
     add = parser.add_argument
     add("inputs", nargs="+", type=Path, metavar="INPUT", help="file or folder of radiographs")
@@ -143,7 +144,8 @@ def open_labelme(folder: Path) -> None:
     if util.find_spec("labelme") is None:
         raise UsageError("labelme is not installed: the extra `label` has it (pip install 'markerremover[label]'), or use --no-open")
     command = [
-        sys.executable, "-m", "labelme", str(folder / "images"), "--output", str(folder / "annotations"), "--nodata", "--logger-level", "warning",
+        sys.executable, "-m", "labelme", str(folder / "images"),
+        "--output", str(folder / "annotations"), "--nodata", "--logger-level", "warning",
         "--labels", "laterality,marker,uncertain", "--validatelabel", "exact", "--flags", "reviewed",
     ]
     subprocess.run(command, check=False)

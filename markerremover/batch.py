@@ -34,7 +34,8 @@ HEADERS_NOTES = {
 }
 #: Ends that come with an output.
 RELEASED = ("cleaned", "unchanged")
-LIBRARIES = ("numpy", "opencv-python-headless", "pydicom", "Pillow", "tifffile", "onnxruntime", "openvino", "tesserocr", "pytesseract", "rapidocr")
+LIBRARIES = ("numpy", "opencv-python-headless", "pydicom", "Pillow", "tifffile", "onnxruntime", "openvino", "tesserocr", "pytesseract",
+    "rapidocr")
 
 
 def remove(

@@ -70,7 +70,8 @@ class Review:
 
     def as_row(self) -> dict[str, Any]:
         """What the manifest says of it."""
-        return {"who": self.who, "when": self.when, "verdict": self.verdict, "digest": self.digest, "marks": [asdict(m) for m in self.effective]}
+        return {"who": self.who, "when": self.when, "verdict": self.verdict, "digest": self.digest,
+            "marks": [asdict(m) for m in self.effective]}
 
 
 def log_path(audit: Path) -> Path:

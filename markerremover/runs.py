@@ -65,7 +65,8 @@ def read(audit: Path) -> Run:
             options = RunOptions(**(said | {"key": audit / KEY}))
         out, inputs = Path(document["out"]), tuple(Path(p) for p in document["inputs"])
     except OSError as error:
-        raise UsageError(f"{audit / RUN}: cannot be read ({error.strerror}); runs of earlier versions have none: run `remove` again") from error
+        raise UsageError(f"{audit / RUN}: cannot be read ({error.strerror}); runs of earlier versions have none: "
+                         "run `remove` again") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{audit / RUN}: is damaged ({type(error).__name__})") from error
     return Run(audit, out, inputs, options)

@@ -62,7 +62,8 @@ def test_what_was_drawn_goes_black_without_any_detector_and_nothing_else_changes
     assert summary["by_hand"] and (summary["counts"]["cleaned"], summary["counts"]["unchanged"]) == (1, 3)
     wanted = fakes.read(inputs / "a" / "0.png").copy()
     wanted[50:70, 70:100] = 0
-    assert np.array_equal(fakes.read(out / "a" / "0.png"), wanted), "also what a detector would have found stays: only what was drawn counts"
+    assert np.array_equal(fakes.read(out / "a" / "0.png"),
+        wanted), "also what a detector would have found stays: only what was drawn counts"
     (box,) = rows["a/0.png"]["boxes"]
     assert (box["xyxy"], box["label"], box["reason"]) == (list(BOX), "annotation", "drawn by hand")
 
@@ -76,11 +77,15 @@ def test_a_polygon_goes_and_not_the_box_around_it(run, inputs, out):
 
 
 PROBLEMS = {
-    "no file": None, "not reviewed": {"image": "0.png", "shapes": [drawn()], "reviewed": False}, "empty and not reviewed": {"image": "0.png", "reviewed": False},
+    "no file": None, "not reviewed": {"image": "0.png", "shapes": [drawn()],
+        "reviewed": False}, "empty and not reviewed": {"image": "0.png", "reviewed": False},
     "of another image": {"image": "7.png"}, "a circle": {"image": "0.png", "shapes": [shape([[1, 1], [5, 5]], "circle")]},
-    "one corner": {"image": "0.png", "shapes": [shape([[1, 1]])]}, "two corners of a polygon": {"image": "0.png", "shapes": [shape([[1, 1], [9, 9]], "polygon")]},
-    "outside": {"image": "0.png", "shapes": [drawn((200, 200, 210, 210))]}, "no number": {"image": "0.png", "shapes": [shape([["a", 1], [5, 5]])]},
-    "not finite": {"image": "0.png", "shapes": [shape([[float("inf"), 1], [5, 5]])]}, "of another file": {"image": "0.png", "markerremover": {"sha256": "00", "frame": 0}},
+    "one corner": {"image": "0.png", "shapes": [shape([[1, 1]])]}, "two corners of a polygon": {"image": "0.png",
+        "shapes": [shape([[1, 1], [9, 9]], "polygon")]},
+    "outside": {"image": "0.png", "shapes": [drawn((200, 200, 210, 210))]}, "no number": {"image": "0.png",
+        "shapes": [shape([["a", 1], [5, 5]])]},
+    "not finite": {"image": "0.png", "shapes": [shape([[float("inf"), 1], [5, 5]])]}, "of another file": {"image": "0.png",
+        "markerremover": {"sha256": "00", "frame": 0}},
 }
 
 

@@ -69,7 +69,8 @@ def test_a_keep_whose_box_is_not_found_again_holds():
         corrected([gone((0, 0, 5, 5))], Corrections((Mark(0, BOX, "keep"),)), SHAPE)
 
 
-@pytest.mark.parametrize("mark", [Mark(0, (60, 0, 70, 5), "remove"), Mark(1, BOX, "remove")], ids=["outside the image", "in no frame of it"])
+@pytest.mark.parametrize("mark", [Mark(0, (60, 0, 70, 5), "remove"), Mark(1, BOX, "remove")], ids=["outside the image",
+    "in no frame of it"])
 def test_a_mark_that_does_not_fit_the_image_holds(mark):
     with pytest.raises(HeldError, match="outside"):
         corrected([], Corrections((mark,)), SHAPE)

@@ -105,9 +105,12 @@ def test_what_is_redone_is_to_be_looked_at_again(tmp_path):
 
 NONSENSE = {
     "no event": {}, "unknown": {"event": "bless"}, "nothing to undo": UNDO, "release of a file that was not held": {"event": "release"},
-    "box outside": draw((100, 60, 129, 76)), "box empty": draw((5, 5, 5, 20)), "box not whole": draw((1.5, 1, 9, 9)), "box of booleans": draw((True, 1, 9, 9)),
-    "box of three": {"event": "draw", "frame": 0, "xyxy": [1, 2, 3], "kind": "marker"}, "no frame": draw() | {"frame": 1}, "frame text": draw() | {"frame": "0"},
-    "kind": draw() | {"kind": "<b>"}, "erase of nothing": {"event": "erase", "of": 1}, "no such box": {"event": "set", "frame": 0, "xyxy": [1, 1, 9, 9], "to": "keep", "kind": "none"},
+    "box outside": draw((100, 60, 129, 76)), "box empty": draw((5, 5, 5, 20)), "box not whole": draw((1.5, 1, 9,
+        9)), "box of booleans": draw((True, 1, 9, 9)),
+    "box of three": {"event": "draw", "frame": 0, "xyxy": [1, 2, 3],
+        "kind": "marker"}, "no frame": draw() | {"frame": 1}, "frame text": draw() | {"frame": "0"},
+    "kind": draw() | {"kind": "<b>"}, "erase of nothing": {"event": "erase", "of": 1}, "no such box": {"event": "set", "frame": 0,
+        "xyxy": [1, 1, 9, 9], "to": "keep", "kind": "none"},
 }
 
 
@@ -149,7 +152,8 @@ def test_originals_and_results_are_reached_through_no_link_that_leads_out(tmp_pa
     secret = fakes.put(tmp_path / "secret.png", b"x")
     (tmp_path / "out" / "a" / "1.png").unlink()
     (tmp_path / "out" / "a" / "1.png").symlink_to(secret)
-    for reach, name in ((session.result, "a/1.png"), (session.result, "../secret.png"), (session.result, ""), (session.source, "../secret.png")):
+    for reach, name in ((session.result, "a/1.png"), (session.result, "../secret.png"), (session.result, ""),
+        (session.source, "../secret.png")):
         with pytest.raises(ReadError):
             reach(name)
     session.close()
@@ -219,7 +223,8 @@ def test_twelve_bits_are_windowed_from_the_stored_values(tmp_path, photometric):
     pair = loaded(tmp_path / "out-audit", "x.dcm")
     before, narrow = pictures.render(pair, "before", 0), pictures.render(pair, "before", 0, width=0.1)
     brighter = 1 if photometric == "MONOCHROME2" else -1
-    assert np.sign(float(before[50, 100]) - before[50, 20]) == brighter == np.sign(float(narrow[50, 127 if brighter > 0 else 0]) - narrow[50, 0 if brighter > 0 else 127]) * brighter
+    assert np.sign(float(before[50, 100]) - before[50, 20]) == brighter == np.sign(float(narrow[50, 127 if
+        brighter > 0 else 0]) - narrow[50, 0 if brighter > 0 else 127]) * brighter
     assert len(np.unique(narrow[50])) < len(np.unique(before[50])) and {0, 255} <= set(np.unique(narrow[50]))
     after = pictures.render(pair, "after", 0)
     same = pair.wide[0] == pair.wide_after[0]

@@ -143,7 +143,8 @@ def test_a_held_file_is_released_only_by_a_person_and_only_redacted(tmp_path):
     row = rows(audit)["b/0.png"]
     assert row["status"] == "cleaned" and "remain after" in row["released_held"] and row["review"]["verdict"] == "release"
     new = fakes.read(tmp_path / "out" / "b" / "0.png")
-    assert all(not new[y1:y2, x1:x2].any() for x1, y1, x2, y2 in (b["xyxy"] for b in row["boxes"])) and reviewing.summary(audit)["released_held"] == 1
+    assert all(not new[y1:y2, x1:x2].any() for x1, y1, x2,
+        y2 in (b["xyxy"] for b in row["boxes"])) and reviewing.summary(audit)["released_held"] == 1
 
 
 def test_what_cannot_be_cleaned_safely_is_not_released_by_anybody(tmp_path):
@@ -181,7 +182,8 @@ def test_a_later_run_keeps_to_what_people_said(tmp_path, how):
     file = session.file(session.order.index("a/1.png"))
     session.close()
     assert [(b["action"], b["now"]) for b in file["boxes"]] == [("remove", "keep")] and len(file["drawn"]) == 1, "and it can be turned back"
-    again = batch.remove([tmp_path / "in"], tmp_path / "out", options=RunOptions(policy=reviewing.NOTHING, resume=True), open_cleaner=fakes.cleaner)
+    again = batch.remove([tmp_path / "in"], tmp_path / "out", options=RunOptions(policy=reviewing.NOTHING, resume=True),
+        open_cleaner=fakes.cleaner)
     assert again["resumed"] == 4
 
 
@@ -217,7 +219,8 @@ def test_a_box_that_holds_the_patients_name_cannot_be_kept(tmp_path):
     def open_named(threads=1):
         def find(frame, threshold=None):
             hit = frame[90:124, 150:300].max() > 180
-            return Detections(np.array([[150, 90, 310, 124]], np.float32)[: int(hit)], np.ones(int(hit), np.float32), np.zeros(int(hit), np.int64))
+            return Detections(np.array([[150, 90, 310, 124]], np.float32)[: int(hit)], np.ones(int(hit), np.float32),
+                np.zeros(int(hit), np.int64))
 
         return Cleaner(find, ocr.open_reader(), reviewing.NOTHING)
 
@@ -248,7 +251,8 @@ def test_corrections_are_labelme_files_that_finetune_reads(tmp_path):
     assert redo(audit)["labels"] == 2
     samples = {s.path.name.split("-")[0]: s for s in windows.load_samples(folder, None)}
     assert set(samples) == {"a_1", "b_0"} and samples["a_1"].patient == "a" and samples["a_1"].annotation.reviewed
-    assert [(e.kind, e.xyxy) for e in samples["a_1"].annotation.elements] == [("marker", tuple(map(float, MISSED))), ("marker", fakes.NAME_BOX)]
+    assert [(e.kind, e.xyxy) for e in samples["a_1"].annotation.elements] == [("marker", tuple(map(float, MISSED))),
+        ("marker", fakes.NAME_BOX)]
     assert samples["b_0"].annotation.elements == (), "a person said that nothing is burnt in there"
     assert np.array_equal(windows.read_grey(samples["a_1"].path), fakes.read(tmp_path / "in" / "a" / "1.png"))
     assert redo(audit, every_label=True)["labels"] == 3
@@ -260,7 +264,8 @@ def test_corrections_are_labelme_files_that_finetune_reads(tmp_path):
 def test_proposals_that_nobody_reviewed_are_no_labels(tmp_path):
     from markerremover.records import Annotation, Element
 
-    labelme.write(tmp_path / "x.json", Annotation("x.png", (9, 9), (Element((1, 1, 3, 3), "marker"),), False), origin={"sha256": "x", "frame": 0})
+    labelme.write(tmp_path / "x.json", Annotation("x.png", (9, 9), (Element((1, 1, 3, 3), "marker"),), False),
+        origin={"sha256": "x", "frame": 0})
     with pytest.raises(Exception, match="nobody has reviewed"):
         labelme.read(tmp_path / "x.json")
 

@@ -151,7 +151,8 @@ def test_a_right_image_takes_one_key_and_the_next_one_is_there_at_once_at_five_m
     for i in range(4):
         stored[100:160, 100 + 9 * i : 400] = 4095
         dicom_files.save(tmp_path / "in", stored[None], name=f"{i}.dcm")
-    batch.remove([tmp_path / "in"], tmp_path / "out", options=RunOptions(policy=reviewing.NOTHING, headers="keep"), open_cleaner=fakes.cleaner)
+    batch.remove([tmp_path / "in"], tmp_path / "out", options=RunOptions(policy=reviewing.NOTHING, headers="keep"),
+        open_cleaner=fakes.cleaner)
     review = Review(tmp_path / "out-audit")
     page = Page(browser, review)
     took = []
@@ -249,9 +250,11 @@ def test_another_page_in_the_same_browser_gets_nothing(tmp_path, browser):
     other.goto("data:text/html,<p>elsewhere</p>")
     base = f"http://127.0.0.1:{review.port}"
     tried = other.evaluate("""async base => {
-      const image = await new Promise(done => { const i = new Image(); i.onload = () => done("shown"); i.onerror = () => done("refused"); i.src = base + "/api/files/0/before.png"; });
+      const image = await new Promise(done => {
+        const i = new Image(); i.onload = () => done("shown"); i.onerror = () => done("refused"); i.src = base + "/api/files/0/before.png"; });
       const read = await fetch(base + "/api/files", {credentials: "include"}).then(() => "read", () => "refused");
-      const sent = await fetch(base + "/api/files/0/decisions", {method: "POST", mode: "no-cors", credentials: "include", body: "{}"}).then(() => "sent", () => "refused");
+      const sent = await fetch(base + "/api/files/0/decisions", {method: "POST", mode: "no-cors", credentials: "include",
+          body: "{}"}).then(() => "sent", () => "refused");
       return [image, read, sent];
     }""", base)
     assert tried[:2] == ["refused", "refused"] and reviewing.events(audit) == []

@@ -105,8 +105,10 @@ def test_the_token_works_once_and_a_wrong_one_never(review):
 
 
 STRANGE = {
-    "another host": {"Host": "evil.example"}, "host without port": {"Host": "127.0.0.1"}, "another port": {"Host": "127.0.0.1:1"}, "no host": {"Host": None},
-    "host by rebinding": {"Host": "localhost.evil.example:{port}"}, "another origin": {"Origin": "http://evil.example"}, "null origin": {"Origin": "null"},
+    "another host": {"Host": "evil.example"}, "host without port": {"Host": "127.0.0.1"},
+    "another port": {"Host": "127.0.0.1:1"}, "no host": {"Host": None},
+    "host by rebinding": {"Host": "localhost.evil.example:{port}"},
+    "another origin": {"Origin": "http://evil.example"}, "null origin": {"Origin": "null"},
     "https origin": {"Origin": "https://127.0.0.1:{port}"}, "origin on another port": {"Origin": "http://127.0.0.1:1"},
     "from another site": {"Sec_Fetch_Site": "cross-site"}, "from the same site but another port": {"Sec_Fetch_Site": "same-site"},
 }
@@ -136,11 +138,16 @@ def test_a_decision_needs_an_origin_and_json(inside):
 
 
 PATHS = [
-    "/../secret.png", "/static/../index.html", "/static/..%2f..%2fcli.py", "/static/%2e%2e/session.py", "/static/index.html", "/static/", "/static",
-    "/api/files/-1", "/api/files/99", "/api/files/0x1", "/api/files/..%2f..%2fsecret", "/api/files/0/../../secret.png", "/api/files/0/secret.png",
-    "/api/files/0/before", "/api/files/0/..%2fbefore.png", "//evil.example/", "/manifest.jsonl", "/review/decisions.jsonl", "/key", "/%00", "/in/a/1.png",
-    "/api/files/0/before.png?frame=1", "/api/files/0/before.png?frame=-1", "/api/files/0/before.png?frame=99999999999", "/api/files/0/before.png?frame=%D9%A1",
-    "/api/files/0/before.png?width=nan", "/api/files/0/before.png?width=1e9", "/api/files/0/before.png?centre=x", "/api/files/" + "9" * 5000,
+    "/../secret.png", "/static/../index.html", "/static/..%2f..%2fcli.py",
+    "/static/%2e%2e/session.py", "/static/index.html", "/static/", "/static",
+    "/api/files/-1", "/api/files/99", "/api/files/0x1", "/api/files/..%2f..%2fsecret",
+    "/api/files/0/../../secret.png", "/api/files/0/secret.png",
+    "/api/files/0/before", "/api/files/0/..%2fbefore.png", "//evil.example/",
+    "/manifest.jsonl", "/review/decisions.jsonl", "/key", "/%00", "/in/a/1.png",
+    "/api/files/0/before.png?frame=1", "/api/files/0/before.png?frame=-1",
+    "/api/files/0/before.png?frame=99999999999", "/api/files/0/before.png?frame=%D9%A1",
+    "/api/files/0/before.png?width=nan", "/api/files/0/before.png?width=1e9",
+    "/api/files/0/before.png?centre=x", "/api/files/" + "9" * 5000,
 ]
 
 

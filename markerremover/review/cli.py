@@ -16,7 +16,8 @@ def add_review_parsers(subparsers) -> None:
     add = parser.add_argument
     add("audit", type=Path, metavar="AUDIT", help="audit folder of a run (OUT-audit)")
     add("--name", metavar="WHO", help="your name or initials, saved with every decision (default: the login name)")
-    add("--sample", type=int, metavar="N", help="look at N results drawn at random, and at the end state how often results are wrong at most")
+    add("--sample", type=int, metavar="N",
+        help="look at N results drawn at random, and at the end state how often results are wrong at most")
     add("--seed", type=int, default=0, help="of the random sample (default: %(default)s)")
     add("--port", type=int, default=0, help="to listen on (default: any that is free)")
     add("--no-open", action="store_true", help="print the address, open no browser")

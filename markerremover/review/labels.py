@@ -57,7 +57,8 @@ def write(
 
 def remove(folder: Path, relative: str) -> None:
     """Take back what `write` wrote of a file."""
-    for path in (*(folder / "images").glob(f"*-{crops.file_id(relative)[:8]}*"), *(folder / "annotations").glob(f"*-{crops.file_id(relative)[:8]}*")):
+    for path in (*(folder / "images").glob(f"*-{crops.file_id(relative)[:8]}*"),
+        *(folder / "annotations").glob(f"*-{crops.file_id(relative)[:8]}*")):
         path.unlink()
 
 

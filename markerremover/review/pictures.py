@@ -92,7 +92,8 @@ def _unwritten(radiograph: Radiograph, boxes: list[dict[str, Any]]) -> Pair:
 def _pair(radiograph: Radiograph, other: Radiograph) -> Pair:
     """Both through the table of the original, so that what did not change looks the same."""
     if radiograph.stored.ndim == 4 or radiograph.stored.dtype.itemsize > 2:
-        return Pair(radiograph.display, _shown_as(radiograph.display, other, radiograph), None, None, (0, 255), True, radiograph.format != "JPEG")
+        return Pair(radiograph.display, _shown_as(radiograph.display, other, radiograph), None, None, (0, 255), True,
+            radiograph.format != "JPEG")
     table, at, other_at = _table(radiograph), _index(radiograph.stored), _index(other.stored)
     wide = wide_after = None
     if radiograph.stored.dtype.itemsize == 2:
@@ -200,7 +201,8 @@ def _windowed(pair: Pair, side: str, frame: int, centre: float, width: float) ->
     values = plain if values is None else values[frame]
     span = max((high - low) * width, 1.0)
     start = low + (high - low) * centre - span / 2
-    table = np.clip((np.arange(256 if values.dtype == np.uint8 else TABLE, dtype=np.float32) - start) * (255 / span), 0, 255).astype(np.uint8)
+    table = np.clip((np.arange(256 if values.dtype == np.uint8 else TABLE, dtype=np.float32) - start) * (255 / span), 0,
+        255).astype(np.uint8)
     return table[values]
 
 

@@ -56,7 +56,8 @@ def apply(
 def _apply(run: runs.Run, every_label: bool, open_cleaner, progress) -> dict[str, Any]:
     rows = {row["relative"]: row for row in report.read_manifest(run.audit / report.MANIFEST)}
     reviews = corrections.reviews(corrections.read_events(corrections.log_path(run.audit)))
-    left = [(r, "the log speaks of another file: its SHA-256 has changed") for r, v in reviews.items() if r in rows and v.sha256_in != rows[r]["sha256_in"]]
+    left = [(r, "the log speaks of another file: its SHA-256 has changed") for r, v in reviews.items() if r in rows and
+        v.sha256_in != rows[r]["sha256_in"]]
     reviews = {r: v for r, v in reviews.items() if r in rows and v.sha256_in == rows[r]["sha256_in"]}
     changed = [r for r, row in rows.items() if _digest(reviews.get(r)) != (row.get("review") or {}).get("digest", "")]
     changed = [r for r in changed if r not in {name for name, _ in left}]
@@ -78,7 +79,7 @@ def _apply(run: runs.Run, every_label: bool, open_cleaner, progress) -> dict[str
                 _withdraw(run.out, outcome.relative)
                 rows[outcome.relative] = old | said | {
                     "status": "held", "sha256_out": "",
-                    "reason": f"a person found a marking in the result, and it could not be redone ({outcome.reason}); the result was taken away",
+                    "reason": f"a person found a marking in the result, which was taken away, and it could not be redone ({outcome.reason})",
                 }
                 rows[outcome.relative]["review"]["digest"] = ""  # so that the next `apply` tries again
                 withdrawn.append(outcome.relative)

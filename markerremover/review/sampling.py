@@ -118,6 +118,7 @@ also where they were corrected afterwards.
 
 **Result.** {verdict}
 
-**What this does not say.** The bound holds for the results as they were when they were looked at, and for what a person sees on a screen. It
-says nothing of markings that the person overlooked, of what headers and file names hold, or of anatomy by which somebody could be recognised.
+**What this does not say.** The bound holds for the results as they were when they were looked at, and for what a person sees on a
+screen. It says nothing of markings that the person overlooked, of what headers and file names hold, or of anatomy by which somebody
+could be recognised.
 """

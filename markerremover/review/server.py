@@ -88,7 +88,8 @@ def build(session: Session, gate: Gate, port: list[int]):
     def enter(request: Request) -> Response:
         cookie = gate.enter(request.query_params.get("token", ""))
         if cookie is None:
-            return PlainTextResponse("This address has been used, or is not the one that `markerremover review` printed. Start it again.\n", 403)
+            text = "This address has been used, or is not the one that `markerremover review` printed. Start it again.\n"
+            return PlainTextResponse(text, 403)
         answer = RedirectResponse("/", 303)
         answer.set_cookie(COOKIE, cookie, path="/", httponly=True, samesite="strict")
         return answer
@@ -147,7 +148,8 @@ def build(session: Session, gate: Gate, port: list[int]):
         return JSONResponse({"error": str(error)}, 409 if isinstance(error, UsageError) else 404)
 
     routes = [
-        Route("/", page), Route("/favicon.ico", lambda request: Response(status_code=204)), Route("/enter", enter), Route("/static/{name}", asset), Route("/api/files", overview),
+        Route("/", page), Route("/favicon.ico", lambda request: Response(status_code=204)), Route("/enter",
+            enter), Route("/static/{name}", asset), Route("/api/files", overview),
         Route("/api/files/{number}", file), Route("/api/files/{number}/decisions", decide, methods=["POST"]),
         Route("/api/files/{number}/{view}.png", picture),
     ]
@@ -233,7 +235,8 @@ def serve(session: Session, gate: Gate, *, port: int, ready: Any) -> None:
 
     numbers: list[int] = []
     config = uvicorn.Config(
-        build(session, gate, numbers), host=HOSTS[0], port=port, log_level="critical", access_log=False, lifespan="off", server_header=False,
+        build(session, gate,
+            numbers), host=HOSTS[0], port=port, log_level="critical", access_log=False, lifespan="off", server_header=False,
         ws="none", timeout_graceful_shutdown=2,
     )
     server = uvicorn.Server(config)

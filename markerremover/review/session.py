@@ -157,7 +157,8 @@ class Session:
             return {
                 "reviewer": self.reviewer, "files": items, "progress": self.progress(), "threshold": threshold,
                 "min_confidence": self.run.options.policy.min_confidence, "audit": self.run.audit.name,
-                "sample": {"count": len(self.sample.files), "population": self.sample.population, "seed": self.sample.seed} if self.sample else None,
+                "sample": {"count": len(self.sample.files), "population": self.sample.population,
+                    "seed": self.sample.seed} if self.sample else None,
             }
 
     def _item(self, relative: str) -> dict[str, Any]:
@@ -183,7 +184,8 @@ class Session:
             states = [self._state(relative) for relative in self.order]
             waiting = sum(self._waits(relative) for relative in self._rows)
             done = sum(state in ("done", "corrected") for state in states)
-            found: dict[str, Any] = {"done": done, "of": len(states), "corrected": states.count("corrected"), "waiting": waiting, "statement": ""}
+            found: dict[str, Any] = {"done": done, "of": len(states), "corrected": states.count("corrected"), "waiting": waiting,
+                "statement": ""}
             if self.sample and done == len(states):
                 counted, misses = sampling.counted(self.sample, self._reviews)
                 found["statement"] = sampling.sentence(misses, counted)
@@ -205,7 +207,8 @@ class Session:
             for box in base_boxes(row):
                 mark = said.get((box["frame"], tuple(box["xyxy"])))
                 now_is = mark.action if mark else box["action"]
-                boxes.append({**{key: box[key] for key in SHOWN}, "now": now_is, "kind": mark.kind if mark else "", "by": mark.who if mark else ""})
+                boxes.append({**{key: box[key] for key in SHOWN}, "now": now_is, "kind": mark.kind if mark else "", "by": mark.who if
+                    mark else ""})
             return {
                 **self._item(relative), "number": number, "of": len(self.order), "reason": row["reason"], "format": row["format"],
                 "shape": row["shape"], "released_held": row.get("released_held", ""), "seen": [row["sha256_in"], row["sha256_out"]],
@@ -245,7 +248,8 @@ class Session:
             if said.get("seen") != [row["sha256_in"], row["sha256_out"]]:
                 raise UsageError("the file was redone since it was shown: look at it again")
             event = self._checked(row, said) | {
-                "n": 1 + max((e["n"] for e in self._events), default=0), "time": self._clock(), "who": self.reviewer, "file": row["relative"],
+                "n": 1 + max((e["n"] for e in self._events),
+                    default=0), "time": self._clock(), "who": self.reviewer, "file": row["relative"],
                 "sha256_in": row["sha256_in"], "sha256_out": row["sha256_out"],
             }
             corrections.reviews([*self._events, event])  # raises before anything is written that could not be read again

@@ -12,26 +12,32 @@ const drawn = (tag, attributes) => {
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
   return node;
 };
-const VIEWS = ["after", "before", "wipe", "difference"], SIDES = { after: "after", before: "before", wipe: "before | after", difference: "what was removed" };
+const VIEWS = ["after", "before", "wipe", "difference"], SIDES = { after: "after", before: "before", wipe: "before | after",
+  difference: "what was removed" };
+const STAYS = { laterality: "stays, a side sign", none: "stays, nothing burnt in", marker: "stays" };
 const KEYS = [
   ["Enter", "right (with your corrections): save and go to the next"], ["N →, P ←", "next, previous file, nothing decided"],
   ["J, Shift+J, 1–9", "select a box"], ["K", "keep or remove the selected box, and those that lie in it"],
   ["C", "what the selected kept box is: a side sign, or nothing burnt in"],
-  ["D", "draw a missed marking: with the mouse or a finger; or arrows move, Shift+arrows resize (Alt: by one pixel), Enter adds, Esc leaves"],
+  ["D", "draw a missed marking: with the mouse or a finger; or arrows move, Shift+arrows resize" +
+    " (Alt: by one pixel), Enter adds, Esc leaves"],
   ["X", "erase the selected drawn box"], ["U", "undo the last decision on this file"],
   ["R", "of a held file: write its redacted result although something still shows"],
   ["A B W F, V", "after, before, wipe, removed; the next view"], ["E", "equalised: shows what is faint"],
   ["[ ]  , .", "window narrower, wider; darker, brighter; \\ as it was"], ["+ − 0, Z", "zoom; whole image; zoom to the selected box"],
-  ["Shift+arrows", "move the picture, or the wipe"], ["PgUp PgDn", "frames"], ["O", "outlines on and off"], ["L", "all files"], ["G", "the next one not looked at"],
+  ["Shift+arrows", "move the picture, or the wipe"], ["PgUp PgDn", "frames"], ["O", "outlines on and off"], ["L", "all files"],
+    ["G", "the next one not looked at"],
 ];
-const S = { all: null, number: 0, file: null, view: "after", equalised: false, centre: 0.5, width: 1, frame: 0, chosen: -1, outlines: true, draft: null,
+const S = { all: null, number: 0, file: null, view: "after", equalised: false, centre: 0.5, width: 1, frame: 0, chosen: -1,
+  outlines: true, draft: null,
   drawing: false, wipe: 0.5, zoom: 1, x: 0, y: 0, fitted: 1, busy: false, shown: 0 };
 const ready = new Map();  // number -> promise of a file and its pictures
 const fine = { centre: 0.5, width: 1, equalised: false, frame: 0 };
 
 async function ask(path, body) {
   const options = body ? { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) } : {};
-  const answer = await fetch(path, options).catch(() => { throw new Error("the server does not answer; start `markerremover review` again, it goes on here"); });
+  const answer = await fetch(path, options).catch(() => {
+    throw new Error("the server does not answer; start `markerremover review` again, it goes on here"); });
   const found = await answer.json().catch(() => ({ error: "the server refused: open the address that it printed again" }));
   if (!answer.ok) throw new Error(found.error || `the server said ${answer.status}`);
   return found;
@@ -39,7 +45,8 @@ async function ask(path, body) {
 async function picture(number, view, how) {
   const image = new Image();
   image.alt = view;
-  image.src = `/api/files/${number}/${view}.png?frame=${how.frame}&centre=${how.centre.toFixed(2)}&width=${how.width.toFixed(2)}&equalised=${how.equalised ? 1 : 0}`;
+  image.src = `/api/files/${number}/${view}.png?frame=${how.frame}&centre=${how.centre.toFixed(2)}` +
+    `&width=${how.width.toFixed(2)}&equalised=${how.equalised ? 1 : 0}`;
   try { await image.decode(); } catch { throw new Error(await problem(image.src)); }
   return image;
 }
@@ -61,7 +68,8 @@ const key = (number) => `${number} ${S.equalised}`;
 function prefetch(number) {
   if (number < 0 || number >= S.all.files.length || ready.has(key(number))) return;
   ready.set(key(number), fetched(number).catch(error => { ready.delete(key(number)); throw error; }));
-  ready.get(key(number)).then(() => { document.body.dataset.prefetched = `${document.body.dataset.prefetched || ""} ${number}`.slice(-200); }, () => {});
+  ready.get(key(number)).then(() => {
+    document.body.dataset.prefetched = `${document.body.dataset.prefetched || ""} ${number}`.slice(-200); }, () => {});
   while (ready.size > 7) ready.delete(ready.keys().next().value);
 }
 const todo = (from, step = 1) => {
@@ -122,11 +130,13 @@ function place() {
 }
 function kept() {  // where people kept something and no other removal lies
   const here = all().filter(b => b.frame === S.frame), goes = here.filter(b => b.now === "remove").map(b => b.xyxy);
-  const stays = here.filter(b => b.now === "keep" && b.action !== "keep").map(b => [Math.max(b.xyxy[0], edge()), ...b.xyxy.slice(1)]).filter(b => b[0] < b[2]);
+  const stays = here.filter(b => b.now === "keep" && b.action !== "keep").map(b => [Math.max(b.xyxy[0], edge()),
+    ...b.xyxy.slice(1)]).filter(b => b[0] < b[2]);
   return goes.reduce((parts, gone) => parts.flatMap(part => without(part, gone)), apart(stays));
 }
 function apart(boxes) {  // the same area as boxes that do not overlap: where two holes of a clip path meet there would be none
-  return boxes.reduce((found, box) => [...found, ...found.reduce((parts, other) => parts.flatMap(part => without(part, other)), [box])], []);
+  return boxes.reduce((found, box) => [...found, ...found.reduce((parts, other) => parts.flatMap(part => without(part, other)), [box])],
+    []);
 }
 function without([a, b, c, d], [x1, y1, x2, y2]) {
   if (x1 >= c || x2 <= a || y1 >= d || y2 <= b) return [[a, b, c, d]];
@@ -140,8 +150,10 @@ function paint() {
   put(at("under"), pictures.before);
   put(at("over"), S.view === "before" ? null : S.view === "difference" ? pictures.difference : pictures.after);
   if (S.view === "difference" && !pictures.difference && !pictures.error) load();
-  at("side").textContent = SIDES[S.view] + (S.view !== "difference" && S.equalised ? ", equalised" : "") + (S.view !== "before" && !file.seen[1] ? " (not written; every box black)" : "");
-  for (const button of document.querySelectorAll("[data-view]")) button.setAttribute("aria-pressed", String(button.dataset.view === S.view));
+  at("side").textContent = SIDES[S.view] + (S.view !== "difference" && S.equalised ? ", equalised" : "") + (S.view !== "before" &&
+    !file.seen[1] ? " (not written; every box black)" : "");
+  for (const button of document.querySelectorAll("[data-view]")) button.setAttribute("aria-pressed",
+    String(button.dataset.view === S.view));
   at("equalised").setAttribute("aria-pressed", String(S.equalised));
   place(); head(); panel();
 }
@@ -151,13 +163,16 @@ function marks() {
   svg.replaceChildren();
   all().forEach((box, i) => {
     if (box.frame !== S.frame) return;
-    const [x1, y1, x2, y2] = box.xyxy, fill = box.now === "remove" && (box.drawn || box.action === "keep") && (S.view === "after" || S.view === "wipe");
+    const [x1, y1, x2, y2] = box.xyxy, fill = box.now === "remove" && (box.drawn || box.action === "keep") && (S.view === "after" ||
+      S.view === "wipe");
     if (!S.outlines && !fill && i !== S.chosen) return;
     const person = box.drawn || box.now !== box.action;
     const left = Math.max(x1, edge()), out = 1.5 / S.zoom;
     if (fill && left < x2) svg.append(drawn("rect", { x: left, y: y1, width: x2 - left, height: y2 - y1, class: "fill" }));
-    svg.append(drawn("rect", { x: x1 - out, y: y1 - out, width: x2 - x1 + 2 * out, height: y2 - y1 + 2 * out, class: `${box.now}${person ? " person" : ""}${i === S.chosen ? " selected" : ""}` }));
-    const label = drawn("text", { x: x1, y: y1 > text * 1.5 ? y1 - text * 0.4 : y2 + text * 1.2, "font-size": text, "stroke-width": text / 5 });
+    svg.append(drawn("rect", { x: x1 - out, y: y1 - out, width: x2 - x1 + 2 * out, height: y2 - y1 + 2 * out,
+      class: `${box.now}${person ? " person" : ""}${i === S.chosen ? " selected" : ""}` }));
+    const label = drawn("text", { x: x1, y: y1 > text * 1.5 ? y1 - text * 0.4 : y2 + text * 1.2, "font-size": text,
+      "stroke-width": text / 5 });
     label.textContent = `${i + 1}`;
     svg.append(label);
   });
@@ -175,29 +190,37 @@ function head() {
   at("status").textContent = file.status; at("status").className = "badge " + file.status;
   at("why").textContent = file.why.length ? (S.all.sample ? "" : "first looked at because: " + file.why.slice(0, 3).join("; ")) : "";
   at("bar").max = far.of; at("bar").value = far.done;
-  at("count").textContent = `${far.done} of ${far.of}` + (S.all.sample ? ` of a random sample` : "") + (far.waiting ? `, ${far.waiting} to apply` : "");
+  at("count").textContent = `${far.done} of ${far.of}` + (S.all.sample ? ` of a random sample` : "") + (far.waiting ?
+    `, ${far.waiting} to apply` : "");
   document.title = `${far.done}/${far.of} · Review`;
 }
 function panel() {
   const { file } = S, [frames, h, w] = file.shape.length ? file.shape : [0, 0, 0];
   const facts = [`${S.number + 1} of ${file.of}`, file.format, w ? `${w} × ${h}` : ""].filter(Boolean).join(" · ");
-  at("facts").replaceChildren(facts, ...[file.reason, file.released_held && "released in spite of doubt: " + file.released_held].filter(Boolean).flatMap(t => [make("br"), make("b", "", t)]));
+  at("facts").replaceChildren(facts, ...[file.reason, file.released_held &&
+    "released in spite of doubt: " + file.released_held].filter(Boolean).flatMap(t => [make("br"), make("b", "", t)]));
   at("boxes").replaceChildren(...all().map(entry));
   at("toggle").disabled = S.chosen < 0;
   at("undo").disabled = !file.can_undo;
   at("release").hidden = file.status !== "held";
-  at("accept").lastElementChild.textContent = file.status === "held" ? "Stays held, next" : file.status === "failed" ? "Seen, next" : "Right, next";
-  at("frames").hidden = frames < 2; at("frame").max = frames - 1; at("frame").value = S.frame; at("frame-text").textContent = `${S.frame + 1}/${frames}`;
+  at("accept").lastElementChild.textContent = file.status === "held" ? "Stays held, next" : file.status === "failed" ?
+    "Seen, next" : "Right, next";
+  at("frames").hidden = frames < 2; at("frame").max = frames - 1; at("frame").value = S.frame;
+    at("frame-text").textContent = `${S.frame + 1}/${frames}`;
   at("centre").value = S.centre; at("width").value = S.width;
   const state = { done: "looked at", corrected: "corrected", again: "redone since you looked: look again" }[file.state] || "";
-  at("said").textContent = [state && `${state} by ${file.by}, ${file.when.replace("T", " ").replace("+00:00", " UTC")}`, file.waits && "waits for markerremover apply"].filter(Boolean).join("; ");
+  at("said").textContent = [state && `${state} by ${file.by}, ${file.when.replace("T", " ").replace("+00:00", " UTC")}`, file.waits &&
+    "waits for markerremover apply"].filter(Boolean).join("; ");
   at("draw").classList.toggle("on", S.drawing); at("stage").classList.toggle("drawing", S.drawing);
   at("hint").hidden = !S.drawing;
-  at("hint").textContent = "Draw a box around the missed marking, or move it with the arrows (Shift: resize, Alt: finer) and press Enter. Esc leaves.";
+  at("hint").textContent = "Draw a box around the missed marking, or move it with the arrows" +
+    " (Shift: resize, Alt: finer) and press Enter. Esc leaves.";
 }
 function entry(box, i) {
-  const person = box.drawn || box.now !== box.action, node = make("li", `${box.now}${person ? " person" : ""}${i === S.chosen ? " selected" : ""}`);
-  const what = make("div", "what", make("b", "", `${i + 1}`), make("span", "", box.now === "keep" ? "stays" : "removed"), make("span", "label", box.drawn ? "drawn" : box.label));
+  const person = box.drawn || box.now !== box.action, node = make("li",
+    `${box.now}${person ? " person" : ""}${i === S.chosen ? " selected" : ""}`);
+  const what = make("div", "what", make("b", "", `${i + 1}`), make("span", "", box.now === "keep" ? "stays" : "removed"), make("span",
+    "label", box.drawn ? "drawn" : box.label));
   if (box.text) what.append(make("span", "read", box.text));
   node.append(what);
   const facts = box.drawn ? [] : [`score ${box.score.toFixed(2)}`];
@@ -206,7 +229,8 @@ function entry(box, i) {
   if (box.mirrored) facts.push("mirrored");
   if (S.file.shape[0] > 1) facts.push(`frame ${box.frame + 1}`);
   node.append(make("small", "", [box.reason, ...facts].filter(Boolean).join(" · ")));
-  if (person) node.append(make("small", "", box.drawn ? `${box.who}: a marking that was missed` : `${box.by}: ${box.now === "keep" ? { laterality: "stays, a side sign", none: "stays, nothing burnt in", marker: "stays" }[box.kind] : "is to go"}`));
+  if (person) node.append(make("small", "", box.drawn ?
+    `${box.who}: a marking that was missed` : `${box.by}: ${box.now === "keep" ? STAYS[box.kind] : "is to go"}`));
   node.onclick = () => choose(i, true);
   return node;
 }
@@ -244,7 +268,8 @@ async function finish(event) {
   const far = S.all.progress;
   at("end-title").textContent = S.all.sample ? "The whole sample has been looked at" : "Every file has been looked at";
   at("end-text").textContent = far.statement ? far.statement + "." : `${far.corrected} of ${far.of} files were corrected.`;
-  at("end-more").textContent = [far.statement && "The statement lies in the audit folder, under review.", far.waiting && `${far.waiting} files wait for their corrections: markerremover apply.`].filter(Boolean).join(" ");
+  at("end-more").textContent = [far.statement && "The statement lies in the audit folder, under review.", far.waiting &&
+    `${far.waiting} files wait for their corrections: markerremover apply.`].filter(Boolean).join(" ");
   at("end").showModal();
 }
 const guess = box => box.label === "laterality" || box.text ? "laterality" : "none";
@@ -255,7 +280,8 @@ async function toggle() {  // and with it the boxes that lie in it: they are abo
   const box = chosen();
   if (!box) return;
   if (box.drawn) return erase();
-  const to = box.now === "keep" ? "remove" : "keep", same = S.file.boxes.filter(b => b !== box && b.frame === box.frame && b.now === box.now && within(b.xyxy, box.xyxy));
+  const to = box.now === "keep" ? "remove" : "keep", same = S.file.boxes.filter(b => b !== box && b.frame === box.frame &&
+    b.now === box.now && within(b.xyxy, box.xyxy));
   for (const each of [box, ...same])
     if (!await decide({ event: "set", frame: each.frame, xyxy: each.xyxy, to, kind: to === "keep" ? guess(box) : "marker" })) return;
 }
@@ -268,7 +294,8 @@ function erase() { const box = chosen(); if (box && box.drawn) decide({ event: "
 function startDrawing() {
   if (S.drawing) return stopDrawing();
   const { w, h } = size(), stage = at("stage");
-  const cx = Math.max(0, Math.min(w, (stage.clientWidth / 2 - S.x) / S.zoom)), cy = Math.max(0, Math.min(h, (stage.clientHeight / 2 - S.y) / S.zoom));
+  const cx = Math.max(0, Math.min(w, (stage.clientWidth / 2 - S.x) / S.zoom)), cy = Math.max(0,
+    Math.min(h, (stage.clientHeight / 2 - S.y) / S.zoom));
   const half = Math.max(4, Math.min(w, h, stage.clientWidth / S.zoom) / 12);
   S.drawing = true; S.draft = inside([cx - half, cy - half / 2, cx + half, cy + half / 2]);
   if (S.view === "before") S.view = "after";
@@ -278,7 +305,8 @@ function stopDrawing() { S.drawing = false; S.draft = null; marks(); panel(); }
 const inside = ([x1, y1, x2, y2]) => {
   const { w, h } = size();
   const whole = [Math.floor(Math.min(x1, x2)), Math.floor(Math.min(y1, y2)), Math.ceil(Math.max(x1, x2)), Math.ceil(Math.max(y1, y2))];
-  return [Math.max(0, Math.min(w - 2, whole[0])), Math.max(0, Math.min(h - 2, whole[1])), Math.min(w, Math.max(whole[2], whole[0] + 2)), Math.min(h, Math.max(whole[3], whole[1] + 2))];
+  return [Math.max(0, Math.min(w - 2, whole[0])), Math.max(0, Math.min(h - 2, whole[1])), Math.min(w, Math.max(whole[2], whole[0] + 2)),
+    Math.min(h, Math.max(whole[3], whole[1] + 2))];
 };
 async function addDraft() {
   if (!S.draft) return;
@@ -339,9 +367,11 @@ const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], Arrow
 const ACTIONS = {
   n: () => show((S.number + 1) % S.all.files.length), p: () => show((S.number + S.all.files.length - 1) % S.all.files.length),
   ArrowRight: () => ACTIONS.n(), ArrowLeft: () => ACTIONS.p(), g: () => { const n = todo(S.number); if (n >= 0) show(n); },
-  j: () => choose(S.chosen + 1, true), J: () => choose(S.chosen < 0 ? -1 : S.chosen - 1, true), k: toggle, c: otherKind, d: startDrawing, x: erase, Delete: erase,
+  j: () => choose(S.chosen + 1, true), J: () => choose(S.chosen < 0 ? -1 : S.chosen - 1, true), k: toggle, c: otherKind, d: startDrawing,
+    x: erase, Delete: erase,
   u: () => decide({ event: "undo" }), r: () => { if (S.file.status === "held") finish("release"); }, Enter: () => finish("accept"),
-  a: () => see("after"), b: () => see("before"), w: () => see("wipe"), f: () => see("difference"), v: () => see(VIEWS[(VIEWS.indexOf(S.view) + 1) % VIEWS.length]),
+  a: () => see("after"), b: () => see("before"), w: () => see("wipe"), f: () => see("difference"),
+    v: () => see(VIEWS[(VIEWS.indexOf(S.view) + 1) % VIEWS.length]),
   e: equalise, "[": () => windowed(S.centre, S.width / 1.15), "]": () => windowed(S.centre, S.width * 1.15),
   ",": () => windowed(S.centre + 0.05, S.width), ".": () => windowed(S.centre - 0.05, S.width), "\\": () => windowed(0.5, 1),
   "+": () => zoom(1.3), "=": () => zoom(1.3), "-": () => zoom(1 / 1.3), 0: () => { fit(); place(); }, z: zoomToBox,
@@ -400,7 +430,8 @@ function lift(event) {
   if (start.draw && start.drew && event.type === "pointerup") addDraft();
   else if (!start.draw && start.moved < 4 && event.type === "pointerup") {
     const [x, y] = source(point(event));
-    const hits = all().map((b, i) => [b, i]).filter(([b]) => b.frame === S.frame && x >= b.xyxy[0] && x < b.xyxy[2] && y >= b.xyxy[1] && y < b.xyxy[3]);
+    const hits = all().map((b, i) => [b, i]).filter(([b]) => b.frame === S.frame && x >= b.xyxy[0] && x < b.xyxy[2] && y >= b.xyxy[1] &&
+      y < b.xyxy[3]);
     hits.sort(([a], [b]) => (a.xyxy[2] - a.xyxy[0]) * (a.xyxy[3] - a.xyxy[1]) - (b.xyxy[2] - b.xyxy[0]) * (b.xyxy[3] - b.xyxy[1]));
     if (hits.length) choose(hits[0][1]); else { S.chosen = -1; marks(); panel(); }
   }
@@ -408,17 +439,21 @@ function lift(event) {
 }
 at("stage").addEventListener("pointerup", lift);
 at("stage").addEventListener("pointercancel", lift);
-at("stage").addEventListener("wheel", event => { event.preventDefault(); zoom(Math.exp(-event.deltaY * 0.0015), ...point(event)); }, { passive: false });
+at("stage").addEventListener("wheel", event => { event.preventDefault(); zoom(Math.exp(-event.deltaY * 0.0015), ...point(event)); },
+  { passive: false });
 at("stage").addEventListener("dblclick", () => { fit(); place(); });
 at("wipe").addEventListener("pointerdown", event => { event.stopPropagation(); at("wipe").setPointerCapture(event.pointerId); });
-at("wipe").addEventListener("pointermove", event => { if (at("wipe").hasPointerCapture(event.pointerId)) { event.stopPropagation(); wipeTo(point(event)[0] / at("stage").clientWidth); } });
+at("wipe").addEventListener("pointermove", event => { if (at("wipe").hasPointerCapture(event.pointerId)) { event.stopPropagation();
+  wipeTo(point(event)[0] / at("stage").clientWidth); } });
 let wide = innerWidth;
 addEventListener("resize", () => { if (S.file) { if (innerWidth !== wide || S.zoom === S.fitted) fit(); wide = innerWidth; place(); } });
 
 // --- buttons, lists
 for (const button of document.querySelectorAll("[data-view]")) button.onclick = () => see(button.dataset.view);
-for (const [id, action] of Object.entries({ equalised: equalise, previous: ACTIONS.p, next: ACTIONS.n, toggle, draw: startDrawing, undo: ACTIONS.u,
-  release: ACTIONS.r, accept: ACTIONS.Enter, "open-list": () => openList(), "open-help": ACTIONS["?"] })) at(id).onclick = () => { action(); at("stage").focus({ preventScroll: true }); };
+for (const [id, action] of Object.entries({ equalised: equalise, previous: ACTIONS.p, next: ACTIONS.n, toggle, draw: startDrawing,
+  undo: ACTIONS.u,
+  release: ACTIONS.r, accept: ACTIONS.Enter, "open-list": () => openList(), "open-help": ACTIONS["?"] })) at(id).onclick = () => {
+    action(); at("stage").focus({ preventScroll: true }); };
 at("centre").oninput = () => windowed(Number(at("centre").value), S.width);
 at("width").oninput = () => windowed(S.centre, Number(at("width").value));
 at("frame").oninput = () => toFrame(Number(at("frame").value));
@@ -430,7 +465,8 @@ function list() {
     const f = S.all.files[i];
     if (wanted && !`${f.file} ${f.state} ${f.status} ${f.why.join(" ")}`.toLowerCase().includes(wanted)) continue;
     const state = { todo: f.status, done: "✓ looked at", corrected: "✓ corrected", again: "look again" }[f.state];
-    const button = make("button", "", make("span", f.state, state), make("span", "", f.file), make("span", "", f.why.slice(0, 2).join("; ")));
+    const button = make("button", "", make("span", f.state, state), make("span", "", f.file), make("span", "", f.why.slice(0,
+      2).join("; ")));
     button.onclick = () => { at("list").close(); show(i); };
     found.push(make("li", "", button));
   }
