@@ -166,11 +166,13 @@ def _corrected(
     ours = [d for d in decisions if d.label == corrections_module.LABEL]
     more = frames.spread(ours, radiograph.display)[len(ours) :]
     decisions = corrections_module.settle((*decisions, *more), shape)
+    if not telling or cleaner.reader is None:
+        return decisions
+    removed = redact.removed_mask(shape, decisions)
     for kept in (d for d in decisions if d.reason == corrections_module.KEPT):
-        if not telling or cleaner.reader is None:
-            continue
         for view in radiograph.views:
-            for words in legible.read(view[kept.frame], np.array([kept.xyxy]), cleaner.reader):
+            look = verify.smoothed(view[kept.frame], removed[kept.frame])
+            for words in legible.read(look, np.array([kept.xyxy]), cleaner.reader):
                 if telltales.tells([word.text for word in words if word.confidence >= LEAST_SURE], telling):
                     raise HeldError(f"a box that was to be kept, {kept.xyxy}, holds text that matches the file's own header")
     return decisions

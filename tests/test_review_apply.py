@@ -233,6 +233,25 @@ def test_a_box_that_holds_the_patients_name_cannot_be_kept(tmp_path):
     assert done["redone"] == 0 and "header" in done["left"][0][1] and fakes.files(tmp_path / "out") == before
 
 
+@pytest.mark.skipif(ocr.available() is None, reason="no Tesseract")
+def test_a_box_beside_the_patients_removed_name_can_be_kept(tmp_path):
+    image = np.random.default_rng(5).normal(70, 4, (240, 420)).clip(0, 255).astype(np.uint8)
+    image = fakes.written(image, "THOMPSON", (150, 90), 26, grey=255)
+    image[94:114, 330:350] = 255
+    dicom_file(tmp_path / "in" / "1.dcm", Rows=240, Columns=420, PixelData=image.tobytes(), PatientName="THOMPSON^CLARA")
+
+    def open_white(threads=1):
+        return Cleaner(fakes.find_white, ocr.open_reader(), reviewing.NOTHING)
+
+    batch.remove([tmp_path / "in"], tmp_path / "out", options=RunOptions(policy=reviewing.NOTHING), open_cleaner=open_white)
+    audit, name = tmp_path / "out-audit", "1.dcm"
+    index = [i for i, box in enumerate(rows(audit)[name]["boxes"]) if box["xyxy"][0] > 320][0]
+    say(audit, (name, keep(audit, name, index)), (name, ACCEPT))
+    assert redo(audit, open_white)["redone"] == 1
+    new = pydicom.dcmread(tmp_path / "out" / "1.dcm").pixel_array
+    assert (new[96:112, 332:348] == 255).all() and not (new[90:124, 150:300] > 240).any()
+
+
 def test_a_corrected_dicom_file_keeps_its_pseudonyms_and_claims(tmp_path):
     dicom_file(tmp_path / "in" / "1.dcm")
     batch.remove([tmp_path / "in"], tmp_path / "out", options=RunOptions(policy=reviewing.NOTHING), open_cleaner=fakes.cleaner)

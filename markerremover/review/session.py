@@ -252,12 +252,11 @@ class Session:
                     default=0), "time": self._clock(), "who": self.reviewer, "file": row["relative"],
                 "sha256_in": row["sha256_in"], "sha256_out": row["sha256_out"],
             }
-            corrections.reviews([*self._events, event])  # raises before anything is written that could not be read again
+            new = corrections.reviews([*(e for e in self._events if e["file"] == row["relative"]), event])  # raises before it is written
             corrections.append(self.run.audit, event)
             self._events.append(event)
-            own = [e for e in self._events if e["file"] == row["relative"]]
             self._reviews.pop(row["relative"], None)
-            self._reviews |= corrections.reviews(own)
+            self._reviews |= new
             self._finish()
             return self.file(number)
 
