@@ -45,6 +45,7 @@ def say(audit: Path, *events: tuple[str, dict], who: str = "Dr. R") -> None:
     try:
         for relative, event in events:
             number = session.order.index(relative)
+            session.looked(session.row(number))
             session.decide(number, {"seen": session.file(number)["seen"], **event})
     finally:
         session.close()

@@ -34,6 +34,12 @@ def box(score=0.99, size=20, reason="not a kept sign", text="", confidence=0.0, 
             "confidence": confidence}
 
 
+def decide(session, number, event):
+    """A decision on what is shown."""
+    session.looked(session.row(number))
+    return session.decide(number, {"seen": session.file(number)["seen"], **event})
+
+
 # the order
 
 
@@ -99,7 +105,9 @@ def test_what_is_redone_is_to_be_looked_at_again(tmp_path):
     assert file["state"] == "again" and not file["waits"] and len(file["boxes"]) == 1 and len(file["drawn"]) == 1
     with pytest.raises(UsageError, match="redone since"):
         session.decide(number, {"seen": seen, **ACCEPT})
-    assert session.decide(number, {"seen": file["seen"], **ACCEPT})["state"] == "corrected"
+    with pytest.raises(UsageError, match="has not been shown"):
+        session.decide(number, {"seen": file["seen"], **ACCEPT})
+    assert decide(session, number, ACCEPT)["state"] == "corrected"
     session.close()
 
 
@@ -250,6 +258,20 @@ def test_what_has_changed_since_the_run_is_not_shown(tmp_path):
         pictures.render(loaded(audit, "b/2.png"), "after", 1)
 
 
+def test_every_frame_and_colours_are_shown(tmp_path):
+    frames = np.stack([fakes.radiograph(i, (fakes.NAME_BOX,)[: i % 2]) for i in range(3)]).astype(np.uint16) * 16
+    (tmp_path / "in").mkdir()
+    dicom_files.save(tmp_path / "in", frames, name="cine.dcm")
+    fakes.put(tmp_path / "in" / "colour.png", fakes.png(np.dstack([fakes.radiograph(7)] * 3)))
+    batch.remove([tmp_path / "in"], tmp_path / "out", options=RunOptions(policy=reviewing.NOTHING, headers="keep"),
+        open_cleaner=fakes.cleaner)
+    cine, colour = (loaded(tmp_path / "out-audit", name) for name in ("cine.dcm", "colour.png"))
+    x1, y1, x2, y2 = fakes.NAME_BOX
+    assert [bool(pictures.render(cine, "after", i)[y1:y2, x1:x2].any()) for i in range(3)] == [True, False, True]
+    assert not pictures.render(colour, "after", 0, width=0.5)[y1:y2, x1:x2].any()
+    assert (pictures.render(colour, "difference", 0)[y1:y2, x1:x2] == 255).all()
+
+
 def test_pictures_are_whole_pngs():
     image = fakes.radiograph(3)
     assert np.array_equal(cv2.imdecode(np.frombuffer(pictures.png(image), np.uint8), cv2.IMREAD_UNCHANGED), image)
@@ -294,14 +316,14 @@ def test_a_session_on_a_sample_ends_with_a_statement_and_resumes_on_the_same_one
     assert len(chosen) == 6 and session.progress()["of"] == 6
     for number in range(5):
         if chosen[number] == "a/1.png":
-            session.decide(number, {"seen": session.file(number)["seen"], **draw()})
-        session.decide(number, {"seen": session.file(number)["seen"], **ACCEPT})
+            decide(session, number, draw())
+        decide(session, number, ACCEPT)
     assert not session.progress()["statement"] and not session.statement_path().exists()
     session.close()
     reviewing.redo(audit)
     again = Session(audit, "R", sample=6, seed=4)
     assert again.order == chosen and again.progress()["done"] == 5, "what was redone since does not count twice"
-    again.decide(5, {"seen": again.file(5)["seen"], **ACCEPT})
+    decide(again, 5, ACCEPT)
     misses = int("a/1.png" in chosen)
     assert again.progress()["statement"] == sampling.sentence(misses, 6)
     text = again.statement_path().read_text()

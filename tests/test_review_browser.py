@@ -242,6 +242,44 @@ def test_a_sample_ends_with_its_bound_on_the_screen(tmp_path, browser):
     assert "statement-3-2.md" in review.end() and (audit / "review" / "statement-3-2.md").exists()
 
 
+def test_a_file_opens_the_page_and_is_gone_afterwards(tmp_path, browser, monkeypatch):
+    from markerremover.review import cli
+
+    audit = reviewing.run(tmp_path, count=1)
+    review, opened = Review(audit), []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    door = audit / "review" / "open.html"
+    cli._ready(review.address, door)
+    assert opened == [door.as_uri()] and review.token not in opened[0] and door.stat().st_mode & 0o077 == 0
+    page = browser.new_page()
+    page.goto(opened[0])
+    page.locator("body[data-shown]").wait_for(timeout=20_000)
+    assert page.url.endswith("/#0") and review.token not in page.url
+    page.close()
+    review.end()
+    assert not door.exists()
+
+
+def test_a_held_file_is_released_by_a_key_of_its_own(tmp_path, browser):
+    def restless(threads=1):
+        return fakes.Cleaner(fakes.restless(), None, reviewing.NOTHING)
+
+    audit = reviewing.run(tmp_path, count=2, open_cleaner=restless)
+    review = Review(audit)
+    page = Page(browser, review)
+    page.says("#status", "held")
+    page.says("#accept", "Stays held")
+    page.says("#side", "not written")
+    page.shoot("held")
+    page.press("r")
+    page.shown(1)
+    page.press("Enter")
+    page.says("#end-title", "Every file")
+    page.end()
+    review.end()
+    assert [e["event"] for e in reviewing.events(audit)] == ["release", "accept"]
+
+
 def test_another_page_in_the_same_browser_gets_nothing(tmp_path, browser):
     audit = reviewing.run(tmp_path, count=1)
     review = Review(audit)

@@ -59,7 +59,7 @@ class Review:
 
     def enter(self) -> None:
         status, headers, _ = self.ask(f"/enter?token={self.token}")
-        assert status == 303
+        assert status == 200
         self.cookie = headers["set-cookie"].partition(";")[0]
 
     def end(self, how: int = signal.SIGINT) -> str:
@@ -93,8 +93,8 @@ def test_without_the_cookie_there_is_nothing(review):
 def test_the_token_works_once_and_a_wrong_one_never(review):
     for wrong in ("", "x", review.token[:-1], review.token + "a", "%ff"):
         assert review.ask(f"/enter?token={wrong}")[0] == 403
-    status, headers, _ = review.ask(f"/enter?token={review.token}")
-    assert status == 303 and headers["location"] == "/"
+    status, headers, page = review.ask(f"/enter?token={review.token}")
+    assert status == 200 and b"url=/'" in page and review.token not in page.decode()
     assert "httponly" in headers["set-cookie"].lower() and "samesite=strict" in headers["set-cookie"].lower()
     assert review.token not in headers["set-cookie"]
     review.cookie = headers["set-cookie"].partition(";")[0]
@@ -120,6 +120,13 @@ def test_what_does_not_come_from_the_page_is_refused_even_with_the_cookie(inside
     headers = {name: value and value.format(port=inside.port) for name, value in headers.items()}
     assert inside.ask(path, **headers)[0] in (400, 403)
     assert inside.ask("/api/files/0/decisions", "POST", {"event": "accept"}, **headers)[0] in (400, 403)
+
+
+def test_another_page_may_lead_a_browser_to_the_door_and_no_further(inside):
+    led = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate", "Sec_Fetch_Dest": "document"}
+    assert inside.ask("/enter?token=x", **led)[2].startswith(b"This address has been used")
+    assert inside.ask("/", **led)[2].startswith(b"Refused") and inside.ask("/enter?token=x",
+        **led | {"Sec_Fetch_Dest": "iframe"})[2].startswith(b"Refused")
 
 
 def test_a_decision_needs_an_origin_and_json(inside):
@@ -203,8 +210,11 @@ def test_after_a_kill_every_decision_that_was_answered_is_there(tmp_path):
     review = Review(audit)
     review.enter()
     for number in range(3):
-        seen = json.loads(review.ask(f"/api/files/{number}")[2])["seen"]
-        assert review.ask(f"/api/files/{number}/decisions", "POST", {"event": "accept", "seen": seen})[0] == 200
+        said = {"event": "accept", "seen": json.loads(review.ask(f"/api/files/{number}")[2])["seen"]}
+        unseen = review.ask(f"/api/files/{number}/decisions", "POST", said)
+        assert unseen[0] == 409 and b"not been shown" in unseen[2]
+        assert review.ask(f"/api/files/{number}/after.png")[0] == 200
+        assert review.ask(f"/api/files/{number}/decisions", "POST", said)[0] == 200
     review.end(signal.SIGKILL)
     assert len(reviewing.events(audit)) == 3
     again = Review(audit, "--sample", "3")

@@ -43,9 +43,10 @@ def _review(args: argparse.Namespace) -> int:
 
     session = Session(args.audit, args.name or getpass.getuser(), sample=args.sample, seed=args.seed)
     try:
-        serve(session, Gate(), port=args.port, ready=lambda address: _ready(address, args.no_open))
+        serve(session, Gate(), port=args.port, ready=lambda address: _ready(address, None if args.no_open else session.door()))
         done = session.progress()
     finally:
+        session.door().unlink(missing_ok=True)
         session.close()
     print(f"{done['done']} of {done['of']} files looked at, {done['corrected']} of them corrected")
     if done["statement"]:
@@ -55,13 +56,17 @@ def _review(args: argparse.Namespace) -> int:
     return 0
 
 
-def _ready(address: str, closed: bool) -> None:
+def _ready(address: str, door: Path | None) -> None:
+    """Print the address and, unless told not to, open it: through a file, for the arguments of a program are everybody's to read."""
     import webbrowser
+
+    from .. import report
 
     print(f"review page, for one browser on this machine: {address}", flush=True)
     print("Ctrl+C ends; every decision is saved at once", flush=True)
-    if not closed:
-        webbrowser.open(address)
+    if door:
+        report.write_private(door, f"<!doctype html><meta http-equiv='refresh' content='0;url={address}'><title>Review</title>")
+        webbrowser.open(door.as_uri())
 
 
 def _apply(args: argparse.Namespace) -> int:

@@ -21,6 +21,7 @@ HOSTS = ("127.0.0.1", "localhost")
 COOKIE = "markerremover_review"
 STATIC = {"review.js": "text/javascript", "review.css": "text/css"}
 MAX_BODY = 4096
+ENTERED = "<!doctype html><meta http-equiv='refresh' content='0;url=/'><title>Review</title><a href='/'>Review</a>"
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -51,12 +52,13 @@ class Gate:
         return cookie is not None and hmac.compare_digest(cookie.encode(), self._cookie.encode())
 
 
-def from_here(headers: Any, port: int, *, writes: bool) -> bool:
+def from_here(headers: Any, port: int, *, writes: bool, enters: bool = False) -> bool:
     """Whether a request names this server and, as far as the browser tells, comes from its page.
 
     Args:
         headers: a mapping of lower-case names.
         writes: whether it would change something: then its origin must be told.
+        enters: whether it brings the token, which a page of the file system may lead to.
     """
     host = headers.get("host", "")
     if host not in {f"{name}:{port}" for name in HOSTS}:
@@ -64,7 +66,8 @@ def from_here(headers: Any, port: int, *, writes: bool) -> bool:
     origin = headers.get("origin")
     if origin is None and writes or origin is not None and origin != f"http://{host}":
         return False
-    return headers.get("sec-fetch-site", "none") in ("same-origin", "none")
+    leads_here = enters and headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
+    return leads_here or headers.get("sec-fetch-site", "none") in ("same-origin", "none")
 
 
 def build(session: Session, gate: Gate, port: list[int]):
@@ -76,7 +79,7 @@ def build(session: Session, gate: Gate, port: list[int]):
     from starlette.applications import Starlette
     from starlette.concurrency import run_in_threadpool
     from starlette.requests import Request
-    from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+    from starlette.responses import JSONResponse, PlainTextResponse, Response
     from starlette.routing import Route
 
     decoded, drawn = pictures.Cache(pictures.KEEP_FILES), pictures.Cache(pictures.KEEP_PICTURES)
@@ -90,7 +93,7 @@ def build(session: Session, gate: Gate, port: list[int]):
         if cookie is None:
             text = "This address has been used, or is not the one that `markerremover review` printed. Start it again.\n"
             return PlainTextResponse(text, 403)
-        answer = RedirectResponse("/", 303)
+        answer = Response(ENTERED, media_type="text/html")  # no redirect: the cookie would not go along where another page led here
         answer.set_cookie(COOKIE, cookie, path="/", httponly=True, samesite="strict")
         return answer
 
@@ -120,7 +123,10 @@ def build(session: Session, gate: Gate, port: list[int]):
         def make() -> bytes:
             return pictures.png(pictures.render(decoded.get(key, load), view, frame, equalised=equalised, centre=centre, width=width))
 
-        return Response(drawn.get((key, view, frame, equalised, centre, width), make), media_type="image/png")
+        found = drawn.get((key, view, frame, equalised, centre, width), make)
+        if view == "after":
+            session.looked(row)
+        return Response(found, media_type="image/png")
 
     async def decide(request: Request) -> Response:
         if request.headers.get("content-type", "").split(";")[0] != "application/json":
@@ -181,7 +187,7 @@ class _Guard:
             return
         asked = HTTPConnection(scope)
         writes = scope["method"] not in ("GET", "HEAD")
-        if not self._port or not from_here(asked.headers, self._port[0], writes=writes):
+        if not self._port or not from_here(asked.headers, self._port[0], writes=writes, enters=scope["path"] == "/enter"):
             await PlainTextResponse("Refused: this request does not come from the review page.\n", 403)(scope, receive, marked)
         elif scope["path"] != "/enter" and not self._gate.knows(asked.cookies.get(COOKIE)):
             text = "Open the address that `markerremover review` printed; it works once, in one browser.\n"

@@ -69,6 +69,7 @@ class Session:
         self._rows: dict[str, dict[str, Any]] = {}
         self._stamp: tuple[int, int] = (0, 0)
         self._sources: dict[str, Path] | None = None
+        self._looked: set[tuple[str, str, str]] = set()
         self._lockfile = _locked(self.run.audit)
         try:
             self._open(sample, seed)
@@ -141,6 +142,11 @@ class Session:
         if not path.is_relative_to(root) or path == root or not path.is_file():
             raise ReadError("its result is not in the output folder")
         return path
+
+    def looked(self, row: dict[str, Any]) -> None:
+        """Note that the result of a file has been shown, as its row speaks of it: only then can the file be accepted."""
+        with self._lock:
+            self._looked.add((row["relative"], row["sha256_in"], row["sha256_out"]))
 
     def review(self, relative: str) -> Review:
         """What has been said of a file, nothing included."""
@@ -275,6 +281,9 @@ class Session:
         if kind in corrections.VERDICTS:
             if kind == "release" and row["status"] != "held":
                 raise UsageError(f"only a file that was held can be released, this one is {row['status']}")
+            unseen = (relative, row["sha256_in"], row["sha256_out"]) not in self._looked
+            if unseen and (kind == "release" or row["status"] in sampling.RELEASED):
+                raise UsageError("its result has not been shown, so nobody can say that it is right; skip it")
             return {"event": kind}
         if kind == "erase":
             if said.get("of") not in [n for n, _ in self._drawn(relative)]:
@@ -302,6 +311,10 @@ class Session:
             report.write_private(path, sampling.statement(self.sample, self._reviews, day))
         else:
             path.unlink(missing_ok=True)
+
+    def door(self) -> Path:
+        """Where the file goes that leads a browser to the page, see `cli`; it is its owner's only."""
+        return self.run.audit / corrections.FOLDER / "open.html"
 
     def statement_path(self) -> Path:
         """Where the statement of the sample goes."""
