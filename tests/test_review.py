@@ -334,6 +334,20 @@ def test_a_session_on_a_sample_ends_with_a_statement_and_resumes_on_the_same_one
     again.close()
 
 
+def test_a_dry_run_can_be_looked_at_but_not_sampled(tmp_path):
+    audit = run(tmp_path, dry_run=True)
+    with pytest.raises(UsageError, match="dry run"):
+        Session(audit, "R", sample=2)
+    session = Session(audit, "R")
+    assert not loaded_pair(session).written and session.overview()["progress"]["of"] == 4
+    session.close()
+
+
+def loaded_pair(session):
+    row = session.row(0)
+    return pictures.load(session.source(row["relative"]), None, row, row["boxes"])
+
+
 def test_a_statement_needs_the_whole_sample():
     sample = sampling.Sample(("a", "b"), 2, 0, "T")
     with pytest.raises(UsageError, match="0 of 2"):

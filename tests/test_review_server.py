@@ -86,7 +86,7 @@ def inside(review):
 def test_without_the_cookie_there_is_nothing(review):
     for path in ("/", "/static/review.js", "/api/files", "/api/files/0", "/api/files/0/before.png", "/nothing"):
         assert review.ask(path, Cookie=None)[0] == 403, path
-        assert review.ask(path, Cookie=f"{server.COOKIE}=guess")[0] == 403, path
+        assert review.ask(path, Cookie=f"{server.cookie_name(review.port)}=guess")[0] == 403, path
     assert review.ask("/api/files/0/decisions", "POST", {"event": "accept"}, Cookie=None)[0] == 403
 
 

@@ -18,7 +18,6 @@ from . import pictures
 from .session import Session, base_boxes
 
 HOSTS = ("127.0.0.1", "localhost")
-COOKIE = "markerremover_review"
 STATIC = {"review.js": "text/javascript", "review.css": "text/css"}
 MAX_BODY = 4096
 ENTERED = "<!doctype html><meta http-equiv='refresh' content='0;url=/'><title>Review</title><a href='/'>Review</a>"
@@ -50,6 +49,11 @@ class Gate:
     def knows(self, cookie: str | None) -> bool:
         """Whether this is the cookie."""
         return cookie is not None and hmac.compare_digest(cookie.encode(), self._cookie.encode())
+
+
+def cookie_name(port: int) -> str:
+    """Name of the cookie: browsers send a host's cookies to all of its ports, and two reviews may be open."""
+    return f"markerremover_review_{port}"
 
 
 def from_here(headers: Any, port: int, *, writes: bool, enters: bool = False) -> bool:
@@ -94,7 +98,7 @@ def build(session: Session, gate: Gate, port: list[int]):
             text = "This address has been used, or is not the one that `markerremover review` printed. Start it again.\n"
             return PlainTextResponse(text, 403)
         answer = Response(ENTERED, media_type="text/html")  # no redirect: the cookie would not go along where another page led here
-        answer.set_cookie(COOKIE, cookie, path="/", httponly=True, samesite="strict")
+        answer.set_cookie(cookie_name(port[0]), cookie, path="/", httponly=True, samesite="strict")
         return answer
 
     def asset(request: Request) -> Response:
@@ -189,7 +193,7 @@ class _Guard:
         writes = scope["method"] not in ("GET", "HEAD")
         if not self._port or not from_here(asked.headers, self._port[0], writes=writes, enters=scope["path"] == "/enter"):
             await PlainTextResponse("Refused: this request does not come from the review page.\n", 403)(scope, receive, marked)
-        elif scope["path"] != "/enter" and not self._gate.knows(asked.cookies.get(COOKIE)):
+        elif scope["path"] != "/enter" and not self._gate.knows(asked.cookies.get(cookie_name(self._port[0]))):
             text = "Open the address that `markerremover review` printed; it works once, in one browser.\n"
             await PlainTextResponse(text, 403)(scope, receive, marked)
         else:

@@ -83,6 +83,8 @@ class Session:
         self._reviews = corrections.reviews(self._events)
         self._refresh()
         rows = list(self._rows.values())
+        if sample is not None and self.run.options.dry_run:
+            raise UsageError("a dry run has no results to draw a sample of")
         self.sample = sampling.drawn(self.run.audit, rows, sample, seed, self._clock()) if sample is not None else None
         if self.sample:
             sampling.bound(0, 1)  # loads what takes seconds to load, now rather than at the last key press
