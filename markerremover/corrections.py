@@ -184,18 +184,47 @@ def corrected(decisions: Sequence[Decision], corrections: Corrections, shape_fhw
     Raises:
         HeldError: see `drawn`; or a box that is to be kept is not among the removals, so it is not known what was meant.
     """
-    known = {(d.frame, d.xyxy) for d in decisions if d.action == "remove"}
+    known, before = {(d.frame, d.xyxy) for d in decisions if d.action == "remove"}, {(c.frame, c.xyxy) for c in corrections.carried}
     result = [*decisions, *(c for c in corrections.carried if (c.frame, c.xyxy) not in known and c.frame < shape_fhw[0])]
     for mark in corrections.marks:
         if mark.action == "keep":
             xyxy = _inside(mark, shape_fhw)
-            meant = [d for d in result if d.action == "remove" and d.frame == mark.frame and _iou(d.xyxy, xyxy) >= SAME_IOU]
-            if not meant:
-                raise HeldError(f"a box that was to be kept, {xyxy}, is no longer among those removed")
-            result = [d for d in result if not any(d is m for m in meant)]
+            same, like = _meant(result, mark.frame, xyxy, before)
+            others = [d for d in result if not any(d is m for m in (*same, *like))]
             whole = np.ones((xyxy[3] - xyxy[1], xyxy[2] - xyxy[0]), bool)
-            result.append(Decision(mark.frame, xyxy, "keep", KEPT, max(d.score for d in meant), meant[0].label, strokes=whole))
+            kept = Decision(mark.frame, xyxy, "keep", KEPT, max(d.score for d in (*same, *like)), (*same, *like)[0].label, strokes=whole)
+            result = [*others, *(rest for d in like if (rest := _beyond(d, xyxy))), kept]
     return settle([*result, *drawn(corrections, shape_fhw)], shape_fhw)
+
+
+def _meant(
+    decisions: Sequence[Decision], frame: int, xyxy: tuple[int, int, int, int], before: set[tuple[int, tuple[int, ...]]]
+) -> tuple[list[Decision], list[Decision]]:
+    """The removals that a person meant who kept a box: that very box, and those that are new since and about the same.
+
+    A box that the person saw beside it, however alike, is not meant: it could have been kept as well, and was not.
+
+    Raises:
+        HeldError: there is none, or of several it is not known which.
+    """
+    here = [d for d in decisions if d.action == "remove" and d.frame == frame]
+    same = [d for d in here if d.xyxy == xyxy]
+    like = [d for d in here if d.xyxy != xyxy and (d.frame, d.xyxy) not in before and _iou(d.xyxy, xyxy) >= SAME_IOU]
+    if not before:  # nothing tells which of them the person saw
+        like = [] if same else like
+        if len(like) > 1:
+            raise HeldError(f"several boxes are like the one that was to be kept, {xyxy}")
+    if not same and not like:
+        raise HeldError(f"a box that was to be kept, {xyxy}, is no longer among those removed")
+    return same, like
+
+
+def _beyond(removal: Decision, xyxy: tuple[int, int, int, int]) -> Decision | None:
+    """A removal without what of it lies in a box; None where nothing is left."""
+    x1, y1, x2, y2 = removal.xyxy
+    area = np.ones((y2 - y1, x2 - x1), bool) if removal.area is None else removal.area.copy()
+    area[max(0, xyxy[1] - y1) : max(0, xyxy[3] - y1), max(0, xyxy[0] - x1) : max(0, xyxy[2] - x1)] = False
+    return replace(removal, area=area) if area.any() else None
 
 
 def settle(decisions: Sequence[Decision], shape_fhw: tuple[int, int, int]) -> tuple[Decision, ...]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import stat
+import stat as modes
 
 import numpy as np
 import pytest
+from hypothesis import given, strategies as st
 
 from markerremover import corrections
 from markerremover.corrections import corrected, settle
@@ -83,6 +84,42 @@ def test_what_an_earlier_run_removed_stays_removed_unless_a_person_keeps_it():
     assert not mask(corrected([], kept, SHAPE)).any()
 
 
+def test_a_box_that_the_person_saw_and_left_is_not_kept_along_however_alike():
+    alike = (10, 10, 31, 20)
+    new = mask(corrected([gone(BOX), gone(alike)], Corrections((Mark(0, BOX, "keep"),), (gone(BOX), gone(alike))), SHAPE))
+    assert new[10:20, 10:31].all()
+
+
+def test_a_box_that_moved_since_is_kept_where_the_person_saw_it_and_no_further():
+    moved = (9, 10, 31, 20)
+    for carried in ((gone(BOX),), ()):
+        new = mask(corrected([gone(moved)], Corrections((Mark(0, BOX, "keep"),), carried), SHAPE))
+        assert not new[10:20, 10:30].any() and new[10:20, 9].all() and new[10:20, 30].all()
+    with pytest.raises(HeldError, match="several"):
+        corrected([gone(moved), gone((10, 9, 30, 20))], Corrections((Mark(0, BOX, "keep"),)), SHAPE)
+
+
+boxes_ = st.tuples(st.integers(0, 50), st.integers(0, 30), st.integers(1, 30), st.integers(1, 30)).map(
+    lambda b: (b[0], b[1], min(60, b[0] + b[2]), min(40, b[1] + b[3])))
+
+
+@given(st.lists(boxes_, min_size=1, max_size=5, unique=True), st.lists(boxes_, max_size=2), st.lists(boxes_, max_size=2), st.data())
+def test_nothing_but_what_a_person_kept_is_ever_less_removed_than_before(removed, signs, drawn, data):
+    before = [gone(b) for b in removed]
+    before += [Decision(0, b, "keep", "isolated kept sign", 0.9, strokes=np.ones((b[3] - b[1], b[2] - b[0]), bool)) for b in signs]
+    kept = data.draw(st.lists(st.sampled_from(removed), max_size=3, unique=True))
+    again = data.draw(st.lists(st.sampled_from(before), max_size=6))  # what the localizer finds this time
+    marks = (*(Mark(0, b, "keep") for b in kept), *(Mark(0, b, "remove", drawn=True) for b in drawn))
+    new = corrected(again, Corrections(marks, tuple(gone(b) for b in removed)), SHAPE)
+    old = mask([d for d in before if d.action == "remove"] + [d for d in again if d.action == "keep"])
+    allowed = mask([gone(b) for b in kept])
+    assert not (old & ~allowed & ~mask(new)).any(), "less is removed than before"
+    assert not (mask([gone(b) for b in drawn]) & ~mask(new)).any(), "what a person drew stays"
+    left = [gone(b) for b in removed if b not in kept]
+    strokes = [d for d in again if d.action == "keep"]
+    assert not (mask([*left, *strokes]) & ~mask(new)).any(), "a box that nobody turned to keep is opened by another"
+
+
 def test_a_polygon_removes_what_it_touches_and_not_its_whole_box():
     triangle = Mark(0, (10, 10, 31, 31), "remove", outline=((10, 10), (30, 10), (10, 30)), drawn=True)
     (decision,) = corrections.drawn(Corrections((triangle,), alone=True), SHAPE)
@@ -132,7 +169,7 @@ def test_a_torn_last_line_is_left_out_and_cut_off_by_the_next_event(tmp_path):
     assert [e["n"] for e in corrections.read_events(path)] == [1]
     corrections.append(tmp_path, event(2, "accept"))
     assert [e["event"] for e in corrections.read_events(path)] == ["draw", "accept"]
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600 and stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert modes.S_IMODE(path.stat().st_mode) == 0o600 and modes.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
 @pytest.mark.parametrize("line", ["nonsense", '{"n": 1}', "[]", json.dumps(event(1, "accept") | {"n": "1"})])
