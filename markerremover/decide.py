@@ -132,7 +132,8 @@ def resolve(decisions: Iterable[Decision]) -> tuple[Decision, ...]:
     """
     decisions = tuple(decisions)
     removed = [d for d in decisions if d.action == "remove" and d.reason != LOOSE]
-    return tuple(d if d.action == "remove" or d.reading is None else _checked(d, [r for r in removed if r.frame == d.frame]) for d in decisions)
+    signs = {id(d) for d in decisions if d.action == "keep" and d.reading is not None}
+    return tuple(_checked(d, [r for r in removed if r.frame == d.frame]) if id(d) in signs else d for d in decisions)
 
 
 def _checked(kept: Decision, removed: list[Decision]) -> Decision:

@@ -124,7 +124,8 @@ def clean_radiograph(
     timings_ms = {} if timings_ms is None else timings_ms
     if corrections and corrections.alone:
         none = tuple(Detections.empty() for _ in radiograph.display)
-        return _redacted(radiograph, tuple(corrections_module.drawn(corrections, radiograph.display.shape)), none, "", timings_ms, corrections)
+        drawn = tuple(corrections_module.drawn(corrections, radiograph.display.shape))
+        return _redacted(radiograph, drawn, none, "", timings_ms, corrections)
     telling = images.telling(radiograph)
     detections, decisions, seen = _look(radiograph, cleaner, bool(telling), timings_ms)
     if corrections:

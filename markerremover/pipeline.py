@@ -86,7 +86,8 @@ def _process(
 
             def write(target: Path) -> None:
                 said = {"touched": touched, "headers": headers, "transfer_syntax": options.transfer_syntax}
-                images.write(radiograph, cleaned.stored, target, verified=not (cleaned.doubt or unlooked), method=method(cleaner.detector), **said)
+                verified = not (cleaned.doubt or unlooked)
+                images.write(radiograph, cleaned.stored, target, verified=verified, method=method(cleaner.detector), **said)
                 images.verify_written(radiograph, cleaned.stored, target, **said)
 
             facts["sha256_out"] = _publish(write, relative, out, audit, replace=options.overwrite or options.resume)

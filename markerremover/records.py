@@ -299,7 +299,8 @@ class Mark:
 
     def __post_init__(self) -> None:
         if self.action not in ("keep", "remove") or self.kind not in ("marker", "laterality", "none"):
-            raise UsageError(f"a mark with action {self.action!r} and kind {self.kind!r}: allowed are keep, remove; marker, laterality, none")
+            given = f"a mark with action {self.action!r} and kind {self.kind!r}"
+            raise UsageError(f"{given}: allowed are keep, remove; marker, laterality, none")
         if self.frame < 0 or self.xyxy[2] <= self.xyxy[0] or self.xyxy[3] <= self.xyxy[1]:
             raise UsageError(f"a mark in frame {self.frame} with box {self.xyxy}: it is empty, or there is no such frame")
 

@@ -94,7 +94,8 @@ LAYERS = {
     "progress": "records",
     "information": "batch detect locations ocr errors",
     "demo": "batch cli progress synthesis errors",
-    "cli": "annotate batch demo export_cli information options progress records errors site synthesis training_cli finetune_cli header_profile evaluate_cli review",
+    "cli": "annotate batch demo export_cli information options progress records errors site synthesis training_cli finetune_cli "
+           "header_profile evaluate_cli review",
     "__main__": "cli",
     "__init__": "",  # names are loaded when asked for, by importlib
 }

@@ -289,7 +289,8 @@ def test_another_page_in_the_same_browser_gets_nothing(tmp_path, browser):
     base = f"http://127.0.0.1:{review.port}"
     tried = other.evaluate("""async base => {
       const image = await new Promise(done => {
-        const i = new Image(); i.onload = () => done("shown"); i.onerror = () => done("refused"); i.src = base + "/api/files/0/before.png"; });
+        const i = new Image(); i.onload = () => done("shown"); i.onerror = () => done("refused");
+        i.src = base + "/api/files/0/before.png"; });
       const read = await fetch(base + "/api/files", {credentials: "include"}).then(() => "read", () => "refused");
       const sent = await fetch(base + "/api/files/0/decisions", {method: "POST", mode: "no-cors", credentials: "include",
           body: "{}"}).then(() => "sent", () => "refused");

@@ -79,7 +79,7 @@ def _apply(run: runs.Run, every_label: bool, open_cleaner, progress) -> dict[str
                 _withdraw(run.out, outcome.relative)
                 rows[outcome.relative] = old | said | {
                     "status": "held", "sha256_out": "",
-                    "reason": f"a person found a marking in the result, which was taken away, and it could not be redone ({outcome.reason})",
+                    "reason": f"a person found a marking in the result, so it was taken away; it could not be redone ({outcome.reason})",
                 }
                 rows[outcome.relative]["review"]["digest"] = ""  # so that the next `apply` tries again
                 withdrawn.append(outcome.relative)
