@@ -205,6 +205,29 @@ def test_an_image_whose_original_is_gone_says_so_and_the_server_goes_on(tmp_path
     assert "0 of 2 files looked at" in printed and "Traceback" not in printed
 
 
+def test_strange_names_are_shown_and_corrected_like_any_other(tmp_path):
+    import os
+
+    deep = "/".join(["d" * 60] * 4)
+    names = ["<img src=x onerror=alert(1)>.png", "line\nbreak.png", os.fsdecode(b"caf\xe9.png"), f"{deep}/x.png"]
+    for i, name in enumerate(names):
+        fakes.put(tmp_path / "in" / name, fakes.png(reviewing.picture(i, True)))
+    audit = reviewing.run(tmp_path, count=0)
+    review = Review(audit)
+    try:
+        review.enter()
+        for number in range(len(names)):
+            file = json.loads(review.ask(f"/api/files/{number}")[2])
+            assert file["file"] in names and review.ask(f"/api/files/{number}/after.png")[0] == 200
+            for said in (reviewing.draw(), reviewing.ACCEPT):
+                assert review.ask(f"/api/files/{number}/decisions", "POST", said | {"seen": file["seen"]})[0] == 200
+    finally:
+        review.end()
+    done = reviewing.redo(audit)
+    assert done["redone"] == done["labels"] == len(names)
+    assert not any(fakes.read(tmp_path / "out" / name)[62:74, 72:98].any() for name in names)
+
+
 def test_after_a_kill_every_decision_that_was_answered_is_there(tmp_path):
     audit = reviewing.run(tmp_path)
     review = Review(audit)

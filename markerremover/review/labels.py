@@ -14,6 +14,7 @@ from ..decide import SIGN
 from ..errors import WriteError
 from ..records import Annotation, Element, Policy
 
+LONGEST = 60  # characters of a path in a file name: file systems take 255 bytes
 INSIDE = 0.8  # share of a box in another from which it is about the same marking
 
 
@@ -25,7 +26,7 @@ def name_of(relative: str, frame: int = 0) -> str:
     ('P1_a-', False)
     """
     path = PurePosixPath(relative)
-    return f"{'_'.join([*path.parts[:-1], path.stem])}-{crops.file_id(relative)[:8]}" + (f"-f{frame}" if frame else "")
+    return f"{'_'.join([*path.parts[:-1], path.stem])[:LONGEST]}-{crops.file_id(relative)[:8]}" + (f"-f{frame}" if frame else "")
 
 
 def write(

@@ -83,8 +83,11 @@ def build(session: Session, gate: Gate, port: list[int]):
     from starlette.applications import Starlette
     from starlette.concurrency import run_in_threadpool
     from starlette.requests import Request
-    from starlette.responses import JSONResponse, PlainTextResponse, Response
+    from starlette.responses import PlainTextResponse, Response
     from starlette.routing import Route
+
+    def as_json(said: dict[str, Any], status: int = 200) -> Response:
+        return Response(json.dumps(said), status, media_type="application/json")  # ASCII only: file names need not be valid Unicode
 
     decoded, drawn = pictures.Cache(pictures.KEEP_FILES), pictures.Cache(pictures.KEEP_PICTURES)
     static = {name: (_static(name), kind) for name, kind in STATIC.items()}
@@ -106,10 +109,10 @@ def build(session: Session, gate: Gate, port: list[int]):
         return Response(found[0], media_type=found[1]) if found else PlainTextResponse("not found\n", 404)
 
     def overview(request: Request) -> Response:
-        return JSONResponse(session.overview())
+        return as_json(session.overview())
 
     def file(request: Request) -> Response:
-        return JSONResponse(session.file(_whole(request.path_params["number"])) | {"progress": session.progress()})
+        return as_json(session.file(_whole(request.path_params["number"])) | {"progress": session.progress()})
 
     def picture(request: Request) -> Response:
         asked = request.query_params
@@ -134,28 +137,28 @@ def build(session: Session, gate: Gate, port: list[int]):
 
     async def decide(request: Request) -> Response:
         if request.headers.get("content-type", "").split(";")[0] != "application/json":
-            return JSONResponse({"error": "needs application/json"}, 415)
+            return as_json({"error": "needs application/json"}, 415)
         body = b""
         async for part in request.stream():
             body += part
             if len(body) > MAX_BODY:
-                return JSONResponse({"error": "too long"}, 413)
+                return as_json({"error": "too long"}, 413)
         try:
             said = json.loads(body)
         except ValueError:
             said = None
         if not isinstance(said, dict):
-            return JSONResponse({"error": "no JSON object"}, 400)
+            return as_json({"error": "no JSON object"}, 400)
 
         number = _whole(request.path_params["number"])
 
         def take() -> dict[str, Any]:
             return session.decide(number, said) | {"progress": session.progress()}
 
-        return JSONResponse(await run_in_threadpool(take))
+        return as_json(await run_in_threadpool(take))
 
     async def refused(request: Request, error: Exception) -> Response:
-        return JSONResponse({"error": str(error)}, 409 if isinstance(error, UsageError) else 404)
+        return as_json({"error": str(error)}, 409 if isinstance(error, UsageError) else 404)
 
     routes = [
         Route("/", page), Route("/favicon.ico", lambda request: Response(status_code=204)), Route("/enter",
