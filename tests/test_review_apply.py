@@ -11,7 +11,7 @@ import pytest
 
 import fakes
 import reviewing
-from markerremover import batch, cli, corrections, images, labelme, ocr, pipeline, windows
+from markerremover import batch, cli, corrections, images, labelme, ocr, pipeline, report, windows
 from markerremover.errors import UsageError, WriteError
 from markerremover.looks import Cleaner
 from markerremover.options import RunOptions
@@ -298,6 +298,21 @@ def test_the_command_line_says_what_it_did(tmp_path, fake_weights, capsys):
     assert cli.main(["apply", str(audit)]) == 0
     assert "1 files redone, 0 results taken away, 0 left as they were" in capsys.readouterr().out
     assert cli.main(["apply", str(tmp_path / "in")]) == 2
+
+
+def test_what_dies_between_result_and_manifest_is_made_good_by_the_next_call(tmp_path, monkeypatch):
+    audit = run(tmp_path)
+    say(audit, ("a/1.png", draw()), ("a/1.png", ACCEPT))
+
+    def dies(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(report, "write_rows", dies)
+        redo(audit)
+    assert not rows(audit)["a/1.png"].get("review") and not fakes.read(tmp_path / "out" / "a" / "1.png")[Y1:Y2, X1:X2].any()
+    assert redo(audit)["redone"] == 1 and redo(audit)["redone"] == 0
+    assert rows(audit)["a/1.png"]["sha256_out"] == pipeline.sha256_file(tmp_path / "out" / "a" / "1.png")
 
 
 def test_two_at_once_are_refused(tmp_path):
