@@ -22,12 +22,13 @@ from .records import Corrections, Mark
 class Annotations:
     """LabelMe files of a folder.
 
-    by_path: POSIX path below the folder -> what it holds.  by_image: SHA-256 of an image -> paths of the files about it.
+    by_path: POSIX path below the folder -> what it holds, less the picture that LabelMe may have put in; None for what is no JSON object.
+    by_image: SHA-256 of an image -> paths of the files about it.
     sha256: of everything that was read.
     """
 
     folder: Path
-    by_path: Mapping[str, bytes]
+    by_path: Mapping[str, dict[str, Any] | None]
     by_image: Mapping[str, tuple[str, ...]]
     sha256: str
 
@@ -41,24 +42,34 @@ def read(folder: Path) -> Annotations:
     folder = Path(folder)
     if not folder.is_dir():
         raise UsageError(f"{folder}: there is no such folder of annotations")
-    by_path = {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*.json")) if path.is_file()}
-    if not by_path:
-        raise UsageError(f"{folder}: holds no LabelMe files (.json)")
+    by_path: dict[str, dict[str, Any] | None] = {}
     by_image: dict[str, tuple[str, ...]] = {}
     whole = hashlib.sha256()
-    for path, data in by_path.items():
-        whole.update(hashlib.sha256(path.encode("utf-8", "surrogateescape")).digest() + hashlib.sha256(data).digest())
-        if about := _about(data):
-            by_image[about] = (*by_image.get(about, ()), path)
+    for file in sorted(folder.rglob("*.json")):
+        if file.is_file():
+            path, data = file.relative_to(folder).as_posix(), file.read_bytes()
+            whole.update(hashlib.sha256(path.encode("utf-8", "surrogateescape")).digest() + hashlib.sha256(data).digest())
+            by_path[path] = _parsed(data)
+            if about := _about(by_path[path]):
+                by_image[about] = (*by_image.get(about, ()), path)
+    if not by_path:
+        raise UsageError(f"{folder}: holds no LabelMe files (.json)")
     return Annotations(folder, by_path, by_image, whole.hexdigest())
 
 
-def _about(data: bytes) -> str:
-    """The SHA-256 of the image that a file says it is about, or ""."""
+def _parsed(data: bytes) -> dict[str, Any] | None:
+    """A JSON object without its picture, None for anything else."""
     try:
-        return str((json.loads(data).get(labelme.ORIGIN) or {}).get("sha256", ""))
-    except (ValueError, AttributeError):
-        return ""
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return {key: value for key, value in found.items() if key != "imageData"} if isinstance(found, dict) else None
+
+
+def _about(data: dict[str, Any] | None) -> str:
+    """The SHA-256 of the image that a file says it is about, or ""."""
+    origin = (data or {}).get(labelme.ORIGIN)
+    return str(origin.get("sha256", "")) if isinstance(origin, dict) else ""
 
 
 def corrections(annotations: Annotations, relative: str, sha256_in: str, keep: Sequence[str]) -> Corrections:
@@ -77,7 +88,9 @@ def corrections(annotations: Annotations, relative: str, sha256_in: str, keep: S
     marks: list[Mark] = []
     for path in paths:
         try:
-            marks += _marks(json.loads(annotations.by_path[path]), PurePosixPath(relative).name, sha256_in, keep)
+            if (data := annotations.by_path[path]) is None:
+                raise AnnotationError("is no JSON object")
+            marks += _marks(data, PurePosixPath(relative).name, sha256_in, keep)
         except AnnotationError as error:
             raise AnnotationError(f"its annotation {error}") from None
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:

@@ -97,6 +97,13 @@ def test_a_doubtful_annotation_is_a_row_without_output_never_nothing_burnt_in(ru
     assert rows["a/0.png"]["reason"] and summary["counts"]["unchanged"] == 3
 
 
+@pytest.mark.parametrize("data", [b"{", b"[]", b"\xff", b"[" * 100_000, b'{"markerremover": 1}'])
+def test_what_is_no_labelme_file_fails_its_image(tmp_path, run, out, data):
+    fakes.put(tmp_path / "notes" / "a" / "0.json", data)
+    _, rows = run({name: said for name, said in ALL.items() if name != "a/0.json"})
+    assert rows["a/0.png"]["status"] == "failed" and "annotation" in rows["a/0.png"]["reason"] and not (out / "a" / "0.png").exists()
+
+
 def test_a_laterality_shape_stays_only_where_it_says_that_it_reads_a_kept_sign(run, out, inputs):
     sign = {"image": "0.png", "shapes": [shape([[70, 50], [100, 70]], label="laterality", description="L mirrored")]}
     unread = {"image": "1.png", "shapes": [shape([[70, 50], [100, 70]], label="laterality")]}

@@ -14,7 +14,7 @@ import pytest
 import dicom_files
 import fakes
 import reviewing
-from markerremover import batch, corrections, evaluation, report, runs
+from markerremover import batch, cli, corrections, evaluation, report, runs
 from markerremover.errors import ReadError, UsageError
 from markerremover.options import RunOptions
 from markerremover.review import pictures, sampling
@@ -151,6 +151,13 @@ def test_a_session_needs_an_audit_a_name_and_the_audit_for_itself(tmp_path):
     (audit / runs.RUN).unlink()
     with pytest.raises(UsageError, match="run `remove` again"):
         Session(audit, "R")
+
+
+def test_without_the_extra_it_says_what_to_install(tmp_path, monkeypatch, capsys):
+    from importlib import util
+
+    monkeypatch.setattr(util, "find_spec", lambda name: None)
+    assert cli.main(["review", str(tmp_path)]) == 2 and "extra `review`" in capsys.readouterr().err
 
 
 def test_originals_and_results_are_reached_through_no_link_that_leads_out(tmp_path):
