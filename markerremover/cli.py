@@ -14,6 +14,7 @@ from typing import Any, Sequence
 
 from . import __version__
 from .annotate import add_annotate_parser
+from .benchmark_cli import add_benchmark_parser
 from .errors import MarkerRemoverError, UsageError
 from .evaluate_cli import add_evaluate_parser
 from .export_cli import add_export_parser
@@ -75,6 +76,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_evaluate_parser(subparsers)
     add_review_parsers(subparsers)
     add_annotate_parser(subparsers)
+    add_benchmark_parser(subparsers)
     info = subparsers.add_parser("info", help="show versions, weights, backend and OCR engine")
     info.add_argument("--weights", type=Path, help="an .onnx, .xml or .engine with its card beside it")
     info.set_defaults(run=_info)

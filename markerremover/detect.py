@@ -415,5 +415,6 @@ def load_detector(
         sessions, backend = open_tensorrt(model, sizes, threads, card.get("precision") == "fp16", cache)
     else:
         precision = inference_precision or card.get("inference_precision")
-        sessions, backend = open_sessions(model, sizes, device, threads, runtime=runtime, precision=precision)
+        floor = (card.get("rescorer") or {}).get("floor")  # without it a caller's threshold, not known yet, decides what is looked at
+        sessions, backend = open_sessions(model, sizes, device, threads, runtime=runtime, precision=precision, floor=floor)
     return Detector(sessions[0], card, backend, sessions[1], rescore.of_card(card, model.parent, threads))

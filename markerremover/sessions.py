@@ -7,15 +7,21 @@ from typing import Callable, Sequence
 
 import numpy as np
 
+from . import lean
 from .errors import UsageError
 
 Session = Callable[[np.ndarray], np.ndarray]
-"""(S, S) uint8 picture -> (4 + classes, anchors) network output; S is any size the session was opened for."""
+"""(S, S) uint8 picture -> (4 + classes, anchors) network output; S is any size the session was opened for. A session that was opened
+with a floor may leave out anchors of which no score reaches it."""
 
 
 def open_sessions(model: Path, sizes: Sequence[int], device: str, threads: int, *, runtime: str = "auto",
-          precision: str | None = None) -> tuple[list[Session], str]:
-    """One session for each network size, and the backend's name."""
+          precision: str | None = None, floor: float | None = None) -> tuple[list[Session], str]:
+    """One session for each network size, and the backend's name.
+
+    Args:
+        floor: score below which no anchor is ever looked at, for all classes; None if that is not known.
+    """
     if model.suffix == ".engine":
         if device == "cpu":
             raise UsageError(f"{model}: a TensorRT engine runs on an NVIDIA GPU only, device is 'cpu'")
@@ -46,9 +52,8 @@ def open_sessions(model: Path, sizes: Sequence[int], device: str, threads: int, 
             if runtime == "openvino":
                 raise UsageError(f"{model}: OpenVINO is not installed here (pip install openvino)") from error
         else:
-            compiled = [_compile(openvino, model, size, threads, precision) for size in sizes]
-            runs_in = compiled[0].get_property("INFERENCE_PRECISION_HINT").get_type_name()
-            return [_requests(one, size) for one, size in zip(compiled, sizes)], f"OpenVINO CPU, {runs_in}"
+            opened = [_open(openvino, model, size, threads, precision, floor) for size in sizes]
+            return [session for session, _ in opened], f"OpenVINO CPU, {opened[0][1]}"
     return [onnxruntime_session(model, ["CPUExecutionProvider"], threads)] * len(sizes), "ONNX Runtime CPU"
 
 
@@ -73,28 +78,58 @@ def open_tensorrt(onnx: Path, sizes: Sequence[int], threads: int, half: bool, ca
 
 
 def openvino_session(openvino, model: Path, size: int, threads: int, precision: str | None = None) -> Session:
-    return _requests(_compile(openvino, model, size, threads, precision), size)
+    """One session for one size, every anchor in its answer."""
+    return _open(openvino, model, size, threads, precision, None)[0]
 
 
-def _compile(openvino, model: Path, size: int, threads: int, precision: str | None):
+def _open(openvino, model: Path, size: int, threads: int, precision: str | None, floor: float | None) -> tuple[Session, str]:
+    """A session, and what OpenVINO computes in."""
     core = openvino.Core()
-    network = core.read_model(model)
-    network.reshape([1, 3, size, size])
-    steps = openvino.preprocess.PrePostProcessor(network)
-    steps.input().tensor().set_element_type(openvino.Type.u8)
-    steps.input().preprocess().convert_element_type(openvino.Type.f32).scale(255.0)
     settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
     if precision:
         settings["INFERENCE_PRECISION_HINT"] = precision
-    return core.compile_model(steps.build(), "CPU", settings)
-
-
-def _requests(compiled, size: int) -> Session:
-    request = compiled.create_infer_request()
+    network = core.read_model(model)
+    network.reshape([1, 3, size, size])
+    channels = 1 if lean.grey(openvino, network) else 3
+    parts = None if floor is None else lean.branches(network)
+    if parts:
+        network = lean.scores_and_features(openvino, network, parts)
+    steps = openvino.preprocess.PrePostProcessor(network)
+    steps.input().tensor().set_element_type(openvino.Type.u8)
+    steps.input().preprocess().convert_element_type(openvino.Type.f32).scale(255.0)
+    compiled = core.compile_model(steps.build(), "CPU", settings)
+    request, shape = compiled.create_infer_request(), (1, channels, size, size)
 
     def run(picture: np.ndarray) -> np.ndarray:
-        request.infer([np.ascontiguousarray(np.broadcast_to(picture, (1, 3, size, size)))])
+        request.infer([np.ascontiguousarray(np.broadcast_to(picture, shape))])
         return np.array(request.get_output_tensor(0).data[0])
+
+    runs_in = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+    if not parts:
+        return run, runs_in
+    sides = [_branch(openvino, core.compile_model(lean.branch_model(openvino, part), "CPU", settings)) for part in parts]
+
+    def run_lean(picture: np.ndarray) -> np.ndarray:
+        scores = run(picture)
+        anchors = np.flatnonzero(~(scores.max(axis=0) < floor))  # one that is no number is passed on, to be refused
+        features = [request.get_output_tensor(1 + index).data[0] for index in range(len(parts))]
+        return np.concatenate([lean.boxes_of(features, sides, anchors, size), scores[:, anchors]])
+
+    return run_lean, runs_in
+
+
+def _branch(openvino, compiled) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """A branch for any number of anchors."""
+    request = compiled.create_infer_request()
+
+    def run(cells: np.ndarray, inside: np.ndarray) -> np.ndarray:
+        found = []
+        for start in range(0, len(cells), lean.BATCH):
+            part = [array[start : start + lean.BATCH] for array in (cells, inside)]
+            short = lean.BATCH - len(part[0])
+            request.infer([np.concatenate([array, np.zeros((short, *array.shape[1:]), np.float32)]) for array in part])
+            found.append(np.array(request.get_output_tensor(0).data[: len(part[0])]))
+        return np.concatenate(found)
 
     return run
 

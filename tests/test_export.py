@@ -308,33 +308,21 @@ def test_the_engine_cache_is_one_folder_for_each_weights(monkeypatch, tmp_path):
 
 # OpenVINO's inference precision
 
-class FakeCompiled:
-    """What OpenVINO compiles on a machine that computes in bf16 unless told otherwise."""
-
-    def __init__(self, precision):
-        self.precision = precision
-
-    def get_property(self, name):
-        assert name == "INFERENCE_PRECISION_HINT"
-        return type("Type", (), {"get_type_name": lambda _: self.precision or "bf16"})()
-
-
 @pytest.fixture
 def bf16_machine(monkeypatch, samples):
     """OpenVINO as on a CPU with bf16, its answers those of ONNX Runtime, in bf16 a twentieth smaller."""
     pytest.importorskip("openvino")
-    monkeypatch.setattr(sessions, "_compile", lambda openvino, model, size, threads, precision: FakeCompiled(precision))
     [session], _ = sessions.open_sessions(WEIGHTS, [640], "cpu", 2, runtime="onnxruntime")
 
-    def requests(compiled, size):
+    def opened(openvino, model, size, threads, precision, floor):
         def run(picture):
             raw = session(picture)
-            raw[2:4] *= 0.95 if (compiled.precision or "bf16") == "bf16" else 1
+            raw[2:4] *= 0.95 if (precision or "bf16") == "bf16" else 1
             return raw
 
-        return run
+        return run, precision or "bf16"
 
-    monkeypatch.setattr(sessions, "_requests", requests)
+    monkeypatch.setattr(sessions, "_open", opened)
     return samples[:2]
 
 

@@ -25,8 +25,8 @@ LAYERS = {
     "telltales": "records",
     "headers": "header_profile records telltales",
     "options": "records errors site header_profile",
-    "strokes": "records boxes",
-    "staying": "strokes",
+    "strokes": "glyphs",
+    "staying": "glyphs strokes",
     "exif": "errors",
     "png": "records errors display exif",
     "scans": "errors",
@@ -41,7 +41,8 @@ LAYERS = {
     "images": "dicom jpeg png tiff records errors display header_profile",
     "operating": "records boxes",
     "rescore": "errors locations operating",
-    "sessions": "errors engine",
+    "lean": "",
+    "sessions": "errors engine lean",
     "detect": "records boxes errors locations operating rescore sessions",
     "engine": "errors",
     "parity": "records boxes errors",
@@ -52,7 +53,7 @@ LAYERS = {
     "isolation": "records candidates glyphs strokes",
     "second_pass": "records boxes ocr glyphs candidates isolation staying strokes",
     "decide": "records boxes glyphs",
-    "cuts": "records boxes decide strokes",
+    "cuts": "records boxes decide glyphs strokes",
     "redact": "records errors",
     "frames": "records",
     "verify": "records boxes errors detect",
@@ -82,9 +83,16 @@ LAYERS = {
     "workers": "pipeline options records header_profile",
     "judging": "boxes metrics records",
     "truth": "errors labelme records",
-    "evaluation": "errors images judging metrics records truth",
-    "comparison": "errors evaluation metrics",
-    "evaluate_cli": "comparison evaluation metrics ocr",
+    "breakdown": "errors records",
+    "box_level": "metrics records",
+    "average_precision": "errors records",
+    "results": "breakdown errors images judging records report truth",
+    "evaluation": "average_precision box_level breakdown errors judging metrics records results truth",
+    "evaluation_report": "average_precision box_level breakdown errors evaluation finetune_report images metrics report results",
+    "comparison": "errors evaluation metrics results",
+    "evaluate_cli": "comparison detect errors evaluation evaluation_report metrics ocr",
+    "benchmark": "batch errors evaluation finetune labelme metrics options records site synthesis training",
+    "benchmark_cli": "benchmark",
     "byhand": "errors labelme records",
     "runs": "errors inputs options paths records report",
     "paths": "inputs report header_profile headers",
@@ -94,7 +102,7 @@ LAYERS = {
     "progress": "records",
     "information": "batch detect locations ocr errors",
     "demo": "batch cli progress synthesis errors",
-    "cli": "annotate batch demo export_cli information options progress records errors site synthesis training_cli finetune_cli "
+    "cli": "annotate batch benchmark_cli demo export_cli information options progress records errors site synthesis training_cli finetune_cli "
            "header_profile evaluate_cli review",
     "__main__": "cli",
     "__init__": "",  # names are loaded when asked for, by importlib
@@ -114,6 +122,8 @@ ALONE = {
     "tqdm": {"progress"},
     "starlette": {"review"},
     "uvicorn": {"review"},
+    "pycocotools": {"average_precision"},
+    "matplotlib": {"evaluation_report"},
     "tifffile": {"tiff", "synthesis"},
 }
 
@@ -163,7 +173,8 @@ def test_nothing_talks_to_a_network():
 
 def test_nothing_outside_the_dependencies_is_imported():
     allowed = {"numpy", "cv2", "dicomanonymizer", "pydicom", "PIL", "scipy", "skimage", "tifffile", "onnxruntime", "openvino", "tesserocr", "pytesseract", "rapidocr",
-               "tqdm", "pebble", "starlette", "uvicorn", "ultralytics", "torch", "torchvision", "onnx", "onnxslim", "openjpeg", "libjpeg", "rle"}
+               "tqdm", "pebble", "starlette", "uvicorn", "pycocotools", "matplotlib",
+               "ultralytics", "torch", "torchvision", "onnx", "onnxslim", "openjpeg", "libjpeg", "rle"}
     for paths in sources().values():
         for path in paths:
             unknown = imports(path)[1] - allowed - set(sys.stdlib_module_names)

@@ -1,0 +1,147 @@
+"""The localizer without the arithmetic that nobody reads gives what the whole network gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from markerremover import lean, sessions
+from markerremover.locations import default_weights
+from markerremover.synthesis import radiograph
+
+openvino = pytest.importorskip("openvino")
+FLOOR = 0.01
+
+
+def picture(seed: int, size: int) -> np.ndarray:
+    import cv2
+
+    return cv2.resize(radiograph(np.random.default_rng(seed)).image, (size, size), interpolation=cv2.INTER_AREA)
+
+
+def compared(whole: np.ndarray, part: np.ndarray, floor: float = FLOOR) -> int:
+    """Assert that the lean answer holds exactly the anchors that reach the floor, alike; how many those are."""
+    anchors = np.flatnonzero(whole[4:].max(axis=0) >= floor)
+    assert part.shape == (len(whole), len(anchors))
+    np.testing.assert_allclose(part[4:], whole[4:, anchors], atol=1e-5)
+    np.testing.assert_allclose(part[:4], whole[:4, anchors], atol=0.01)  # network pixels
+    return len(anchors)
+
+
+@pytest.mark.parametrize("size", [640, 320])
+def test_shipped_weights_give_the_same_scores_and_boxes(size):
+    (whole,), name = sessions.open_sessions(default_weights(), [size], "cpu", 1, precision="f32")
+    (part,), same = sessions.open_sessions(default_weights(), [size], "cpu", 1, precision="f32", floor=FLOOR)
+    assert name == same
+    found = 0
+    for seed in range(4):
+        shown = picture(seed, size)
+        before = shown.copy()
+        found += compared(whole(shown), part(shown))
+        assert (shown == before).all()
+    assert found > 20
+
+
+def test_marks_cut_by_every_edge_get_the_same_boxes():
+    """The branch sees zeros beyond the map, as the whole network does."""
+    import cv2
+
+    (whole,), _ = sessions.open_sessions(default_weights(), [320], "cpu", 1, precision="f32")
+    (part,), _ = sessions.open_sessions(default_weights(), [320], "cpu", 1, precision="f32", floor=1e-5)
+    shown = np.full((320, 320), 30, np.uint8)
+    for at in ((-6, 150), (300, 150), (150, 12), (150, 325), (-6, 12), (302, 326)):
+        cv2.putText(shown, "R", at, cv2.FONT_HERSHEY_SIMPLEX, 1.0, 250, 3)
+    out = whole(shown)
+    anchors = np.flatnonzero(out[4:].max(axis=0) >= 1e-5)
+    first = anchors[anchors < 1600]
+    rows, columns = np.divmod(first, 40)
+    for edge in (rows == 0, rows == 39, columns == 0, columns == 39):
+        assert edge.any()
+    compared(out, part(shown), 1e-5)
+
+
+def test_a_picture_without_anything_gives_no_anchors():
+    (part,), _ = sessions.open_sessions(default_weights(), [320], "cpu", 1, precision="f32", floor=0.9)
+    assert part(np.zeros((320, 320), np.uint8)).shape == (6, 0)
+
+
+def test_a_score_that_is_no_number_is_passed_on(monkeypatch):
+    """The detector refuses such an answer; it must not vanish among the anchors that score too little."""
+    real = lean.scores_and_features
+
+    def broken(openvino, model, parts):
+        return real(openvino, spoiled(model), parts)
+
+    def spoiled(model):
+        ops, scores = openvino.opset13, model.get_results()[0].input_value(0).get_node().input(1)
+        bad = ops.divide(scores.get_source_output(), ops.constant(np.float32(0)))
+        bad = ops.subtract(bad, bad)  # infinite less infinite
+        scores.replace_source_output(bad.output(0))
+        return model
+
+    monkeypatch.setattr(lean, "scores_and_features", broken)
+    (part,), _ = sessions.open_sessions(default_weights(), [320], "cpu", 1, precision="f32", floor=FLOOR)
+    answer = part(np.zeros((320, 320), np.uint8))
+    assert answer.shape[1] == 2100 and np.isnan(answer[4:]).all()
+
+
+def network(first_channels: int = 3, head: bool = False):
+    """A small network that ends otherwise than the head of ultralytics."""
+    ops = openvino.opset13
+    images = ops.parameter([1, 3, 32, 32], np.float32, name="images")
+    start = images if first_channels == 3 else ops.reduce_mean(images, ops.constant(np.array([1])), True)
+    weights = np.random.default_rng(1).normal(size=(6, first_channels, 3, 3)).astype(np.float32)
+    out = ops.convolution(start, ops.constant(weights), [1, 1], [1, 1], [1, 1], [1, 1])
+    out = ops.reshape(out, ops.constant(np.array([1, 6, -1])), False)
+    if head:
+        out = ops.concat([out, ops.sigmoid(out)], 1)
+    return openvino.Model([out], [images], "other")
+
+
+@pytest.mark.parametrize("head", [False, True], ids=["one part", "boxes and scores, but of no distribution"])
+def test_a_network_with_another_head_runs_whole(tmp_path: Path, head):
+    path = tmp_path / "other.xml"
+    openvino.save_model(network(head=head), path, compress_to_fp16=False)
+    assert lean.branches(openvino.Core().read_model(path)) is None
+    (whole,), _ = sessions.open_sessions(path, [32], "cpu", 1)
+    (part,), _ = sessions.open_sessions(path, [32], "cpu", 1, floor=0.5)
+    shown = picture(1, 32)
+    assert (whole(shown) == part(shown)).all() and whole(shown).shape[1] == 1024
+
+
+def test_summing_equal_channels_changes_nothing(tmp_path: Path):
+    path = tmp_path / "other.xml"
+    openvino.save_model(network(), path, compress_to_fp16=False)
+    model = openvino.Core().read_model(path)
+    assert lean.grey(openvino, model) and list(model.inputs[0].shape) == [1, 1, 32, 32]
+    shown = picture(2, 32)
+    three = np.broadcast_to(shown, (1, 3, 32, 32)).astype(np.float32)
+    run = [openvino.Core().compile_model(m, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}) for m in (openvino.Core().read_model(path), model)]
+    np.testing.assert_allclose(run[0](three)[0], run[1](three[:, :1])[0], rtol=1e-4, atol=1e-2)
+
+
+def test_a_network_that_does_not_begin_with_a_convolution_keeps_its_three_channels(tmp_path: Path):
+    model = network(first_channels=1)
+    assert not lean.grey(openvino, model) and list(model.inputs[0].shape) == [1, 3, 32, 32]
+
+
+def test_no_anchors_no_boxes():
+    empty = lean.boxes_of([np.zeros((8, 4, 4), np.float32)], [None], np.zeros(0, int), 32)
+    assert empty.shape == (4, 0)
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("yaml", ["yolov5n.yaml", "yolov8n.yaml", "yolo11n.yaml"])
+def test_other_networks_of_ultralytics_give_the_same_boxes(tmp_path: Path, yaml):
+    """Untrained ones: their scores are small, so the floor is."""
+    from ultralytics import YOLO
+
+    path = Path(YOLO(yaml).export(format="onnx", imgsz=128, opset=17, verbose=False))
+    path = path.rename(tmp_path / "other.onnx")
+    (whole,), _ = sessions.open_sessions(path, [128], "cpu", 1, precision="f32", runtime="openvino")
+    out = whole(picture(3, 128))
+    floor = float(np.quantile(out[4:].max(axis=0), 0.9))
+    (part,), _ = sessions.open_sessions(path, [128], "cpu", 1, precision="f32", runtime="openvino", floor=floor)
+    assert compared(out, part(picture(3, 128)), floor) >= 20
