@@ -5,7 +5,7 @@
 # make test-core  what needs no torch                                                (.venv-core)
 #
 # Needs Python 3.11+ and, from the system, venv and Tesseract; tools/prepare-system installs those two where it may.
-# The test targets also ask for DCMTK and dicom3tools, and go on without them: the tests that need them are skipped.
+# The test targets also ask for DCMTK, dicom3tools and Chromium, and go on without them: the tests that need them are skipped.
 # PYTHON=python3.12 chooses the interpreter; ARGS="-k safety" goes to pytest, ARGS="--images 5" to the benchmark.
 
 PYTHON ?= python3

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import logging
 import os
 import platform
 import shutil
 import time
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Callable, Iterator, Sequence
 
-from . import __version__, images, inputs as inputs_module, paths, report, workers
-from .errors import UsageError
+from . import __version__, byhand, corrections, images, inputs as inputs_module, paths, report, runs, workers
+from .errors import AnnotationError, UsageError
 from .header_profile import HeaderProfile, new_key, read_key
 from .inputs import Input
 from .options import KEY, RunOptions
 from .pipeline import Cleaner, open_cleaner, sha256_file
-from .records import Outcome
+from .records import Corrections, Detections, Outcome, Policy
 from .workers import Job, Place
 
 log = logging.getLogger(__name__)
@@ -32,7 +34,8 @@ HEADERS_NOTES = {
 }
 #: Ends that come with an output.
 RELEASED = ("cleaned", "unchanged")
-LIBRARIES = ("numpy", "opencv-python-headless", "pydicom", "Pillow", "tifffile", "onnxruntime", "openvino", "tesserocr", "pytesseract", "rapidocr")
+LIBRARIES = ("numpy", "opencv-python-headless", "pydicom", "Pillow", "tifffile", "onnxruntime", "openvino", "tesserocr", "pytesseract",
+    "rapidocr")
 
 
 def remove(
@@ -67,26 +70,38 @@ def remove(
     found, ignored = inputs_module.gather(inputs, options.ignore)
     if not found:
         raise UsageError(f"no files to process in {', '.join(map(str, inputs))} ({len(ignored)} ignored)")
-    make = open_cleaner or functools.partial(_open_shipped, options)
+    drawn = byhand.read(options.boxes) if options.boxes else None
+    if drawn:
+        inputs_module.check_folders([options.boxes], out, audit)
+    make = open_cleaner or functools.partial(open_shipped, options)
     cleaner = make(workers.threads_each(options.workers))
     headers = _header_profile(options, audit)
-    run = _run_facts(cleaner, options, headers)
+    run = run_facts(cleaner, options, headers, drawn)
+    reviews = _reviews(audit, options)
     given, found = found, paths.assign(found, options.paths, headers, images.path_parts)
+    said, found = _drawn(given, found, drawn, options) if drawn else ({}, found)
     _make_folders(out, audit, options)
     out = out.resolve()  # a link put in its place during the run leads no write and no removal elsewhere
     renamed = paths.write_map(audit, given, found)
     if headers.key and options.key is None and not options.dry_run:
         report.write_private(audit / KEY, headers.key.hex() + "\n")
+    runs.write(audit, out, inputs, options)
     if inputs_module.folds_names(audit / "tmp"):  # which lies on the file system of OUT
         found = inputs_module.fail_clashes(found, inputs_module.folded)
-    kept_rows, todo = _split_finished(found, out, audit, options, run)
+    earlier = {row["relative"]: row for row in report.read_manifest(audit / report.MANIFEST)}
+    kept_rows, todo = _split_finished(found, out, audit, options, run, reviews)
+    for item in todo:
+        if people := corrections.of_run(reviews.get(item.relative), boxes_before(earlier.get(item.relative, {"boxes": []}))):
+            said[item.relative] = people
     rows = list(kept_rows)
     released = _Released(out, rows)
     place = Place(out, audit, options, headers)
     with report.open_private(audit / report.MANIFEST, "a") as handle:
-        for outcome in _outcomes(todo, place, cleaner, make):
+        for outcome in outcomes(todo, place, cleaner, make, said):
             _withdraw(outcome, out, options, released)
             rows.append(report.manifest_row(outcome, run))
+            if outcome.relative in said and not drawn:
+                rows[-1] |= reviewed(reviews[outcome.relative], earlier.get(outcome.relative))
             released.note(rows[-1])
             report.append(handle, rows[-1])
             if progress:
@@ -94,6 +109,7 @@ def remove(
         os.fsync(handle.fileno())
     seconds = time.perf_counter() - start
     summary = _summary(rows, found, ignored, cleaner, options, run) | {
+        "by_hand": drawn is not None,
         "audit": str(audit), "unaccounted": _unaccounted(rows, out), "resumed": len(kept_rows), "seconds": round(seconds, 2),
         "images_per_second": round((len(rows) - len(kept_rows)) / seconds, 2), "renamed": renamed,
     }
@@ -102,8 +118,48 @@ def remove(
     return summary
 
 
-def _open_shipped(options: RunOptions, threads: int) -> Cleaner:
+def open_shipped(options: RunOptions, threads: int) -> Cleaner:
+    """The `Cleaner` of a run's options; one that looks at nothing where boxes were drawn by hand."""
+    if options.boxes:
+        return Cleaner(_look_at_nothing, None, Policy(keep=()))
     return open_cleaner(options.policy, weights=options.weights, device=options.device, threads=threads, second=options.second_look)
+
+
+def _look_at_nothing(frame: Any, threshold: float | None = None) -> Detections:
+    """Never called: who draws by hand looks alone."""
+    raise AssertionError("no localizer looks where boxes were drawn by hand")
+
+
+def _drawn(
+    given: list[Input], found: list[Input], drawn: byhand.Annotations, options: RunOptions
+) -> tuple[dict[str, Corrections], list[Input]]:
+    """What was drawn on each file, by its path below OUT, and the inputs; those about which it is unclear have a problem."""
+    said, checked = {}, []
+    for before, item in zip(given, found):
+        try:
+            if not item.problem:
+                said[item.relative] = byhand.corrections(drawn, before.relative, sha256_file(item.source), options.policy.keep)
+            checked.append(item)
+        except AnnotationError as error:
+            checked.append(replace(item, problem=str(error)))
+        except OSError as error:
+            checked.append(replace(item, problem=f"cannot be read ({error.strerror})"))
+    return said, checked
+
+
+def _reviews(audit: Path, options: RunOptions) -> dict[str, corrections.Review]:
+    """What people said in a review of an earlier run into the same audit: a file that is done again is done with it."""
+    return {} if options.dry_run or options.boxes else corrections.reviews(corrections.read_events(corrections.log_path(audit)))
+
+
+def boxes_before(row: dict[str, Any]) -> list[dict[str, Any]]:
+    """The boxes of a row as the program alone decided, before any review."""
+    return (row.get("review") or {}).get("boxes_before", row["boxes"])
+
+
+def reviewed(review: corrections.Review, earlier: dict[str, Any] | None) -> dict[str, Any]:
+    """What a row says besides, where people spoke of its file."""
+    return {"review": {**review.as_row(), "boxes_before": boxes_before(earlier) if earlier else []}}
 
 
 def _header_profile(options: RunOptions, audit: Path) -> HeaderProfile:
@@ -162,7 +218,7 @@ def _make_folders(out: Path, audit: Path, options: RunOptions) -> None:
 
 
 def _split_finished(
-    found: list[Input], out: Path, audit: Path, options: RunOptions, run: dict[str, str]
+    found: list[Input], out: Path, audit: Path, options: RunOptions, run: dict[str, str], reviews: dict[str, corrections.Review]
 ) -> tuple[list[dict[str, Any]], list[Input]]:
     """Rows that --resume takes over, and the inputs still to do; the manifest is cut down to the former."""
     if not options.resume:
@@ -171,7 +227,8 @@ def _split_finished(
     rows, todo = [], []
     for item in found:
         row = earlier.get(item.relative)
-        if row and not item.problem and _finished(row, item, out, options, run):
+        said = reviews[item.relative].digest if item.relative in reviews else ""
+        if row and not item.problem and (row.get("review") or {}).get("digest", "") == said and _finished(row, item, out, options, run):
             rows.append(row)
         else:
             todo.append(item)
@@ -192,8 +249,11 @@ def _finished(row: dict[str, Any], item: Input, out: Path, options: RunOptions, 
         return False
 
 
-def _outcomes(todo: list[Input], place: Place, cleaner: Cleaner, make: Callable[[int], Cleaner]) -> Iterator[Outcome]:
-    jobs = [Job(item.source, item.relative) for item in todo if not item.problem]
+def outcomes(
+    todo: list[Input], place: Place, cleaner: Cleaner, make: Callable[[int], Cleaner], said: dict[str, Corrections]
+) -> Iterator[Outcome]:
+    """One outcome an input, as they finish; `said` has what people say, by path below OUT."""
+    jobs = [Job(item.source, item.relative, said.get(item.relative)) for item in todo if not item.problem]
     for item in todo:
         if item.problem:
             yield Outcome(item.relative, "failed", item.problem)
@@ -239,10 +299,12 @@ def _unaccounted(rows: list[dict[str, Any]], out: Path) -> list[str]:
     return sorted(set(found) - released)
 
 
-def _run_facts(cleaner: Cleaner, options: RunOptions, headers: HeaderProfile) -> dict[str, str]:
+def run_facts(cleaner: Cleaner, options: RunOptions, headers: HeaderProfile, drawn: byhand.Annotations | None = None) -> dict[str, str]:
     """What every row of this run carries."""
-    weights = str(getattr(cleaner.detector, "sha256", ""))
-    return {"weights_sha256": weights, "version": __version__, "settings_sha256": options.settings_sha256(headers.key)}
+    settings = options.settings_sha256(headers.key)
+    if drawn:
+        settings = hashlib.sha256(f"{settings} {drawn.sha256}".encode()).hexdigest()
+    return {"weights_sha256": str(getattr(cleaner.detector, "sha256", "")), "version": __version__, "settings_sha256": settings}
 
 
 def _summary(

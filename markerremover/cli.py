@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Sequence
 
 from . import __version__
+from .annotate import add_annotate_parser
 from .benchmark_cli import add_benchmark_parser
 from .errors import MarkerRemoverError, UsageError
 from .evaluate_cli import add_evaluate_parser
@@ -21,6 +22,7 @@ from .finetune_cli import add_finetune_parser
 from .header_profile import MODES, RETAINABLE
 from .options import DEFAULT_IGNORE, DEVICES, PATHS, TRANSFER_SYNTAXES, RunOptions
 from .records import DEFAULT_KEEP, Policy
+from .review.cli import add_review_parsers
 from .site import read as read_site
 from .training_cli import add_train_parser
 
@@ -72,6 +74,8 @@ def build_parser() -> argparse.ArgumentParser:
     add_finetune_parser(subparsers)
     add_export_parser(subparsers)
     add_evaluate_parser(subparsers)
+    add_review_parsers(subparsers)
+    add_annotate_parser(subparsers)
     add_benchmark_parser(subparsers)
     info = subparsers.add_parser("info", help="show versions, weights, backend and OCR engine")
     info.add_argument("--weights", type=Path, help="an .onnx, .xml or .engine with its card beside it")
@@ -115,6 +119,8 @@ def _add_remove(subparsers) -> None:
     add("--second-look", action="store_true", help="let RapidOCR look for text too, before and after (extra second-look; about a second an image)")
     add("--release-held", action="store_true",
         help="write files too in which the last look still finds something; they are counted, and their header claims no check")
+    add("--boxes", type=Path, metavar="ANNOTATIONS",
+        help="folder of reviewed LabelMe files: what was drawn goes black, nothing is looked for; an image without one fails")
     add("--dry-run", action="store_true", help="look and report, write no image")
     again = parser.add_mutually_exclusive_group()
     again.add_argument("--overwrite", action="store_true", help="replace results in a non-empty OUT")
@@ -151,7 +157,7 @@ def _remove(args: argparse.Namespace) -> int:
         headers=args.headers, key=args.key, retain=args.retain, shift_dates=args.shift_dates,
         time_limit=args.time_limit or None, paths=args.paths,
         second_look=args.second_look, release_held=args.release_held,
-        transfer_syntax=args.transfer_syntax,
+        transfer_syntax=args.transfer_syntax, boxes=args.boxes,
     )
     from .batch import remove
     from .progress import show_progress
@@ -175,7 +181,9 @@ def print_summary(summary: dict[str, Any]) -> None:
         print(f"{summary['renamed']} paths got pseudonyms (see paths.jsonl in the audit folder)")
     if summary["released_held"]:
         print(f"warning: {summary['released_held']} files were written though something still shows in them (--release-held): look at each before sharing")
-    if not summary["results_read"]:
+    if summary["by_hand"]:
+        print("note: only what was drawn was removed, and nothing looked at the results; headers claim no check")
+    elif not summary["results_read"]:
         print("note: without an OCR engine the results were looked at, but not read")
     if summary["paths_that_tell"]:
         print(f"warning: {summary['paths_that_tell']} outputs lie under paths that hold a name, number or UID of their own header")

@@ -127,10 +127,13 @@ def resolve(decisions: Iterable[Decision]) -> tuple[Decision, ...]:
        all of it where that is little (`BITE`): initials that touch a letter lie there. Unless the letter
        looks more like its sign without that end, though, the letter's own strokes stay; so they do where the box is another
        of a side sign, unread, within the kept one (`OF_IT`). Empty ground beside a letter goes.
+
+    What a person keeps has no reading and passes as it is; `corrections.settle` gives it its bounds.
     """
     decisions = tuple(decisions)
     removed = [d for d in decisions if d.action == "remove" and d.reason != LOOSE]
-    return tuple(d if d.action == "remove" else _checked(d, [r for r in removed if r.frame == d.frame]) for d in decisions)
+    signs = {id(d) for d in decisions if d.action == "keep" and d.reading is not None}
+    return tuple(_checked(d, [r for r in removed if r.frame == d.frame]) if id(d) in signs else d for d in decisions)
 
 
 def _checked(kept: Decision, removed: list[Decision]) -> Decision:

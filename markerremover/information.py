@@ -11,7 +11,7 @@ from .errors import MarkerRemoverError
 from .locations import default_weights
 
 #: Extra -> a module that tells whether it is installed.
-EXTRAS = {"train": "ultralytics", "label": "labelme", "second-look": "rapidocr", "ray": "ray"}
+EXTRAS = {"train": "ultralytics", "label": "labelme", "second-look": "rapidocr", "review": "starlette", "ray": "ray"}
 
 
 def gather(weights: Path | None = None) -> dict[str, str]:

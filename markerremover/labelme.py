@@ -14,6 +14,8 @@ from .errors import AnnotationError
 from .records import Annotation, Element
 
 KINDS = ("laterality", "marker", "uncertain")
+ORIGIN = "markerremover"
+"""Key of what a file says of the image that its picture was made of: SHA-256 `sha256`, 0-based `frame`; LabelMe keeps it."""
 
 
 def read(path: Path | str) -> Annotation:
@@ -37,6 +39,8 @@ def read(path: Path | str) -> Annotation:
         raise AnnotationError(f"{path}: {error}") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise AnnotationError(f"{path}: not a LabelMe file ({type(error).__name__}: {error})") from error
+    if not reviewed and elements and data.get(ORIGIN):
+        raise AnnotationError(f"{path}: proposals that nobody has reviewed: flags.reviewed is not true")
     if not reviewed and not elements:
         raise AnnotationError(f"{path}: no shapes and flags.reviewed is not true, so it is unknown whether anything is burnt in")
     return Annotation(image, shape_hw, elements, reviewed)
@@ -56,8 +60,14 @@ def _element(shape: dict, shape_hw: tuple[int, int]) -> Element:
     return Element((max(box[0], 0.0), max(box[1], 0.0), min(box[2], float(w)), min(box[3], float(h))), kind, shape.get("description") or "")
 
 
-def write(path: Path | str, annotation: Annotation, image_path: str | None = None) -> None:
-    """Write one LabelMe 5 file; `image_path` is what its `imagePath` says (the bare image name by default)."""
+def write(path: Path | str, annotation: Annotation, image_path: str | None = None, origin: dict | None = None) -> None:
+    """Write one LabelMe 5 file; `image_path` is what its `imagePath` says (the bare image name by default), `origin` what
+    it says under `ORIGIN`."""
+    Path(path).write_text(text(annotation, image_path, origin), encoding="utf-8")
+
+
+def text(annotation: Annotation, image_path: str | None = None, origin: dict | None = None) -> str:
+    """What `write` writes."""
     h, w = annotation.shape_hw
     data = {
         "version": "5.5.0",
@@ -71,8 +81,9 @@ def write(path: Path | str, annotation: Annotation, image_path: str | None = Non
         "imageData": None,
         "imageHeight": h,
         "imageWidth": w,
+        **({ORIGIN: origin} if origin else {}),
     }
-    Path(path).write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    return json.dumps(data, indent=1) + "\n"
 
 
 def yolo_lines(annotation: Annotation, class_names: Iterable[str]) -> list[str]:

@@ -16,9 +16,9 @@ from typing import Any, Callable, Iterator, Sequence
 
 import numpy as np
 
-from . import cuts, decide, detect, frames, images, legible, redact, second_look, telltales, verify
-from .errors import UsageError
-from .records import Decision, Detections, Policy, Radiograph, Telling, Text
+from . import corrections as corrections_module, cuts, decide, detect, frames, images, legible, redact, second_look, telltales, verify
+from .errors import HeldError, UsageError
+from .records import Corrections, Decision, Detections, Policy, Radiograph, Telling, Text
 
 #: Rounds in which residual findings are removed; what still shows after the last one holds the file.
 VERIFY_ROUNDS = 2
@@ -105,29 +105,78 @@ def open_cleaner(
     return Cleaner(load_detector(weights, device=device, threads=threads), reader, policy, finder)
 
 
-def clean_radiograph(radiograph: Radiograph, cleaner: Cleaner, timings_ms: dict[str, float] | None = None) -> Cleaned:
+def clean_radiograph(
+    radiograph: Radiograph, cleaner: Cleaner, timings_ms: dict[str, float] | None = None, corrections: Corrections | None = None
+) -> Cleaned:
     """Find, decide, redact and verify; nothing is written and the input's arrays stay as they are.
+
+    Args:
+        corrections: what people say of the file. Where they are `alone` nothing is looked for, and nothing is looked at again.
 
     Returns:
         The result. Its `doubt` says so when something still shows after `VERIFY_ROUNDS` rounds of removal, or when what the
         header says can be read in it.
 
     Raises:
-        HeldError: redaction did not do exactly what was decided, or the header cannot be gone through.
+        HeldError: redaction did not do exactly what was decided, the header cannot be gone through, or corrections do not fit
+            the file or would keep what its header says.
     """
     timings_ms = {} if timings_ms is None else timings_ms
+    if corrections and corrections.alone:
+        none = tuple(Detections.empty() for _ in radiograph.display)
+        drawn = tuple(corrections_module.drawn(corrections, radiograph.display.shape))
+        return _redacted(radiograph, drawn, none, "", timings_ms, corrections)
     telling = images.telling(radiograph)
     detections, decisions, seen = _look(radiograph, cleaner, bool(telling), timings_ms)
+    if corrections:
+        decisions = _corrected(radiograph, decisions, corrections, cleaner, telling)
     with timed(timings_ms, "verify"):
         decisions, doubt = _verified(radiograph.views, decisions, cleaner, seen)
         if telling:
             told = _told(radiograph.views, decisions, cleaner, seen, telling)
             decisions, doubt = (*decisions, *_spread(told, radiograph.views)), "; ".join(filter(None, (doubt, HEADER_DOUBT if any(told) else "")))
+    if corrections:
+        decisions = corrections_module.settle(decisions, radiograph.display.shape)
+    return _redacted(radiograph, decisions, detections, doubt, timings_ms, corrections)
+
+
+def _redacted(
+    radiograph: Radiograph, decisions: tuple[Decision, ...], detections: tuple[Detections, ...], doubt: str, timings_ms: dict[str, float],
+    corrections: Corrections | None,
+) -> Cleaned:
+    """The decisions carried out, and checked pixel by pixel."""
     with timed(timings_ms, "redact"):
         new = redact.redact(radiograph.stored, decisions, radiograph.fill)
         mask = redact.removed_mask(radiograph.stored.shape[:3], decisions)
         verify.check_pixels(radiograph.stored, new, mask, radiograph.fill)
+        if corrections:
+            corrections_module.check(mask, corrections)
     return Cleaned(new, decisions, detections, np.where(mask, np.uint8(0), radiograph.display), doubt)
+
+
+def _corrected(
+    radiograph: Radiograph, decisions: tuple[Decision, ...], corrections: Corrections, cleaner: Cleaner, telling: Telling
+) -> tuple[Decision, ...]:
+    """The decisions with those of people in their place; what people removed goes from every frame that shows it.
+
+    Raises:
+        HeldError: see `corrections.corrected`; or what a person keeps reads as the file's own header does.
+    """
+    shape = radiograph.display.shape
+    decisions = corrections_module.corrected(decisions, corrections, shape)
+    ours = [d for d in decisions if d.label == corrections_module.LABEL]
+    more = frames.spread(ours, radiograph.display)[len(ours) :]
+    decisions = corrections_module.settle((*decisions, *more), shape)
+    if not telling or cleaner.reader is None:
+        return decisions
+    removed = redact.removed_mask(shape, decisions)
+    for kept in (d for d in decisions if d.reason == corrections_module.KEPT):
+        for view in radiograph.views:
+            look = verify.smoothed(view[kept.frame], removed[kept.frame])
+            for words in legible.read(look, np.array([kept.xyxy]), cleaner.reader):
+                if telltales.tells([word.text for word in words if word.confidence >= LEAST_SURE], telling):
+                    raise HeldError(f"a box that was to be kept, {kept.xyxy}, holds text that matches the file's own header")
+    return decisions
 
 
 def _look(

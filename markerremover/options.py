@@ -46,6 +46,7 @@ class RunOptions:
     second_look: RapidOCR looks for text too, on the input and on the result.
     release_held: what would be held only because something still shows in the result is written all the same, and marked so.
     transfer_syntax: how DICOM pixels are written, one of TRANSFER_SYNTAXES.
+    boxes: folder of LabelMe files that people drew: what they drew goes black, nothing else looks at the pictures.
     """
 
     policy: Policy | None = None
@@ -67,6 +68,7 @@ class RunOptions:
     second_look: bool = False
     release_held: bool = False
     transfer_syntax: str = "source"
+    boxes: Path | None = None
 
     def __post_init__(self) -> None:
         if self.policy is None:
@@ -89,6 +91,8 @@ class RunOptions:
             raise UsageError(f"workers is {self.workers}, allowed is 1 or more")
         if self.time_limit is not None and not 0 < self.time_limit < float("inf"):
             raise UsageError(f"time_limit is {self.time_limit}, allowed is a number of seconds above 0, or none")
+        if self.boxes and self.second_look:
+            raise UsageError("--boxes does not go with --second-look: nothing but what was drawn counts")
         if self.overwrite and self.resume:
             raise UsageError("--overwrite and --resume exclude each other")
         if self.dry_run and (self.overwrite or self.resume):

@@ -20,13 +20,14 @@ from .errors import HeldError, MarkerRemoverError, ReadError, WriteError
 from .header_profile import HeaderProfile
 from .looks import VERIFY_ROUNDS, Cleaned, Cleaner, clean_radiograph, open_cleaner, timed
 from .options import RunOptions
-from .records import Outcome
+from .records import Corrections, Outcome
 
 __all__ = ["VERIFY_ROUNDS", "Cleaned", "Cleaner", "clean_radiograph", "method", "move_into", "open_cleaner", "process_file", "sha256_file"]
 
 
 def process_file(
-    source: Path, relative: str, out: Path, audit: Path, cleaner: Cleaner, options: RunOptions, headers: HeaderProfile = HeaderProfile()
+    source: Path, relative: str, out: Path, audit: Path, cleaner: Cleaner, options: RunOptions, headers: HeaderProfile = HeaderProfile(),
+    corrections: Corrections | None = None,
 ) -> Outcome:
     """Clean one file.
 
@@ -35,6 +36,7 @@ def process_file(
         relative: POSIX path below OUT where the result goes.
         out, audit: existing folders on one file system; `audit` has tmp/ and crops/.
         headers: what happens to a DICOM header.
+        corrections: what people say of the file, if anything.
 
     Returns:
         The outcome. For `held` and `failed` nothing was put under OUT. Errors that the package raises on purpose and
@@ -43,7 +45,7 @@ def process_file(
     timings_ms: dict[str, float] = {}
     facts: dict[str, Any] = {"timings_ms": timings_ms}
     try:
-        status = _process(source, relative, out, audit, cleaner, options, headers, facts)
+        status = _process(source, relative, out, audit, cleaner, options, headers, facts, corrections)
         return Outcome(relative, status, **facts)
     except HeldError as error:
         return Outcome(relative, "held", str(error), **facts)
@@ -54,12 +56,15 @@ def process_file(
 
 
 def _process(
-    source: Path, relative: str, out: Path, audit: Path, cleaner: Cleaner, options: RunOptions, headers: HeaderProfile, facts: dict
+    source: Path, relative: str, out: Path, audit: Path, cleaner: Cleaner, options: RunOptions, headers: HeaderProfile, facts: dict,
+    corrections: Corrections | None = None,
 ) -> str:
     """The steps of `process_file`; what is learnt on the way goes into `facts`, so that a failure keeps it."""
     timings_ms = facts["timings_ms"]
     with timed(timings_ms, "read"):
         facts["sha256_in"] = sha256_file(source)
+        if corrections and corrections.sha256_in not in ("", facts["sha256_in"]):
+            raise HeldError("it is not the file that a person looked at: its SHA-256 has changed")
         if images.recognise(source) is None:
             raise ReadError("not a DICOM, PNG, JPEG or TIFF file")
         radiograph = images.read(source)
@@ -67,11 +72,12 @@ def _process(
     facts.update(format=radiograph.format, shape=tuple(radiograph.stored.shape), path_tells=tells)
     if tells and options.paths != "keep":
         raise HeldError("its path still holds a name, number or UID of its header")
-    cleaned = clean_radiograph(radiograph, cleaner, timings_ms)
+    cleaned = clean_radiograph(radiograph, cleaner, timings_ms, corrections)
+    unlooked = bool(corrections and corrections.alone)
     facts["decisions"] = cleaned.decisions
     with timed(timings_ms, "crops"):
         facts["crops"] = crops.draw(audit / "crops", relative, radiograph.display, cleaned.shown, cleaned.decisions)
-    if cleaned.doubt and not options.release_held:
+    if cleaned.doubt and not options.release_held and not (corrections and corrections.release):
         raise HeldError(cleaned.doubt)
     facts["released_held"] = cleaned.doubt
     touched = not np.array_equal(cleaned.stored, radiograph.stored)
@@ -80,7 +86,8 @@ def _process(
 
             def write(target: Path) -> None:
                 said = {"touched": touched, "headers": headers, "transfer_syntax": options.transfer_syntax}
-                images.write(radiograph, cleaned.stored, target, verified=not cleaned.doubt, method=method(cleaner.detector), **said)
+                verified = not (cleaned.doubt or unlooked)
+                images.write(radiograph, cleaned.stored, target, verified=verified, method=method(cleaner.detector), **said)
                 images.verify_written(radiograph, cleaned.stored, target, **said)
 
             facts["sha256_out"] = _publish(write, relative, out, audit, replace=options.overwrite or options.resume)

@@ -167,6 +167,7 @@ class Decision:
     reason: one short phrase from a fixed list (see decide.py); never holds read text.
     reading: the second pass, None where it did not run.
     strokes: (h, w) bool in the crop frame of this decision's xyxy, set if and only if action is "keep".
+    area: (h, w) bool, same frame, or None: of a removal, the part of the box that goes black; None is all of it.
     """
 
     frame: int
@@ -177,6 +178,7 @@ class Decision:
     label: str = "marker"
     reading: Reading | None = None
     strokes: np.ndarray | None = None
+    area: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         x1, y1, x2, y2 = self.xyxy
@@ -186,10 +188,14 @@ class Decision:
             raise UsageError(f"xyxy {self.xyxy} is empty")
         if (self.action == "keep") != (self.strokes is not None):
             raise UsageError("strokes go with action 'keep' and only with it")
-        if self.strokes is not None:
-            if self.strokes.dtype != bool or self.strokes.shape != (y2 - y1, x2 - x1):
-                raise UsageError(f"strokes have shape {self.strokes.shape}, need {(y2 - y1, x2 - x1)} bool")
-            object.__setattr__(self, "strokes", locked(self.strokes))
+        if self.area is not None and self.action != "remove":
+            raise UsageError("an area goes with action 'remove' only")
+        for name in ("strokes", "area"):
+            mask = getattr(self, name)
+            if mask is not None:
+                if mask.dtype != bool or mask.shape != (y2 - y1, x2 - x1):
+                    raise UsageError(f"{name} have shape {mask.shape} {mask.dtype}, need {(y2 - y1, x2 - x1)} bool")
+                object.__setattr__(self, name, locked(mask))
 
 
 @dataclass(frozen=True)
@@ -269,6 +275,52 @@ class Outcome:
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
             raise UsageError(f"status is {self.status!r}, allowed are {STATUSES}")
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What a person says of one place.
+
+    frame: 0-based.  xyxy: integer source pixels, maxima exclusive; may reach out of the image, which cuts it.
+    action: "remove" or "keep".  kind: "marker", "laterality", or "none" where nothing is burnt in.
+    who, when: the reviewer's name and the time, ISO 8601; "" where unknown.
+    outline: corners (x, y) in source pixels of a polygon; () for the whole box.
+    drawn: whether the person drew it, rather than changed what the program decided.
+    """
+
+    frame: int
+    xyxy: tuple[int, int, int, int]
+    action: str
+    kind: str = "marker"
+    who: str = ""
+    when: str = ""
+    outline: tuple[tuple[float, float], ...] = ()
+    drawn: bool = False
+
+    def __post_init__(self) -> None:
+        if self.action not in ("keep", "remove") or self.kind not in ("marker", "laterality", "none"):
+            given = f"a mark with action {self.action!r} and kind {self.kind!r}"
+            raise UsageError(f"{given}: allowed are keep, remove; marker, laterality, none")
+        if self.frame < 0 or self.xyxy[2] <= self.xyxy[0] or self.xyxy[3] <= self.xyxy[1]:
+            raise UsageError(f"a mark in frame {self.frame} with box {self.xyxy}: it is empty, or there is no such frame")
+
+
+@dataclass(frozen=True)
+class Corrections:
+    """What people say of one file, and what must go in any case.
+
+    marks: what they kept and what they want gone.
+    carried: removals of an earlier run that stay removals, unless a mark keeps their place.
+    sha256_in: of the file that was looked at; another one is not touched. "" for any.
+    release: a person looked at the result and wants it written though something still shows.
+    alone: nothing else looks at the picture: only the marks count.
+    """
+
+    marks: tuple[Mark, ...] = ()
+    carried: tuple[Decision, ...] = ()
+    sha256_in: str = ""
+    release: bool = False
+    alone: bool = False
 
 
 @dataclass(frozen=True)

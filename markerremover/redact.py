@@ -14,7 +14,8 @@ from .records import Decision
 
 
 def removed_mask(shape_fhw: tuple[int, int, int], decisions: Sequence[Decision]) -> np.ndarray:
-    """Which pixels go black: the union of all boxes, less the strokes that a "keep" decision of the same frame keeps.
+    """Which pixels go black: the union of all boxes (of a removal with an area, that part of it), less the strokes that a "keep"
+    decision of the same frame keeps.
 
     Strokes that one decision keeps survive in the overlapping boxes of others.
 
@@ -36,7 +37,7 @@ def removed_mask(shape_fhw: tuple[int, int, int], decisions: Sequence[Decision])
     for decision in decisions:
         _check(decision, shape_fhw)
         x1, y1, x2, y2 = decision.xyxy
-        mask[decision.frame, y1:y2, x1:x2] = True
+        mask[decision.frame, y1:y2, x1:x2] |= True if decision.area is None else decision.area
     for decision in decisions:
         if decision.strokes is not None:
             x1, y1, x2, y2 = decision.xyxy

@@ -134,6 +134,7 @@ def _page_row(row: dict[str, Any], drawn: set[str]) -> dict[str, Any]:
     crops = [pair if set(pair) <= drawn else None for pair in row.get("crops", [])]
     return {
         **{key: row[key] for key in ("relative", "status", "reason", "format", "shape", "boxes")},
+        "review": {key: row["review"][key] for key in ("who", "when", "verdict")} if row.get("review") else None,
         "released_held": row.get("released_held", ""),
         "ms": round(sum(row.get("timings_ms", {}).values())),
         "thumbs": list(thumbs) if set(thumbs) <= drawn else None,

@@ -88,7 +88,7 @@ def explained(shape_hw: tuple[int, int], decisions: Sequence[Decision]) -> np.nd
     result = np.zeros(shape_hw, bool)
     for decision in decisions:
         x1, y1, x2, y2 = decision.xyxy
-        result[y1:y2, x1:x2] = True
+        result[y1:y2, x1:x2] |= True if decision.area is None else decision.area
     return result
 
 

@@ -19,7 +19,7 @@ from pebble import ProcessExpired, ProcessPool
 from .header_profile import HeaderProfile
 from .options import RunOptions
 from .pipeline import Cleaner, process_file, temporary_file
-from .records import Outcome
+from .records import Corrections, Outcome
 
 log = logging.getLogger(__name__)
 
@@ -27,10 +27,11 @@ DIED = "the worker process died on this file"
 
 
 class Job(NamedTuple):
-    """One file to clean and where its result goes."""
+    """One file to clean, where its result goes, and what people say of it."""
 
     source: Path
     relative: str
+    corrections: Corrections | None = None
 
 
 class Place(NamedTuple):
@@ -48,7 +49,7 @@ def attempt(job: Job, place: Place, cleaner: Cleaner) -> Outcome:
     The reason names the kind of error and where it arose, never its message: that may quote the file's content.
     """
     try:
-        return process_file(job.source, job.relative, place.out, place.audit, cleaner, place.options, place.headers)
+        return process_file(job.source, job.relative, place.out, place.audit, cleaner, place.options, place.headers, job.corrections)
     except Exception as error:  # the one broad except: a file may break anything, the run goes on
         last = traceback.extract_tb(error.__traceback__)[-1]
         reason = f"unexpected {type(error).__name__} at {Path(last.filename).name}:{last.lineno}"

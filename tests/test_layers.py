@@ -70,7 +70,8 @@ LAYERS = {
     "convert": "errors",
     "export": "convert detect engine errors images inputs locations parity records rescore synthesis training",
     "export_cli": "errors export options",
-    "looks": "cuts decide detect frames images legible ocr redact second_look second_pass telltales verify records errors",
+    "corrections": "boxes records errors",
+    "looks": "corrections cuts decide detect frames images legible ocr redact second_look second_pass telltales verify records errors",
     "pipeline": "crops images looks options records errors header_profile",
     "remover": "pipeline images display options records errors site",
     "finetune_report": "crops metrics report records errors",
@@ -92,12 +93,17 @@ LAYERS = {
     "evaluate_cli": "comparison detect errors evaluation evaluation_report metrics ocr",
     "benchmark": "batch errors evaluation finetune labelme metrics options records site synthesis training",
     "benchmark_cli": "benchmark",
+    "byhand": "errors labelme records",
+    "runs": "errors inputs options paths records report",
     "paths": "inputs report header_profile headers",
-    "batch": "images inputs paths workers pipeline report options records errors header_profile",
+    "batch": "byhand corrections images inputs paths workers pipeline report runs options records errors header_profile",
+    "review": "batch corrections crops decide errors evaluation images inputs labelme pipeline progress records report runs workers",
+    "annotate": "cli decide errors images inputs looks options pipeline records review",
     "progress": "records",
     "information": "batch detect locations ocr errors",
     "demo": "batch cli progress synthesis errors",
-    "cli": "batch benchmark_cli demo export_cli information options progress records errors site synthesis training_cli finetune_cli header_profile evaluate_cli",
+    "cli": "annotate batch benchmark_cli demo export_cli information options progress records errors site synthesis training_cli finetune_cli "
+           "header_profile evaluate_cli review",
     "__main__": "cli",
     "__init__": "",  # names are loaded when asked for, by importlib
 }
@@ -114,6 +120,8 @@ ALONE = {
     "dicomanonymizer": {"headers"},
     "pydicom": {"dicom", "dicom_file", "headers", "dicom_pixels", "dicom_tags", "dicom_view", "encapsulated", "synthesis"},
     "tqdm": {"progress"},
+    "starlette": {"review"},
+    "uvicorn": {"review"},
     "pycocotools": {"average_precision"},
     "matplotlib": {"evaluation_report"},
     "tifffile": {"tiff", "synthesis"},
@@ -165,7 +173,8 @@ def test_nothing_talks_to_a_network():
 
 def test_nothing_outside_the_dependencies_is_imported():
     allowed = {"numpy", "cv2", "dicomanonymizer", "pydicom", "PIL", "scipy", "skimage", "tifffile", "onnxruntime", "openvino", "tesserocr", "pytesseract", "rapidocr",
-               "tqdm", "pebble", "pycocotools", "matplotlib", "ultralytics", "torch", "torchvision", "onnx", "onnxslim", "openjpeg", "libjpeg", "rle"}
+               "tqdm", "pebble", "starlette", "uvicorn", "pycocotools", "matplotlib",
+               "ultralytics", "torch", "torchvision", "onnx", "onnxslim", "openjpeg", "libjpeg", "rle"}
     for paths in sources().values():
         for path in paths:
             unknown = imports(path)[1] - allowed - set(sys.stdlib_module_names)

@@ -1,0 +1,95 @@
+"""Which files a person should look at first, and why. Pure: manifest rows in, an order out."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Iterable, Sequence
+
+import numpy as np
+
+NEAR = 0.15  # of a score from the threshold: that near, the other decision was possible
+UNSURE = 0.25  # of an OCR confidence from the least one at which a sign stays, or is told from others
+UNUSUAL = 3.0  # robust standard deviations of the logarithm of the area
+FEW = 20  # boxes, from which a size can be called unusual
+LOUD = {
+    "still found after removal": (0.5, "found only at the second look"),
+    "matches the file's own header": (0.9, "text of its header was readable"),
+    "reading uncertain": (0.4, "a sign was read unsurely"),
+    "contradicted by another box": (0.4, "two boxes disagree about a sign"),
+    "touches other strokes": (0.3, "a sign touches other strokes"),
+    "cut by another box": (0.2, "a box cuts strokes"),
+}
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """How doubtful a file is.
+
+    score: 0 and more, more is looked at earlier.  words: why, the weightiest first; never read text.
+    """
+
+    relative: str
+    score: float
+    words: tuple[str, ...]
+
+
+def doubts(rows: Sequence[dict[str, Any]], threshold: float, min_confidence: float) -> list[Doubt]:
+    """All files, the most doubtful first; equal ones by path.
+
+    Args:
+        rows: of the manifest.  threshold: score from which a box counts, 0-1.  min_confidence: from which a sign stays, 0-1.
+    """
+    centre, spread = _usual_size(box for row in rows for box in row["boxes"])
+    found = []
+    for row in rows:
+        reasons: dict[str, float] = {}
+        for box in row["boxes"]:
+            for words, weight in _of_box(box, threshold, min_confidence, centre, spread):
+                reasons[words] = max(reasons.get(words, 0.0), weight)
+        if row["status"] == "held":
+            reasons["held: nothing was written"] = 3.0
+        elif row["status"] == "failed":
+            reasons["failed: nothing was written"] = 2.5
+        elif row.get("released_held"):
+            reasons["released in spite of doubt"] = 2.0
+        elif not row["boxes"]:
+            reasons["nothing was found"] = 0.25
+        ordered = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+        score = sum(weight / 2**i for i, (_, weight) in enumerate(ordered))  # several reasons weigh more than one, never twice as much
+        found.append(Doubt(row["relative"], round(score, 4), tuple(words for words, _ in ordered)))
+    return sorted(found, key=lambda d: (-d.score, d.relative))
+
+
+def _of_box(
+    box: dict[str, Any], threshold: float, min_confidence: float, centre: float, spread: float
+) -> Iterable[tuple[str, float]]:
+    """(why, weight) of one box."""
+    if box["reason"] in LOUD:
+        weight, words = LOUD[box["reason"]]
+        yield words, weight
+    near = 1 - abs(box["score"] - threshold) / NEAR
+    if near > 0:
+        yield "a score near the threshold", 0.4 + 0.6 * near
+    if box["text"]:
+        unsure = 1 - abs(box["confidence"] - min_confidence) / UNSURE
+        if unsure > 0:
+            yield "a low reading confidence", 0.3 + 0.5 * unsure
+    if spread and abs(_log_area(box) - centre) > UNUSUAL * spread:
+        yield "an unusual size", 0.6
+    if box["action"] == "keep":
+        yield "a sign stays", 0.1
+
+
+def _log_area(box: dict[str, Any]) -> float:
+    x1, y1, x2, y2 = box["xyxy"]
+    return math.log(max(1, (x2 - x1) * (y2 - y1)))
+
+
+def _usual_size(boxes: Iterable[dict[str, Any]]) -> tuple[float, float]:
+    """Median and robust standard deviation of the logarithm of the area, (0, 0) for fewer than `FEW` boxes."""
+    sizes = np.array([_log_area(box) for box in boxes])
+    if len(sizes) < FEW:
+        return 0.0, 0.0
+    centre = float(np.median(sizes))
+    return centre, max(0.2, 1.4826 * float(np.median(np.abs(sizes - centre))))

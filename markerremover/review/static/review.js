@@ -1,0 +1,484 @@
+"use strict";
+// The review page. Text goes into the document as text nodes only; every decision is saved by the server before it shows here.
+const at = id => document.getElementById(id);
+const make = (tag, className, ...children) => {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  node.append(...children);
+  return node;
+};
+const drawn = (tag, attributes) => {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  return node;
+};
+const VIEWS = ["after", "before", "wipe", "difference"], SIDES = { after: "after", before: "before", wipe: "before | after",
+  difference: "what was removed" };
+const STAYS = { laterality: "stays, a side sign", none: "stays, nothing burnt in", marker: "stays" };
+const KEYS = [
+  ["Enter", "right (with your corrections): save and go to the next"], ["N →, P ←", "next, previous file, nothing decided"],
+  ["J, Shift+J, 1–9", "select a box"], ["K", "keep or remove the selected box, and those that lie in it"],
+  ["C", "what the selected kept box is: a side sign, or nothing burnt in"],
+  ["D", "draw a missed marking: with the mouse or a finger; or arrows move, Shift+arrows resize" +
+    " (Alt: by one pixel), Enter adds, Esc leaves"],
+  ["X", "erase the selected drawn box"], ["U", "undo the last decision on this file"],
+  ["R", "of a held file: write its redacted result although something still shows"],
+  ["A B W F, V", "after, before, wipe, removed; the next view"], ["E", "equalised: shows what is faint"],
+  ["[ ]  , .", "window narrower, wider; darker, brighter; \\ as it was"], ["+ − 0, Z", "zoom; whole image; zoom to the selected box"],
+  ["Shift+arrows", "move the picture, or the wipe"], ["PgUp PgDn", "frames"], ["O", "outlines on and off"], ["L", "all files"],
+    ["G", "the next one not looked at"],
+];
+const S = { all: null, number: 0, file: null, view: "after", equalised: false, centre: 0.5, width: 1, frame: 0, chosen: -1,
+  outlines: true, draft: null,
+  drawing: false, wipe: 0.5, zoom: 1, x: 0, y: 0, fitted: 1, busy: false, shown: 0 };
+const ready = new Map();  // number -> promise of a file and its pictures
+const fine = { centre: 0.5, width: 1, equalised: false, frame: 0 };
+
+async function ask(path, body) {
+  const options = body ? { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) } : {};
+  const answer = await fetch(path, options).catch(() => {
+    throw new Error("the server does not answer; start `markerremover review` again, it goes on here"); });
+  const found = await answer.json().catch(() => ({ error: "the server refused: open the address that it printed again" }));
+  if (!answer.ok) throw new Error(found.error || `the server said ${answer.status}`);
+  return found;
+}
+async function picture(number, view, how) {
+  const image = new Image();
+  image.alt = view;
+  image.src = `/api/files/${number}/${view}.png?frame=${how.frame}&centre=${how.centre.toFixed(2)}` +
+    `&width=${how.width.toFixed(2)}&equalised=${how.equalised ? 1 : 0}`;
+  try { await image.decode(); } catch { throw new Error(await problem(image.src)); }
+  return image;
+}
+async function problem(source) {  // what the server says of a picture that it does not give
+  try { return (await (await fetch(source)).json()).error; } catch { return "the picture cannot be shown; is the server still there?"; }
+}
+async function fetched(number) {
+  const file = await ask(`/api/files/${number}`);
+  const how = { ...fine, equalised: S.equalised, frame: firstFrame(file) };
+  const pictures = {};
+  if (file.shape.length) {
+    try { [pictures.after, pictures.before] = await Promise.all([picture(number, "after", how), picture(number, "before", how)]); }
+    catch (error) { pictures.error = error.message; }
+  } else pictures.error = file.reason || "there is nothing to show";
+  return { file, pictures, how };
+}
+const firstFrame = file => file.boxes.length ? file.boxes[0].frame : 0;
+const key = (number) => `${number} ${S.equalised}`;
+function prefetch(number) {
+  if (number < 0 || number >= S.all.files.length || ready.has(key(number))) return;
+  ready.set(key(number), fetched(number).catch(error => { ready.delete(key(number)); throw error; }));
+  ready.get(key(number)).then(() => {
+    document.body.dataset.prefetched = `${document.body.dataset.prefetched || ""} ${number}`.slice(-200); }, () => {});
+  while (ready.size > 7) ready.delete(ready.keys().next().value);
+}
+const todo = (from, step = 1) => {
+  const files = S.all.files;
+  for (let i = 1; i <= files.length; i++) {
+    const n = (from + i * step + files.length * 2) % files.length;
+    if (files[n].state === "todo" || files[n].state === "again") return n;
+  }
+  return -1;
+};
+let asked = 0;
+async function show(number) {
+  const mine = ++asked, start = performance.now();
+  prefetch(number);
+  try {
+    const { file, pictures, how } = await ready.get(key(number));
+    if (mine !== asked) return;
+    ready.delete(key(number));
+    const fresh = S.number !== number || !S.file;
+    Object.assign(S, { number, file, draft: null, drawing: false, centre: 0.5, width: 1, frame: how.frame });
+    if (fresh) { S.chosen = -1; if (S.view === "difference") S.view = "after"; }
+    S.pictures = pictures;
+    fit();
+    paint();
+    history.replaceState(null, "", "#" + number);
+    document.body.dataset.shown = String(number);
+    await new Promise(requestAnimationFrame);
+    await new Promise(requestAnimationFrame);  // it is on the screen: decoding, if the browser had to, is behind us
+    document.body.dataset.took = `${number} ${(performance.now() - start).toFixed(1)}`;
+    for (const n of [todo(number), number + 1, number - 1]) {  // the likeliest first, alone
+      if (mine !== asked) return;
+      if (n >= 0 && n !== number) { prefetch(n); await Promise.resolve(ready.get(key(n))).catch(() => {}); }
+    }
+  } catch (error) { say(error.message); }
+}
+function say(text) { at("message").hidden = !text; at("message").textContent = text || ""; }
+
+// --- what is on the stage
+const size = () => S.file && S.file.shape.length ? { w: S.file.shape[2], h: S.file.shape[1] } : { w: 1, h: 1 };
+function fit() {
+  const { w, h } = size(), stage = at("stage");
+  S.fitted = S.zoom = Math.min(stage.clientWidth / w, stage.clientHeight / h);
+  S.x = (stage.clientWidth - w * S.zoom) / 2;
+  S.y = (stage.clientHeight - h * S.zoom) / 2;
+}
+const edge = () => S.view === "wipe" ? Math.max(0, Math.min(size().w, (S.wipe * at("stage").clientWidth - S.x) / S.zoom)) : 0;
+function place() {
+  const { w, h } = size(), scene = at("scene");
+  scene.style.width = w + "px"; scene.style.height = h + "px";
+  scene.style.transform = `translate(${S.x}px, ${S.y}px) scale(${S.zoom})`;
+  at("marks").style.setProperty("--px", String(1 / S.zoom));
+  const holes = S.view === "difference" ? "" : kept().map(([x1, y1, x2, y2]) => `M${x1} ${y1}H${x2}V${y2}H${x1}Z`).join("");
+  at("over").style.clipPath = `path(evenodd, "M${edge()} 0H${w}V${h}H${edge()}Z${holes}")`;
+  at("wipe").hidden = S.view !== "wipe";
+  at("wipe").style.left = S.wipe * 100 + "%";
+  at("wipe").setAttribute("aria-valuenow", String(Math.round(S.wipe * 100)));
+  marks();
+}
+function kept() {  // where people kept something and no other removal lies
+  const here = all().filter(b => b.frame === S.frame), goes = here.filter(b => b.now === "remove").map(b => b.xyxy);
+  const stays = here.filter(b => b.now === "keep" && b.action !== "keep").map(b => [Math.max(b.xyxy[0], edge()),
+    ...b.xyxy.slice(1)]).filter(b => b[0] < b[2]);
+  return goes.reduce((parts, gone) => parts.flatMap(part => without(part, gone)), apart(stays));
+}
+function apart(boxes) {  // the same area as boxes that do not overlap: where two holes of a clip path meet there would be none
+  return boxes.reduce((found, box) => [...found, ...found.reduce((parts, other) => parts.flatMap(part => without(part, other)), [box])],
+    []);
+}
+function without([a, b, c, d], [x1, y1, x2, y2]) {
+  if (x1 >= c || x2 <= a || y1 >= d || y2 <= b) return [[a, b, c, d]];
+  const top = Math.max(b, y1), bottom = Math.min(d, y2);
+  return [[a, b, c, top], [a, bottom, c, d], [a, top, x1, bottom], [x2, top, c, bottom]].filter(([l, t, r, u]) => l < r && t < u);
+}
+function put(parent, image) { if (image) parent.replaceChildren(image); else parent.replaceChildren(); }
+function paint() {
+  const { file, pictures } = S;
+  say(pictures.error);
+  put(at("under"), pictures.before);
+  put(at("over"), S.view === "before" ? null : S.view === "difference" ? pictures.difference : pictures.after);
+  if (S.view === "difference" && !pictures.difference && !pictures.error) load();
+  at("side").textContent = SIDES[S.view] + (S.view !== "difference" && S.equalised ? ", equalised" : "") + (S.view !== "before" &&
+    !file.seen[1] ? " (not written; every box black)" : "");
+  for (const button of document.querySelectorAll("[data-view]")) button.setAttribute("aria-pressed",
+    String(button.dataset.view === S.view));
+  at("equalised").setAttribute("aria-pressed", String(S.equalised));
+  place(); head(); panel();
+}
+function marks() {
+  const { w, h } = size(), svg = at("marks"), text = 12 / S.zoom;
+  svg.setAttribute("viewBox", `0 0 ${w} ${h}`);
+  svg.replaceChildren();
+  all().forEach((box, i) => {
+    if (box.frame !== S.frame) return;
+    const [x1, y1, x2, y2] = box.xyxy, fill = box.now === "remove" && (box.drawn || box.action === "keep") && (S.view === "after" ||
+      S.view === "wipe");
+    if (!S.outlines && !fill && i !== S.chosen) return;
+    const person = box.drawn || box.now !== box.action;
+    const left = Math.max(x1, edge()), out = 1.5 / S.zoom;
+    if (fill && left < x2) svg.append(drawn("rect", { x: left, y: y1, width: x2 - left, height: y2 - y1, class: "fill" }));
+    svg.append(drawn("rect", { x: x1 - out, y: y1 - out, width: x2 - x1 + 2 * out, height: y2 - y1 + 2 * out,
+      class: `${box.now}${person ? " person" : ""}${i === S.chosen ? " selected" : ""}` }));
+    const label = drawn("text", { x: x1, y: y1 > text * 1.5 ? y1 - text * 0.4 : y2 + text * 1.2, "font-size": text,
+      "stroke-width": text / 5 });
+    label.textContent = `${i + 1}`;
+    svg.append(label);
+  });
+  if (S.draft) {
+    const [x1, y1, x2, y2] = S.draft;
+    svg.append(drawn("rect", { x: x1, y: y1, width: x2 - x1, height: y2 - y1, class: "draft" }));
+  }
+}
+const all = () => [...S.file.boxes, ...S.file.drawn.map(d => ({ ...d, drawn: true, now: "remove", action: "remove" }))];
+
+// --- words
+function head() {
+  const { file } = S, far = S.all.progress;
+  at("file").textContent = file.file;
+  at("status").textContent = file.status; at("status").className = "badge " + file.status;
+  at("why").textContent = file.why.length ? (S.all.sample ? "" : "first looked at because: " + file.why.slice(0, 3).join("; ")) : "";
+  at("bar").max = far.of; at("bar").value = far.done;
+  at("count").textContent = `${far.done} of ${far.of}` + (S.all.sample ? ` of a random sample` : "") + (far.waiting ?
+    `, ${far.waiting} to apply` : "");
+  document.title = `${far.done}/${far.of} · Review`;
+}
+function panel() {
+  const { file } = S, [frames, h, w] = file.shape.length ? file.shape : [0, 0, 0];
+  const facts = [`${S.number + 1} of ${file.of}`, file.format, w ? `${w} × ${h}` : ""].filter(Boolean).join(" · ");
+  at("facts").replaceChildren(facts, ...[file.reason, file.released_held &&
+    "released in spite of doubt: " + file.released_held].filter(Boolean).flatMap(t => [make("br"), make("b", "", t)]));
+  at("boxes").replaceChildren(...all().map(entry));
+  at("toggle").disabled = S.chosen < 0;
+  at("undo").disabled = !file.can_undo;
+  at("release").hidden = file.status !== "held";
+  at("accept").lastElementChild.textContent = file.status === "held" ? "Stays held, next" : file.status === "failed" ?
+    "Seen, next" : "Right, next";
+  at("frames").hidden = frames < 2; at("frame").max = frames - 1; at("frame").value = S.frame;
+    at("frame-text").textContent = `${S.frame + 1}/${frames}`;
+  at("centre").value = S.centre; at("width").value = S.width;
+  const state = { done: "looked at", corrected: "corrected", again: "redone since you looked: look again" }[file.state] || "";
+  at("said").textContent = [state && `${state} by ${file.by}, ${file.when.replace("T", " ").replace("+00:00", " UTC")}`, file.waits &&
+    "waits for markerremover apply"].filter(Boolean).join("; ");
+  at("draw").classList.toggle("on", S.drawing); at("stage").classList.toggle("drawing", S.drawing);
+  at("hint").hidden = !S.drawing;
+  at("hint").textContent = "Draw a box around the missed marking, or move it with the arrows" +
+    " (Shift: resize, Alt: finer) and press Enter. Esc leaves.";
+}
+function entry(box, i) {
+  const person = box.drawn || box.now !== box.action, node = make("li",
+    `${box.now}${person ? " person" : ""}${i === S.chosen ? " selected" : ""}`);
+  const what = make("div", "what", make("b", "", `${i + 1}`), make("span", "", box.now === "keep" ? "stays" : "removed"), make("span",
+    "label", box.drawn ? "drawn" : box.label));
+  if (box.text) what.append(make("span", "read", box.text));
+  node.append(what);
+  const facts = box.drawn ? [] : [`score ${box.score.toFixed(2)}`];
+  if (box.text) facts.push(`read with ${box.confidence.toFixed(2)}`);
+  if (box.rotation_deg) facts.push(`turned ${box.rotation_deg}°`);
+  if (box.mirrored) facts.push("mirrored");
+  if (S.file.shape[0] > 1) facts.push(`frame ${box.frame + 1}`);
+  node.append(make("small", "", [box.reason, ...facts].filter(Boolean).join(" · ")));
+  if (person) node.append(make("small", "", box.drawn ?
+    `${box.who}: a marking that was missed` : `${box.by}: ${box.now === "keep" ? STAYS[box.kind] : "is to go"}`));
+  node.onclick = () => choose(i, true);
+  return node;
+}
+function choose(i, look) {
+  const boxes = all();
+  S.chosen = boxes.length ? (i + boxes.length) % boxes.length : -1;
+  if (look && S.chosen >= 0 && boxes[S.chosen].frame !== S.frame) { S.frame = boxes[S.chosen].frame; load(); }
+  marks(); panel();
+  const node = at("boxes").children[S.chosen];
+  if (node) node.scrollIntoView({ block: "nearest" });
+}
+
+// --- decisions
+async function decide(event) {
+  if (S.busy || !S.file) return false;
+  S.busy = true;
+  try {
+    const file = await ask(`/api/files/${S.number}/decisions`, { ...event, seen: S.file.seen });
+    S.all.progress = file.progress;
+    Object.assign(S.all.files[S.number], { state: file.state, by: file.by });
+    S.file = file; say("");
+    S.chosen = Math.min(S.chosen, all().length - 1);
+    place(); head(); panel();
+    return true;
+  } catch (error) {
+    say(`not saved: ${error.message}`);
+    if (/redone/.test(error.message)) { ready.clear(); S.file = null; show(S.number); }
+    return false;
+  } finally { S.busy = false; }
+}
+async function finish(event) {
+  if (!await decide({ event })) return;
+  const next = todo(S.number);
+  if (next >= 0) return show(next);
+  const far = S.all.progress;
+  at("end-title").textContent = S.all.sample ? "The whole sample has been looked at" : "Every file has been looked at";
+  at("end-text").textContent = far.statement ? far.statement + "." : `${far.corrected} of ${far.of} files were corrected.`;
+  at("end-more").textContent = [far.statement && "The statement lies in the audit folder, under review.", far.waiting &&
+    `${far.waiting} files wait for their corrections: markerremover apply.`].filter(Boolean).join(" ");
+  at("end").showModal();
+}
+const guess = box => box.label === "laterality" || box.text ? "laterality" : "none";
+const chosen = () => S.chosen >= 0 ? all()[S.chosen] : null;
+const area = b => Math.max(0, b[2] - b[0]) * Math.max(0, b[3] - b[1]);
+const within = (a, b) => area([Math.max(a[0], b[0]), Math.max(a[1], b[1]), Math.min(a[2], b[2]), Math.min(a[3], b[3])]) >= 0.8 * area(a);
+async function toggle() {  // and with it the boxes that lie in it: they are about the same
+  const box = chosen();
+  if (!box) return;
+  if (box.drawn) return erase();
+  const to = box.now === "keep" ? "remove" : "keep", same = S.file.boxes.filter(b => b !== box && b.frame === box.frame &&
+    b.now === box.now && within(b.xyxy, box.xyxy));
+  for (const each of [box, ...same])
+    if (!await decide({ event: "set", frame: each.frame, xyxy: each.xyxy, to, kind: to === "keep" ? guess(box) : "marker" })) return;
+}
+function otherKind() {
+  const box = chosen();
+  if (box && !box.drawn && box.now === "keep" && box.action === "remove")
+    decide({ event: "set", frame: box.frame, xyxy: box.xyxy, to: "keep", kind: box.kind === "laterality" ? "none" : "laterality" });
+}
+function erase() { const box = chosen(); if (box && box.drawn) decide({ event: "erase", of: box.id }); }
+function startDrawing() {
+  if (S.drawing) return stopDrawing();
+  const { w, h } = size(), stage = at("stage");
+  const cx = Math.max(0, Math.min(w, (stage.clientWidth / 2 - S.x) / S.zoom)), cy = Math.max(0,
+    Math.min(h, (stage.clientHeight / 2 - S.y) / S.zoom));
+  const half = Math.max(4, Math.min(w, h, stage.clientWidth / S.zoom) / 12);
+  S.drawing = true; S.draft = inside([cx - half, cy - half / 2, cx + half, cy + half / 2]);
+  if (S.view === "before") S.view = "after";
+  paint();
+}
+function stopDrawing() { S.drawing = false; S.draft = null; marks(); panel(); }
+const inside = ([x1, y1, x2, y2]) => {
+  const { w, h } = size();
+  const whole = [Math.floor(Math.min(x1, x2)), Math.floor(Math.min(y1, y2)), Math.ceil(Math.max(x1, x2)), Math.ceil(Math.max(y1, y2))];
+  return [Math.max(0, Math.min(w - 2, whole[0])), Math.max(0, Math.min(h - 2, whole[1])), Math.min(w, Math.max(whole[2], whole[0] + 2)),
+    Math.min(h, Math.max(whole[3], whole[1] + 2))];
+};
+async function addDraft() {
+  if (!S.draft) return;
+  const done = await decide({ event: "draw", frame: S.frame, xyxy: inside(S.draft), kind: "marker" });
+  if (done) { stopDrawing(); choose(all().length - 1); }
+}
+function moveDraft(dx, dy, resize, finely) {
+  const step = finely ? 1 : Math.max(1, Math.round(12 / S.zoom)), { w, h } = size();
+  let [x1, y1, x2, y2] = S.draft;
+  if (resize) { x2 += dx * step; y2 += dy * step; if (x2 - x1 < 2 || y2 - y1 < 2) return; S.draft = inside([x1, y1, x2, y2]); }
+  else {
+    const mx = Math.max(-x1, Math.min(w - x2, dx * step)), my = Math.max(-y1, Math.min(h - y2, dy * step));
+    S.draft = [x1 + mx, y1 + my, x2 + mx, y2 + my];
+  }
+  marks();
+}
+
+// --- looking
+let waiting = 0;
+async function load() {  // the pictures of this file as they are wanted now
+  const mine = ++waiting, number = S.number, how = { frame: S.frame, centre: S.centre, width: S.width, equalised: S.equalised };
+  await new Promise(done => setTimeout(done, 40));
+  if (mine !== waiting || number !== S.number || !S.file.shape.length) return;
+  try {
+    const names = S.view === "difference" ? ["difference", "after", "before"] : ["after", "before"];
+    const found = await Promise.all(names.map(name => picture(number, name, how)));
+    if (mine !== waiting || number !== S.number) return;
+    S.pictures = Object.fromEntries(names.map((name, i) => [name, found[i]]));
+    paint();
+  } catch (error) { say(error.message); }
+}
+function see(view) { S.view = view; paint(); }
+function equalise() { S.equalised = !S.equalised; load(); }
+function windowed(centre, width) {
+  S.centre = Math.max(0, Math.min(4, Math.round(centre * 100) / 100)); S.width = Math.max(0.02, Math.min(4, Math.round(width * 100) / 100));
+  at("centre").value = S.centre; at("width").value = S.width;
+  load();
+}
+function toFrame(n) { const f = Math.max(0, Math.min((S.file.shape[0] || 1) - 1, n)); if (f !== S.frame) { S.frame = f; load(); } }
+function zoom(factor, px, py) {
+  const stage = at("stage"), x = px ?? stage.clientWidth / 2, y = py ?? stage.clientHeight / 2;
+  const z = Math.max(S.fitted * 0.5, Math.min(16, S.zoom * factor));
+  S.x = x - (x - S.x) * z / S.zoom; S.y = y - (y - S.y) * z / S.zoom; S.zoom = z;
+  place();
+}
+function zoomToBox() {
+  const box = chosen(), stage = at("stage");
+  if (!box) return;
+  const [x1, y1, x2, y2] = box.xyxy;
+  S.zoom = Math.min(8, 0.4 * Math.min(stage.clientWidth / (x2 - x1), stage.clientHeight / (y2 - y1)));
+  S.x = stage.clientWidth / 2 - (x1 + x2) / 2 * S.zoom; S.y = stage.clientHeight / 2 - (y1 + y2) / 2 * S.zoom;
+  place();
+}
+function wipeTo(share) { S.wipe = Math.max(0, Math.min(1, share)); place(); }
+
+// --- keys
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+const ACTIONS = {
+  n: () => show((S.number + 1) % S.all.files.length), p: () => show((S.number + S.all.files.length - 1) % S.all.files.length),
+  ArrowRight: () => ACTIONS.n(), ArrowLeft: () => ACTIONS.p(), g: () => { const n = todo(S.number); if (n >= 0) show(n); },
+  j: () => choose(S.chosen + 1, true), J: () => choose(S.chosen < 0 ? -1 : S.chosen - 1, true), k: toggle, c: otherKind, d: startDrawing,
+    x: erase, Delete: erase,
+  u: () => decide({ event: "undo" }), r: () => { if (S.file.status === "held") finish("release"); }, Enter: () => finish("accept"),
+  a: () => see("after"), b: () => see("before"), w: () => see("wipe"), f: () => see("difference"),
+    v: () => see(VIEWS[(VIEWS.indexOf(S.view) + 1) % VIEWS.length]),
+  e: equalise, "[": () => windowed(S.centre, S.width / 1.15), "]": () => windowed(S.centre, S.width * 1.15),
+  ",": () => windowed(S.centre + 0.05, S.width), ".": () => windowed(S.centre - 0.05, S.width), "\\": () => windowed(0.5, 1),
+  "+": () => zoom(1.3), "=": () => zoom(1.3), "-": () => zoom(1 / 1.3), 0: () => { fit(); place(); }, z: zoomToBox,
+  PageUp: () => toFrame(S.frame - 1), PageDown: () => toFrame(S.frame + 1), o: () => { S.outlines = !S.outlines; marks(); },
+  l: () => openList(), "?": () => at("help").showModal(),
+};
+addEventListener("keydown", event => {
+  if (event.ctrlKey || event.metaKey || document.querySelector("dialog[open]") || !S.file) return;
+  const own = event.target.tagName;
+  if (own === "INPUT" && event.target.type === "range" && event.key in ARROWS) return;
+  if (own === "BUTTON" && (event.key === "Enter" || event.key === " ") && event.target.matches(":focus-visible")) return;
+  if (S.drawing) {
+    if (event.key in ARROWS) { moveDraft(...ARROWS[event.key], event.shiftKey, event.altKey); event.preventDefault(); return; }
+    if (event.key === "Enter") { event.preventDefault(); addDraft(); return; }
+    if (event.key === "Escape") { event.preventDefault(); stopDrawing(); return; }
+  }
+  if (event.shiftKey && event.key in ARROWS) {
+    const [dx, dy] = ARROWS[event.key];
+    event.preventDefault();
+    if (S.view === "wipe" && dx) return wipeTo(S.wipe + dx * 0.04);
+    S.x -= dx * 60; S.y -= dy * 60;
+    return place();
+  }
+  if (event.altKey) return;
+  if (/^[1-9]$/.test(event.key)) { const i = Number(event.key) - 1; if (i < all().length) choose(i, true); return; }
+  const action = ACTIONS[event.key] || ACTIONS[event.key.toLowerCase()];
+  if (!action || (event.repeat && ["Enter", "r", "k", "u", "x", "d"].includes(event.key))) return;
+  event.preventDefault();
+  action();
+});
+
+// --- mouse and fingers
+const fingers = new Map();
+let start = null;
+const point = event => { const r = at("stage").getBoundingClientRect(); return [event.clientX - r.left, event.clientY - r.top]; };
+const source = ([x, y]) => [(x - S.x) / S.zoom, (y - S.y) / S.zoom];
+at("stage").addEventListener("pointerdown", event => {
+  if (!S.file || event.button > 0) return;
+  at("stage").setPointerCapture(event.pointerId);
+  fingers.set(event.pointerId, point(event));
+  start = S.drawing && fingers.size === 1 ? { draw: source(point(event)) } : { moved: 0 };
+  at("stage").focus({ preventScroll: true });
+});
+at("stage").addEventListener("pointermove", event => {
+  if (!fingers.has(event.pointerId) || !start) return;
+  const [x, y] = point(event), [ox, oy] = fingers.get(event.pointerId);
+  if (start.draw) { const [sx, sy] = source([x, y]); S.draft = inside([...start.draw, sx, sy]); start.drew = true; return marks(); }
+  if (fingers.size === 2) {
+    const [other] = [...fingers].filter(([id]) => id !== event.pointerId).map(([, p]) => p);
+    zoom(Math.hypot(x - other[0], y - other[1]) / Math.max(1, Math.hypot(ox - other[0], oy - other[1])), other[0], other[1]);
+  } else { S.x += x - ox; S.y += y - oy; start.moved += Math.hypot(x - ox, y - oy); place(); }
+  fingers.set(event.pointerId, [x, y]);
+});
+function lift(event) {
+  if (!fingers.delete(event.pointerId) || !start) return;
+  if (start.draw && start.drew && event.type === "pointerup") addDraft();
+  else if (!start.draw && start.moved < 4 && event.type === "pointerup") {
+    const [x, y] = source(point(event));
+    const hits = all().map((b, i) => [b, i]).filter(([b]) => b.frame === S.frame && x >= b.xyxy[0] && x < b.xyxy[2] && y >= b.xyxy[1] &&
+      y < b.xyxy[3]);
+    hits.sort(([a], [b]) => (a.xyxy[2] - a.xyxy[0]) * (a.xyxy[3] - a.xyxy[1]) - (b.xyxy[2] - b.xyxy[0]) * (b.xyxy[3] - b.xyxy[1]));
+    if (hits.length) choose(hits[0][1]); else { S.chosen = -1; marks(); panel(); }
+  }
+  if (!fingers.size) start = null;
+}
+at("stage").addEventListener("pointerup", lift);
+at("stage").addEventListener("pointercancel", lift);
+at("stage").addEventListener("wheel", event => { event.preventDefault(); zoom(Math.exp(-event.deltaY * 0.0015), ...point(event)); },
+  { passive: false });
+at("stage").addEventListener("dblclick", () => { fit(); place(); });
+at("wipe").addEventListener("pointerdown", event => { event.stopPropagation(); at("wipe").setPointerCapture(event.pointerId); });
+at("wipe").addEventListener("pointermove", event => { if (at("wipe").hasPointerCapture(event.pointerId)) { event.stopPropagation();
+  wipeTo(point(event)[0] / at("stage").clientWidth); } });
+let wide = innerWidth;
+addEventListener("resize", () => { if (S.file) { if (innerWidth !== wide || S.zoom === S.fitted) fit(); wide = innerWidth; place(); } });
+
+// --- buttons, lists
+for (const button of document.querySelectorAll("[data-view]")) button.onclick = () => see(button.dataset.view);
+for (const [id, action] of Object.entries({ equalised: equalise, previous: ACTIONS.p, next: ACTIONS.n, toggle, draw: startDrawing,
+  undo: ACTIONS.u,
+  release: ACTIONS.r, accept: ACTIONS.Enter, "open-list": () => openList(), "open-help": ACTIONS["?"] })) at(id).onclick = () => {
+    action(); at("stage").focus({ preventScroll: true }); };
+at("centre").oninput = () => windowed(Number(at("centre").value), S.width);
+at("width").oninput = () => windowed(S.centre, Number(at("width").value));
+at("frame").oninput = () => toFrame(Number(at("frame").value));
+for (const [keys, text] of KEYS) at("keys").append(make("dt", "", keys), make("dd", "", text));
+function openList() { at("search").value = ""; list(); at("list").showModal(); }
+function list() {
+  const wanted = at("search").value.toLowerCase(), found = [];
+  for (let i = 0; i < S.all.files.length && found.length < 200; i++) {
+    const f = S.all.files[i];
+    if (wanted && !`${f.file} ${f.state} ${f.status} ${f.why.join(" ")}`.toLowerCase().includes(wanted)) continue;
+    const state = { todo: f.status, done: "✓ looked at", corrected: "✓ corrected", again: "look again" }[f.state];
+    const button = make("button", "", make("span", f.state, state), make("span", "", f.file), make("span", "", f.why.slice(0,
+      2).join("; ")));
+    button.onclick = () => { at("list").close(); show(i); };
+    found.push(make("li", "", button));
+  }
+  at("files").replaceChildren(...found);
+}
+at("search").oninput = list;
+(async () => {
+  try {
+    S.all = await ask("/api/files");
+    const from = Number(location.hash.slice(1)), files = S.all.files;
+    const first = files.length && (files[0].state === "todo" || files[0].state === "again") ? 0 : Math.max(0, todo(0));
+    await show(location.hash && from >= 0 && from < files.length ? from : first);
+    at("stage").focus({ preventScroll: true });
+  } catch (error) { say(error.message); }
+})();

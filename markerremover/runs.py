@@ -1,0 +1,90 @@
+"""What a run was told, kept in its audit as run.json, so that a review and `apply` can go on where it ended."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Sequence
+
+from . import inputs as inputs_module, report
+from .errors import UsageError
+from .options import KEY, RunOptions
+from .paths import MAP
+from .records import Policy
+
+RUN = "run.json"
+_PATHS = ("weights", "audit", "key", "boxes")
+_TUPLES = ("ignore", "retain")
+_PASSING = ("site", "policy", "overwrite", "resume")  # what is resolved already, or of one call only
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run over files and folders.
+
+    audit, out: its folders.  inputs: what it was given.  options: policy and weights as they were resolved, key and audit as paths.
+    """
+
+    audit: Path
+    out: Path
+    inputs: tuple[Path, ...]
+    options: RunOptions
+
+
+def write(audit: Path, out: Path, inputs: Sequence[Path], options: RunOptions) -> None:
+    """Write run.json; it names paths, so it is its owner's only like all of the audit."""
+    said: dict[str, Any] = {}
+    for field in fields(options):
+        value = getattr(options, field.name)
+        if field.name not in _PASSING:
+            said[field.name] = str(Path(value).absolute()) if field.name in _PATHS and value is not None else value
+    said["policy"] = asdict(options.policy)
+    document = {"out": str(out), "inputs": [str(Path(p).resolve()) for p in inputs], "options": said}
+    report.write_private(audit / RUN, json.dumps(document, indent=1) + "\n")
+
+
+def read(audit: Path) -> Run:
+    """The run of an audit.
+
+    Raises:
+        UsageError: there is none, it is damaged, or its folders are gone.
+    """
+    audit = Path(audit).absolute()
+    if not (audit / report.MANIFEST).is_file():
+        raise UsageError(f"{audit}: holds no {report.MANIFEST}, so it is no audit of a run (OUT-audit by default)")
+    try:
+        document = json.loads((audit / RUN).read_text(encoding="utf-8"))
+        said = dict(document["options"])
+        said["policy"] = Policy(**(said["policy"] | {"keep": tuple(said["policy"]["keep"])}))
+        said |= {name: tuple(said[name]) for name in _TUPLES if name in said}
+        said |= {name: Path(said[name]) for name in _PATHS if said.get(name)}
+        said["audit"] = audit
+        options = RunOptions(**said)
+        if options.key is None and options.needs_key:
+            options = RunOptions(**(said | {"key": audit / KEY}))
+        out, inputs = Path(document["out"]), tuple(Path(p) for p in document["inputs"])
+    except OSError as error:
+        raise UsageError(f"{audit / RUN}: cannot be read ({error.strerror}); runs of earlier versions have none: "
+                         "run `remove` again") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"{audit / RUN}: is damaged ({type(error).__name__})") from error
+    return Run(audit, out, inputs, options)
+
+
+def sources(run: Run) -> dict[str, Path]:
+    """Where the input of each path below OUT lies; those that are gone, links or unclear are left out.
+
+    Raises:
+        UsageError: an input of the run is no longer there, or the map of pseudonyms is damaged.
+    """
+    found, _ = inputs_module.gather(run.inputs, run.options.ignore)
+    renamed: dict[str, str] = {}
+    mapped = run.audit / MAP
+    if mapped.exists():
+        try:
+            rows = [json.loads(line) for line in mapped.read_text(encoding="utf-8").splitlines()]
+            renamed = {str(row["input"]): str(row["relative"]) for row in rows}
+        except (ValueError, KeyError, TypeError) as error:
+            raise UsageError(f"{mapped}: is damaged ({type(error).__name__})") from error
+    return {renamed.get(item.relative, item.relative): item.source for item in found if not item.problem}
