@@ -14,7 +14,7 @@ from .strokes import Ink, percentile, picked
 WHITELIST = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"  # all letters: offered L and R alone, Tesseract makes an L of a bar
 LEAST_LIKENESS = 0.62  # shapes less alike than this to a kept sign are not shown to the OCR engine
 RIVAL = 0.06  # another character may resemble the shape at most this much better
-AHEAD = 0.08  # how much more alike to an L than to a J seen the other way round: of 30 fonts' Ls 29 are, at four angles
+AHEAD, AHEAD_IN_WORDS = 0.02, 0.08  # how much more alike to an L than to a J seen the other way round: TJ must not pass for a mirrored LT
 SOLID = 0.78  # strokes that fill more of their upright box are a plate, whatever is cut out of it
 HOPELESS = 0.5  # below this, tilting a shape a little is not tried
 SIMILAR = 0.75  # shapes at least this alike get a second chance with the OCR engine

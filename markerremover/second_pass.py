@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from . import glyphs
-from .candidates import AHEAD, CONVINCING, LEAST_LIKENESS, Candidate, candidates, vote
+from .candidates import AHEAD_IN_WORDS, CONVINCING, LEAST_LIKENESS, Candidate, candidates, vote
 from .isolation import TEXT, spoils, unless_initial
 from .ocr import Reader
 from .records import Reading
@@ -261,7 +261,7 @@ def _spelled(
             letters = scores if turned in (0, 6) else scores[::-1]
             likeness = float(np.mean([table[turned, column] for table, column in zip(letters, columns)]))
             c = Candidate(ink, tuple(line), word, likeness, skew, turned)
-            own = all(glyphs.ahead_of_twin(table, turned, char) >= AHEAD for table, char in zip(letters, word))
+            own = all(glyphs.ahead_of_twin(table, turned, char) >= AHEAD_IN_WORDS for table, char in zip(letters, word))
             confidence = vote(c, reader) if likeness >= LEAST_LIKENESS and own else 0.0
             if confidence:
                 return _reading(frames, view, c, confidence, same)
