@@ -267,7 +267,7 @@ def _summary(
         "ignored": ignored,
         "options": {
             "keep": list(policy.keep), "threshold": policy.threshold or getattr(detector, "threshold", None),
-            "margin": policy.margin, "workers": options.workers, "device": options.device, "dry_run": options.dry_run,
+            "margin": policy.margin, "style": policy.style, "workers": options.workers, "device": options.device, "dry_run": options.dry_run,
             "overwrite": options.overwrite, "resume": options.resume, "ignore": list(options.ignore), "headers": options.headers,
             "retain": list(options.retain), "shift_dates": options.shift_dates, "paths": options.paths, "time_limit": options.time_limit,
             "second_look": options.second_look, "release_held": options.release_held,

@@ -19,7 +19,7 @@ from .export_cli import add_export_parser
 from .finetune_cli import add_finetune_parser
 from .header_profile import MODES, RETAINABLE
 from .options import DEFAULT_IGNORE, DEVICES, PATHS, TRANSFER_SYNTAXES, RunOptions
-from .records import DEFAULT_KEEP, Policy
+from .records import DEFAULT_KEEP, STYLES, Policy
 from .site import read as read_site
 from .training_cli import add_train_parser
 
@@ -93,6 +93,9 @@ def _add_remove(subparsers) -> None:
     add("--threshold", type=float, help="localizer score from which a box counts, 0-1 (default: the weights' own)")
     add("--margin", type=float, default=policy.margin,
         help="growth of a removed box on each side, in its shorter sides (default: %(default)s)")
+    add("--style", choices=STYLES, default=policy.style,
+        help="box: removed boxes go black; mask: only their print does, a rectangle a word; fill: that is made up from what is around it, and "
+        "marked as synthetic. Where in doubt a box goes black (default: %(default)s)")
     add("--workers", type=int, default=default.workers, metavar="N", help="processes (default: %(default)s)")
     add("--device", choices=DEVICES, default=default.device, help="where the localizer runs (default: %(default)s)")
     add("--audit", type=Path, default=default.audit, metavar="DIR", help="folder of manifest, summary and page (default: OUT-audit)")
@@ -140,7 +143,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 def _remove(args: argparse.Namespace) -> int:
     profile = read_site(args.site) if args.site else None
-    given = {"keep": args.keep, "threshold": args.threshold, "margin": args.margin}
+    given = {"keep": args.keep, "threshold": args.threshold, "margin": args.margin, "style": args.style}
     options = RunOptions(
         policy=replace(profile.policy() if profile else Policy(), **{k: v for k, v in given.items() if v is not None}),
         weights=args.weights, site=profile,

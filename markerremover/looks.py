@@ -16,7 +16,7 @@ from typing import Any, Callable, Iterator, Sequence
 
 import numpy as np
 
-from . import cuts, decide, detect, frames, images, legible, redact, second_look, telltales, verify
+from . import cuts, decide, detect, frames, images, legible, redact, second_look, styles, telltales, verify
 from .errors import UsageError
 from .records import Decision, Detections, Policy, Radiograph, Telling, Text
 
@@ -49,16 +49,20 @@ class Cleaner:
     def __post_init__(self) -> None:
         if self.policy.keep and self.reader is None:
             raise UsageError("a policy that keeps signs needs an OCR reader")
+        if self.policy.style != "box" and self.reader is None:
+            raise UsageError(f"style {self.policy.style!r} needs an OCR reader, to see that nothing can be read in what stays")
 
 
 @dataclass(frozen=True)
 class Cleaned:
     """One radiograph after the look, before any writing.
 
-    stored: new array, shape and dtype of the input's, black where `decisions` say so.
+    stored: new array, shape and dtype of the input's, black where `decisions` say so, or as `styles` say.
     detections: one `Detections` a frame, from the localizer's first look.
     shown: (F, H, W) uint8, the display after redaction.
     doubt: "" or why the result must not be written.
+    styles: for each decision its style and "" or why it is not the one asked for; () for black boxes by choice.
+    made_up: number of pixels that were filled.
     """
 
     stored: np.ndarray
@@ -66,6 +70,8 @@ class Cleaned:
     detections: tuple[Detections, ...]
     shown: np.ndarray
     doubt: str = ""
+    styles: tuple[tuple[str, str], ...] = ()
+    made_up: int = 0
 
 
 @dataclass(frozen=True)
@@ -100,7 +106,7 @@ def open_cleaner(
     from .detect import load_detector
     from .ocr import available, open_reader
 
-    reader = open_reader() if policy.keep or available() else None
+    reader = open_reader() if policy.keep or policy.style != "box" or available() else None
     finder = second_look.open_second_look(threads) if second else None
     return Cleaner(load_detector(weights, device=device, threads=threads), reader, policy, finder)
 
@@ -123,11 +129,21 @@ def clean_radiograph(radiograph: Radiograph, cleaner: Cleaner, timings_ms: dict[
         if telling:
             told = _told(radiograph.views, decisions, cleaner, seen, telling)
             decisions, doubt = (*decisions, *_spread(told, radiograph.views)), "; ".join(filter(None, (doubt, HEADER_DOUBT if any(told) else "")))
+    if cleaner.policy.style != "box":
+        with timed(timings_ms, "style"):
+            done = styles.styled(
+                radiograph, decisions, cleaner.policy, cleaner.detector, cleaner.reader, cleaner.finder, telling, _is_late, doubt)
+        return Cleaned(done.stored, decisions, detections, done.shown, doubt, done.how, int(done.made_up.sum()))
     with timed(timings_ms, "redact"):
         new = redact.redact(radiograph.stored, decisions, radiograph.fill)
         mask = redact.removed_mask(radiograph.stored.shape[:3], decisions)
         verify.check_pixels(radiograph.stored, new, mask, radiograph.fill)
     return Cleaned(new, decisions, detections, np.where(mask, np.uint8(0), radiograph.display), doubt)
+
+
+def _is_late(decision: Decision) -> bool:
+    """Whether a decision came from a later look, or from the header's word."""
+    return decision.label in (verify.LABEL, HEADER_LABEL)
 
 
 def _look(

@@ -119,5 +119,6 @@ class RunOptions:
             "second_look": self.second_look, "release_held": self.release_held, "dry_run": self.dry_run,
             "transfer_syntax": self.transfer_syntax,
         }
-        text = json.dumps({"policy": asdict(self.policy), "headers": headers, **said}, sort_keys=True)
+        policy = {k: v for k, v in asdict(self.policy).items() if (k, v) != ("style", "box")}  # rows of earlier versions stay good
+        text = json.dumps({"policy": policy, "headers": headers, **said}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from . import display as display_module
 from . import images
 from .errors import HeldError, ReadError, UsageError
 from .pipeline import Cleaner, clean_radiograph, open_cleaner
@@ -97,8 +96,5 @@ def _of_array(array: np.ndarray) -> Radiograph:
     if not (grey or colour) or array.dtype not in (np.uint8, np.uint16) or 0 in array.shape:
         raise UsageError(f"array has shape {array.shape} {array.dtype}, allowed are (H, W) and (H, W, 3), uint8 or uint16")
     frame = array[None]
-    if grey:
-        shown, fill = display_module.views(frame), (0,)
-    else:
-        shown, fill = display_module.colour_views(frame, 8 * frame.dtype.itemsize), (0, 0, 0)
+    shown, fill = images.array_views(frame), (0,) if grey else (0, 0, 0)
     return Radiograph(frame, shown[0], fill, Path("array"), "ARRAY", also=shown[1:])

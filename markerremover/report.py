@@ -9,6 +9,7 @@ import json
 import os
 from collections import Counter
 from importlib import resources
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Iterable, TextIO
 
@@ -31,13 +32,19 @@ def manifest_row(outcome: Outcome, run: dict[str, str]) -> dict[str, Any]:
         "shape": list(outcome.shape),
         "sha256_in": outcome.sha256_in,
         "sha256_out": outcome.sha256_out,
-        "boxes": [_box(decision) for decision in outcome.decisions],
+        "boxes": [_box(decision) | _style(*style) for decision, style in zip_longest(outcome.decisions, outcome.styles, fillvalue=("", ""))],
         "crops": [list(pair) for pair in outcome.crops],
         "path_tells": outcome.path_tells,
         "released_held": outcome.released_held,
         "timings_ms": dict(outcome.timings_ms),
+        **({"synthetic_pixels": outcome.made_up} if outcome.styles else {}),
         **run,
     }
+
+
+def _style(style: str, reason: str) -> dict[str, str]:
+    """What a box's row says of its style; nothing where all boxes are black by choice."""
+    return {"style": style, "style_reason": reason} if style else {}
 
 
 def _box(decision: Decision) -> dict[str, Any]:
