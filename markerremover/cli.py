@@ -97,6 +97,7 @@ def _add_remove(subparsers) -> None:
         help="box: removed boxes go black; mask: only their print does, a rectangle a word; fill: that is made up from what is around it, and "
         "marked as synthetic. Where in doubt a box goes black (default: %(default)s)")
     add("--workers", type=int, default=default.workers, metavar="N", help="processes (default: %(default)s)")
+    add("--shard", type=parse_shard, metavar="I/N", help="only the I-th of N parts of the files; several such runs may share one OUT (see docs/scale.md)")
     add("--device", choices=DEVICES, default=default.device, help="where the localizer runs (default: %(default)s)")
     add("--audit", type=Path, default=default.audit, metavar="DIR", help="folder of manifest, summary and page (default: OUT-audit)")
     add("--headers", choices=MODES, default=default.headers,
@@ -137,6 +138,18 @@ def parse_keep(text: str) -> tuple[str, ...]:
     return signs
 
 
+def parse_shard(text: str) -> tuple[int, int]:
+    """A part and how many there are.
+
+    >>> parse_shard("2/8")
+    (2, 8)
+    """
+    part, slash, count = text.partition("/")
+    if not (slash and part.isascii() and part.isdigit() and count.isascii() and count.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r}: allowed is I/N, two whole numbers, I from 1 to N")
+    return int(part), int(count)
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip().lower() for name in text.split(",") if name.strip())
 
@@ -152,7 +165,7 @@ def _remove(args: argparse.Namespace) -> int:
         headers=args.headers, key=args.key, retain=args.retain, shift_dates=args.shift_dates,
         time_limit=args.time_limit or None, paths=args.paths,
         second_look=args.second_look, release_held=args.release_held,
-        transfer_syntax=args.transfer_syntax,
+        transfer_syntax=args.transfer_syntax, shard=args.shard,
     )
     from .batch import remove
     from .progress import show_progress

@@ -46,6 +46,7 @@ class RunOptions:
     second_look: RapidOCR looks for text too, on the input and on the result.
     release_held: what would be held only because something still shows in the result is written all the same, and marked so.
     transfer_syntax: how DICOM pixels are written, one of TRANSFER_SYNTAXES.
+    shard: (i, n): only the i-th of n parts of the files, by the hash of their paths below their inputs; None: all. See `shards`.
     """
 
     policy: Policy | None = None
@@ -67,6 +68,7 @@ class RunOptions:
     second_look: bool = False
     release_held: bool = False
     transfer_syntax: str = "source"
+    shard: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.policy is None:
@@ -89,6 +91,8 @@ class RunOptions:
             raise UsageError(f"workers is {self.workers}, allowed is 1 or more")
         if self.time_limit is not None and not 0 < self.time_limit < float("inf"):
             raise UsageError(f"time_limit is {self.time_limit}, allowed is a number of seconds above 0, or none")
+        if self.shard is not None and not 1 <= self.shard[0] <= self.shard[1]:
+            raise UsageError(f"shard is {self.shard[0]}/{self.shard[1]}, allowed is i/n with i from 1 to n")
         if self.overwrite and self.resume:
             raise UsageError("--overwrite and --resume exclude each other")
         if self.dry_run and (self.overwrite or self.resume):
