@@ -237,7 +237,11 @@ def _outcomes(todo: list[Input], place: Place, cleaner: Cleaner, make: Callable[
     for item in todo:
         if item.problem:
             yield Outcome(item.relative, "failed", item.problem)
-    if place.options.workers == 1 and place.options.time_limit is None:
+    if place.options.engine == "ray":
+        from .scale import on_ray
+
+        yield from on_ray(jobs, place, make, str(getattr(cleaner.detector, "sha256", "")))
+    elif place.options.workers == 1 and place.options.time_limit is None:
         yield from workers.in_this_process(jobs, place, cleaner)
     else:
         yield from workers.in_processes(jobs, place, make)
@@ -312,7 +316,7 @@ def _summary(
         "options": {
             "keep": list(policy.keep), "threshold": policy.threshold or getattr(detector, "threshold", None),
             "margin": policy.margin, "style": policy.style, "workers": options.workers, "device": options.device, "dry_run": options.dry_run,
-            "overwrite": options.overwrite, "resume": options.resume, "ignore": list(options.ignore), "headers": options.headers,
+            "engine": options.engine, "overwrite": options.overwrite, "resume": options.resume, "ignore": list(options.ignore), "headers": options.headers,
             "retain": list(options.retain), "shift_dates": options.shift_dates, "paths": options.paths, "time_limit": options.time_limit,
             "second_look": options.second_look, "release_held": options.release_held,
             "transfer_syntax": options.transfer_syntax, "shard": "{}/{}".format(*options.shard) if options.shard else None,

@@ -18,7 +18,7 @@ from .evaluate_cli import add_evaluate_parser
 from .export_cli import add_export_parser
 from .finetune_cli import add_finetune_parser
 from .header_profile import MODES, RETAINABLE
-from .options import DEFAULT_IGNORE, DEVICES, PATHS, TRANSFER_SYNTAXES, RunOptions
+from .options import DEFAULT_IGNORE, DEVICES, ENGINES, PATHS, TRANSFER_SYNTAXES, RunOptions
 from .records import DEFAULT_KEEP, STYLES, Policy
 from .site import read as read_site
 from .training_cli import add_train_parser
@@ -97,6 +97,9 @@ def _add_remove(subparsers) -> None:
         help="box: removed boxes go black; mask: only their print does, a rectangle a word; fill: that is made up from what is around it, and "
         "marked as synthetic. Where in doubt a box goes black (default: %(default)s)")
     add("--workers", type=int, default=default.workers, metavar="N", help="processes (default: %(default)s)")
+    add("--engine", choices=ENGINES, default=default.engine,
+        help="local: processes of this machine; ray: those of a Ray cluster (extra ray, see docs/scale.md) (default: %(default)s)")
+    add("--ray-address", metavar="HOST:PORT", help="of the cluster, or auto for the one of this machine (default: one is started for the run)")
     add("--shard", type=parse_shard, metavar="I/N", help="only the I-th of N parts of the files; several such runs may share one OUT (see docs/scale.md)")
     add("--device", choices=DEVICES, default=default.device, help="where the localizer runs (default: %(default)s)")
     add("--audit", type=Path, default=default.audit, metavar="DIR", help="folder of manifest, summary and page (default: OUT-audit)")
@@ -166,6 +169,7 @@ def _remove(args: argparse.Namespace) -> int:
         time_limit=args.time_limit or None, paths=args.paths,
         second_look=args.second_look, release_held=args.release_held,
         transfer_syntax=args.transfer_syntax, shard=args.shard,
+        engine=args.engine, ray_address=args.ray_address,
     )
     from .batch import remove
     from .progress import show_progress

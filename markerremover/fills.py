@@ -13,6 +13,7 @@ __all__ = ["filled"]
 
 AROUND_PX = 24  # pixels of surroundings that a fill is made from
 REACH_PX = 5  # radius of the neighbourhood that the inpainting looks at
+GRAIN_PX = 2.0  # spread by which the surroundings are smoothed first: one dark speck at the edge must not run through the hole
 SOFTER = 3.0  # of how deep a hole is, the spread by which the creases in its middle are smoothed away
 
 
@@ -52,12 +53,18 @@ def _channel(values: np.ndarray, hole: np.ndarray, hidden: np.ndarray) -> np.nda
         values: (h, w) integers.
         hole: (h, w) bool, what is wanted.  hidden: (h, w) bool, what is no source, the hole included.
     """
-    known = values[~hidden]
-    low, high = int(known.min()), int(known.max())
-    work = np.where(hidden, 0, values.astype(np.float32) - low).astype(np.float32)
+    low, high = int(values[~hidden].min()), int(values[~hidden].max())
+    weight = (~hidden).astype(np.float32)
+    known = np.where(hidden, 0, values.astype(np.float32) - low).astype(np.float32)
+    work = np.where(hidden, 0, _blurred(known, GRAIN_PX) / np.maximum(_blurred(weight, GRAIN_PX), 1e-3)).astype(np.float32)
     work = np.clip(cv2.inpaint(work, hidden.astype(np.uint8), REACH_PX, cv2.INPAINT_NS), 0, high - low)
     inside = cv2.distanceTransform(np.pad(hole, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
     sigma = max(1.0, float(inside.max()) / SOFTER)
-    soft = cv2.GaussianBlur(work, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
     share = np.clip(inside / (2 * sigma), 0, 1)
-    return (np.rint(work + share * (soft - work)) + low).astype(values.dtype)
+    made = np.clip(work + share * (_blurred(work, sigma) - work), 0, high - low)
+    return (np.rint(made).astype(np.int64) + low).astype(values.dtype)
+
+
+def _blurred(values: np.ndarray, sigma: float) -> np.ndarray:
+    """(h, w) float32 Gaussian mean."""
+    return cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)

@@ -16,6 +16,7 @@ PATHS = ("auto", "pseudonym", "keep")
 DEVICES = ("auto", "cpu", "cuda", "tensorrt")
 #: How DICOM pixels are written: as the source's are, or all in one transfer syntax; `dicom_pixels.CHOICES` has their UIDs.
 TRANSFER_SYNTAXES = ("source", "explicit-le", "rle", "jpeg2000-lossless", "jpeg-ls-lossless", "deflated")
+ENGINES = ("local", "ray")
 #: Name of the key file in the audit folder.
 KEY = "key"
 #: What every real tree holds beside its images. A DICOMDIR names patients, so it is listed but never copied.
@@ -46,6 +47,7 @@ class RunOptions:
     second_look: RapidOCR looks for text too, on the input and on the result.
     release_held: what would be held only because something still shows in the result is written all the same, and marked so.
     transfer_syntax: how DICOM pixels are written, one of TRANSFER_SYNTAXES.
+    engine: one of ENGINES: processes of this machine, or Ray Data (see `scale`).  ray_address: of a cluster; None starts Ray here.
     shard: (i, n): only the i-th of n parts of the files, by the hash of their paths below their inputs; None: all. See `shards`.
     """
 
@@ -69,6 +71,8 @@ class RunOptions:
     release_held: bool = False
     transfer_syntax: str = "source"
     shard: tuple[int, int] | None = None
+    engine: str = "local"
+    ray_address: str | None = None
 
     def __post_init__(self) -> None:
         if self.policy is None:
@@ -91,6 +95,10 @@ class RunOptions:
             raise UsageError(f"workers is {self.workers}, allowed is 1 or more")
         if self.time_limit is not None and not 0 < self.time_limit < float("inf"):
             raise UsageError(f"time_limit is {self.time_limit}, allowed is a number of seconds above 0, or none")
+        if self.engine not in ENGINES:
+            raise UsageError(f"engine is {self.engine!r}, allowed are {', '.join(ENGINES)}")
+        if self.ray_address is not None and self.engine != "ray":
+            raise UsageError("--ray-address goes with --engine ray")
         if self.shard is not None and not 1 <= self.shard[0] <= self.shard[1]:
             raise UsageError(f"shard is {self.shard[0]}/{self.shard[1]}, allowed is i/n with i from 1 to n")
         if self.overwrite and self.resume:

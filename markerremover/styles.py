@@ -159,13 +159,15 @@ def _settled(shape_hw: tuple[int, int], plans: Sequence[_Plan]) -> np.ndarray:
 def _read(
     look: np.ndarray, settled: np.ndarray, decisions: Sequence[Decision], reader, finder, telling: Telling
 ) -> np.ndarray:
-    """(N, 4) source boxes of what can be read in a result."""
-    look = verify.smoothed(look, settled)
+    """(N, 4) source boxes of what can be read in a result: any print in the boxes of some decisions, elsewhere, where nothing has
+    changed since it was read before, words beyond doubt only."""
+    look, within = verify.smoothed(look, settled), verify.explained(look.shape, decisions)
     readings = legible.read(look, np.array([d.xyxy for d in decisions]), reader)
     if finder:
         readings += [(line,) for line in finder(look)]
-    found = [word for words in readings for word in words if _is_print(word)]
+    found = [word for words in readings for word in words if _is_print(word) and verify.unexplained(within, np.array(word.xyxy)) < 1]
     for words in readings:
+        found += legible.clearly(words)
         if telling and telltales.tells([word.text for word in words], telling):
             found += words
     return np.array([word.xyxy for word in found], np.float64).reshape(-1, 4)

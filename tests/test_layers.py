@@ -83,6 +83,7 @@ LAYERS = {
     "finetune_cli": "errors finetune metrics recipes site",
     "inputs": "errors",
     "workers": "pipeline options records header_profile",
+    "scale": "errors pipeline records workers",
     "judging": "boxes metrics records",
     "truth": "errors labelme records",
     "evaluation": "errors images judging metrics records truth",
@@ -90,7 +91,7 @@ LAYERS = {
     "evaluate_cli": "comparison evaluation metrics ocr",
     "paths": "inputs report header_profile headers",
     "shards": "crops errors inputs report",
-    "batch": "images inputs paths shards workers pipeline report options records errors header_profile",
+    "batch": "images inputs paths shards scale workers pipeline report options records errors header_profile",
     "progress": "records",
     "information": "batch detect locations ocr errors",
     "demo": "batch cli progress synthesis errors",
@@ -110,6 +111,7 @@ ALONE = {
     "onnxruntime": {"sessions", "convert", "rescore"},
     "dicomanonymizer": {"headers"},
     "pydicom": {"dicom", "dicom_file", "headers", "dicom_pixels", "dicom_tags", "dicom_view", "encapsulated", "synthesis"},
+    "ray": {"scale"},
     "tqdm": {"progress"},
     "tifffile": {"tiff", "synthesis"},
 }
@@ -160,7 +162,7 @@ def test_nothing_talks_to_a_network():
 
 def test_nothing_outside_the_dependencies_is_imported():
     allowed = {"numpy", "cv2", "dicomanonymizer", "pydicom", "PIL", "scipy", "skimage", "tifffile", "onnxruntime", "openvino", "tesserocr", "pytesseract", "rapidocr",
-               "tqdm", "pebble", "ultralytics", "torch", "torchvision", "onnx", "onnxslim", "openjpeg", "libjpeg", "rle"}
+               "tqdm", "pebble", "ray", "ultralytics", "torch", "torchvision", "onnx", "onnxslim", "openjpeg", "libjpeg", "rle"}
     for paths in sources().values():
         for path in paths:
             unknown = imports(path)[1] - allowed - set(sys.stdlib_module_names)

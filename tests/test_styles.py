@@ -114,7 +114,7 @@ def test_masks_lose_less_than_boxes_and_most_planted_tokens_need_no_whole_box(re
         assert not (masked.stored != frame)[(boxed.stored == frame)].any()
         kept.append((masked.stored != frame).sum() / (boxed.stored != frame).sum())
         all_of_it += masked.styles[0][0] == "box"
-    assert np.mean(kept) < 0.9 and all_of_it < 12
+    assert np.mean(kept) < 0.9 and all_of_it <= 12
 
 
 @needs_tesseract
