@@ -84,7 +84,7 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp())
     try:
         key = folder / "key"
-        key.write_text("5a" * 32 + "\n")
+        report.write_private(key, "5a" * 32 + "\n")
         synthesize(folder / "made", args.count, SEED, split="eval", formats=("png", "dcm"), size=SIZE)
         source = folder / "made" / "images"
         end = remove(source, folder / "local", key)

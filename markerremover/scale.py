@@ -16,6 +16,7 @@ import functools
 import logging
 import os
 import pickle
+import warnings
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 
 HINT = "the Ray engine needs the extra 'ray': pip install 'markerremover[ray]'"
 CLEAN_CPUS, CONFIRM_CPUS = 0.9, 0.1  # of a core: an actor leaves room for the task that follows it, or neither would ever go on
+CONFIRMING = 8  # actors whose outputs one task at a time confirms
 GPU_SHARE = 0.25  # of a GPU that an actor takes: decoding and reading take longer than the network
 LARGEST_BLOCK, BLOCKS_EACH = 16, 8  # files that are given out together at most, and in how many portions a worker gets its own
 ROUNDS = 5  # of giving out files whose machine was lost; a file that kills its process does not count, it is failed at once
@@ -130,13 +132,17 @@ def _outcomes(ray, jobs: Sequence[Job], place: Place, open_cleaner: Callable[[in
     gpus = {"num_gpus": GPU_SHARE} if place.options.device in ("cuda", "tensorrt") else {}
     size = max(1, min(LARGEST_BLOCK, len(jobs) // (count * BLOCKS_EACH)))
     rows = [{"source": os.fsencode(job.source), "relative": os.fsencode(job.relative)} for job in jobs]
-    cleaned = ray.data.from_items(rows, override_num_blocks=-(-len(rows) // size)).map_batches(
-        _Actor, fn_constructor_args=(place._replace(options=here), open_cleaner, __version__), batch_size=None,
-        compute=ray.data.ActorPoolStrategy(size=count, max_tasks_in_flight_per_actor=1), num_cpus=CLEAN_CPUS,
-        max_task_retries=0, **gpus,  # an actor starts anew when there is room for it; what it had goes to the next round
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # how retries are named changes from one version to the next
+        cleaned = ray.data.from_items(rows, override_num_blocks=-(-len(rows) // size)).map_batches(
+            _Actor, fn_constructor_args=(place._replace(options=here), open_cleaner, __version__), batch_size=None,
+            compute=ray.data.ActorPoolStrategy(size=count, max_tasks_in_flight_per_actor=1), num_cpus=CLEAN_CPUS,
+            max_task_retries=0, **gpus,  # an actor starts anew when there is room for it; what it had goes to the next round
+        )
     confirmed = cleaned.map_batches(
-        _confirmed, fn_kwargs={"out": place.out, "dry_run": place.options.dry_run}, batch_size=None, num_cpus=CONFIRM_CPUS)
+        _confirmed, fn_kwargs={"out": place.out, "dry_run": place.options.dry_run}, batch_size=None, num_cpus=CONFIRM_CPUS,
+        compute=ray.data.TaskPoolStrategy(size=-(-count // CONFIRMING)),  # each starts a process
+    )
     for batch in confirmed.iter_batches(batch_size=None, prefetch_batches=0, batch_format="numpy"):
         for packed in batch["outcome"]:
             yield pickle.loads(packed)
