@@ -23,12 +23,16 @@ class Result:
     decisions: every box with what became of it and why, in source pixels.
     detections: what the localizer found, one record a frame.
     status: "cleaned" if pixels were removed, else "unchanged".
+    styles: for each decision its style, "box", "mask" or "fill", and "" or why it is not the policy's; () where that is "box".
+    made_up: how many pixels were filled from their surroundings, and are synthetic.
     """
 
     array: np.ndarray
     decisions: tuple[Decision, ...]
     detections: tuple[Detections, ...]
     status: str
+    styles: tuple[tuple[str, str], ...] = ()
+    made_up: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "array", locked(self.array))
@@ -79,7 +83,7 @@ class MarkerRemover:
         changed = not np.array_equal(cleaned.stored, radiograph.stored)
         status = "cleaned" if changed or any(d.action == "remove" for d in cleaned.decisions) else "unchanged"
         array = cleaned.stored[0] if len(cleaned.stored) == 1 else cleaned.stored
-        return Result(array, cleaned.decisions, cleaned.detections, status)
+        return Result(array, cleaned.decisions, cleaned.detections, status, cleaned.styles, cleaned.made_up)
 
 
 def _of_path(path: Path) -> Radiograph:
