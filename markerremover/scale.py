@@ -86,7 +86,7 @@ def _connected(options) -> Iterator[Any]:
         UsageError: see `on_ray`.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nothing is told to anybody
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # or Ray warns that it will hide no GPU from tasks in time to come
     try:
         import ray
         import ray.data
