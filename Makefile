@@ -1,21 +1,29 @@
 # make demo       a dozen synthetic radiographs, cleaned, with an audit page         (.venv, no torch)
+# make benchmark  synthetic radiographs of three body parts, judged; fine-tuning for a new site  (.venv with torch)
+# make benchmark-core  the same without the fine-tuning                              (.venv, no torch)
 # make test       everything, training included                                     (.venv with torch)
 # make test-core  what needs no torch                                                (.venv-core)
 #
 # Needs Python 3.11+ and, from the system, venv and Tesseract; tools/prepare-system installs those two where it may.
 # The test targets also ask for DCMTK and dicom3tools, and go on without them: the tests that need them are skipped.
-# PYTHON=python3.12 chooses the interpreter; ARGS="-k safety" goes to pytest.
+# PYTHON=python3.12 chooses the interpreter; ARGS="-k safety" goes to pytest, ARGS="--images 5" to the benchmark.
 
 PYTHON ?= python3
 VENV := .venv
 CORE := .venv-core
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-core clean
+.PHONY: demo benchmark benchmark-core test test-core clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.core
 	$(VENV)/bin/markerremover demo demo
+
+benchmark: $(VENV)/.test
+	$(VENV)/bin/markerremover benchmark benchmark --finetune $(ARGS)
+
+benchmark-core: $(VENV)/.core
+	$(VENV)/bin/markerremover benchmark benchmark $(ARGS)
 
 test: $(VENV)/.test
 	tools/prepare-system $(PYTHON) readers
@@ -26,7 +34,7 @@ test-core: $(CORE)/.test
 	$(CORE)/bin/python -m pytest -m "not train" $(ARGS)
 
 clean:
-	rm -rf $(VENV) $(CORE) demo
+	rm -rf $(VENV) $(CORE) demo benchmark benchmark.json
 
 $(VENV)/bin/python $(CORE)/bin/python:
 	tools/prepare-system $(PYTHON)

@@ -9,7 +9,7 @@ import numpy as np
 
 from . import glyphs
 from .ocr import Reader
-from .strokes import Ink
+from .strokes import Ink, percentile, picked
 
 WHITELIST = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"  # all letters: offered L and R alone, Tesseract makes an L of a bar
 LEAST_LIKENESS = 0.62  # shapes less alike than this to a kept sign are not shown to the OCR engine
@@ -95,9 +95,9 @@ def _pictures(c: Candidate) -> list[np.ndarray]:
     or fatter."""
     x, y, w, h = _bounds(c)
     pad = 4
-    shape = np.pad(np.isin(c.ink.labels[y : y + h, x : x + w], c.letters), pad)
-    grey = np.pad(c.ink.hat[y : y + h, x : x + w], pad).astype(np.float32)
-    grey = np.clip(grey / max(1.0, float(np.percentile(grey[shape], 60))), 0, 1)
+    shape = glyphs.padded(picked(c.ink.labels[y : y + h, x : x + w], c.letters).astype(np.uint8), pad) > 0
+    grey = glyphs.padded(c.ink.hat[y : y + h, x : x + w], pad).astype(np.float32)
+    grey = np.clip(grey / max(1.0, percentile(grey[shape], 60)), 0, 1)
     grey[cv2.dilate(shape.astype(np.uint8), np.ones((5, 5), np.uint8)) == 0] = 0
     hard, soft = (_upright(image, c) for image in (shape.astype(np.float32), grey))
     fat = (hard < 128).mean() > 0.17
@@ -124,4 +124,4 @@ def _upright(image: np.ndarray, c: Candidate) -> np.ndarray:
     factor = OCR_HEIGHT / image.shape[0]
     size = max(4, round(image.shape[1] * factor)), OCR_HEIGHT
     image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR)
-    return np.pad(255 - np.round(image * 255).astype(np.uint8), OCR_BORDER, constant_values=255)
+    return glyphs.padded(255 - np.round(image * 255).astype(np.uint8), OCR_BORDER, value=255)

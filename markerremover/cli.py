@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Sequence
 
 from . import __version__
+from .benchmark_cli import add_benchmark_parser
 from .errors import MarkerRemoverError, UsageError
 from .evaluate_cli import add_evaluate_parser
 from .export_cli import add_export_parser
@@ -71,6 +72,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_finetune_parser(subparsers)
     add_export_parser(subparsers)
     add_evaluate_parser(subparsers)
+    add_benchmark_parser(subparsers)
     info = subparsers.add_parser("info", help="show versions, weights, backend and OCR engine")
     info.add_argument("--weights", type=Path, help="an .onnx, .xml or .engine with its card beside it")
     info.set_defaults(run=_info)

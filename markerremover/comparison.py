@@ -6,8 +6,9 @@ from __future__ import annotations
 from typing import Any, Callable, Sequence
 
 from .errors import UsageError
-from .evaluation import NAMES, Row
+from .evaluation import NAMES
 from .metrics import fisher, in_words, rate
+from .results import Row
 
 #: Rate -> the outcomes of one image, in the order of the truth, that are compared in pairs; True is good.
 PAIRED: dict[str, Callable[[Row], list[bool]]] = {

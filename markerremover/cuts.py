@@ -14,8 +14,9 @@ import numpy as np
 
 from . import boxes
 from .decide import CUT
+from .glyphs import padded
 from .records import Decision
-from .strokes import Ink, View, distance, inks, look
+from .strokes import THRESHOLDS, Ink, View, distance, inks, look, percentile
 
 REACH, REACH_PX = 0.6, 6  # how far out of a box a stroke is followed: share of its shorter side, at least so many pixels
 LEAST_OUTSIDE = 1.0  # source pixels that a stroke must reach out, less is a box's jitter
@@ -65,9 +66,9 @@ def _cut_by(frame: np.ndarray, xyxy: tuple[int, int, int, int], gone: np.ndarray
     inside[y1:y2, x1:x2] = True
     if inside.all():
         return []
-    both = {same[0].dark: same[0] for same in inks(view)}
+    both = {same[0].dark: same[0] for same in inks(view, THRESHOLDS[:1])}
     usual = {dark: _usual(ink, inside) for dark, ink in both.items()}
-    both = {dark: ink for dark, ink in both.items() if usual[dark][0] >= NOISE * np.percentile(ink.hat[~inside], 75)}
+    both = {dark: ink for dark, ink in both.items() if usual[dark][0] >= NOISE * percentile(ink.hat[~inside], 75)}
     if False in both and not usual.get(True, NONE)[0] > DARKER * usual[False][0]:
         both.pop(True, None)  # the gaps of bright print
     return [xyxy for dark, ink in both.items() for xyxy in _crossing(view, ink, usual[dark], inside, gone, signs)]
@@ -119,8 +120,7 @@ def _ends_near(view: View, ink: Ink, index: int) -> bool:
 def _strength(ink: Ink, mask: np.ndarray, part: np.ndarray | None = None) -> tuple[float, float, float]:
     """Contrast, sharpness of the outline and greatest width of some strokes, grey levels and pixels of the work frame; the first two of
     a part of them only."""
-    slope = cv2.morphologyEx(ink.hat, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
     part = mask if part is None else part
     outline = part & mask & ~(cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
-    wide = 2 * float(cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 5).max())
-    return float(np.median(ink.hat[part])), float(np.median(slope[outline])) if outline.any() else 0.0, wide
+    wide = 2 * float(cv2.distanceTransform(padded(mask.astype(np.uint8), 1), cv2.DIST_L2, 5).max())
+    return float(np.median(ink.hat[part])), float(np.median(ink.slope[outline])) if outline.any() else 0.0, wide

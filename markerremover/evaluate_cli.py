@@ -4,63 +4,119 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import functools
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from . import __version__
+from .errors import UsageError, WriteError
+from .ocr import open_reader
 
 
 def add_evaluate_parser(subparsers) -> None:
     """Add both subcommands."""
     parser = subparsers.add_parser("evaluate", help="judge the results of a run, or of any tool, against annotations")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder of results")
-    _add_truth(parser)
+    _add_truth(parser, "folder of the originals; without it only the boxes of a run of ours are judged, from the audit beside OUT")
     add = parser.add_argument
     add("--no-ocr", action="store_true", help="leave out what OCR still reads")
+    add("--sites", type=Path, metavar="FILE.csv", help="its columns image (the first) and site; by default the first folder below IN is the site")
+    add("--localizer", nargs="?", const="", metavar="WEIGHTS",
+        help="also run a localizer, the shipped one by default, and give mAP-50 and AUPRC (extra 'evaluate')")
+    add("--report", type=Path, metavar="DIR", help="write a page with plots and every failure, zoomed (extra 'evaluate'); it shows originals")
     add("--statement", type=Path, metavar="FILE.md", help="write what was checked and what follows, in the words of an ethics board")
     parser.set_defaults(run=_run)
     both = subparsers.add_parser("compare", help="compare the results of two runs on the same images")
     both.add_argument("a", type=Path, metavar="A", help="folder of results")
     both.add_argument("b", type=Path, metavar="B", help="folder of results")
-    _add_truth(both)
+    _add_truth(both, "folder of the originals", needed=True)
     both.set_defaults(run=_compare)
 
 
-def _add_truth(parser: argparse.ArgumentParser) -> None:
+def _add_truth(parser: argparse.ArgumentParser, inputs: str, *, needed: bool = False) -> None:
     add = parser.add_argument
     add("--truth", type=Path, required=True, metavar="ANNOTATIONS", help="folder of LabelMe, Pascal VOC or YOLO files, or a COCO file")
-    add("--inputs", type=Path, required=True, metavar="IN", help="folder of the originals")
+    add("--inputs", type=Path, required=needed, metavar="IN", help=inputs)
     add("--split", metavar="FILE.csv=PART", help="only the images whose row (first column) says PART (last column)")
     add("--fill", action="store_true", help="removed areas are filled, not black: any change counts as removal")
     add("--json", type=Path, metavar="FILE", help="write the figures there")
+    add("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: one a core)")
 
 
 def _compare(args: argparse.Namespace) -> int:
     from . import comparison, evaluation
 
-    a, b = (evaluation.evaluate(out, args.truth, args.inputs, split=args.split, fill=args.fill)[1] for out in (args.a, args.b))
+    options = {"split": args.split, "fill": args.fill, "workers": _workers(args)}
+    a, b = (evaluation.evaluate(out, args.truth, args.inputs, **options)[1] for out in (args.a, args.b))
     document = comparison.compare(a, b)
-    if args.json:
-        args.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    _write(args.json, json.dumps(document, indent=1) + "\n")
     print("\n".join(comparison.lines(document)))
     return 0
 
 
+def _workers(args: argparse.Namespace) -> int:
+    if args.workers < 1:
+        raise UsageError(f"--workers is {args.workers}, needs 1 or more")
+    return args.workers
+
+
+def _write(path: Path | None, text: str) -> None:
+    """Write a file that was asked for.
+
+    Raises:
+        WriteError: it cannot be written.
+    """
+    if path is None:
+        return
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise WriteError(f"{path}: cannot be written ({error.strerror})") from error
+
+
 def _run(args: argparse.Namespace) -> int:
     from . import evaluation
-    from .ocr import open_reader
 
-    reader = None if args.no_ocr else open_reader()
-    document, _ = evaluation.evaluate(args.out, args.truth, args.inputs, split=args.split, fill=args.fill, reader=reader)
-    if args.json:
-        args.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    if args.inputs is None:
+        return _run_boxes(args)
+    workers = _workers(args)
+    document, rows = evaluation.evaluate(
+        args.out, args.truth, args.inputs, split=args.split, fill=args.fill, reader=None if args.no_ocr else open_reader, sites=args.sites,
+        localizer=None if args.localizer is None else functools.partial(_localizer, args.localizer or None, workers), workers=workers,
+    )
+    _write(args.json, json.dumps(document, indent=1) + "\n")
     if args.statement:
-        args.statement.write_text(statement(document, datetime.date.today()), encoding="utf-8")
+        _write(args.statement, statement(document, datetime.date.today()))
+    if args.report:
+        from . import evaluation_report
+
+        print(f"report: {evaluation_report.write(args.report, document, rows, args.inputs, args.out)}")
     print("\n".join(evaluation.table(document)))
     for failure in document["failures"]:
         found = ", ".join(f"{len(failure[kind])} {kind}" for kind in ("missed", "leaks", "signs lost", "false") if kind in failure)
         print(f"{failure['image']}: {found or 'no result'}")
+    return 0
+
+
+def _localizer(weights: str | None, workers: int) -> Any:
+    from .detect import load_detector
+
+    return load_detector(weights, threads=max(1, (os.cpu_count() or 1) // workers))
+
+
+def _run_boxes(args: argparse.Namespace) -> int:
+    from . import evaluation
+
+    unused = {"--no-ocr": args.no_ocr, "--fill": args.fill, "--sites": args.sites, "--localizer": args.localizer is not None,
+              "--report": args.report, "--statement": args.statement}
+    given = [name for name, value in unused.items() if value]
+    if given:
+        raise UsageError(f"{', '.join(given)}: needs the images before and after, give their folder with --inputs")
+    document = evaluation.evaluate_boxes(args.out, args.truth, split=args.split)
+    _write(args.json, json.dumps(document, indent=1) + "\n")
+    print("\n".join(evaluation.published_lines(document)))
     return 0
 
 

@@ -2,51 +2,32 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Iterable, Sequence
 
 import numpy as np
 
-from . import images, judging, truth
-from .errors import AnnotationError, MarkerRemoverError, UsageError
+from . import box_level, breakdown, judging, results, truth
+from .errors import UsageError
 from .judging import Judged
 from .metrics import in_words, rate
-from .records import Annotation, Element, Radiograph
+from .records import Annotation
+from .results import Row
 
-HEIGHTS = (8, 12, 16, 24, 40)  # pixels: limits between classes of marking height
 NAMES = {
     "recall": "markings removed", "deid": "images with every marking removed", "retention": "side signs kept",
     "false_regions": "false regions", "leaks": "markings of which something leaks", "leaks_beside_signs": "of those, beside a side sign",
     "covered": "markings whose whole box is black", "readable": "markings whose text OCR still reads",
     "untouched": "images without markings left as they were", "patients": "patients with every marking removed",
 }
-LEAST_TOKEN = 3  # letters and digits from which a word of a marking is looked for in what OCR reads
 BESIDE = 0.5  # of a sign's longer side: how near a leak beside it is
 
 
-@dataclass(frozen=True)
-class Row:
-    """One image of the truth.
-
-    name: the truth's name of it.  patient: as far as told.  photometric: of a DICOM file, else "".
-    identical: whether the result's pixels are the input's own, None without a result.
-    readable: for each element whether OCR still reads a word of it; None where it was not looked for.
-    """
-
-    name: str
-    patient: str
-    judged: Judged
-    photometric: str = ""
-    identical: bool | None = None
-    readable: tuple[bool | None, ...] = ()
-
-
 def evaluate(
-    out: Path | str, truth_source: Path | str, inputs: Path | str, *, split: str | None = None, fill: bool = False, reader: Any = None,
-    classes: Sequence[str] = (), progress: Callable[[int, int], None] = lambda done, total: None,
+    out: Path | str, truth_source: Path | str, inputs: Path | str, *, split: str | None = None, fill: bool = False,
+    reader: Callable[[], Any] | None = None, localizer: Callable[[], Any] | None = None, sites: Path | str | None = None,
+    classes: Sequence[str] = (), workers: int = 1, progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[dict[str, Any], list[Row]]:
     """Judge the results in a folder.
 
@@ -54,9 +35,13 @@ def evaluate(
         out: folder of results; a result has the path of its input, or that of `paths.jsonl` in the audit beside it, or its input's
             name with another suffix.
         truth_source: see `truth.read`.  inputs: folder of the originals.
-        split: "FILE.csv=part": only those images of the truth.
+        split: "FILE.csv=part": only those images of the truth; a column `patient` of the file says whose they are, else the file's name
+            up to its first "_" does.
         fill: removed pixels are filled, not black; see `judging.judge`.
-        reader: an OCR engine, for what is still readable; None leaves that out.
+        reader: opens an OCR engine, for what is still readable; None leaves that out. With several workers it must be picklable.
+        localizer: opens a `detect.Detector` whose ranking of boxes is to be measured, too; None leaves that out.
+        sites: CSV file whose column `site` says where an image comes from; by default the first folder of its path among the inputs.
+        workers: processes; memory does not depend on the number of images.
 
     Returns:
         The JSON document, see `summary`, and one row an image.
@@ -69,143 +54,100 @@ def evaluate(
     for folder in (out, inputs):
         if not folder.is_dir():
             raise UsageError(f"{folder}: there is no such folder")
-    there = _by_name(inputs)
-    found = truth.read(truth_source, shape_of=lambda stem: _shape_of(stem, there), classes=classes)
+    there = results.by_name(inputs)
+    found = truth.read(truth_source, shape_of=lambda stem: results.shape_of(stem, there), classes=classes)
+    tasks = results.tasks(out, inputs, found, _chosen(found, split), there, split, sites, fill)
+    rows = []
+    for number, row in enumerate(results.judge(tasks, reader, localizer, workers), 1):
+        rows.append(row)
+        progress(number, len(tasks))
+    return summary(rows) | {"run": results.run_of(out)}, rows
+
+
+def evaluate_boxes(out: Path | str, truth_source: Path | str, *, split: str | None = None) -> dict[str, Any]:
+    """Judge a run of ours by its manifest and truth boxes alone, without any image.
+
+    Args:
+        out: folder of results, with its audit beside it.  truth_source, split: as for `evaluate`, but no YOLO files, which need images.
+
+    Returns:
+        {"published_measures": see `box_level.by_boxes`, "images", "run"}
+
+    Raises:
+        AnnotationError, UsageError: as for `evaluate`; also if there is no manifest.
+    """
+    found = truth.read(truth_source)
+    rows = results.manifest(Path(out))
+    if not rows:
+        raise UsageError(f"{out}: no manifest lies in the audit beside it; without one, results are judged from the images (--inputs)")
+    pairs = [(annotation, results.row_of(annotation.image, rows)) for annotation in _chosen(found, split)]
+    return {"published_measures": box_level.by_boxes(pairs), "images": len(pairs), "run": results.run_of(Path(out))}
+
+
+def _chosen(found: truth.Truth, split: str | None) -> list[Annotation]:
     wanted = truth.split_names(split) if split else None
     chosen = [a for a in found.annotations if wanted is None or a.image in wanted]
     if not chosen:
-        raise UsageError(f"{truth_source}: no image of it is in the split" if split else f"{truth_source}: has no images")
-    renamed, rows = _renamed(out), []
-    for number, annotation in enumerate(sorted(chosen, key=lambda a: a.image), 1):
-        source = _one(annotation.image, there, found.source)
-        relative = source.relative_to(inputs).as_posix()
-        rows.append(_row(annotation, source, _result(out, renamed.get(relative, relative)), fill, reader))
-        progress(number, len(chosen))
-    return summary(rows), rows
-
-
-def _by_name(folder: Path) -> dict[str, list[Path]]:
-    """Every file below a folder, by its name and by its name without suffix."""
-    found: dict[str, list[Path]] = defaultdict(list)
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        for name in {path.name, path.stem}:
-            found[name].append(path)
-    return found
-
-
-def _one(name: str, there: dict[str, list[Path]], source: Path) -> Path:
-    paths = there.get(name, [])
-    if len(paths) != 1:
-        raise AnnotationError(f"{source}: {name} is {'missing' if not paths else f'there {len(paths)} times'} among the inputs")
-    return paths[0]
-
-
-def _shape_of(stem: str, there: dict[str, list[Path]]) -> tuple[int, int]:
-    return images.read(_one(stem, there, Path(stem))).shape_hw
-
-
-def _renamed(out: Path) -> dict[str, str]:
-    """Input path -> path below OUT, of a run that gave pseudonyms to paths."""
-    target = out.with_name(out.name + "-audit") / "paths.jsonl"
-    if not target.is_file():
-        return {}
-    rows = (json.loads(line) for line in target.read_text(encoding="utf-8").splitlines())
-    return {row["input"]: row["relative"] for row in rows}
-
-
-def _result(out: Path, relative: str) -> Path | None:
-    """The result at a path, or else the only one of that name with another suffix."""
-    path = out / relative
-    if path.is_file():
-        return path
-    others = [p for p in path.parent.glob("*") if p.stem == path.stem and p.is_file()] if path.parent.is_dir() else []
-    return others[0] if len(others) == 1 else None
-
-
-def _row(annotation: Annotation, source: Path, result: Path | None, fill: bool, reader: Any) -> Row:
-    try:
-        before = images.read(source)
-    except MarkerRemoverError as error:
-        raise AnnotationError(f"{source}: an original that cannot be read cannot be judged ({error})") from error
-    if before.stored.shape[0] != 1 or before.shape_hw != annotation.shape_hw:
-        frames, (h, w) = before.stored.shape[0], before.shape_hw
-        raise AnnotationError(f"{source}: has {frames} frames of {w}x{h} pixels, its truth says one of {annotation.shape_hw[1]}x{annotation.shape_hw[0]}")
-    after = _read(result)
-    identical = None if after is None else after.stored.shape == before.stored.shape and bool((after.stored == before.stored).all())
-    shown = None if after is None else _shown(before, after)
-    judged = judging.judge(before.display[0], shown, annotation, fill=fill)
-    readable = () if reader is None or judged.missing else tuple(_reads(e, shown, reader) for e in annotation.elements)
-    photometric = str(getattr(before.source, "photometric", "")) if before.format == "DICOM" else ""
-    return Row(annotation.image, source.stem.split("_")[0], judged, photometric, identical, readable)
-
-
-def _read(path: Path | None) -> Radiograph | None:
-    """A result; None where there is none, or none that can be read: nothing was released then."""
-    if path is None:
-        return None
-    try:
-        return images.read(path)
-    except MarkerRemoverError:
-        return None
-
-
-def _shown(before: Radiograph, after: Radiograph) -> np.ndarray:
-    """(H, W) uint8: the result as it looks, but with the input's own look where the stored pixels are the same: black areas must not
-    change how the rest is windowed."""
-    shown = after.display[0]
-    if after.stored.shape != before.stored.shape or after.stored.dtype != before.stored.dtype:
-        return shown
-    same = after.stored[0] == before.stored[0]
-    return np.where(same.all(axis=-1) if same.ndim == 3 else same, before.display[0], shown)
-
-
-def tokens(text: str) -> set[str]:
-    """The words of a marking that OCR could give away, upper case, without the annotators' notes on how a letter lies.
-
-    >>> sorted(tokens("J. Smith 12-34567 mirrored rot90"))
-    ['34567', 'SMITH']
-    """
-    words = "".join(c if c.isalnum() else " " for c in text).split()
-    return {w.upper() for w in words if len(w) >= LEAST_TOKEN and w not in ("mirrored", "rot90", "rot180", "rot270")}
-
-
-def _reads(element: Element, shown: np.ndarray, reader: Any) -> bool | None:
-    """Whether OCR reads a word of a marking in its box of the result, in any of four turns and either contrast."""
-    import cv2
-
-    wanted = tokens(element.text)
-    if element.kind != "marker" or not wanted:
-        return None
-    x1, y1, x2, y2 = (int(round(v)) for v in element.xyxy)
-    part = shown[max(0, y1 - 4) : y2 + 4, max(0, x1 - 4) : x2 + 4]
-    if not part.size or part.max() - int(part.min()) < judging.BLACK:
-        return False
-    part = cv2.normalize(part, None, 0, 255, cv2.NORM_MINMAX)
-    factor = max(1.0, 40 / min(part.shape))
-    part = cv2.resize(part, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
-    looks = [np.ascontiguousarray(np.rot90(look, k)) for look in (255 - part, part) for k in range(4)]
-    read = "".join(c for text, _ in reader.read(looks, psm=7) for c in text.upper() + " " if c.isalnum() or c == " ")
-    return any(token in read for token in wanted)
+        raise UsageError(f"{found.source}: no image of it is in the split" if split else f"{found.source}: has no images")
+    return sorted(chosen, key=lambda a: a.image)
 
 
 def summary(rows: Sequence[Row]) -> dict[str, Any]:
-    """What the rows say: a `rate` for every one of `NAMES` (`recall`, `deid`, `retention`, `false_regions` ...) and `harm`, `counts`,
-    `by` (marking height, kind of image, photometric interpretation), `patients`, `sentences` and `failures`."""
+    """What the rows say.
+
+    Returns:
+        A `rate` for every one of `NAMES` (`recall`, `deid`, `retention`, `false_regions` ...), `harm`; `images`, `missing` (counts);
+        `by` -> `height`, `kind`, `photometric_interpretation`, `site` -> class -> rates; `sentences`; `failures`, by image name; `published_measures` of a run with a manifest (`box_level.by_boxes`) and `localizer` where it was asked
+        (`average_precision.precision_recall`).
+    """
     whole = _rates(rows)
-    by_height: dict[str, list[tuple[Row, int]]] = defaultdict(list)
-    for row in rows:
-        for index, e in enumerate(row.judged.elements):
-            by_height[_height_class(e.height_px)].append((row, index))
-    names = [*(f"below {HEIGHTS[0]} px", *(f"{a} to {b} px" for a, b in zip(HEIGHTS, HEIGHTS[1:]))), f"{HEIGHTS[-1]} px and more"]
-    heights = {name: _of_elements([r.judged.elements[i] for r, i in by_height[name]]) for name in names if by_height[name]}
-    photometric = {name: _rates([r for r in rows if r.photometric == name]) for name in sorted({r.photometric for r in rows} - {""})}
-    return {
-        **whole,
-        "images": len(rows), "missing": sum(r.judged.missing for r in rows),
-        "by": {"height": heights, "photometric_interpretation": photometric},
+    elements = [e for row in rows for e in row.judged.elements]
+    document = {
+        **whole, "images": len(rows), "missing": sum(r.judged.missing for r in rows),
+        "by": {
+            "height": _classes(elements, lambda e: breakdown.height(e.height_px), breakdown.heights()),
+            "kind": _classes([e for e in elements if e.element.kind != "uncertain"], lambda e: breakdown.kind(e.element)),
+            "photometric_interpretation": _groups(rows, lambda row: row.photometric), "site": _groups(rows, lambda row: row.site),
+        },
         "sentences": sentences(whole),
         "failures": [failure for row in rows if (failure := _failure(row))],
     }
+    if any(row.manifest for row in rows):
+        document["published_measures"] = box_level.by_boxes([(row.judged.annotation, row.manifest) for row in rows])
+    if rows and all(row.detections is not None for row in rows):
+        from .average_precision import precision_recall
+
+        document["localizer"] = precision_recall([(row.judged.annotation, row.detections) for row in rows])
+    return document
+
+
+def _classes(
+    elements: Sequence[judging.JudgedElement], class_of: Callable[[judging.JudgedElement], str], order: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """Class -> rates of its elements; a rate without any is left out."""
+    found: dict[str, list[judging.JudgedElement]] = defaultdict(list)
+    for element in elements:
+        found[class_of(element)].append(element)
+    rates = {name: {key: r for key, r in _of_elements(found[name]).items() if r["n"]} for name in order or sorted(found) if name in found}
+    return {name: r for name, r in rates.items() if r}
+
+
+def _groups(rows: Sequence[Row], group_of: Callable[[Row], str]) -> dict[str, Any]:
+    """Group -> all rates of its images; nothing for those that belong to none."""
+    return {name: _rates([r for r in rows if group_of(r) == name]) for name in sorted({group_of(r) for r in rows} - {""})}
+
+
+def by_patient(rows: Sequence[Row]) -> dict[str, dict[str, int]]:
+    """Patient -> `images`, `markings` and those `removed`, `signs` and those `kept`."""
+    found: dict[str, dict[str, int]] = {}
+    for row in rows:
+        entry = found.setdefault(row.patient, {"images": 0, "markings": 0, "removed": 0, "signs": 0, "kept": 0})
+        entry["images"] += 1
+        rates = _of_elements(row.judged.elements)
+        for (all_of, good), name in ((("markings", "removed"), "recall"), (("signs", "kept"), "retention")):
+            entry[all_of] += rates[name]["n"]
+            entry[good] += rates[name]["k"]
+    return found
 
 
 def _rates(rows: Sequence[Row]) -> dict[str, Any]:
@@ -245,15 +187,6 @@ def _of_elements(elements: Iterable[judging.JudgedElement]) -> dict[str, Any]:
         name: rate(sum(e.good for e in scored if e.element.kind == kind), sum(e.element.kind == kind for e in scored))
         for name, kind in found.items()
     }
-
-
-def _height_class(height: float) -> str:
-    if height < HEIGHTS[0]:
-        return f"below {HEIGHTS[0]} px"
-    for a, b in zip(HEIGHTS, HEIGHTS[1:]):
-        if height < b:
-            return f"{a} to {b} px"
-    return f"{HEIGHTS[-1]} px and more"
 
 
 def _beside_a_sign(judged: Judged, element: judging.JudgedElement) -> bool:
@@ -305,7 +238,20 @@ def table(document: dict[str, Any]) -> list[str]:
     width = max(map(len, NAMES.values()))
     lines = [f"{NAMES[name]:{width}}  {in_words(document[name])}" for name in NAMES if name in document and document[name]["n"]]
     lines.append(f"{'harm to everything else':{width}}  {document['harm']['value']:.2f} per mille of the pixels")
-    lines += [f"by height, {name}: removed {in_words(r['recall'])}, kept {in_words(r['retention'])}" for name, r in document["by"]["height"].items()]
+    for title, classes in (("height", document["by"]["height"]), ("kind", document["by"]["kind"]), ("site", document["by"]["site"])):
+        for name, rates in classes.items():
+            told = [f"{word} {in_words(rates[key])}" for key, word in (("recall", "removed"), ("retention", "kept")) if key in rates and rates[key]["n"]]
+            lines.append(f"by {title}, {name}: {', '.join(told) or 'nothing to count'}")
+    if "published_measures" in document:
+        lines += published_lines(document)
+    if "localizer" in document:
+        found = document["localizer"]
+        lines.append(f"localizer: mAP-50 {found['map50']}; as one kind: AP-50 {found['any marking']['ap50']}, AUPRC {found['any marking']['auprc']}")
     if document["missing"]:
         lines.append(f"{document['missing']} of {document['images']} images have no result: nothing of them counts as removed or kept")
     return [*lines, *document["sentences"]]
+
+
+def published_lines(document: dict[str, Any]) -> list[str]:
+    """The publication's measures as lines of text."""
+    return [f"by boxes, {box_level.NAMES[name]}: {in_words(value)}" for name, value in document["published_measures"].items()]

@@ -42,6 +42,12 @@ def dihedral(image: np.ndarray) -> list[np.ndarray]:
     return turned + [view[:, ::-1] for view in turned]
 
 
+def padded(image: np.ndarray, px: int, *, px_beside: int | None = None, value: int = 0) -> np.ndarray:
+    """A larger copy of an (H, W) image, with `px` of `value` above and below, and `px_beside` (else as many) left and right."""
+    beside = px if px_beside is None else px_beside
+    return cv2.copyMakeBorder(image, px, px, beside, beside, cv2.BORDER_CONSTANT, value=value)
+
+
 def tight(mask: np.ndarray) -> np.ndarray:
     """View of `mask` (H, W) cut to its set pixels; (0, 0) if none is set."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
@@ -62,7 +68,7 @@ def skew_deg(mask: np.ndarray) -> tuple[float, float]:
     Returns:
         (degrees in (-45, 45], clockwise as seen; how much of the outline agrees, 0–1).
     """
-    soft = cv2.GaussianBlur(np.pad(mask.astype(np.float32), 3), (0, 0), 1.2)
+    soft = cv2.GaussianBlur(padded(mask.astype(np.float32), 3), (0, 0), 1.2)
     gx, gy = cv2.Sobel(soft, cv2.CV_32F, 1, 0), cv2.Sobel(soft, cv2.CV_32F, 0, 1)
     length = np.hypot(gx, gy)
     total = float(length.sum())
@@ -88,7 +94,7 @@ def vector(shape: np.ndarray) -> np.ndarray:
     if not shape.size:
         return np.zeros(SIDE * SIDE, np.float32)
     pad_w, pad_h = max(0, int(np.ceil(h * NARROWEST - w)) + 1) // 2, max(0, int(np.ceil(w * NARROWEST - h)) + 1) // 2
-    image = np.pad(shape.astype(np.float32), ((pad_h, pad_h), (pad_w, pad_w)))
+    image = padded(shape.astype(np.float32), pad_h, px_beside=pad_w)
     image = cv2.GaussianBlur(cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA), (0, 0), 0.8).ravel()
     image = image - image.mean()
     return image / max(float(np.linalg.norm(image)), 1e-6)
@@ -119,6 +125,12 @@ def _templates() -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
     return np.array(list(_STROKES)), pieces, np.array(starts)
 
 
+@lru_cache(maxsize=1)
+def _eight_views() -> np.ndarray:
+    """(8, SIDE * SIDE) indices into a square that give its `dihedral` views."""
+    return np.stack([view.ravel() for view in dihedral(np.arange(SIDE * SIDE).reshape(SIDE, SIDE))])
+
+
 def likeness(shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """How alike a tight shape is to each character, each way up.
 
@@ -126,8 +138,7 @@ def likeness(shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         (C,) the characters, (8, C) correlations -1–1, rows as in `dihedral`.
     """
     chars, templates, starts = _templates()
-    square = vector(shape).reshape(SIDE, SIDE)  # stretched to a square, so that its eight views are too
-    views = np.stack([view.ravel() for view in dihedral(square)])
+    views = vector(shape)[_eight_views()]  # it was stretched to a square, so its eight views are squares too
     # In pieces that BLAS leaves on one thread: spread over busy cores, so small a product takes 20 times longer.
     alike = np.concatenate([views @ piece for piece in templates], axis=1)
     return chars, np.maximum.reduceat(alike, starts, axis=1)

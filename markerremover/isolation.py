@@ -10,7 +10,7 @@ import numpy as np
 from . import glyphs
 from .candidates import Candidate
 from .records import Reading
-from .strokes import Ink, View, around, coarse_ink, inside, on_plate
+from .strokes import Ink, View, around, coarse_ink, inside, on_plate, percentile
 
 LARGER, LARGEST_SIGN, NEXT = 1.5, 4.0, 1.5  # a sign this many times as large, at most this far off, makes a letter its initial
 CHARACTER = 0.75  # how alike a neighbour off the line must be to some character to count as text
@@ -27,7 +27,7 @@ def spoils(view: View, c: Candidate, ink: Ink, same: list[Ink]) -> str:
     Anything of the same size counts if it is in the box itself, elsewhere what stands on the same line,
     or under or above it in exactly the same size.
     """
-    mine = np.isin(c.ink.labels, c.letters)
+    mine = c.ink.mask(c.letters)
     own, box = set(np.unique(ink.labels[mine]).tolist()), inside(view, ink)
     bright, sharp, wide = _look_of(c.ink, mine)
     me = _upright_box(c, c.ink, c.letters)
@@ -107,7 +107,7 @@ def _look_of(ink: Ink, mask: np.ndarray) -> tuple[float, float, float]:
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     y, x = max(0, rows[0] - 2), max(0, columns[0] - 2)
     part = np.s_[y : rows[-1] + 3, x : columns[-1] + 3]
-    near, hat = np.pad(mask[part], 1).astype(np.uint8), np.pad(ink.hat[part], 1, mode="edge")
+    near, hat = glyphs.padded(mask[part].astype(np.uint8), 1), np.pad(ink.hat[part], 1, mode="edge")
     slope = cv2.morphologyEx(hat, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
     outline = near - cv2.erode(near, np.ones((3, 3), np.uint8)) > 0
     width = 2 * float(cv2.distanceTransform(near, cv2.DIST_L2, 5).max())
@@ -153,7 +153,7 @@ def _is_initial(frame: np.ndarray, reading: Reading, dark: bool) -> bool:
     x1, y1, x2, y2 = view.inner
     size = max(x2 - x1, y2 - y1)
     within = np.s_[int(y1) : int(np.ceil(y2)), int(x1) : int(np.ceil(x2))]
-    bright = float(np.percentile(ink.hat[within], 75))
+    bright = percentile(ink.hat[within], 75)
     for i in range(1, len(ink.stats)):
         x, y, w, h, _ = ink.stats[i]
         gap = max(x - x2, x1 - x - w, y - y2, y1 - y - h)

@@ -24,7 +24,7 @@ from .ocr import Reader
 from .records import Reading
 from .staying import CLEAR, CLEAR_PX, is_empty, own_pixels, pieces
 from .strokes import (
-    EDGE_PX, EDGE_SHARE, SMALLEST_BOX, Ink, View, cropped, distance, in_source, inks, inside, largest, look, on_plate, parted,
+    EDGE_PX, EDGE_SHARE, SMALLEST_BOX, Ink, View, cropped, distance, in_source, inks, inside, largest, look, on_plate, parted, picked,
     without_appendix, without_neighbour,
 )
 
@@ -143,10 +143,11 @@ def _whole(view: View, ink: Ink, index: int, base: Ink) -> bool:
     may look like another letter."""
     if ink is base:
         return True
-    mask = ink.labels == index
+    x, y, w, h, area = ink.stats[index]
+    below = base.labels[y : y + h, x : x + w][ink.shape(index)]
     x1, y1, x2, y2 = np.round(view.inner).astype(int)
-    mother = np.isin(base.labels[y1:y2, x1:x2], np.unique(base.labels[mask & (base.labels > 0)]))
-    return bool(mask.sum() >= LEAST_WHOLE * mother.sum())
+    mother = picked(base.labels[y1:y2, x1:x2], below[below > 0])
+    return bool(area >= LEAST_WHOLE * mother.sum())
 
 
 def _reading(frames: Sequence[np.ndarray], view: View, c: Candidate, confidence: float, same: list[Ink]) -> Reading:
@@ -174,7 +175,7 @@ def _letter(view: View, c: Candidate, same: list[Ink]) -> np.ndarray | None:
         mask = (bars[0] | bars[1]) > 0
     else:
         outside = distance(mask) > max(EDGE_PX * view.scale, EDGE_SHARE * size)
-        if all((np.isin(ink.labels, np.unique(ink.labels[mask & (ink.labels > 0)])) & outside).any() for ink in same):
+        if all((ink.mask(ink.labels[mask & (ink.labels > 0)]) & outside).any() for ink in same):
             return None
     return in_source(view, mask)
 

@@ -11,7 +11,8 @@ from typing import Iterator
 import cv2
 import numpy as np
 
-from .strokes import EDGE_PX, EDGE_SHARE, FLOOR, SHELL, Ink, View, closed_at_edges, distance, filled
+from .glyphs import padded
+from .strokes import EDGE_PX, EDGE_SHARE, FLOOR, SHELL, Ink, View, closed_at_edges, distance, filled, percentile, picked
 
 DISC = 0.7  # share of its bounding box that a disc, oval or plate behind a letter fills
 DISC_RIM = 0.35  # how far around such a disc its bright rim may reach, as a share of the letter
@@ -95,7 +96,7 @@ def own_pixels(view: View, ink: Ink, letters: tuple[int, ...], same: list[Ink], 
             too lax or too strict to show.
         apart: whether the sign is a letter that stands alone: then the rest of its own box is ground too.
     """
-    sign = np.isin(ink.labels, letters)
+    sign = ink.mask(letters)
     size = float(max(max(ink.stats[i, 2:4]) for i in letters))
     edge = max(EDGE_PX * view.scale, EDGE_SHARE * size)
     away = distance(sign)
@@ -122,7 +123,7 @@ def own_pixels(view: View, ink: Ink, letters: tuple[int, ...], same: list[Ink], 
         crook = _rectangle(sign, 0)
     others = (ink.labels > 0) & ~home
     for each in (ink, same[0]):
-        others |= (each.labels > 0) & ~np.isin(each.labels, np.unique(each.labels[home]))
+        others |= (each.labels > 0) & ~each.mask(each.labels[home])
     far = distance(others)
     nearer = distance(home) < far
     if crook is not None:
@@ -149,10 +150,10 @@ def _plate(view: View, letter: np.ndarray, away: np.ndarray, size: float) -> np.
     shell = (away > SHELL[0] * size) & (away < SHELL[1] * size)
     if not shell.any():
         return np.zeros(letter.shape, bool)
-    middle = (float(np.median(view.grey[letter])) + float(np.percentile(view.grey[shell], 60))) / 2
+    middle = (float(np.median(view.grey[letter])) + percentile(view.grey[shell], 60)) / 2
     _, labels = cv2.connectedComponents(((view.grey > middle) & ~letter).astype(np.uint8), connectivity=4)
     here = np.unique(labels[shell & (labels > 0)])
-    plate = filled(np.isin(labels, here) | letter)
+    plate = filled(picked(labels, here) | letter)
     return plate & (distance(~plate) > EDGE_PX * max(1.0, view.scale))
 
 
@@ -162,7 +163,7 @@ def _band(ring: np.ndarray, full: np.ndarray) -> np.ndarray:
     Args:
         ring: (h, w) bool.  full: the same with all inside it.
     """
-    depth = cv2.distanceTransform(np.pad(full, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    depth = cv2.distanceTransform(padded(full.astype(np.uint8), 1), cv2.DIST_L2, 5)[1:-1, 1:-1]
     rim = full & (depth < 1.5)
     holes = full & ~ring
     if not holes.any() or not rim.any():

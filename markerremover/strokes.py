@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Iterator
+from typing import Iterable, Iterator, Sequence
 
 import cv2
 import numpy as np
+
+from .glyphs import padded
 
 WORK_SIDE = 64  # work pixels along the box's shorter side: a letter is then 40-90 high
 SCALE_RANGE = (0.05, 4.0)  # work pixels a source pixel
@@ -67,6 +69,15 @@ class Ink:
         _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
         return cls(labels, stats, hat, dark)
 
+    def mask(self, indices: Iterable[int]) -> np.ndarray:
+        """(h, w) bool: several components."""
+        return picked(self.labels, indices)
+
+    @cached_property
+    def slope(self) -> np.ndarray:
+        """(h, w) uint8: how steep the flat-fielded image is."""
+        return cv2.morphologyEx(self.hat, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+
     def shape(self, index: int) -> np.ndarray:
         """(h, w) bool: one component, tight."""
         x, y, w, h, _ = self.stats[index]
@@ -79,6 +90,25 @@ class Ink:
         inside = (x[None] > x[:, None]) & (y[None] > y[:, None]) & ((x + w)[None] < (x + w)[:, None]) & ((y + h)[None] < (y + h)[:, None])
         big = np.maximum(w, h)[None] > 0.2 * np.maximum(w, h)[:, None]
         return frozenset(int(i) + 1 for i in np.flatnonzero((inside & big).any(axis=1)))
+
+
+def picked(labels: np.ndarray, indices: Iterable[int]) -> np.ndarray:
+    """Bool, shape of `labels` (integers, none negative): where one of some labels stands. As `np.isin`, several times faster."""
+    table = np.zeros(int(labels.max(initial=0)) + 1, bool)
+    indices = np.asarray(indices if isinstance(indices, np.ndarray) else list(indices), np.intp)
+    table[indices[indices < len(table)]] = True
+    return table[labels]
+
+
+def percentile(values: np.ndarray, percent: float) -> float:
+    """As `np.percentile`, which takes ten times as long to begin with; nan for no values."""
+    if not values.size:
+        return float("nan")
+    values = np.sort(values, axis=None)
+    place = (len(values) - 1) * (percent / 100)
+    low, share = int(place), place - int(place)
+    a, b = float(values[low]), float(values[min(low + 1, len(values) - 1)])
+    return b - (b - a) * (1 - share) if share >= 0.5 else a + (b - a) * share
 
 
 def look(frame: np.ndarray, xyxy: np.ndarray) -> View | tuple[int, int, int, int]:
@@ -131,8 +161,8 @@ def coarse_ink(view: View, dark: bool) -> Ink:
     return Ink.of(hat > max(otsu, FLOOR), hat, dark)
 
 
-def inks(view: View) -> Iterator[list[Ink]]:
-    """Strokes by polarity, the stronger first; of each, one Ink a threshold, in the order of `THRESHOLDS`."""
+def inks(view: View, thresholds: Sequence[float] = THRESHOLDS) -> Iterator[list[Ink]]:
+    """Strokes by polarity, the stronger first; of each, one Ink a threshold, in their order. thresholds: as multiples of Otsu's."""
     x1, y1, x2, y2 = np.round(view.inner).astype(int)
     if x2 <= x1 or y2 <= y1:
         return
@@ -149,7 +179,7 @@ def inks(view: View) -> Iterator[list[Ink]]:
             if dark or peaks[rank] < LEAST_CONTRAST * max(peaks):
                 return
         otsu, _ = cv2.threshold(np.ascontiguousarray(hat[y1:y2, x1:x2]).reshape(1, -1), 0, 255, cv2.THRESH_OTSU)
-        yield [Ink.of(hat > max(otsu * share, FLOOR), hat, dark) for share in THRESHOLDS]
+        yield [Ink.of(hat > max(otsu * share, FLOOR), hat, dark) for share in thresholds]
 
 
 def parted(view: View, ink: Ink) -> Iterator[Ink]:
@@ -189,7 +219,7 @@ def _unringed(mask: np.ndarray, full: np.ndarray) -> np.ndarray | None:
         mask: (h, w) bool, ring and letter in one.
         full: the same with its holes filled.
     """
-    depth = cv2.distanceTransform(np.pad(full, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    depth = cv2.distanceTransform(padded(full.astype(np.uint8), 1), cv2.DIST_L2, 5)[1:-1, 1:-1]
     rim = full & (depth < 1.5)
     holes = full & ~mask
     if not holes.any() or not rim.any():
@@ -214,7 +244,7 @@ def _stencil(view: View, ink: Ink) -> Iterator[Ink]:
     gap, size = (gap_y, max(w1, w2)) if across else (gap_x, max(h1, h2))
     if not (0 < gap < BRIDGE * size and abs((w1 - w2) if across else (h1 - h2)) < 0.35 * size):
         return
-    both = np.isin(ink.labels, halves)
+    both = ink.mask(halves)
     kernel = np.ones((gap + 2, 1) if across else (1, gap + 2), np.uint8)
     filled_in = cv2.morphologyEx(both.astype(np.uint8), cv2.MORPH_CLOSE, kernel) > 0
     for letter in (both, filled_in):
@@ -230,7 +260,7 @@ def _stencil(view: View, ink: Ink) -> Iterator[Ink]:
 def opened(ink: Ink, index: int) -> np.ndarray:
     """(h, w) bool: a component without what is thinner than `NECK` of its greatest stroke width."""
     mask = (ink.labels == index).astype(np.uint8)
-    width = 2 * float(cv2.distanceTransform(np.pad(mask, 1), cv2.DIST_L2, 5).max())
+    width = 2 * float(cv2.distanceTransform(padded(mask, 1), cv2.DIST_L2, 5).max())
     size = int(NECK * width) | 1
     return cv2.morphologyEx(mask, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))) > 0
 
@@ -248,7 +278,7 @@ def without_appendix(ink: Ink, index: int) -> tuple[Ink, int]:
     hangers = [i for i in range(1, len(rest.stats)) if max(rest.stats[i, 2:4]) > APPENDIX * size]
     if not hangers:
         return ink, index
-    return _apart(ink, mask, np.isin(rest.labels, hangers))
+    return _apart(ink, mask, rest.mask(hangers))
 
 
 def without_neighbour(ink: Ink, index: int, stricter: list[Ink]) -> tuple[Ink, int]:
@@ -264,7 +294,7 @@ def without_neighbour(ink: Ink, index: int, stricter: list[Ink]) -> tuple[Ink, i
         main = 1 + int(parts.stats[1:, 4].argmax())
         others = [i for i in range(1, len(parts.stats)) if i != main and max(parts.stats[i, 2:4]) > APPENDIX * size]
         if others and parts.stats[main, 4] > 0.5 * ink.stats[index, 4]:
-            nearer = distance(np.isin(parts.labels, others)) < distance(parts.labels == main)
+            nearer = distance(parts.mask(others)) < distance(parts.labels == main)
             return _apart(ink, mask, mask & nearer)
     return ink, index
 
@@ -349,7 +379,7 @@ def on_plate(view: View, ink: Ink, index: int) -> bool:
     shell = (away > SHELL[0] * max(w, h)) & (away < SHELL[1] * max(w, h))
     if not shell.any():
         return False
-    middle = (float(np.median(grey[letter])) + float(np.percentile(grey[shell], 60))) / 2
+    middle = (float(np.median(grey[letter])) + percentile(grey[shell], 60)) / 2
     return float((grey[shell] > middle).mean()) >= SURROUNDED
 
 

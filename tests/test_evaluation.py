@@ -9,7 +9,7 @@ import pytest
 from test_judging import ANNOTATION, NAME, blacked, before  # noqa: F401
 
 from markerremover import cli, evaluate_cli, evaluation, labelme
-from markerremover.errors import AnnotationError
+from markerremover.errors import AnnotationError, UsageError
 from markerremover.records import Annotation
 
 
@@ -41,12 +41,18 @@ def evaluated(site, **options):
 
 
 def test_every_rate_has_its_counts_and_interval(site):
-    document, rows = evaluated(site, reader=Reads())
+    document, rows = evaluated(site, reader=Reads)
     assert [document[name]["k"] for name in ("recall", "deid", "retention", "untouched", "patients", "readable", "leaks")] == [1, 1, 2, 1, 0, 1, 1]
     assert [document[name]["n"] for name in ("recall", "deid", "retention", "untouched", "patients", "readable", "leaks")] == [2, 2, 2, 1, 1, 2, 2]
     assert document["recall"]["low95"] == pytest.approx(0.0126, abs=1e-4) and document["images"] == len(rows) == 3
     assert document["false_regions"]["k"] == 0 and document["false_regions"]["n"] == 3 and document["harm"]["value"] == 0
     assert document["by"]["height"] == {"24 to 40 px": {"recall": document["recall"], "retention": document["retention"]}}
+    assert document["by"]["kind"] == {"side sign, upright": {"retention": document["retention"]}, "words": {"recall": document["recall"]}}
+    assert document["by"]["site"]["sub"]["deid"] == document["deid"] and document["run"] is None
+    assert evaluation.by_patient(rows) == {
+        "p1": {"images": 2, "markings": 2, "removed": 1, "signs": 2, "kept": 2},
+        "p2": {"images": 1, "markings": 0, "removed": 0, "signs": 0, "kept": 0},
+    }
     assert [f["image"] for f in document["failures"]] == ["p1_b.png"] and document["failures"][0]["missed"] == [list(NAME)]
 
 
@@ -81,6 +87,69 @@ def test_black_areas_do_not_change_how_the_rest_of_16_bits_is_seen(tmp_path):
     labelme.write(tmp_path / "truth" / "a.json", Annotation("a.png", (300, 300), ANNOTATION.elements[:1]))
     document, _ = evaluated(tmp_path)
     assert document["recall"]["k"] == 1 and document["harm"]["value"] == 0 and document["false_regions"]["k"] == 0
+
+
+def test_several_processes_give_what_one_gives(site):
+    one, rows = evaluated(site, reader=Reads)
+    assert (one, [r.name for r in rows]) == ((found := evaluated(site, reader=Reads, workers=2))[0], [r.name for r in found[1]])
+
+
+def test_a_wrong_truth_is_told_from_another_process_too(site):
+    labelme.write(site / "truth" / "p1_a.json", Annotation("p1_a.png", (299, 300), ()))
+    with pytest.raises(AnnotationError, match="p1_a.*its truth says one of 300x299"):
+        evaluated(site, workers=2)
+
+
+def test_sites_and_patients_are_taken_from_tables(site):
+    (site / "sites.csv").write_text("image,site\np1_a.png,north\np1_b.png,south\np2_c.png,south\n")
+    (site / "split.csv").write_text("image,patient,part\np1_a.png,anna,val\np1_b.png,anna,val\np2_c.png,berta,val\n")
+    document, rows = evaluated(site, sites=site / "sites.csv", split=f"{site / 'split.csv'}=val")
+    assert [row.patient for row in rows] == ["anna", "anna", "berta"]
+    assert [document["by"]["site"][name]["recall"]["value"] for name in ("north", "south")] == [1, 0]
+    (site / "sites.csv").write_text("image,site\np1_a.png,north\n")
+    with pytest.raises(UsageError, match="no row of p1_b.png"):
+        evaluated(site, sites=site / "sites.csv")
+    (site / "sites.csv").write_text("image,hospital\np1_a.png,north\n")
+    with pytest.raises(UsageError, match="no column 'site'"):
+        evaluated(site, sites=site / "sites.csv")
+
+
+def manifest(site, *rows):
+    """A manifest and summary beside the results, as a run of ours leaves them."""
+    audit = site / "out-audit"
+    audit.mkdir()
+    (audit / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (audit / "summary.json").write_text(json.dumps({"version": "1", "weights": {"sha256": "ab"}, "backend": "a CPU"}))
+
+
+def test_a_run_of_ours_is_also_judged_by_its_boxes(site, capsys):
+    boxes = [{"frame": 0, "xyxy": [38, 38, 142, 72], "action": "remove"}, {"frame": 0, "xyxy": [218, 38, 252, 82], "action": "keep"},
+             {"frame": 0, "xyxy": [10, 200, 40, 240], "action": "remove"}]
+    manifest(site, {"relative": "sub/p1_a.png", "status": "cleaned", "boxes": boxes}, {"relative": "sub/p1_b.png", "status": "held", "boxes": boxes[:1]},
+             {"relative": "sub/p2_c.png", "status": "unchanged", "boxes": []})
+    document, _ = evaluated(site)
+    alone = evaluation.evaluate_boxes(site / "out", site / "truth")
+    assert document["published_measures"] == alone["published_measures"] and alone["run"] == document["run"]
+    assert {name: (r["k"], r["n"]) for name, r in alone["published_measures"].items()} == {
+        "deidentification_accuracy": (2, 3), "false_positive_rate": (1, 4), "retention_accuracy": (1, 2)}
+    assert document["run"] == {"version": "1", "weights_sha256": "ab", "backend": "a CPU"}
+    command = ["evaluate", str(site / "out"), "--truth", str(site / "truth")]
+    assert cli.main([*command, "--json", str(site / "b.json")]) == 0
+    assert "by boxes, side signs retained: 50.0 % (1/2" in capsys.readouterr().out and json.loads((site / "b.json").read_text()) == alone
+    assert cli.main([*command, "--report", str(site / "r")]) == 2
+    assert "--report: needs the images" in capsys.readouterr().err
+
+
+def test_without_a_manifest_boxes_cannot_be_judged(site, capsys):
+    assert cli.main(["evaluate", str(site / "out"), "--truth", str(site / "truth")]) == 2
+    assert "no manifest" in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_written_is_an_error(site, capsys):
+    command = ["evaluate", str(site / "out"), "--truth", str(site / "truth"), "--inputs", str(site / "in"), "--no-ocr", "--workers", "1"]
+    assert cli.main([*command, "--json", str(site / "none" / "r.json")]) == 1
+    assert "cannot be written" in capsys.readouterr().err
+    assert cli.main([*command[:-1], "0"]) == 2
 
 
 def test_only_the_images_of_the_split(site):

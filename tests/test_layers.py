@@ -25,8 +25,8 @@ LAYERS = {
     "telltales": "records",
     "headers": "header_profile records telltales",
     "options": "records errors site header_profile",
-    "strokes": "records boxes",
-    "staying": "strokes",
+    "strokes": "glyphs",
+    "staying": "glyphs strokes",
     "exif": "errors",
     "png": "records errors display exif",
     "scans": "errors",
@@ -53,7 +53,7 @@ LAYERS = {
     "isolation": "records candidates glyphs strokes",
     "second_pass": "records boxes ocr glyphs candidates isolation staying strokes",
     "decide": "records boxes glyphs",
-    "cuts": "records boxes decide strokes",
+    "cuts": "records boxes decide glyphs strokes",
     "redact": "records errors",
     "frames": "records",
     "holes": "records staying strokes",
@@ -86,16 +86,23 @@ LAYERS = {
     "scale": "errors pipeline records workers",
     "judging": "boxes metrics records",
     "truth": "errors labelme records",
-    "evaluation": "errors images judging metrics records truth",
-    "comparison": "errors evaluation metrics",
-    "evaluate_cli": "comparison evaluation metrics ocr",
+    "breakdown": "errors records",
+    "box_level": "metrics records",
+    "average_precision": "errors records",
+    "results": "breakdown errors images judging records report truth",
+    "evaluation": "average_precision box_level breakdown errors judging metrics records results truth",
+    "evaluation_report": "average_precision box_level breakdown errors evaluation finetune_report images metrics report results",
+    "comparison": "errors evaluation metrics results",
+    "evaluate_cli": "comparison detect errors evaluation evaluation_report metrics ocr",
+    "benchmark": "batch errors evaluation finetune labelme metrics options records site synthesis training",
+    "benchmark_cli": "benchmark",
     "paths": "inputs report header_profile headers",
     "shards": "crops errors inputs report",
     "batch": "images inputs paths shards scale workers pipeline report options records errors header_profile",
     "progress": "records",
     "information": "batch detect locations ocr errors",
     "demo": "batch cli progress synthesis errors",
-    "cli": "batch demo export_cli information options progress records errors site synthesis training_cli finetune_cli header_profile evaluate_cli",
+    "cli": "batch benchmark_cli demo export_cli information options progress records errors site synthesis training_cli finetune_cli header_profile evaluate_cli",
     "__main__": "cli",
     "__init__": "",  # names are loaded when asked for, by importlib
 }
@@ -113,6 +120,8 @@ ALONE = {
     "pydicom": {"dicom", "dicom_file", "headers", "dicom_pixels", "dicom_tags", "dicom_view", "encapsulated", "synthesis"},
     "ray": {"scale"},
     "tqdm": {"progress"},
+    "pycocotools": {"average_precision"},
+    "matplotlib": {"evaluation_report"},
     "tifffile": {"tiff", "synthesis"},
 }
 
@@ -162,7 +171,7 @@ def test_nothing_talks_to_a_network():
 
 def test_nothing_outside_the_dependencies_is_imported():
     allowed = {"numpy", "cv2", "dicomanonymizer", "pydicom", "PIL", "scipy", "skimage", "tifffile", "onnxruntime", "openvino", "tesserocr", "pytesseract", "rapidocr",
-               "tqdm", "pebble", "ray", "ultralytics", "torch", "torchvision", "onnx", "onnxslim", "openjpeg", "libjpeg", "rle"}
+               "tqdm", "pebble", "pycocotools", "matplotlib", "ray", "ultralytics", "torch", "torchvision", "onnx", "onnxslim", "openjpeg", "libjpeg", "rle"}
     for paths in sources().values():
         for path in paths:
             unknown = imports(path)[1] - allowed - set(sys.stdlib_module_names)

@@ -200,7 +200,7 @@ def test_real_backgrounds_are_used(tmp_path):
 
 
 def test_a_marking_that_would_not_be_seen_is_not_put():
-    scene = generate._Scene(np.full((100, 100), 255, np.float32))
+    scene = generate.Scene(np.full((100, 100), 255, np.float32))
     style = console.TextStyle(fonts.font_files("train")[0], 12, 255.0, "plain")
     assert not scene.put(console.written(np.random.default_rng(0), "AP", "marker", style), 20, 20)
     assert scene.ink.max() == 0 and scene.picture.min() == 255
@@ -210,7 +210,7 @@ def test_every_line_of_a_label_is_an_element_and_its_panel_is_none():
     style = console.TextStyle(fonts.font_files("train")[0], 12, 255.0, "plain")
     group = console.label(np.random.default_rng(0), ["ONE", "TWO"], style)
     assert [text.split()[0] for _, text in group.elements] == ["ONE", "TWO"]
-    scene = generate._Scene(np.full((300, 300), 128, np.float32))
+    scene = generate.Scene(np.full((300, 300), 128, np.float32))
     assert scene.put(group, 20, 20) and len(scene.elements) == 2
     assert 0 < (scene.ink > 0).sum() < 0.5 * (scene.picture != 128).sum()
 
@@ -228,7 +228,7 @@ def test_a_sign_cut_out_of_a_plate_is_boxed_without_its_plate():
 
 
 def test_a_marking_mostly_outside_is_uncertain():
-    scene = generate._Scene(np.zeros((100, 100), np.float32))
+    scene = generate.Scene(np.zeros((100, 100), np.float32))
     style = console.TextStyle(fonts.font_files("train")[0], 20, 255.0, "plain")
     group = console.written(np.random.default_rng(0), "HH", "marker", style)
     assert scene.put(group, 100 - group.layers[0].alpha.shape[1] // 4, 20)

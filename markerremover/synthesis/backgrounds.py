@@ -17,6 +17,8 @@ VARIANTS = {
     "train": {"chest": ("erect", "portable", "broad"), "pelvis": ("pelvis", "hip"), "limb": ("hand", "foot", "knee", "femur", "knees")},
     "eval": {"chest": ("narrow", "dense"), "pelvis": ("outlet",), "limb": ("elbow", "forearm", "fingers")},
 }
+# Bodies of the benchmark only: nothing else, training least of all, draws them.
+BENCHMARK = {"pelvis": ("ring",), "limb": ("ankle",)}
 SMALL = 384  # longer side of the canvas that anatomy is drawn on
 
 
@@ -128,6 +130,8 @@ def _chest(c: _Canvas, variant: str) -> None:
 
 
 def _pelvis(c: _Canvas, variant: str) -> None:
+    if variant == "ring":
+        return _pelvic_ring(c)
     rng = c.rng
     if variant == "hip":
         scale, x0, y0 = rng.uniform(1.2, 1.6), choice(rng, (0.05, 0.95)), 0.5
@@ -156,6 +160,62 @@ def _pelvis(c: _Canvas, variant: str) -> None:
     for _ in range(int(rng.integers(2, 7))):  # bowel gas
         gas = blob(at((rng.normal(0, 0.2), rng.uniform(-0.6, 0.0))), rng.uniform(0.02, 0.07, 2), rng, 0.2)
         c.fill(gas, rng.uniform(0.75, 0.92), soft=3, multiply=True)
+
+
+def _rounded(points) -> np.ndarray:
+    """A closed polygon (N, 2) with its corners cut three times, as bones have none; (8 N, 2)."""
+    p = np.asarray(points, np.float64)
+    for _ in range(3):
+        after = np.roll(p, -1, axis=0)
+        p = np.stack([p * 0.75 + after * 0.25, p * 0.25 + after * 0.75], 1).reshape(-1, 2)
+    return p
+
+
+def _pelvic_ring(c: _Canvas) -> None:
+    """An anteroposterior pelvis: last vertebrae, sacrum, iliac wings, rami around their foramina, hips."""
+    rng = c.rng
+    scale, x0, y0 = rng.uniform(0.95, 1.15), 0.5 + rng.normal(0, 0.02), rng.uniform(0.38, 0.46)
+    tilt, breadth = rng.uniform(0.85, 1.1), rng.uniform(0.92, 1.08)
+
+    def at(points):
+        return np.asarray(points, np.float64) * (scale * breadth, scale * tilt) + (x0, y0)
+
+    body = rng.uniform(0.5, 0.68)
+    c.fill(_rounded(at([(-0.47, -0.8), (-0.45, -0.2), (-0.52, 0.1), (-0.54, 0.3), (-0.47, 1.0), (-0.03, 1.0), (0, 0.4),
+                        (0.03, 1.0), (0.47, 1.0), (0.54, 0.3), (0.52, 0.1), (0.45, -0.2), (0.47, -0.8)])), body, soft=5)
+    c.fill(blob(at((0, -0.02)), (0.3 * scale, 0.28 * scale), rng), 0.16, soft=9)
+    for y in (-0.47, -0.345):  # fourth and fifth lumbar vertebra
+        c.line(at([(-0.15, y + 0.05), (0.15, y + 0.05)]), 0.02, 0.09, 1.2, bone=0.4)
+        outline = [(-0.075, y), (0, y + 0.012), (0.075, y), (0.068, y + 0.05), (0.078, y + 0.105), (0, y + 0.095),
+                   (-0.078, y + 0.105), (-0.068, y + 0.05)]
+        c.add_bone(c.shape(_rounded(at(outline))), 0.16, 1.0)
+        for x in (-0.05, 0.05, 0.0):
+            c.add_bone(c.shape(blob(at((x, y + 0.045)), np.array([0.014, 0.02 if x else 0.032]) * scale, rng, 0.05)), 0.1, 0.8)
+    sacrum = [(-0.12, -0.24), (-0.05, -0.235), (0.05, -0.235), (0.12, -0.24), (0.1, -0.1), (0.045, 0.0), (0.012, 0.07),
+              (-0.012, 0.07), (-0.045, 0.0), (-0.1, -0.1)]
+    c.add_bone(c.shape(_rounded(at(sacrum))), 0.14, 1.4)
+    for side in (-1, 1):
+        def s(points):
+            return at([(side * x, y) for x, y in points])
+
+        for k in range(4):
+            c.fill(blob(s([(0.055 - 0.008 * k, -0.19 + 0.05 * k)])[0], np.array([0.011, 0.009]) * scale, rng), -0.07, soft=0.8)
+        wing = [(0.085, -0.09), (0.075, -0.2), (0.13, -0.32), (0.24, -0.385), (0.36, -0.33), (0.4, -0.22), (0.36, -0.13),
+                (0.34, -0.02), (0.34, 0.06), (0.25, 0.1), (0.17, 0.04), (0.13, -0.02)]
+        c.add_bone(c.shape(_rounded(s(wing))), 0.2, 1.0)
+        c.line(s([(0.09, -0.1), (0.15, -0.01), (0.165, 0.05), (0.12, 0.11), (0.03, 0.15)]), 0.007, 0.13, 0.8)
+        c.line(s([(0.24, 0.1), (0.15, 0.115), (0.08, 0.135), (0.015, 0.175)]), 0.042 * scale, 0.15, 1.0, bone=0.8)
+        c.line(s([(0.25, 0.12), (0.225, 0.2), (0.19, 0.285), (0.15, 0.3)]), 0.062 * scale, 0.15, 1.0, bone=0.8)
+        c.line(s([(0.15, 0.3), (0.09, 0.26), (0.025, 0.19)]), 0.034 * scale, 0.13, 1.0, bone=0.8)
+        c.line(_arc(at((side * 0.3, 0.085)), (side * 0.078 * scale, 0.078 * scale), -2.6, 0.4), 0.01, 0.14, 0.8)
+        femur = [(0.3, 0.04), (0.36, 0.09), (0.43, 0.1), (0.455, 0.17), (0.44, 0.26), (0.43, 0.45), (0.42, 1.0),
+                 (0.335, 1.0), (0.345, 0.45), (0.34, 0.3), (0.31, 0.2), (0.275, 0.14)]
+        c.add_bone(c.shape(_rounded(s(femur))), 0.24, 1.0)
+        c.add_bone(c.shape(blob(at((side * 0.3, 0.085)), np.array([0.064, 0.064]) * scale, rng, 0.02)), 0.2, 1.0)
+        c.fill(s([(0.37, 0.4), (0.405, 0.4), (0.395, 1.0), (0.36, 1.0)]), -0.09, soft=1.5)
+    for _ in range(int(rng.integers(3, 9))):  # bowel gas
+        gas = blob(at((rng.normal(0, 0.2), rng.uniform(-0.6, -0.05))), rng.uniform(0.02, 0.06, 2), rng, 0.2)
+        c.fill(gas, rng.uniform(0.72, 0.9), soft=3, multiply=True)
 
 
 def _long_bone(c: _Canvas, a, b, width: float, level: float, tissue: float, flare: float = 1.7) -> None:
@@ -213,6 +273,12 @@ def _limb(c: _Canvas, variant: str) -> None:
         c.fill([at(*p) for p in ((-0.16, -0.1), (0.17, -0.05), (0.13, 0.42), (-0.12, 0.42))], 0.28, soft=5)
         for x, y, rx, ry in ((-0.06, 0.14, 0.05, 0.05), (0.04, 0.15, 0.05, 0.05), (-0.04, 0.25, 0.06, 0.06), (0.04, 0.33, 0.07, 0.12)):
             c.add_bone(c.shape(blob(at(x, y), np.array([rx, ry]) * size, rng, angle=turn)), level * 0.7)
+    elif variant == "ankle":
+        _long_bone(c, at(-0.03, 0.02), at(-0.06, -0.8), 0.115 * size, level, 0.3 * size)
+        _long_bone(c, at(0.085, 0.08), at(0.07, -0.8), 0.05 * size, level * 0.8, 0.12 * size)
+        c.fill(_rounded([at(*p) for p in ((-0.17, -0.1), (0.17, -0.1), (0.2, 0.4), (-0.18, 0.4))]), 0.3, soft=4)
+        c.add_bone(c.shape(_rounded([at(*p) for p in ((-0.1, 0.04), (0.06, 0.04), (0.075, 0.15), (-0.11, 0.15))])), level * 0.9)
+        c.add_bone(c.shape(_rounded([at(*p) for p in ((-0.1, 0.16), (0.08, 0.15), (0.1, 0.3), (0.0, 0.36), (-0.1, 0.3))])), level * 0.6)
     else:
         gap, bend = 0.012, rng.normal(0, 0.08) if variant != "elbow" else rng.uniform(0.3, 1.6)
         pairs = [(-0.22, 0.6), (0.22, 0.6)] if variant == "knees" else [(0.0, 1.0)]
@@ -237,19 +303,26 @@ def _limb(c: _Canvas, variant: str) -> None:
 _DRAW = {"chest": _chest, "pelvis": _pelvis, "limb": _limb}
 
 
-def procedural(rng: np.random.Generator, shape_hw: tuple[int, int], split: str, body: str) -> np.ndarray:
-    """A drawn radiograph of `body`, (H, W) float32, 0 to 255, air black; limbs now and then as two views side by side."""
+def procedural(
+    rng: np.random.Generator, shape_hw: tuple[int, int], split: str, body: str, variants: tuple[str, ...] | None = None
+) -> np.ndarray:
+    """A drawn radiograph of `body`, (H, W) float32, 0 to 255, air black; limbs now and then as two views side by side.
+
+    Args:
+        variants: of the body, to choose from; those of the split by default.
+    """
     h, w = shape_hw
+    variants = variants or VARIANTS[split][body]
     if body == "limb" and w >= 200 and rng.random() < 0.15:
         cut = int(w * rng.uniform(0.4, 0.6))
-        return np.hstack([_one_view(rng, (h, cut), split, body), _one_view(rng, (h, w - cut), split, body)])
-    return _one_view(rng, shape_hw, split, body)
+        return np.hstack([_one_view(rng, (h, cut), body, variants), _one_view(rng, (h, w - cut), body, variants)])
+    return _one_view(rng, shape_hw, body, variants)
 
 
-def _one_view(rng: np.random.Generator, shape_hw: tuple[int, int], split: str, body: str) -> np.ndarray:
+def _one_view(rng: np.random.Generator, shape_hw: tuple[int, int], body: str, variants: tuple[str, ...]) -> np.ndarray:
     h, w = shape_hw
     canvas = _Canvas(shape_hw, rng)
-    _DRAW[body](canvas, choice(rng, VARIANTS[split][body]))
+    _DRAW[body](canvas, choice(rng, variants))
     value = 1 - np.exp(-canvas.value * rng.uniform(1.1, 1.9))
     value = value / max(0.3, float(value.max()))
     clouds = cv2.resize(rng.standard_normal((9, 9), np.float32), (canvas.w, canvas.h), interpolation=cv2.INTER_CUBIC)

@@ -17,6 +17,7 @@ SEEN_MIN = 6.0  # and where it changed the picture by this many grey levels
 CONTRAST_MIN = 17.0  # a marking whose strokes change the picture by less, on average, is not drawn
 VISIBLE_MIN = 0.35  # with less of its strokes inside the picture it is only "uncertain"
 CAP_MIN_PX = 7.0
+CUT = " (cut)"  # ends the text of what the picture's edge cuts
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class SyntheticRadiograph:
         object.__setattr__(self, "ink", locked(self.ink))
 
 
-class _Scene:
+class Scene:
     """A picture being marked: pixels, the ink map, and where there is still room."""
 
     def __init__(self, picture: np.ndarray):
@@ -87,7 +88,7 @@ class _Scene:
                 continue  # a faint hole is drawn, but nobody would have labelled it
             if pixels:
                 kept[i + 1] = len(self.elements) + len(kinds) + 1
-                kinds.append(("uncertain" if share < VISIBLE_MIN else kind, text + (" (cut)" if share < 0.9 else "")))
+                kinds.append(("uncertain" if share < VISIBLE_MIN else kind, text + (CUT if share < 0.9 else "")))
         if not kinds:
             return False
         table = np.zeros(len(group.elements) + 1, np.uint16)
@@ -130,7 +131,7 @@ def _cap(rng: np.random.Generator, longer: int, low: float, high: float) -> floa
     return max(CAP_MIN_PX, longer * float(np.exp(rng.uniform(np.log(low), np.log(high)))))
 
 
-def _spot(rng: np.random.Generator, scene: _Scene, shape_hw: tuple[int, int], cut: float = 0.08) -> tuple[int, int] | None:
+def free_spot(rng: np.random.Generator, scene: Scene, shape_hw: tuple[int, int], cut: float = 0.08) -> tuple[int, int] | None:
     """A free top left corner: mostly near the border, now and then over it (`cut`), else anywhere."""
     h, w = scene.picture.shape
     gh, gw = shape_hw
@@ -152,28 +153,28 @@ def _spot(rng: np.random.Generator, scene: _Scene, shape_hw: tuple[int, int], cu
     return None
 
 
-def _lead_marks(rng, scene: _Scene, split: str, count: int, big: float, fonts_dir) -> None:
+def _lead_marks(rng, scene: Scene, split: str, count: int, big: float, fonts_dir) -> None:
     longer = max(scene.picture.shape)
     for _ in range(count):
         group = lead.lead_marker(rng, split, _cap(rng, longer, 0.013 * big, 0.07 * big), fonts_dir)
-        spot = _spot(rng, scene, group.layers[0].alpha.shape)
+        spot = free_spot(rng, scene, group.layers[0].alpha.shape)
         if spot:
             scene.put(group, *spot)
 
 
-def _lifted_marks(rng, scene: _Scene, lifted: tuple[markings.Group, ...], count: int, big: float) -> None:
+def _lifted_marks(rng, scene: Scene, lifted: tuple[markings.Group, ...], count: int, big: float) -> None:
     """Marks lifted off other radiographs (see `real.lifted`), resized, turned, mirrored, fainter or brighter."""
     for _ in range(count):
         group = choice(rng, lifted)
         scale = big * max(scene.picture.shape) / 1024 * float(np.exp(rng.uniform(np.log(0.6), np.log(1.7))))
         angle = rng.uniform(0, 360) if rng.random() < 0.35 else float(choice(rng, (0, 0, 0, 90, 180, 270))) + rng.normal(0, 3)
         group = markings.transformed(group, scale, angle, rng.random() < 0.3, float(np.exp(rng.uniform(-0.5, 0.25))))
-        spot = _spot(rng, scene, group.layers[0].alpha.shape)
+        spot = free_spot(rng, scene, group.layers[0].alpha.shape)
         if spot:
             scene.put(group, *spot)
 
 
-def _console_marks(rng, scene: _Scene, split: str, count: int, big: float, fonts_dir) -> None:
+def _console_marks(rng, scene: Scene, split: str, count: int, big: float, fonts_dir) -> None:
     """Loose texts, badges and symbols."""
     longer = max(scene.picture.shape)
     style = console.text_style(rng, split, _cap(rng, longer, 0.007, 0.035), fonts_dir)
@@ -189,14 +190,14 @@ def _console_marks(rng, scene: _Scene, split: str, count: int, big: float, fonts
             group = console.written(rng, words.loose_text(rng, split), "marker", style)
             if rng.random() < 0.06:
                 group = console.quarter_turned(group, int(choice(rng, (1, 3))))
-        spot = _spot(rng, scene, group.layers[0].alpha.shape)
+        spot = free_spot(rng, scene, group.layers[0].alpha.shape)
         if spot and not scene.put(group, *spot, contrast=25) and 0.42 <= kind:
             text = group.elements[0][1]
             dark = scene.local(*spot, group.layers[0].alpha.shape) > 150 and rng.random() < 0.5
             scene.put(console.written(rng, text, "marker", replace(style, decoration="plain" if dark else "outline"), dark=dark), *spot, contrast=25)
 
 
-def _header(rng, scene: _Scene, split: str, who: dict[str, str], lines: int, fonts_dir) -> None:
+def _header(rng, scene: Scene, split: str, who: dict[str, str], lines: int, fonts_dir) -> None:
     """Blocks of lines in corners and along edges."""
     h, w = scene.picture.shape
     style = console.text_style(rng, split, _cap(rng, max(h, w), 0.006, 0.026), fonts_dir)
@@ -227,7 +228,7 @@ def _header(rng, scene: _Scene, split: str, who: dict[str, str], lines: int, fon
             y += max(style.cap_px + gap, gh - 4)
 
 
-def _ruler(rng, scene: _Scene) -> None:
+def _ruler(rng, scene: Scene) -> None:
     """A scale along an edge, labelled "uncertain"."""
     h, w = scene.picture.shape
     long, tick, step = int(rng.uniform(0.15, 0.6) * h), max(4, int(rng.uniform(0.006, 0.02) * w)), max(4, int(rng.uniform(0.008, 0.03) * h))
@@ -285,7 +286,7 @@ def radiograph(
         picture = degrade.border(rng, picture)
     marked = rng.random() >= unmarked_share
     who = words.identity(rng, split)
-    scene = _Scene(picture)
+    scene = Scene(picture)
     big = 1.7 if body == "limb" or rng.random() < 0.1 else 1.0  # small cassettes make large letters
     style = rng.random()  # which kinds of marks this site uses
     if marked and style < 0.72:
@@ -311,11 +312,11 @@ def radiograph(
     image = np.clip(np.round(picture), 0, 255).astype(np.uint8)
     if rng.random() < 0.6:
         image = degrade.jpeg(rng, image)
-    ink, elements = _truth(scene)
+    ink, elements = truth(scene)
     return SyntheticRadiograph(image, Annotation(name, image.shape, elements), ink, body, who)
 
 
-def _truth(scene: _Scene) -> tuple[np.ndarray, tuple[Element, ...]]:
+def truth(scene: Scene) -> tuple[np.ndarray, tuple[Element, ...]]:
     """The ink map and its elements, numbered alike; what another marking covered entirely is gone from both."""
     boxes = _boxes(scene.ink, len(scene.elements))
     table, elements = np.zeros(len(boxes) + 1, np.uint16), []

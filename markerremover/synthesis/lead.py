@@ -28,9 +28,9 @@ def lead_marker(rng: np.random.Generator, split: str, cap_px: float, fonts_dir=N
         text = words.initials(rng, split) if rng.random() < 0.8 else str(rng.integers(0, 100))
         sheet.put(fonts.render(text, face, cap_px, weight=weight, spacing=rng.uniform(0, 0.3)), 0, 0, level, sheet.element("marker", text), opacity)
     elif kind < 0.2:
-        _cut_out(rng, split, sheet, sign, face, cap_px, weight, level, opacity)
+        cut_out(rng, split, sheet, sign, face, cap_px, weight, level, opacity)
     elif kind < 0.29:
-        _ringed(rng, sheet, sign, face, cap_px, weight, level, opacity)
+        ringed(rng, sheet, sign, face, cap_px, weight, level, opacity)
     else:
         _solid(rng, split, sheet, sign, face, cap_px, weight, level, opacity)
     group = sheet.group()
@@ -78,7 +78,7 @@ def _solid(rng, split, sheet, sign, face, cap, weight, level, opacity) -> None:
     if rng.random() < 0.22:
         _bead(rng, sheet, (x1, y1, x2, y2), cap, level, opacity)
     if plated:
-        _plate_under(rng, split, sheet, first, cap, level)
+        plate_under(rng, split, sheet, first, cap, level)
 
 
 def _bead(rng, sheet, box, cap, level, opacity) -> None:
@@ -96,7 +96,7 @@ def _bead(rng, sheet, box, cap, level, opacity) -> None:
         sheet.put(disc(ball), x + d / 2 - ball / 2 + np.cos(a) * d * 0.22, y + d / 2 - ball / 2 + np.sin(a) * d * 0.22, level, what, opacity)
 
 
-def _plate_under(rng, split, sheet, first, cap, level) -> None:
+def plate_under(rng, split, sheet, first, cap, level) -> None:
     """A faint carrier under everything since item `first`, now and then with holes."""
     x1, y1, x2, y2 = sheet.box()
     pad = cap * rng.uniform(0.15, 0.5)
@@ -116,7 +116,7 @@ def _plate_under(rng, split, sheet, first, cap, level) -> None:
             sheet.items.insert(first + 1 + k, (disc(d), round(x1 - pad + d * 0.5 if k == 0 else x2 + pad - d * 1.5), round(y), HOLE, what))
 
 
-def _cut_out(rng, split, sheet, sign, face, cap, weight, level, opacity) -> None:
+def cut_out(rng, split, sheet, sign, face, cap, weight, level, opacity) -> None:
     """A bright plate out of which the sign is cut. As in the real labels, the box is tight to the dark sign; the plate
     itself is no marking."""
     letter = fonts.render(sign, face, cap, weight=weight)
@@ -145,7 +145,7 @@ def _cut_out(rng, split, sheet, sign, face, cap, weight, level, opacity) -> None
         sheet.put(disc(d), (shape.shape[1] - d) / 2, d * 0.4, HOLE, sheet.element("uncertain", "plate hole"))
 
 
-def _ringed(rng, sheet, sign, face, cap, weight, level, opacity) -> None:
+def ringed(rng, sheet, sign, face, cap, weight, level, opacity) -> None:
     """A bright sign in a bright ring or frame."""
     letter = fonts.render(sign, face, cap, weight=weight)
     side = max(letter.shape) * rng.uniform(1.35, 1.9)

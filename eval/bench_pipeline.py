@@ -1,0 +1,166 @@
+"""Where the time goes: each stage of cleaning, and the whole against the least that reading, one network pass and writing take.
+
+usage: python eval/bench_pipeline.py [-o eval/results/pipeline.json] [--repeat 9] [--cli 40]
+
+For each kind of input (1024 x 1024 PNG; 5-megapixel PNG; 6-megapixel 12-bit DICOM, uncompressed and JPEG 2000) three synthetic radiographs are
+cleaned `--repeat` times in one process, verification on. The floor is measured in between: decoding the file, one pass of the localizer's
+network over a picture of its size, encoding the result, and decoding that again (the last two only where the file changed). Figures are
+medians of the images' medians, in milliseconds; memory is the process's peak. `--cli` cleans so many 1024 x 1024 PNGs with the command
+line, one and two workers, start included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any, Callable
+
+import cv2
+import numpy as np
+import pydicom
+
+from markerremover import detect, images, pipeline
+from markerremover.options import RunOptions
+from markerremover.records import Policy
+from markerremover.synthesis import synthesize
+
+SEED = 6006
+KINDS: dict[str, tuple[tuple[int, int], str]] = {
+    "1024 x 1024 PNG": ((1024, 1024), "png"), "5-megapixel PNG": ((2500, 2000), "png"),
+    "6-megapixel DICOM, 12 bits": ((3000, 2000), "dcm"), "6-megapixel DICOM, 12 bits, JPEG 2000": ((3000, 2000), "j2k"),
+}
+EACH = 3  # images of a kind
+
+
+def drawn(folder: Path, kind: str) -> list[Path]:
+    """The synthetic inputs of a kind."""
+    size, form = KINDS[kind]
+    paths = synthesize(folder, EACH, SEED, split="eval", size=size, formats=("dcm" if form == "j2k" else form,), bodies=("chest",))
+    if form == "j2k":
+        for path in paths:
+            dataset = pydicom.dcmread(path)
+            dataset.compress(pydicom.uid.JPEG2000Lossless)
+            dataset.save_as(path)
+    return paths
+
+
+def timed(task: Callable[[], Any]) -> tuple[float, Any]:
+    """Milliseconds that a task took, and what it gave."""
+    start = time.perf_counter()
+    given = task()
+    return 1000 * (time.perf_counter() - start), given
+
+
+def decoded(path: Path) -> np.ndarray:
+    """The stored pixels, read as directly as the libraries allow."""
+    if path.suffix == ".dcm":
+        return pydicom.dcmread(path).pixel_array
+    return cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+
+
+def encoded(path: Path, pixels: np.ndarray, target: Path) -> None:
+    """Write pixels in the form of an input."""
+    if path.suffix != ".dcm":
+        cv2.imwrite(str(target), pixels)
+        return
+    dataset = pydicom.dcmread(path)
+    if dataset.file_meta.TransferSyntaxUID.is_compressed:
+        dataset.compress(dataset.file_meta.TransferSyntaxUID, pixels, generate_instance_uid=False)
+    else:
+        dataset.PixelData = pixels.tobytes()
+    dataset.save_as(target)
+
+
+def floor(path: Path, changed: Path | None, network: Callable, size: int, scratch: Path) -> dict[str, float]:
+    """Milliseconds of the steps that nothing can spare. changed: the result, None where the file stayed as it was."""
+    picture = np.random.default_rng(1).integers(0, 256, (size, size)).astype(np.uint8)
+    steps = {"decode": timed(lambda: decoded(path))[0], "network": timed(lambda: network(picture))[0]}
+    if changed is not None:
+        pixels, target = decoded(changed), scratch / f"floor{path.suffix}"
+        steps["encode"] = timed(lambda: encoded(path, pixels, target))[0]
+        steps["decode again"] = timed(lambda: decoded(target))[0]
+    return steps
+
+
+def middle(rows: list[dict[str, float]]) -> dict[str, float]:
+    """The median of each key."""
+    return {key: round(median(row.get(key, 0.0) for row in rows), 1) for key in dict.fromkeys(k for row in rows for k in row)}
+
+
+def of_kind(kind: str, cleaner: pipeline.Cleaner, repeat: int, scratch: Path) -> dict[str, Any]:
+    """Stages, floor and ratio of one kind of input."""
+    paths = drawn(scratch / "in", kind)
+    out, audit = scratch / "out", scratch / "audit"
+    for place in (out, audit / "tmp", audit / "crops"):
+        place.mkdir(parents=True)
+    options, network = RunOptions(overwrite=True), detect.load_detector()._session  # the bare pass is of the same network
+    stages, floors, wholes = [], [], []
+    for path in paths:
+        own_stages, own_floors, own_wholes = [], [], []
+        for turn in range(repeat + 1):
+            whole, outcome = timed(lambda: pipeline.process_file(path, path.name, out, audit, cleaner, options))
+            if outcome.status not in ("cleaned", "unchanged"):
+                raise SystemExit(f"{kind}: {outcome.status}, {outcome.reason}")
+            steps = floor(path, out / path.name if outcome.status == "cleaned" else None, network, cleaner.detector.size, scratch)
+            if turn:  # the first one opens libraries
+                own_stages.append(dict(outcome.timings_ms))
+                own_floors.append(steps)
+                own_wholes.append(whole)
+        stages.append(middle(own_stages))
+        floors.append(middle(own_floors))
+        wholes.append(median(own_wholes))
+    whole, least = median(wholes), median(sum(row.values()) for row in floors)
+    shape = images.read(paths[0]).shape_hw
+    return {"shape_hw": list(shape), "stages_ms": middle(stages), "whole_ms": round(whole, 1), "floor_ms": round(least, 1), "floor": middle(floors),
+            "ratio": round(whole / least, 2)}
+
+
+def of_cli(count: int, workers: int, scratch: Path) -> dict[str, Any]:
+    """Images a second of the whole command."""
+    synthesize(scratch / "in", count, SEED + 1, split="eval", size=(1024, 1024), formats=("png",), bodies=("chest",))
+    command = [sys.executable, "-m", "markerremover", "remove", str(scratch / "in" / "images"), "-o", str(scratch / f"out{workers}"),
+               "--workers", str(workers)]
+    seconds, done = timed(lambda: subprocess.run(command, capture_output=True, text=True, check=False))
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return {"images": count, "seconds": round(seconds / 1000, 1), "images_per_second": round(count / (seconds / 1000), 2)}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("-o", "--out", type=Path)
+    parser.add_argument("--repeat", type=int, default=9)
+    parser.add_argument("--cli", type=int, default=40)
+    args = parser.parse_args()
+    before = os.getloadavg()[0]
+    cleaner = pipeline.open_cleaner(Policy())
+    document: dict[str, Any] = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count(), "backend": cleaner.detector.backend,
+                                "kinds": {}}
+    for kind in KINDS:
+        with tempfile.TemporaryDirectory() as scratch:
+            document["kinds"][kind] = found = of_kind(kind, cleaner, args.repeat, Path(scratch))
+        print(f"{kind}: {found['whole_ms']:.0f} ms, floor {found['floor_ms']:.0f} ms, ratio {found['ratio']}; stages {found['stages_ms']}", flush=True)
+    document["peak_memory_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    document["command"] = {}
+    for workers in (1, 2) if args.cli else ():
+        with tempfile.TemporaryDirectory() as scratch:
+            document["command"][f"{workers} workers"] = found = of_cli(args.cli, workers, Path(scratch))
+        print(f"{workers} workers: {found['images_per_second']} images/s", flush=True)
+    document["load"] = [round(before, 1), round(os.getloadavg()[0], 1)]
+    print(f"peak memory {document['peak_memory_mb']} MB; load {document['load']}")
+    if args.out:
+        args.out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

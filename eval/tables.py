@@ -1,0 +1,118 @@
+"""Write the tables of README.md and eval/BENCHMARK.md from eval/results, or tell where they disagree.
+
+usage: python eval/tables.py [--check]
+
+A table stands between `<!-- table NAME -->` and `<!-- end of table -->`; NAME is one of `TABLES`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any, Callable
+
+from markerremover.box_level import PUBLISHED
+from markerremover.metrics import in_words, rate
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = ("README.md", "eval/BENCHMARK.md")
+HEAD = ("markings removed", "images de-identified", "side signs kept", "false regions", "harm")
+SAID = {"all": "all black", "signs": "side signs kept", "words": "single characters kept"}
+PLACE = re.compile(r"(<!-- table ([a-z-]+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+
+
+def result(name: str) -> dict[str, Any]:
+    """A file of eval/results."""
+    return json.loads((ROOT / "eval" / "results" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def head(first: str, *more: str) -> list[str]:
+    """The two lines that begin a table of rates."""
+    cells = (first, *HEAD, *more)
+    return [f"| {' | '.join(cells)} |", "|" + "---|" * len(cells)]
+
+
+def line(name: str, found: dict[str, Any], *more: str) -> str:
+    """A row of rates."""
+    cells = [in_words(found[rate]) for rate in ("recall", "deid", "retention", "false_regions")]
+    return "| " + " | ".join((name, *cells, f"{found['harm']['value']:.2f} ‰", *more)) + " |"
+
+
+def real() -> list[str]:
+    """The shipped weights on real radiographs."""
+    return head("images") + [line(result(name)["name"], result(name)) for name in ("val", "actualmed")]
+
+
+def published() -> list[str]:
+    """The publication's measures, its own figures beside ours on other images."""
+    names = {"deidentification_accuracy": "de-identification accuracy", "false_positive_rate": "false-positive boxes", "retention_accuracy": "retention accuracy"}
+    ours = result("val"), result("actualmed")
+    lines = ["| | published: home site (pelvis) | foreign site (chest) | foreign site after 20 images | ours: home site (chest, 50 images) | "
+             "foreign site (chest, 20 images) |", "|---|---|---|---|---|---|"]
+    for name, said in names.items():
+        cells = [in_words(rate(k, n)) for k, n in PUBLISHED[name]]
+        cells += [in_words(document["published_measures"][name]) for document in ours]
+        lines.append(f"| {said} | {' | '.join(cells)} |")
+    return lines
+
+
+def tools(document: dict[str, Any], *, brief: bool = False) -> list[str]:
+    """What `side_by_side.side_by_side` returned; if `brief` of each tool only the variant that keeps side signs, where it has one."""
+    lines, rows = head("tool", *(() if brief else ("seconds an image (processor)",))), document["tools"]
+    for row in rows:
+        if brief and row["variant"] != "signs" and any(r["name"] == row["name"] and r["variant"] == "signs" for r in rows):
+            continue
+        ours, seconds = row["name"].startswith("markerremover"), row["seconds_per_image"]
+        name = row["name"] if ours or brief else f"{row['name']}: {SAID[row['variant']]}"
+        spent = "not measured" if seconds["cpu"] is None else f"{seconds['wall']:.2f} ({seconds['cpu']:.2f})"
+        lines.append(line(name, row, *(() if brief else (spent,))))
+    return lines
+
+
+def synthetic(document: dict[str, Any]) -> list[str]:
+    """What `benchmark.run` returned."""
+    lines = head("images")
+    for part, by_how in document["cells"].items():
+        lines += [line(f"{part}, {how}", found) for how, found in by_how.items()]
+    lines += [line(f"all {how}", found) for how, found in document["by_difficulty"].items()] + [line("all", document["all"])]
+    site = document.get("new_site", {})
+    return lines + [line(f"new site, {when} fine-tuning", site[when]) for when in ("before", "after") if site]
+
+
+TABLES: dict[str, Callable[[], list[str]]] = {
+    "real": real, "published": published, "benchmark": lambda: synthetic(result("benchmark")),
+    "peers-val": lambda: tools(result("peers-val")), "peers-val-brief": lambda: tools(result("peers-val"), brief=True),
+    "peers-benchmark": lambda: tools(result("peers-benchmark")), "peers-benchmark-brief": lambda: tools(result("peers-benchmark"), brief=True),
+}
+
+
+def filled(text: str) -> str:
+    """A page with its tables as the results have them.
+
+    Raises:
+        KeyError: a table has a name that is not in `TABLES`.
+    """
+    return PLACE.sub(lambda place: place[1] + "\n".join(TABLES[place[2]]()) + "\n" + place[3], text)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 where a page disagrees with the results")
+    args = parser.parse_args()
+    wrong = 0
+    for page in PAGES:
+        text = (ROOT / page).read_text(encoding="utf-8")
+        new = filled(text)
+        if new != text and args.check:
+            print(f"{page}: its tables are not those of eval/results; run python eval/tables.py", file=sys.stderr)
+            wrong = 1
+        elif new != text:
+            (ROOT / page).write_text(new, encoding="utf-8")
+    return wrong
+
+
+if __name__ == "__main__":
+    sys.exit(main())

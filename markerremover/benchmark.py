@@ -1,0 +1,244 @@
+"""The synthetic benchmark: pictures of three body parts at three difficulties, cleaned and judged, and fine-tuning for a new site.
+
+Anyone can repeat it without data: the pictures depend on the seed alone (and, in single grey levels, on the versions of the drawing
+libraries; `pictures_sha256` tells).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Callable, Iterator, Sequence
+
+import cv2
+import numpy as np
+
+from . import __version__, batch, evaluation, labelme
+from .errors import UsageError, WriteError
+from .evaluation import Row
+from .metrics import in_words
+from .options import RunOptions
+from .records import Policy
+from .site import read as read_site
+from .synthesis import SyntheticRadiograph, settings
+
+RATES = ("recall", "deid", "retention", "false_regions", "harm", "untouched")
+RESAMPLES = 2000  # of the bootstrap
+OWN = (
+    "pictures", "truth", "results", "results-audit", "site", "site-before", "site-before-audit", "site-after", "site-after-audit",
+)
+Say = Callable[[str], None]
+
+
+def cells() -> list[tuple[settings.Body, settings.Difficulty]]:
+    """Body part and difficulty, every pair."""
+    return [(part, how) for part in settings.BODIES for how in settings.DIFFICULTIES]
+
+
+def make(folder: Path, images: int, seed: int) -> str:
+    """Draw the benchmark: `folder`/pictures/PART-DIFFICULTY/*.png, and LabelMe files of the same names in `folder`/truth.
+
+    Returns:
+        SHA-256 (hex) over the pixels of all pictures and their truth.
+    """
+    digest = hashlib.sha256()
+    for part, how in cells():
+        name = f"{part.name}-{how.name}"
+        for number in range(images):
+            file = f"{name}-{number:03d}.png"
+            made = settings.picture(part, how, seed, number, name=file)
+            _save(made, folder / "pictures" / name / file, folder / "truth" / name, digest)
+    return digest.hexdigest()
+
+
+def _save(made: SyntheticRadiograph, path: Path, truth: Path, digest) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    truth.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(str(path), made.image, [cv2.IMWRITE_PNG_COMPRESSION, 1]):
+        raise WriteError(f"{path}: could not be written")
+    labelme.write(truth / f"{path.stem}.json", made.annotation)
+    digest.update(made.image.tobytes() + repr(made.annotation.elements).encode())
+
+
+def judge(folder: Path, results: Path) -> dict[str, list[Row]]:
+    """PART-DIFFICULTY -> a row a picture, of the results of any tool in `results`/PART-DIFFICULTY."""
+    names = [f"{part.name}-{how.name}" for part, how in cells()]
+    return {name: evaluation.evaluate(results / name, folder / "truth" / name, folder / "pictures" / name)[1] for name in names}
+
+
+def tables(found: dict[str, list[Row]]) -> dict[str, Any]:
+    """The rates of every cell of `judge`, of each body part, of each difficulty and of all."""
+
+    def of(part: str | None = None, how: str | None = None) -> dict[str, Any]:
+        wanted = [name for name in found if part in (None, name.split("-")[0]) and how in (None, name.split("-")[1])]
+        return rates([row for name in wanted for row in found[name]])
+
+    parts, hows = [p.name for p in settings.BODIES], [h.name for h in settings.DIFFICULTIES]
+    return {
+        "cells": {part: {how: of(part, how) for how in hows} for part in parts},
+        "by_body": {part: of(part) for part in parts}, "by_difficulty": {how: of(how=how) for how in hows}, "all": of(),
+    }
+
+
+def rates(rows: Sequence[Row]) -> dict[str, Any]:
+    """What the benchmark tells of some pictures: their number, results that are missing, and `RATES` as `evaluation.summary` has them,
+    harm with limits too."""
+    whole = evaluation.summary(rows)
+    low, high = harm_limits([row.judged.harm for row in rows])
+    found = {name: whole[name] for name in RATES} | {"harm": {**whole["harm"], "low95": low, "high95": high}}
+    return {"images": whole["images"], "missing": whole["missing"], **found}
+
+
+def harm_limits(shares: Sequence[float]) -> tuple[float | None, float | None]:
+    """95 % limits, per mille, of the mean of the images' harm (shares, 0-1): percentile bootstrap over images (Efron 1979), as a mean of
+    shares has no binomial interval; None for no images.
+
+    >>> harm_limits([0.001] * 5), harm_limits([])
+    ((1.0, 1.0), (None, None))
+    """
+    if not len(shares):
+        return None, None
+    values = np.asarray(shares, np.float64)
+    drawn = np.random.default_rng(0).integers(0, len(values), (RESAMPLES, len(values)))
+    low, high = np.quantile(values[drawn].mean(axis=1), (0.025, 0.975))
+    return round(1000 * float(low), 4), round(1000 * float(high), 4)
+
+
+@contextmanager
+def clocked(seconds: dict[str, float], images: int) -> Iterator[None]:
+    """Note wall-clock and processor seconds an image of what is done within, child processes included."""
+    wall, cpu = time.perf_counter(), _cpu()
+    yield
+    seconds |= {"wall": round((time.perf_counter() - wall) / images, 3), "cpu": round((_cpu() - cpu) / images, 3)}
+
+
+def _cpu() -> float:
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def run(
+    folder: Path | str, *, images: int, seed: int, site_images: tuple[int, int] | None = None, weights: Path | None = None,
+    say: Say = print, **finetune_options: Any,
+) -> dict[str, Any]:
+    """Draw, clean with the shipped weights, judge; then, if wanted, fine-tune for the new site.
+
+    Args:
+        folder: gets `OWN`; those of an earlier run are replaced, a folder that holds anything else is refused.
+        images: of each body part and difficulty.  weights: see `RunOptions`.
+        site_images: how many of the new site to fine-tune on and how many to measure on, see `new_site`, which also gets
+            `finetune_options`; None leaves the fine-tuning out.
+        say: told how it goes, a line at a time.
+
+    Returns:
+        The JSON document: settings and versions, `tables`, `seconds_per_image`, and with `site_images` `new_site`.
+
+    Raises:
+        UsageError: the folder holds something else, a number is too small, or something that is needed is not installed.
+    """
+    folder = Path(folder)
+    if images < 1 or min(site_images or (1,)) < 1:
+        raise UsageError("at least one image is needed")
+    _prepare(folder)
+    if site_images:
+        from .training import require
+
+        require()
+    sha = make(folder, images, seed)
+    total, seconds = images * len(cells()), {}
+    say(f"{total} radiographs drawn, now cleaned")
+    with clocked(seconds, total):
+        summary = batch.remove([folder / "pictures"], folder / "results", options=RunOptions(weights=weights, paths="keep"))
+    say("now judged")
+    document = {
+        "name": "markerremover", "version": __version__, "weights_sha256": summary["weights"]["sha256"], "backend": summary["backend"],
+        "seed": seed, "images_each": images, "pictures_sha256": sha, "keep": summary["options"]["keep"], "held": summary["counts"]["held"],
+        "seconds_per_image": seconds, **tables(judge(folder, folder / "results")),
+    }
+    if site_images:
+        document["new_site"] = new_site(folder, seed, *site_images, weights=weights, say=say, **finetune_options)
+    return document
+
+
+def _prepare(folder: Path) -> None:
+    strangers = sorted(p.name for p in folder.iterdir() if p.name not in OWN) if folder.is_dir() else []
+    if strangers:
+        raise UsageError(f"{folder} holds {strangers[0]}, which no benchmark made: choose another folder")
+    for name in OWN:
+        shutil.rmtree(folder / name, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def new_site(
+    folder: Path, seed: int, train: int, test: int, *, weights: Path | None = None, say: Say = print, **options: Any
+) -> dict[str, Any]:
+    """Fine-tune on `train` pictures of a site with marks of its own, and clean `test` other ones before and after.
+
+    Makes `folder`/site: the pictures, a split.csv that holds the test ones out of everything that is learnt or chosen, and the tuned
+    weights. One training, without cross-validation: enough other pictures can be drawn.
+
+    Args:
+        weights: the ONNX file to measure before and to start from, its checkpoint beside it.
+        options: of `finetune.finetune`.
+
+    Returns:
+        `before` and `after` (`rates` of the test pictures), `by_boxes` (the same compared by the publication's measures, as the card
+        says), what was learnt, seconds.
+
+    Raises:
+        UsageError: see `finetune.finetune`.
+    """
+    from .finetune import finetune
+
+    site, digest, parts = folder / "site", hashlib.sha256(), ["image,patient,split"]
+    for number in range(train + test):
+        name = f"site-{number:03d}"
+        _save(settings.site_picture(seed, number, name=f"{name}.png"), site / "images" / f"{name}.png", site / "annotations", digest)
+        parts.append(f"{name}.png,{name},{'train' if number < train else 'val'}")
+    (site / "split.csv").write_text("\n".join(parts) + "\n", encoding="utf-8")
+    keep, seconds, measured = settings.SITE_SIGNS, {}, {}
+    with clocked(seconds, 1):
+        card = finetune(site, site / "tuned.pt", weights=weights, keep=keep, folds=0, seed=seed, say=say, **options)
+    tests = [site / "images" / f"site-{number:03d}.png" for number in range(train, train + test)]
+    for name, run_options in (
+        ("before", RunOptions(policy=Policy(keep=tuple(keep)), weights=weights, paths="keep")),
+        ("after", RunOptions(site=read_site(site / "tuned.toml"), paths="keep")),
+    ):
+        say(f"cleaning {test} held-out radiographs of the new site {name} fine-tuning")
+        out = folder / f"site-{name}"
+        batch.remove(tests, out, options=run_options)
+        measured[name] = rates(evaluation.evaluate(out, site / "annotations", site / "images", split=f"{site / 'split.csv'}=val")[1])
+    return {
+        "keep": sorted(keep), "train_images": train, "test_images": test, "pictures_sha256": digest.hexdigest(), **measured,
+        "learnt": {name: card["recipe"][name] for name in ("name", "trained_epochs", "share", "rescorer_taught")},
+        "by_boxes": card["metrics"], "seconds_of_finetuning": seconds,
+    }
+
+
+def lines(document: dict[str, Any]) -> list[str]:
+    """The document as lines of text: body part by difficulty, seconds, the new site."""
+    rows = [("", *TITLES)]
+    for part, by_how in document["cells"].items():
+        rows += [(f"{part}, {how}", *_words(found)) for how, found in by_how.items()]
+    rows += [(f"all {how}", *_words(found)) for how, found in document["by_difficulty"].items()] + [("all", *_words(document["all"]))]
+    site = document.get("new_site")
+    if site:
+        rows += [(f"new site, {name}", *_words(site[name])) for name in ("before", "after")]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    found = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+    seconds = document["seconds_per_image"]
+    images, held = document["all"]["images"], document["held"]
+    found.append(f"{images} images, {held} held; {seconds['wall']} s an image, {seconds['cpu']} s of processor time")
+    return found
+
+
+TITLES = ("markings removed", "images de-identified", "side signs kept", "false regions", "harm", "unmarked ones untouched")
+
+
+def _words(found: dict[str, Any]) -> tuple[str, ...]:
+    told = {name: in_words(found[name]) for name in RATES if name != "harm"}
+    return (told["recall"], told["deid"], told["retention"], told["false_regions"], f"{found['harm']['value']:.2f} ‰", told["untouched"])

@@ -1,0 +1,226 @@
+"""The results of a run, ours or any other tool's: found beside their truth and originals, and judged one by one."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from . import breakdown, images, judging, report, truth
+from .errors import AnnotationError, MarkerRemoverError, UsageError
+from .judging import Judged
+from .records import Annotation, Detections, Element, Radiograph
+
+
+@dataclass(frozen=True)
+class Row:
+    """One image of the truth.
+
+    name: the truth's name of it.  patient, site: as far as told.  photometric: of a DICOM file, else "".
+    relative: path of the input below its folder.  result: path of what was judged below OUT, "" without one.
+    identical: whether the result's pixels are the input's own, None without a result.
+    readable: for each element whether OCR still reads a word of it; None where it was not looked for.
+    manifest: the run's own row of it (`report.manifest_row`), None without one.
+    detections: what the localizer finds in the input, None where it was not asked.
+    """
+
+    name: str
+    patient: str
+    judged: Judged
+    photometric: str = ""
+    identical: bool | None = None
+    readable: tuple[bool | None, ...] = ()
+    site: str = ""
+    relative: str = ""
+    result: str = ""
+    manifest: Mapping[str, Any] | None = None
+    detections: Detections | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is needed to judge one image; crosses to another process."""
+
+    annotation: Annotation
+    source: Path
+    relative: str
+    result: Path | None
+    result_name: str
+    patient: str
+    site: str
+    manifest: Mapping[str, Any] | None
+    fill: bool
+
+
+def by_name(folder: Path) -> dict[str, list[Path]]:
+    """Every file below a folder, by its name and by its name without suffix."""
+    found: dict[str, list[Path]] = defaultdict(list)
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        for name in {path.name, path.stem}:
+            found[name].append(path)
+    return found
+
+
+def _one(name: str, there: dict[str, list[Path]], source: Path) -> Path:
+    paths = there.get(name, [])
+    if len(paths) != 1:
+        raise AnnotationError(f"{source}: {name} is {'missing' if not paths else f'there {len(paths)} times'} among the inputs")
+    return paths[0]
+
+
+def shape_of(stem: str, there: dict[str, list[Path]]) -> tuple[int, int]:
+    return images.read(_one(stem, there, Path(stem))).shape_hw
+
+
+def _renamed(out: Path) -> dict[str, str]:
+    """Input path -> path below OUT, of a run that gave pseudonyms to paths."""
+    target = _audit(out) / "paths.jsonl"
+    if not target.is_file():
+        return {}
+    rows = (json.loads(line) for line in target.read_text(encoding="utf-8").splitlines())
+    return {row["input"]: row["relative"] for row in rows}
+
+
+def _result(out: Path, relative: str) -> Path | None:
+    """The result at a path, or else the only one of that name with another suffix."""
+    path = out / relative
+    if path.is_file():
+        return path
+    others = [p for p in path.parent.glob("*") if p.stem == path.stem and p.is_file()] if path.parent.is_dir() else []
+    return others[0] if len(others) == 1 else None
+
+
+def _row(task: Task) -> Row:
+    annotation, source = task.annotation, task.source
+    try:
+        before = images.read(source)
+    except MarkerRemoverError as error:
+        raise AnnotationError(f"{source}: an original that cannot be read cannot be judged ({error})") from error
+    if before.stored.shape[0] != 1 or before.shape_hw != annotation.shape_hw:
+        frames, (h, w) = before.stored.shape[0], before.shape_hw
+        raise AnnotationError(f"{source}: has {frames} frames of {w}x{h} pixels, its truth says one of {annotation.shape_hw[1]}x{annotation.shape_hw[0]}")
+    after = _read(task.result)
+    identical = None if after is None else after.stored.shape == before.stored.shape and bool((after.stored == before.stored).all())
+    shown = None if after is None else _shown(before, after)
+    judged = judging.judge(before.display[0], shown, annotation, fill=task.fill)
+    reader, localizer = _opened["reader"], _opened["localizer"]
+    readable = () if reader is None or judged.missing else tuple(_reads(e, shown, reader) for e in annotation.elements)
+    photometric = str(getattr(before.source, "photometric", "")) if before.format == "DICOM" else ""
+    detections = None if localizer is None else localizer(before.display[0], threshold=0.0)
+    return Row(annotation.image, task.patient, judged, photometric, identical, readable, task.site, task.relative, task.result_name,
+               task.manifest, detections)
+
+
+def _read(path: Path | None) -> Radiograph | None:
+    """A result; None where there is none, or none that can be read: nothing was released then."""
+    if path is None:
+        return None
+    try:
+        return images.read(path)
+    except MarkerRemoverError:
+        return None
+
+
+def _shown(before: Radiograph, after: Radiograph) -> np.ndarray:
+    """(H, W) uint8: the result as it looks, but with the input's own look where the stored pixels are the same: black areas must not
+    change how the rest is windowed."""
+    shown = after.display[0]
+    if after.stored.shape != before.stored.shape or after.stored.dtype != before.stored.dtype:
+        return shown
+    same = after.stored[0] == before.stored[0]
+    return np.where(same.all(axis=-1) if same.ndim == 3 else same, before.display[0], shown)
+
+
+def _reads(element: Element, shown: np.ndarray, reader: Any) -> bool | None:
+    """Whether OCR reads a word of a marking in its box of the result, in any of four turns and either contrast."""
+    import cv2
+
+    wanted = breakdown.tokens(element.text)
+    if element.kind != "marker" or not wanted:
+        return None
+    x1, y1, x2, y2 = (int(round(v)) for v in element.xyxy)
+    part = shown[max(0, y1 - 4) : y2 + 4, max(0, x1 - 4) : x2 + 4]
+    if not part.size or part.max() - int(part.min()) < judging.BLACK:
+        return False
+    part = cv2.normalize(part, None, 0, 255, cv2.NORM_MINMAX)
+    factor = max(1.0, 40 / min(part.shape))
+    part = cv2.resize(part, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
+    looks = [np.ascontiguousarray(np.rot90(look, k)) for look in (255 - part, part) for k in range(4)]
+    read = "".join(c for text, _ in reader.read(looks, psm=7) for c in text.upper() + " " if c.isalnum() or c == " ")
+    return any(token in read for token in wanted)
+
+
+def tasks(
+    out: Path, inputs: Path, found: truth.Truth, chosen: Sequence[Annotation], there: dict[str, list[Path]], split: str | None,
+    sites: Path | str | None, fill: bool,
+) -> list[Task]:
+    patients = breakdown.column(split.rpartition("=")[0], "patient", needed=False) if split else {}
+    of_site = None if sites is None else breakdown.column(sites, "site")
+    renamed, of_run, found_tasks = _renamed(out), {row["relative"]: row for row in manifest(out)}, []
+    for annotation in chosen:
+        source = _one(annotation.image, there, found.source)
+        relative = source.relative_to(inputs).as_posix()
+        written = renamed.get(relative, relative)
+        result = _result(out, written)
+        if of_site is not None and annotation.image not in of_site:
+            raise UsageError(f"{sites}: has no row of {annotation.image}")
+        folder = relative.split("/")[0] if "/" in relative else ""
+        found_tasks.append(Task(
+            annotation, source, relative, result, "" if result is None else result.relative_to(out).as_posix(),
+            patients.get(annotation.image) or source.stem.split("_")[0], folder if of_site is None else of_site[annotation.image],
+            of_run.get(relative, of_run.get(written)), fill,
+        ))
+    return found_tasks
+
+
+def judge(tasks: Sequence[Task], reader: Callable | None, localizer: Callable | None, workers: int) -> Iterator[Row]:
+    """One row a task, in order."""
+    if min(workers, len(tasks)) < 2:
+        _open(reader, localizer)
+        yield from map(_row, tasks)
+        return
+    import multiprocessing
+
+    with multiprocessing.get_context("spawn").Pool(min(workers, len(tasks)), _open, (reader, localizer, 1)) as pool:
+        yield from pool.imap(_row, tasks, chunksize=4)
+
+
+_opened: dict[str, Any] = {}  # of this process: an OCR engine and a localizer, or None
+
+
+def _open(reader: Callable | None, localizer: Callable | None, threads: int | None = None) -> None:
+    import cv2
+
+    if threads is not None:
+        cv2.setNumThreads(threads)
+    _opened.update(reader=reader and reader(), localizer=localizer and localizer())
+
+
+def manifest(out: Path) -> list[dict[str, Any]]:
+    return report.read_manifest(_audit(out) / report.MANIFEST)
+
+
+def _audit(out: Path) -> Path:
+    return out.with_name(out.name + "-audit")
+
+
+def row_of(image: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """The manifest's row of an image, by its name with or without suffix; None if there is none, or several."""
+    for same in (lambda path: path.name == image, lambda path: path.stem == Path(image).stem):
+        found = [row for row in rows if same(Path(row["relative"]))]
+        if found:
+            return found[0] if len(found) == 1 else None
+    return None
+
+
+def run_of(out: Path) -> dict[str, Any] | None:
+    """What made the results, from the summary of a run of ours; None for another tool's."""
+    try:
+        told = json.loads((_audit(out) / report.SUMMARY).read_text(encoding="utf-8"))
+        return {"version": told["version"], "weights_sha256": told["weights"]["sha256"], "backend": told["backend"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
