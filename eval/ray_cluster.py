@@ -95,7 +95,8 @@ def main() -> int:
             out = folder / name.replace(" ", "-")
             said = on_cluster(source, out, key, args.workers, kill_at)
             said |= {
-                "trial": name, "rows": len(rows(out)), "once": [row["relative"] for row in rows(out)] == [row["relative"] for row in wanted_rows],
+                "trial": name, "rows": len(rows(out)),
+                "once": [row["relative"] for row in rows(out)] == [row["relative"] for row in wanted_rows],
                 "same_files": files(out) == wanted, "same_rows": rows(out) == wanted_rows,
             }
             again = remove(source, out, key, "--resume")

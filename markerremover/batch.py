@@ -93,7 +93,8 @@ def _run(
         report.write_private(root / KEY, headers.key.hex() + "\n")
     if inputs_module.folds_names(audit / "tmp"):  # which lies on the file system of OUT
         found = inputs_module.fail_clashes(found, inputs_module.folded)
-    every, found, given = {item.relative for item in found}, shards.own(given, found, options.shard), shards.own(given, given, options.shard)
+    every = {item.relative for item in found}
+    given, found = shards.own(given, given, options.shard), shards.own(given, found, options.shard)
     renamed = paths.write_map(audit, given, found)
     kept_rows, todo = _split_finished(found, out, audit, options, run)
     rows = list(kept_rows)
@@ -110,7 +111,8 @@ def _run(
         os.fsync(handle.fileno())
     seconds = time.perf_counter() - start
     summary = _summary(rows, found, ignored, cleaner, options, run) | {
-        "audit": str(audit), "unaccounted": _unaccounted(rows, out, every if options.shard else set()), "resumed": len(kept_rows), "seconds": round(seconds, 2),
+        "audit": str(audit), "unaccounted": _unaccounted(rows, out, every if options.shard else set()),
+        "resumed": len(kept_rows), "seconds": round(seconds, 2),
         "images_per_second": round((len(rows) - len(kept_rows)) / seconds, 2), "renamed": renamed,
     }
     report.write_summary(audit, summary)
@@ -164,7 +166,7 @@ def _check_own_outputs(out: Path, found: list[Input], options: RunOptions) -> No
         return
     there = sum(os.path.lexists(out / item.relative) for item in found)
     if there:
-        raise UsageError(f"{out} holds {there} outputs of this part already: use --resume to carry on, --overwrite to replace, or another folder")
+        raise UsageError(f"{out} holds {there} outputs of this part already: use --resume, --overwrite, or another folder")
 
 
 def _was_dry(audit: Path) -> bool:
@@ -315,8 +317,9 @@ def _summary(
         "ignored": ignored,
         "options": {
             "keep": list(policy.keep), "threshold": policy.threshold or getattr(detector, "threshold", None),
-            "margin": policy.margin, "style": policy.style, "workers": options.workers, "device": options.device, "dry_run": options.dry_run,
-            "engine": options.engine, "overwrite": options.overwrite, "resume": options.resume, "ignore": list(options.ignore), "headers": options.headers,
+            "margin": policy.margin, "style": policy.style, "workers": options.workers, "device": options.device,
+            "engine": options.engine, "dry_run": options.dry_run,
+            "overwrite": options.overwrite, "resume": options.resume, "ignore": list(options.ignore), "headers": options.headers,
             "retain": list(options.retain), "shift_dates": options.shift_dates, "paths": options.paths, "time_limit": options.time_limit,
             "second_look": options.second_look, "release_held": options.release_held,
             "transfer_syntax": options.transfer_syntax, "shard": "{}/{}".format(*options.shard) if options.shard else None,

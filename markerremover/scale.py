@@ -6,8 +6,8 @@ weights under the same paths, and have this version of the package.
     paths -> clean (one actor a worker; the networks are loaded once in each) -> confirm (a task; the output is read once more)
 
 An actor cleans in a process of its own, as the local engine does, so that a file that kills or hangs it ends failed and nothing else
-does. Where a machine is lost, its files are given out again to those that are left: they are cleaned from the start, and the one output and the
-one row that come of each are the same.
+does. Where a machine is lost, its files are given out again to those that are left: they are cleaned from the start, and the one output
+and the one row that come of each are the same.
 """
 
 from __future__ import annotations

@@ -25,7 +25,8 @@ def rows_of(out):
 def test_the_ray_engine_gives_the_files_and_rows_of_the_local_one_which_goes_on_from_them(tmp_path, monkeypatch):
     """Short, since Ray takes long to start: one actor, one process."""
     pytest.importorskip("ray.data", reason="needs the extra ray")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parent.parent)]))  # for Ray's processes
+    here = Path(__file__).parent
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(here), str(here.parent)]))  # for Ray's processes
     source = fakes.tree(tmp_path / "in", 3)
     fakes.put(source / "b" / "cut \u00e9.png", fakes.png(fakes.radiograph(3))[:100])
     report.write_private(tmp_path / "key", "0f" * 32)
