@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Callable, Iterator, Sequence
 
-from . import __version__, byhand, corrections, images, inputs as inputs_module, paths, report, runs, workers
+from . import __version__, byhand, corrections, images, inputs as inputs_module, paths, report, runs, shards, workers
 from .errors import AnnotationError, UsageError
 from .header_profile import HeaderProfile, new_key, read_key
 from .inputs import Input
@@ -76,18 +76,42 @@ def remove(
     make = open_cleaner or functools.partial(open_shipped, options)
     cleaner = make(workers.threads_each(options.workers))
     headers = _header_profile(options, audit)
-    run = run_facts(cleaner, options, headers, drawn)
-    reviews = _reviews(audit, options)
-    given, found = found, paths.assign(found, options.paths, headers, images.path_parts)
+    assigned = paths.assign(found, options.paths, headers, images.path_parts)  # of all parts, so that they agree
+    _check_own_outputs(out, shards.own(found, assigned, options.shard), options)
+    with shards.alone(shards.folder(audit, options.shard)):
+        return _run(found, assigned, ignored, inputs, out, audit, cleaner, make, headers, options, drawn, progress, start)
+
+
+def _run(
+    given: list[Input], found: list[Input], ignored: list[str], inputs: list[Path], out: Path, root: Path, cleaner: Cleaner,
+    make: Callable[[int], Cleaner], headers: HeaderProfile, options: RunOptions, drawn: byhand.Annotations | None, progress: Progress | None,
+    start: float,
+) -> dict[str, Any]:
+    """The run itself, once nothing speaks against it and no other is at work in its audit.
+
+    Args:
+        given, found: all inputs, with the paths below their inputs and with those below OUT.
+        root: the audit folder; that of a part of a run lies in it.
+        drawn: what was drawn by hand, where nothing else counts.
+
+    Raises:
+        UsageError: people have reviewed an earlier run into this audit, which parts of a run and Ray do not heed; nothing was done then.
+    """
+    audit, run = shards.folder(root, options.shard), run_facts(cleaner, options, headers, drawn)
+    reviews = _reviews(root, options) | _reviews(audit, options)
+    if reviews and (options.shard or options.engine != "local"):
+        raise UsageError(f"{root}: people have reviewed this run, which --shard and --engine ray do not heed: go on without them")
     said, found = _drawn(given, found, drawn, options) if drawn else ({}, found)
     _make_folders(out, audit, options)
     out = out.resolve()  # a link put in its place during the run leads no write and no removal elsewhere
-    renamed = paths.write_map(audit, given, found)
-    if headers.key and options.key is None and not options.dry_run:
-        report.write_private(audit / KEY, headers.key.hex() + "\n")
+    if headers.key and options.key is None and not options.dry_run and not options.shard:
+        report.write_private(root / KEY, headers.key.hex() + "\n")
     runs.write(audit, out, inputs, options)
     if inputs_module.folds_names(audit / "tmp"):  # which lies on the file system of OUT
         found = inputs_module.fail_clashes(found, inputs_module.folded)
+    every = {item.relative for item in found}
+    given, found = shards.own(given, given, options.shard), shards.own(given, found, options.shard)
+    renamed = paths.write_map(audit, given, found)
     earlier = {row["relative"]: row for row in report.read_manifest(audit / report.MANIFEST)}
     kept_rows, todo = _split_finished(found, out, audit, options, run, reviews)
     for item in todo:
@@ -110,7 +134,8 @@ def remove(
     seconds = time.perf_counter() - start
     summary = _summary(rows, found, ignored, cleaner, options, run) | {
         "by_hand": drawn is not None,
-        "audit": str(audit), "unaccounted": _unaccounted(rows, out), "resumed": len(kept_rows), "seconds": round(seconds, 2),
+        "audit": str(audit), "unaccounted": _unaccounted(rows, out, every if options.shard else set()),
+        "resumed": len(kept_rows), "seconds": round(seconds, 2),
         "images_per_second": round((len(rows) - len(kept_rows)) / seconds, 2), "renamed": renamed,
     }
     report.write_summary(audit, summary)
@@ -169,23 +194,42 @@ def _header_profile(options: RunOptions, audit: Path) -> HeaderProfile:
     if options.key is not None:
         return options.header_profile()
     own = audit / KEY
+    if options.shard and not options.dry_run:
+        return HeaderProfile(options.headers, report.agreed_key(own, new_key()), options.retain, options.shift_dates)
     return HeaderProfile(options.headers, read_key(own) if own.exists() else new_key(), options.retain, options.shift_dates)
 
 
 def _check_state(out: Path, audit: Path, options: RunOptions) -> None:
     """Refuse to mix with an earlier run unasked, or to use a folder as audit that is something else."""
-    if audit.is_dir() and any(audit.iterdir()) and not (audit / report.MANIFEST).is_file():
+    parts = shards.folders(audit)
+    known = {KEY, shards.LOCK, *(part.name for part in parts)}
+    strange = {path.name for path in audit.iterdir()} - known if audit.is_dir() else set()
+    if any(not name.startswith(f"{KEY}.") for name in strange) and not (audit / report.MANIFEST).is_file():
         raise UsageError(f"{audit} is not empty and holds no {report.MANIFEST}: choose another folder with --audit")
+    if options.shard:
+        shards.check_count(audit, options.shard)
     if options.resume or options.overwrite:
         return
+    mine = [part for part in parts if not options.shard or part == shards.folder(audit, options.shard)]
+    if any(report.read_manifest(part / report.MANIFEST) and not _was_dry(part) for part in mine):
+        raise UsageError(f"{audit} holds the audit of an earlier run in parts: use --resume, --overwrite, or another folder with --audit")
     if options.dry_run:
         if report.read_manifest(audit / report.MANIFEST) and not _was_dry(audit):
             raise UsageError(f"{audit} holds the audit of a real run, not of a dry one: choose another folder with --audit")
         return
-    if out.is_dir() and any(out.iterdir()):
+    if not options.shard and out.is_dir() and any(out.iterdir()):  # see _check_own_outputs
         raise UsageError(f"{out} is not empty: use --resume to carry on, --overwrite to replace, or another folder")
     if report.read_manifest(audit / report.MANIFEST) and not _was_dry(audit):
         raise UsageError(f"{audit} holds the audit of an earlier run: use --resume, --overwrite, or another folder with --audit")
+
+
+def _check_own_outputs(out: Path, found: list[Input], options: RunOptions) -> None:
+    """Refuse a part of a run whose outputs are there already, unasked; those of other parts may be."""
+    if not options.shard or options.resume or options.overwrite or options.dry_run:
+        return
+    there = sum(os.path.lexists(out / item.relative) for item in found)
+    if there:
+        raise UsageError(f"{out} holds {there} outputs of this part already: use --resume, --overwrite, or another folder")
 
 
 def _was_dry(audit: Path) -> bool:
@@ -202,7 +246,8 @@ def _make_folders(out: Path, audit: Path, options: RunOptions) -> None:
         if not options.dry_run:
             out.mkdir(parents=True, exist_ok=True)
         audit.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.chmod(audit, 0o700)
+        for folder in {audit, audit.parent} if options.shard else {audit}:
+            os.chmod(folder, 0o700)
         shutil.rmtree(audit / "tmp", ignore_errors=True)
         if not options.resume:
             shutil.rmtree(audit / "crops", ignore_errors=True)
@@ -220,16 +265,20 @@ def _make_folders(out: Path, audit: Path, options: RunOptions) -> None:
 def _split_finished(
     found: list[Input], out: Path, audit: Path, options: RunOptions, run: dict[str, str], reviews: dict[str, corrections.Review]
 ) -> tuple[list[dict[str, Any]], list[Input]]:
-    """Rows that --resume takes over, and the inputs still to do; the manifest is cut down to the former."""
+    """Rows that --resume takes over, and the inputs still to do; the manifest is cut down to the former. A whole run takes
+    over those of earlier parts too."""
     if not options.resume:
         return [], found
-    earlier = {row["relative"]: row for row in report.read_manifest(audit / report.MANIFEST)}
+    earlier = {} if options.shard else shards.earlier_rows(audit)
+    earlier |= {row["relative"]: (row, audit) for row in report.read_manifest(audit / report.MANIFEST)}
     rows, todo = [], []
     for item in found:
-        row = earlier.get(item.relative)
+        row, home = earlier.get(item.relative, (None, audit))
         said = reviews[item.relative].digest if item.relative in reviews else ""
         if row and not item.problem and (row.get("review") or {}).get("digest", "") == said and _finished(row, item, out, options, run):
             rows.append(row)
+            if home != audit:
+                shards.take_over_crops(row, home, audit)
         else:
             todo.append(item)
     report.write_rows(audit / report.MANIFEST, rows)
@@ -257,7 +306,11 @@ def outcomes(
     for item in todo:
         if item.problem:
             yield Outcome(item.relative, "failed", item.problem)
-    if place.options.workers == 1 and place.options.time_limit is None:
+    if place.options.engine == "ray":
+        from .scale import on_ray
+
+        yield from on_ray(jobs, place, make, str(getattr(cleaner.detector, "sha256", "")))
+    elif place.options.workers == 1 and place.options.time_limit is None:
         yield from workers.in_this_process(jobs, place, cleaner)
     else:
         yield from workers.in_processes(jobs, place, make)
@@ -292,11 +345,15 @@ def _withdraw(outcome: Outcome, out: Path, options: RunOptions, released: _Relea
             target.unlink()
 
 
-def _unaccounted(rows: list[dict[str, Any]], out: Path) -> list[str]:
-    """Files below OUT that no row of this run released: leftovers of earlier runs, which nobody has looked at now."""
+def _unaccounted(rows: list[dict[str, Any]], out: Path, others: set[str]) -> list[str]:
+    """Files below OUT that no row of this run released: leftovers of earlier runs, which nobody has looked at now.
+
+    Args:
+        others: paths of outputs that other parts of the run account for.
+    """
     released = {row["relative"] for row in rows if row["status"] in RELEASED}
     found = (Path(parent, name).relative_to(out).as_posix() for parent, _, names in os.walk(out) for name in names)
-    return sorted(set(found) - released)
+    return sorted(set(found) - released - (others - {row["relative"] for row in rows}))
 
 
 def run_facts(cleaner: Cleaner, options: RunOptions, headers: HeaderProfile, drawn: byhand.Annotations | None = None) -> dict[str, str]:
@@ -329,11 +386,12 @@ def _summary(
         "ignored": ignored,
         "options": {
             "keep": list(policy.keep), "threshold": policy.threshold or getattr(detector, "threshold", None),
-            "margin": policy.margin, "workers": options.workers, "device": options.device, "dry_run": options.dry_run,
+            "margin": policy.margin, "style": policy.style, "workers": options.workers, "device": options.device,
+            "engine": options.engine, "dry_run": options.dry_run,
             "overwrite": options.overwrite, "resume": options.resume, "ignore": list(options.ignore), "headers": options.headers,
             "retain": list(options.retain), "shift_dates": options.shift_dates, "paths": options.paths, "time_limit": options.time_limit,
             "second_look": options.second_look, "release_held": options.release_held,
-            "transfer_syntax": options.transfer_syntax,
+            "transfer_syntax": options.transfer_syntax, "shard": "{}/{}".format(*options.shard) if options.shard else None,
         },
         "site": _site(options),
         "weights": {"name": str(getattr(detector, "card", {}).get("name", "")), "sha256": run["weights_sha256"]},

@@ -20,8 +20,8 @@ from .evaluate_cli import add_evaluate_parser
 from .export_cli import add_export_parser
 from .finetune_cli import add_finetune_parser
 from .header_profile import MODES, RETAINABLE
-from .options import DEFAULT_IGNORE, DEVICES, PATHS, TRANSFER_SYNTAXES, RunOptions
-from .records import DEFAULT_KEEP, Policy
+from .options import DEFAULT_IGNORE, DEVICES, ENGINES, PATHS, TRANSFER_SYNTAXES, RunOptions
+from .records import DEFAULT_KEEP, STYLES, Policy
 from .review.cli import add_review_parsers
 from .site import read as read_site
 from .training_cli import add_train_parser
@@ -99,7 +99,14 @@ def _add_remove(subparsers) -> None:
     add("--threshold", type=float, help="localizer score from which a box counts, 0-1 (default: the weights' own)")
     add("--margin", type=float, default=policy.margin,
         help="growth of a removed box on each side, in its shorter sides (default: %(default)s)")
+    add("--style", choices=STYLES, default=policy.style,
+        help="box: removed boxes go black; mask: only their print does, a rectangle a word; fill: that is made up from what is around it, and "
+        "marked as synthetic. Where in doubt a box goes black (default: %(default)s)")
     add("--workers", type=int, default=default.workers, metavar="N", help="processes (default: %(default)s)")
+    add("--engine", choices=ENGINES, default=default.engine,
+        help="local: processes of this machine; ray: those of a Ray cluster (extra ray, see docs/scale.md) (default: %(default)s)")
+    add("--ray-address", metavar="HOST:PORT", help="of the cluster, or auto for the one of this machine (default: one is started for the run)")
+    add("--shard", type=parse_shard, metavar="I/N", help="only the I-th of N parts of the files; several such runs may share one OUT (see docs/scale.md)")
     add("--device", choices=DEVICES, default=default.device, help="where the localizer runs (default: %(default)s)")
     add("--audit", type=Path, default=default.audit, metavar="DIR", help="folder of manifest, summary and page (default: OUT-audit)")
     add("--headers", choices=MODES, default=default.headers,
@@ -142,13 +149,25 @@ def parse_keep(text: str) -> tuple[str, ...]:
     return signs
 
 
+def parse_shard(text: str) -> tuple[int, int]:
+    """A part and how many there are.
+
+    >>> parse_shard("2/8")
+    (2, 8)
+    """
+    part, slash, count = text.partition("/")
+    if not (slash and part.isascii() and part.isdigit() and count.isascii() and count.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r}: allowed is I/N, two whole numbers, I from 1 to N")
+    return int(part), int(count)
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip().lower() for name in text.split(",") if name.strip())
 
 
 def _remove(args: argparse.Namespace) -> int:
     profile = read_site(args.site) if args.site else None
-    given = {"keep": args.keep, "threshold": args.threshold, "margin": args.margin}
+    given = {"keep": args.keep, "threshold": args.threshold, "margin": args.margin, "style": args.style}
     options = RunOptions(
         policy=replace(profile.policy() if profile else Policy(), **{k: v for k, v in given.items() if v is not None}),
         weights=args.weights, site=profile,
@@ -157,7 +176,8 @@ def _remove(args: argparse.Namespace) -> int:
         headers=args.headers, key=args.key, retain=args.retain, shift_dates=args.shift_dates,
         time_limit=args.time_limit or None, paths=args.paths,
         second_look=args.second_look, release_held=args.release_held,
-        transfer_syntax=args.transfer_syntax, boxes=args.boxes,
+        transfer_syntax=args.transfer_syntax, boxes=args.boxes, shard=args.shard,
+        engine=args.engine, ray_address=args.ray_address,
     )
     from .batch import remove
     from .progress import show_progress

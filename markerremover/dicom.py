@@ -86,6 +86,7 @@ def write_dicom(
     method: str = "",
     headers: HeaderProfile = HeaderProfile(),
     transfer_syntax: str = "source",
+    synthetic: int = 0,
 ) -> None:
     """Write `new_stored` with the header of the file that was read. The source record is not changed.
 
@@ -98,6 +99,7 @@ def write_dicom(
         method: what to append to De-identification Method then.
         headers: what happens to everything else in the header.
         transfer_syntax: "source" or a name of `dicom_pixels.CHOICES`.
+        synthetic: how many pixels were made up; the header says so.
 
     Raises:
         WriteError: it could not be written, or not in the transfer syntax that was asked for.
@@ -119,6 +121,8 @@ def write_dicom(
                     dataset.pop(tag, None)  # there is nothing they could point into
                 dataset["PixelData"].value = _declared(source)
             clean(dataset, headers)
+            if synthetic:
+                dicom_tags.mark_synthetic(dataset, synthetic)
             if verified:
                 dicom_tags.mark_cleaned(dataset, method, headers.codes)
             else:
@@ -139,12 +143,13 @@ def verify_dicom(
     touched: bool,
     headers: HeaderProfile = HeaderProfile(),
     transfer_syntax: str = "source",
+    synthetic: int = 0,
 ) -> None:
     """Read `target` again and compare it with what was to be written.
 
     Raises:
         WriteError: pixels, shape, dtype or colour space differ, untouched PixelData is not the input's, the transfer syntax is
-            not the one asked for, a lossy source does not show, a carrier is left, or a header that was to be cleaned still
+            not the one asked for, a lossy source or made-up pixels do not show in the header, a carrier is left, or a header that was to be cleaned still
             holds a name or number of the patient.
     """
     name, source, anew = radiograph.path.name, radiograph.source, touched or radiograph.source.dirty
@@ -163,6 +168,8 @@ def verify_dicom(
         raise WriteError(f"{name}: the output's transfer syntax is not the one that was asked for")
     if source.lossy and again.syntax != source.syntax and str(again.dataset.get("LossyImageCompression", "")) != "01":
         raise WriteError(f"{name}: the output does not say that its pixels were compressed with loss")
+    if synthetic and again.dataset.get("SyntheticData", "") != "YES":
+        raise WriteError(f"{name}: the output does not say that some of its pixels were made up")
     if again.dirty:
         raise WriteError(f"{name}: the output's pixel data holds more than its pixels")
     if named:
@@ -173,6 +180,21 @@ def verify_dicom(
         before = _declared(source) if source.native else bytes(source.dataset.PixelData)
         if bytes(again.dataset.PixelData) != before:
             raise WriteError(f"{name}: untouched pixel data did not keep its bytes")
+
+
+def views(radiograph: Radiograph, stored: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The views of other pixels in the place of those that were read, by the same header.
+
+    Raises:
+        HeldError: they cannot be shown.
+    """
+    source = radiograph.source
+    with _quiet():
+        try:
+            kind = {"photometric": source.photometric, "bits": source.bits, "signed": source.signed}
+            return dicom_view.see(source.dataset, stored, name=radiograph.path.name, **kind)[0]
+        except Exception as exc:
+            raise HeldError(f"{radiograph.path.name}: the result cannot be shown ({type(exc).__name__})") from None
 
 
 def path_parts(path: Path) -> frozenset[str] | None:

@@ -38,6 +38,9 @@ _ITEM = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
 CLEAN_PIXEL_DATA = ("113101", "Clean Pixel Data Option")
 """Code and meaning, of scheme DCM, context group 7050."""
 
+INPAINTED = ("INPAINTED", "99MARKERREMOVER", "Removed markings filled by inpainting")
+"""Code, scheme and meaning; designators that begin with 99 are private ones (PS3.3 section 8.2)."""
+
 
 def remove_carriers(dataset: Dataset, *, depth: int = 0) -> int:
     """Take out, at any depth, what can show or hide an identifier beside the image itself.
@@ -93,6 +96,20 @@ def _derived(dataset: Dataset) -> list[str]:
     kind = dataset.get("ImageType", None)
     rest = [str(v) for v in kind][1:] if isinstance(kind, (list, tuple, MultiValue)) else []
     return ["DERIVED", *(rest or ["PRIMARY"])]
+
+
+def mark_synthetic(dataset: Dataset, pixels: int) -> None:
+    """Say that some pixels were made up: Synthetic Data (0008,001C) of the SOP Common Module, for content made artificially rather
+    than acquired, and of the General Image Module Derivation Description (0008,2111) and Derivation Code Sequence (0008,9215). Its
+    context group 7203 has no code for inpainting, but may be extended, so that code is of a private scheme. What an earlier
+    description says stays in front.
+    """
+    said = f"Burnt-in markings removed; {pixels} pixels were filled by inpainting from their surroundings and are synthetic."
+    dataset.SyntheticData = "YES"
+    dataset.DerivationDescription = f"{str(dataset.get('DerivationDescription', '') or '')[:800]} {said}".strip()
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = INPAINTED
+    dataset.DerivationCodeSequence = Sequence([*(dataset.get("DerivationCodeSequence", None) or []), code])
 
 
 def mark_lossy(dataset: Dataset, syntax: str, byte_count: int) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import dicom, jpeg, png, tiff
+from . import dicom, display as view, jpeg, png, tiff
 from .errors import HeldError, MarkerRemoverError, ReadError, UsageError, WriteError
 from .header_profile import HeaderProfile
 from .records import Radiograph, Telling
@@ -85,6 +85,7 @@ def write(
     method: str = "",
     headers: HeaderProfile = HeaderProfile(),
     transfer_syntax: str = "source",
+    synthetic: int = 0,
 ) -> None:
     """Write the same kind of file with `new_stored` as its pixels; metadata that may identify is left out.
 
@@ -95,6 +96,7 @@ def write(
         verified, method: go to the de-identification elements of a DICOM header; see `dicom.write_dicom`.
         headers: what happens to a DICOM header.
         transfer_syntax: how DICOM pixels are written, one of `options.TRANSFER_SYNTAXES`.
+        synthetic: how many pixels were made up, which a DICOM header says; other formats have no place for it.
 
     Raises:
         UsageError: `new_stored` does not fit, or it changed though `touched` is False.
@@ -106,7 +108,7 @@ def write(
     if not touched and not np.array_equal(new_stored, radiograph.stored):
         raise UsageError("pixels changed, so touched must be True")
     if radiograph.format == "DICOM":
-        said = {"verified": verified, "method": method, "headers": headers, "transfer_syntax": transfer_syntax}
+        said = {"verified": verified, "method": method, "headers": headers, "transfer_syntax": transfer_syntax, "synthetic": synthetic}
         dicom.write_dicom(radiograph, new_stored, target, touched=touched, **said)
         return
     try:
@@ -115,6 +117,37 @@ def write(
     except Exception as exc:
         reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else type(exc).__name__
         raise WriteError(f"{radiograph.path.name}: cannot be written ({reason})") from exc
+
+
+def views(radiograph: Radiograph, stored: np.ndarray) -> tuple[np.ndarray, ...]:
+    """What the models would see of other pixels in the place of those that were read.
+
+    Args:
+        stored: shape and dtype of `radiograph.stored`; not of a palette, see `unfillable`.
+
+    Returns:
+        One or more (F, H, W) uint8 views, as in `Radiograph.views`; there may be more or fewer than those.
+    """
+    if radiograph.format == "DICOM":
+        return dicom.views(radiograph, stored)
+    if radiograph.format == "JPEG":
+        return jpeg.views_jpeg(stored)
+    if radiograph.format == "ARRAY":
+        return array_views(stored)
+    of = {"PNG": png.views_png, "TIFF": tiff.views_tiff}[radiograph.format]
+    return of(radiograph.source, stored)
+
+
+def array_views(stored: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The views of (F, H, W) grey or (F, H, W, 3) RGB pixels in which 0 is black, uint8 or uint16."""
+    return view.views(stored) if stored.ndim == 3 else view.colour_views(stored, 8 * stored.dtype.itemsize)
+
+
+def unfillable(radiograph: Radiograph) -> str:
+    """"" or why no pixels can be made up from others: the entries of a palette are no amounts of anything."""
+    palette = (radiograph.format == "DICOM" and radiograph.source.photometric == "PALETTE COLOR") or (
+        radiograph.format == "PNG" and radiograph.source.colour == 3)
+    return "colours of a palette cannot be mixed" if palette else ""
 
 
 def path_parts(path: Path) -> frozenset[str] | None:
@@ -149,6 +182,7 @@ def verify_written(
     touched: bool,
     headers: HeaderProfile = HeaderProfile(),
     transfer_syntax: str = "source",
+    synthetic: int = 0,
 ) -> None:
     """Read `target` again and compare it with what was to be written: exactly, or for JPEG as its tables allow.
 
@@ -156,7 +190,8 @@ def verify_written(
         WriteError: it does not read back as written.
     """
     if radiograph.format == "DICOM":
-        dicom.verify_dicom(radiograph, new_stored, target, touched=touched, headers=headers, transfer_syntax=transfer_syntax)
+        said = {"headers": headers, "transfer_syntax": transfer_syntax, "synthetic": synthetic}
+        dicom.verify_dicom(radiograph, new_stored, target, touched=touched, **said)
         return
     name = radiograph.path.name
     try:

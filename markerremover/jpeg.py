@@ -75,9 +75,14 @@ def read_jpeg(path: Path, data: bytes) -> Radiograph:
     subsampling = max(JpegImagePlugin.get_sampling(image), 0)  # an unusual one comes out finer, as 4:4:4
     exif = next((body[6:] for marker, body in found if marker == 0xE1 and body.startswith(b"Exif\0\0")), b"")
     source = JpegSource(tuple(found), tables, subsampling, progressive, _is_rgb(found, components), orientation_of(exif))
-    shown = pixels if pixels.ndim == 2 else view.colour_to_grey(pixels)
+    stored = pixels[None]
     fill = (0,) * (1 if pixels.ndim == 2 else 3)
-    return Radiograph(stored=pixels[None], display=shown[None], fill=fill, path=path, format="JPEG", source=source)
+    return Radiograph(stored=stored, display=views_jpeg(stored)[0], fill=fill, path=path, format="JPEG", source=source)
+
+
+def views_jpeg(stored: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The one view of pixels: of those that were read, or of others in their place."""
+    return (stored if stored.ndim == 3 else view.colour_to_grey(stored),)
 
 
 def encode_jpeg(radiograph: Radiograph, new_stored: np.ndarray, *, touched: bool) -> bytes:

@@ -16,7 +16,7 @@ from typing import Any, Callable, Iterator, Sequence
 
 import numpy as np
 
-from . import corrections as corrections_module, cuts, decide, detect, frames, images, legible, redact, second_look, telltales, verify
+from . import corrections as corrections_module, cuts, decide, detect, frames, images, legible, redact, second_look, styles, telltales, verify
 from .errors import HeldError, UsageError
 from .records import Corrections, Decision, Detections, Policy, Radiograph, Telling, Text
 
@@ -49,16 +49,20 @@ class Cleaner:
     def __post_init__(self) -> None:
         if self.policy.keep and self.reader is None:
             raise UsageError("a policy that keeps signs needs an OCR reader")
+        if self.policy.style != "box" and self.reader is None:
+            raise UsageError(f"style {self.policy.style!r} needs an OCR reader, to see that nothing can be read in what stays")
 
 
 @dataclass(frozen=True)
 class Cleaned:
     """One radiograph after the look, before any writing.
 
-    stored: new array, shape and dtype of the input's, black where `decisions` say so.
+    stored: new array, shape and dtype of the input's, black where `decisions` say so, or as `styles` say.
     detections: one `Detections` a frame, from the localizer's first look.
     shown: (F, H, W) uint8, the display after redaction.
     doubt: "" or why the result must not be written.
+    styles: for each decision its style and "" or why it is not the one asked for; () for black boxes by choice.
+    made_up: number of pixels that were filled.
     """
 
     stored: np.ndarray
@@ -66,6 +70,8 @@ class Cleaned:
     detections: tuple[Detections, ...]
     shown: np.ndarray
     doubt: str = ""
+    styles: tuple[tuple[str, str], ...] = ()
+    made_up: int = 0
 
 
 @dataclass(frozen=True)
@@ -100,7 +106,7 @@ def open_cleaner(
     from .detect import load_detector
     from .ocr import available, open_reader
 
-    reader = open_reader() if policy.keep or available() else None
+    reader = open_reader() if policy.keep or policy.style != "box" or available() else None
     finder = second_look.open_second_look(threads) if second else None
     return Cleaner(load_detector(weights, device=device, threads=threads), reader, policy, finder)
 
@@ -135,8 +141,13 @@ def clean_radiograph(
         if telling:
             told = _told(radiograph.views, decisions, cleaner, seen, telling)
             decisions, doubt = (*decisions, *_spread(told, radiograph.views)), "; ".join(filter(None, (doubt, HEADER_DOUBT if any(told) else "")))
-    if corrections:
+    if corrections:  # what people said is carried out in black boxes, whatever the style
         decisions = corrections_module.settle(decisions, radiograph.display.shape)
+    elif cleaner.policy.style != "box":
+        with timed(timings_ms, "style"):
+            done = styles.styled(
+                radiograph, decisions, cleaner.policy, cleaner.detector, cleaner.reader, cleaner.finder, telling, _is_late, doubt)
+        return Cleaned(done.stored, decisions, detections, done.shown, doubt, done.how, int(done.made_up.sum()))
     return _redacted(radiograph, decisions, detections, doubt, timings_ms, corrections)
 
 
@@ -177,6 +188,11 @@ def _corrected(
                 if telltales.tells([word.text for word in words if word.confidence >= LEAST_SURE], telling):
                     raise HeldError(f"a box that was to be kept, {kept.xyxy}, holds text that matches the file's own header")
     return decisions
+
+
+def _is_late(decision: Decision) -> bool:
+    """Whether a decision came from a later look, or from the header's word."""
+    return decision.label in (verify.LABEL, HEADER_LABEL)
 
 
 def _look(

@@ -16,6 +16,7 @@ PATHS = ("auto", "pseudonym", "keep")
 DEVICES = ("auto", "cpu", "cuda", "tensorrt")
 #: How DICOM pixels are written: as the source's are, or all in one transfer syntax; `dicom_pixels.CHOICES` has their UIDs.
 TRANSFER_SYNTAXES = ("source", "explicit-le", "rle", "jpeg2000-lossless", "jpeg-ls-lossless", "deflated")
+ENGINES = ("local", "ray")
 #: Name of the key file in the audit folder.
 KEY = "key"
 #: What every real tree holds beside its images. A DICOMDIR names patients, so it is listed but never copied.
@@ -47,6 +48,8 @@ class RunOptions:
     release_held: what would be held only because something still shows in the result is written all the same, and marked so.
     transfer_syntax: how DICOM pixels are written, one of TRANSFER_SYNTAXES.
     boxes: folder of LabelMe files that people drew: what they drew goes black, nothing else looks at the pictures.
+    engine: one of ENGINES: processes of this machine, or Ray Data (see `scale`).  ray_address: of a cluster; None starts Ray here.
+    shard: (i, n): only the i-th of n parts of the files, by the hash of their paths below their inputs; None: all. See `shards`.
     """
 
     policy: Policy | None = None
@@ -69,6 +72,9 @@ class RunOptions:
     release_held: bool = False
     transfer_syntax: str = "source"
     boxes: Path | None = None
+    shard: tuple[int, int] | None = None
+    engine: str = "local"
+    ray_address: str | None = None
 
     def __post_init__(self) -> None:
         if self.policy is None:
@@ -93,6 +99,14 @@ class RunOptions:
             raise UsageError(f"time_limit is {self.time_limit}, allowed is a number of seconds above 0, or none")
         if self.boxes and self.second_look:
             raise UsageError("--boxes does not go with --second-look: nothing but what was drawn counts")
+        if self.boxes and (self.shard is not None or self.engine != "local" or self.policy.style != "box"):
+            raise UsageError("--boxes does not go with --shard, --engine ray or another --style than box")
+        if self.engine not in ENGINES:
+            raise UsageError(f"engine is {self.engine!r}, allowed are {', '.join(ENGINES)}")
+        if self.ray_address is not None and self.engine != "ray":
+            raise UsageError("--ray-address goes with --engine ray")
+        if self.shard is not None and not 1 <= self.shard[0] <= self.shard[1]:
+            raise UsageError(f"shard is {self.shard[0]}/{self.shard[1]}, allowed is i/n with i from 1 to n")
         if self.overwrite and self.resume:
             raise UsageError("--overwrite and --resume exclude each other")
         if self.dry_run and (self.overwrite or self.resume):
@@ -123,5 +137,6 @@ class RunOptions:
             "second_look": self.second_look, "release_held": self.release_held, "dry_run": self.dry_run,
             "transfer_syntax": self.transfer_syntax,
         }
-        text = json.dumps({"policy": asdict(self.policy), "headers": headers, **said}, sort_keys=True)
+        policy = {k: v for k, v in asdict(self.policy).items() if (k, v) != ("style", "box")}  # rows of earlier versions stay good
+        text = json.dumps({"policy": policy, "headers": headers, **said}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()

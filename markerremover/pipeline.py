@@ -74,7 +74,7 @@ def _process(
         raise HeldError("its path still holds a name, number or UID of its header")
     cleaned = clean_radiograph(radiograph, cleaner, timings_ms, corrections)
     unlooked = bool(corrections and corrections.alone)
-    facts["decisions"] = cleaned.decisions
+    facts.update(decisions=cleaned.decisions, styles=cleaned.styles, made_up=cleaned.made_up)
     with timed(timings_ms, "crops"):
         facts["crops"] = crops.draw(audit / "crops", relative, radiograph.display, cleaned.shown, cleaned.decisions)
     if cleaned.doubt and not options.release_held and not (corrections and corrections.release):
@@ -86,6 +86,7 @@ def _process(
 
             def write(target: Path) -> None:
                 said = {"touched": touched, "headers": headers, "transfer_syntax": options.transfer_syntax}
+                said["synthetic"] = cleaned.made_up
                 verified = not (cleaned.doubt or unlooked)
                 images.write(radiograph, cleaned.stored, target, verified=verified, method=method(cleaner.detector), **said)
                 images.verify_written(radiograph, cleaned.stored, target, **said)

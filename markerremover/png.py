@@ -84,14 +84,20 @@ def read_png(path: Path, data: bytes) -> Radiograph:
         only, black, palette = _view_palette(path, source, stored)
         shown = (only,)
         source, fill = replace(source, touched_palette=palette), (black,)
-    elif source.colour in (0, 4):
-        grey = stored[..., 0] if source.colour == 4 else stored
-        shown = ((grey * (255 // top)).astype(np.uint8),) if source.depth < 8 else view.views(np.ascontiguousarray(grey))
-        fill = (0,) if source.colour == 0 else (0, top)
     else:
-        shown = view.colour_views(stored[..., :3], source.depth)
-        fill = (0, 0, 0) if source.colour == 2 else (0, 0, 0, top)
+        shown = views_png(source, stored)
+        fill = ((0,) if source.colour in (0, 4) else (0, 0, 0)) + ((top,) if source.colour in (4, 6) else ())
     return Radiograph(stored=stored, display=shown[0], fill=fill, path=path, format="PNG", source=source, also=shown[1:])
+
+
+def views_png(source: PngSource, stored: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The views of pixels that are no palette's: of those that were read, or of others in their place."""
+    if source.colour not in (0, 4):
+        return view.colour_views(stored[..., :3], source.depth)
+    grey = stored[..., 0] if source.colour == 4 else stored
+    if source.depth < 8:
+        return ((grey * (255 // ((1 << source.depth) - 1))).astype(np.uint8),)
+    return view.views(np.ascontiguousarray(grey))
 
 
 def encode_png(radiograph: Radiograph, new_stored: np.ndarray, *, touched: bool) -> bytes:

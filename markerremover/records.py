@@ -15,6 +15,7 @@ import numpy as np
 from .errors import UsageError
 
 DEFAULT_KEEP = ("L", "R", "LT", "RT", "LEFT", "RIGHT")
+STYLES = ("box", "mask", "fill")
 STATUSES = ("cleaned", "unchanged", "held", "failed")
 
 
@@ -232,6 +233,8 @@ class Policy:
     threshold: localizer score from which a box counts; None takes the weights' own.
     margin: how far a removed box is grown on each side, as a share of its shorter side; at least `margin_px`.
     min_confidence: least OCR confidence at which a sign is kept.
+    style: one of STYLES: removed boxes go black as wholes; only their print does, a rectangle a word; or that is filled from around
+        it, which makes pixels up. Where that is in doubt a box goes black.
     """
 
     keep: tuple[str, ...] = DEFAULT_KEEP
@@ -239,12 +242,15 @@ class Policy:
     margin: float = 0.12
     margin_px: int = 3
     min_confidence: float = 0.5
+    style: str = "box"
 
     def __post_init__(self) -> None:
         if self.threshold is not None and not 0 < self.threshold < 1:
             raise UsageError(f"threshold is {self.threshold}, allowed is between 0 and 1, both excluded")
         if not 0 <= self.margin <= 2:
             raise UsageError(f"margin is {self.margin}, allowed is 0 to 2")
+        if self.style not in STYLES:
+            raise UsageError(f"style is {self.style!r}, allowed are {', '.join(STYLES)}")
         object.__setattr__(self, "keep", tuple(dict.fromkeys(s.strip().upper() for s in self.keep if s.strip())))
 
 
@@ -257,6 +263,8 @@ class Outcome:
     crops: file names below the audit's crops/, one (before, after) pair a decision; () where none were drawn.
     path_tells: whether `relative` holds a name, number or UID of the file's own header.
     released_held: "" or the doubt for which it would have been held, had the run not been told to write it all the same.
+    styles: for each decision its style, one of STYLES, and "" or why it is not the one asked for; () where all are black boxes by choice.
+    made_up: how many pixels were filled from their surroundings.
     """
 
     relative: str
@@ -271,6 +279,8 @@ class Outcome:
     timings_ms: dict[str, float] = field(default_factory=dict)
     path_tells: bool = False
     released_held: str = ""
+    styles: tuple[tuple[str, str], ...] = ()
+    made_up: int = 0
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:

@@ -38,10 +38,21 @@ def removed_mask(shape_fhw: tuple[int, int, int], decisions: Sequence[Decision])
         _check(decision, shape_fhw)
         x1, y1, x2, y2 = decision.xyxy
         mask[decision.frame, y1:y2, x1:x2] |= True if decision.area is None else decision.area
+    return mask & ~kept_mask(shape_fhw, decisions)
+
+
+def kept_mask(shape_fhw: tuple[int, int, int], decisions: Sequence[Decision]) -> np.ndarray:
+    """Which pixels are strokes that a "keep" decision keeps: a new (F, H, W) bool array.
+
+    Raises:
+        UsageError: as `removed_mask`.
+    """
+    mask = np.zeros(shape_fhw, dtype=bool)
     for decision in decisions:
+        _check(decision, shape_fhw)
         if decision.strokes is not None:
             x1, y1, x2, y2 = decision.xyxy
-            mask[decision.frame, y1:y2, x1:x2] &= ~decision.strokes
+            mask[decision.frame, y1:y2, x1:x2] |= decision.strokes
     return mask
 
 
@@ -63,6 +74,15 @@ def redact(stored: np.ndarray, decisions: Sequence[Decision], fill: Sequence[int
     >>> redact(np.array([[[7, 8, 9, 7]]], np.uint16), [box], (0,)).tolist()
     [[[7, 0, 0, 7]]]
     """
+    return black_out(stored, removed_mask(stored.shape[:3], decisions), fill)
+
+
+def black_out(stored: np.ndarray, mask: np.ndarray, fill: Sequence[int]) -> np.ndarray:
+    """The same pixels with the masked ones set to `fill`; else as `redact`.
+
+    Args:
+        mask: (F, H, W) bool.
+    """
     channels = stored.shape[3] if stored.ndim == 4 else 1
     if len(fill) != channels:
         raise UsageError(f"fill has {len(fill)} values, the pixels have {channels} channels")
@@ -71,7 +91,6 @@ def redact(stored: np.ndarray, decisions: Sequence[Decision], fill: Sequence[int
         raise UsageError(f"fill {tuple(fill)} does not fit {stored.dtype}")
     out = stored.copy()
     out.setflags(write=True)
-    mask = removed_mask(stored.shape[:3], decisions)
     out[mask] = fill[0] if stored.ndim == 3 else np.array(fill, dtype=stored.dtype)
     return out
 

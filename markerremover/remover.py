@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from . import display as display_module
 from . import images
 from .errors import HeldError, ReadError, UsageError
 from .pipeline import Cleaner, clean_radiograph, open_cleaner
@@ -24,12 +23,16 @@ class Result:
     decisions: every box with what became of it and why, in source pixels.
     detections: what the localizer found, one record a frame.
     status: "cleaned" if pixels were removed, else "unchanged".
+    styles: for each decision its style, "box", "mask" or "fill", and "" or why it is not the policy's; () where that is "box".
+    made_up: how many pixels were filled from their surroundings, and are synthetic.
     """
 
     array: np.ndarray
     decisions: tuple[Decision, ...]
     detections: tuple[Detections, ...]
     status: str
+    styles: tuple[tuple[str, str], ...] = ()
+    made_up: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "array", locked(self.array))
@@ -80,7 +83,7 @@ class MarkerRemover:
         changed = not np.array_equal(cleaned.stored, radiograph.stored)
         status = "cleaned" if changed or any(d.action == "remove" for d in cleaned.decisions) else "unchanged"
         array = cleaned.stored[0] if len(cleaned.stored) == 1 else cleaned.stored
-        return Result(array, cleaned.decisions, cleaned.detections, status)
+        return Result(array, cleaned.decisions, cleaned.detections, status, cleaned.styles, cleaned.made_up)
 
 
 def _of_path(path: Path) -> Radiograph:
@@ -97,8 +100,5 @@ def _of_array(array: np.ndarray) -> Radiograph:
     if not (grey or colour) or array.dtype not in (np.uint8, np.uint16) or 0 in array.shape:
         raise UsageError(f"array has shape {array.shape} {array.dtype}, allowed are (H, W) and (H, W, 3), uint8 or uint16")
     frame = array[None]
-    if grey:
-        shown, fill = display_module.views(frame), (0,)
-    else:
-        shown, fill = display_module.colour_views(frame, 8 * frame.dtype.itemsize), (0, 0, 0)
+    shown, fill = images.array_views(frame), (0,) if grey else (0, 0, 0)
     return Radiograph(frame, shown[0], fill, Path("array"), "ARRAY", also=shown[1:])

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 from collections import Counter
 from importlib import resources
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Iterable, TextIO
 
+from .header_profile import read_key
 from .records import STATUSES, Decision, Outcome
 
 MANIFEST, SUMMARY, PAGE = "manifest.jsonl", "summary.json", "index.html"
@@ -31,13 +34,19 @@ def manifest_row(outcome: Outcome, run: dict[str, str]) -> dict[str, Any]:
         "shape": list(outcome.shape),
         "sha256_in": outcome.sha256_in,
         "sha256_out": outcome.sha256_out,
-        "boxes": [_box(decision) for decision in outcome.decisions],
+        "boxes": [_box(d) | _style(*style) for d, style in zip_longest(outcome.decisions, outcome.styles, fillvalue=("", ""))],
         "crops": [list(pair) for pair in outcome.crops],
         "path_tells": outcome.path_tells,
         "released_held": outcome.released_held,
         "timings_ms": dict(outcome.timings_ms),
+        **({"synthetic_pixels": outcome.made_up} if outcome.styles else {}),
         **run,
     }
+
+
+def _style(style: str, reason: str) -> dict[str, str]:
+    """What a box's row says of its style; nothing where all boxes are black by choice."""
+    return {"style": style, "style_reason": reason} if style else {}
 
 
 def _box(decision: Decision) -> dict[str, Any]:
@@ -99,6 +108,29 @@ def write_private(path: Path, text: str) -> None:
         handle.flush()
         os.fsync(handle.fileno())
     os.replace(temporary, path)
+
+
+def agreed_key(path: Path, key: bytes) -> bytes:
+    """The key in a file, made with `key` if it is not there; of several that do this at once, all get the same one.
+
+    Raises:
+        UsageError: the file is there and holds no key.
+    """
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.chmod(path.parent, 0o700)
+        temporary = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+        with open_private(temporary) as handle:
+            handle.write(key.hex() + "\n")
+            handle.flush()
+            os.fsync(handle.fileno())
+        try:
+            os.link(temporary, path)  # unlike a rename it fails where another was first
+        except FileExistsError:
+            pass
+        finally:
+            temporary.unlink()
+    return read_key(path)
 
 
 def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:

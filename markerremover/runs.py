@@ -57,9 +57,12 @@ def read(audit: Path) -> Run:
         document = json.loads((audit / RUN).read_text(encoding="utf-8"))
         said = dict(document["options"])
         said["policy"] = Policy(**(said["policy"] | {"keep": tuple(said["policy"]["keep"])}))
-        said |= {name: tuple(said[name]) for name in _TUPLES if name in said}
+        said |= {name: tuple(said[name]) for name in _TUPLES if said.get(name) is not None}
         said |= {name: Path(said[name]) for name in _PATHS if said.get(name)}
         said["audit"] = audit
+        said |= {"engine": "local", "ray_address": None}  # what is done again is little
+        if said.get("shard"):
+            raise UsageError(f"{audit}: is the audit of a part of a run; bring the parts together first, by `remove --resume` without --shard")
         options = RunOptions(**said)
         if options.key is None and options.needs_key:
             options = RunOptions(**(said | {"key": audit / KEY}))

@@ -100,15 +100,18 @@ def read_tiff(path: Path, data: bytes) -> Radiograph:
     colours = 3 if source.photometric in (RGB, YCBCR) else 1
     if source.samples > colours and (stored[..., colours:] != top).any():
         raise HeldError(f"{path.name}: transparency hides pixels, or there is an extra channel")
-    if colours == 3:
-        shown = view.colour_views(stored[..., :3], source.depth)
-        fill = (0, 0, 0)
-    else:
-        grey = np.ascontiguousarray(stored[..., 0]) if source.samples > 1 else stored
-        shown = view.views(grey, invert=source.photometric == WHITE_IS_ZERO)
-        fill = (top if source.photometric == WHITE_IS_ZERO else 0,)
+    shown = views_tiff(source, stored)
+    fill = (0, 0, 0) if colours == 3 else (top if source.photometric == WHITE_IS_ZERO else 0,)
     fill += (top,) * (source.samples - colours)
     return Radiograph(stored=stored, display=shown[0], fill=fill, path=path, format="TIFF", source=source, also=shown[1:])
+
+
+def views_tiff(source: TiffSource, stored: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The views of pixels: of those that were read, or of others in their place."""
+    if source.photometric in (RGB, YCBCR):
+        return view.colour_views(stored[..., :3], source.depth)
+    grey = np.ascontiguousarray(stored[..., 0]) if source.samples > 1 else stored
+    return view.views(grey, invert=source.photometric == WHITE_IS_ZERO)
 
 
 def encode_tiff(radiograph: Radiograph, new_stored: np.ndarray, *, touched: bool) -> bytes:

@@ -21,7 +21,8 @@ AROUND = 64
 
 
 def residual(
-    detector: Callable[..., Detections], display_frame: np.ndarray, decisions: Sequence[Decision], policy: Policy
+    detector: Callable[..., Detections], display_frame: np.ndarray, decisions: Sequence[Decision], policy: Policy,
+    dealt_with: np.ndarray | None = None,
 ) -> Detections:
     """What the localizer still finds in a redacted frame and no decision explains.
 
@@ -30,6 +31,7 @@ def residual(
             threshold): only what lies near a decision has changed since the first look.
         display_frame: (H, W) uint8, already redacted, the removed pixels `smoothed`.
         decisions: those of this frame. The boxes of kept signs hold the sign only, removed boxes nothing.
+        dealt_with: (H, W) bool, where findings are explained; the boxes of all decisions by default.
 
     Returns:
         The unexplained detections, possibly none.
@@ -41,7 +43,7 @@ def residual(
         found = detector(display_frame, policy.threshold)
     if not len(found):
         return found
-    decided = explained(display_frame.shape, decisions)
+    decided = explained(display_frame.shape, decisions) if dealt_with is None else dealt_with
     left = np.array([unexplained(decided, box) > UNEXPLAINED_SHARE for box in found.xyxy], bool)
     return found.chosen(left)
 

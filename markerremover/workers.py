@@ -10,7 +10,7 @@ import traceback
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Callable, Iterator, NamedTuple, Sequence
 
@@ -83,6 +83,35 @@ def in_processes(jobs: Sequence[Job], place: Place, open_cleaner: Callable[[int]
                     yield _outcome(_scheduled(pool, job, place), job, place)
                 except (ProcessExpired, BrokenProcessPool):
                     yield _failed(job, place, DIED)
+
+
+class OneByOne:
+    """A process of its own that cleans one file after the other, and another one in its place where it dies or hangs.
+
+    It lives as long as this object, or as this process.
+    """
+
+    def __init__(self, place: Place, open_cleaner: Callable[[int], Cleaner]) -> None:
+        self._place, self._open, self._stack = place, open_cleaner, ExitStack()
+        self._pool: ProcessPool | None = None
+
+    def clean(self, job: Job) -> Outcome:
+        """One outcome; a file on which the process dies is tried once more, for memory may have been short."""
+        for _ in range(2):
+            if self._pool is None:
+                self._pool = self._stack.enter_context(_pool(1, self._place, self._open))
+            try:
+                return _outcome(_scheduled(self._pool, job, self._place), job, self._place)
+            except ProcessExpired:
+                log.warning("a worker process died; its file is tried again")
+            except BrokenProcessPool:
+                log.warning("a worker process could not be started; the file is tried again")
+                self._pool = None
+        return _failed(job, self._place, DIED)
+
+    def close(self) -> None:
+        """End the process."""
+        self._stack.close()
 
 
 def _until_broken(waiting: deque[Job], again: list[Job], place: Place, open_cleaner: Callable[[int], Cleaner]) -> Iterator[Outcome]:

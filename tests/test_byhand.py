@@ -226,3 +226,9 @@ def test_labelme_is_started_on_the_folder_or_its_absence_is_said(tmp_path, input
     monkeypatch.setattr("subprocess.run", lambda command, **_: started.append(command))
     open_labelme(folder)
     assert str(folder / "images") in started[0] and str(folder / "annotations") in started[0] and "reviewed" in started[0]
+
+
+@pytest.mark.parametrize("options", [{"shard": (1, 2)}, {"engine": "ray"}, {"policy": Policy(style="fill")}], ids=str)
+def test_drawn_boxes_do_not_go_with_what_does_not_heed_them(tmp_path, options):
+    with pytest.raises(UsageError, match="--boxes"):
+        RunOptions(boxes=tmp_path, **options)

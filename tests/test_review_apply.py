@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pydicom
@@ -15,7 +16,7 @@ from markerremover import batch, cli, corrections, images, labelme, ocr, pipelin
 from markerremover.errors import UsageError, WriteError
 from markerremover.looks import Cleaner
 from markerremover.options import RunOptions
-from markerremover.records import Detections
+from markerremover.records import Detections, Policy
 from markerremover.review.session import Session
 from reviewing import ACCEPT, MISSED, RELEASE, UNDO, draw, keep, redo, rows, run, say
 from test_header_run import dicom_file
@@ -328,3 +329,37 @@ def test_several_workers_do_the_same(tmp_path):
     audit = run(tmp_path, workers=2)
     say(audit, ("a/1.png", draw()), ("a/1.png", ACCEPT))
     assert redo(audit, partial(fakes.cleaner))["redone"] == 1 and not fakes.read(tmp_path / "out" / "a" / "1.png")[Y1:Y2, X1:X2].any()
+
+
+def test_a_reviewed_run_is_not_gone_on_with_in_parts_or_on_ray(tmp_path):
+    """Those do not heed what people said; that must not be lost without a word."""
+    audit = reviewing.run(tmp_path)
+    reviewing.say(audit, ("a/1.png", reviewing.draw()))
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    for options in ({"shard": (1, 2)}, {"engine": "ray"}):
+        with pytest.raises(UsageError, match="reviewed"):
+            batch.remove([tmp_path / "in"], tmp_path / "out", options=RunOptions(policy=reviewing.NOTHING, resume=True, **options),
+                         open_cleaner=fakes.cleaner)
+    assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
+
+
+def test_the_audit_of_a_part_cannot_be_applied(tmp_path):
+    audit = reviewing.run(tmp_path, shard=(1, 1))
+    with pytest.raises(UsageError, match="part of a run"):
+        reviewing.apply(audit, open_cleaner=fakes.cleaner)
+
+
+@pytest.mark.parametrize("style", ["mask", "fill"])
+def test_what_people_correct_goes_black_whatever_the_style(tmp_path, style):
+    for i in range(2):
+        fakes.put(tmp_path / "in" / f"{i}.png", fakes.png(reviewing.picture(i, i == 1)))
+    options = RunOptions(policy=Policy(keep=(), style=style))
+
+    def open_quiet(threads):
+        return Cleaner(fakes.find_white, fakes.SilentReader(), options.policy)
+
+    summary = batch.remove([tmp_path / "in"], tmp_path / "out", options=options, open_cleaner=open_quiet)
+    reviewing.say(Path(summary["audit"]), ("1.png", reviewing.draw()))
+    reviewing.apply(Path(summary["audit"]), open_cleaner=open_quiet)
+    x1, y1, x2, y2 = reviewing.MISSED
+    assert (images.read(tmp_path / "out" / "1.png").stored[0, y1:y2, x1:x2] == 0).all()

@@ -86,6 +86,23 @@ def test_a_time_limit_is_a_number_of_seconds(limit):
         replace(fakes.NO_KEEP, time_limit=limit)
 
 
+def test_one_by_one_a_file_that_kills_its_process_is_failed_and_the_next_one_is_cleaned(tmp_path):
+    place, jobs = place_and_jobs(tmp_path, (1,))
+    bench = workers.OneByOne(place, fakes.deadly_cleaner)
+    try:
+        assert [bench.clean(job).status for job in jobs[:3]] == ["cleaned", "failed", "cleaned"]
+    finally:
+        bench.close()
+    assert set(fakes.files(tmp_path / "out")) == {"0.png", "2.png"} and not multiprocessing.active_children()
+
+
+def test_one_by_one_where_no_process_ever_starts_every_file_is_failed(tmp_path):
+    place, jobs = place_and_jobs(tmp_path, ())
+    bench = workers.OneByOne(place, fakes.stillborn_cleaner)
+    assert [bench.clean(job).reason for job in jobs[:2]] == [workers.DIED] * 2
+    bench.close()
+
+
 def test_every_job_has_an_outcome_also_when_two_of_many_kill_their_process(tmp_path):
     place, jobs = place_and_jobs(tmp_path, (1, 4), workers=2)
     outcomes = {o.relative: o for o in workers.in_processes(jobs, place, fakes.deadly_cleaner)}

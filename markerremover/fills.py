@@ -1,0 +1,70 @@
+"""Removed pixels filled from what is around them: OpenCV's Navier-Stokes inpainting (Bertalmio, Bertozzi and Sapiro 2001).
+
+Made-up pixels in a medical picture are a hazard, so they are limited to what was removed, and whoever writes the picture says so.
+Only pixels that were neither removed nor belong to a kept sign are ever a source.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+__all__ = ["filled"]
+
+AROUND_PX = 24  # pixels of surroundings that a fill is made from
+REACH_PX = 5  # radius of the neighbourhood that the inpainting looks at
+GRAIN_PX = 2.0  # spread by which the surroundings are smoothed first: one dark speck at the edge must not run through the hole
+SOFTER = 3.0  # of how deep a hole is, the spread by which the creases in its middle are smoothed away
+
+
+def filled(blacked: np.ndarray, fill: np.ndarray, removed: np.ndarray, signs: np.ndarray) -> np.ndarray:
+    """The pixels with some of the removed ones made up from their surroundings.
+
+    Args:
+        blacked: (F, H, W) or (F, H, W, C) integers in which what was removed is black already, so that no original of it can be a
+            source; not changed.
+        fill: (F, H, W) bool, pixels to make up, a part of `removed`.
+        removed: (F, H, W) bool, everything that was removed.
+        signs: (F, H, W) bool, kept signs with their soft edge: no source either, or a letter would run into the fill.
+
+    Returns:
+        A new array of the same shape and dtype, equal to `blacked` outside `fill`, with values in the range of their surroundings.
+        Where a hole has no surroundings at all it stays black.
+    """
+    out = blacked.copy()
+    for index in np.flatnonzero(fill.any(axis=(1, 2))):
+        unknown = removed[index] | signs[index]
+        stats = cv2.connectedComponentsWithStats(cv2.dilate(fill[index].astype(np.uint8), np.ones((5, 5), np.uint8)))[2][1:]
+        for x, y, w, h, _ in stats.tolist():
+            part = np.s_[max(0, y - AROUND_PX) : y + h + AROUND_PX, max(0, x - AROUND_PX) : x + w + AROUND_PX]
+            hole, hidden = fill[index][part], unknown[part]
+            if hidden.all() or not hole.any():
+                continue
+            channels = np.atleast_3d(blacked[index][part])
+            made = np.stack([_channel(channels[..., c], hole, hidden) for c in range(channels.shape[2])], axis=-1)
+            np.copyto(np.atleast_3d(out[index][part]), made, where=hole[..., None])
+    return out
+
+
+def _channel(values: np.ndarray, hole: np.ndarray, hidden: np.ndarray) -> np.ndarray:
+    """(h, w) of the same dtype: one channel with its hidden pixels made up from the others.
+
+    Args:
+        values: (h, w) integers.
+        hole: (h, w) bool, what is wanted.  hidden: (h, w) bool, what is no source, the hole included.
+    """
+    low, high = int(values[~hidden].min()), int(values[~hidden].max())
+    weight = (~hidden).astype(np.float32)
+    known = np.where(hidden, 0, values.astype(np.float32) - low).astype(np.float32)
+    work = np.where(hidden, 0, _blurred(known, GRAIN_PX) / np.maximum(_blurred(weight, GRAIN_PX), 1e-3)).astype(np.float32)
+    work = np.clip(cv2.inpaint(work, hidden.astype(np.uint8), REACH_PX, cv2.INPAINT_NS), 0, high - low)
+    inside = cv2.distanceTransform(np.pad(hole, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    sigma = max(1.0, float(inside.max()) / SOFTER)
+    share = np.clip(inside / (2 * sigma), 0, 1)
+    made = np.clip(work + share * (_blurred(work, sigma) - work), 0, high - low)
+    return (np.rint(made).astype(np.int64) + low).astype(values.dtype)
+
+
+def _blurred(values: np.ndarray, sigma: float) -> np.ndarray:
+    """(h, w) float32 Gaussian mean."""
+    return cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)

@@ -1,0 +1,188 @@
+"""Jobs in, outcomes out, on the machines of a Ray cluster: the same code a file as on one machine, through Ray Data.
+
+Only paths and outcomes pass between the stages, never whole pictures: every machine must see the inputs, OUT, the audit folder and the
+weights under the same paths, and have this version of the package.
+
+    paths -> clean (one actor a worker; the networks are loaded once in each) -> confirm (a task; the output is read once more)
+
+An actor cleans in a process of its own, as the local engine does, so that a file that kills or hangs it ends failed and nothing else
+does. Where a machine is lost, its files are given out again to those that are left: they are cleaned from the start, and the one output
+and the one row that come of each are the same.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import pickle
+import warnings
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Callable, Iterator, Sequence
+
+import numpy as np
+
+from . import __version__
+from .errors import UsageError
+from .pipeline import Cleaner, sha256_file
+from .records import Outcome
+from .workers import Job, OneByOne, Place
+
+__all__ = ["on_ray"]
+
+log = logging.getLogger(__name__)
+
+HINT = "the Ray engine needs the extra 'ray': pip install 'markerremover[ray]'"
+CLEAN_CPUS, CONFIRM_CPUS = 0.9, 0.1  # of a core: an actor leaves room for the task that follows it, or neither would ever go on
+CONFIRMING = 8  # actors whose outputs one task at a time confirms
+GPU_SHARE = 0.25  # of a GPU that an actor takes: decoding and reading take longer than the network
+LARGEST_BLOCK, BLOCKS_EACH = 16, 8  # files that are given out together at most, and in how many portions a worker gets its own
+ROUNDS = 5  # of giving out files whose machine was lost; a file that kills its process does not count, it is failed at once
+STORE_BYTES = 100 << 20  # object store of a Ray of our own: paths and outcomes are small
+UNCONFIRMED = "its output does not read back from the storage as it was written"
+LOST = "Ray gave no outcome for it"
+
+
+def on_ray(
+    jobs: Sequence[Job], place: Place, open_cleaner: Callable[[int], Cleaner], weights_sha256: str = ""
+) -> Iterator[Outcome]:
+    """One outcome a job, as they finish.
+
+    Args:
+        place: `place.options.workers` is the number of actors; with `ray_address` they are those of that cluster's machines, else of a
+            Ray that is started here and ended afterwards.
+        open_cleaner: importable by name; called once in each actor's process.
+        weights_sha256: of the networks that every actor must have.
+
+    Raises:
+        UsageError: Ray is missing, the cluster cannot be reached, or it has too few CPUs or no GPU.
+    """
+    if not jobs:
+        return
+    with _connected(place.options) as ray:
+        make = functools.partial(_same_weights, open_cleaner, weights_sha256)
+        waiting = {job.relative: job for job in jobs}
+        for _ in range(ROUNDS):
+            try:
+                for outcome in _outcomes(ray, list(waiting.values()), place, make):
+                    if waiting.pop(outcome.relative, None):
+                        yield outcome
+            except ray.exceptions.RayError as error:  # no actor can be started, say; its message may quote paths
+                log.error("Ray broke off: %s", type(error).__name__)
+            if not waiting:
+                return
+            log.warning("%d files had no outcome; they are given out again", len(waiting))
+        for relative in sorted(waiting):
+            yield Outcome(relative, "failed", LOST)
+
+
+@contextmanager
+def _connected(options) -> Iterator[Any]:
+    """Ray, connected to the cluster of the options or started here, with as few words as possible.
+
+    Raises:
+        UsageError: see `on_ray`.
+    """
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nothing is told to anybody
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # or Ray warns that it will hide no GPU from tasks in time to come
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise UsageError(f"{HINT} ({error.name or type(error).__name__} is missing)") from error
+    if ray.is_initialized():
+        raise UsageError("Ray is in use in this process already; end it first (ray.shutdown())")
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    try:
+        if options.ray_address:
+            ray.init(address=options.ray_address, **quiet)
+        else:
+            ray.init(address="local", num_cpus=options.workers, object_store_memory=STORE_BYTES, include_dashboard=False, **quiet)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise UsageError(f"no Ray cluster at {options.ray_address or 'this machine'} ({type(error).__name__})") from error
+    try:
+        _check_resources(ray.cluster_resources(), options)
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _check_resources(there: dict[str, float], options) -> None:
+    """Refuse what would wait for ever.
+
+    Raises:
+        UsageError: fewer CPUs than workers, or a GPU is asked for and there is none.
+    """
+    if there.get("CPU", 0) < options.workers:
+        raise UsageError(f"the Ray cluster has {there.get('CPU', 0):g} CPUs, fewer than the {options.workers} workers")
+    if options.device in ("cuda", "tensorrt") and there.get("GPU", 0) < GPU_SHARE * options.workers:
+        raise UsageError(f"the Ray cluster has {there.get('GPU', 0):g} GPUs, too few for {options.workers} workers at {GPU_SHARE} each")
+
+
+def _outcomes(ray, jobs: Sequence[Job], place: Place, open_cleaner: Callable[[int], Cleaner]) -> Iterator[Outcome]:
+    """What comes out of the stages; jobs of a block that Ray gives up have none."""
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = context.enable_operator_progress_bars = False
+    context.max_errored_blocks = -1  # the files of such a block come back without outcome, the others go on
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    count = max(1, min(place.options.workers, int(ray.cluster_resources().get("CPU", 1))))  # machines may be gone since the start
+    here = replace(place.options, overwrite=not (place.options.resume or place.options.dry_run))  # a file may be cleaned twice
+    gpus = {"num_gpus": GPU_SHARE} if place.options.device in ("cuda", "tensorrt") else {}
+    size = max(1, min(LARGEST_BLOCK, len(jobs) // (count * BLOCKS_EACH)))
+    rows = [{"source": os.fsencode(job.source), "relative": os.fsencode(job.relative)} for job in jobs]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # how retries are named changes from one version to the next
+        cleaned = ray.data.from_items(rows, override_num_blocks=-(-len(rows) // size)).map_batches(
+            _Actor, fn_constructor_args=(place._replace(options=here), open_cleaner, __version__), batch_size=None,
+            compute=ray.data.ActorPoolStrategy(size=count, max_tasks_in_flight_per_actor=1), num_cpus=CLEAN_CPUS,
+            max_task_retries=0, **gpus,  # an actor starts anew when there is room for it; what it had goes to the next round
+        )
+    confirmed = cleaned.map_batches(
+        _confirmed, fn_kwargs={"out": place.out, "dry_run": place.options.dry_run}, batch_size=None, num_cpus=CONFIRM_CPUS,
+        compute=ray.data.TaskPoolStrategy(size=-(-count // CONFIRMING)),  # each starts a process
+    )
+    for batch in confirmed.iter_batches(batch_size=None, prefetch_batches=0, batch_format="numpy"):
+        for packed in batch["outcome"]:
+            yield pickle.loads(packed)
+
+
+class _Actor:
+    """One worker: cleans the files of one block after the other."""
+
+    def __init__(self, place: Place, open_cleaner: Callable[[int], Cleaner], version: str) -> None:
+        if version != __version__:
+            raise RuntimeError(f"this machine has version {__version__}, the run has {version}")
+        self._bench = OneByOne(place, open_cleaner)
+
+    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[bytes]]:
+        jobs = [Job(Path(os.fsdecode(s)), os.fsdecode(r)) for s, r in zip(batch["source"], batch["relative"])]
+        return {"outcome": [pickle.dumps(self._bench.clean(job)) for job in jobs]}
+
+
+def _confirmed(batch: dict[str, np.ndarray], out: Path, dry_run: bool) -> dict[str, list[bytes]]:
+    """The outcomes; those whose output does not have the hash that it was written with, seen from wherever this runs, are failed."""
+    return {"outcome": [pickle.dumps(_confirmed_one(pickle.loads(packed), out, dry_run)) for packed in batch["outcome"]]}
+
+
+def _confirmed_one(outcome: Outcome, out: Path, dry_run: bool) -> Outcome:
+    if dry_run or not outcome.sha256_out or outcome.status in ("held", "failed"):
+        return outcome
+    try:
+        same = sha256_file(out / outcome.relative) == outcome.sha256_out
+    except OSError:
+        same = False
+    return outcome if same else Outcome(outcome.relative, "failed", UNCONFIRMED)
+
+
+def _same_weights(open_cleaner: Callable[[int], Cleaner], sha256: str, threads: int) -> Cleaner:
+    """A cleaner with the weights of the run.
+
+    Raises:
+        UsageError: the machine has others.
+    """
+    cleaner = open_cleaner(threads)
+    if str(getattr(cleaner.detector, "sha256", "")) != sha256:
+        raise UsageError("this machine has other weights than the run")
+    return cleaner

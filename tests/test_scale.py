@@ -1,0 +1,77 @@
+"""The Ray engine gives what the local one gives; what a cluster loses on the way is eval/ray_cluster.py's job."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import fakes
+from markerremover import batch, cli, report, scale
+from markerremover.errors import UsageError
+from markerremover.options import RunOptions
+from markerremover.records import Outcome
+
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+
+
+def rows_of(out):
+    rows = report.read_manifest(out.with_name(out.name + "-audit") / report.MANIFEST)
+    return sorted(({k: v for k, v in row.items() if k != "timings_ms"} for row in rows), key=lambda row: row["relative"])
+
+
+def test_the_ray_engine_gives_the_files_and_rows_of_the_local_one_which_goes_on_from_them(tmp_path, monkeypatch):
+    """Short, since Ray takes long to start: one actor, one process."""
+    pytest.importorskip("ray.data", reason="needs the extra ray")
+    here = Path(__file__).parent
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(here), str(here.parent)]))  # for Ray's processes
+    source = fakes.tree(tmp_path / "in", 3)
+    fakes.put(source / "b" / "cut \u00e9.png", fakes.png(fakes.radiograph(3))[:100])
+    report.write_private(tmp_path / "key", "0f" * 32)
+    local = replace(fakes.NO_KEEP, key=tmp_path / "key")
+    ends = [batch.remove([source], tmp_path / name, options=options, open_cleaner=fakes.cleaner)["counts"]
+            for name, options in (("local", local), ("ray", replace(local, engine="ray")))]
+    assert ends[0] == ends[1] == {"inputs": 4, "cleaned": 3, "unchanged": 0, "held": 0, "failed": 1}
+    assert fakes.files(tmp_path / "ray") == fakes.files(tmp_path / "local") and len(fakes.files(tmp_path / "ray")) == 3
+    assert rows_of(tmp_path / "ray") == rows_of(tmp_path / "local")
+    again = batch.remove([source], tmp_path / "ray", options=replace(local, resume=True), open_cleaner=fakes.cleaner)
+    assert again["resumed"] == 3 and rows_of(tmp_path / "ray") == rows_of(tmp_path / "local")
+
+
+def test_an_output_that_reads_back_otherwise_is_failed(tmp_path):
+    out = tmp_path / "out"
+    good = fakes.put(out / "a.png", b"x")
+    outcome = Outcome("a.png", "cleaned", sha256_out=scale.sha256_file(good))
+    assert scale._confirmed_one(outcome, out, False) is outcome
+    good.write_bytes(b"y")
+    assert scale._confirmed_one(outcome, out, False) == Outcome("a.png", "failed", scale.UNCONFIRMED)
+    good.unlink()
+    assert scale._confirmed_one(outcome, out, False).status == "failed" and scale._confirmed_one(outcome, out, True) is outcome
+
+
+def test_a_cluster_that_is_too_small_is_refused():
+    with pytest.raises(UsageError, match="1 CPUs, fewer than the 2"):
+        scale._check_resources({"CPU": 1.0}, RunOptions(engine="ray", workers=2))
+    with pytest.raises(UsageError, match="0 GPUs"):
+        scale._check_resources({"CPU": 4.0}, RunOptions(engine="ray", workers=2, device="cuda"))
+
+
+def test_a_machine_with_other_weights_or_another_version_takes_no_part():
+    with pytest.raises(UsageError, match="other weights"):
+        scale._same_weights(fakes.cleaner, "ab" * 32, 1)
+    with pytest.raises(RuntimeError, match="version"):
+        scale._Actor(None, fakes.cleaner, "0.0.0")
+
+
+def test_without_ray_the_engine_says_what_it_needs(monkeypatch, tmp_path):
+    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    fakes.tree(tmp_path / "in", 1)
+    with pytest.raises(UsageError, match=r"markerremover\[ray\]"):
+        batch.remove([tmp_path / "in"], tmp_path / "out", options=replace(fakes.NO_KEEP, engine="ray"), open_cleaner=fakes.cleaner)
+
+
+def test_an_address_goes_with_the_engine_only(tmp_path):
+    fakes.tree(tmp_path / "in", 1)
+    assert cli.main(["remove", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--ray-address", "auto"]) == 2
