@@ -112,6 +112,9 @@ def _run(
     every = {item.relative for item in found}
     given, found = shards.own(given, given, options.shard), shards.own(given, found, options.shard)
     renamed = paths.write_map(audit, given, found)
+    if reviews:
+        corrections.carry_over(audit, [(item.relative, item.source) for item in found if not item.problem and item.relative not in reviews])
+        reviews = _reviews(audit, options)
     earlier = {row["relative"]: row for row in report.read_manifest(audit / report.MANIFEST)}
     kept_rows, todo = _split_finished(found, out, audit, options, run, reviews)
     for item in todo:

@@ -121,6 +121,35 @@ def reviews(events: Iterable[dict[str, Any]]) -> dict[str, Review]:
         raise UsageError(f"the log of the review has an event that cannot be understood ({type(error).__name__})") from error
 
 
+def carry_over(audit: Path, inputs: Iterable[tuple[str, Path]]) -> None:
+    """Have what people wanted gone from a picture go from it under another path, too: a run with other pseudonyms, a file that was
+    moved or is there twice. It is added to the log as drawn, so that `review` and `apply` know of it.
+
+    Args:
+        inputs: (path below OUT, file) of those of which the log says nothing.
+
+    Raises:
+        UsageError: the log is damaged.  OSError: it cannot be written.
+    """
+    events = read_events(log_path(audit))
+    wanted: dict[str, list[Mark]] = {}
+    for review in reviews(events).values():
+        wanted.setdefault(review.sha256_in, []).extend(m for m in review.effective if m.action == "remove")
+    number = max((event["n"] for event in events), default=0)
+    for relative, source in inputs if any(wanted.values()) else ():
+        try:
+            with open(source, "rb") as handle:
+                digest = hashlib.file_digest(handle, "sha256").hexdigest()
+        except OSError:
+            continue  # it cannot be cleaned either
+        for mark in wanted.get(digest, ()):
+            number += 1
+            append(audit, {
+                "n": number, "file": relative, "event": "draw", "frame": mark.frame, "xyxy": list(mark.xyxy), "kind": mark.kind,
+                "who": mark.who, "time": mark.when, "sha256_in": digest, "sha256_out": "",
+            })
+
+
 def _review(events: Sequence[dict[str, Any]]) -> Review:
     """One file's events, none of them undone."""
     drawn: dict[int, Mark] = {}

@@ -363,3 +363,18 @@ def test_what_people_correct_goes_black_whatever_the_style(tmp_path, style):
     reviewing.apply(Path(summary["audit"]), open_cleaner=open_quiet)
     x1, y1, x2, y2 = reviewing.MISSED
     assert (images.read(tmp_path / "out" / "1.png").stored[0, y1:y2, x1:x2] == 0).all()
+
+
+@pytest.mark.parametrize("how", ["other paths", "moved"])
+def test_what_people_removed_goes_too_where_the_file_has_another_path_now(tmp_path, how):
+    """Pseudonyms of another --paths, or a file that was moved: the picture is the same, and so is what a person saw in it."""
+    audit = run(tmp_path)
+    say(audit, ("a/1.png", draw()))
+    options = RunOptions(policy=reviewing.NOTHING, overwrite=True, paths="pseudonym" if how == "other paths" else "auto")
+    if how == "moved":
+        (tmp_path / "in" / "c").mkdir()
+        (tmp_path / "in" / "a" / "1.png").rename(tmp_path / "in" / "c" / "9.png")
+    batch.remove([tmp_path / "in"], tmp_path / "out", options=options, open_cleaner=fakes.cleaner)
+    (row,) = [row for row in rows(audit).values() if row["sha256_in"] == pipeline.sha256_file(next((tmp_path / "in").rglob("[19].png")))]
+    assert row["review"]["who"] == "Dr. R"
+    assert (images.read(tmp_path / "out" / row["relative"]).stored[0, Y1:Y2, X1:X2] == 0).all()
