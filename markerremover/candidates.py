@@ -50,7 +50,10 @@ def candidates(ink: Ink, index: int, frame: int, letters: tuple[str, ...]) -> li
     found: dict[tuple[str, int], Candidate] = {}
     rival = -1.0
     for angle in [skew] + [0.0] * (abs(skew) > 2) + [skew + tilt for tilt in TILTS]:
-        chars, scores = glyphs.likeness(glyphs.tight(glyphs.turn(shape, angle)) if abs(angle) > 1 else shape)
+        seen = glyphs.tight(glyphs.turn(shape, angle)) if abs(angle) > 1 else shape
+        if angle == skew and glyphs.likeness(seen, letters)[1].max() < HOPELESS:
+            return []
+        chars, scores = glyphs.likeness(seen)
         for sign in letters:
             column = scores[:, list(chars).index(sign)]
             view = int(column.argmax())
@@ -60,8 +63,6 @@ def candidates(ink: Ink, index: int, frame: int, letters: tuple[str, ...]) -> li
             if known is None or column[view] > known.likeness + 0.01:
                 found[sign, view] = Candidate(ink, (index,), sign, float(column[view]), angle, view, frame)
         rival = max(rival, float(scores[:, ~np.isin(chars, letters)].max(initial=-1.0)))
-        if angle == skew and max(scores[:, list(chars).index(sign)].max() for sign in letters) < HOPELESS:
-            break
     found = {k: c for k, c in found.items() if c.likeness >= max(LEAST_LIKENESS, rival - RIVAL) and not _is_arrowhead(c)}
     return sorted(found.values(), key=lambda c: -c.likeness)[:2]
 
@@ -81,16 +82,19 @@ def vote(c: Candidate, reader: Reader) -> float:
     """
     pictures = _pictures(c)
 
-    def votes(some: list[np.ndarray], psm: int) -> np.ndarray:
+    def votes(some: list[np.ndarray], psm: int) -> list[float]:
         found = reader.read(some, whitelist=WHITELIST, psm=psm)
-        return np.array([confidence if text.upper() == c.sign else 0.0 for text, confidence in found])
+        return [confidence if text.upper() == c.sign else 0.0 for text, confidence in found]
 
-    first = np.array([votes(pictures[:1], ONE_WORD)[0], votes(pictures[1:2], ONE_CHARACTER)[0]])
-    if first.min() >= CONVINCING:
-        return float(first.mean())
-    if not first.any() and c.likeness < SIMILAR:
+    as_word, as_character = votes(pictures[:1], ONE_WORD), votes(pictures[1:2], ONE_CHARACTER)
+    first = as_word + as_character
+    if min(first) >= CONVINCING:
+        return float(np.mean(first))
+    if not any(first) and c.likeness < SIMILAR:
         return 0.0
-    return float(np.maximum(votes(pictures, ONE_WORD), votes(pictures, ONE_CHARACTER)).mean())
+    as_word += votes(pictures[1:], ONE_WORD)
+    before, after = votes(pictures[::2], ONE_CHARACTER)
+    return float(np.maximum(as_word, [before, *as_character, after]).mean())
 
 
 def _pictures(c: Candidate) -> list[np.ndarray]:

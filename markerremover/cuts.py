@@ -85,14 +85,15 @@ def _crossing(
     here = np.ix_(rows, columns)
     own, left, found = distance(signs[here]) <= OWN_PX * view.scale, ~gone[here], []
     for i in np.unique(ink.labels[inside & (ink.labels > 0)]):
-        mask = ink.labels == i
-        rest = mask & left
-        if not rest.any() or (mask & own).any() or not _ends_near(view, ink, int(i)):
+        part = _around(ink, int(i))
+        mask = ink.labels[part] == i
+        rest = mask & left[part]
+        if not rest.any() or (mask & own[part]).any() or not _ends_near(view, ink, int(i)):
             continue
-        ys, xs = np.flatnonzero(rest.any(1)), np.flatnonzero(rest.any(0))
+        ys, xs = np.flatnonzero(rest.any(1)) + part[0].start, np.flatnonzero(rest.any(0)) + part[1].start
         if max(ys[-1] - ys[0], xs[-1] - xs[0]) + 1 < LEAST_OUTSIDE * view.scale:
             continue
-        contrast, sharp, wide = _strength(ink, mask, rest)
+        contrast, sharp, wide = _strength(ink, int(i), left)
         if contrast >= STRONG * usual[0] and sharp * usual[0] >= SHARP * usual[1] * contrast and wide <= WIDE * usual[2]:
             found.append((int(columns[xs[0]]), int(rows[ys[0]]), int(columns[xs[-1]]) + 1, int(rows[ys[-1]]) + 1))
     return found
@@ -104,7 +105,7 @@ def _usual(ink: Ink, inside: np.ndarray) -> tuple[float, float, float]:
     counts[0] = 0
     within = counts > 0.5 * ink.stats[:, 4]
     large = np.flatnonzero(within & (counts >= 0.3 * max(1, (counts * within).max())))
-    return max((_strength(ink, ink.labels == i) for i in large), key=lambda s: s[0] * s[1], default=NONE)
+    return max((_strength(ink, int(i)) for i in large), key=lambda s: s[0] * s[1], default=NONE)
 
 
 def _ends_near(view: View, ink: Ink, index: int) -> bool:
@@ -117,10 +118,19 @@ def _ends_near(view: View, ink: Ink, index: int) -> bool:
     return bool(x >= x1 - reach and y >= y1 - reach and x + w <= x2 + reach and y + h <= y2 + reach)
 
 
-def _strength(ink: Ink, mask: np.ndarray, part: np.ndarray | None = None) -> tuple[float, float, float]:
-    """Contrast, sharpness of the outline and greatest width of some strokes, grey levels and pixels of the work frame; the first two of
-    a part of them only."""
-    part = mask if part is None else part
-    outline = part & mask & ~(cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
-    wide = 2 * float(cv2.distanceTransform(padded(mask.astype(np.uint8), 1), cv2.DIST_L2, 5).max())
-    return float(np.median(ink.hat[part])), float(np.median(ink.slope[outline])) if outline.any() else 0.0, wide
+def _around(ink: Ink, index: int) -> tuple[slice, slice]:
+    """The component's rows and columns and one more on each side, where there is one."""
+    x, y, w, h, _ = (int(v) for v in ink.stats[index])
+    return slice(max(0, y - 1), y + h + 1), slice(max(0, x - 1), x + w + 1)
+
+
+def _strength(ink: Ink, index: int, within: np.ndarray | None = None) -> tuple[float, float, float]:
+    """Contrast, sharpness of the outline and greatest width of a component, grey levels and pixels of the work frame; the first two of
+    what of it lies `within` a (h, w) bool mask only."""
+    region = _around(ink, index)
+    mask = ink.labels[region] == index
+    part = mask if within is None else mask & within[region]
+    solid = mask.astype(np.uint8)
+    outline = part & ~(cv2.erode(solid, np.ones((3, 3), np.uint8)) > 0)
+    wide = 2 * float(cv2.distanceTransform(padded(solid, 1), cv2.DIST_L2, 5).max())
+    return percentile(ink.hat[region][part], 50), percentile(ink.slope[region][outline], 50) if outline.any() else 0.0, wide

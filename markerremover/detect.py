@@ -27,7 +27,7 @@ from .records import Detections
 from .sessions import Session, open_sessions, open_tensorrt
 
 NETWORK_GREY = 114  # the grey that ultralytics pads with in training
-CLOSE_SIZE = 320  # side of the square that `Detector.near` shows the network: the windows it was trained on
+CLOSE_SIZE = 192  # side of the square that `Detector.near` shows the network: boxes are found in it as surely as in 320, the windows it was trained on
 NMS_IOU = 0.6  # higher than usual: a letter and the plate around it are two findings
 SIGN = "laterality"  # the class of side signs
 BESIDE, BESIDE_AREA = 0.3, 2.5  # how far from a sign, in its longer sides, and how large, in its area, its initials are

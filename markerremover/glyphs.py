@@ -72,11 +72,14 @@ def skew_deg(mask: np.ndarray) -> tuple[float, float]:
     """
     soft = cv2.GaussianBlur(padded(mask.astype(np.float32), 3), (0, 0), 1.2)
     gx, gy = cv2.Sobel(soft, cv2.CV_32F, 1, 0), cv2.Sobel(soft, cv2.CV_32F, 0, 1)
-    length = np.hypot(gx, gy)
+    length = cv2.magnitude(gx, gy)
     total = float(length.sum())
     if total == 0:
         return 0.0, 0.0
-    mean = (length * np.exp(4j * np.arctan2(gy, gx))).sum() / total
+    # the fourth power of a direction, without its angle: z^4 / |z|^3, with z^2 = (a, b)
+    a, b = gx * gx - gy * gy, 2 * gx * gy
+    weight = 1 / np.maximum(length, np.float32(1e-6)) ** 3
+    mean = complex(float(((a * a - b * b) * weight).sum()), float((2 * a * b * weight).sum())) / total
     return float(np.degrees(np.angle(mean)) / 4), float(abs(mean))
 
 
@@ -113,18 +116,19 @@ def draw(char: str, *, thick: float = 1.0, slant: float = 0.0, unit: int = _UNIT
     return tight(image > 0)
 
 
-@lru_cache(maxsize=1)
-def _templates() -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
+@lru_cache(maxsize=8)
+def _templates(some: tuple[str, ...] = tuple(_STROKES)) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
     """(C,) characters, the V vectors of all their variants as pieces of (SIDE * SIDE, up to PIECE), (C,) where in V those
     of each character start."""
     vectors, starts = [], []
-    for char, forms in _STROKES.items():
+    for char in some:
+        forms = _STROKES[char]
         starts.append(len(vectors))
         for form in range(forms.count("/") + 1):
             styles = [(thick, slant) for thick in _THICK + _FAT * (char in _FAT_CHARS) for slant in (0.0, _SLANT)]
             vectors += [vector(draw(char, thick=thick, slant=slant, form=form)) for thick, slant in styles]
     pieces = [np.ascontiguousarray(np.stack(vectors[i : i + PIECE], axis=1)) for i in range(0, len(vectors), PIECE)]
-    return np.array(list(_STROKES)), pieces, np.array(starts)
+    return np.array(some), pieces, np.array(starts)
 
 
 @lru_cache(maxsize=1)
@@ -133,13 +137,13 @@ def _eight_views() -> np.ndarray:
     return np.stack([view.ravel() for view in dihedral(np.arange(SIDE * SIDE).reshape(SIDE, SIDE))])
 
 
-def likeness(shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How alike a tight shape is to each character, each way up.
+def likeness(shape: np.ndarray, some: tuple[str, ...] = tuple(_STROKES)) -> tuple[np.ndarray, np.ndarray]:
+    """How alike a tight shape is to each character, or to `some`, each way up.
 
     Returns:
         (C,) the characters, (8, C) correlations -1–1, rows as in `dihedral`.
     """
-    chars, templates, starts = _templates()
+    chars, templates, starts = _templates(some)
     views = vector(shape)[_eight_views()]  # it was stretched to a square, so its eight views are squares too
     # In pieces that BLAS leaves on one thread: spread over busy cores, so small a product takes 20 times longer.
     alike = np.concatenate([views @ piece for piece in templates], axis=1)

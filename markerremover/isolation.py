@@ -111,7 +111,7 @@ def _look_of(ink: Ink, mask: np.ndarray) -> tuple[float, float, float]:
     slope = cv2.morphologyEx(hat, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
     outline = near - cv2.erode(near, np.ones((3, 3), np.uint8)) > 0
     width = 2 * float(cv2.distanceTransform(near, cv2.DIST_L2, 5).max())
-    return max(1.0, float(np.median(hat[near > 0]))), max(1.0, float(np.median(slope[outline]))), max(1.0, width)
+    return max(1.0, percentile(hat[near > 0], 50)), max(1.0, percentile(slope[outline], 50)), max(1.0, width)
 
 
 def _upright_box(c: Candidate, ink: Ink, indices: tuple[int, ...]) -> np.ndarray:
@@ -159,7 +159,7 @@ def _is_initial(frame: np.ndarray, reading: Reading, dark: bool) -> bool:
         gap = max(x - x2, x1 - x - w, y - y2, y1 - y - h)
         if not (LARGER * size < max(w, h) < LARGEST_SIGN * size and 0 <= gap < NEXT * size):
             continue
-        if float(np.median(ink.hat[ink.labels == i])) > 0.6 * bright and _looks_like(ink, i, reading.text[0]) > BIG_SIGN:
+        if percentile(ink.hat[ink.labels == i], 50) > 0.6 * bright and _looks_like(ink, i, reading.text[0]) > BIG_SIGN:
             return True
     return False
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from .ocr import Reader
 from .records import Detections, Text
+from .strokes import percentile
 
 __all__ = ["LABEL", "as_detections", "clearly", "read"]
 
@@ -129,8 +130,8 @@ def _pictures(crop: np.ndarray, scale: float) -> list[np.ndarray]:
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     hats = [cv2.morphologyEx(work, kind, kernel) for kind in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT)]
     energies = [float(np.square(hat, dtype=np.float32).sum()) for hat in hats]
-    shown = [hat for hat, energy in zip(hats, energies) if np.percentile(hat, 99.5) >= FLOOR and energy >= FAINTER * max(energies)]
-    return [255 - np.minimum(255, hat * (255.0 / max(FLOOR, np.percentile(hat, 99.8)))).astype(np.uint8) for hat in shown]
+    shown = [hat for hat, energy in zip(hats, energies) if percentile(hat, 99.5) >= FLOOR and energy >= FAINTER * max(energies)]
+    return [255 - np.minimum(255, hat * (255.0 / max(FLOOR, percentile(hat, 99.8)))).astype(np.uint8) for hat in shown]
 
 
 def _framed(picture: np.ndarray) -> np.ndarray:

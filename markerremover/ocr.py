@@ -23,6 +23,10 @@ __all__ = ["Reader", "available", "open_reader"]
 LANGUAGE = "eng"
 SPARSE = 11  # Tesseract's page segmentation mode for print anywhere
 RESOLUTION_DPI = 150  # told to Tesseract, which otherwise guesses (and warns) for every crop
+#: Letters are no words; and dark print on white is never tried as white on dark as well: with that Tesseract drops many a fat R,
+#: whose strokes cover more than its ground.
+SETTINGS = {"load_system_dawg": "0", "load_freq_dawg": "0", "tessedit_do_invert": "0"}
+_OPTIONS = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
 HINT = (
     "no OCR engine: the second pass needs Tesseract 5 to tell a side sign from a name. Install it (Debian/Ubuntu: "
     "apt-get install tesseract-ocr; macOS: brew install tesseract; conda: conda install -c conda-forge tesseract) with "
@@ -105,7 +109,7 @@ class TesserocrReader:
         engine = getattr(self._local, "engine", None)
         if engine is None:
             tesserocr = _one_threaded_tesserocr()
-            settings = {"load_system_dawg": "0", "load_freq_dawg": "0", "debug_file": os.devnull}  # letters are no words
+            settings = {"debug_file": os.devnull, **SETTINGS}
             tesserocr.set_leptonica_log_level(tesserocr.LeptLogLevel.NONE)  # it complains on the terminal about specks
             engine = tesserocr.PyTessBaseAPI(
                 path=self._folder, lang=LANGUAGE, oem=tesserocr.OEM.LSTM_ONLY, psm=10, variables=settings
@@ -157,7 +161,7 @@ class PytesseractReader:
         import cv2
         import pytesseract
 
-        config = f"--oem 1 --psm {psm} --dpi {RESOLUTION_DPI} -c load_system_dawg=0 -c load_freq_dawg=0"
+        config = f"--oem 1 --psm {psm} --dpi {RESOLUTION_DPI} {_OPTIONS}"
         config += f" -c tessedit_char_whitelist={whitelist}" if whitelist else ""
         with tempfile.TemporaryDirectory() as folder:
             paths = [os.path.join(folder, f"{i}.png") for i in range(len(images))]
@@ -177,7 +181,7 @@ class PytesseractReader:
         """See `Reader.words`."""
         import pytesseract
 
-        config = f"--oem 1 --psm {SPARSE} --dpi {RESOLUTION_DPI} -c load_system_dawg=0 -c load_freq_dawg=0"
+        config = f"--oem 1 --psm {SPARSE} --dpi {RESOLUTION_DPI} {_OPTIONS}"
         data = pytesseract.image_to_data(image, lang=LANGUAGE, config=config, output_type=pytesseract.Output.DICT)
         columns = zip(*(data[name] for name in ("left", "top", "width", "height", "conf", "text")))
         return [_word(*row) for row in columns if str(row[5]).strip()]

@@ -24,7 +24,7 @@ from .ocr import Reader
 from .records import Reading
 from .staying import CLEAR, CLEAR_PX, is_empty, own_pixels, pieces
 from .strokes import (
-    EDGE_PX, EDGE_SHARE, SMALLEST_BOX, Ink, View, cropped, distance, in_source, inks, inside, largest, look, on_plate, parted, picked,
+    EDGE_PX, EDGE_SHARE, SMALLEST_BOX, THRESHOLDS, Ink, View, cropped, distance, in_source, inks, inside, largest, look, on_plate, parted, picked,
     without_appendix, without_neighbour,
 )
 
@@ -35,14 +35,17 @@ LEAST_WHOLE = 0.45  # of a component's area at Otsu's threshold
 WORD_THRESHOLDS = 2  # how many thresholds words are tried at: Otsu's may leave neighbouring letters joined
 SMALLER = 0.8  # of a word's letters: smaller things in its line are not among them
 RETAKES = (-0.08, 0.12, -0.04)  # of its size by which a box is grown on each side to read it again
-WORD_RETAKES = (-0.06, -0.1, 0.05)
+WORD_SLACK = 2  # letters more than those of a word that a somewhat smaller box may leave out
+WORD_RETAKES = (-0.06, -0.1)  # words that are read at last are so in somewhat smaller boxes
+WORD_LONG = 1.8  # times as long as wide: the least of a word's box
 BAR, ARM = 0.4, 0.6  # of an L's size, and of its width or height if that is less: the length that its bars have at least
 DOUBTABLE = 0.5  # confidence from which a doubt about a reading is the last word: half a stencil letter, read as an L with
 # next to no confidence, must not make the whole one part of a longer text
 
 
 def second_pass(
-    display_frame: np.ndarray, xyxy: np.ndarray, keep: tuple[str, ...], reader: Reader, others: Sequence[np.ndarray] = ()
+    display_frame: np.ndarray, xyxy: np.ndarray, keep: tuple[str, ...], reader: Reader, others: Sequence[np.ndarray] = (), *,
+    sign: bool = True,
 ) -> Reading:
     """Read one box.
 
@@ -52,6 +55,7 @@ def second_pass(
         keep: the signs that may stay, upper case; single characters or words.
         reader: an OCR engine, see `ocr.open_reader`.
         others: further views of the same frame, (H, W) uint8 each: ground stays only where it is empty in all of them.
+        sign: whether the localizer takes it for a sign; else letters, as words, are looked for at the first `WORD_THRESHOLDS` only.
 
     Returns:
         A Reading whose `text` is one of `keep` or ""; odd boxes give a Reading with a doubt, never an error.
@@ -62,12 +66,12 @@ def second_pass(
     letters = tuple(sign for sign in keep if len(sign) == 1 and glyphs.drawable(sign))
     words = tuple(sign for sign in keep if len(sign) > 1)
     best, unlike = Reading(view.box), set()
-    for same in inks(view):
+    for rank, same in enumerate(inks(view)):
         for ink in same[:WORD_THRESHOLDS] if words else ():
             reading = _read_word((display_frame, *others), view, ink, same, words, reader)
             if reading and (reading.doubt or reading.confidence >= CONVINCING):
                 return unless_initial(display_frame, reading, ink.dark)
-        for ink in (*same, *parted(view, same[0])):
+        for ink in (*same, *parted(view, same[0])) if sign or not rank else same:
             reading = _read_letter((display_frame, *others), view, ink, same, letters, reader, unlike)
             reading = unless_initial(display_frame, reading, ink.dark)
             if reading.confidence >= (DOUBTABLE if reading.doubt else CONVINCING):
@@ -88,9 +92,9 @@ def insist(
         The surest reading of all, but the first that is sure enough to be doubted, and a doubted one if two such say
         different signs.
     """
-    first = best = second_pass(display_frame, xyxy, keep, reader, others)
+    first = best = second_pass(display_frame, xyxy, keep, reader, others, sign=sign)
     words = tuple(word for word in keep if len(word) > 1 and first.text and first.text in word)
-    if first.doubt == TEXT and words:
+    if first.doubt == TEXT and words and _may_spell(display_frame, xyxy, max(map(len, words))):
         for share in WORD_RETAKES:
             word = second_pass(display_frame, _grown(xyxy, share), words, reader, others)
             if not word.doubt and word.confidence >= CONVINCING:
@@ -107,6 +111,16 @@ def insist(
             return replace(best, doubt=TEXT)
         best = max(best, reading, key=lambda r: r.confidence)
     return best
+
+
+def _may_spell(display_frame: np.ndarray, xyxy: np.ndarray, count: int) -> bool:
+    """Whether a box may hold a word of at most `count` letters and little else: it is long, and no line of many more stands in it."""
+    sides = sorted((float(xyxy[2] - xyxy[0]), float(xyxy[3] - xyxy[1])))
+    if sides[1] < WORD_LONG * sides[0]:
+        return False
+    view = look(display_frame, xyxy)
+    same = next(inks(view, THRESHOLDS[:WORD_THRESHOLDS]), []) if isinstance(view, View) else []
+    return all(len(_line(ink, inside(view, ink))) <= count + WORD_SLACK for ink in same)
 
 
 def _grown(xyxy: np.ndarray, share: float) -> np.ndarray:

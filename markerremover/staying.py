@@ -58,7 +58,7 @@ def disc_around(view: View, letter: np.ndarray) -> np.ndarray | None:
     shell = (near > EDGE_SHARE * size) & (near < SHELL[1] * size)
     if not shell.any():
         return None
-    bright, low = float(np.median(view.grey[letter])), float(np.median(view.grey[shell]))
+    bright, low = percentile(view.grey[letter], 50), percentile(view.grey[shell], 50)
     if bright - low < FLOOR:
         return None
     dark = Ink.of(view.grey < (bright + low) / 2, view.grey, True)
@@ -150,7 +150,7 @@ def _plate(view: View, letter: np.ndarray, away: np.ndarray, size: float) -> np.
     shell = (away > SHELL[0] * size) & (away < SHELL[1] * size)
     if not shell.any():
         return np.zeros(letter.shape, bool)
-    middle = (float(np.median(view.grey[letter])) + percentile(view.grey[shell], 60)) / 2
+    middle = (percentile(view.grey[letter], 50) + percentile(view.grey[shell], 60)) / 2
     _, labels = cv2.connectedComponents(((view.grey > middle) & ~letter).astype(np.uint8), connectivity=4)
     here = np.unique(labels[shell & (labels > 0)])
     plate = filled(picked(labels, here) | letter)
@@ -177,7 +177,7 @@ def _rim(view: View, sign: np.ndarray, band: np.ndarray, full: np.ndarray, reach
     inside_it = full & (distance(band | sign) > 2)
     if not inside_it.any():
         return np.zeros(sign.shape, bool)
-    tone, ring_tone = float(np.median(view.grey[inside_it])), float(np.median(view.grey[band]))
+    tone, ring_tone = percentile(view.grey[inside_it], 50), percentile(view.grey[band], 50)
     if abs(ring_tone - tone) < FLOOR:
         return np.zeros(sign.shape, bool)
     return ~full & (distance(full) <= reach) & ((view.grey - tone) / (ring_tone - tone) <= RIM_TONE)
@@ -198,7 +198,7 @@ def is_empty(frame: np.ndarray, ground: np.ndarray, size_px: float) -> bool:
     for k, (x, y, w, h, _) in enumerate(stats[1:count], start=1):
         part = np.s_[y : y + h, x : x + w]
         piece = labels[part] == k
-        noise = 1.4826 * float(np.median(grain[part][piece])) / 2
+        noise = 1.4826 * percentile(grain[part][piece], 50) / 2
         level = max(STANDS_OUT, NOISE * noise)
         if _is_flat(grey[part], piece, size_px, level, speck):
             continue

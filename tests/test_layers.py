@@ -47,7 +47,7 @@ LAYERS = {
     "engine": "errors",
     "parity": "records boxes errors",
     "ocr": "records errors",
-    "legible": "records ocr",
+    "legible": "records ocr strokes",
     "second_look": "errors legible records",
     "candidates": "ocr glyphs strokes",
     "isolation": "records candidates glyphs strokes",

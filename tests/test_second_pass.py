@@ -494,7 +494,7 @@ def reads_by_width(monkeypatch, answers):
     """`second_pass` replaced by a function of the box's width and of whether only words are asked for."""
     calls = []
 
-    def fake(frame, xyxy, keep, reader, others=()):
+    def fake(frame, xyxy, keep, reader, others=(), *, sign=True):
         width = round(float(xyxy[2] - xyxy[0]))
         calls.append(width)
         text, confidence, doubt = answers.get((width, all(len(sign) > 1 for sign in keep)), ("", 0.0, ""))
@@ -531,6 +531,20 @@ def test_a_sure_reading_costs_no_second_look(monkeypatch):
     calls = reads_by_width(monkeypatch, {(100, False): ("L", 0.9, "")})
     insist(np.zeros((60, 120), np.uint8), BOX, KEEP, None)
     assert calls == [100]
+
+
+@pytest.mark.parametrize(("word", "box", "read"), [
+    ("PORTABLE", (10, 20, 285, 60), [275]),  # too many letters
+    ("RIGHT", (10, 20, 180, 60), [170, 150, 136]),
+    ("RIGHT", (10, 5, 180, 155), [170]),  # not the shape of a word
+])
+def test_only_what_may_be_a_word_is_read_again_for_words(monkeypatch, word, box, read):
+    frame = np.full((160, 300), 30, np.uint8)
+    for k, char in enumerate(word):
+        cv2.putText(frame, char, (16 + 33 * k, 54), cv2.FONT_HERSHEY_SIMPLEX, 1.1, 220, 3)
+    calls = reads_by_width(monkeypatch, {(box[2] - box[0], False): ("R", 0.9, "part of a longer text")})
+    insist(frame, np.array(box, float), KEEP, None, sign=False)
+    assert calls == read
 
 
 def held_up(text: str, mirrored: bool, engine) -> list[str]:
