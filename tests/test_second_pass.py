@@ -534,12 +534,12 @@ def test_a_sure_reading_costs_no_second_look(monkeypatch):
 
 
 @pytest.mark.parametrize(("word", "box", "read"), [
-    ("PORTABLE", (10, 20, 345, 60), [335]),  # too many letters
+    ("SEMIUPRIGHT", (10, 20, 465, 60), [455]),  # too many letters
     ("RIGHT", (10, 20, 215, 60), [205, 180, 164]),
     ("RIGHT", (10, 5, 215, 155), [205]),  # not the shape of a word
 ])
 def test_only_what_may_be_a_word_is_read_again_for_words(monkeypatch, word, box, read):
-    frame = np.full((160, 360), 30, np.uint8)
+    frame = np.full((160, 480), 30, np.uint8)
     for k, char in enumerate(word):
         cv2.putText(frame, char, (16 + 40 * k, 54), cv2.FONT_HERSHEY_SIMPLEX, 1.1, 220, 3)
     calls = reads_by_width(monkeypatch, {(box[2] - box[0], False): ("R", 0.9, "part of a longer text")})
