@@ -86,6 +86,11 @@ def read_manifest(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def boxes_before(row: dict[str, Any]) -> list[dict[str, Any]]:
+    """The boxes of a row as the program alone decided, before any review."""
+    return (row.get("review") or {}).get("boxes_before", row["boxes"])
+
+
 def counts(rows: Iterable[dict[str, Any]]) -> dict[str, int]:
     """How many inputs there are and how they ended; every status is there, also at 0."""
     ended = Counter(row["status"] for row in rows)

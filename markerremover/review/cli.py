@@ -39,7 +39,8 @@ def _review(args: argparse.Namespace) -> int:
     missing = [name for name in ("starlette", "uvicorn") if util.find_spec(name) is None]
     if missing:
         raise UsageError(f"{' and '.join(missing)} not installed: the extra `review` has them (pip install 'markerremover[review]')")
-    from .server import Gate, serve
+    from .gate import Gate
+    from .server import serve
 
     session = Session(args.audit, args.name or getpass.getuser(), sample=args.sample, seed=args.seed)
     try:
