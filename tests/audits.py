@@ -32,7 +32,7 @@ def rows(count: int, boxes: int = 3, seed: int = 0) -> Iterator[dict[str, Any]]:
         names = [[f"{crops.file_id(relative)}-{n:03d}-{side}.jpg" for side in ("before", "after")] for n in range(len(found))]
         yield {
             "relative": relative, "status": status, "format": ("PNG", "DICOM", "JPEG")[i % 3],
-            "reason": {"failed": f"radiograph_{i:06d}.png: is truncated", "held": HELD}.get(status, ""),
+            "reason": {"failed": f"{relative.rsplit('/', 1)[1]}: is truncated", "held": HELD}.get(status, ""),
             "shape": [1, 2560, 2048] if status != "failed" else [], "sha256_in": f"{i % KINDS:064x}",
             "sha256_out": f"{i % KINDS:064x}" if status in ("cleaned", "unchanged") else "", "boxes": found, "crops": names, "path_tells": False,
             "released_held": "", "timings_ms": {"read": 20.5, "detect": round(float(random.lognormal(5.5, 0.5)), 1)}, **FACTS,
