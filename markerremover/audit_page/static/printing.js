@@ -22,7 +22,7 @@ function typeset(pictures) {
   const table = make("table", "", make("thead", "", make("tr", "", ...names.map(name => make("th", "", name)))), make("tbody", "", ...some.map(i => line(i, pictures))));
   at("paper").replaceChildren(make("h2", "", said), table);
 }
-async function print() {
+async function putOnPaper() {
   const pictures = rowsShown().length <= WITH_PICTURES;
   typeset(pictures);
   at("paper").dataset.ready = "";
