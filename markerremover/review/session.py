@@ -131,10 +131,12 @@ class Session:
         Raises:
             ReadError: it is not among the inputs of the run, or a link leads out of them.
         """
-        with self._walking:  # another lock: other requests need not wait for a walk through the inputs
-            if self._sources is None:
-                self._sources = runs.sources(self.run)
-            path = self._sources.get(relative)
+        path = runs.direct(self.run, relative)
+        if path is None:
+            with self._walking:  # another lock: other requests need not wait for a walk through the inputs
+                if self._sources is None:
+                    self._sources = runs.sources(self.run)
+                path = self._sources.get(relative)
         roots = [p.resolve() for p in self.run.inputs]
         if path is None or not any(path.resolve() == root or path.resolve().is_relative_to(root) for root in roots):
             raise ReadError("its original is no longer where the run found it")
