@@ -128,7 +128,9 @@ def test_each_filter_shows_what_the_manifest_says(audit, browser):
 
 
 def test_the_choice_stands_in_the_address_and_comes_back_from_it(audit, browser):
-    tab = Audit(browser, audit)
+    tab = Audit(browser, audit, "#view=boxes")
+    tab.shown(f"boxes in {chosen(audit, lambda row: bool(row['boxes'])):,} of {FILES:,} files")
+    tab.page.locator(".views label", has_text="Files").click()
     tab.page.locator("[name=status]").select_option("held")
     tab.page.locator("#more").click()
     tab.page.locator("[name=score-from]").fill("0.8")

@@ -101,7 +101,7 @@ def ranking(chart: Chart) -> str:
         svg = f'<svg viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">{"".join(parts)}</svg>'
         query = f' data-query="{fields(bar.query)}"' if bar.query else ""
         lines.append(f'<li{query}><span>{text(bar.name)}</span><b>{number(bar.total)}</b>{svg}</li>')
-    return _figure(chart, f'<ol class="ranking">{"".join(lines)}</ol>', table=False)
+    return _figure(chart, f'<ol class="ranking">{"".join(lines)}</ol>', table=False, wide=len(lines) > 5)
 
 
 def _bar(bar: Bar, chart: Chart, shapes: str) -> str:
@@ -110,11 +110,12 @@ def _bar(bar: Bar, chart: Chart, shapes: str) -> str:
     return f'<g class="bar"{query} aria-label="{text(said)}"><title>{text(said)}</title>{shapes}</g>'
 
 
-def _figure(chart: Chart, inside: str, table: bool = True) -> str:
+def _figure(chart: Chart, inside: str, table: bool = True, wide: bool = False) -> str:
     legend = "".join(f'<span class="key {name}">{text(said)}</span>' for said, name in chart.series) if len(chart.series) > 1 else ""
     note = f'<p class="soft">{text(chart.note)}</p>' if chart.note else ""
+    name = "chart wide" if wide else "chart"
     numbers = _table(chart) if table and chart.bars else ""
-    return f'<figure class="chart"><figcaption><b>{text(chart.title)}</b>{legend}</figcaption>{inside}{note}{numbers}</figure>\n'
+    return f'<figure class="{name}"><figcaption><b>{text(chart.title)}</b>{legend}</figcaption>{inside}{note}{numbers}</figure>\n'
 
 
 def _table(chart: Chart) -> str:

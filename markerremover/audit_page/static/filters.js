@@ -44,9 +44,10 @@ function choose(want) {  // items: [number of the row] or, of boxes, [number of 
   let files = 0;
   data.rows.forEach((entry, i) => {
     if (!rowWanted(entry, i, want)) return;
-    files++;
+    const before = found.length;
     if (want.view === "boxes") entry[E.boxes].forEach((box, n) => { if (fits(box)) found.push([i, n]); });
     else found.push([i]);
+    if (found.length > before) files++;
   });
   const order = ORDERS[want.sort];
   if (order) {
