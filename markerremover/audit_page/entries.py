@@ -13,8 +13,8 @@ ENTRY = ("relative", "status", "format", "shape", "ms", "reason", "kind", "thumb
 """What an array of a row holds, in this order; `status`, `format` and `kind` are places in `words`."""
 BOX = ("frame", "x1", "y1", "x2", "y2", "score", "label", "action", "reason", "crops", "text", "confidence", "rotation_deg", "mirrored",
        "style", "style_reason")
-"""What an array of a box holds; scores and confidences in ten-thousandths; zeros at its end are left out."""
-ALIKE = 10_000  # of a score, an integer of it
+"""What an array of a box holds; scores and confidences in parts of `SCALE`; zeros at its end are left out."""
+SCALE = 10_000  # scores and confidences are whole numbers of this part: the manifest has four places
 
 
 class Words:
@@ -42,14 +42,14 @@ def parts(
     yield '{"rows":['
     for number, row in enumerate(rows):
         yield ("," if number else "") + _safe(encode(entry(row, words, thumbs(row["relative"]), drawn))) + "\n"
-    told = {"entry": ENTRY, "box": BOX, "words": list(words), "threshold": (summary.get("options") or {}).get("threshold")}
+    told = {"entry": ENTRY, "box": BOX, "words": list(words), "scale": SCALE, "threshold": (summary.get("options") or {}).get("threshold")}
     yield "]," + _safe(encode(told))[1:]
 
 
 def entry(row: dict[str, Any], words: Words, thumbs: tuple[str, str], drawn: set[str]) -> list[Any]:
     """What the page shows of a row, as `ENTRY` says; pictures that are not there are left out.
 
-    `thumbs` and a box's `crops` are 1 or 2 names where the pictures are there, else 0.
+    `thumbs` and a box's `crops` are the names of two pictures, 0 where one of them is not there.
     """
     more: dict[str, str] = {"released_held": row["released_held"]} if row.get("released_held") else {}
     if row.get("review"):
@@ -68,8 +68,8 @@ def _pictures(names: Sequence[str], drawn: set[str]) -> list[str] | int:
 
 def _box(box: dict[str, Any], words: Words, crops: list[str] | int) -> list[Any]:
     found = [
-        box["frame"], *box["xyxy"], round(box["score"] * ALIKE), words[box["label"]], words[box["action"]], words[box["reason"]], crops,
-        box["text"] or 0, round(box["confidence"] * ALIKE), box["rotation_deg"] or 0, int(box["mirrored"]), words[box.get("style", "")],
+        box["frame"], *box["xyxy"], round(box["score"] * SCALE), words[box["label"]], words[box["action"]], words[box["reason"]], crops,
+        box["text"] or 0, round(box["confidence"] * SCALE), box["rotation_deg"] or 0, int(box["mirrored"]), words[box.get("style", "")],
         words[box.get("style_reason", "")],
     ]
     while not found[-1]:

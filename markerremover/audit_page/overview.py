@@ -73,7 +73,7 @@ def _charts(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     for row in rows:
         times.append(milliseconds(row))
         if row["reason"]:
-            ended[kind(row), row["status"]] += 1
+            ended[kind(row)] += 1
         for box in row["boxes"]:
             keeps = int(box["action"] == "keep")
             scores[keeps].append(box["score"])
@@ -87,7 +87,7 @@ def _charts(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
     if why:
         yield ranking(_why(why))
     if ended:
-        found = [Bar(reason, (count,), (("reason", f"file:{reason}"),)) for (reason, _), count in ended.most_common()]
+        found = [Bar(reason, (count,), (("reason", f"file:{reason}"),)) for reason, count in ended.most_common()]
         yield ranking(_short("Why files were held or failed", "files", found, (("files", "held"),)))
 
 

@@ -4,13 +4,13 @@ const at = id => document.getElementById(id);
 const data = JSON.parse(at("data").textContent);
 at("data").remove();
 const E = Object.fromEntries(data.entry.map((name, i) => [name, i])), B = Object.fromEntries(data.box.map((name, i) => [name, i]));
-const WORDS = ["label", "action", "reason", "style", "style_reason"], ALIKE = 10000;
-const height = box => box[B.y2] - box[B.y1], score = box => (box[B.score] || 0) / ALIKE, word = (box, name) => data.words[box[B[name]] || 0];
+const WORDS = ["label", "action", "reason", "style", "style_reason"];
+const height = box => box[B.y2] - box[B.y1], score = box => (box[B.score] || 0) / data.scale, word = (box, name) => data.words[box[B[name]] || 0];
 
 function boxOf(box) {  // as in the manifest
   const found = Object.fromEntries(data.box.map((name, i) => [name, box[i] || 0]));
   for (const name of WORDS) found[name] = data.words[found[name]];
-  return Object.assign(found, { xyxy: [found.x1, found.y1, found.x2, found.y2], score: found.score / ALIKE, confidence: found.confidence / ALIKE });
+  return Object.assign(found, { xyxy: [found.x1, found.y1, found.x2, found.y2], score: found.score / data.scale, confidence: found.confidence / data.scale });
 }
 function rowOf(entry) {
   const found = Object.fromEntries(data.entry.map((name, i) => [name, entry[i]]));
