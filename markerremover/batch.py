@@ -118,7 +118,7 @@ def _run(
     earlier = {row["relative"]: row for row in report.read_manifest(audit / report.MANIFEST)}
     kept_rows, todo = _split_finished(found, out, audit, options, run, reviews)
     for item in todo:
-        if people := corrections.of_run(reviews.get(item.relative), boxes_before(earlier.get(item.relative, {"boxes": []}))):
+        if people := corrections.of_run(reviews.get(item.relative), report.boxes_before(earlier.get(item.relative, {"boxes": []}))):
             said[item.relative] = people
     rows = list(kept_rows)
     released = _Released(out, rows)
@@ -180,14 +180,9 @@ def _reviews(audit: Path, options: RunOptions) -> dict[str, corrections.Review]:
     return {} if options.dry_run or options.boxes else corrections.reviews(corrections.read_events(corrections.log_path(audit)))
 
 
-def boxes_before(row: dict[str, Any]) -> list[dict[str, Any]]:
-    """The boxes of a row as the program alone decided, before any review."""
-    return (row.get("review") or {}).get("boxes_before", row["boxes"])
-
-
 def reviewed(review: corrections.Review, earlier: dict[str, Any] | None) -> dict[str, Any]:
     """What a row says besides, where people spoke of its file."""
-    return {"review": {**review.as_row(), "boxes_before": boxes_before(earlier) if earlier else []}}
+    return {"review": {**review.as_row(), "boxes_before": report.boxes_before(earlier) if earlier else []}}
 
 
 def _header_profile(options: RunOptions, audit: Path) -> HeaderProfile:

@@ -51,11 +51,10 @@ def gather(inputs: Sequence[Path], ignore: Iterable[str]) -> tuple[list[Input], 
         else:
             prefix, found = "", [Input(real, path.name, _problem(real))]
         for item in found:
-            out = replace(item, relative=prefix + item.relative)
             if _matches(item.relative, globs):
-                ignored.append(out.relative)
+                ignored.append(prefix + item.relative)
             else:
-                wanted.append(out)
+                wanted.append(replace(item, relative=prefix + item.relative) if prefix else item)
     wanted.sort(key=lambda i: (i.relative, str(i.source)))
     return fail_clashes(wanted), sorted(ignored)
 
@@ -99,13 +98,14 @@ def _below(folder: Path) -> list[Input]:
         found.append(Input(path, _relative(path, folder), f"folder cannot be listed: {error.strerror}"))
 
     for parent, folders, files in os.walk(folder, onerror=unlisted):
+        above = "" if Path(parent) == folder else _relative(Path(parent), folder) + "/"
         for name in folders:
             path = Path(parent, name)
             if os.path.islink(path):
-                found.append(Input(path, _relative(path, folder), "symbolic link to a folder; links are not followed"))
+                found.append(Input(path, above + name, "symbolic link to a folder; links are not followed"))
         for name in files:
             path = Path(parent, name)
-            found.append(Input(path, _relative(path, folder), _problem(path)))
+            found.append(Input(path, above + name, _problem(path)))
     return found
 
 
@@ -121,7 +121,7 @@ def _problem(path: Path) -> str:
 
 def _matches(relative: str, globs: tuple[str, ...]) -> bool:
     name = relative.rsplit("/", 1)[-1]
-    return any(fnmatchcase(name, glob) or fnmatchcase(relative, glob) for glob in globs)
+    return any(fnmatchcase(text, glob) for glob in globs for text in {name, relative})
 
 
 def check_folders(inputs: Sequence[Path], out: Path, audit: Path) -> None:

@@ -9,11 +9,12 @@ import json
 import os
 import secrets
 from collections import Counter
-from importlib import resources
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Iterable, TextIO
 
+from . import audit_page
+from .crops import thumb_names
 from .header_profile import read_key
 from .records import STATUSES, Decision, Outcome
 
@@ -86,6 +87,11 @@ def read_manifest(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def boxes_before(row: dict[str, Any]) -> list[dict[str, Any]]:
+    """The boxes of a row as the program alone decided, before any review."""
+    return (row.get("review") or {}).get("boxes_before", row["boxes"])
+
+
 def counts(rows: Iterable[dict[str, Any]]) -> dict[str, int]:
     """How many inputs there are and how they ended; every status is there, also at 0."""
     ended = Counter(row["status"] for row in rows)
@@ -100,14 +106,18 @@ def open_private(path: Path, mode: str = "w") -> TextIO:
     return open(descriptor, mode, encoding="utf-8", newline="\n")
 
 
-def write_private(path: Path, text: str) -> None:
-    """Replace a file in one step: readers see the old one or the new one, whole."""
+def write_private(path: Path, text: str | Iterable[str]) -> None:
+    """Replace a file in one step: readers see the old one or the new one, whole. Pieces of a text are written as they come."""
     temporary = path.with_name(path.name + ".new")
-    with open_private(temporary) as handle:
-        handle.write(text)
-        handle.flush()
-        os.fsync(handle.fileno())
-    os.replace(temporary, path)
+    try:
+        with open_private(temporary) as handle:
+            handle.writelines([text] if isinstance(text, str) else text)
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+    except BaseException:  # the one before stays; nothing half is left beside it
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def agreed_key(path: Path, key: bytes) -> bytes:
@@ -135,7 +145,7 @@ def agreed_key(path: Path, key: bytes) -> bytes:
 
 def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     """Replace a manifest by these rows, in one step."""
-    write_private(path, "".join(json.dumps(row) + "\n" for row in rows))
+    write_private(path, (json.dumps(row) + "\n" for row in rows))
 
 
 def write_summary(audit: Path, summary: dict[str, Any]) -> None:
@@ -144,31 +154,6 @@ def write_summary(audit: Path, summary: dict[str, Any]) -> None:
 
 
 def write_page(audit: Path, rows: Iterable[dict[str, Any]], summary: dict[str, Any]) -> None:
-    """Write index.html: the template with the rows as data.
-
-    The data is JSON in which `<`, `>` and `&` are escaped, so that nothing in a file name or a reading can end the
-    script element; the page puts it into the document as text only.
-    """
+    """Write index.html, see `audit_page`; pictures that are not in crops/ are left out."""
     drawn = {entry.name for entry in os.scandir(audit / "crops")} if (audit / "crops").is_dir() else set()
-    data = {"summary": summary, "rows": [_page_row(row, drawn) for row in sorted(rows, key=lambda r: r["relative"])]}
-    text = json.dumps(data, separators=(",", ":"))
-    for plain, escaped in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
-        text = text.replace(plain, escaped)
-    template = resources.files(__package__).joinpath("audit.html").read_text(encoding="utf-8")
-    write_private(audit / PAGE, template.replace("__DATA__", text))
-
-
-def _page_row(row: dict[str, Any], drawn: set[str]) -> dict[str, Any]:
-    """What the page shows of a row; pictures that are not there are left out."""
-    from .crops import thumb_names
-
-    thumbs = thumb_names(row["relative"])
-    crops = [pair if set(pair) <= drawn else None for pair in row.get("crops", [])]
-    return {
-        **{key: row[key] for key in ("relative", "status", "reason", "format", "shape", "boxes")},
-        "review": {key: row["review"][key] for key in ("who", "when", "verdict")} if row.get("review") else None,
-        "released_held": row.get("released_held", ""),
-        "ms": round(sum(row.get("timings_ms", {}).values())),
-        "thumbs": list(thumbs) if set(thumbs) <= drawn else None,
-        "crops": crops,
-    }
+    write_private(audit / PAGE, audit_page.parts(rows, summary, thumb_names, drawn))

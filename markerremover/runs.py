@@ -91,3 +91,13 @@ def sources(run: Run) -> dict[str, Path]:
         except (ValueError, KeyError, TypeError) as error:
             raise UsageError(f"{mapped}: is damaged ({type(error).__name__})") from error
     return {renamed.get(item.relative, item.relative): item.source for item in found if not item.problem}
+
+
+def direct(run: Run, relative: str) -> Path | None:
+    """What `sources` has for a path below OUT, without a walk through all inputs; None where only the walk can tell: there are several
+    inputs or a map of pseudonyms, or what lies there is no regular file reached through no link."""
+    root = run.inputs[0].resolve()
+    path = root / relative
+    if len(run.inputs) > 1 or not root.is_dir() or (run.audit / MAP).exists():
+        return None
+    return path if path.is_file() and path.resolve() == path else None

@@ -23,8 +23,8 @@ def wheel_names(tmp_path_factory) -> set[str]:
 
 
 def test_the_wheel_holds_the_page_the_fonts_and_the_licence(wheel_names):
-    assert "markerremover/audit.html" in wheel_names
-    assert {f"markerremover/review/static/{name}" for name in ("index.html", "review.css", "review.js")} <= wheel_names
+    pages = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("markerremover/**/static/*")}
+    assert {"markerremover/audit_page/static/page.html", "markerremover/review/static/index.html"} <= pages <= wheel_names
     assert any(name.startswith("markerremover/fonts/") for name in wheel_names)
     assert any(name.endswith("licenses/LICENSE") for name in wheel_names)
 

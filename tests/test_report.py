@@ -4,6 +4,7 @@ import json
 import stat
 
 import numpy as np
+import pytest
 
 from markerremover import report
 from markerremover.records import Decision, Outcome, Reading
@@ -44,35 +45,27 @@ def test_counts_name_every_status():
     assert report.counts([{"status": "held"}, {"status": "held"}])["held"] == 2
 
 
-SUMMARY = {"counts": report.counts([]), "boxes": {}, "options": {}, "ignored": [], "weights": {"name": "", "sha256": ""}}
-
-
-def page_data(audit, rows):
-    report.write_page(audit, rows, SUMMARY)
-    page = (audit / report.PAGE).read_text(encoding="utf-8")
-    start = page.index('id="data">') + len('id="data">')
-    return page, json.loads(page[start : page.index("</script>", start)])
-
-
-def test_the_page_holds_the_rows_sorted_and_only_pictures_that_exist(tmp_path):
-    (tmp_path / "crops").mkdir()
-    for name in ("x", "y"):
-        (tmp_path / "crops" / name).touch()
-    rows = [report.manifest_row(Outcome("z", "failed", "bad"), RUN), report.manifest_row(OUTCOME, RUN)]
-    _, data = page_data(tmp_path, rows)
-    assert [row["relative"] for row in data["rows"]] == ["a/b.png", "z"]
-    assert data["rows"][0]["crops"] == [["x", "y"], None] and data["rows"][0]["thumbs"] is None
-
-
-def test_nothing_in_a_name_can_end_the_data(tmp_path):
-    name = "</script><script>alert(1)</script>&amp;<!--"
-    page, data = page_data(tmp_path, [report.manifest_row(Outcome(name, "failed", name), RUN)])
-    assert data["rows"][0]["relative"] == name and "alert(1)</script>" not in page and page.count("<script") == 2
-
-
 def test_private_files_are_replaced_whole_and_owner_only(tmp_path):
     path = tmp_path / "f"
     path.write_text("old")
     path.chmod(0o644)
     report.write_private(path, "new")
     assert path.read_text() == "new" and stat.S_IMODE(path.stat().st_mode) == 0o600 and len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_text_that_breaks_off_leaves_the_file_before_and_nothing_beside_it(tmp_path):
+    def pieces():
+        yield "new"
+        raise KeyError("a row without status")
+
+    report.write_private(tmp_path / "f", "old")
+    with pytest.raises(KeyError):
+        report.write_private(tmp_path / "f", pieces())
+    assert (tmp_path / "f").read_text() == "old" and len(list(tmp_path.iterdir())) == 1
+    report.write_private(tmp_path / "f", iter(["a", "b"]))
+    assert (tmp_path / "f").read_text() == "ab"
+
+
+def test_boxes_before_a_review_are_those_of_the_program():
+    assert report.boxes_before({"boxes": [1]}) == report.boxes_before({"boxes": [1], "review": None}) == [1]
+    assert report.boxes_before({"boxes": [1], "review": {"boxes_before": [2]}}) == [2]

@@ -6,6 +6,7 @@ import datetime
 import json
 import stat
 import time
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 import dicom_files
 import fakes
 import reviewing
-from markerremover import batch, cli, corrections, evaluation, report, runs
+from markerremover import batch, cli, corrections, evaluation, paths, report, runs
 from markerremover.errors import ReadError, UsageError
 from markerremover.options import RunOptions
 from markerremover.review import pictures, sampling
@@ -158,6 +159,19 @@ def test_without_the_extra_it_says_what_to_install(tmp_path, monkeypatch, capsys
 
     monkeypatch.setattr(util, "find_spec", lambda name: None)
     assert cli.main(["review", str(tmp_path)]) == 2 and "extra `review`" in capsys.readouterr().err
+
+
+def test_an_original_is_found_without_a_walk_where_the_walk_would_find_the_same(tmp_path):
+    run = runs.read(reviewing.run(tmp_path))
+    walked = runs.sources(run)
+    assert {relative: runs.direct(run, relative) for relative in walked} == walked and len(walked) == 4
+    (tmp_path / "in" / "a" / "link.png").symlink_to(tmp_path / "in" / "a" / "1.png")
+    (tmp_path / "in" / "c").symlink_to(tmp_path / "in" / "a")
+    for relative in ("a/link.png", "c/1.png", "a", "a/none.png", "../out/a/1.png", "a/../a/1.png"):
+        assert runs.direct(run, relative) is None, relative
+    assert runs.direct(replace(run, inputs=(*run.inputs, tmp_path / "out")), "a/1.png") is None
+    (run.audit / paths.MAP).write_text("")
+    assert runs.direct(run, "a/1.png") is None
 
 
 def test_originals_and_results_are_reached_through_no_link_that_leads_out(tmp_path):

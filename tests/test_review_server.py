@@ -269,3 +269,13 @@ def test_it_listens_on_loopback_only(inside):
     lines = [line.split() for line in table.read_text().splitlines()[1:]]
     listening = {fields[1].split(":")[0] for fields in lines if fields[3] == "0A" and int(fields[1].split(":")[1], 16) == inside.port}
     assert listening == {"0100007F"}
+
+
+def test_the_address_does_not_wait_for_the_decoders(tmp_path):
+    audit = reviewing.run(tmp_path, count=2)
+    code = ("import sys; from pathlib import Path; from markerremover import cli; from markerremover.review import cli as review, server, session; "
+            "opened = session.Session(Path(sys.argv[1]), 'R'); opened.overview(); "
+            "loaded = {'pydicom', 'tifffile', 'cv2', 'scipy'} & set(sys.modules); "
+            "server.Pictures(opened).warm(); print(sorted(loaded), 'markerremover.images' in sys.modules)")
+    done = subprocess.run([sys.executable, "-c", code, str(audit)], capture_output=True, text=True)
+    assert done.stdout.strip() == "[] True", done.stdout + done.stderr

@@ -30,6 +30,7 @@ def add_review_parsers(subparsers) -> None:
 
 
 def _review(args: argparse.Namespace) -> int:
+    import gc
     import getpass
     from importlib import util
 
@@ -39,9 +40,13 @@ def _review(args: argparse.Namespace) -> int:
     missing = [name for name in ("starlette", "uvicorn") if util.find_spec(name) is None]
     if missing:
         raise UsageError(f"{' and '.join(missing)} not installed: the extra `review` has them (pip install 'markerremover[review]')")
-    from .server import Gate, serve
+    from .gate import Gate
+    from .server import serve
 
+    gc.disable()  # ten thousand rows are walked over again and again while they are read, a third of the time
     session = Session(args.audit, args.name or getpass.getuser(), sample=args.sample, seed=args.seed)
+    gc.freeze()  # nor are they later, between a key and the next picture
+    gc.enable()
     try:
         serve(session, Gate(), port=args.port, ready=lambda address: _ready(address, None if args.no_open else session.door()))
         done = session.progress()

@@ -13,9 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import images
 from ..errors import ReadError
-from ..pipeline import sha256_file
 from ..records import Radiograph
 
 VIEWS = ("before", "after", "difference")
@@ -57,6 +55,9 @@ def load(source: Path, result: Path | None, row: dict[str, Any], boxes: list[dic
     Raises:
         ReadError: original or result cannot be read, or are not those that the manifest speaks of.
     """
+    from .. import images  # with every decoder: the page is served before they are loaded
+    from ..pipeline import sha256_file
+
     try:
         if sha256_file(source) != row["sha256_in"]:
             raise ReadError("its original has changed since the run")

@@ -40,12 +40,12 @@ def doubts(rows: Sequence[dict[str, Any]], threshold: float, min_confidence: flo
     Args:
         rows: of the manifest.  threshold: score from which a box counts, 0-1.  min_confidence: from which a sign stays, 0-1.
     """
-    centre, spread = _usual_size(box for row in rows for box in row["boxes"])
+    usual = _usual_areas([box["xyxy"] for row in rows for box in row["boxes"]])
     found = []
     for row in rows:
         reasons: dict[str, float] = {}
         for box in row["boxes"]:
-            for words, weight in _of_box(box, threshold, min_confidence, centre, spread):
+            for words, weight in _of_box(box, threshold, min_confidence, usual):
                 reasons[words] = max(reasons.get(words, 0.0), weight)
         if row["status"] == "held":
             reasons["held: nothing was written"] = 3.0
@@ -62,9 +62,9 @@ def doubts(rows: Sequence[dict[str, Any]], threshold: float, min_confidence: flo
 
 
 def _of_box(
-    box: dict[str, Any], threshold: float, min_confidence: float, centre: float, spread: float
+    box: dict[str, Any], threshold: float, min_confidence: float, usual: tuple[float, float]
 ) -> Iterable[tuple[str, float]]:
-    """(why, weight) of one box."""
+    """(why, weight) of one box; `usual` is the range of its area, source pixels."""
     if box["reason"] in LOUD:
         weight, words = LOUD[box["reason"]]
         yield words, weight
@@ -75,21 +75,19 @@ def _of_box(
         unsure = 1 - abs(box["confidence"] - min_confidence) / UNSURE
         if unsure > 0:
             yield "a low reading confidence", 0.3 + 0.5 * unsure
-    if spread and abs(_log_area(box) - centre) > UNUSUAL * spread:
+    x1, y1, x2, y2 = box["xyxy"]
+    if not usual[0] <= max(1, (x2 - x1) * (y2 - y1)) <= usual[1]:
         yield "an unusual size", 0.6
     if box["action"] == "keep":
         yield "a sign stays", 0.1
 
 
-def _log_area(box: dict[str, Any]) -> float:
-    x1, y1, x2, y2 = box["xyxy"]
-    return math.log(max(1, (x2 - x1) * (y2 - y1)))
-
-
-def _usual_size(boxes: Iterable[dict[str, Any]]) -> tuple[float, float]:
-    """Median and robust standard deviation of the logarithm of the area, (0, 0) for fewer than `FEW` boxes."""
-    sizes = np.array([_log_area(box) for box in boxes])
-    if len(sizes) < FEW:
-        return 0.0, 0.0
+def _usual_areas(boxes: list[list[int]]) -> tuple[float, float]:
+    """Least and greatest usual area of xyxy boxes, by median and robust standard deviation of its logarithm; any, for fewer than `FEW`."""
+    if len(boxes) < FEW:
+        return 0.0, math.inf
+    x1, y1, x2, y2 = np.array(boxes, np.float64).T
+    sizes = np.log(np.maximum(1, (x2 - x1) * (y2 - y1)))
     centre = float(np.median(sizes))
-    return centre, max(0.2, 1.4826 * float(np.median(np.abs(sizes - centre))))
+    spread = UNUSUAL * max(0.2, 1.4826 * float(np.median(np.abs(sizes - centre))))
+    return math.exp(centre - spread), math.exp(centre + spread)

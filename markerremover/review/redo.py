@@ -63,13 +63,13 @@ def _apply(run: runs.Run, every_label: bool, open_cleaner, progress) -> dict[str
     changed = [r for r in changed if r not in {name for name, _ in left}]
     for relative, review in reviews.items():  # what only was looked at
         if relative not in changed and review.verdict:
-            rows[relative]["review"] = {**review.as_row(), "boxes_before": batch.boxes_before(rows[relative])}
+            rows[relative]["review"] = {**review.as_row(), "boxes_before": report.boxes_before(rows[relative])}
     redone, withdrawn = 0, []
     sources = runs.sources(run)
     if changed:
         for outcome, facts in _outcomes(run, [rows[r] for r in changed], reviews, sources, open_cleaner):
             old, review = rows[outcome.relative], reviews.get(outcome.relative)
-            said = {} if review is None else {"review": {**review.as_row(), "boxes_before": batch.boxes_before(old)}}
+            said = {} if review is None else {"review": {**review.as_row(), "boxes_before": report.boxes_before(old)}}
             if outcome.status in batch.RELEASED:
                 rows[outcome.relative] = report.manifest_row(outcome, facts) | said
                 redone += 1
@@ -140,7 +140,7 @@ def _outcomes(
         relative = row["relative"]
         source = sources.get(relative)
         todo.append(Input(source or Path(relative), relative, "" if source else GONE))
-        if people := corrections.of_run(reviews.get(relative), batch.boxes_before(row)):
+        if people := corrections.of_run(reviews.get(relative), report.boxes_before(row)):
             said[relative] = people
     for name in ("tmp", "crops"):
         (run.audit / name).mkdir(exist_ok=True, mode=0o700)

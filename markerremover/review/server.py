@@ -1,206 +1,180 @@
-"""The review page and what it may ask for. Loopback only, one person, nothing that is not of the audit.
-
-Whoever has the token of the address that `review` prints gets the cookie; the token works once. A request must name this server as
-its host, come from this page where the browser says where it comes from, and carry the cookie. Pictures are named by the place of
-their file in the queue, never by a path.
+"""The review page and what it may ask for: facts of the manifest and pictures, named by the place of their file in the queue, never
+by a path. `gate` says who may ask.
 """
 
 from __future__ import annotations
 
-import hmac
 import json
-import secrets
+import logging
+import threading
 from importlib import resources
 from typing import Any
 
 from ..errors import MarkerRemoverError, ReadError, UsageError
 from . import pictures
+from .gate import HOSTS, Gate, Guard, cookie_name
 from .session import Session, base_boxes
 
-HOSTS = ("127.0.0.1", "localhost")
+log = logging.getLogger(__name__)
+
 STATIC = {"review.js": "text/javascript", "review.css": "text/css"}
 MAX_BODY = 4096
 ENTERED = "<!doctype html><meta http-equiv='refresh' content='0;url=/'><title>Review</title><a href='/'>Review</a>"
-HEADERS = {
-    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "cache-control": "no-store",
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cross-origin-resource-policy": "same-origin",
-    "cross-origin-opener-policy": "same-origin",
-}
 
 
-class Gate:
-    """Who may come in. `token` works once; then only the cookie does."""
+class Pictures:
+    """The pictures of a session's files, decoded and drawn when first asked for; the last few are kept."""
 
-    def __init__(self) -> None:
-        self.token: str | None = secrets.token_urlsafe(32)
-        self._cookie = secrets.token_urlsafe(32)
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._decoded, self._drawn = pictures.Cache(pictures.KEEP_FILES), pictures.Cache(pictures.KEEP_PICTURES)
 
-    def enter(self, token: str) -> str | None:
-        """The cookie for the right token, which is then used up; None for any other."""
-        if self.token is None or not hmac.compare_digest(token.encode(), self.token.encode()):
-            return None
-        self.token = None
-        return self._cookie
+    def pair(self, row: dict[str, Any]) -> pictures.Pair:
+        """Original and result of a manifest row.
 
-    def knows(self, cookie: str | None) -> bool:
-        """Whether this is the cookie."""
-        return cookie is not None and hmac.compare_digest(cookie.encode(), self._cookie.encode())
+        Raises:
+            ReadError: one of them cannot be shown.
+        """
+        def load() -> pictures.Pair:
+            result = self._session.result(row["relative"]) if row["sha256_out"] else None
+            return pictures.load(self._session.source(row["relative"]), result, row, base_boxes(row))
+
+        return self._decoded.get(self._key(row), load)
+
+    def png(self, row: dict[str, Any], view: str, frame: int, *, equalised: bool, centre: float, width: float) -> bytes:
+        """One view as PNG, see `pictures.render`.
+
+        Raises:
+            ReadError: as `pair`, or there is no such frame.
+        """
+        def make() -> bytes:
+            return pictures.png(pictures.render(self.pair(row), view, frame, equalised=equalised, centre=centre, width=width))
+
+        return self._drawn.get((self._key(row), view, frame, equalised, centre, width), make)
+
+    def warm(self) -> None:
+        """Load the decoders, find the originals and decode the first file, while the browser starts.
+
+        What goes wrong is left for the request that it concerns, which says so.
+        """
+        try:
+            if self._session.order:
+                self.pair(self._session.row(self._session.first()))
+        except (MarkerRemoverError, OSError) as error:
+            log.debug("nothing is decoded ahead (%s)", type(error).__name__)
+
+    @staticmethod
+    def _key(row: dict[str, Any]) -> tuple[str, str, str]:
+        return row["relative"], row["sha256_in"], row["sha256_out"]
 
 
-def cookie_name(port: int) -> str:
-    """Name of the cookie: browsers send a host's cookies to all of its ports, and two reviews may be open."""
-    return f"markerremover_review_{port}"
+class Answers:
+    """What the server answers, one method a route."""
 
+    def __init__(self, session: Session, gate: Gate, port: list[int], shown: Pictures) -> None:
+        self._session, self._gate, self._port, self._pictures = session, gate, port, shown
+        self._static = {name: (_static(name), kind) for name, kind in STATIC.items()}
 
-def from_here(headers: Any, port: int, *, writes: bool, enters: bool = False) -> bool:
-    """Whether a request names this server and, as far as the browser tells, comes from its page.
+    def page(self, request: Any) -> Any:
+        """The page, the same for every audit."""
+        return _answer(_static("index.html"), "text/html")
 
-    Args:
-        headers: a mapping of lower-case names.
-        writes: whether it would change something: then its origin must be told.
-        enters: whether it brings the token, which a page of the file system may lead to.
-    """
-    host = headers.get("host", "")
-    if host not in {f"{name}:{port}" for name in HOSTS}:
-        return False
-    origin = headers.get("origin")
-    if origin is None and writes or origin is not None and origin != f"http://{host}":
-        return False
-    leads_here = enters and headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
-    return leads_here or headers.get("sec-fetch-site", "none") in ("same-origin", "none")
+    def nothing(self, request: Any) -> Any:
+        """No icon."""
+        return _answer(b"", None, 204)
 
-
-def build(session: Session, gate: Gate, port: list[int]):
-    """The Starlette application.
-
-    Args:
-        port: one number, set once the server listens.
-    """
-    from starlette.applications import Starlette
-    from starlette.concurrency import run_in_threadpool
-    from starlette.requests import Request
-    from starlette.responses import PlainTextResponse, Response
-    from starlette.routing import Route
-
-    def as_json(said: dict[str, Any], status: int = 200) -> Response:
-        return Response(json.dumps(said), status, media_type="application/json")  # ASCII only: file names need not be valid Unicode
-
-    decoded, drawn = pictures.Cache(pictures.KEEP_FILES), pictures.Cache(pictures.KEEP_PICTURES)
-    static = {name: (_static(name), kind) for name, kind in STATIC.items()}
-
-    def page(request: Request) -> Response:
-        return Response(_static("index.html"), media_type="text/html")
-
-    def enter(request: Request) -> Response:
-        cookie = gate.enter(request.query_params.get("token", ""))
+    def enter(self, request: Any) -> Any:
+        """The cookie for the token."""
+        cookie = self._gate.enter(request.query_params.get("token", ""))
         if cookie is None:
             text = "This address has been used, or is not the one that `markerremover review` printed. Start it again.\n"
-            return PlainTextResponse(text, 403)
-        answer = Response(ENTERED, media_type="text/html")  # no redirect: the cookie would not go along where another page led here
-        answer.set_cookie(cookie_name(port[0]), cookie, path="/", httponly=True, samesite="strict")
+            return _answer(text, "text/plain", 403)
+        answer = _answer(ENTERED, "text/html")  # no redirect: the cookie would not go along where another page led here
+        answer.set_cookie(cookie_name(self._port[0]), cookie, path="/", httponly=True, samesite="strict")
         return answer
 
-    def asset(request: Request) -> Response:
-        found = static.get(request.path_params["name"])
-        return Response(found[0], media_type=found[1]) if found else PlainTextResponse("not found\n", 404)
+    def asset(self, request: Any) -> Any:
+        """Style and script of the page."""
+        found = self._static.get(request.path_params["name"])
+        return _answer(*found) if found else _answer("not found\n", "text/plain", 404)
 
-    def overview(request: Request) -> Response:
-        return as_json(session.overview())
+    def overview(self, request: Any) -> Any:
+        """All files in their order."""
+        return _json(self._session.overview())
 
-    def file(request: Request) -> Response:
-        return as_json(session.file(_whole(request.path_params["number"])) | {"progress": session.progress()})
+    def file(self, request: Any) -> Any:
+        """One file and how far the review is."""
+        return _json(self._session.file(_whole(request.path_params["number"])) | {"progress": self._session.progress()})
 
-    def picture(request: Request) -> Response:
+    def picture(self, request: Any) -> Any:
+        """One view of one frame of a file."""
         asked = request.query_params
         view, frame, equalised = request.path_params["view"], _whole(asked.get("frame", "0")), asked.get("equalised") == "1"
         centre, width = _share(asked.get("centre", "0.5")), _share(asked.get("width", "1"))
         if view not in pictures.VIEWS:
-            return PlainTextResponse("not found\n", 404)
-        row = session.row(_whole(request.path_params["number"]))
-        key = (row["relative"], row["sha256_in"], row["sha256_out"])
-
-        def load() -> pictures.Pair:
-            result = session.result(row["relative"]) if row["sha256_out"] else None
-            return pictures.load(session.source(row["relative"]), result, row, base_boxes(row))
-
-        def make() -> bytes:
-            return pictures.png(pictures.render(decoded.get(key, load), view, frame, equalised=equalised, centre=centre, width=width))
-
-        found = drawn.get((key, view, frame, equalised, centre, width), make)
+            return _answer("not found\n", "text/plain", 404)
+        row = self._session.row(_whole(request.path_params["number"]))
+        found = self._pictures.png(row, view, frame, equalised=equalised, centre=centre, width=width)
         if view == "after":
-            session.looked(row)
-        return Response(found, media_type="image/png")
+            self._session.looked(row)
+        return _answer(found, "image/png")
 
-    async def decide(request: Request) -> Response:
+    async def decide(self, request: Any) -> Any:
+        """Take one decision."""
+        from starlette.concurrency import run_in_threadpool
+
         if request.headers.get("content-type", "").split(";")[0] != "application/json":
-            return as_json({"error": "needs application/json"}, 415)
+            return _json({"error": "needs application/json"}, 415)
         body = b""
         async for part in request.stream():
             body += part
             if len(body) > MAX_BODY:
-                return as_json({"error": "too long"}, 413)
+                return _json({"error": "too long"}, 413)
         try:
             said = json.loads(body)
         except ValueError:
             said = None
         if not isinstance(said, dict):
-            return as_json({"error": "no JSON object"}, 400)
-
+            return _json({"error": "no JSON object"}, 400)
         number = _whole(request.path_params["number"])
 
         def take() -> dict[str, Any]:
-            return session.decide(number, said) | {"progress": session.progress()}
+            return self._session.decide(number, said) | {"progress": self._session.progress()}
 
-        return as_json(await run_in_threadpool(take))
+        return _json(await run_in_threadpool(take))
 
-    async def refused(request: Request, error: Exception) -> Response:
-        return as_json({"error": str(error)}, 409 if isinstance(error, UsageError) else 404)
+    async def refused(self, request: Any, error: Exception) -> Any:
+        """What an error of this package answers."""
+        return _json({"error": str(error)}, 409 if isinstance(error, UsageError) else 404)
 
+
+def build(session: Session, gate: Gate, port: list[int], shown: Pictures) -> Guard:
+    """The application.
+
+    Args:
+        port: one number, set once the server listens.
+    """
+    from starlette.applications import Starlette
+    from starlette.routing import Route
+
+    answers = Answers(session, gate, port, shown)
     routes = [
-        Route("/", page), Route("/favicon.ico", lambda request: Response(status_code=204)), Route("/enter",
-            enter), Route("/static/{name}", asset), Route("/api/files", overview),
-        Route("/api/files/{number}", file), Route("/api/files/{number}/decisions", decide, methods=["POST"]),
-        Route("/api/files/{number}/{view}.png", picture),
+        Route("/", answers.page), Route("/favicon.ico", answers.nothing), Route("/enter", answers.enter),
+        Route("/static/{name}", answers.asset), Route("/api/files", answers.overview),
+        Route("/api/files/{number}", answers.file), Route("/api/files/{number}/decisions", answers.decide, methods=["POST"]),
+        Route("/api/files/{number}/{view}.png", answers.picture),
     ]
-    app = Starlette(routes=routes, exception_handlers={MarkerRemoverError: refused})
-    return _Guard(app, gate, port)
+    return Guard(Starlette(routes=routes, exception_handlers={MarkerRemoverError: answers.refused}), gate, port)
 
 
-class _Guard:
-    """Turns away what does not come from the page, before anything else sees it, and marks every answer with HEADERS."""
+def _answer(content: bytes | str, kind: str | None, status: int = 200) -> Any:
+    from starlette.responses import Response
 
-    def __init__(self, app: Any, gate: Gate, port: list[int]) -> None:
-        self._app, self._gate, self._port = app, gate, port
+    return Response(content, status, media_type=kind)
 
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        from starlette.requests import HTTPConnection
-        from starlette.responses import PlainTextResponse
 
-        if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
-            return
-
-        async def marked(message: dict[str, Any]) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *((k.encode(), v.encode()) for k, v in HEADERS.items())]
-            await send(message)
-
-        if scope["type"] != "http":
-            await send({"type": "websocket.close", "code": 1008})
-            return
-        asked = HTTPConnection(scope)
-        writes = scope["method"] not in ("GET", "HEAD")
-        if not self._port or not from_here(asked.headers, self._port[0], writes=writes, enters=scope["path"] == "/enter"):
-            await PlainTextResponse("Refused: this request does not come from the review page.\n", 403)(scope, receive, marked)
-        elif scope["path"] != "/enter" and not self._gate.knows(asked.cookies.get(cookie_name(self._port[0]))):
-            text = "Open the address that `markerremover review` printed; it works once, in one browser.\n"
-            await PlainTextResponse(text, 403)(scope, receive, marked)
-        else:
-            await self._app(scope, receive, marked)
+def _json(said: dict[str, Any], status: int = 200) -> Any:
+    return _answer(json.dumps(said), "application/json", status)  # ASCII only: file names need not be valid Unicode
 
 
 def _static(name: str) -> bytes:
@@ -247,10 +221,10 @@ def serve(session: Session, gate: Gate, *, port: int, ready: Any) -> None:
     import uvicorn
 
     numbers: list[int] = []
+    shown = Pictures(session)
     config = uvicorn.Config(
-        build(session, gate,
-            numbers), host=HOSTS[0], port=port, log_level="critical", access_log=False, lifespan="off", server_header=False,
-        ws="none", timeout_graceful_shutdown=2,
+        build(session, gate, numbers, shown), host=HOSTS[0], port=port, log_level="critical", access_log=False, lifespan="off",
+        server_header=False, ws="none", timeout_graceful_shutdown=2,
     )
     server = uvicorn.Server(config)
 
@@ -267,6 +241,7 @@ def serve(session: Session, gate: Gate, *, port: int, ready: Any) -> None:
         if server.started:
             numbers.append(server.servers[0].sockets[0].getsockname()[1])
             ready(f"http://{HOSTS[0]}:{numbers[0]}/enter?token={gate.token}")
+            threading.Thread(target=shown.warm, daemon=True).start()
         await serving
 
     try:

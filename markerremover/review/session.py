@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Callable
 
 from .. import corrections, report, runs
-from ..batch import boxes_before
 from ..corrections import Review
 from ..errors import ReadError, UsageError
 from ..records import Mark
@@ -31,7 +30,7 @@ def now() -> str:
 
 def base_boxes(row: dict[str, Any]) -> list[dict[str, Any]]:
     """The boxes of a row as the program alone decided, also where they were corrected since: what corrections are made to."""
-    before = boxes_before(row)
+    before = report.boxes_before(row)
     known = {(b["frame"], tuple(b["xyxy"])) for b in before}
     more = [b for b in row["boxes"] if (b["frame"], tuple(b["xyxy"])) not in known and b["label"] != corrections.LABEL]
     return [*before, *({**b, "action": _turned_back(b)} for b in more)]
@@ -67,8 +66,10 @@ class Session:
             raise UsageError("a reviewer needs a name of at most 100 printable characters: --name")
         self.run, self._clock, self._lock = runs.read(audit), clock, threading.RLock()
         self._rows: dict[str, dict[str, Any]] = {}
+        self._carried: set[str] = set()  # files whose result has corrections in it
         self._stamp: tuple[int, int] = (0, 0)
         self._sources: dict[str, Path] | None = None
+        self._walking = threading.Lock()
         self._looked: set[tuple[str, str, str]] = set()
         self._lockfile = _locked(self.run.audit)
         try:
@@ -104,6 +105,7 @@ class Session:
         stat = os.stat(self.run.audit / report.MANIFEST)
         if (stamp := (stat.st_mtime_ns, stat.st_ino)) != self._stamp:
             self._rows = {row["relative"]: row for row in report.read_manifest(self.run.audit / report.MANIFEST)}
+            self._carried = {relative for relative, row in self._rows.items() if (row.get("review") or {}).get("digest")}
             self._stamp = stamp
 
     def row(self, number: int) -> dict[str, Any]:
@@ -118,16 +120,23 @@ class Session:
                 raise UsageError(f"there is no file {number}, allowed is 0 to {len(self.order) - 1}")
             return self._rows[self.order[number]]
 
+    def first(self) -> int:
+        """Place of the file that is shown first: the first one that waits to be looked at, as the page goes by."""
+        with self._lock:
+            return next((i for i, relative in enumerate(self.order) if self._state(relative) in ("todo", "again")), 0)
+
     def source(self, relative: str) -> Path:
         """The original of a path below OUT.
 
         Raises:
             ReadError: it is not among the inputs of the run, or a link leads out of them.
         """
-        with self._lock:
-            if self._sources is None:
-                self._sources = runs.sources(self.run)
-            path = self._sources.get(relative)
+        path = runs.direct(self.run, relative)
+        if path is None:
+            with self._walking:  # another lock: other requests need not wait for a walk through the inputs
+                if self._sources is None:
+                    self._sources = runs.sources(self.run)
+                path = self._sources.get(relative)
         roots = [p.resolve() for p in self.run.inputs]
         if path is None or not any(path.resolve() == root or path.resolve().is_relative_to(root) for root in roots):
             raise ReadError("its original is no longer where the run found it")
@@ -189,12 +198,12 @@ class Session:
     def progress(self) -> dict[str, Any]:
         """How many files are finished, how many were corrected, how many wait for `apply`, and at the end of a sample what it says."""
         with self._lock:
-            states = [self._state(relative) for relative in self.order]
-            waiting = sum(self._waits(relative) for relative in self._rows)
+            states = [self._state(relative) for relative in self._reviews if relative in self._number]  # of all others "todo"
+            waiting = sum(self._waits(relative) for relative in self._carried | self._reviews.keys() if relative in self._rows)
             done = sum(state in ("done", "corrected") for state in states)
-            found: dict[str, Any] = {"done": done, "of": len(states), "corrected": states.count("corrected"), "waiting": waiting,
+            found: dict[str, Any] = {"done": done, "of": len(self.order), "corrected": states.count("corrected"), "waiting": waiting,
                 "statement": ""}
-            if self.sample and done == len(states):
+            if self.sample and done == len(self.order):
                 counted, misses = sampling.counted(self.sample, self._reviews)
                 found["statement"] = sampling.sentence(misses, counted)
             return found

@@ -1,0 +1,97 @@
+"""Who may come in to the review page, and what every answer forbids. Loopback only, one person.
+
+Whoever has the token of the address that `review` prints gets the cookie; the token works once. A request must name this server as
+its host, come from this page where the browser says where it comes from, and carry the cookie.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from typing import Any
+
+HOSTS = ("127.0.0.1", "localhost")
+HEADERS = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+}
+
+
+class Gate:
+    """Who may come in. `token` works once; then only the cookie does."""
+
+    def __init__(self) -> None:
+        self.token: str | None = secrets.token_urlsafe(32)
+        self._cookie = secrets.token_urlsafe(32)
+
+    def enter(self, token: str) -> str | None:
+        """The cookie for the right token, which is then used up; None for any other."""
+        if self.token is None or not hmac.compare_digest(token.encode(), self.token.encode()):
+            return None
+        self.token = None
+        return self._cookie
+
+    def knows(self, cookie: str | None) -> bool:
+        """Whether this is the cookie."""
+        return cookie is not None and hmac.compare_digest(cookie.encode(), self._cookie.encode())
+
+
+def cookie_name(port: int) -> str:
+    """Name of the cookie: browsers send a host's cookies to all of its ports, and two reviews may be open."""
+    return f"markerremover_review_{port}"
+
+
+def from_here(headers: Any, port: int, *, writes: bool, enters: bool = False) -> bool:
+    """Whether a request names this server and, as far as the browser tells, comes from its page.
+
+    Args:
+        headers: a mapping of lower-case names.
+        writes: whether it would change something: then its origin must be told.
+        enters: whether it brings the token, which a page of the file system may lead to.
+    """
+    host = headers.get("host", "")
+    if host not in {f"{name}:{port}" for name in HOSTS}:
+        return False
+    origin = headers.get("origin")
+    if origin is None and writes or origin is not None and origin != f"http://{host}":
+        return False
+    leads_here = enters and headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
+    return leads_here or headers.get("sec-fetch-site", "none") in ("same-origin", "none")
+
+
+class Guard:
+    """Turns away what does not come from the page, before anything else sees it, and marks every answer with HEADERS."""
+
+    def __init__(self, app: Any, gate: Gate, port: list[int]) -> None:
+        self._app, self._gate, self._port = app, gate, port
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        from starlette.requests import HTTPConnection
+        from starlette.responses import PlainTextResponse
+
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+
+        async def marked(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *((k.encode(), v.encode()) for k, v in HEADERS.items())]
+            await send(message)
+
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        asked = HTTPConnection(scope)
+        writes = scope["method"] not in ("GET", "HEAD")
+        if not self._port or not from_here(asked.headers, self._port[0], writes=writes, enters=scope["path"] == "/enter"):
+            await PlainTextResponse("Refused: this request does not come from the review page.\n", 403)(scope, receive, marked)
+        elif scope["path"] != "/enter" and not self._gate.knows(asked.cookies.get(cookie_name(self._port[0]))):
+            text = "Open the address that `markerremover review` printed; it works once, in one browser.\n"
+            await PlainTextResponse(text, 403)(scope, receive, marked)
+        else:
+            await self._app(scope, receive, marked)
