@@ -107,7 +107,11 @@ def _add_remove(subparsers) -> None:
         help="local: processes of this machine; ray: those of a Ray cluster (extra ray, see docs/scale.md) (default: %(default)s)")
     add("--ray-address", metavar="HOST:PORT", help="of the cluster, or auto for the one of this machine (default: one is started for the run)")
     add("--shard", type=parse_shard, metavar="I/N", help="only the I-th of N parts of the files; several such runs may share one OUT (see docs/scale.md)")
-    add("--device", choices=DEVICES, default=default.device, help="where the localizer runs (default: %(default)s)")
+    add("--device", choices=DEVICES, default=default.device,
+        help="where the localizer runs; `markerremover info` shows what is there and what auto takes (default: %(default)s)")
+    add("--batch", type=int, default=default.batch, metavar="N",
+        help="pictures that go through the network together; above 1 one process has the network and all workers ask it "
+        "(default: 1 on the CPU, 8 on a GPU)")
     add("--audit", type=Path, default=default.audit, metavar="DIR", help="folder of manifest, summary and page (default: OUT-audit)")
     add("--headers", choices=MODES, default=default.headers,
         help="basic: the DICOM Basic Application Level Confidentiality Profile; keep: headers still identify (default: %(default)s)")
@@ -171,7 +175,7 @@ def _remove(args: argparse.Namespace) -> int:
     options = RunOptions(
         policy=replace(profile.policy() if profile else Policy(), **{k: v for k, v in given.items() if v is not None}),
         weights=args.weights, site=profile,
-        device=args.device, workers=args.workers, dry_run=args.dry_run, overwrite=args.overwrite, resume=args.resume,
+        device=args.device, batch=args.batch, workers=args.workers, dry_run=args.dry_run, overwrite=args.overwrite, resume=args.resume,
         ignore=(*DEFAULT_IGNORE, *args.ignore), audit=args.audit,
         headers=args.headers, key=args.key, retain=args.retain, shift_dates=args.shift_dates,
         time_limit=args.time_limit or None, paths=args.paths,
