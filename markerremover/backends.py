@@ -1,4 +1,4 @@
-"""What can run a localizer: OpenVINO and ONNX Runtime on the CPU, ONNX Runtime on CUDA and TensorRT, TensorRT engines; behind one interface.
+"""What can run a localizer: OpenVINO and ONNX Runtime CPU, ONNX Runtime CUDA and TensorRT, TensorRT engines; behind one interface.
 
 Each `Backend` says what is missing for it here, and opens a model as `batching.Session`s. `--device` names the backends to try, in order of
 preference. One that was asked for by name and is not there is an error; where "auto" has to pass over a GPU that does not start, it says so.
@@ -29,7 +29,7 @@ CHOICES = {
     "onnxruntime": ("onnxruntime",), "cuda": ("cuda", "engine"), "tensorrt": ("tensorrt", "engine"),
 }
 _ONLY = {
-    ".engine": "a TensorRT engine runs on an NVIDIA GPU only", ".xml": "an OpenVINO model runs through OpenVINO on the CPU only",
+    ".engine": "a TensorRT engine runs on an NVIDIA GPU only", ".xml": "an OpenVINO model runs through OpenVINO CPU only",
     ".onnx": "an ONNX file needs another backend",
 }
 
@@ -60,9 +60,10 @@ class Request:
 class Backend:
     """One way to run a model.
 
-    name: as in CHOICES.  title: for people.  suffixes: of the models it takes.  batch: pictures a call that it does best.
+    name: as in CHOICES.  title: how the name of what it opens begins.  suffixes: of the models it takes.  batch: pictures a call that it does best.
     gpu: whether it needs an NVIDIA GPU.  library: distribution whose version counts.
     missing: says what it lacks here, "" if nothing.  open: sessions, one a size, and what it computes on and in.
+    precisions: what it can compute in here; asked only where nothing is missing.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Backend:
     library: str
     missing: Callable[[], str]
     open: Callable[[Request], tuple[list[Session], str]]
+    precisions: Callable[[], tuple[str, ...]]
 
     def version(self) -> str:
         """Of its library, "" where that is not installed."""
@@ -109,6 +111,13 @@ def _no_engine() -> str:
     except UsageError as error:
         return str(error)
     return ""
+
+
+def _openvino_precisions() -> tuple[str, ...]:
+    import openvino
+
+    found = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return tuple({"FP32": "f32", "FP16": "f16"}.get(name, name.lower()) for name in found if name in ("FP32", "FP16", "BF16", "INT8"))
 
 
 def _open_openvino(request: Request) -> tuple[list[Session], str]:
@@ -154,12 +163,14 @@ def _open_engine(request: Request) -> tuple[list[Session], str]:
 
 
 BACKENDS = {backend.name: backend for backend in (
-    Backend("openvino", "OpenVINO on the CPU", (".onnx", ".xml"), 1, False, "openvino", _no_openvino, _open_openvino),
-    Backend("onnxruntime", "ONNX Runtime on the CPU", (".onnx",), 1, False, "onnxruntime", _no_onnxruntime, _open_onnxruntime),
-    Backend("cuda", "ONNX Runtime on CUDA", (".onnx",), GPU_BATCH, True, "onnxruntime", functools.partial(_no_provider, CUDA, "CUDA"), _open_cuda),
-    Backend("tensorrt", "ONNX Runtime on TensorRT", (".onnx",), GPU_BATCH, True, "onnxruntime",
-        functools.partial(_no_provider, TENSORRT, "TensorRT"), _open_tensorrt),
-    Backend("engine", "TensorRT engine", (".engine",), GPU_BATCH, True, "tensorrt", _no_engine, _open_engine),
+    Backend("openvino", "OpenVINO CPU", (".onnx", ".xml"), 1, False, "openvino", _no_openvino, _open_openvino, _openvino_precisions),
+    Backend("onnxruntime", "ONNX Runtime CPU", (".onnx",), 1, False, "onnxruntime", _no_onnxruntime, _open_onnxruntime,
+        lambda: ("f32", "int8")),
+    Backend("cuda", "ONNX Runtime CUDA", (".onnx",), GPU_BATCH, True, "onnxruntime", functools.partial(_no_provider, CUDA, "CUDA"), _open_cuda,
+        lambda: ("f32", "f16")),
+    Backend("tensorrt", "ONNX Runtime TensorRT", (".onnx",), GPU_BATCH, True, "onnxruntime",
+        functools.partial(_no_provider, TENSORRT, "TensorRT"), _open_tensorrt, lambda: ("f32", "f16")),
+    Backend("engine", "TensorRT", (".engine",), GPU_BATCH, True, "tensorrt", _no_engine, _open_engine, lambda: ("f32", "f16")),
 )}
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -77,8 +78,10 @@ def build_parser() -> argparse.ArgumentParser:
     add_review_parsers(subparsers)
     add_annotate_parser(subparsers)
     add_benchmark_parser(subparsers)
-    info = subparsers.add_parser("info", help="show versions, weights, backend and OCR engine")
+    info = subparsers.add_parser("info", help="show versions, weights, backends, what would be used, OCR engine and codecs")
     info.add_argument("--weights", type=Path, help="an .onnx, .xml or .engine with its card beside it")
+    info.add_argument("--device", choices=DEVICES, default=RunOptions().device, help="show what it would take (default: %(default)s)")
+    info.add_argument("--json", action="store_true", help="as JSON")
     info.set_defaults(run=_info)
     demo = subparsers.add_parser("demo", help="make synthetic radiographs and clean them")
     demo.add_argument("folder", nargs="?", type=Path, default=Path("demo"), help="where (default: %(default)s)")
@@ -243,10 +246,11 @@ def _synthesize(args: argparse.Namespace) -> int:
 
 
 def _info(args: argparse.Namespace) -> int:
-    from .information import gather
+    from .information import gather, lines
 
-    for name, value in gather(args.weights).items():
-        print(f"{name}: {value}")
+    facts = gather(args.weights, args.device)
+    for line in [json.dumps(facts, indent=1)] if args.json else lines(facts):
+        print(line)
     return 0
 
 

@@ -75,6 +75,7 @@ class Detector:
         calibration: of each class, from the network's (or both networks') scores to those that count; where the card has been fitted they mean
             a probability, so that one threshold is as strict with every class.
         backend: what runs the network, e.g. "OpenVINO CPU, bf16"; OpenVINO's inference precision as it reports it.
+        batch: pictures that go through the network together, at most.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Detector:
             raise WeightsError("a localizer runs with the rescorer that its card names, and without one if it names none")
         self._session, self.card, self.backend, self.rescorer = session, card, backend, rescorer
         self._close_session = close_session or session
+        self.batch = getattr(session, "batch", 1)
         self.class_names = tuple(card["classes"])
         self.size = int(card["image_size"])
         self.threshold = float(card["threshold"])

@@ -113,7 +113,7 @@ LAYERS = {
     "review": "batch corrections crops decide errors evaluation images inputs labelme pipeline progress records report runs workers",
     "annotate": "cli decide errors images inputs looks options pipeline records review",
     "progress": "records",
-    "information": "batch detect locations ocr errors",
+    "information": "backends batch detect dicom_pixels locations network ocr errors workers",
     "demo": "batch cli progress synthesis errors",
     "cli": "annotate batch benchmark_cli demo export_cli information options progress records errors site synthesis training_cli finetune_cli "
            "header_profile evaluate_cli review",
