@@ -85,8 +85,14 @@ def steps(device: str, scratch: Path) -> list[tuple[str, Callable[[], detect.Det
     told = {"device": "cuda", "inference_precision": "f32"}
     rows.append(("ONNX Runtime CUDA fp32", functools.partial(opened, **told), told))
     for name, kind in (("ONNX Runtime CUDA fp16", "cuda"), ("TensorRT fp16", "tensorrt")):
-        rows.append((name, lambda kind=kind: opened(weights=half(), device=kind), {"device": kind, "half": half}))
+        rows.append((name, functools.partial(_half, kind, half), {"device": kind, "half": half}))
     return rows
+
+
+def _half(kind: str, half: Callable[[], Path]) -> detect.Detector:
+    """The weights in half precision on a GPU. Raises UsageError, before any export is made, where there is none."""
+    backends.candidates(network.model_of(None), kind)
+    return detect.load_detector(half(), device=kind, batch=1)
 
 
 def one_by_one(detector: detect.Detector, paths: Sequence[Path]) -> int:

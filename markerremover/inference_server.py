@@ -16,6 +16,7 @@ import multiprocessing
 import os
 import queue
 import shutil
+import signal
 import tempfile
 import threading
 import time
@@ -148,6 +149,7 @@ def serving(options: RunOptions, threads: int) -> Iterator[str | None]:
 def _serve(address: str, opener: Callable[[], Network], delay_s: float, ready: connections.Connection) -> None:
     """The server's process."""
     end_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the run, which ends this process
     try:
         network = opener()
     except MarkerRemoverError as error:
