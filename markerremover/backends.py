@@ -101,8 +101,8 @@ def _no_provider(provider: str, name: str) -> str:
 
     if provider in onnxruntime.get_available_providers():
         return ""
-    needs = "TensorRT and onnxruntime-gpu" if provider == TENSORRT else "onnxruntime-gpu in the place of onnxruntime"
-    return f"ONNX Runtime offers no {name} here: it needs an NVIDIA GPU, {needs}; or use cpu"
+    more = ", TensorRT" if provider == TENSORRT else ""
+    return f"ONNX Runtime offers no {name} here: it needs an NVIDIA GPU{more} and onnxruntime-gpu in the place of onnxruntime; or use cpu"
 
 
 def _no_engine() -> str:

@@ -148,7 +148,7 @@ def serving(options: RunOptions, threads: int) -> Iterator[str | None]:
 
 def _serve(address: str, opener: Callable[[], Network], delay_s: float, ready: connections.Connection) -> None:
     """The server's process."""
-    end_with_parent()
+    end_with_parent(functools.partial(shutil.rmtree, Path(address).parent, ignore_errors=True))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the run, which ends this process
     try:
         network = opener()

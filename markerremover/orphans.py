@@ -5,15 +5,21 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
+from typing import Callable
 
 
-def end_with_parent() -> None:
-    """Have this process end when the one that started it does; it would wait for work for ever. Nothing happens in a main process."""
-    threading.Thread(target=_wait, daemon=True).start()
+def end_with_parent(then: Callable[[], object] = lambda: None) -> None:
+    """Have this process end when the one that started it does; it would wait for work for ever. Nothing happens in a main process.
+
+    Args:
+        then: called before that, to put away what the parent could not.
+    """
+    threading.Thread(target=_wait, args=(then,), daemon=True).start()
 
 
-def _wait() -> None:
+def _wait(then: Callable[[], object]) -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
+        then()
         os._exit(1)

@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 import queue
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import deque
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import fakes
+import markerremover
 from markerremover import batch, detect, inference_client, inference_server, network, report
 from markerremover.errors import InferenceError, UsageError
 from markerremover.inference_client import GONE, Link
@@ -152,6 +156,41 @@ def test_who_does_not_know_the_secret_gets_nothing(model, monkeypatch):
 def test_a_network_that_cannot_be_opened_is_an_error_at_once(opener, error, said):
     with pytest.raises(error, match=said):
         InferenceServer(opener).__enter__()
+
+
+def test_a_server_ends_with_its_run_also_when_that_is_killed(tmp_path, model):
+    """Nothing waits for ever, and its folder goes."""
+    code = f"""if __name__ == "__main__":
+    import fakes, functools, sys, time
+    from markerremover.inference_server import InferenceServer
+    with InferenceServer(functools.partial(fakes.white_network, {str(model)!r})) as server:
+        print(server.process.pid, server.address, flush=True)
+        time.sleep(300)
+"""
+    script = tmp_path / "run.py"
+    script.write_text(code)
+    paths = os.pathsep.join([os.path.dirname(fakes.__file__), os.path.dirname(os.path.dirname(markerremover.__file__))])
+    run = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": paths})
+    pid, address = run.stdout.readline().split()
+    assert os.path.exists(address)
+    run.kill()
+    run.wait()
+    run.stdout.close()
+    end = time.monotonic() + 30
+    while os.path.exists(os.path.dirname(address)) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not os.path.exists(os.path.dirname(address))
+    while _alive(int(pid)) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not _alive(int(pid))
+
+
+def _alive(pid: int) -> bool:
+    """Whether a process runs; one that nobody has collected yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 # runs
