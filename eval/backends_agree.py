@@ -91,7 +91,7 @@ def differences(a: Result, b: Result) -> tuple[list[dict[str, Any]], int, float,
     """What two results differ in, how many pairs there are, and the largest shift (source pixels) and score difference of a pair."""
     first, second = parity.pairs(boxes.iou(a.xyxy, b.xyxy), MIN_IOU)
     found = [
-        {"kind": "other action", "scores": [a.scores[i], b.scores[j]], "actions": [a.actions[i], b.actions[j]], "reasons": [a.reasons[i], b.reasons[j]]}
+        {"kind": "other action", **{name: [getattr(a, name)[i], getattr(b, name)[j]] for name in ("scores", "actions", "reasons")}}
         for i, j in zip(first, second) if a.actions[i] != b.actions[j]
     ]
     for side, result, used in (("first", a, first), ("second", b, second)):
@@ -130,7 +130,8 @@ def agreement(paths: list[Path], weights: list[Path], threads: int) -> dict[str,
         print(f"{name}: {len(paths)} images, {seconds[name]} s of CPU each", file=sys.stderr, flush=True)
     return {
         "images": len(paths), "threshold": detect.load_detector().threshold, "weights_sha256": detect.load_detector().sha256,
-        "decisions": {name: {action: sum(r.actions.count(action) for r in found) for action in ("keep", "remove")} for name, found in results.items()},
+        "decisions": {
+            name: {action: sum(r.actions.count(action) for r in found) for action in ("keep", "remove")} for name, found in results.items()},
         "cpu_seconds_an_image": seconds,
         "pairs": [compared(a, b, results[a], results[b]) for a, b in itertools.combinations(results, 2)],
     }

@@ -195,8 +195,9 @@ def main() -> int:
     parser.add_argument("-o", "--out", type=Path)
     args = parser.parse_args()
     device = args.device if args.device != "auto" else "cpu" if backends.BACKENDS["cuda"].missing() else "cuda"
-    document: dict[str, Any] = {"device": device, "processor": platform.processor() or platform.machine(), "cores": os.cpu_count(), "images": args.images,
-                                "load": [round(os.getloadavg()[0], 1)], "sizes": {}}
+    document: dict[str, Any] = {
+        "device": device, "processor": platform.processor() or platform.machine(), "cores": os.cpu_count(), "images": args.images,
+        "load": [round(os.getloadavg()[0], 1)], "sizes": {}}
     for name, size in SIZES.items():
         print(name)
         with tempfile.TemporaryDirectory() as scratch:

@@ -85,11 +85,12 @@ def synthetic(document: dict[str, Any]) -> list[str]:
 def backends() -> list[str]:
     """Pairs of backends on the same radiographs."""
     document = result("backends")
-    lines = ["| one | other | same decisions | same pixels | decisions paired | largest difference of scores |", "|---|---|---|---|---|---|"]
+    lines = ["| one | other | same decisions | same pixels | decisions paired | differences | largest difference of scores |", "|---|---|---|---|---|---|---|"]
     for pair in document["pairs"]:
         first, second = pair["backends"]
         same, alike = (f"{pair[key]} of {pair['images']}" for key in ("images_with_the_same_decisions", "images_identical_in_every_pixel"))
-        lines.append(f"| {first} | {second} | {same} | {alike} | {pair['pairs_of_decisions']} | {pair['max_score_difference']:.5f} |")
+        lines.append(f"| {first} | {second} | {same} | {alike} | {pair['pairs_of_decisions']} | {len(pair['differences'])} | "
+                     f"{pair['max_score_difference']:.5f} |")
     return lines
 
 

@@ -30,6 +30,7 @@ from typing import Callable, Iterator, NamedTuple
 import numpy as np
 
 from . import backends
+from .batching import Session
 from .errors import InferenceError, MarkerRemoverError, UsageError
 from .inference_client import MANY, Facts
 from .network import CLOSE_SIZE, Network, model_of, open_network
@@ -152,12 +153,16 @@ def _serve(address: str, opener: Callable[[], Network], delay_s: float, ready: c
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the run, which ends this process
     try:
         network = opener()
+        _warm_up(network)
     except MarkerRemoverError as error:
         ready.send(error)
         return
+    except Exception as error:  # no picture of anybody was there yet, so its message may be told
+        ready.send(InferenceError(f"{NOT_STARTED} ({type(error).__name__}: {error})"))
+        return
     requests: queue.Queue[Request] = queue.Queue()
     listener = connections.Listener(address, family="AF_UNIX", backlog=64, authkey=bytes(multiprocessing.current_process().authkey))
-    batch = getattr(network.sessions[0], "batch", 1)
+    batch = network.sessions[0].batch
     facts = Facts(str(network.model), network.card["sha256"], f"{network.backend}, in a process of its own, {batch} pictures at once")
     threading.Thread(target=_accept, args=(listener, facts, _sides(network), requests), daemon=True).start()
     ready.send(None)
@@ -169,12 +174,19 @@ def _serve(address: str, opener: Callable[[], Network], delay_s: float, ready: c
         os._exit(1)
 
 
-def _sides(network: Network) -> dict[int, Callable]:
+def _warm_up(network: Network) -> None:
+    """One full batch and one picture of each size: what is built or tuned at first use takes longer than anybody waits for an answer."""
+    for side, session in _sides(network).items():
+        session.many(np.zeros((session.batch, side, side), np.uint8))
+        session(np.zeros((side, side), np.uint8))
+
+
+def _sides(network: Network) -> dict[int, Session]:
     """Side of the pictures -> the session for them."""
     return {CLOSE_SIZE: network.sessions[1], int(network.card["image_size"]): network.sessions[0]}
 
 
-def _accept(listener: connections.Listener, facts: Facts, sides: dict[int, Callable], requests: queue.Queue[Request]) -> None:
+def _accept(listener: connections.Listener, facts: Facts, sides: dict[int, Session], requests: queue.Queue[Request]) -> None:
     while True:
         try:
             worker = listener.accept()
@@ -184,7 +196,7 @@ def _accept(listener: connections.Listener, facts: Facts, sides: dict[int, Calla
         threading.Thread(target=_attend, args=(worker, facts, sides, requests), daemon=True).start()
 
 
-def _attend(worker: connections.Connection, facts: Facts, sides: dict[int, Callable], requests: queue.Queue[Request]) -> None:
+def _attend(worker: connections.Connection, facts: Facts, sides: dict[int, Session], requests: queue.Queue[Request]) -> None:
     """Pass on what one worker asks, one request after the other, until it goes away or asks something that is no picture."""
     with worker:
         try:
@@ -205,7 +217,7 @@ def _work(requests: queue.Queue[Request], network: Network, delay_s: float) -> N
     """Answer requests for ever."""
     sides, waiting = _sides(network), deque()
     while True:
-        answer(collect(requests, waiting, getattr(network.sessions[0], "batch", 1), delay_s), sides, network.floor)
+        answer(collect(requests, waiting, network.sessions[0].batch, delay_s), sides, network.floor)
 
 
 def collect(requests: queue.Queue[Request], waiting: deque[Request], batch: int, delay_s: float) -> list[Request]:
@@ -229,7 +241,7 @@ def collect(requests: queue.Queue[Request], waiting: deque[Request], batch: int,
     return taken
 
 
-def answer(taken: list[Request], sides: dict[int, Callable], floor: float | None) -> None:
+def answer(taken: list[Request], sides: dict[int, Session], floor: float | None) -> None:
     """Put some requests for pictures of one size through the network together; anchors of which no score reaches `floor` are left out."""
     pictures = np.concatenate([request.pictures for request in taken])
     found = [above(raw, floor) for raw in sides[pictures.shape[1]].many(pictures)]

@@ -58,7 +58,8 @@ def lines(facts: dict[str, Any]) -> Iterator[str]:
         told = ", ".join(backend["precisions"]) if backend["available"] else backend["missing"]
         yield f"  {backend['name']:<12} {mark:<8} {backend['title']}{' ' + backend['version'] if backend['version'] else ''}: {told}"
     cpu = facts["cpu"]
-    yield f"CPU: {cpu['cores']} cores for this process; threads a worker: {cpu['threads of one worker']} with one, {cpu['threads of each of two workers']} with two"
+    one, two = cpu["threads of one worker"], cpu["threads of each of two workers"]
+    yield f"CPU: {cpu['cores']} cores for this process; threads a worker: {one} with one, {two} with two"
     ocr = facts["ocr"]
     yield f"OCR engine: {NO_OCR if ocr is None else ocr.get('error') or '{engine}, Tesseract {tesseract}, data in {tessdata}'.format(**ocr)}"
     yield from _codec_lines(facts["codecs"])

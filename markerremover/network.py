@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Sequence
-
-import numpy as np
+from typing import Any, Sequence
 
 from . import backends
+from .batching import Session
 from .cards import read_card
 from .errors import UsageError
 from .locations import default_weights, engine_cache_folder
@@ -25,12 +24,12 @@ class Network:
     """An open network.
 
     model: the file that runs.  card: of that file.  backend: what runs it, e.g. "OpenVINO CPU, bf16".
-    sessions: for whole images (the card's `image_size`) and for close looks (`CLOSE_SIZE`), as `batching.Session` or one like it.
+    sessions: for whole images (the card's `image_size`) and for close looks (`CLOSE_SIZE`).
     """
 
     model: Path
     card: dict[str, Any]
-    sessions: Sequence[Callable[[np.ndarray], np.ndarray]]
+    sessions: Sequence[Session]
     backend: str
 
     @property

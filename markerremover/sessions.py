@@ -108,6 +108,8 @@ def onnxruntime_session(onnx: Path, providers: list, threads: int, needed: str |
     """
     import onnxruntime
 
+    if needed and hasattr(onnxruntime, "preload_dlls"):
+        onnxruntime.preload_dlls()  # CUDA's libraries, where they were installed as Python packages
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     network = onnxruntime.InferenceSession(str(onnx), options, providers=providers)

@@ -198,6 +198,11 @@ def no_network() -> Network:
     raise UsageError("there is no such card in this machine")
 
 
+def broken_network() -> Network:
+    """What a library refuses with an error of its own."""
+    raise RuntimeError("CUDA out of memory")
+
+
 def stillborn_network() -> Network:
     """Kills its own process, as a broken driver would."""
     os._exit(9)
