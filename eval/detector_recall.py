@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from markerremover import boxes, detect, sessions, windows
+from markerremover import backends, boxes, detect, windows
 from markerremover.locations import default_weights
 from markerremover.records import Policy
 
@@ -47,7 +47,7 @@ def main() -> int:
     samples = windows.load_samples(args.folder, args.split)
     policy = Policy()
     for size in [int(s) for s in (args.sizes or str(card["image_size"])).split(",")]:
-        (session,), backend = sessions.open_sessions(onnx, [size], "cpu", 2)
+        (session,), backend = backends.open_sessions(onnx, [size], "cpu", 2)
         detector = detect.Detector(session, {**card, "image_size": size}, backend)
         if args.tile_scales:
             detector.tiling = detect.Tiling(above=0, scales=tuple(int(s) for s in args.tile_scales.split(",")))

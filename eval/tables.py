@@ -1,4 +1,4 @@
-"""Write the tables of README.md and eval/BENCHMARK.md from eval/results, or tell where they disagree.
+"""Write the tables of the pages of `PAGES` from eval/results, or tell where they disagree.
 
 usage: python eval/tables.py [--check]
 
@@ -18,7 +18,7 @@ from markerremover.box_level import PUBLISHED
 from markerremover.metrics import in_words, rate
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("README.md", "eval/BENCHMARK.md")
+PAGES = ("README.md", "eval/BENCHMARK.md", "docs/backends.md")
 HEAD = ("markings removed", "images de-identified", "side signs kept", "false regions", "harm")
 SAID = {"all": "all black", "signs": "side signs kept", "words": "single characters kept"}
 PLACE = re.compile(r"(<!-- table ([a-z-]+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
@@ -82,8 +82,20 @@ def synthetic(document: dict[str, Any]) -> list[str]:
     return lines + [line(f"new site, {when} fine-tuning", site[when]) for when in ("before", "after") if site]
 
 
+def backends() -> list[str]:
+    """Pairs of backends on the same radiographs."""
+    document = result("backends")
+    lines = ["| one | other | same decisions | same pixels | decisions paired | differences | largest difference of scores |", "|---|---|---|---|---|---|---|"]
+    for pair in document["pairs"]:
+        first, second = pair["backends"]
+        same, alike = (f"{pair[key]} of {pair['images']}" for key in ("images_with_the_same_decisions", "images_identical_in_every_pixel"))
+        lines.append(f"| {first} | {second} | {same} | {alike} | {pair['pairs_of_decisions']} | {len(pair['differences'])} | "
+                     f"{pair['max_score_difference']:.5f} |")
+    return lines
+
+
 TABLES: dict[str, Callable[[], list[str]]] = {
-    "real": real, "published": published, "benchmark": lambda: synthetic(result("benchmark")),
+    "backends": backends, "real": real, "published": published, "benchmark": lambda: synthetic(result("benchmark")),
     "peers-val": lambda: tools(result("peers-val")), "peers-val-brief": lambda: tools(result("peers-val"), brief=True),
     "peers-benchmark": lambda: tools(result("peers-benchmark")), "peers-benchmark-brief": lambda: tools(result("peers-benchmark"), brief=True),
 }

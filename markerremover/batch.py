@@ -10,12 +10,13 @@ import os
 import platform
 import shutil
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Callable, Iterator, Sequence
 
-from . import __version__, byhand, corrections, images, inputs as inputs_module, paths, report, runs, shards, workers
+from . import __version__, byhand, corrections, images, inference_server, inputs as inputs_module, paths, report, runs, shards, workers
 from .errors import AnnotationError, UsageError
 from .header_profile import HeaderProfile, new_key, read_key
 from .inputs import Input
@@ -34,7 +35,7 @@ HEADERS_NOTES = {
 }
 #: Ends that come with an output.
 RELEASED = ("cleaned", "unchanged")
-LIBRARIES = ("numpy", "opencv-python-headless", "pydicom", "Pillow", "tifffile", "onnxruntime", "openvino", "tesserocr", "pytesseract",
+LIBRARIES = ("numpy", "opencv-python-headless", "pydicom", "Pillow", "tifffile", "onnxruntime", "onnxruntime-gpu", "openvino", "tesserocr", "pytesseract",
     "rapidocr")
 
 
@@ -73,13 +74,14 @@ def remove(
     drawn = byhand.read(options.boxes) if options.boxes else None
     if drawn:
         inputs_module.check_folders([options.boxes], out, audit)
-    make = open_cleaner or functools.partial(open_shipped, options)
-    cleaner = make(workers.threads_each(options.workers))
-    headers = _header_profile(options, audit)
-    assigned = paths.assign(found, options.paths, headers, images.path_parts)  # of all parts, so that they agree
-    _check_own_outputs(out, shards.own(found, assigned, options.shard), options)
-    with shards.alone(shards.folder(audit, options.shard)):
-        return _run(found, assigned, ignored, inputs, out, audit, cleaner, make, headers, options, drawn, progress, start)
+    with nullcontext() if open_cleaner else inference_server.serving(options, workers.threads_each(1)) as server:
+        make = open_cleaner or functools.partial(open_shipped, options, server=server)
+        cleaner = make(workers.threads_each(options.workers))
+        headers = _header_profile(options, audit)
+        assigned = paths.assign(found, options.paths, headers, images.path_parts)  # of all parts, so that they agree
+        _check_own_outputs(out, shards.own(found, assigned, options.shard), options)
+        with shards.alone(shards.folder(audit, options.shard)):
+            return _run(found, assigned, ignored, inputs, out, audit, cleaner, make, headers, options, drawn, progress, start)
 
 
 def _run(
@@ -146,11 +148,16 @@ def _run(
     return summary
 
 
-def open_shipped(options: RunOptions, threads: int) -> Cleaner:
-    """The `Cleaner` of a run's options; one that looks at nothing where boxes were drawn by hand."""
+def open_shipped(options: RunOptions, threads: int, server: str | None = None) -> Cleaner:
+    """The `Cleaner` of a run's options; one that looks at nothing where boxes were drawn by hand.
+
+    Args:
+        server: address of the process that has the network; None opens it here.
+    """
     if options.boxes:
         return Cleaner(_look_at_nothing, None, Policy(keep=()))
-    return open_cleaner(options.policy, weights=options.weights, device=options.device, threads=threads, second=options.second_look)
+    where = {"server": server} if server else {"batch": options.batch} if options.batch else {}
+    return open_cleaner(options.policy, weights=options.weights, device=options.device, threads=threads, second=options.second_look, **where)
 
 
 def _look_at_nothing(frame: Any, threshold: float | None = None) -> Detections:
@@ -385,6 +392,7 @@ def _summary(
         "options": {
             "keep": list(policy.keep), "threshold": policy.threshold or getattr(detector, "threshold", None),
             "margin": policy.margin, "style": policy.style, "workers": options.workers, "device": options.device,
+            "batch": options.batch,
             "engine": options.engine, "dry_run": options.dry_run,
             "overwrite": options.overwrite, "resume": options.resume, "ignore": list(options.ignore), "headers": options.headers,
             "retain": list(options.retain), "shift_dates": options.shift_dates, "paths": options.paths, "time_limit": options.time_limit,

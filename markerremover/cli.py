@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -77,8 +78,10 @@ def build_parser() -> argparse.ArgumentParser:
     add_review_parsers(subparsers)
     add_annotate_parser(subparsers)
     add_benchmark_parser(subparsers)
-    info = subparsers.add_parser("info", help="show versions, weights, backend and OCR engine")
+    info = subparsers.add_parser("info", help="show versions, weights, backends, what would be used, OCR engine and codecs")
     info.add_argument("--weights", type=Path, help="an .onnx, .xml or .engine with its card beside it")
+    info.add_argument("--device", choices=DEVICES, default=RunOptions().device, help="show what it would take (default: %(default)s)")
+    info.add_argument("--json", action="store_true", help="as JSON")
     info.set_defaults(run=_info)
     demo = subparsers.add_parser("demo", help="make synthetic radiographs and clean them")
     demo.add_argument("folder", nargs="?", type=Path, default=Path("demo"), help="where (default: %(default)s)")
@@ -107,7 +110,11 @@ def _add_remove(subparsers) -> None:
         help="local: processes of this machine; ray: those of a Ray cluster (extra ray, see docs/scale.md) (default: %(default)s)")
     add("--ray-address", metavar="HOST:PORT", help="of the cluster, or auto for the one of this machine (default: one is started for the run)")
     add("--shard", type=parse_shard, metavar="I/N", help="only the I-th of N parts of the files; several such runs may share one OUT (see docs/scale.md)")
-    add("--device", choices=DEVICES, default=default.device, help="where the localizer runs (default: %(default)s)")
+    add("--device", choices=DEVICES, default=default.device,
+        help="where the localizer runs; `markerremover info` shows what is there and what auto takes (default: %(default)s)")
+    add("--batch", type=int, default=default.batch, metavar="N",
+        help="pictures that go through the network together; above 1 one process has the network and all workers ask it "
+        "(default: 1 on the CPU, 8 on a GPU)")
     add("--audit", type=Path, default=default.audit, metavar="DIR", help="folder of manifest, summary and page (default: OUT-audit)")
     add("--headers", choices=MODES, default=default.headers,
         help="basic: the DICOM Basic Application Level Confidentiality Profile; keep: headers still identify (default: %(default)s)")
@@ -171,7 +178,7 @@ def _remove(args: argparse.Namespace) -> int:
     options = RunOptions(
         policy=replace(profile.policy() if profile else Policy(), **{k: v for k, v in given.items() if v is not None}),
         weights=args.weights, site=profile,
-        device=args.device, workers=args.workers, dry_run=args.dry_run, overwrite=args.overwrite, resume=args.resume,
+        device=args.device, batch=args.batch, workers=args.workers, dry_run=args.dry_run, overwrite=args.overwrite, resume=args.resume,
         ignore=(*DEFAULT_IGNORE, *args.ignore), audit=args.audit,
         headers=args.headers, key=args.key, retain=args.retain, shift_dates=args.shift_dates,
         time_limit=args.time_limit or None, paths=args.paths,
@@ -239,10 +246,11 @@ def _synthesize(args: argparse.Namespace) -> int:
 
 
 def _info(args: argparse.Namespace) -> int:
-    from .information import gather
+    from .information import gather, lines
 
-    for name, value in gather(args.weights).items():
-        print(f"{name}: {value}")
+    facts = gather(args.weights, args.device)
+    for line in [json.dumps(facts, indent=1)] if args.json else lines(facts):
+        print(line)
     return 0
 
 

@@ -9,25 +9,24 @@ the `inference_precision` it was checked at.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Sequence
+from typing import Callable, Sequence
 
 import cv2
 import numpy as np
 
 from . import boxes, rescore
+from .batching import answers
+from .cards import model_sha256, parse_card, read_card  # noqa: F401
 from .errors import HeldError, UsageError, WeightsError
-from .locations import default_weights, engine_cache_folder
+from .inference_client import remote_network
+from .network import CLOSE_SIZE, DEVICES, open_network
 from .operating import Calibration
 from .records import Detections
-from .sessions import Session, open_sessions, open_tensorrt
 
 NETWORK_GREY = 114  # the grey that ultralytics pads with in training
-CLOSE_SIZE = 192  # side of the square that `Detector.near` shows the network: boxes are found in it as surely as in 320, the windows it was trained on
 NMS_IOU = 0.6  # higher than usual: a letter and the plate around it are two findings
 SIGN = "laterality"  # the class of side signs
 BESIDE, BESIDE_AREA = 0.3, 2.5  # how far from a sign, in its longer sides, and how large, in its area, its initials are
@@ -35,10 +34,6 @@ LONG = 1.5  # times as wide as high, or as high as wide: a box that may hold a w
 LINE_GAP, LINE_SHARED, LINE_HIGHER = 1.5, 0.6, 1.6  # gap, share of the lower one and ratio of heights of boxes in one line
 AGAIN, MOSTLY = 0.5, 0.7  # IoU with a sign, and share of a box in one, above which the box is that sign once more
 COVERED = 0.7  # share of a box in better ones of its class from which it says nothing new
-DEVICES = ("auto", "cpu", "cuda", "tensorrt")
-RUNTIMES = ("auto", "onnxruntime", "openvino")
-MODEL_SUFFIXES = (".onnx", ".xml", ".engine")
-CARD_KEYS = ("classes", "image_size", "threshold", "sha256")
 
 
 @dataclass(frozen=True)
@@ -67,6 +62,10 @@ class View:
     scale: float
 
 
+Session = Callable[[np.ndarray], np.ndarray]
+"""(S, S) uint8 picture -> (4 + classes, anchors), as of `batching.Session`."""
+
+
 class Detector:
     """Finds markings in one displayed frame. Calls are independent; no state passes from one image to the next.
 
@@ -76,6 +75,7 @@ class Detector:
         calibration: of each class, from the network's (or both networks') scores to those that count; where the card has been fitted they mean
             a probability, so that one threshold is as strict with every class.
         backend: what runs the network, e.g. "OpenVINO CPU, bf16"; OpenVINO's inference precision as it reports it.
+        batch: pictures that go through the network together, at most.
     """
 
     def __init__(
@@ -85,6 +85,7 @@ class Detector:
             raise WeightsError("a localizer runs with the rescorer that its card names, and without one if it names none")
         self._session, self.card, self.backend, self.rescorer = session, card, backend, rescorer
         self._close_session = close_session or session
+        self.batch = getattr(session, "batch", 1)
         self.class_names = tuple(card["classes"])
         self.size = int(card["image_size"])
         self.threshold = float(card["threshold"])
@@ -120,12 +121,14 @@ class Detector:
 
     def _whole(self, display: np.ndarray, least: float) -> Detections:
         """Every view of a frame, merged and judged: what scores at least `least`, best first."""
-        found = []
-        for view in views(display.shape, self.size, self.tiling):
-            picture, left, top = show(display, view, self.size)
-            raw = self._session(picture)
-            found.append(self._rows(raw, view, (left, top), least, display.shape))
+        found = self._seen(self._session, self.size, display, views(display.shape, self.size, self.tiling), least)
         return self._judged(display, merge(found, self.class_names), least)
+
+    def _seen(self, session: Session, size: int, display: np.ndarray, looks: Sequence[View], least: float) -> list[np.ndarray]:
+        """What the network finds in some views of a frame, rows a view; the views go to it in batches where it takes them."""
+        shown = [show(display, view, size) for view in looks]
+        raws = answers(session, [picture for picture, _, _ in shown])
+        return [self._rows(raw, view, pad, least, display.shape) for raw, view, (_, *pad) in zip(raws, looks, shown)]
 
     def _judged(self, display: np.ndarray, found: Detections, threshold: float) -> Detections:
         """With a rescorer, what both networks together score at least `threshold`, calibrated, best first, and which
@@ -166,11 +169,8 @@ class Detector:
         """
         threshold = self.threshold if threshold is None else threshold
         close = boxes.grow(np.asarray(xyxy, np.float64).reshape(-1, 4), 0.5, 16, display.shape)
-        found = []
-        for scale in scales(display.shape, self.size, self.tiling):
-            for view in windows_around(close, display.shape, scale):
-                picture, left, top = show(display, view, CLOSE_SIZE)
-                found.append(self._rows(self._close_session(picture), view, (left, top), threshold, display.shape))
+        looks = [view for scale in scales(display.shape, self.size, self.tiling) for view in windows_around(close, display.shape, scale)]
+        found = self._seen(self._close_session, CLOSE_SIZE, display, looks, threshold)
         everything = self._judged(display, merge(found, self.class_names), threshold)
         chosen = (boxes.intersection(everything.xyxy, close) > 0).any(axis=1) if len(close) else np.zeros(0, bool)
         return everything.chosen(chosen)
@@ -339,82 +339,24 @@ def joined(found: Sequence[Detections]) -> Detections:
     return Detections(xyxy, scores, class_ids, found[0].class_names, loose)
 
 
-def model_sha256(model: Path) -> str:
-    """Hex SHA-256 of a model; of OpenVINO's two files it is taken over the `.xml` followed by the `.bin`."""
-    digest = hashlib.sha256(model.read_bytes())
-    if model.suffix == ".xml":
-        digest.update(model.with_suffix(".bin").read_bytes())
-    return digest.hexdigest()
-
-
-def read_card(model: Path) -> dict:
-    """The card of a model (`.onnx`, `.xml` or `.engine`), checked against the model.
-
-    Raises:
-        WeightsError: model or card missing, a key absent, or the SHA-256 differs.
-    """
-    files = [model, model.with_suffix(".bin")] if model.suffix == ".xml" else [model]
-    if not all(path.is_file() for path in (*files, model.with_suffix(".json"))):
-        names = " and ".join(path.name for path in files)
-        raise WeightsError(f"{model}: weights need {names} and the card {model.stem}.json beside it")
-    card = parse_card(model.with_suffix(".json"))
-    actual = model_sha256(model)
-    if actual != card["sha256"]:
-        raise WeightsError(f"{model}: SHA-256 is {actual}, its card says {card['sha256']}")
-    return card
-
-
-def parse_card(path: Path) -> dict:
-    """A card on its own, not checked against any model.
-
-    Raises:
-        WeightsError: no such file, not JSON, or a key absent.
-    """
-    try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise WeightsError(f"{path}: the card cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise WeightsError(f"{path}: not JSON ({error})") from error
-    missing = [key for key in CARD_KEYS if key not in card]
-    if missing:
-        raise WeightsError(f"{path}: lacks {', '.join(missing)}")
-    return card
-
-
 def load_detector(
     weights: Path | str | None = None, *, device: str = "auto", threads: int | None = None, runtime: str = "auto",
-    inference_precision: str | None = None, engine_cache: Path | None = None,
+    inference_precision: str | None = None, engine_cache: Path | None = None, batch: int | None = None, server: str | None = None,
 ) -> Detector:
-    """Open the localizer.
+    """Open the localizer; arguments and errors as for `network.open_network`.
 
     Args:
-        weights: an `.onnx`, `.xml` (its `.bin` beside it) or `.engine` with its card, or a `.pt`/`.json` beside an
-            `.onnx`; the shipped weights by default.
-        device: "cpu", "cuda", "tensorrt" (an `.onnx` through ONNX Runtime's TensorRT provider, or an `.engine`), or "auto"
-            (CUDA where ONNX Runtime offers it, else the CPU; the GPU for an `.engine`).
-        threads: CPU threads for the network; all cores by default.
-        runtime: which library runs an `.onnx` on the CPU; "auto" takes OpenVINO where it is installed.
-        inference_precision: what OpenVINO computes in, "f32", "bf16" or "f16"; by default the card's, and without that key
-            the device's fastest, which is bf16 on CPUs that have it. A device that lacks it computes in f32.
-        engine_cache: folder in which ONNX Runtime keeps built TensorRT engines; `engine_cache_folder` by default.
+        server: address of an `inference_server.InferenceServer`, which then has the network; the others but `threads` say nothing then.
 
     Raises:
-        WeightsError: see `read_card`.  UsageError: unknown or unavailable device or runtime.
+        InferenceError: nobody answers at that address.
     """
-    for name, value, allowed in (("device", device, DEVICES), ("runtime", runtime, RUNTIMES)):
-        if value not in allowed:
-            raise UsageError(f"{name} is {value!r}, allowed are {', '.join(allowed)}")
-    model = Path(weights) if weights is not None else default_weights()
-    if model.suffix not in MODEL_SUFFIXES:
-        model = model.with_suffix(".onnx")
-    card = read_card(model)
-    sizes, threads = (int(card["image_size"]), CLOSE_SIZE), threads or os.cpu_count() or 1
-    if device == "tensorrt" and model.suffix == ".onnx":
-        cache = engine_cache or engine_cache_folder(card["sha256"])
-        sessions, backend = open_tensorrt(model, sizes, threads, card.get("precision") == "fp16", cache)
+    threads = threads or os.cpu_count() or 1
+    if server is not None:
+        opened = remote_network(server)
     else:
-        precision = inference_precision or card.get("inference_precision")
-        floor = (card.get("rescorer") or {}).get("floor")  # without it a caller's threshold, not known yet, decides what is looked at
-        sessions, backend = open_sessions(model, sizes, device, threads, runtime=runtime, precision=precision, floor=floor)
-    return Detector(sessions[0], card, backend, sessions[1], rescore.of_card(card, model.parent, threads))
+        opened = open_network(
+            weights, device=device, threads=threads, runtime=runtime, inference_precision=inference_precision, engine_cache=engine_cache,
+            batch=batch)
+    second = rescore.of_card(opened.card, opened.model.parent, threads)
+    return Detector(opened.sessions[0], opened.card, opened.backend, opened.sessions[1], second)

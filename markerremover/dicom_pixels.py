@@ -15,7 +15,7 @@ import numpy as np
 from pydicom import uid
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, encapsulate_extended
-from pydicom.pixels import get_encoder
+from pydicom.pixels import get_decoder, get_encoder
 
 from . import dicom_tags
 from .errors import WriteError
@@ -225,3 +225,12 @@ def _pack(stored: np.ndarray, source: DicomSource) -> np.ndarray:
     if not source.extended:
         words = words & ((1 << source.bits) - 1)
     return words << source.shift
+
+
+def codecs() -> dict[str, dict[str, bool]]:
+    """Transfer syntax -> whether it can be read, and losslessly written, with the libraries that are installed."""
+    compressed = (*ENCODED, uid.JPEG2000, uid.HTJ2K, *_LOSSLESS, *_LOSSY)
+    found = {syntax.name: {"read": True, "write": True} for syntax in NATIVE}
+    for syntax in compressed:
+        found[syntax.name] = {"read": get_decoder(syntax).is_available, "write": syntax in ENCODED and get_encoder(syntax).is_available}
+    return found

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from importlib import util
 from pathlib import Path
-from typing import Callable
 
 import numpy as np
 
+from .batching import Session
 from .errors import UsageError, WeightsError
+
+BATCH = 8  # pictures a call that an engine is built for, at most
 
 
 def require() -> None:
@@ -34,7 +36,7 @@ def require() -> None:
 
 
 def build_engine(checkpoint: Path, target: Path, *, precision: str, image_size: int) -> Path:
-    """Build an engine from a `.pt` for the GPU of this machine, any square input from 32 to twice `image_size` pixels.
+    """Build an engine from a `.pt` for the GPU of this machine, 1 to `BATCH` square pictures of 32 to twice `image_size` pixels.
 
     Args:
         precision: "fp32" or "fp16".
@@ -53,7 +55,7 @@ def build_engine(checkpoint: Path, target: Path, *, precision: str, image_size: 
         shutil.copyfile(checkpoint, copy)
         try:
             written = YOLO(copy).export(
-                format="engine", half=precision == "fp16", dynamic=True, batch=1, imgsz=image_size, device=0, verbose=False,
+                format="engine", half=precision == "fp16", dynamic=True, batch=BATCH, imgsz=image_size, device=0, verbose=False,
             )
         except Exception as error:
             raise WeightsError(f"{checkpoint}: no engine could be built ({type(error).__name__}: {error})") from error
@@ -61,8 +63,11 @@ def build_engine(checkpoint: Path, target: Path, *, precision: str, image_size: 
     return target
 
 
-def open_engine(path: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """An engine as `sessions.Session`: (S, S) uint8 picture -> (4 + classes, anchors) float32.
+def open_engine(path: Path, batch: int = 1) -> Session:
+    """An engine as a session. Pictures go to the GPU as bytes, from page-locked memory.
+
+    Args:
+        batch: most pictures a call, what the engine was built for.
 
     Raises:
         UsageError: see `require`.  WeightsError: the engine was built for another GPU or version of TensorRT.
@@ -77,11 +82,11 @@ def open_engine(path: Path) -> Callable[[np.ndarray], np.ndarray]:
     except Exception as error:
         raise WeightsError(f"{path}: cannot be opened here; build it again ({type(error).__name__}: {error})") from error
 
-    def run(picture: np.ndarray) -> np.ndarray:
-        batch = torch.from_numpy(np.ascontiguousarray(np.broadcast_to(picture, (1, 3, *picture.shape)))).to(device).float() / 255
+    def run(pictures: np.ndarray) -> list[np.ndarray]:
+        there = torch.from_numpy(np.ascontiguousarray(pictures)).pin_memory().to(device, non_blocking=True)
         with torch.inference_mode():
-            raw = network(batch)
+            raw = network(there[:, None].expand(-1, 3, -1, -1).float() / 255)
         raw = raw[0] if isinstance(raw, (list, tuple)) else raw
-        return raw[0].float().cpu().numpy()
+        return list(raw.float().cpu().numpy())
 
-    return run
+    return Session(run, batch, pads=True)

@@ -5,6 +5,7 @@
     │   └── WeightsError    weights or their card are missing, damaged or do not belong together
     ├── ReadError           a file cannot be read or decoded: the file ends `failed`
     ├── HeldError           a file was understood, but cannot be cleaned safely: it ends `held`
+    ├── InferenceError      the process that runs the network for all workers is gone or does not answer: `failed`
     ├── ParityError         an exported model does not find what its source finds, so it was not kept
     ├── WriteError          an output cannot be written or did not read back as written: `failed`
     └── AnnotationError     a label file is missing, malformed or does not fit its image
@@ -40,6 +41,10 @@ class WriteError(MarkerRemoverError):
 
 class ParityError(MarkerRemoverError):
     """An exported model does not find what its source finds; nothing of it was kept."""
+
+
+class InferenceError(MarkerRemoverError):
+    """The process that runs the network for all workers is gone, or does not answer."""
 
 
 class AnnotationError(MarkerRemoverError):

@@ -203,6 +203,7 @@ def _card(reference: detect.Detector, source: Path, model: Path, format: str, pr
     return {
         **kept, "name": model.stem, "file": model.name, "sha256": detect.model_sha256(model), "format": format,
         "precision": precision, "written": datetime.date.today().isoformat(), "exported_from": detect.model_sha256(source),
+        **({"batch": engine.BATCH} if format == "engine" else {}),
     }
 
 

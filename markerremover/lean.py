@@ -23,7 +23,7 @@ REACH = 2  # cells around an anchor that the two 3 x 3 convolutions see
 class Branch:
     """What gives the boxes of one feature map: three convolutions, the first two 3 x 3 with SiLU, the last 1 x 1.
 
-    feature: OpenVINO output, (1, C, h, w).  weights, biases: of the three, in order.
+    feature: OpenVINO output, (N, C, h, w).  weights, biases: of the three, in order.
     """
 
     feature: Any
@@ -32,7 +32,7 @@ class Branch:
 
 
 def grey(openvino: Any, model: Any) -> bool:
-    """Have a network take (1, 1, S, S) instead of three equal channels, in place. False, and nothing done, if it does not begin with a
+    """Have a network take (N, 1, S, S) instead of three equal channels, in place. False, and nothing done, if it does not begin with a
     convolution of its input."""
     ops = openvino.opset13
 
@@ -42,9 +42,9 @@ def grey(openvino: Any, model: Any) -> bool:
         return False
     weights = _constant(readers[0].get_node().input_value(1))
     shape = list(parameter.get_output_shape(0))
-    if weights is None or weights.ndim != 4 or weights.shape[1] != 3 or shape[:2] != [1, 3]:
+    if weights is None or weights.ndim != 4 or weights.shape[1] != 3 or shape[1] != 3:
         return False
-    one = ops.parameter([1, 1, *shape[2:]], np.float32, name=parameter.get_friendly_name())
+    one = ops.parameter([shape[0], 1, *shape[2:]], np.float32, name=parameter.get_friendly_name())
     conv = readers[0].get_node()
     conv.input(0).replace_source_output(one.output(0))
     conv.input(1).replace_source_output(ops.constant(weights.sum(axis=1, keepdims=True)).output(0))
@@ -141,7 +141,7 @@ def _before_silu(output: Any) -> Any:
 
 
 def scores_and_features(openvino: Any, model: Any, parts: list[Branch]) -> Any:
-    """The network as far as its scores (1, classes, anchors) and the feature maps that the boxes are made from."""
+    """The network as far as its scores (N, classes, anchors) and the feature maps that the boxes are made from."""
     scores = model.get_results()[0].input_value(0).get_node().input_value(1)
     return openvino.Model([scores, *(part.feature for part in parts)], model.get_parameters(), "scores")
 

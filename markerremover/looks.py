@@ -96,9 +96,13 @@ def timed(timings_ms: dict[str, float], stage: str) -> Iterator[None]:
 
 
 def open_cleaner(
-    policy: Policy, *, weights: Path | None = None, device: str = "auto", threads: int | None = None, second: bool = False
+    policy: Policy, *, weights: Path | None = None, device: str = "auto", threads: int | None = None, second: bool = False,
+    batch: int | None = None, server: str | None = None,
 ) -> Cleaner:
     """Load the localizer, the OCR engine, which only a policy that keeps nothing can do without, and if `second` the text finder.
+
+    Args:
+        batch, server: of the localizer's network, see `detect.load_detector`.
 
     Raises:
         WeightsError: weights or card missing or damaged.  UsageError: no OCR engine, no RapidOCR, or the device is not there.
@@ -108,7 +112,8 @@ def open_cleaner(
 
     reader = open_reader() if policy.keep or policy.style != "box" or available() else None
     finder = second_look.open_second_look(threads) if second else None
-    return Cleaner(load_detector(weights, device=device, threads=threads), reader, policy, finder)
+    detector = load_detector(weights, device=device, threads=threads, batch=batch, server=server)
+    return Cleaner(detector, reader, policy, finder)
 
 
 def clean_radiograph(

@@ -18,7 +18,7 @@ import numpy as np
 from .errors import UsageError
 from .records import Text
 
-__all__ = ["Reader", "available", "open_reader"]
+__all__ = ["Reader", "available", "engine", "open_reader"]
 
 LANGUAGE = "eng"
 SPARSE = 11  # Tesseract's page segmentation mode for print anywhere
@@ -226,3 +226,17 @@ def available() -> str | None:
         return "tesserocr" if isinstance(open_reader(), TesserocrReader) else "pytesseract"
     except UsageError:
         return None
+
+
+def engine() -> dict[str, str | None] | None:
+    """What `open_reader` would use: name, version of Tesseract and the folder of its language data; None if nothing works."""
+    name = available()
+    if name is None:
+        return None
+    if name == "tesserocr":
+        version = _one_threaded_tesserocr().tesseract_version().split("\n")[0].removeprefix("tesseract").strip()
+    else:
+        import pytesseract
+
+        version = str(pytesseract.get_tesseract_version())
+    return {"engine": name, "tesseract": version, "tessdata": tessdata_folder()}

@@ -13,10 +13,11 @@ from .records import Policy
 from .site import SiteProfile
 
 PATHS = ("auto", "pseudonym", "keep")
-DEVICES = ("auto", "cpu", "cuda", "tensorrt")
+DEVICES = ("auto", "cpu", "openvino", "onnxruntime", "cuda", "tensorrt")
 #: How DICOM pixels are written: as the source's are, or all in one transfer syntax; `dicom_pixels.CHOICES` has their UIDs.
 TRANSFER_SYNTAXES = ("source", "explicit-le", "rle", "jpeg2000-lossless", "jpeg-ls-lossless", "deflated")
 ENGINES = ("local", "ray")
+MOST_BATCH = 64
 #: Name of the key file in the audit folder.
 KEY = "key"
 #: What every real tree holds beside its images. A DICOMDIR names patients, so it is listed but never copied.
@@ -32,6 +33,8 @@ class RunOptions:
         takes the site's, or else the shipped one.
     site: a site profile; what is given besides it wins.
     device: one of DEVICES.  workers: processes; 1 works in this one.
+    batch: pictures that go through the localizer's network together, at most; above 1 the network gets a process of its own, which all
+        workers ask. None is what the backend does best: 1 on the CPU.
     dry_run: look and report, write no image.
     overwrite: replace outputs of an earlier run.  resume: carry on with an earlier run.
     ignore: globs on the file name or on the path below its input; matches are listed, not processed.
@@ -75,6 +78,7 @@ class RunOptions:
     shard: tuple[int, int] | None = None
     engine: str = "local"
     ray_address: str | None = None
+    batch: int | None = None
 
     def __post_init__(self) -> None:
         if self.policy is None:
@@ -95,6 +99,10 @@ class RunOptions:
             raise UsageError("--key, --retain and --shift-dates say how headers are cleaned: they do not go with --headers keep")
         if self.workers < 1:
             raise UsageError(f"workers is {self.workers}, allowed is 1 or more")
+        if self.batch is not None and not 1 <= self.batch <= MOST_BATCH:
+            raise UsageError(f"batch is {self.batch}, allowed is 1 to {MOST_BATCH}")
+        if self.batch is not None and self.batch > 1 and (self.engine != "local" or self.boxes):
+            raise UsageError("--batch does not go with --engine ray or --boxes")
         if self.time_limit is not None and not 0 < self.time_limit < float("inf"):
             raise UsageError(f"time_limit is {self.time_limit}, allowed is a number of seconds above 0, or none")
         if self.boxes and self.second_look:

@@ -51,7 +51,7 @@ class MarkerRemover:
             weights: an ONNX, OpenVINO or TensorRT model with its card beside it, or the `.pt` or `.json` beside an ONNX one;
                 the site's by default, or else the shipped one.
             policy: what to keep and how widely to remove; the site's by default.
-            device: "auto", "cpu", "cuda" or "tensorrt".
+            device: "auto", "cpu", "openvino", "onnxruntime", "cuda" or "tensorrt".
             site: a site profile, or the path of its TOML file; `weights` and `policy` win over it.
             cleaner: used instead of loading anything; the other arguments are then ignored.
 

@@ -1,95 +1,55 @@
-"""What runs a localizer's model: OpenVINO, ONNX Runtime on the CPU or CUDA, TensorRT; behind one small interface, `Session`."""
+"""What runs a localizer's model on a CPU or through ONNX Runtime's providers: each function opens one network for one size."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Callable, Sequence
+from typing import Any, Callable, Sequence
 
 import numpy as np
 
 from . import lean
+from .batching import Run, Session
+from .bound import BoundRun
 from .errors import UsageError
 
-Session = Callable[[np.ndarray], np.ndarray]
-"""(S, S) uint8 picture -> (4 + classes, anchors) network output; S is any size the session was opened for. A session that was opened
-with a floor may leave out anchors of which no score reaches it."""
+#: ONNX Runtime's providers that run on an NVIDIA GPU.
+CUDA, TENSORRT, CPU = "CUDAExecutionProvider", "TensorrtExecutionProvider", "CPUExecutionProvider"
 
 
-def open_sessions(model: Path, sizes: Sequence[int], device: str, threads: int, *, runtime: str = "auto",
-          precision: str | None = None, floor: float | None = None) -> tuple[list[Session], str]:
-    """One session for each network size, and the backend's name.
+def openvino_session(openvino: Any, model: Path, size: int, threads: int, precision: str | None = None) -> Session:
+    """One session for one size, every anchor in its answer."""
+    return open_openvino(openvino, model, size, threads, precision, None)[0]
+
+
+def open_openvino(
+    openvino: Any, model: Path, size: int, threads: int, precision: str | None, floor: float | None, batch: int = 1
+) -> tuple[Session, str]:
+    """A session, and what OpenVINO computes in. What batches of 2, 4 ... need is compiled when the first one comes.
 
     Args:
-        floor: score below which no anchor is ever looked at, for all classes; None if that is not known.
+        precision: "f32", "bf16" or "f16"; the device's fastest for None.
+        floor: score below which no anchor is ever looked at; None if that is not known.
     """
-    if model.suffix == ".engine":
-        if device == "cpu":
-            raise UsageError(f"{model}: a TensorRT engine runs on an NVIDIA GPU only, device is 'cpu'")
-        from .engine import open_engine
+    first, runs_in = _compiled(openvino, model, size, threads, precision, floor, 1)
+    compiled = {1: first}
 
-        return [open_engine(model)] * len(sizes), "TensorRT"
-    if model.suffix == ".xml":
-        if device in ("cuda", "tensorrt") or runtime == "onnxruntime":
-            raise UsageError(f"{model}: an OpenVINO model runs through OpenVINO on the CPU only")
-        runtime = "openvino"
-    elif device != "cpu" and runtime != "openvino":
-        import onnxruntime
+    def run(pictures: np.ndarray) -> Sequence[np.ndarray]:
+        count = len(pictures)
+        if count not in compiled:
+            compiled[count] = _compiled(openvino, model, size, threads, precision, floor, count)[0]
+        return compiled[count](pictures)
 
-        cuda = "CUDAExecutionProvider"
-        if cuda in onnxruntime.get_available_providers():
-            try:
-                session = onnxruntime_session(model, [cuda, "CPUExecutionProvider"], threads, cuda)
-                return [session] * len(sizes), "ONNX Runtime CUDA"
-            except UsageError:  # the build has CUDA, the machine does not: "auto" goes on to the CPU
-                if device == "cuda":
-                    raise
-        elif device == "cuda":
-            raise UsageError("device is 'cuda', but ONNX Runtime offers no CUDA here: install onnxruntime-gpu, or use cpu")
-    if runtime != "onnxruntime":
-        try:
-            import openvino
-        except ImportError as error:
-            if runtime == "openvino":
-                raise UsageError(f"{model}: OpenVINO is not installed here (pip install openvino)") from error
-        else:
-            opened = [_open(openvino, model, size, threads, precision, floor) for size in sizes]
-            return [session for session, _ in opened], f"OpenVINO CPU, {opened[0][1]}"
-    return [onnxruntime_session(model, ["CPUExecutionProvider"], threads)] * len(sizes), "ONNX Runtime CPU"
+    return Session(run, batch), runs_in
 
 
-def open_tensorrt(onnx: Path, sizes: Sequence[int], threads: int, half: bool, cache: Path) -> tuple[list[Session], str]:
-    """An ONNX file through ONNX Runtime's TensorRT provider, one engine for all the sizes, kept in `cache`."""
-    import onnxruntime
-
-    provider = "TensorrtExecutionProvider"
-    if provider not in onnxruntime.get_available_providers():
-        raise UsageError("device is 'tensorrt', but ONNX Runtime offers no TensorRT here: it needs an NVIDIA GPU, TensorRT and "
-                         "onnxruntime-gpu; or use cpu")
-    cache.mkdir(parents=True, exist_ok=True)
-    low, high = (f"images:1x3x{size}x{size}" for size in (min(sizes), max(sizes)))
-    options = {
-        "trt_engine_cache_enable": True, "trt_engine_cache_path": str(cache), "trt_fp16_enable": half,
-        # without a profile every new size builds the engine again, for minutes
-        "trt_profile_min_shapes": low, "trt_profile_opt_shapes": high, "trt_profile_max_shapes": high,
-    }
-    providers = [(provider, options), "CUDAExecutionProvider", "CPUExecutionProvider"]
-    session = onnxruntime_session(onnx, providers, threads, provider)
-    return [session] * len(sizes), f"ONNX Runtime TensorRT, {'f16' if half else 'f32'}"
-
-
-def openvino_session(openvino, model: Path, size: int, threads: int, precision: str | None = None) -> Session:
-    """One session for one size, every anchor in its answer."""
-    return _open(openvino, model, size, threads, precision, None)[0]
-
-
-def _open(openvino, model: Path, size: int, threads: int, precision: str | None, floor: float | None) -> tuple[Session, str]:
-    """A session, and what OpenVINO computes in."""
+def _compiled(openvino: Any, model: Path, size: int, threads: int, precision: str | None, floor: float | None, batch: int) -> tuple[Run, str]:
+    """A network for exactly so many pictures, and what OpenVINO computes in."""
     core = openvino.Core()
     settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
     if precision:
         settings["INFERENCE_PRECISION_HINT"] = precision
     network = core.read_model(model)
-    network.reshape([1, 3, size, size])
+    network.reshape([batch, 3, size, size])
     channels = 1 if lean.grey(openvino, network) else 3
     parts = None if floor is None else lean.branches(network)
     if parts:
@@ -98,27 +58,29 @@ def _open(openvino, model: Path, size: int, threads: int, precision: str | None,
     steps.input().tensor().set_element_type(openvino.Type.u8)
     steps.input().preprocess().convert_element_type(openvino.Type.f32).scale(255.0)
     compiled = core.compile_model(steps.build(), "CPU", settings)
-    request, shape = compiled.create_infer_request(), (1, channels, size, size)
+    request, shape = compiled.create_infer_request(), (batch, channels, size, size)
 
-    def run(picture: np.ndarray) -> np.ndarray:
-        request.infer([np.ascontiguousarray(np.broadcast_to(picture, shape))])
-        return np.array(request.get_output_tensor(0).data[0])
+    def run(pictures: np.ndarray) -> list[np.ndarray]:
+        request.infer([np.ascontiguousarray(np.broadcast_to(pictures[:, None], shape))])
+        return list(np.array(request.get_output_tensor(0).data))
 
     runs_in = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
     if not parts:
         return run, runs_in
-    sides = [_branch(openvino, core.compile_model(lean.branch_model(openvino, part), "CPU", settings)) for part in parts]
+    sides = [_branch(core.compile_model(lean.branch_model(openvino, part), "CPU", settings)) for part in parts]
 
-    def run_lean(picture: np.ndarray) -> np.ndarray:
-        scores = run(picture)
-        anchors = np.flatnonzero(~(scores.max(axis=0) < floor))  # one that is no number is passed on, to be refused
-        features = [request.get_output_tensor(1 + index).data[0] for index in range(len(parts))]
-        return np.concatenate([lean.boxes_of(features, sides, anchors, size), scores[:, anchors]])
+    def run_lean(pictures: np.ndarray) -> list[np.ndarray]:
+        found = []
+        for index, scores in enumerate(run(pictures)):
+            anchors = np.flatnonzero(~(scores.max(axis=0) < floor))  # one that is no number is passed on, to be refused
+            features = [request.get_output_tensor(1 + number).data[index] for number in range(len(parts))]
+            found.append(np.concatenate([lean.boxes_of(features, sides, anchors, size), scores[:, anchors]]))
+        return found
 
     return run_lean, runs_in
 
 
-def _branch(openvino, compiled) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+def _branch(compiled: Any) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """A branch for any number of anchors."""
     request = compiled.create_infer_request()
 
@@ -134,20 +96,24 @@ def _branch(openvino, compiled) -> Callable[[np.ndarray, np.ndarray], np.ndarray
     return run
 
 
-def onnxruntime_session(onnx: Path, providers: list, threads: int, needed: str | None = None) -> Session:
-    """A session; with `needed`, an error where ONNX Runtime fell back to another provider than that."""
+def onnxruntime_session(onnx: Path, providers: list, threads: int, needed: str | None = None, *, batch: int = 1) -> Session:
+    """One session of ONNX Runtime for pictures of any side.
+
+    Args:
+        providers: in order of preference, as ONNX Runtime takes them.
+        needed: the provider that must run it.
+
+    Raises:
+        UsageError: ONNX Runtime fell back to another provider than `needed`.
+    """
     import onnxruntime
 
+    if needed and hasattr(onnxruntime, "preload_dlls"):
+        onnxruntime.preload_dlls()  # CUDA's libraries, where they were installed as Python packages
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(str(onnx), options, providers=providers)
-    if needed and needed not in session.get_providers():
-        started = ", ".join(session.get_providers())
+    network = onnxruntime.InferenceSession(str(onnx), options, providers=providers)
+    if needed and needed not in network.get_providers():
+        started = ", ".join(network.get_providers())
         raise UsageError(f"ONNX Runtime could not start {needed}, only {started}: its libraries or the GPU are missing")
-    name = session.get_inputs()[0].name
-
-    def run(picture: np.ndarray) -> np.ndarray:
-        batch = np.broadcast_to(picture, (1, 3, *picture.shape)).astype(np.float32) / np.float32(255)
-        return session.run(None, {name: batch})[0][0]
-
-    return run
+    return Session(BoundRun(network, batch, "cuda" if needed in (CUDA, TENSORRT) else "cpu"), batch, pads=True)

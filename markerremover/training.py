@@ -278,7 +278,7 @@ def export_onnx(checkpoint: Path | str, target: Path | str) -> Path:
 
 
 def checkpoint_session(checkpoint: Path | str, class_names: Sequence[str]) -> Callable[[np.ndarray], np.ndarray]:
-    """A checkpoint in PyTorch, fp32 on the CPU, as `sessions.Session`: (S, S) uint8 picture -> (4 + classes, anchors).
+    """A checkpoint in PyTorch, fp32 on the CPU, as a session: (S, S) uint8 picture -> (4 + classes, anchors).
 
     Raises:
         UsageError: the extra `train` is missing.  WeightsError: the checkpoint cannot be loaded or has other classes.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
-import threading
 import traceback
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -18,6 +17,7 @@ from pebble import ProcessExpired, ProcessPool
 
 from .header_profile import HeaderProfile
 from .options import RunOptions
+from .orphans import end_with_parent
 from .pipeline import Cleaner, process_file, temporary_file
 from .records import Corrections, Outcome
 
@@ -185,17 +185,9 @@ _worker: dict = {}
 
 
 def _start_worker(place: Place, open_cleaner: Callable[[int], Cleaner], threads: int) -> None:
-    threading.Thread(target=_end_with_the_run, daemon=True).start()
+    end_with_parent()
     os.environ.setdefault("OMP_THREAD_LIMIT", str(threads))
     _worker.update(place=place, cleaner=open_cleaner(threads))
-
-
-def _end_with_the_run() -> None:
-    """End this process when the run does, also when that was killed: a pool's processes would wait for work for ever."""
-    run = multiprocessing.parent_process()
-    if run is not None:
-        run.join()
-        os._exit(1)
 
 
 def _in_worker(job: Job) -> Outcome:

@@ -5,8 +5,10 @@ A marking here is a rectangle of pure white on a background that never gets near
 
 from __future__ import annotations
 
+import hashlib
 import io
 import itertools
+import json
 import os
 import signal
 import time
@@ -16,6 +18,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from markerremover import cards, detect
+from markerremover.batching import Session
+from markerremover.errors import UsageError
+from markerremover.network import Network
 from markerremover.options import RunOptions
 from markerremover.pipeline import Cleaner
 from markerremover.records import Detections, Policy
@@ -159,3 +165,44 @@ def tree(folder: Path, count: int = 4) -> Path:
     for i in range(count):
         put(folder / ("a" if i % 2 else "b") / f"{i // 2}.png", png(radiograph(i)))
     return folder
+
+
+def white_model(folder: Path, size: int = 128) -> Path:
+    """A file that passes for a localizer without a second network, with its card; `white_network` opens it."""
+    model = put(folder / "white.onnx", b"finds white")
+    card = {"classes": ["laterality", "marker"], "image_size": size, "threshold": 0.5, "sha256": hashlib.sha256(b"finds white").hexdigest()}
+    put(folder / "white.json", json.dumps(card).encode())
+    return model
+
+
+def white_network(model: Path, deadly: int = -1, most: int = 4) -> Network:
+    """A network that finds every patch of white, in batches of up to `most`; a pixel of the value `deadly` ends its process."""
+
+    def run(pictures):
+        if (pictures == deadly).any():
+            os._exit(9)
+        found = [find_white(picture).xyxy for picture in pictures]
+        return [np.concatenate([(b[:, :2] + b[:, 2:]) / 2, b[:, 2:] - b[:, :2], np.tile([0.0, 0.9], (len(b), 1))], axis=1).T.astype(np.float32) for b in found]
+
+    session = Session(run, most, pads=True)
+    return Network(Path(model), cards.read_card(Path(model)), (session, session), "white")
+
+
+def asking_cleaner(threads: int = 1, address: str = "") -> Cleaner:
+    """A cleaner whose localizer asks an inference server."""
+    return Cleaner(detect.load_detector(server=address, threads=threads), None, Policy(keep=()))
+
+
+def no_network() -> Network:
+    """What cannot be opened."""
+    raise UsageError("there is no such card in this machine")
+
+
+def broken_network() -> Network:
+    """What a library refuses with an error of its own."""
+    raise RuntimeError("CUDA out of memory")
+
+
+def stillborn_network() -> Network:
+    """Kills its own process, as a broken driver would."""
+    os._exit(9)

@@ -8,7 +8,7 @@ from importlib import util
 import numpy as np
 import pytest
 
-from markerremover import cli, convert, detect, engine, export, information, locations, options, sessions
+from markerremover import backends, cli, convert, detect, engine, export, information, locations, options, sessions
 from markerremover.errors import ParityError, UsageError, WeightsError
 
 WEIGHTS = locations.default_weights()
@@ -92,6 +92,8 @@ def test_fp16_is_smaller_finds_the_same_and_opens(samples, tmp_path):
     card = json.loads(model.with_suffix(".json").read_text())
     assert card["precision"] == "fp16" and {c["rule"] for c in card["parity"]["checks"]} == {"same decisions"}
     assert detect.load_detector(model, device="cpu", runtime="onnxruntime").backend == "ONNX Runtime CPU"
+    assert backends.half_beside(model.with_name("detector.onnx"), card["exported_from"]) == model  # where the source lies there, too
+    assert backends.half_beside(model.with_name("detector.onnx"), "0" * 64) is None
     with pytest.raises(UsageError, match="fp16 already"):
         export.export(model, tmp_path / "out", format="openvino", samples=samples)
 
@@ -251,7 +253,7 @@ def test_an_engine_opens_with_its_card_and_never_on_the_cpu(tmp_path, monkeypatc
     card = {"classes": ["marker"], "image_size": 64, "threshold": 0.2, "sha256": detect.model_sha256(path)}
     path.with_suffix(".json").write_text(json.dumps(card))
     answer = np.array([[32, 32, 10, 10, 0.9]], np.float32).T
-    monkeypatch.setattr(engine, "open_engine", lambda path: lambda picture: answer)
+    monkeypatch.setattr(engine, "open_engine", lambda path, batch: lambda picture: answer)
     detector = detect.load_detector(path)
     assert detector.backend == "TensorRT" and len(detector(np.zeros((64, 64), np.uint8))) == 1
     with pytest.raises(UsageError, match="GPU only"):
@@ -285,7 +287,7 @@ def test_the_tensorrt_device_needs_the_provider_and_never_falls_back(tmp_path, m
     assert detect.load_detector(device="tensorrt", engine_cache=tmp_path / "cache").backend == "ONNX Runtime TensorRT, f32"
     name, settings = asked[0]
     assert settings["trt_engine_cache_enable"] and settings["trt_engine_cache_path"] == str(tmp_path / "cache")
-    assert settings["trt_profile_min_shapes"] == "images:1x3x320x320" and settings["trt_profile_max_shapes"] == "images:1x3x640x640"
+    assert settings["trt_profile_min_shapes"] == "images:1x3x320x320" and settings["trt_profile_max_shapes"] == "images:8x3x640x640"
 
 
 def test_cuda_that_does_not_start_is_an_error_when_asked_for_and_the_cpu_otherwise(monkeypatch):
@@ -312,9 +314,9 @@ def test_the_engine_cache_is_one_folder_for_each_weights(monkeypatch, tmp_path):
 def bf16_machine(monkeypatch, samples):
     """OpenVINO as on a CPU with bf16, its answers those of ONNX Runtime, in bf16 a twentieth smaller."""
     pytest.importorskip("openvino")
-    [session], _ = sessions.open_sessions(WEIGHTS, [640], "cpu", 2, runtime="onnxruntime")
+    [session], _ = backends.open_sessions(WEIGHTS, [640], "cpu", 2, runtime="onnxruntime")
 
-    def opened(openvino, model, size, threads, precision, floor):
+    def opened(openvino, model, size, threads, precision, floor, batch):
         def run(picture):
             raw = session(picture)
             raw[2:4] *= 0.95 if (precision or "bf16") == "bf16" else 1
@@ -322,7 +324,7 @@ def bf16_machine(monkeypatch, samples):
 
         return run, precision or "bf16"
 
-    monkeypatch.setattr(sessions, "_open", opened)
+    monkeypatch.setattr(sessions, "open_openvino", opened)
     return samples[:2]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from markerremover import lean, sessions
+from markerremover import backends, lean
 from markerremover.locations import default_weights
 from markerremover.synthesis import radiograph
 
@@ -32,8 +32,8 @@ def compared(whole: np.ndarray, part: np.ndarray, floor: float = FLOOR) -> int:
 
 @pytest.mark.parametrize("size", [640, 320])
 def test_shipped_weights_give_the_same_scores_and_boxes(size):
-    (whole,), name = sessions.open_sessions(default_weights(), [size], "cpu", 1, precision="f32")
-    (part,), same = sessions.open_sessions(default_weights(), [size], "cpu", 1, precision="f32", floor=FLOOR)
+    (whole,), name = backends.open_sessions(default_weights(), [size], "cpu", 1, precision="f32")
+    (part,), same = backends.open_sessions(default_weights(), [size], "cpu", 1, precision="f32", floor=FLOOR)
     assert name == same
     found = 0
     for seed in range(4):
@@ -48,8 +48,8 @@ def test_marks_cut_by_every_edge_get_the_same_boxes():
     """The branch sees zeros beyond the map, as the whole network does."""
     import cv2
 
-    (whole,), _ = sessions.open_sessions(default_weights(), [320], "cpu", 1, precision="f32")
-    (part,), _ = sessions.open_sessions(default_weights(), [320], "cpu", 1, precision="f32", floor=1e-5)
+    (whole,), _ = backends.open_sessions(default_weights(), [320], "cpu", 1, precision="f32")
+    (part,), _ = backends.open_sessions(default_weights(), [320], "cpu", 1, precision="f32", floor=1e-5)
     shown = np.full((320, 320), 30, np.uint8)
     for at in ((-6, 150), (300, 150), (150, 12), (150, 325), (-6, 12), (302, 326)):
         cv2.putText(shown, "R", at, cv2.FONT_HERSHEY_SIMPLEX, 1.0, 250, 3)
@@ -63,7 +63,7 @@ def test_marks_cut_by_every_edge_get_the_same_boxes():
 
 
 def test_a_picture_without_anything_gives_no_anchors():
-    (part,), _ = sessions.open_sessions(default_weights(), [320], "cpu", 1, precision="f32", floor=0.9)
+    (part,), _ = backends.open_sessions(default_weights(), [320], "cpu", 1, precision="f32", floor=0.9)
     assert part(np.zeros((320, 320), np.uint8)).shape == (6, 0)
 
 
@@ -82,7 +82,7 @@ def test_a_score_that_is_no_number_is_passed_on(monkeypatch):
         return model
 
     monkeypatch.setattr(lean, "scores_and_features", broken)
-    (part,), _ = sessions.open_sessions(default_weights(), [320], "cpu", 1, precision="f32", floor=FLOOR)
+    (part,), _ = backends.open_sessions(default_weights(), [320], "cpu", 1, precision="f32", floor=FLOOR)
     answer = part(np.zeros((320, 320), np.uint8))
     assert answer.shape[1] == 2100 and np.isnan(answer[4:]).all()
 
@@ -105,8 +105,8 @@ def test_a_network_with_another_head_runs_whole(tmp_path: Path, head):
     path = tmp_path / "other.xml"
     openvino.save_model(network(head=head), path, compress_to_fp16=False)
     assert lean.branches(openvino.Core().read_model(path)) is None
-    (whole,), _ = sessions.open_sessions(path, [32], "cpu", 1)
-    (part,), _ = sessions.open_sessions(path, [32], "cpu", 1, floor=0.5)
+    (whole,), _ = backends.open_sessions(path, [32], "cpu", 1)
+    (part,), _ = backends.open_sessions(path, [32], "cpu", 1, floor=0.5)
     shown = picture(1, 32)
     assert (whole(shown) == part(shown)).all() and whole(shown).shape[1] == 1024
 
@@ -140,8 +140,8 @@ def test_other_networks_of_ultralytics_give_the_same_boxes(tmp_path: Path, yaml)
 
     path = Path(YOLO(yaml).export(format="onnx", imgsz=128, opset=17, verbose=False))
     path = path.rename(tmp_path / "other.onnx")
-    (whole,), _ = sessions.open_sessions(path, [128], "cpu", 1, precision="f32", runtime="openvino")
+    (whole,), _ = backends.open_sessions(path, [128], "cpu", 1, precision="f32", runtime="openvino")
     out = whole(picture(3, 128))
     floor = float(np.quantile(out[4:].max(axis=0), 0.9))
-    (part,), _ = sessions.open_sessions(path, [128], "cpu", 1, precision="f32", runtime="openvino", floor=floor)
+    (part,), _ = backends.open_sessions(path, [128], "cpu", 1, precision="f32", runtime="openvino", floor=floor)
     assert compared(out, part(picture(3, 128)), floor) >= 20

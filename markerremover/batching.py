@@ -1,0 +1,64 @@
+"""An open network behind one small interface, `Session`: pictures in, answers out, as many a call as its backend does best."""
+
+from __future__ import annotations
+
+from typing import Callable, Iterator, Sequence
+
+import numpy as np
+
+Run = Callable[[np.ndarray], Sequence[np.ndarray]]
+"""(N, S, S) uint8 pictures -> N answers, each (4 + classes, anchors) float32."""
+
+
+class Session:
+    """One network opened for pictures of one side S; called with one picture, or through `many` with several.
+
+    An answer is (4 + classes, anchors) float32: centre, width and height in network pixels, then a score a class. A session that was
+    opened with a floor may leave out anchors of which no score reaches it.
+
+    Attributes:
+        batch: most pictures that one call of the network takes.
+    """
+
+    def __init__(self, run: Run, batch: int = 1, *, pads: bool = False) -> None:
+        """
+        Args:
+            run: the network.
+            pads: whether `run` takes any number of pictures up to `batch`; else it gets 1, 2, 4 ... of them, so that few shapes are
+                ever compiled and no picture is computed for nothing.
+        """
+        self._run, self.batch, self._pads = run, batch, pads
+
+    def __call__(self, picture: np.ndarray) -> np.ndarray:
+        """The answer to one (S, S) uint8 picture."""
+        return self.many(picture[None])[0]
+
+    def many(self, pictures: np.ndarray) -> list[np.ndarray]:
+        """One answer a picture, in order; (N, S, S) uint8, N may be 0."""
+        found: list[np.ndarray] = []
+        for start, stop in portions(len(pictures), self.batch, whole=self._pads):
+            found += self._run(pictures[start:stop])
+        return found
+
+
+def portions(count: int, batch: int, *, whole: bool = False) -> Iterator[tuple[int, int]]:
+    """Where to cut a row of pictures: `batch` at a time, and of the rest the largest power of two, again and again; all of it at
+    once if `whole`.
+
+    >>> list(portions(7, 4)), list(portions(7, 4, whole=True))
+    ([(0, 4), (4, 6), (6, 7)], [(0, 4), (4, 7)])
+    """
+    start = 0
+    while start < count:
+        left = count - start
+        size = batch if left >= batch else left if whole else 1 << (left.bit_length() - 1)
+        yield start, start + size
+        start += size
+
+
+def answers(session: Callable[[np.ndarray], np.ndarray], pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """What a session says to some (S, S) pictures: in batches where it takes them, else one by one, as a plain callable does."""
+    many = getattr(session, "many", None)
+    if many is None or len(pictures) < 2:
+        return [session(picture) for picture in pictures]
+    return many(np.stack(pictures))
