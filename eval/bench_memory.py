@@ -103,7 +103,8 @@ def watched(inputs: Path, out: Path, workers: int, step: int) -> dict[str, Any]:
     if run.returncode not in (0, 1):  # 1: some files were held, which the summary says
         raise SystemExit(out.with_name("said.txt").read_text(encoding="utf-8"))
     summary = json.loads((out.with_name(f"{out.name}-audit") / "summary.json").read_text(encoding="utf-8"))
-    points.append({"files": rows(out.with_name(f"{out.name}-audit")), "command_mb": round(most[0]), "worker_mb": round(most[1])})
+    if most[1]:
+        points.append({"files": rows(out.with_name(f"{out.name}-audit")), "command_mb": round(most[0]), "worker_mb": round(most[1])})
     return {"seconds": round(time.monotonic() - start), "counts": summary["counts"], "curve": points}
 
 
