@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib.util
 import io
-import json
 import os
 import re
 import shlex
@@ -18,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import pages
-from markerremover import batch, cli, detect, fields
+from markerremover import cli, detect, ocr
 from pages import PAGES, ROOT, Step
 
 DATA = "/data"  # what the pages call the folder that the test works in
@@ -36,6 +34,15 @@ def radiographs(tmp_path_factory) -> Path:
     synthesize(folder / "made", 3, 8, split="eval", size=(400, 480), formats=("dcm", "png"), bodies=("chest",))
     (folder / "made" / "images").rename(folder / "RADIOGRAPHS")
     return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def loaded_once():
+    """Networks and OCR engine are loaded once for all pages; they keep nothing of a file (test_safety.py)."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name in ((detect, "load_detector"), (ocr, "open_reader")):
+            patch.setattr(module, name, functools.cache(getattr(module, name)))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +83,7 @@ def page_folder(tmp_path, radiographs, monkeypatch):
     shutil.copytree(radiographs / "RADIOGRAPHS", tmp_path / "RADIOGRAPHS")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cli, "TIME_LIMIT", 0.0)  # no process apart
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
     return tmp_path
 
 
