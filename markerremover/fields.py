@@ -21,7 +21,7 @@ MANIFEST = {
     "boxes[].label": "`laterality` or `marker`, as the networks take it, or the name of the look that found it",
     "boxes[].action": "`keep` or `remove`",
     "boxes[].reason": "why",
-    "boxes[].text": "side sign that was read in it; empty where none was. What is removed is not quoted here beyond such a sign",
+    "boxes[].text": "what was read in it, upper case; empty where nothing was, or where it was not read",
     "boxes[].confidence": "of that reading, 0 to 1",
     "boxes[].rotation_deg": "counter-clockwise turn that made the sign upright, degrees",
     "boxes[].mirrored": "whether the sign had to be flipped to be read",

