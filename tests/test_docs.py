@@ -168,7 +168,8 @@ def options_of_the_program() -> set[str]:
     return {o for parser in (cli.build_parser(), *choice.choices.values()) for a in parser._actions for o in a.option_strings}
 
 
-OTHERS = {"--wheel-dir", "--no-index", "--find-links", "--editable", "--array", "--cpus-per-task", "--mem", "--requeue", "--python", "--user", "--map-root-user", "--net"}
+OTHERS = {"--wheel-dir", "--no-index", "--find-links", "--editable", "--array", "--cpus-per-task", "--mem", "--requeue", "--python", "--user", "--map-root-user", "--net",
+          "--download-only"}
 """Options of other programs that the pages speak of."""
 
 
