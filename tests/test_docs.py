@@ -121,11 +121,12 @@ def test_a_page_that_trains_does_what_it_says(name, page_folder, programs):
 
 
 def play(steps: list[Step], folder: Path, programs: Path, name: str, *, train: bool) -> None:
-    """Everything a page does. Its steps that train, and those after the first of them, belong to the training test."""
+    """Everything a page does. Its steps that train, and those after the first of them, belong to the training test, which of those before
+    does only what a reader does not see."""
     names: dict = {}
     printed: list[str] = []
     last = next((i for i, step in enumerate(steps) if step.train), len(steps))
-    for step in steps if train else steps[:last]:
+    for step in [s for s in steps[:last] if s.hidden] + steps[last:] if train else steps[:last]:
         where = f"{name}:{step.line}: {step.text.splitlines()[0]}"
         if step.kind == "save":
             (folder / step.target).write_text(step.text, encoding="utf-8")
