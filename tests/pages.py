@@ -120,26 +120,27 @@ def joined(text: str) -> list[str]:
     return [line for line in lines if line]
 
 
-def calls(command: str) -> list[list[str]]:
-    """The arguments of each call of markerremover in a shell command."""
+def parts(command: str) -> list[list[str]]:
+    """The simple commands of a shell command, each as its words; assignments before a command and targets of redirections are left out."""
     words = shlex.shlex(command, posix=True, punctuation_chars=True)
     words.whitespace_split = True
-    found: list[list[str]] = []
-    current: list[str] | None = None
-    start = True
+    found: list[list[str]] = [[]]
+    target = False
     for word in words:
-        if set(word) <= set(";&|()<>"):
-            start = not set(word) <= set("<>")
-            current = None if start or current is not None else current
-        elif start and word == "markerremover":
-            current = []
-            found.append(current)
-            start = False
-        elif current is not None:
-            current.append(word)
-        elif not ("=" in word and start) and word not in ("do", "then", "!", "time"):
-            start = False
-    return found
+        if set(word) <= set("<>"):
+            target = True
+        elif set(word) <= set(";&|()<>"):
+            found.append([])
+        elif not target and (found[-1] or "=" not in word):
+            found[-1].append(word)
+        else:
+            target = False
+    return [part for part in found if part]
+
+
+def calls(command: str) -> list[list[str]]:
+    """The arguments of each call of markerremover in a shell command."""
+    return [part[1:] for part in parts(command) if part[0] == "markerremover"]
 
 
 def plain(command: str) -> bool:
