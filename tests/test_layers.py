@@ -115,6 +115,7 @@ LAYERS = {
     "annotate": "cli decide errors images inputs looks options pipeline records review",
     "progress": "records",
     "information": "backends batch detect dicom_pixels locations network ocr errors workers",
+    "fields": "",
     "demo": "batch cli progress synthesis errors",
     "cli": "annotate batch benchmark_cli demo export_cli information options progress records errors site synthesis training_cli finetune_cli "
            "header_profile evaluate_cli review",
