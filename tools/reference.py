@@ -118,7 +118,7 @@ def weights() -> str:
     """The fields of a card, and what the shipped one says."""
     import json
 
-    from markerremover.detect import CARD_KEYS
+    from markerremover.cards import CARD_KEYS
     from markerremover.locations import default_weights
 
     card = json.loads(default_weights().with_suffix(".json").read_text(encoding="utf-8"))
