@@ -498,13 +498,14 @@ def test_the_whole_loop_from_a_review_to_weights_that_remove_uses(tmp_path):
     pytest.importorskip("ultralytics", reason="the extra 'train' is not installed")
     audit = corrected(tmp_path, 18)
     labels = audit / "review" / "labels"
-    finetune.plan(labels, 2, early_stop=False)  # `finetune` takes them as they are
+    split = "".join(f"{p.name},{p.stem},train\n" for p in sorted((labels / "images").iterdir()))
+    (labels / "split.csv").write_text("image,patient,split\n" + split)
     best = training.train([labels], tmp_path / "scratch", epochs=1, window=96, image_size=128, windows_per_epoch=4, batch=4, loader_workers=0)
     training.save_checkpoint(best, tmp_path / "base.pt")
     onnx = training.export_onnx(tmp_path / "base.pt", tmp_path / "base.onnx")
     training.write_card(onnx, arch="yolov8n", class_names=training.CLASS_NAMES, image_size=128, threshold=0.3)
-    split = "".join(f"{p.name},{p.stem},train\n" for p in sorted((labels / "images").iterdir()))
-    (labels / "split.csv").write_text("image,patient,split\n" + split)
+    card = finetune.finetune(labels, tmp_path / "tuned.pt", weights=tmp_path / "base.pt", keep={}, recipe=TINY, folds=2, loader_workers=0)
+    assert card["data"]["images"] == 18 and card["metrics"]["marker recall"]["after"]["n"] == 36, "`finetune` takes the labels as they are"
     args = ["improve", str(tmp_path / "site"), str(audit), "--weights", str(tmp_path / "base.pt"), "--keep", "none", "--epochs", "1", "--repeat", "2",
         "--batch", "4", "--blend", "1", "--loader-workers", "0"]
     code = cli.main(args)

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
-from .. import detect, finetune, shards, site, training
+from .. import __version__, detect, finetune, shards, site, training
 from ..errors import UsageError
 from ..folds import whole
 from ..recipes import RECIPES, Recipe
@@ -139,7 +139,7 @@ def _plan(folder: SiteFolder, sources: Sequence[Path], options: ImproveOptions) 
 
 def _key(learnt: Sequence[Picture], start: Path, options: ImproveOptions) -> str:
     card = detect.read_card(start.with_suffix(".onnx"))
-    said = [pictures.digest(learnt), training.sha256(start), folders.identity(card), asdict(options.recipe), options.seed]
+    said = [sorted((p.digest, p.patient) for p in learnt), training.sha256(start), folders.identity(card), asdict(options.recipe), options.seed]
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -165,14 +165,14 @@ def _round(
 ) -> dict[str, Any]:
     """Train, compare, decide, and put the result where it belongs; the weights in use change last."""
     number = 1 + max(folder.generations())
-    place = folder.work / plan.key
+    place = folder.work / f"{plan.key}-{__version__}-{options.device}"  # what may be gone on with
     out = place / f"site-{number:04d}.pt"
     _trained(folder, plan, options, out, train, say)
     onnx, used = out.with_suffix(".onnx"), folders.weights_in_use(folder)
     card = detect.read_card(onnx)
     results, why = None, ["nothing was learnt: they are the weights in use"]
     if folders.identity(card) != folders.identity(detect.read_card(used)):
-        results, why = _compared(folder, plan, used, onnx, options, look, say), []
+        results = _compared(folder, plan, used, onnx, options, look, say)
         why = rule.objections(results)
         told = {k: v for k, v in results.items() if k != "pictures"}
         held = asdict(validation.strength(plan.validation))
@@ -243,7 +243,6 @@ def _tell(folder: SiteFolder, plan: Plan, options: ImproveOptions, say: Say) -> 
         say(f"would make {folder.path}, starting from {plan.start.name}")
     _tell_gathered(plan.gathered, say, "would be ")
     if plan.how != "fixed":
-        validation.check_apart(plan.training, plan.validation)
         validation.check_strength(plan.validation)
         say(f"the validation set would be fixed: {HOW[plan.how]}")
     validation.check_apart(plan.training, plan.validation)
