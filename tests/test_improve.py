@@ -123,6 +123,7 @@ def test_better_weights_are_adopted_and_remove_takes_the_folder_as_its_site(roun
     assert site.read(tmp_path / "site").policy() == Policy(keep=("D",))
     card = detect.read_card(site.read(tmp_path / "site").weights)
     assert card["metrics"]["markings"] == 12 and card["metrics"]["recall"]["after"]["k"] == 11
+    assert row["reason"] == "more markings removed: 11, before 9; more images with every marking removed: 5, before 4"
     assert [r["event"] for r in history(tmp_path)] == ["start", "round"] and history(tmp_path)[1] == row
 
 
@@ -143,9 +144,10 @@ def test_worse_weights_are_kept_but_not_used_and_the_reason_is_told(round_of, tm
 
 
 def test_a_tie_is_adopted_and_a_gain_in_safety_may_cost_a_little_use(round_of, tmp_path):
-    assert round_of(b"3,1,2 tie")["adopted"]
+    assert round_of(b"3,1,2 tie")["reason"] == "nothing is worse" and in_use(tmp_path) == "weights/0001/site-0001.onnx"
     labelled(tmp_path / "labels", 1, 50)
     row = round_of(b"2,2,3")
+    assert "fewer side signs kept: 4, before 5, no significant loss" in row["reason"]
     assert row["adopted"] and row["generation"] == 2 and row["instead_of"] == "weights/0001/site-0001.onnx"
 
 

@@ -179,7 +179,7 @@ def _round(
         training.rewrite_card(onnx, {**card, "metrics": {"method": "a fixed validation set that was never trained on", **held, **told}})
     row = {
         **folders.row_of(folder, "round", number, out.stem, card), **_facts(plan, options, used), "results": results,
-        "adopted": not why, "reason": "; ".join(why) or "safe as before or safer, and as useful",
+        "adopted": not why, "reason": "; ".join(why) or rule.reason(results),
     }
     folders.put_in_place(folder, place, number, row)
     folders.rows(folder, and_write=True)
@@ -271,4 +271,4 @@ def _tell_sets(folder: SiteFolder, plan: Plan, options: ImproveOptions, say: Say
     count = finetune.passes(options.recipe, [part])
     seconds = count * PASS_S + len(plan.training) * TRIAL_S + 2 * len(plan.validation) * LOOK_S
     known = options.recipe.window and options.device == "cpu"
-    say(f"to train: at most {count} image passes" + (f", with the comparison about {max(1, round(seconds / 60))} minutes on two CPU cores" if known else ""))
+    say(f"to train: at most {count} image passes" + (f", with the comparison about {max(1, round(seconds / 60))} min on two CPU cores" if known else ""))

@@ -21,15 +21,30 @@ def objections(results: Mapping[str, Any]) -> list[str]:
         results: of `looking.compared`.
     """
     found = [f"fewer {NAMES[name]}: {_told(results[name])}" for name in SAFETY if _change(results[name]) < 0]
-    gained = not found and any(_change(results[name]) > 0 for name in SAFETY)
+    gained = not found and bool(gains(results))
     for name, sign in USE.items():
         row = results[name]
-        words = f"{'fewer' if sign > 0 else 'more'} {NAMES[name]}: {_told(row)}"
+        words = _loss(name, row)
         if row["worse"] > row["better"] and row["p_mcnemar"] < LEVEL:
             found.append(f"{words}, P = {row['p_mcnemar']:.4f}")
         elif not gained and sign * _change(row) < 0:
             found.append(f"{words}, and no marking more is removed for it")
     return found
+
+
+def gains(results: Mapping[str, Any]) -> list[str]:
+    """In what new weights are safer."""
+    return [f"more {NAMES[name]}: {_told(results[name])}" for name in SAFETY if _change(results[name]) > 0]
+
+
+def reason(results: Mapping[str, Any]) -> str:
+    """Why new weights to which there are no objections are adopted, and what they lose all the same."""
+    losses = [f"{_loss(name, results[name])}, no significant loss" for name, sign in USE.items() if sign * _change(results[name]) < 0]
+    return "; ".join([*gains(results), *losses]) or "nothing is worse"
+
+
+def _loss(name: str, row: Mapping[str, Any]) -> str:
+    return f"{'fewer' if USE[name] > 0 else 'more'} {NAMES[name]}: {_told(row)}"
 
 
 def _change(row: Mapping[str, Any]) -> int:
