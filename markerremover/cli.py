@@ -21,6 +21,7 @@ from .evaluate_cli import add_evaluate_parser
 from .export_cli import add_export_parser
 from .finetune_cli import add_finetune_parser
 from .header_profile import MODES, RETAINABLE
+from .improve.cli import add_improve_parser
 from .options import DEFAULT_IGNORE, DEVICES, ENGINES, PATHS, TRANSFER_SYNTAXES, RunOptions
 from .records import DEFAULT_KEEP, STYLES, Policy
 from .review.cli import add_review_parsers
@@ -73,6 +74,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_synthesize(subparsers)
     add_train_parser(subparsers)
     add_finetune_parser(subparsers)
+    add_improve_parser(subparsers)
     add_export_parser(subparsers)
     add_evaluate_parser(subparsers)
     add_review_parsers(subparsers)
@@ -94,7 +96,8 @@ def _add_remove(subparsers) -> None:
     add = (parser := subparsers.add_parser("remove", help="de-identify files and folders of radiographs")).add_argument
     add("inputs", nargs="+", type=Path, metavar="INPUT", help="file or folder; folders are searched, files recognised by content")
     add("-o", "--out", type=Path, required=True, metavar="OUT", help="folder for the results, not in or around an INPUT")
-    add("--site", type=Path, metavar="FILE.toml", help="site profile: weights, threshold and kept signs; other options win over it")
+    add("--site", type=Path, metavar="FILE.toml",
+        help="site profile: weights, threshold and kept signs, or a folder of `improve`; other options win over it")
     add("--keep", type=parse_keep, metavar="SIGNS",
         help=f"signs that stay when isolated, separated by commas, or `none` (default: {','.join(DEFAULT_KEEP)})")
     add("--weights", type=Path,

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +22,7 @@ from typing import Any, Iterable, Sequence
 
 import numpy as np
 
-from . import boxes
+from . import boxes, journal
 from .errors import HeldError, UsageError
 from .records import Corrections, Decision, Mark
 
@@ -85,13 +84,8 @@ def read_events(path: Path) -> list[dict[str, Any]]:
     Raises:
         UsageError: another line is damaged, or an event has no number of its own: what was said is then not known.
     """
-    if not path.exists():
-        return []
-    lines = path.read_bytes().split(b"\n")
-    if lines:
-        lines.pop()  # behind the last line break: nothing, or what a crash left of a line
     events, seen = [], set()
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(journal.lines(path), 1):
         try:
             event = json.loads(line)
             if not isinstance(event["n"], int) or event["n"] in seen or not isinstance(event["file"], str):
@@ -321,35 +315,5 @@ def _iou(a: tuple[int, ...], b: tuple[int, ...]) -> float:
 
 
 def append(audit: Path, event: dict[str, Any]) -> None:
-    """Add one event to an audit's log and wait until it is on the disk; the file is its owner's only.
-
-    What a crash left of a line is cut off first.
-    """
-    path = log_path(audit)
-    path.parent.mkdir(mode=0o700, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        os.chmod(path, 0o600)
-        end = _whole_lines(descriptor)
-        os.ftruncate(descriptor, end)
-        os.lseek(descriptor, end, os.SEEK_SET)
-        data = json.dumps(event).encode() + b"\n"  # ASCII only: file names need not be valid Unicode
-        while data:
-            data = data[os.write(descriptor, data) :]
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _whole_lines(descriptor: int) -> int:
-    """Bytes up to the last line break."""
-    size = os.fstat(descriptor).st_size
-    if not size:
-        return 0
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    with os.fdopen(os.dup(descriptor), "rb") as handle:
-        handle.seek(size - 1)
-        if handle.read(1) == b"\n":
-            return size
-        handle.seek(0)
-        return handle.read().rfind(b"\n") + 1
+    """Add one event to an audit's log, see `journal.append`."""
+    journal.append(log_path(audit), event)

@@ -35,7 +35,7 @@ from . import dicom_file, dicom_pixels, dicom_tags, dicom_view, encapsulated
 from .dicom_pixels import NATIVE, DicomSource
 from .errors import HeldError, ReadError, WriteError
 from .header_profile import HeaderProfile
-from .headers import clean, drop_unreadable, in_path, names_left, telling as telling_of, telling_in_paths
+from .headers import clean, drop_unreadable, in_path, names_left, patient_of, telling as telling_of, telling_in_paths
 from .records import Radiograph, Telling
 
 MAX_PIXELS = 400_000_000
@@ -230,6 +230,16 @@ def telling(radiograph: Radiograph) -> Telling:
             return telling_of(radiograph.source.dataset)
         except Exception as exc:
             raise HeldError(f"{radiograph.path.name}: its header cannot be searched for names ({type(exc).__name__})") from None
+
+
+def patient(radiograph: Radiograph) -> str:
+    """What tells the patient of a file from others, see `headers.patient_of`; "" where its header has neither ID nor name."""
+    with _quiet():
+        try:
+            found = patient_of(radiograph.source.dataset)
+        except Exception:  # of any kind: its message may quote the header
+            return ""
+    return "" if found.startswith("study\0") else found
 
 
 @contextmanager

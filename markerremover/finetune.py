@@ -23,7 +23,7 @@ import numpy as np
 
 from . import __version__, detect, finetune_report, images, metrics, operating, rescore, site, training, windows
 from .errors import AnnotationError, UsageError
-from .folds import Fold, plan
+from .folds import Fold, plan, whole
 from .locations import default_weights
 from .measure import measure, total
 from .pipeline import Cleaner
@@ -98,7 +98,7 @@ def finetune(
         AnnotationError: labels are missing, malformed, or do not fit their image.
     """
     folder, out = Path(folder), Path(os.path.abspath(out))
-    base, card = _base(weights)
+    base, card = base_of(weights)
     profile = site.SiteProfile(threshold=float(card["threshold"]), **({} if keep is None else {"keep": keep}))
     parts = plan(folder, folds, early_stop=recipe.patience > 0)
     reader = None
@@ -120,8 +120,42 @@ def finetune(
     return _publish(run, parts, profile, final, before, after)
 
 
-def _base(weights: Path | str | None) -> tuple[Path, dict]:
-    """The checkpoint to start from, and the card of its ONNX file."""
+def tune(
+    samples: Sequence[Sample], out: Path | str, *, weights: Path | str | None = None, recipe: Recipe = RECIPES["fast"], seed: int = 0,
+    device: str = "cpu", loader_workers: int = 1, resume: bool = False, say: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """Fine-tune on samples, all of them, and measure nothing; with patience a part of the patients only chooses the epoch.
+
+    Beside `out`, a `.pt`, it writes the same name as `.onnx` and `.json` (the card), and a rescorer where one was taught.
+
+    Args:
+        Others as in `finetune`.
+
+    Returns:
+        The content of the card.
+
+    Raises:
+        UsageError, AnnotationError: see `finetune`.
+    """
+    base, card = base_of(weights)
+    run = _Run(Path(os.path.abspath(out)), base, card, recipe, Policy(keep=()), None, seed, device, loader_workers, say)
+    part = whole(samples, early_stop=recipe.patience > 0)
+    _check_samples([part])
+    _prepare(run, _fingerprint(run, [part], site.SiteProfile(keep={})), resume)
+    if recipe.blend is None:
+        _note_errors(run, [part])
+    final = _trained(run, part, run.work / "final")
+    made = _placed(run, final, _origin(run, (*part.train, *part.stop), final, [seed]))
+    shutil.rmtree(run.work)
+    return made
+
+
+def base_of(weights: Path | str | None) -> tuple[Path, dict]:
+    """The checkpoint to start from, the shipped one by default, and the card of its ONNX file.
+
+    Raises:
+        UsageError: there is none, or it has other classes than ours.
+    """
     base = (Path(weights) if weights is not None else default_weights()).with_suffix(".pt")
     if not base.is_file():
         hint = ": installed packages carry no checkpoint, name one with --weights (weights/detector.pt of a checkout)"
@@ -169,9 +203,7 @@ def _prepare(run: _Run, fingerprint: str, resume: bool) -> None:
     """
     if run.out.suffix != ".pt":
         raise UsageError(f"{run.out}: the target must end in .pt")
-    for parent in run.out.parents:
-        if (parent.parent / f"{parent.name}-audit" / "manifest.jsonl").is_file():
-            raise UsageError(f"{run.out} is in {parent}, an output folder of `remove`, but the report shows originals: choose another")
+    check_apart(run.out)
     if run.out.resolve() == run.base.resolve():
         raise UsageError(f"{run.out} is the checkpoint to start from: choose another name")
     mark = run.work / "settings.sha256"
@@ -191,6 +223,17 @@ def _prepare(run: _Run, fingerprint: str, resume: bool) -> None:
     (run.work / "pictures").mkdir(parents=True, mode=0o700)
     os.chmod(run.work, 0o700)
     mark.write_text(fingerprint + "\n", encoding="utf-8")
+
+
+def check_apart(path: Path) -> None:
+    """Refuse a place for originals in an output folder of `remove`.
+
+    Raises:
+        UsageError: it is in one.
+    """
+    for parent in path.parents:
+        if (parent.parent / f"{parent.name}-audit" / "manifest.jsonl").is_file():
+            raise UsageError(f"{path} is in {parent}, an output folder of `remove`, but originals are shown there: choose another")
 
 
 def _datasets(run: _Run, train: Sequence[Sample], stop: Sequence[Sample]):
@@ -411,23 +454,37 @@ def _publish(
 ) -> dict[str, Any]:
     """Write everything beside `out`; the work folder goes last, so that an interrupted run can be taken up until then."""
     old, new = [row for rows in before for row in rows], [row for rows in after for row in rows]
-    onnx = run.out.with_suffix(".onnx")
-    training.save_checkpoint(final.with_suffix(".pt"), run.out)
-    shutil.copyfile(final, onnx)
-    facts = _facts(run, parts, final, old, new)
-    card_path = _write_card(run, onnx, _own_rescorer(run, final), checkpoint=run.out.name, checkpoint_sha256=training.sha256(run.out), **facts)
-    card = json.loads(card_path.read_text(encoding="utf-8"))
+    card = _placed(run, final, _facts(run, parts, final, old, new))
     finetune_report.write(run.report, run.work / "pictures", card, [list(pair) for pair in zip(old, new)])
-    site.write(run.out.with_suffix(".toml"), site.SiteProfile(onnx, profile.threshold, profile.keep))
+    site.write(run.out.with_suffix(".toml"), site.SiteProfile(run.out.with_suffix(".onnx"), profile.threshold, profile.keep))
     shutil.rmtree(run.work)
     return card
 
 
+def _placed(run: _Run, final: Path, facts: dict[str, Any]) -> dict[str, Any]:
+    """Write checkpoint, ONNX file and card of a finished training to `out` and beside it; returns the card."""
+    onnx = run.out.with_suffix(".onnx")
+    training.save_checkpoint(final.with_suffix(".pt"), run.out)
+    shutil.copyfile(final, onnx)
+    card = _write_card(run, onnx, _own_rescorer(run, final), checkpoint=run.out.name, checkpoint_sha256=training.sha256(run.out), **facts)
+    return json.loads(card.read_text(encoding="utf-8"))
+
+
 def _facts(run: _Run, parts: Sequence[Fold], final: Path, old: list, new: list) -> dict[str, Any]:
     """What the card says of where the weights come from and how they were measured. No names of images or patients."""
-    samples = (*parts[0].train, *parts[0].stop, *parts[0].held_out)
     crossed = len(parts) > 1
-    trained_on = samples if crossed else parts[0].train
+    trained_on = (*parts[0].train, *parts[0].stop, *parts[0].held_out) if crossed else parts[0].train
+    return _origin(run, trained_on, final, [run.seed + k for k in range(len(parts) + crossed)]) | {
+        "metrics": {
+            "method": f"{len(parts)}-fold cross-validation by patient" if crossed else "the val rows of split.csv",
+            "images": len(new), "keep": list(run.policy.keep), "held": {"before": total(old).held, "after": total(new).held},
+            **metrics.compare(total(old), total(new)),
+        },
+    }
+
+
+def _origin(run: _Run, trained_on: Sequence[Sample], final: Path, seeds: list[int]) -> dict[str, Any]:
+    """What the card says of where the weights come from. No names of images or patients."""
     epochs, share = _outcome(final)
     return {
         "base": {
@@ -435,10 +492,5 @@ def _facts(run: _Run, parts: Sequence[Fold], final: Path, old: list, new: list) 
         },
         "data": {"images": len(trained_on), "patients": len({s.patient for s in trained_on})},
         "recipe": {**asdict(run.recipe), "flips": False, "trained_epochs": epochs, "share": share, "rescorer_taught": _own_rescorer(run, final) is not None},
-        "seeds": [run.seed + k for k in range(len(parts) + crossed)],
-        "metrics": {
-            "method": f"{len(parts)}-fold cross-validation by patient" if crossed else "the val rows of split.csv",
-            "images": len(new), "keep": list(run.policy.keep), "held": {"before": total(old).held, "after": total(new).held},
-            **metrics.compare(total(old), total(new)),
-        },
+        "seeds": seeds,
     }

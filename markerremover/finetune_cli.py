@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
+
+from .recipes import RECIPES, Recipe
 
 #: Options that change one value of the recipe, with what they say in --help.
 RECIPE_OPTIONS = {
@@ -32,6 +35,14 @@ def add_finetune_parser(subparsers) -> None:
         help="side signs that stay, such as D,I or X=left,Y=right, or `none` (default: %(default)s)")
     add("--folds", type=int, default=5,
         help="of the cross-validation, by patient; 0 holds out the val rows of split.csv (default: %(default)s)")
+    add_training_options(parser)
+    add("--resume", action="store_true", help="go on with an interrupted run; finished folds are not trained again")
+    parser.set_defaults(run=_run)
+
+
+def add_training_options(parser: argparse.ArgumentParser) -> None:
+    """Add what says how to train; `recipe_of` reads the recipe from it."""
+    add = parser.add_argument
     add("--recipe", choices=("fast", "published"), default="fast",
         help="fast: windows, minutes; published: Khosravi et al. 2023, whole images, hours on a CPU (default: %(default)s)")
     for name, (kind, text) in RECIPE_OPTIONS.items():
@@ -39,21 +50,22 @@ def add_finetune_parser(subparsers) -> None:
     add("--device", default="cpu", help="cpu or a CUDA device number, for training (default: %(default)s)")
     add("--loader-workers", type=int, default=1, help="processes that cut windows (default: %(default)s)")
     add("--seed", type=int, default=0, help="of every random choice (default: %(default)s)")
-    add("--resume", action="store_true", help="go on with an interrupted run; finished folds are not trained again")
-    parser.set_defaults(run=_run)
+
+
+def recipe_of(args: argparse.Namespace) -> Recipe:
+    """The recipe with what the command line changes of it."""
+    given = {name: getattr(args, name) for name in RECIPE_OPTIONS if getattr(args, name) is not None}
+    return replace(RECIPES[args.recipe], **given)
 
 
 def _run(args: argparse.Namespace) -> int:
     import functools
-    from dataclasses import replace
 
     from .finetune import finetune
-    from .recipes import RECIPES
     from .site import parse_signs
 
-    given = {name: getattr(args, name) for name in RECIPE_OPTIONS if getattr(args, name) is not None}
     card = finetune(
-        args.site, args.out, weights=args.weights, keep=parse_signs(args.keep), recipe=replace(RECIPES[args.recipe], **given),
+        args.site, args.out, weights=args.weights, keep=parse_signs(args.keep), recipe=recipe_of(args),
         folds=args.folds, seed=args.seed, device=args.device, loader_workers=args.loader_workers, resume=args.resume,
         say=functools.partial(print, flush=True),
     )

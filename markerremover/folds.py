@@ -84,6 +84,15 @@ def plan(folder: Path, folds: int, *, early_stop: bool) -> tuple[Fold, ...]:
     return tuple(_fold(number, train, held_out, early_stop) for number, (train, held_out) in enumerate(divisions))
 
 
+def whole(samples: Sequence[Sample], *, early_stop: bool) -> Fold:
+    """One fold of all samples, none of them held out.
+
+    Raises:
+        UsageError: too few patients.
+    """
+    return _fold(0, samples, (), early_stop)
+
+
 def _fold(number: int, train: Sequence[Sample], held_out: Sequence[Sample], early_stop: bool) -> Fold:
     stop: list[Sample] = []
     if early_stop:

@@ -174,6 +174,11 @@ def telling(radiograph: Radiograph) -> Telling:
     return dicom.telling(radiograph) if radiograph.format == "DICOM" else Telling()
 
 
+def patient(radiograph: Radiograph) -> str:
+    """What tells the patient of a DICOM file from others, which is confidential; "" where it cannot be told, and for other formats."""
+    return dicom.patient(radiograph) if radiograph.format == "DICOM" else ""
+
+
 def verify_written(
     radiograph: Radiograph,
     new_stored: np.ndarray,

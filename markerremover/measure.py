@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
@@ -12,7 +12,23 @@ from . import finetune_report, images, metrics, pipeline, redact
 from .errors import HeldError
 from .metrics import Counts
 from .pipeline import Cleaner
+from .records import Decision
 from .windows import Sample
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the pipeline made of one radiograph.
+
+    display: (H, W) uint8, before.  removed: (H, W) bool, the pixels that went black.
+    found: (N, 4) boxes of the localizer's first look, source pixels.  reason: "" or why the result would be held.
+    """
+
+    display: np.ndarray
+    decisions: tuple[Decision, ...]
+    found: np.ndarray
+    removed: np.ndarray
+    reason: str
 
 
 def measure(sample: Sample, cleaner: Cleaner, picture: Path) -> dict[str, Any]:
@@ -24,6 +40,14 @@ def measure(sample: Sample, cleaner: Cleaner, picture: Path) -> dict[str, Any]:
     Returns:
         `image` (file name), `picture` (file name), `reason` ("" or why it would be held) and `counts` (as `Counts`).
     """
+    seen = look(sample, cleaner)
+    counts = metrics.count(sample.annotation, seen.display, seen.removed, seen.found, held=bool(seen.reason))
+    finetune_report.draw(picture, seen.display, sample.annotation, seen.decisions, seen.removed)
+    return {"image": sample.path.name, "picture": picture.name, "reason": seen.reason, "counts": asdict(counts)}
+
+
+def look(sample: Sample, cleaner: Cleaner) -> Look:
+    """Run the whole pipeline on one labelled radiograph, in memory."""
     radiograph = images.read(sample.path)
     display = radiograph.display[0]
     try:
@@ -32,9 +56,7 @@ def measure(sample: Sample, cleaner: Cleaner, picture: Path) -> dict[str, Any]:
         removed = redact.removed_mask(radiograph.stored.shape[:3], decisions)[0]
     except HeldError as error:
         decisions, found, reason, removed = (), np.zeros((0, 4)), str(error), np.zeros(display.shape, bool)
-    counts = metrics.count(sample.annotation, display, removed, found, held=bool(reason))
-    finetune_report.draw(picture, display, sample.annotation, decisions, removed)
-    return {"image": sample.path.name, "picture": picture.name, "reason": reason, "counts": asdict(counts)}
+    return Look(display, decisions, found, removed, reason)
 
 
 def total(rows: Sequence[Mapping[str, Any]]) -> Counts:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import Mapping
 from .errors import UsageError
 from .records import DEFAULT_KEEP, Policy
 
+FILE = "site.toml"
 KEYS = ("weights", "threshold", "keep")
 MEANINGS = ("left", "right")
 #: Signs whose meaning need not be said: English, then Spanish, Portuguese and French words.
@@ -74,10 +76,13 @@ def _is_number(value: object) -> bool:
 def read(path: Path | str) -> SiteProfile:
     """Read a site profile; a relative `weights` is taken from the folder of the file.
 
+    Args:
+        path: the file, or a folder with a `site.toml` in it, as `improve` makes one.
+
     Raises:
         UsageError: the file is missing or no TOML, a key is unknown, or a value is not what it must be.
     """
-    path = Path(path)
+    path = Path(path) / FILE if Path(path).is_dir() else Path(path)
     try:
         data = path.read_bytes()
         content = tomllib.loads(data.decode("utf-8"))
@@ -101,15 +106,21 @@ def read(path: Path | str) -> SiteProfile:
 
 
 def write(path: Path | str, profile: SiteProfile) -> None:
-    """Write a profile that `read` reads back; weights in the same folder are named without it."""
+    """Write a profile that `read` reads back, in one step; weights in or below the same folder are named from there."""
     path, lines = Path(path), []
     if profile.weights is not None:
-        beside = profile.weights.resolve().parent == path.resolve().parent
-        lines.append(f"weights = {_quoted(profile.weights.name if beside else str(profile.weights.resolve()))}")
+        weights, folder = profile.weights.resolve(), path.resolve().parent
+        beside = weights.is_relative_to(folder)
+        lines.append(f"weights = {_quoted(weights.relative_to(folder).as_posix() if beside else str(weights))}")
     if profile.threshold is not None:
         lines.append(f"threshold = {float(profile.threshold)!r}")
     lines += ["", "[keep]", *(f"{_quoted(sign)} = {_quoted(meaning)}" for sign, meaning in profile.keep.items())]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    temporary = path.with_name(path.name + ".new")
+    with open(temporary, "w", encoding="utf-8", newline="\n") as handle:
+        handle.write("\n".join(lines) + "\n")
+        handle.flush()
+        os.fsync(handle.fileno())
+    os.replace(temporary, path)
 
 
 def _quoted(text: str) -> str:

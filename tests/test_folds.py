@@ -89,3 +89,10 @@ def test_what_cannot_be_divided_is_refused(site, tmp_path):
     (site / "split.csv").write_text((site / "all.csv").read_text().replace(",val", ",train"))
     with pytest.raises(UsageError, match="no row says val"):
         folds.plan(site, 0, early_stop=False)
+
+
+def test_one_fold_of_everything_holds_nothing_out_and_divides_no_patient():
+    every = samples([str(i) for i in range(10)])
+    part = folds.whole(every, early_stop=True)
+    assert not part.held_out and len(part.stop) == 4 and {s.path for s in (*part.train, *part.stop)} == {s.path for s in every}
+    assert folds.whole(every, early_stop=False).stop == ()

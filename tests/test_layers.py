@@ -82,15 +82,18 @@ LAYERS = {
     "convert": "errors",
     "export": "convert detect engine errors images inputs locations parity records rescore synthesis training",
     "export_cli": "errors export options",
-    "corrections": "boxes records errors",
+    "journal": "",
+    "corrections": "boxes journal records errors",
     "looks": "corrections cuts decide detect frames images legible ocr redact second_look second_pass styles telltales verify records errors",
     "pipeline": "crops images looks options records errors header_profile",
     "remover": "pipeline images options records errors site",
     "finetune_report": "crops metrics report records errors",
     "recipes": "errors",
-    "measure": "errors finetune_report images metrics pipeline redact windows",
+    "measure": "errors finetune_report images metrics pipeline records redact windows",
     "finetune": "detect errors finetune_report folds images locations measure metrics ocr operating pipeline recipes records rescore rescoring site training windows",
     "finetune_cli": "errors finetune metrics recipes site",
+    "improve": "comparison corrections detect errors evaluation finetune finetune_cli folds images journal judging labelme measure metrics ocr "
+               "pipeline recipes records report rescore results review shards site training windows",
     "inputs": "errors",
     "workers": "pipeline options orphans records header_profile",
     "scale": "errors pipeline records workers",
@@ -118,7 +121,7 @@ LAYERS = {
     "fields": "",
     "demo": "batch cli progress synthesis errors",
     "cli": "annotate batch benchmark_cli demo export_cli information options progress records errors site synthesis training_cli finetune_cli "
-           "header_profile evaluate_cli review",
+           "header_profile evaluate_cli improve review",
     "__main__": "cli",
     "__init__": "",  # names are loaded when asked for, by importlib
 }

@@ -87,3 +87,13 @@ def test_options_take_the_site_where_nothing_else_is_said_and_travel_to_worker_p
     assert explicit.policy.keep == () and explicit.weights == path
     assert RunOptions().policy == Policy() and RunOptions().weights is None
     assert options.settings_sha256() == RunOptions(policy=profile.policy()).settings_sha256() != RunOptions().settings_sha256()
+
+
+def test_a_folder_stands_for_the_profile_in_it_and_weights_below_are_named_from_there(tmp_path):
+    weights = tmp_path / "weights" / "0001" / "w.onnx"
+    site.write(tmp_path / "site.toml", SiteProfile(weights, keep={}))
+    assert 'weights = "weights/0001/w.onnx"' in (tmp_path / "site.toml").read_text() and [p.name for p in tmp_path.iterdir()] == ["site.toml"]
+    assert site.read(tmp_path) == site.read(tmp_path / "site.toml") and site.read(tmp_path).weights == weights
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match="site.toml: site profile cannot be read"):
+        site.read(tmp_path / "empty")

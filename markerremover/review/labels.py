@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path, PurePosixPath
 from typing import Any, Sequence
 
 import numpy as np
 
-from .. import crops, labelme, report
+from .. import crops, images, labelme, report
 from ..corrections import LABEL, Review
 from ..decide import SIGN
 from ..errors import WriteError
-from ..records import Annotation, Element, Policy
+from ..records import Annotation, Element, Policy, Radiograph
 
 LONGEST = 60  # characters of a path in a file name: file systems take 255 bytes
 INSIDE = 0.8  # share of a box in another from which it is about the same marking
@@ -27,6 +28,13 @@ def name_of(relative: str, frame: int = 0) -> str:
     """
     path = PurePosixPath(relative)
     return f"{'_'.join([*path.parts[:-1], path.stem])[:LONGEST]}-{crops.file_id(relative)[:8]}" + (f"-f{frame}" if frame else "")
+
+
+def patient(radiograph: Radiograph) -> dict[str, str]:
+    """`patient`: hash of what its header says of whose it is, so that pictures of one are told to be so under any path; nothing where
+    that is not known. Who has a list of IDs can undo the hash: it lies beside the picture, which shows the original anyway."""
+    found = images.patient(radiograph)
+    return {"patient": hashlib.sha256(found.encode()).hexdigest()[:16]} if found else {}
 
 
 def write(

@@ -193,7 +193,8 @@ def _labels(run: runs.Run, rows: dict[str, dict[str, Any]], reviews: dict[str, R
         frames = {0} | {m.frame for m in review.marks} | {b["frame"] for b in boxes}
         for frame in sorted(f for f in frames if f < len(radiograph.display)):
             found = labels.elements(boxes, review, frame, run.options.policy)
-            origin = {"sha256": row["sha256_in"], "frame": frame, "reviewer": review.who, "when": review.when}
+            origin = {"sha256": row["sha256_in"], "frame": frame, "reviewer": review.who, "when": review.when,
+                "digest": review.digest, **labels.patient(radiograph)}
             labels.write(folder, labels.name_of(relative, frame), radiograph.display[frame], found, reviewed=True, origin=origin)
     return len(list((folder / "annotations").glob("*.json"))) if folder.is_dir() else 0
 

@@ -1,0 +1,274 @@
+"""One round: gather, train on everything gathered, compare with the weights in use on the validation set, adopt or not.
+
+Each round starts from the weights that the site began with, not from the last ones: what is learnt then depends on the pictures alone,
+not on the order in which they came, and nothing wears off over many rounds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Callable, Mapping, Sequence
+
+from .. import __version__, detect, finetune, shards, site, training
+from ..errors import UsageError
+from ..folds import whole
+from ..recipes import RECIPES, Recipe
+from . import folder as folders, gathering, looking, pictures, rule, validation
+from .folder import Say, SiteFolder
+from .gathering import Gathered
+from .pictures import Picture
+
+PASS_S, TRIAL_S, LOOK_S = 0.066, 1.5, 1.5  # seconds on two CPU cores: a training window, all trials on a training picture, the pipeline on a picture
+HOW = {"given": "a folder that was given", "dealt": "dealt by patient from what was gathered"}
+
+
+@dataclass(frozen=True)
+class ImproveOptions:
+    """What a round may be told.
+
+    validation: LabelMe folder that becomes the validation set, once; None deals one from what is gathered, where there is none yet.
+    weights: checkpoint that the site starts from, its `.onnx` and card beside it; None takes the shipped one. Once.
+    keep: sign -> "left" or "right"; None takes L, R and their words. Once; later in the site's profile.
+    recipe, seed, device, loader_workers: as in `finetune`.  dry_run: say what would be done, and do nothing.
+    """
+
+    validation: Path | None = None
+    weights: Path | None = None
+    keep: Mapping[str, str] | None = None
+    recipe: Recipe = RECIPES["fast"]
+    seed: int = 0
+    device: str = "cpu"
+    loader_workers: int = 1
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a round works with.
+
+    training, validation: the sets as they will be.  how: "fixed", "given" or "dealt": where the validation set comes from.
+    start: checkpoint to start from.  key: hash of what decides what is learnt.
+    """
+
+    gathered: Gathered
+    training: tuple[Picture, ...]
+    validation: tuple[Picture, ...]
+    how: str
+    start: Path
+    key: str
+
+
+def improve(
+    path: Path | str, sources: Sequence[Path] = (), *, options: ImproveOptions = ImproveOptions(),
+    train: Callable[..., dict[str, Any]] = finetune.tune, look: looking.Look = looking.rows, say: Say = lambda line: None,
+) -> dict[str, Any] | None:
+    """One round of a site.
+
+    Args:
+        path: the site's folder, made at the first use.
+        sources: audits whose review was applied, or LabelMe folders; () for what was gathered before.
+        train, look: trainer and judge, as `finetune.tune` and `looking.rows`.
+        say: told how it goes, a line at a time.
+
+    Returns:
+        The row of the history; None of a dry run, and where nothing is new since an earlier round.
+
+    Raises:
+        UsageError: an option, a folder or a set is wrong; nothing was adopted.  AnnotationError: annotations are broken.
+    """
+    folder = folders.open_folder(path)
+    _check_start(folder, options)
+    if options.dry_run:
+        _tell(folder, _plan(folder, sources, options), options, say)
+        return None
+    with shards.alone(folder.path):
+        if not folder.begun:
+            folders.begin(folder, options.weights, options.keep)
+        folders.settle(folder, say)
+        validation.settle(folder)
+        plan = _gather(folder, sources, options, say)
+        done = next((row for row in folders.rows(folder) if row.get("key") == plan.key), None)
+        if done is not None:
+            shutil.rmtree(folder.work, ignore_errors=True)
+            say(f"nothing new: generation {done['generation']} learnt from just these pictures, in the same way")
+            return None
+        return _round(folder, plan, options, train, look, say)
+
+
+def _check_start(folder: SiteFolder, options: ImproveOptions) -> None:
+    """What is told only once may be told again, as in a command that goes on, but not changed.
+
+    Raises:
+        UsageError: it would change, or there are no weights to start from.
+    """
+    base = finetune.base_of(options.weights)[0] if options.weights is not None or not folder.begun else None
+    if not folder.begun:
+        return
+    profile = site.read(folder.profile)
+    if options.keep is not None and site.SiteProfile(keep=options.keep).keep != profile.keep:
+        raise UsageError(f"{folder.path} has begun with other signs: change them in {folder.profile}")
+    if base is not None and training.sha256(base) != training.sha256(folders.checkpoint_of_start(folder)):
+        raise UsageError(f"{folder.path} has begun with other weights: begin another site folder for these")
+
+
+def _plan(folder: SiteFolder, sources: Sequence[Path], options: ImproveOptions) -> Plan:
+    """Look at everything, write nothing.
+
+    Raises:
+        UsageError, AnnotationError: see `improve`.
+    """
+    there, fixed = pictures.read_stored(folder.training), validation.read(folder)
+    given = [] if options.validation is None else pictures.read(options.validation)
+    if fixed and given and pictures.digest(given) != pictures.digest(fixed):
+        raise UsageError(f"{folder.validation} is fixed: for another validation set begin another site folder")
+    gathered = gathering.plan(sources, there, fixed or given)
+    learnt = gathered.training(there)
+    if not learnt:
+        raise UsageError(f"{folder.path}: there is nothing to learn from; name the audit of a run whose review was applied")
+    how, measured = ("fixed", fixed) if fixed else ("given", given) if given else ("dealt", validation.deal(learnt))
+    if how == "dealt":
+        apart = {p.name for p in measured}
+        learnt = [p for p in learnt if p.name not in apart]
+    start = folders.checkpoint_of_start(folder) if folder.begun else finetune.base_of(options.weights)[0]
+    return Plan(gathered, tuple(learnt), tuple(measured), how, start, _key(learnt, start, options))
+
+
+def _key(learnt: Sequence[Picture], start: Path, options: ImproveOptions) -> str:
+    card = detect.read_card(start.with_suffix(".onnx"))
+    said = [sorted((p.digest, p.patient) for p in learnt), training.sha256(start), folders.identity(card), asdict(options.recipe), options.seed]
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _gather(folder: SiteFolder, sources: Sequence[Path], options: ImproveOptions, say: Say) -> Plan:
+    """Carry out what a plan says of the two sets, and read them as they are then."""
+    plan = _plan(folder, sources, options)
+    _tell_gathered(plan.gathered, say)
+    if plan.how == "given":
+        validation.check_apart(plan.training, plan.validation)
+        validation.fix(folder, plan.validation, HOW["given"])
+    gathering.carry_out(plan.gathered, folder.training)
+    if plan.how == "dealt":
+        validation.fix(folder, plan.validation, HOW["dealt"], [p.name for p in plan.validation])
+    learnt, measured = pictures.read_stored(folder.training), validation.read(folder)
+    validation.check_apart(learnt, measured)
+    plan = Plan(plan.gathered, tuple(learnt), tuple(measured), "fixed", plan.start, _key(learnt, plan.start, options))
+    _tell_sets(folder, plan, options, say)
+    return plan
+
+
+def _round(
+    folder: SiteFolder, plan: Plan, options: ImproveOptions, train: Callable[..., dict[str, Any]], look: looking.Look, say: Say
+) -> dict[str, Any]:
+    """Train, compare, decide, and put the result where it belongs; the weights in use change last."""
+    number = 1 + max(folder.generations())
+    place = folder.work / f"{plan.key}-{__version__}-{options.device}"  # what may be gone on with
+    out = place / f"site-{number:04d}.pt"
+    _trained(folder, plan, options, out, train, say)
+    onnx, used = out.with_suffix(".onnx"), folders.weights_in_use(folder)
+    card = detect.read_card(onnx)
+    results, why = None, ["nothing was learnt: they are the weights in use"]
+    if folders.identity(card) != folders.identity(detect.read_card(used)):
+        results = _compared(folder, plan, used, onnx, options, look, say)
+        why = rule.objections(results)
+        told = {k: v for k, v in results.items() if k != "pictures"}
+        held = asdict(validation.strength(plan.validation))
+        training.rewrite_card(onnx, {**card, "metrics": {"method": "a fixed validation set that was never trained on", **held, **told}})
+    row = {
+        **folders.row_of(folder, "round", number, out.stem, card), **_facts(plan, options, used), "results": results,
+        "adopted": not why, "reason": "; ".join(why) or rule.reason(results),
+    }
+    folders.put_in_place(folder, place, number, row)
+    folders.rows(folder, and_write=True)
+    if row["adopted"]:
+        folders.adopt(folder, row)
+    shutil.rmtree(folder.work)
+    return row
+
+
+def _trained(folder: SiteFolder, plan: Plan, options: ImproveOptions, out: Path, train: Callable[..., dict[str, Any]], say: Say) -> None:
+    """Train into a place of the work folder, going on with what an interrupted round of the same pictures and settings left there."""
+    place, unfinished = out.parent, out.with_name(f"{out.stem}-work")
+    for other in folder.work.glob("*"):
+        if other != place:
+            shutil.rmtree(other)
+    resume = (unfinished / "settings.sha256").is_file()
+    if not resume and out.with_suffix(".json").is_file():
+        shutil.rmtree(unfinished, ignore_errors=True)
+        say("the training of an interrupted round is done: now it is compared")
+        return
+    if not resume:
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir(parents=True, mode=0o700)
+    train(
+        [p.sample for p in plan.training], out, weights=plan.start, recipe=options.recipe, seed=options.seed, device=options.device,
+        loader_workers=options.loader_workers, resume=resume, say=say,
+    )
+
+
+def _compared(
+    folder: SiteFolder, plan: Plan, used: Path, onnx: Path, options: ImproveOptions, look: looking.Look, say: Say
+) -> dict[str, Any]:
+    policy, found = site.read(folder.profile).policy(), []
+    for name, weights in (("the weights in use", used), ("the new ones", onnx)):
+        say(f"looking at the validation set with {name}")
+        found.append(look(plan.validation, weights, policy, options.device))
+    return looking.compared(*found)
+
+
+def _facts(plan: Plan, options: ImproveOptions, used: Path) -> dict[str, Any]:
+    """What a row of the history says of a round beside its result; no names of files or patients."""
+    return {
+        "key": plan.key, "started_from": {"generation": 0, "sha256": training.sha256(plan.start)},
+        "compared_with": folders.identity(detect.read_card(used)),
+        "training": {
+            "pictures": len(plan.training), "patients": len({p.patient for p in plan.training}), "sha256": pictures.digest(plan.training),
+            "annotations": sorted(p.digest for p in plan.training),
+        },
+        "validation": {**asdict(validation.strength(plan.validation)), "sha256": pictures.digest(plan.validation)},
+        "recipe": asdict(options.recipe), "seed": options.seed,
+    }
+
+
+def _tell(folder: SiteFolder, plan: Plan, options: ImproveOptions, say: Say) -> None:
+    """Say what a round would do.
+
+    Raises:
+        UsageError: it could not be done.
+    """
+    if not folder.begun:
+        say(f"would make {folder.path}, starting from {plan.start.name}")
+    _tell_gathered(plan.gathered, say, "would be ")
+    if plan.how != "fixed":
+        validation.check_strength(plan.validation)
+        say(f"the validation set would be fixed: {HOW[plan.how]}")
+    validation.check_apart(plan.training, plan.validation)
+    _tell_sets(folder, plan, options, say)
+    done = [row["generation"] for row in folders.rows(folder) if row.get("key") == plan.key]
+    say(f"nothing new since generation {done[0]}, so nothing would be trained" if done else "dry run: nothing was written or trained")
+
+
+def _tell_gathered(gathered: Gathered, say: Say, would: str = "") -> None:
+    say(f"{len(gathered.new)} pictures {would}added, {len(gathered.replaced)} annotations {would}replaced by later ones, {gathered.same} there already")
+    if gathered.reserved:
+        say(f"  {gathered.reserved} left out: of the validation set, or of its patients")
+    if gathered.stale or gathered.unwritten:
+        say(f"  left out: {gathered.stale} annotations that say something else than their review, and {gathered.unwritten} corrected files "
+            "without one; `markerremover apply` writes them")
+
+
+def _tell_sets(folder: SiteFolder, plan: Plan, options: ImproveOptions, say: Say) -> None:
+    for name, found in (("training", plan.training), ("validation", plan.validation)):
+        held = validation.strength(found)
+        say(f"{name} set: {held.pictures} pictures of {held.patients} patients, {held.markings} markings, {held.signs} side signs, "
+            f"{held.unmarked} pictures without either")
+    held = validation.strength(plan.validation)
+    say(f"  even if none of its markings is newly lost, up to {100 * held.unseen:.0f} % of a site's markings may be (95 % confidence)")
+    part = whole([p.sample for p in plan.training], early_stop=options.recipe.patience > 0)
+    count = finetune.passes(options.recipe, [part])
+    seconds = count * PASS_S + len(plan.training) * TRIAL_S + 2 * len(plan.validation) * LOOK_S
+    known = options.recipe.window and options.device == "cpu"
+    say(f"to train: at most {count} image passes" + (f", with the comparison about {max(1, round(seconds / 60))} min on two CPU cores" if known else ""))

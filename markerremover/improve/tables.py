@@ -1,0 +1,43 @@
+"""The history and a round's result as lines of text."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping, Sequence
+
+from . import looking
+from .folder import SiteFolder
+
+TITLES = ("", "generation", "when (UTC)", "learnt from", "markings removed", "images", "side signs kept", "false regions", "outcome")
+
+
+def result(row: Mapping[str, Any]) -> list[str]:
+    """One round."""
+    found = []
+    if row["results"]:
+        found = ["validation set, weights in use -> new ones; exact 95 % intervals, P of McNemar's exact test:", *looking.lines(row["results"])]
+    return [*found, f"{'adopted' if row['adopted'] else 'NOT adopted'}: generation {row['generation']}: {row['reason']}"]
+
+
+def history(rows: Sequence[Mapping[str, Any]], in_use: str) -> list[str]:
+    """All rows; `*` marks the weights in use (`in_use`: their path as in the rows), of several rows the last."""
+    used = max((i for i, row in enumerate(rows) if row["adopted"] and row["weights"]["file"] == in_use), default=-1)
+    cells = [TITLES, *(("*" if i == used else "", *_cells(row)) for i, row in enumerate(rows))]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(TITLES))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in cells]
+
+
+def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    results = row.get("results") or {}
+    rates = [f"{_k_of_n(results[name]['before'])} -> {_k_of_n(results[name]['after'])}" if results else "" for name in looking.SHOWN]
+    outcome = {"start": "start", "adopt": "adopted by hand"}.get(row["event"], "adopted" if row["adopted"] else f"not adopted: {row['reason']}")
+    learnt = f"{row['training']['pictures']} pictures" if "training" in row else ""
+    return (str(row["generation"]), row["when"][:16].replace("T", " "), learnt, *rates, outcome)
+
+
+def _k_of_n(rate: Mapping[str, Any]) -> str:
+    return f"{rate['k']}/{rate['n']}" if rate["n"] else "none"
+
+
+def where(folder: SiteFolder) -> str:
+    """How the weights in use are used."""
+    return f"for `remove --site`: {folder.path}"
