@@ -123,11 +123,9 @@ def _openvino_precisions() -> tuple[str, ...]:
 def _open_openvino(request: Request) -> tuple[list[Session], str]:
     import openvino
 
-    opened = [
-        sessions.open_openvino(openvino, request.model, size, request.threads, request.precision, request.floor, request.batch or 1)
-        for size in request.sizes
-    ]
-    return [session for session, _ in opened], f"OpenVINO CPU, {opened[0][1]}"
+    opened, runs_in = sessions.open_openvino(
+        openvino, request.model, request.sizes, request.threads, request.precision, request.floor, request.batch or 1)
+    return opened, f"OpenVINO CPU, {runs_in}"
 
 
 def _open_onnxruntime(request: Request) -> tuple[list[Session], str]:

@@ -169,7 +169,7 @@ def boxes_of(features: list[np.ndarray], sides: list[Callable], anchors: np.ndar
         anchors: (N,) ascending indices into all the cells of all the maps.  size: side of the network's input.
     """
     result, start = np.zeros((4, len(anchors)), np.float32), 0
-    for feature, run in zip(features, sides):
+    for feature, run in zip(features, sides, strict=bool(len(anchors))):
         _, h, w = feature.shape
         here = np.flatnonzero((anchors >= start) & (anchors < start + h * w))
         if len(here):

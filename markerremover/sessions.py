@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any, Callable, Sequence
 
@@ -18,32 +19,40 @@ CUDA, TENSORRT, CPU = "CUDAExecutionProvider", "TensorrtExecutionProvider", "CPU
 
 def openvino_session(openvino: Any, model: Path, size: int, threads: int, precision: str | None = None) -> Session:
     """One session for one size, every anchor in its answer."""
-    return open_openvino(openvino, model, size, threads, precision, None)[0]
+    return open_openvino(openvino, model, [size], threads, precision, None)[0][0]
 
 
 def open_openvino(
-    openvino: Any, model: Path, size: int, threads: int, precision: str | None, floor: float | None, batch: int = 1
-) -> tuple[Session, str]:
-    """A session, and what OpenVINO computes in. What batches of 2, 4 ... need is compiled when the first one comes.
+    openvino: Any, model: Path, sizes: Sequence[int], threads: int, precision: str | None, floor: float | None, batch: int = 1
+) -> tuple[list[Session], str]:
+    """A session a size, and what OpenVINO computes in. The first size is compiled now; the others, and what batches of 2, 4 ... need,
+    when the first such picture comes.
 
     Args:
         precision: "f32", "bf16" or "f16"; the device's fastest for None.
         floor: score below which no anchor is ever looked at; None if that is not known.
     """
-    first, runs_in = _compiled(openvino, model, size, threads, precision, floor, 1)
-    compiled = {1: first}
+    sides: list[Callable] = []  # the same for all of them
+    first, runs_in = _compiled(openvino, model, sizes[0], threads, precision, floor, 1, sides)
+    compiled = {(sizes[0], 1): first}
 
-    def run(pictures: np.ndarray) -> Sequence[np.ndarray]:
-        count = len(pictures)
-        if count not in compiled:
-            compiled[count] = _compiled(openvino, model, size, threads, precision, floor, count)[0]
-        return compiled[count](pictures)
+    def run(size: int, pictures: np.ndarray) -> Sequence[np.ndarray]:
+        key = size, len(pictures)
+        if key not in compiled:
+            compiled[key] = _compiled(openvino, model, size, threads, precision, floor, len(pictures), sides)[0]
+        return compiled[key](pictures)
 
-    return Session(run, batch), runs_in
+    return [Session(functools.partial(run, size), batch) for size in sizes], runs_in
 
 
-def _compiled(openvino: Any, model: Path, size: int, threads: int, precision: str | None, floor: float | None, batch: int) -> tuple[Run, str]:
-    """A network for exactly so many pictures, and what OpenVINO computes in."""
+def _compiled(
+    openvino: Any, model: Path, size: int, threads: int, precision: str | None, floor: float | None, batch: int, sides: list[Callable]
+) -> tuple[Run, str]:
+    """A network for exactly so many pictures, and what OpenVINO computes in.
+
+    Args:
+        sides: what works out boxes, see `lean`; filled when the first one is needed.
+    """
     core = openvino.Core()
     settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
     if precision:
@@ -67,12 +76,13 @@ def _compiled(openvino: Any, model: Path, size: int, threads: int, precision: st
     runs_in = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
     if not parts:
         return run, runs_in
-    sides = [_branch(core.compile_model(lean.branch_model(openvino, part), "CPU", settings)) for part in parts]
 
     def run_lean(pictures: np.ndarray) -> list[np.ndarray]:
         found = []
         for index, scores in enumerate(run(pictures)):
             anchors = np.flatnonzero(~(scores.max(axis=0) < floor))  # one that is no number is passed on, to be refused
+            if len(anchors) and not sides:
+                sides.extend(_branch(core.compile_model(lean.branch_model(openvino, part), "CPU", settings)) for part in parts)
             features = [request.get_output_tensor(1 + number).data[index] for number in range(len(parts))]
             found.append(np.concatenate([lean.boxes_of(features, sides, anchors, size), scores[:, anchors]]))
         return found

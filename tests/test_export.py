@@ -316,13 +316,13 @@ def bf16_machine(monkeypatch, samples):
     pytest.importorskip("openvino")
     [session], _ = backends.open_sessions(WEIGHTS, [640], "cpu", 2, runtime="onnxruntime")
 
-    def opened(openvino, model, size, threads, precision, floor, batch):
+    def opened(openvino, model, sizes, threads, precision, floor, batch):
         def run(picture):
             raw = session(picture)
             raw[2:4] *= 0.95 if (precision or "bf16") == "bf16" else 1
             return raw
 
-        return run, precision or "bf16"
+        return [run] * len(sizes), precision or "bf16"
 
     monkeypatch.setattr(sessions, "open_openvino", opened)
     return samples[:2]
