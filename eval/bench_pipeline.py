@@ -1,12 +1,15 @@
 """Where the time goes: each stage of cleaning, and the whole against the least that reading, one network pass and writing take.
 
-usage: python eval/bench_pipeline.py [-o eval/results/pipeline.json] [--repeat 9] [--cli 40]
+usage: python eval/bench_pipeline.py [-o eval/results/pipeline.json] [--repeat 9] [--cli 40] [--inputs NAME=FOLDER[=COPIES] ...] [--folders-only]
 
 For each kind of input (1024 x 1024 PNG; 5-megapixel PNG; 6-megapixel 12-bit DICOM, uncompressed and JPEG 2000) three synthetic radiographs are
 cleaned `--repeat` times in one process, verification on. The floor is measured in between: decoding the file, one pass of the localizer's
 network over a picture of its size, encoding the result, and decoding that again (the last two only where the file changed). Figures are
 medians of the images' medians, in milliseconds; memory is the process's peak. `--cli` cleans so many 1024 x 1024 PNGs with the command
 line, one and two workers, start included.
+
+The drawn radiographs are hard ones with many marks. `--inputs` measures a folder of real ones in the same way, each file three times, and its
+images a second, each file linked COPIES times. `--folders-only` measures nothing else and keeps what the results file has.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import json
 import os
 import platform
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -97,9 +101,8 @@ def middle(rows: list[dict[str, float]]) -> dict[str, float]:
     return {key: round(median(row.get(key, 0.0) for row in rows), 1) for key in dict.fromkeys(k for row in rows for k in row)}
 
 
-def of_kind(kind: str, cleaner: pipeline.Cleaner, repeat: int, scratch: Path) -> dict[str, Any]:
-    """Stages, floor and ratio of one kind of input."""
-    paths = drawn(scratch / "in", kind)
+def measured(paths: list[Path], cleaner: pipeline.Cleaner, repeat: int, scratch: Path) -> dict[str, Any]:
+    """Stages, floor and ratio of some files."""
     out, audit = scratch / "out", scratch / "audit"
     for place in (out, audit / "tmp", audit / "crops"):
         place.mkdir(parents=True)
@@ -110,7 +113,7 @@ def of_kind(kind: str, cleaner: pipeline.Cleaner, repeat: int, scratch: Path) ->
         for turn in range(repeat + 1):
             whole, outcome = timed(lambda: pipeline.process_file(path, path.name, out, audit, cleaner, options))
             if outcome.status not in ("cleaned", "unchanged"):
-                raise SystemExit(f"{kind}: {outcome.status}, {outcome.reason}")
+                raise SystemExit(f"{path.name}: {outcome.status}, {outcome.reason}")
             steps = floor(path, out / path.name if outcome.status == "cleaned" else None, network, cleaner.detector.size, scratch)
             if turn:  # the first one opens libraries
                 own_stages.append(dict(outcome.timings_ms))
@@ -125,15 +128,37 @@ def of_kind(kind: str, cleaner: pipeline.Cleaner, repeat: int, scratch: Path) ->
             "ratio": round(whole / least, 2)}
 
 
-def of_cli(count: int, workers: int, scratch: Path) -> dict[str, Any]:
-    """Images a second of the whole command."""
-    synthesize(scratch / "in", count, SEED + 1, split="eval", size=(1024, 1024), formats=("png",), bodies=("chest",))
-    command = [sys.executable, "-m", "markerremover", "remove", str(scratch / "in" / "images"), "-o", str(scratch / f"out{workers}"),
-               "--workers", str(workers)]
-    seconds, done = timed(lambda: subprocess.run(command, capture_output=True, text=True, check=False))
+def of_cli(inputs: Path, workers: int, scratch: Path) -> dict[str, Any]:
+    """Images a second of the whole command, start included."""
+    out = scratch / f"out{workers}"
+    command = [sys.executable, "-m", "markerremover", "remove", str(inputs), "-o", str(out), "--workers", str(workers)]
+    ms, done = timed(lambda: subprocess.run(command, capture_output=True, text=True, check=False))
     if done.returncode:
         raise SystemExit(done.stderr)
-    return {"images": count, "seconds": round(seconds / 1000, 1), "images_per_second": round(count / (seconds / 1000), 2)}
+    summary = json.loads((scratch / f"out{workers}-audit" / "summary.json").read_text(encoding="utf-8"))
+    count = summary["counts"]["inputs"]
+    return {"images": count, "seconds": round(ms / 1000, 1), "images_per_second": round(count / (ms / 1000), 2)}
+
+
+def of_commands(inputs: Path, copies: int = 1) -> dict[str, Any]:
+    """`of_cli` with one and two workers."""
+    found = {}
+    for workers in (1, 2):
+        with tempfile.TemporaryDirectory() as scratch:
+            many = Path(scratch, "in")
+            for copy in range(copies):
+                (many / str(copy)).mkdir(parents=True)
+                for path in (path for path in inputs.iterdir() if path.is_file()):
+                    shutil.copyfile(path, many / str(copy) / path.name)
+            found[f"{workers} workers"] = of_cli(many, workers, Path(scratch))
+        print(f"  {workers} workers: {found[f'{workers} workers']['images_per_second']} images/s", flush=True)
+    return found
+
+
+def said(name: str, found: dict[str, Any]) -> dict[str, Any]:
+    """The figures, printed."""
+    print(f"{name}: {found['whole_ms']:.0f} ms, floor {found['floor_ms']:.0f} ms, ratio {found['ratio']}; stages {found['stages_ms']}", flush=True)
+    return found
 
 
 def main() -> int:
@@ -141,21 +166,29 @@ def main() -> int:
     parser.add_argument("-o", "--out", type=Path)
     parser.add_argument("--repeat", type=int, default=9)
     parser.add_argument("--cli", type=int, default=40)
+    parser.add_argument("--inputs", action="append", default=[], metavar="NAME=FOLDER[=COPIES]")
+    parser.add_argument("--folders-only", action="store_true")
     args = parser.parse_args()
     before = os.getloadavg()[0]
     cleaner = pipeline.open_cleaner(Policy())
     document: dict[str, Any] = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count(), "backend": cleaner.detector.backend,
-                                "kinds": {}}
-    for kind in KINDS:
-        with tempfile.TemporaryDirectory() as scratch:
-            document["kinds"][kind] = found = of_kind(kind, cleaner, args.repeat, Path(scratch))
-        print(f"{kind}: {found['whole_ms']:.0f} ms, floor {found['floor_ms']:.0f} ms, ratio {found['ratio']}; stages {found['stages_ms']}", flush=True)
-    document["peak_memory_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-    document["command"] = {}
-    for workers in (1, 2) if args.cli else ():
-        with tempfile.TemporaryDirectory() as scratch:
-            document["command"][f"{workers} workers"] = found = of_cli(args.cli, workers, Path(scratch))
-        print(f"{workers} workers: {found['images_per_second']} images/s", flush=True)
+                                "kinds": {}, "folders": {}}
+    if args.folders_only and args.out:
+        document = json.loads(args.out.read_text(encoding="utf-8"))
+    with tempfile.TemporaryDirectory() as place:
+        scratch = Path(place)
+        for number, kind in enumerate(KINDS if not args.folders_only else ()):
+            paths = drawn(scratch / f"in{number}", kind)
+            document["kinds"][kind] = said(kind, measured(paths, cleaner, args.repeat, scratch / f"kind{number}"))
+        if not args.folders_only:
+            document["peak_memory_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        if args.cli and not args.folders_only:
+            synthesize(scratch / "many", args.cli, SEED + 1, split="eval", size=(1024, 1024), formats=("png",), bodies=("chest",))
+            document["command"] = of_commands(scratch / "many" / "images")
+        for number, (name, folder, *copies) in enumerate(each.split("=") for each in args.inputs):
+            paths = sorted(path for path in Path(folder).iterdir() if path.is_file())
+            found = said(name, measured(paths, cleaner, 3, scratch / f"folder{number}"))
+            document["folders"][name] = {"images": len(paths), **found, "command": of_commands(Path(folder), *map(int, copies))}
     document["load"] = [round(before, 1), round(os.getloadavg()[0], 1)]
     print(f"peak memory {document['peak_memory_mb']} MB; load {document['load']}")
     if args.out:
