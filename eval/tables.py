@@ -18,8 +18,9 @@ from markerremover.box_level import PUBLISHED
 from markerremover.metrics import in_words, rate
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("README.md", "eval/BENCHMARK.md", "docs/backends.md")
+PAGES = ("README.md", "eval/BENCHMARK.md", "docs/backends.md", "docs/scale.md")
 HEAD = ("markings removed", "images de-identified", "side signs kept", "false regions", "harm")
+WORKERS, NODES, CORES, PRICE = 2, 10, 32, 0.04  # of the arithmetic in docs/scale.md; the price is an assumption, in any currency
 SAID = {"all": "all black", "signs": "side signs kept", "words": "single characters kept"}
 PLACE = re.compile(r"(<!-- table ([a-z-]+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
@@ -94,8 +95,43 @@ def backends() -> list[str]:
     return lines
 
 
+def stages() -> list[str]:
+    """Where the time of one process goes."""
+    names = ("read", "detect", "second_pass", "verify", "redact", "crops", "write")
+    lines = [f"| input | {' | '.join(name.replace('_', ' ') for name in names)} | whole | least possible | ratio |", "|" + "---|" * (len(names) + 4)]
+    document = result("pipeline")
+    for name, found in {**document["folders"], **{f"drawn, hard: {kind}": row for kind, row in document["kinds"].items()}}.items():
+        cells = [f"{found['stages_ms'].get(stage, 0):.0f}" for stage in names]
+        lines.append(f"| {name} | {' | '.join(cells)} | {found['whole_ms']:.0f} | {found['floor_ms']:.0f} | {found['ratio']:.1f} |")
+    return lines
+
+
+def memory() -> list[str]:
+    """Resident memory as the files go by, every fourth point of the curve."""
+    lines = ["| files done | the command, MB | its largest worker, MB |", "|---|---|---|"]
+    document = result("memory")
+    for name, step in (("long", 4), ("six_megapixels", 1)):
+        for point in document[name]["curve"][step - 1 :: step]:
+            files = f"{point['files']} of {document['files']}" if name == "long" else f"6 megapixels: {point['files']}"
+            lines.append(f"| {files} | {point['command_mb']} | {point['worker_mb']} |")
+    return lines
+
+
+def cost() -> list[str]:
+    """Core hours and money for a million radiographs, from images a second with two workers on two cores."""
+    document = result("pipeline")
+    lines = [f"| input | images a second, {WORKERS} workers on 2 cores | core hours a million | on {NODES} machines of {CORES} cores | "
+             f"at {PRICE} a core hour | a hundred million |", "|" + "---|" * 6]
+    for name, found in document["folders"].items():
+        pace = found["command"][f"{WORKERS} workers"]["images_per_second"]
+        hours = 1e6 / pace * 2 / 3600
+        lines.append(f"| {name} | {pace:.2f} | {hours:,.0f} | {hours / NODES / CORES:.1f} h | {hours * PRICE:,.0f} | {hours * PRICE * 100:,.0f}, "
+                     f"{hours * 100 / NODES / CORES / 24:.1f} days |")
+    return lines
+
+
 TABLES: dict[str, Callable[[], list[str]]] = {
-    "backends": backends, "real": real, "published": published, "benchmark": lambda: synthetic(result("benchmark")),
+    "backends": backends, "stages": stages, "memory": memory, "cost": cost, "real": real, "published": published, "benchmark": lambda: synthetic(result("benchmark")),
     "peers-val": lambda: tools(result("peers-val")), "peers-val-brief": lambda: tools(result("peers-val"), brief=True),
     "peers-benchmark": lambda: tools(result("peers-benchmark")), "peers-benchmark-brief": lambda: tools(result("peers-benchmark"), brief=True),
 }
