@@ -287,7 +287,7 @@ def test_the_tensorrt_device_needs_the_provider_and_never_falls_back(tmp_path, m
     assert detect.load_detector(device="tensorrt", engine_cache=tmp_path / "cache").backend == "ONNX Runtime TensorRT, f32"
     name, settings = asked[0]
     assert settings["trt_engine_cache_enable"] and settings["trt_engine_cache_path"] == str(tmp_path / "cache")
-    assert settings["trt_profile_min_shapes"] == "images:1x3x192x192" and settings["trt_profile_max_shapes"] == "images:8x3x640x640"
+    assert settings["trt_profile_min_shapes"] == "images:1x3x320x320" and settings["trt_profile_max_shapes"] == "images:8x3x640x640"
 
 
 def test_cuda_that_does_not_start_is_an_error_when_asked_for_and_the_cpu_otherwise(monkeypatch):
