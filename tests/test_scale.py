@@ -38,6 +38,12 @@ def test_the_ray_engine_gives_the_files_and_rows_of_the_local_one_which_goes_on_
     assert rows_of(tmp_path / "ray") == rows_of(tmp_path / "local")
     again = batch.remove([source], tmp_path / "ray", options=replace(local, resume=True), open_cleaner=fakes.cleaner)
     assert again["resumed"] == 3 and rows_of(tmp_path / "ray") == rows_of(tmp_path / "local")
+    gone = sorted(path for path in (tmp_path / "local").rglob("*") if path.is_file())[:2]
+    for path in gone:
+        path.unlink()
+    other = batch.remove([source], tmp_path / "local", options=replace(local, engine="ray", resume=True), open_cleaner=fakes.cleaner)
+    assert other["resumed"] == 1 and other["counts"] == ends[0]
+    assert fakes.files(tmp_path / "ray") == fakes.files(tmp_path / "local")
 
 
 def test_an_output_that_reads_back_otherwise_is_failed(tmp_path):
