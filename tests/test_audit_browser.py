@@ -5,7 +5,6 @@ MARKERREMOVER_TEST_AUDIT_FILES=10000 measures with so many files (`-s` prints th
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
