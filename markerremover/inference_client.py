@@ -69,12 +69,16 @@ class Link:
     def _answer(self, pictures: np.ndarray) -> list[np.ndarray]:
         if self._connection is None:
             self._connect()
-        self._connection.send(pictures)
-        if not self._connection.poll(ANSWER_LIMIT_S):
-            self._close()  # or the next request would get this one's answer
-            raise InferenceError(GONE)
-        found = self._connection.recv()
+        try:
+            self._connection.send(pictures)
+            if not self._connection.poll(ANSWER_LIMIT_S):
+                raise InferenceError(GONE)
+            found = self._connection.recv()
+        except BaseException:  # short memory, too: whatever is left on the way, the next request must not take it for its own answer
+            self._close()
+            raise
         if len(found) != len(pictures):
+            self._close()
             raise InferenceError(f"the process that runs the network gave {len(found)} answers to {len(pictures)} pictures")
         return found
 

@@ -136,6 +136,31 @@ def test_a_server_that_does_not_answer_in_time_is_no_answer(model, monkeypatch):
         assert len(link.ask(np.full((1, 128, 128), 255, np.uint8))[0]) == 6, "the late answer to the first is not taken for this one's"
 
 
+def test_an_answer_that_could_not_be_taken_is_never_that_to_the_next_picture(model):
+    """Short memory between asking and answer fails that file; the next file's picture must not get the answer that is still on its way."""
+    with InferenceServer(partial(fakes.white_network, model)) as server:
+        link = Link(server.address)
+        wanted = [link.ask(np.full((1, 128, 128), grey, np.uint8))[0] for grey in (0, 255)]
+        assert not np.array_equal(*wanted)
+
+        class Short:
+            def __init__(self, connection):
+                self.connection = connection
+
+            def __getattr__(self, name):
+                return getattr(self.connection, name)
+
+            def recv(self):
+                raise MemoryError
+
+        link._connection = Short(link._connection)
+        with pytest.raises(MemoryError):
+            link.ask(np.full((1, 128, 128), 0, np.uint8))
+        if isinstance(link._connection, Short):  # memory is there again
+            link._connection = link._connection.connection
+        assert np.array_equal(link.ask(np.full((1, 128, 128), 255, np.uint8))[0], wanted[1])
+
+
 @pytest.mark.parametrize("pictures", [np.zeros((1, 64, 64), np.uint8), np.zeros((1, 128, 128), np.float32)], ids=["side", "dtype"])
 def test_what_is_no_picture_is_refused_and_the_server_goes_on(model, pictures):
     with InferenceServer(partial(fakes.white_network, model)) as server:
