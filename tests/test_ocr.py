@@ -1,5 +1,6 @@
 """The OCR readers: they agree on a plain letter, take an empty list, and say what to install if there is none."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -43,6 +44,15 @@ def test_one_answer_an_image_in_order(reader):
 def test_whitelist_of_one_call_is_forgotten_by_the_next(reader):
     reader.read([letter_l()], whitelist="XYZ", psm=10)
     assert reader.read([letter_l()], whitelist=None, psm=10)[0][0].upper() == "L"
+
+
+def test_light_print_on_dark_is_tried_only_where_anything_may_be_read(reader):
+    """The setting of one call is not that of the next."""
+    image = np.zeros((60, 190), np.uint8)
+    cv2.putText(image, "SMITH", (14, 44), cv2.FONT_HERSHEY_SIMPLEX, 1.3, 255, 3)
+    signs, anything = {"whitelist": LETTERS, "psm": 7}, {"psm": 7}
+    read = [reader.read([image], **asked)[0][0] for asked in (anything, signs, anything)]
+    assert read[0] == read[2] == "SMITH" != read[1]
 
 
 def test_no_images(reader):
