@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import os
@@ -15,6 +14,7 @@ from .errors import UsageError
 
 MODES = ("basic", "keep")
 KEY_BYTES = 32
+CONSONANTS, PSEUDONYM_LETTERS = "BCDFGHJKLMNPQRSTVWXZ", 12
 RETAINABLE = {"age": "PatientAge", "sex": "PatientSex", "size": "PatientSize", "weight": "PatientWeight"}
 """What `HeaderProfile.retain` may name, and the element that then stays (Retain Patient Characteristics Option)."""
 BASIC = ("113100", "Basic Application Confidentiality Profile")
@@ -62,8 +62,15 @@ class HeaderProfile:
         return f"2.25.{int.from_bytes(self.digest('uid', old)[:16], 'big')}"
 
     def pseudonym(self, kind: str, text: str) -> str:
-        """Ten letters and digits that stand for a text, for example of a patient."""
-        return base64.b32encode(self.digest(kind, text)).decode()[:10]
+        """Twelve consonants that stand for a text, for example of a patient.
+
+        With vowels or digits one in some thousand would hold a short name, a date or an ID of the run by chance, and hold its file.
+        """
+        number, letters = int.from_bytes(self.digest(kind, text), "big"), []
+        for _ in range(PSEUDONYM_LETTERS):
+            number, letter = divmod(number, len(CONSONANTS))
+            letters.append(CONSONANTS[letter])
+        return "".join(letters)
 
 
 def read_key(path: Path) -> bytes:

@@ -1,5 +1,7 @@
 """The confidentiality profile on headers: every element of the table, nested and private ones, and what names the patient."""
 
+import re
+
 import pytest
 from dicomanonymizer.simpledicomanonymizer import initialize_actions
 from pydicom.datadict import dictionary_has_tag, dictionary_VR, keyword_for_tag
@@ -83,6 +85,13 @@ def test_pseudonyms_and_uids_are_the_same_in_every_file_of_a_key_and_others_with
     assert one.StudyInstanceUID == again.StudyInstanceUID == other.StudyInstanceUID and one.StudyInstanceUID.startswith("2.25.")
     assert one.AccessionNumber == again.AccessionNumber not in ("", "ACC0815")
     assert cleaned(patient(), HeaderProfile("basic", bytes(32))).PatientID != one.PatientID
+
+
+def test_pseudonyms_are_all_different_and_spell_no_name_or_number():
+    profile = HeaderProfile("basic", bytes(range(32)))
+    pseudonyms = {profile.pseudonym("path", str(number)) for number in range(20_000)}
+    assert len(pseudonyms) == 20_000 and not re.search("[^BCDFGHJKLMNPQRSTVWXZ]", "".join(pseudonyms))
+    assert {len(pseudonym) for pseudonym in pseudonyms} == {12} and len({letter for text in pseudonyms for letter in text}) == 20
 
 
 def test_a_reference_follows_the_instance_that_it_names():
