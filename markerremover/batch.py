@@ -23,7 +23,7 @@ from .inputs import Input
 from .options import KEY, RunOptions
 from .pipeline import Cleaner, open_cleaner, sha256_file
 from .records import Corrections, Detections, Outcome, Policy
-from .workers import Job, Place
+from .workers import Crew, Equipment, Job, Place
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +68,7 @@ def remove(
     audit = Path(os.path.abspath(options.audit)) if options.audit else out.with_name(out.name + "-audit")
     inputs_module.check_folders(inputs, out, audit)
     _check_state(out, audit, options)
+    _reviews(audit, options)
     found, ignored = inputs_module.gather(inputs, options.ignore)
     if not found:
         raise UsageError(f"no files to process in {', '.join(map(str, inputs))} ({len(ignored)} ignored)")
@@ -75,19 +76,18 @@ def remove(
     if drawn:
         inputs_module.check_folders([options.boxes], out, audit)
     with nullcontext() if open_cleaner else inference_server.serving(options, workers.threads_each(1)) as server:
-        make = open_cleaner or functools.partial(open_shipped, options, server=server)
-        cleaner = make(workers.threads_each(options.workers))
-        headers = _header_profile(options, audit)
-        assigned = paths.assign(found, options.paths, headers, images.path_parts)  # of all parts, so that they agree
-        _check_own_outputs(out, shards.own(found, assigned, options.shard), options)
-        with shards.alone(shards.folder(audit, options.shard)):
-            return _run(found, assigned, ignored, inputs, out, audit, cleaner, make, headers, options, drawn, progress, start)
+        with crew(options, open_cleaner or functools.partial(open_shipped, options, server=server)) as at_work:
+            headers = _header_profile(options, audit)
+            assigned = paths.assign(found, options.paths, headers, images.path_parts)  # of all parts, so that they agree
+            _check_own_outputs(out, shards.own(found, assigned, options.shard), options)
+            at_work.equipment()  # before anything is made or taken away
+            with shards.alone(shards.folder(audit, options.shard)):
+                return _run(found, assigned, ignored, inputs, out, audit, at_work, headers, options, drawn, progress, start)
 
 
 def _run(
-    given: list[Input], found: list[Input], ignored: list[str], inputs: list[Path], out: Path, root: Path, cleaner: Cleaner,
-    make: Callable[[int], Cleaner], headers: HeaderProfile, options: RunOptions, drawn: byhand.Annotations | None, progress: Progress | None,
-    start: float,
+    given: list[Input], found: list[Input], ignored: list[str], inputs: list[Path], out: Path, root: Path, at_work: Crew,
+    headers: HeaderProfile, options: RunOptions, drawn: byhand.Annotations | None, progress: Progress | None, start: float,
 ) -> dict[str, Any]:
     """The run itself, once nothing speaks against it and no other is at work in its audit.
 
@@ -99,10 +99,8 @@ def _run(
     Raises:
         UsageError: people have reviewed an earlier run into this audit, which parts of a run and Ray do not heed; nothing was done then.
     """
-    audit, run = shards.folder(root, options.shard), run_facts(cleaner, options, headers, drawn)
-    reviews = _reviews(root, options) | _reviews(audit, options)
-    if reviews and (options.shard or options.engine != "local"):
-        raise UsageError(f"{root}: people have reviewed this run, which --shard and --engine ray do not heed: go on without them")
+    audit, run = shards.folder(root, options.shard), run_facts(at_work.equipment(), options, headers, drawn)
+    reviews = _reviews(root, options)
     said, found = _drawn(given, found, drawn, options) if drawn else ({}, found)
     _make_folders(out, audit, options)
     out = out.resolve()  # a link put in its place during the run leads no write and no removal elsewhere
@@ -116,7 +114,7 @@ def _run(
     renamed = paths.write_map(audit, given, found)
     if reviews:
         corrections.carry_over(audit, [(item.relative, item.source) for item in found if not item.problem and item.relative not in reviews])
-        reviews = _reviews(audit, options)
+        reviews = _reviews(root, options)
     earlier = {row["relative"]: row for row in report.read_manifest(audit / report.MANIFEST)}
     kept_rows, todo = _split_finished(found, out, audit, options, run, reviews)
     for item in todo:
@@ -126,7 +124,7 @@ def _run(
     released = _Released(out, rows)
     place = Place(out, audit, options, headers)
     with report.open_private(audit / report.MANIFEST, "a") as handle:
-        for outcome in outcomes(todo, place, cleaner, make, said):
+        for outcome in outcomes(todo, place, at_work, said):
             _withdraw(outcome, out, options, released)
             rows.append(report.manifest_row(outcome, run))
             if outcome.relative in said and not drawn:
@@ -137,7 +135,7 @@ def _run(
                 progress(outcome, len(rows), len(found))
         os.fsync(handle.fileno())
     seconds = time.perf_counter() - start
-    summary = _summary(rows, found, ignored, cleaner, options, run) | {
+    summary = _summary(rows, found, ignored, at_work.equipment(), options, run) | {
         "by_hand": drawn is not None,
         "audit": str(audit), "unaccounted": _unaccounted(rows, out, every if options.shard else set()),
         "resumed": len(kept_rows), "seconds": round(seconds, 2),
@@ -182,9 +180,20 @@ def _drawn(
     return said, checked
 
 
-def _reviews(audit: Path, options: RunOptions) -> dict[str, corrections.Review]:
-    """What people said in a review of an earlier run into the same audit: a file that is done again is done with it."""
-    return {} if options.dry_run or options.boxes else corrections.reviews(corrections.read_events(corrections.log_path(audit)))
+def _reviews(root: Path, options: RunOptions) -> dict[str, corrections.Review]:
+    """What people said in a review of an earlier run into the same audit: a file that is done again is done with it.
+
+    Raises:
+        UsageError: the run is in parts or on Ray, which do not heed it.
+    """
+    if options.dry_run or options.boxes:
+        return {}
+    found: dict[str, corrections.Review] = {}
+    for folder in {root, shards.folder(root, options.shard)}:
+        found |= corrections.reviews(corrections.read_events(corrections.log_path(folder)))
+    if found and (options.shard or options.engine != "local"):
+        raise UsageError(f"{root}: people have reviewed this run, which --shard and --engine ray do not heed: go on without them")
+    return found
 
 
 def reviewed(review: corrections.Review, earlier: dict[str, Any] | None) -> dict[str, Any]:
@@ -303,22 +312,27 @@ def _finished(row: dict[str, Any], item: Input, out: Path, options: RunOptions, 
         return False
 
 
-def outcomes(
-    todo: list[Input], place: Place, cleaner: Cleaner, make: Callable[[int], Cleaner], said: dict[str, Corrections]
-) -> Iterator[Outcome]:
+def outcomes(todo: list[Input], place: Place, at_work: Crew, said: dict[str, Corrections]) -> Iterator[Outcome]:
     """One outcome an input, as they finish; `said` has what people say, by path below OUT."""
-    jobs = [Job(item.source, item.relative, said.get(item.relative)) for item in todo if not item.problem]
     for item in todo:
         if item.problem:
             yield Outcome(item.relative, "failed", item.problem)
-    if place.options.engine == "ray":
-        from .scale import on_ray
+    yield from at_work.clean([Job(item.source, item.relative, said.get(item.relative)) for item in todo if not item.problem], place)
 
-        yield from on_ray(jobs, place, make, str(getattr(cleaner.detector, "sha256", "")))
-    elif place.options.workers == 1 and place.options.time_limit is None:
-        yield from workers.in_this_process(jobs, place, cleaner)
-    else:
-        yield from workers.in_processes(jobs, place, make)
+
+def crew(options: RunOptions, make: Callable[[int], Cleaner]) -> Crew:
+    """Who cleans the files of a run: a context that has `equipment` and `clean`, see `workers.Processes`.
+
+    Args:
+        make: makes a `Cleaner` for a number of threads; importable by name unless the run is in this process alone.
+    """
+    if options.engine == "ray":
+        from .scale import OnRay
+
+        return OnRay(options, make)
+    if options.workers == 1 and options.time_limit is None:
+        return workers.Alone(make)
+    return workers.Processes(options.workers, make)
 
 
 class _Released:
@@ -361,16 +375,16 @@ def _unaccounted(rows: list[dict[str, Any]], out: Path, others: set[str]) -> lis
     return sorted(set(found) - released - (others - {row["relative"] for row in rows}))
 
 
-def run_facts(cleaner: Cleaner, options: RunOptions, headers: HeaderProfile, drawn: byhand.Annotations | None = None) -> dict[str, str]:
+def run_facts(equipment: Equipment, options: RunOptions, headers: HeaderProfile, drawn: byhand.Annotations | None = None) -> dict[str, str]:
     """What every row of this run carries."""
     settings = options.settings_sha256(headers.key)
     if drawn:
         settings = hashlib.sha256(f"{settings} {drawn.sha256}".encode()).hexdigest()
-    return {"weights_sha256": str(getattr(cleaner.detector, "sha256", "")), "version": __version__, "settings_sha256": settings}
+    return {"weights_sha256": equipment.sha256, "version": __version__, "settings_sha256": settings}
 
 
 def _summary(
-    rows: list[dict[str, Any]], found: list[Input], ignored: list[str], cleaner: Cleaner, options: RunOptions, run: dict[str, str]
+    rows: list[dict[str, Any]], found: list[Input], ignored: list[str], equipment: Equipment, options: RunOptions, run: dict[str, str]
 ) -> dict[str, Any]:
     """Counts and circumstances of the run; the counts are checked here, not believed.
 
@@ -381,16 +395,16 @@ def _summary(
     if sorted(row["relative"] for row in rows) != sorted(item.relative for item in found):
         raise AssertionError(f"{len(found)} inputs but {len(rows)} rows, or not the same ones")
     boxes = [box for row in rows for box in row["boxes"]]
-    policy, detector = options.policy, cleaner.detector
+    policy = options.policy
     return {
         "counts": counts,
         "reconciles": counts["inputs"] == len(found) == sum(counts[s] for s in report.STATUSES),
         "boxes": {"kept": sum(b["action"] == "keep" for b in boxes), "removed": sum(b["action"] == "remove" for b in boxes)},
         "released_held": sum(bool(row.get("released_held")) for row in rows),
-        "results_read": cleaner.reader is not None,
+        "results_read": equipment.reads,
         "ignored": ignored,
         "options": {
-            "keep": list(policy.keep), "threshold": policy.threshold or getattr(detector, "threshold", None),
+            "keep": list(policy.keep), "threshold": policy.threshold or equipment.threshold,
             "margin": policy.margin, "style": policy.style, "workers": options.workers, "device": options.device,
             "batch": options.batch,
             "engine": options.engine, "dry_run": options.dry_run,
@@ -400,8 +414,8 @@ def _summary(
             "transfer_syntax": options.transfer_syntax, "shard": "{}/{}".format(*options.shard) if options.shard else None,
         },
         "site": _site(options),
-        "weights": {"name": str(getattr(detector, "card", {}).get("name", "")), "sha256": run["weights_sha256"]},
-        "backend": str(getattr(detector, "backend", "")),
+        "weights": {"name": equipment.name, "sha256": run["weights_sha256"]},
+        "backend": equipment.backend,
         "headers": HEADERS_NOTES[options.headers],
         "paths_that_tell": sum(bool(row.get("path_tells")) and row["status"] in RELEASED for row in rows),
         "version": __version__,

@@ -121,29 +121,49 @@ class InferenceServer:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
+def shared_batch(options: RunOptions) -> int:
+    """Pictures a call of a network that the workers of a run share; 1 where each has its own: on the CPU, unless `options.batch` is more
+    than 1, and in a run within one process.
+
+    Raises:
+        UsageError: the device is not there, or there are no Unix sockets here though `options.batch` asks for one network. Of a device
+            that is named for Ray that is not said here: other machines have it.
+    """
+    alone = options.engine == "local" and options.workers == 1 and options.time_limit is None
+    if alone or options.boxes or options.batch == 1:
+        return 1
+    elsewhere = options.engine == "ray" and options.device != "auto"
+    found = [backends.BACKENDS[name] for name in backends.CHOICES[options.device]] if elsewhere else backends.candidates(
+        model_of(options.weights), options.device)
+    batch = options.batch or found[0].batch
+    if "AF_UNIX" in connections.families or batch == 1:
+        return batch
+    if options.batch is None:
+        return 1
+    raise UsageError(f"batch is {batch}, but this system has no Unix sockets through which workers could share a network; use 1")
+
+
+def opener_of(options: RunOptions, batch: int, threads: int) -> Callable[[], Network]:
+    """Opens the network that the workers of a run share, with `threads` of the CPU; importable by name."""
+    return functools.partial(open_network, options.weights, device=options.device, threads=threads, batch=batch)
+
+
 @contextmanager
 def serving(options: RunOptions, threads: int) -> Iterator[str | None]:
-    """The address of a server for a run, None where each worker has a network of its own: on the CPU, unless `options.batch` is more than 1;
-    in a run within one process; on Ray.
+    """The address of a server for a run on this machine, None where each worker has a network of its own, and for Ray, which starts
+    its own ones.
 
     Args:
         threads: of the CPU, for a network that runs there.
 
     Raises:
-        UsageError, WeightsError: the network cannot be opened, or there are no Unix sockets here.
+        UsageError, WeightsError: the network cannot be opened, or see `shared_batch`.
     """
-    alone = options.workers == 1 and options.time_limit is None
-    if alone or options.engine != "local" or options.boxes or options.batch == 1:
+    batch = shared_batch(options) if options.engine == "local" else 1
+    if batch == 1:
         yield None
         return
-    batch = options.batch or backends.candidates(model_of(options.weights), options.device)[0].batch
-    if batch == 1 or ("AF_UNIX" not in connections.families and options.batch is None):
-        yield None
-        return
-    if "AF_UNIX" not in connections.families:
-        raise UsageError(f"batch is {batch}, but this system has no Unix sockets through which workers could share a network; use 1")
-    opener = functools.partial(open_network, options.weights, device=options.device, threads=threads, batch=batch)
-    with InferenceServer(opener) as server:
+    with InferenceServer(opener_of(options, batch, threads)) as server:
         yield server.address
 
 

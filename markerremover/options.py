@@ -101,8 +101,8 @@ class RunOptions:
             raise UsageError(f"workers is {self.workers}, allowed is 1 or more")
         if self.batch is not None and not 1 <= self.batch <= MOST_BATCH:
             raise UsageError(f"batch is {self.batch}, allowed is 1 to {MOST_BATCH}")
-        if self.batch is not None and self.batch > 1 and (self.engine != "local" or self.boxes):
-            raise UsageError("--batch does not go with --engine ray or --boxes")
+        if self.batch is not None and self.batch > 1 and self.boxes:
+            raise UsageError("--batch does not go with --boxes")
         if self.time_limit is not None and not 0 < self.time_limit < float("inf"):
             raise UsageError(f"time_limit is {self.time_limit}, allowed is a number of seconds above 0, or none")
         if self.boxes and self.second_look:

@@ -5,7 +5,10 @@ weights under the same paths, and have this version of the package.
 
     paths -> clean (one actor a worker; the networks are loaded once in each) -> confirm (a task; the output is read once more)
 
-An actor cleans in a process of its own, as the local engine does, so that a file that kills or hangs it ends failed and nothing else
+On GPUs the localizer's network is a stage of its own, see `ray_network`: one actor a GPU has it, and who cleans on that machine takes CPUs
+and asks it. Either kind has as many as its own resource allows.
+
+An actor that cleans does so in a process of its own, as the local engine does, so that a file that kills or hangs it ends failed and nothing else
 does. Where a machine is lost, its files are given out again to those that are left: they are cleaned from the start, and the one output
 and the one row that come of each are the same.
 """
@@ -17,7 +20,7 @@ import logging
 import os
 import pickle
 import warnings
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, Iterator, Sequence
@@ -26,18 +29,22 @@ import numpy as np
 
 from . import __version__
 from .errors import UsageError
+from .inference_server import opener_of, shared_batch
+from .options import RunOptions
 from .pipeline import Cleaner, sha256_file
+from .ray_network import CLEAN_GPU, Switchboard, cause_of, connected
 from .records import Outcome
-from .workers import Job, OneByOne, Place
+from .workers import Equipment, Job, OneByOne, Place, equipment, threads_each
 
-__all__ = ["on_ray"]
+__all__ = ["OnRay"]
 
 log = logging.getLogger(__name__)
 
 HINT = "the Ray engine needs the extra 'ray': pip install 'markerremover[ray]'"
 CLEAN_CPUS, CONFIRM_CPUS = 0.9, 0.1  # of a core: an actor leaves room for the task that follows it, or neither would ever go on
 CONFIRMING = 8  # actors whose outputs one task at a time confirms
-GPU_SHARE = 0.25  # of a GPU that an actor takes: decoding and reading take longer than the network
+GPUS = ("cuda", "tensorrt")
+GPU_SHARE = 0.25  # of a GPU that an actor takes which has a network of its own (--batch 1)
 LARGEST_BLOCK, BLOCKS_EACH = 16, 8  # files that are given out together at most, and in how many portions a worker gets its own
 ROUNDS = 5  # of giving out files whose machine was lost; a file that kills its process does not count, it is failed at once
 STORE_BYTES = 100 << 20  # object store of a Ray of our own: paths and outcomes are small
@@ -45,31 +52,58 @@ UNCONFIRMED = "its output does not read back from the storage as it was written"
 LOST = "Ray gave no outcome for it"
 
 
-def on_ray(
-    jobs: Sequence[Job], place: Place, open_cleaner: Callable[[int], Cleaner], weights_sha256: str = ""
-) -> Iterator[Outcome]:
-    """One outcome a job, as they finish.
+class OnRay:
+    """A `workers.Crew` of the machines of a Ray cluster.
 
     Args:
-        place: `place.options.workers` is the number of actors; with `ray_address` they are those of that cluster's machines, else of a
-            Ray that is started here and ended afterwards.
-        open_cleaner: importable by name; called once in each actor's process.
-        weights_sha256: of the networks that every actor must have.
-
-    Raises:
-        UsageError: Ray is missing, the cluster cannot be reached, or it has too few CPUs or no GPU.
+        options: `workers` is the number of actors that clean; with `ray_address` they are those of that cluster's machines, else of a Ray
+            that is started here and ended afterwards. Where a batch is more than one picture, on GPUs by default, networks are actors too.
+        open_cleaner: importable by name; called once in each actor's process, as open_cleaner(threads) or, with networks that are
+            actors, open_cleaner(threads, server=address).
     """
-    if not jobs:
-        return
-    with _connected(place.options) as ray:
-        make = functools.partial(_same_weights, open_cleaner, weights_sha256)
-        waiting = {job.relative: job for job in jobs}
-        for _ in range(ROUNDS):
+
+    def __init__(self, options: RunOptions, open_cleaner: Callable[..., Cleaner]) -> None:
+        self._options, self._open, self._stack = options, open_cleaner, ExitStack()
+        self._equipment: Equipment | None = None
+
+    def __enter__(self) -> "OnRay":
+        """Raises UsageError where Ray is missing, the cluster cannot be reached, or it has too few CPUs or no GPU."""
+        batch = shared_batch(self._options)
+        self._ray = self._stack.enter_context(_connected(self._options))
+        self._switchboard = None
+        if batch > 1:
+            opener = opener_of(self._options, batch, threads_each(1))
+            self._switchboard = self._ray.remote(Switchboard).options(num_cpus=0).remote(opener, self._options.device in GPUS)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.__exit__(*error)
+
+    def equipment(self) -> Equipment:
+        """What a machine of the cluster cleans with.
+
+        Raises:
+            UsageError, WeightsError: it cannot be opened there.
+        """
+        if self._equipment is None:
+            task = self._ray.remote(num_cpus=CLEAN_CPUS, max_calls=1, max_retries=ROUNDS, **_gpus(self._options))(_equipped)
             try:
-                for outcome in _outcomes(ray, list(waiting.values()), place, make):
+                self._equipment = self._ray.get(task.remote(self._open, threads_each(self._options.workers), self._switchboard, __version__))
+            except self._ray.exceptions.RayTaskError as error:
+                raise cause_of(error)
+            except self._ray.exceptions.RayError as error:
+                raise UsageError(f"no machine of the Ray cluster can open what cleans ({type(error).__name__})") from error
+        return self._equipment
+
+    def clean(self, jobs: Sequence[Job], place: Place) -> Iterator[Outcome]:
+        """One outcome a job, as they finish."""
+        waiting, sha256 = {job.relative: job for job in jobs}, self.equipment().sha256
+        for _ in range(ROUNDS if jobs else 0):
+            try:
+                for outcome in _outcomes(self._ray, list(waiting.values()), place, (self._open, sha256, self._switchboard, __version__)):
                     if waiting.pop(outcome.relative, None):
                         yield outcome
-            except ray.exceptions.RayError as error:  # no actor can be started, say; its message may quote paths
+            except self._ray.exceptions.RayError as error:  # no actor can be started, say; its message may quote paths
                 log.error("Ray broke off: %s", type(error).__name__)
             if not waiting:
                 return
@@ -83,7 +117,7 @@ def _connected(options) -> Iterator[Any]:
     """Ray, connected to the cluster of the options or started here, with as few words as possible.
 
     Raises:
-        UsageError: see `on_ray`.
+        UsageError: see `OnRay`.
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nothing is told to anybody
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # or Ray warns that it will hide no GPU from tasks in time to come
@@ -117,27 +151,37 @@ def _check_resources(there: dict[str, float], options) -> None:
     """
     if there.get("CPU", 0) < options.workers:
         raise UsageError(f"the Ray cluster has {there.get('CPU', 0):g} CPUs, fewer than the {options.workers} workers")
-    if options.device in ("cuda", "tensorrt") and there.get("GPU", 0) < GPU_SHARE * options.workers:
-        raise UsageError(f"the Ray cluster has {there.get('GPU', 0):g} GPUs, too few for {options.workers} workers at {GPU_SHARE} each")
+    own = options.batch == 1
+    if options.device in GPUS and there.get("GPU", 0) < (GPU_SHARE * options.workers if own else 1):
+        needed = f"{options.workers} workers at {GPU_SHARE} each" if own else "a network"
+        raise UsageError(f"the Ray cluster has {there.get('GPU', 0):g} GPUs, too few for {needed}")
 
 
-def _outcomes(ray, jobs: Sequence[Job], place: Place, open_cleaner: Callable[[int], Cleaner]) -> Iterator[Outcome]:
-    """What comes out of the stages; jobs of a block that Ray gives up have none."""
+def _gpus(options: RunOptions) -> dict[str, float]:
+    """What of a GPU an actor takes that cleans."""
+    return {"num_gpus": GPU_SHARE if options.batch == 1 else CLEAN_GPU} if options.device in GPUS else {}
+
+
+def _outcomes(ray, jobs: Sequence[Job], place: Place, equipment: tuple) -> Iterator[Outcome]:
+    """What comes out of the stages; jobs of a block that Ray gives up have none.
+
+    Args:
+        equipment: further arguments of `_Actor`.
+    """
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = context.enable_operator_progress_bars = False
     context.max_errored_blocks = -1  # the files of such a block come back without outcome, the others go on
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     count = max(1, min(place.options.workers, int(ray.cluster_resources().get("CPU", 1))))  # machines may be gone since the start
     here = replace(place.options, overwrite=not (place.options.resume or place.options.dry_run))  # a file may be cleaned twice
-    gpus = {"num_gpus": GPU_SHARE} if place.options.device in ("cuda", "tensorrt") else {}
     size = max(1, min(LARGEST_BLOCK, len(jobs) // (count * BLOCKS_EACH)))
     rows = [{"source": os.fsencode(job.source), "relative": os.fsencode(job.relative)} for job in jobs]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # how retries are named changes from one version to the next
         cleaned = ray.data.from_items(rows, override_num_blocks=-(-len(rows) // size)).map_batches(
-            _Actor, fn_constructor_args=(place._replace(options=here), open_cleaner, __version__), batch_size=None,
+            _Actor, fn_constructor_args=(place._replace(options=here), *equipment), batch_size=None,
             compute=ray.data.ActorPoolStrategy(size=count, max_tasks_in_flight_per_actor=1), num_cpus=CLEAN_CPUS,
-            max_task_retries=0, **gpus,  # an actor starts anew when there is room for it; what it had goes to the next round
+            max_task_retries=0, **_gpus(place.options),  # an actor starts anew when there is room for it; what it had goes to the next round
         )
     confirmed = cleaned.map_batches(
         _confirmed, fn_kwargs={"out": place.out, "dry_run": place.options.dry_run}, batch_size=None, num_cpus=CONFIRM_CPUS,
@@ -151,10 +195,9 @@ def _outcomes(ray, jobs: Sequence[Job], place: Place, open_cleaner: Callable[[in
 class _Actor:
     """One worker: cleans the files of one block after the other."""
 
-    def __init__(self, place: Place, open_cleaner: Callable[[int], Cleaner], version: str) -> None:
-        if version != __version__:
-            raise RuntimeError(f"this machine has version {__version__}, the run has {version}")
-        self._bench = OneByOne(place, open_cleaner)
+    def __init__(self, place: Place, open_cleaner: Callable[..., Cleaner], sha256: str, switchboard: Any, version: str) -> None:
+        make = _maker(open_cleaner, switchboard, version)
+        self._bench = OneByOne(place, functools.partial(_same_weights, make, sha256))
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[bytes]]:
         jobs = [Job(Path(os.fsdecode(s)), os.fsdecode(r)) for s, r in zip(batch["source"], batch["relative"])]
@@ -174,6 +217,22 @@ def _confirmed_one(outcome: Outcome, out: Path, dry_run: bool) -> Outcome:
     except OSError:
         same = False
     return outcome if same else Outcome(outcome.relative, "failed", UNCONFIRMED)
+
+
+def _maker(open_cleaner: Callable[..., Cleaner], switchboard: Any, version: str) -> Callable[[int], Cleaner]:
+    """What makes a cleaner on this machine of the cluster, with a network of its own or the one that the switchboard names.
+
+    Raises:
+        UsageError: this machine has another version of the package.  InferenceError, WeightsError: see `ray_network.connected`.
+    """
+    if version != __version__:
+        raise UsageError(f"a machine of the cluster has version {__version__} of markerremover, the run has {version}")
+    return open_cleaner if switchboard is None else functools.partial(open_cleaner, server=connected(switchboard))
+
+
+def _equipped(open_cleaner: Callable[..., Cleaner], threads: int, switchboard: Any, version: str) -> Equipment:
+    """A task: what a machine cleans with."""
+    return equipment(_maker(open_cleaner, switchboard, version)(threads))
 
 
 def _same_weights(open_cleaner: Callable[[int], Cleaner], sha256: str, threads: int) -> Cleaner:

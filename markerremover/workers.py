@@ -11,10 +11,11 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Callable, Iterator, NamedTuple, Sequence
+from typing import Any, Callable, Iterator, NamedTuple, Protocol, Sequence
 
 from pebble import ProcessExpired, ProcessPool
 
+from .errors import MarkerRemoverError, UsageError
 from .header_profile import HeaderProfile
 from .options import RunOptions
 from .orphans import end_with_parent
@@ -57,32 +58,144 @@ def attempt(job: Job, place: Place, cleaner: Cleaner) -> Outcome:
         return Outcome(job.relative, "failed", reason)
 
 
-def in_this_process(jobs: Sequence[Job], place: Place, cleaner: Cleaner) -> Iterator[Outcome]:
-    """One outcome a job, in order."""
-    for job in jobs:
-        yield attempt(job, place, cleaner)
+class Equipment(NamedTuple):
+    """What the files of a run are cleaned with, as it says of itself.
+
+    sha256, name, threshold, backend: of the localizer, see `detect.Detector`.  reads: whether results are read by OCR.
+    """
+
+    sha256: str = ""
+    name: str = ""
+    threshold: float | None = None
+    backend: str = ""
+    reads: bool = False
 
 
-def in_processes(jobs: Sequence[Job], place: Place, open_cleaner: Callable[[int], Cleaner]) -> Iterator[Outcome]:
-    """One outcome a job, as they finish. A file that takes longer than the time limit ends `failed`; its process is ended and
-    another one takes its place.
+def equipment(cleaner: Cleaner) -> Equipment:
+    """What a cleaner says of itself."""
+    detector = cleaner.detector
+    return Equipment(
+        str(getattr(detector, "sha256", "")), str(getattr(detector, "card", {}).get("name", "")), getattr(detector, "threshold", None),
+        str(getattr(detector, "backend", "")), cleaner.reader is not None)
+
+
+class Crew(Protocol):
+    """Who cleans the files of a run, as long as its context lasts."""
+
+    def __enter__(self) -> "Crew": ...
+
+    def __exit__(self, *error: Any) -> None: ...
+
+    def equipment(self) -> Equipment:
+        """What they clean with; raises UsageError or WeightsError where they cannot."""
+
+    def clean(self, jobs: Sequence[Job], place: Place) -> Iterator[Outcome]:
+        """One outcome a job, as they finish."""
+
+
+class Alone:
+    """A `Crew` of this process: one file after the other."""
+
+    def __init__(self, open_cleaner: Callable[[int], Cleaner]) -> None:
+        self._open = open_cleaner
+
+    def __enter__(self) -> "Alone":
+        """Raises what `open_cleaner` raises."""
+        self._cleaner = self._open(threads_each(1))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Nothing to end."""
+
+    def equipment(self) -> Equipment:
+        """Of the one cleaner."""
+        return equipment(self._cleaner)
+
+    def clean(self, jobs: Sequence[Job], place: Place) -> Iterator[Outcome]:
+        """One outcome a job, in order."""
+        for job in jobs:
+            yield attempt(job, place, self._cleaner)
+
+
+class Processes:
+    """A `Crew` of several processes, which start at once and end with the context, without delay where it is left by an error.
 
     Args:
+        count: of processes.
         open_cleaner: importable by name; called once in each process with the number of threads it may use.
-
-    When a process dies, the file that it was at is tried once more, alone at the end, for memory may have been short; if it
-    kills again, it ends `failed`.
     """
-    waiting = deque(jobs)
-    while waiting:
-        again: list[Job] = []
-        yield from _until_broken(waiting, again, place, open_cleaner)
-        for job in again:
-            with _pool(1, place, open_cleaner) as pool:
+
+    def __init__(self, count: int, open_cleaner: Callable[[int], Cleaner]) -> None:
+        self._count, self._open, self._stack = count, open_cleaner, ExitStack()
+        self._pool: ProcessPool | None = None
+
+    def __enter__(self) -> "Processes":
+        self._first = self._started().schedule(_equipped)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.__exit__(*error)
+
+    def equipment(self) -> Equipment:
+        """Of the process that was ready first; waits for it.
+
+        Raises:
+            UsageError, WeightsError: the cleaner cannot be opened.
+        """
+        try:
+            return self._first.result()
+        except (ProcessExpired, BrokenProcessPool) as error:
+            raise UsageError("the processes that clean die while they start; is there too little memory?") from error
+
+    def clean(self, jobs: Sequence[Job], place: Place) -> Iterator[Outcome]:
+        """One outcome a job, as they finish. A file that takes longer than the time limit ends `failed`; its process is ended and
+        another one takes its place.
+
+        When a process dies, the file that it was at is tried once more, alone at the end, for memory may have been short; if it
+        kills again, it ends `failed`.
+        """
+        waiting = deque(jobs)
+        while waiting:
+            again: list[Job] = []
+            yield from self._until_broken(waiting, again, place)
+            for job in again:
+                with _pool(1, threads_each(self._count), self._open) as pool:
+                    try:
+                        yield _outcome(_scheduled(pool, job, place), job, place)
+                    except (ProcessExpired, BrokenProcessPool):
+                        yield _failed(job, place, DIED)
+
+    def _until_broken(self, waiting: deque[Job], again: list[Job], place: Place) -> Iterator[Outcome]:
+        """Outcomes until `waiting` is empty, or processes die before they are at any file; `again` gets what is to be tried alone."""
+        pool = self._started()
+        running: dict[Future, Job] = {}
+        while waiting or running:
+            try:
+                while waiting and len(running) < self._count:  # no queue: what is scheduled is what is in flight
+                    running[_scheduled(pool, waiting[0], place)] = waiting[0]
+                    waiting.popleft()
+            except RuntimeError:  # the pool broke while nobody waited for it
+                again += [waiting.popleft(), *running.values()]
+                self._pool = None
+                return
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                job = running.pop(future)
                 try:
-                    yield _outcome(_scheduled(pool, job, place), job, place)
-                except (ProcessExpired, BrokenProcessPool):
-                    yield _failed(job, place, DIED)
+                    yield _outcome(future, job, place)
+                except ProcessExpired:
+                    log.warning("a worker process died; its file is tried again alone")
+                    again.append(job)
+                except BrokenProcessPool:
+                    log.warning("worker processes died; the files in flight are tried again alone")
+                    again += [job, *running.values()]
+                    pool.stop()
+                    self._pool = None
+                    return
+
+    def _started(self) -> ProcessPool:
+        if self._pool is None:
+            self._pool = self._stack.enter_context(_pool(self._count, threads_each(self._count), self._open))
+        return self._pool
 
 
 class OneByOne:
@@ -99,7 +212,7 @@ class OneByOne:
         """One outcome; a file on which the process dies is tried once more, for memory may have been short."""
         for _ in range(2):
             if self._pool is None:
-                self._pool = self._stack.enter_context(_pool(1, self._place, self._open))
+                self._pool = self._stack.enter_context(_pool(1, threads_each(self._place.options.workers), self._open))
             try:
                 return _outcome(_scheduled(self._pool, job, self._place), job, self._place)
             except ProcessExpired:
@@ -114,29 +227,6 @@ class OneByOne:
         self._stack.close()
 
 
-def _until_broken(waiting: deque[Job], again: list[Job], place: Place, open_cleaner: Callable[[int], Cleaner]) -> Iterator[Outcome]:
-    """Outcomes until `waiting` is empty, or processes die before they are at any file; `again` gets what is to be tried alone."""
-    count = place.options.workers
-    with _pool(count, place, open_cleaner) as pool:
-        running: dict[Future, Job] = {}
-        while waiting or running:
-            while waiting and len(running) < count:  # no queue: what is scheduled is what is in flight
-                job = waiting.popleft()
-                running[_scheduled(pool, job, place)] = job
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                job = running.pop(future)
-                try:
-                    yield _outcome(future, job, place)
-                except ProcessExpired:
-                    log.warning("a worker process died; its file is tried again alone")
-                    again.append(job)
-                except BrokenProcessPool:
-                    log.warning("worker processes died; the files in flight are tried again alone")
-                    again += [job, *running.values()]
-                    pool.stop()
-                    return
-
-
 def _outcome(future: Future, job: Job, place: Place) -> Outcome:
     """What became of a job, waited for.
 
@@ -145,6 +235,8 @@ def _outcome(future: Future, job: Job, place: Place) -> Outcome:
     """
     try:
         return future.result()
+    except MarkerRemoverError as error:  # the process that was to clean it could not be equipped
+        return _failed(job, place, str(error))
     except TimeoutError:
         return _failed(job, place, f"took longer than the time limit of {place.options.time_limit:g} s")
 
@@ -156,7 +248,7 @@ def _failed(job: Job, place: Place, reason: str) -> Outcome:
 
 
 def _scheduled(pool: ProcessPool, job: Job, place: Place) -> Future:
-    return pool.schedule(_in_worker, args=(job,), timeout=place.options.time_limit)
+    return pool.schedule(_in_worker, args=(job, place), timeout=place.options.time_limit)
 
 
 def threads_each(workers: int) -> int:
@@ -166,11 +258,10 @@ def threads_each(workers: int) -> int:
 
 
 @contextmanager
-def _pool(count: int, place: Place, open_cleaner: Callable[[int], Cleaner]) -> Iterator[ProcessPool]:
+def _pool(count: int, threads: int, open_cleaner: Callable[[int], Cleaner]) -> Iterator[ProcessPool]:
     """Processes that end with the block, at once where it raises or is left early."""
     spawn = multiprocessing.get_context("spawn")  # forked inference and OCR engines hang
-    threads = threads_each(place.options.workers)
-    pool = ProcessPool(count, initializer=_start_worker, initargs=(place, open_cleaner, threads), context=spawn)
+    pool = ProcessPool(count, initializer=_start_worker, initargs=(open_cleaner, threads), context=spawn)
     try:
         yield pool
         pool.close()
@@ -184,11 +275,24 @@ def _pool(count: int, place: Place, open_cleaner: Callable[[int], Cleaner]) -> I
 _worker: dict = {}
 
 
-def _start_worker(place: Place, open_cleaner: Callable[[int], Cleaner], threads: int) -> None:
+def _start_worker(open_cleaner: Callable[[int], Cleaner], threads: int) -> None:
     end_with_parent()
     os.environ.setdefault("OMP_THREAD_LIMIT", str(threads))
-    _worker.update(place=place, cleaner=open_cleaner(threads))
+    try:
+        _worker["cleaner"] = open_cleaner(threads)
+    except MarkerRemoverError as error:  # whoever asks for anything gets to know it
+        _worker["error"] = error
 
 
-def _in_worker(job: Job) -> Outcome:
-    return attempt(job, _worker["place"], _worker["cleaner"])
+def _cleaner() -> Cleaner:
+    if "error" in _worker:
+        raise _worker["error"]
+    return _worker["cleaner"]
+
+
+def _equipped() -> Equipment:
+    return equipment(_cleaner())
+
+
+def _in_worker(job: Job, place: Place) -> Outcome:
+    return attempt(job, place, _cleaner())

@@ -261,7 +261,7 @@ def test_when_a_process_has_the_network(monkeypatch, changed, asked):
         assert address == ("there" if asked else None)
 
 
-@pytest.mark.parametrize("changed", [{"batch": 0}, {"batch": 65}, {"batch": 2, "engine": "ray"}])
+@pytest.mark.parametrize("changed", [{"batch": 0}, {"batch": 65}, {"batch": 2, "boxes": Path("drawn")}])
 def test_a_batch_out_of_range_is_wrong_use(changed):
     with pytest.raises(UsageError, match="batch"):
         RunOptions(**changed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,10 @@ import pytest
 import fakes
 from markerremover import batch, cli, report, scale
 from markerremover.errors import UsageError
+from markerremover.locations import default_weights
 from markerremover.options import RunOptions
-from markerremover.records import Outcome
+from markerremover.records import Outcome, Policy
+from markerremover.synthesis import synthesize
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
@@ -46,6 +49,24 @@ def test_the_ray_engine_gives_the_files_and_rows_of_the_local_one_which_goes_on_
     assert fakes.files(tmp_path / "ray") == fakes.files(tmp_path / "local")
 
 
+def test_a_network_that_is_an_actor_of_its_own_gives_the_files_of_the_local_engine(tmp_path):
+    """What runs on GPUs, with the shipped weights on the CPU: who cleans asks the network's actor of its machine."""
+    pytest.importorskip("ray.data", reason="needs the extra ray")
+    synthesize(tmp_path / "made", 3, 5, split="eval", formats=("png",), size=(384, 384))
+    report.write_private(tmp_path / "key", "0f" * 32)
+    options = RunOptions(policy=Policy(keep=()), key=tmp_path / "key")
+    for name, more in (("local", {}), ("ray", {"engine": "ray", "batch": 2, "workers": 2})):
+        summary = batch.remove([tmp_path / "made" / "images"], tmp_path / name, options=replace(options, **more))
+        assert summary["counts"]["cleaned"] + summary["counts"]["unchanged"] == 3
+    assert fakes.files(tmp_path / "ray") == fakes.files(tmp_path / "local")
+    assert summary["backend"].endswith("in a process of its own, 2 pictures at once") and not multiprocessing.active_children()
+    with pytest.raises(UsageError, match="SHA-256"):
+        broken = fakes.put(tmp_path / "w.onnx", b"none")
+        fakes.put(tmp_path / "w.json", default_weights().with_suffix(".json").read_bytes())
+        batch.remove([tmp_path / "made" / "images"], tmp_path / "no", options=replace(options, engine="ray", batch=2, weights=broken))
+    assert not (tmp_path / "no").exists()
+
+
 def test_an_output_that_reads_back_otherwise_is_failed(tmp_path):
     out = tmp_path / "out"
     good = fakes.put(out / "a.png", b"x")
@@ -60,15 +81,18 @@ def test_an_output_that_reads_back_otherwise_is_failed(tmp_path):
 def test_a_cluster_that_is_too_small_is_refused():
     with pytest.raises(UsageError, match="1 CPUs, fewer than the 2"):
         scale._check_resources({"CPU": 1.0}, RunOptions(engine="ray", workers=2))
-    with pytest.raises(UsageError, match="0 GPUs"):
+    with pytest.raises(UsageError, match="0 GPUs, too few for a network"):
         scale._check_resources({"CPU": 4.0}, RunOptions(engine="ray", workers=2, device="cuda"))
+    with pytest.raises(UsageError, match="0.25 GPUs, too few for 2 workers at 0.25 each"):
+        scale._check_resources({"CPU": 4.0, "GPU": 0.25}, RunOptions(engine="ray", workers=2, device="cuda", batch=1))
+    scale._check_resources({"CPU": 4.0, "GPU": 1.0}, RunOptions(engine="ray", workers=4, device="cuda"))
 
 
 def test_a_machine_with_other_weights_or_another_version_takes_no_part():
     with pytest.raises(UsageError, match="other weights"):
         scale._same_weights(fakes.cleaner, "ab" * 32, 1)
-    with pytest.raises(RuntimeError, match="version"):
-        scale._Actor(None, fakes.cleaner, "0.0.0")
+    with pytest.raises(UsageError, match="version"):
+        scale._Actor(None, fakes.cleaner, "ab" * 32, None, "0.0.0")
 
 
 def test_without_ray_the_engine_says_what_it_needs(monkeypatch, tmp_path):

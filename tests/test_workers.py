@@ -30,11 +30,17 @@ def place_and_jobs(tmp_path, bad, **options):
     return Place(tmp_path / "out", tmp_path / "audit", replace(fakes.NO_KEEP, **options)), jobs
 
 
+def cleaned(jobs, place, open_cleaner):
+    """The outcomes of `workers.Processes`, as they finish."""
+    with workers.Processes(place.options.workers, open_cleaner) as crew:
+        yield from crew.clean(jobs, place)
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_file_that_hangs_is_failed_at_the_time_limit_and_the_others_go_on(tmp_path, count):
     place, jobs = place_and_jobs(tmp_path, (1, 4), workers=count, time_limit=2.0)
     begin = time.monotonic()
-    outcomes = {o.relative: o for o in workers.in_processes(jobs, place, fakes.hanging_cleaner)}
+    outcomes = {o.relative: o for o in cleaned(jobs, place, fakes.hanging_cleaner)}
     assert {name: o.status for name, o in outcomes.items()} == {f"{i}.png": "failed" if i in (1, 4) else "cleaned" for i in range(6)}
     assert outcomes["1.png"].reason == "took longer than the time limit of 2 s" and time.monotonic() - begin < 90
     assert set(fakes.files(tmp_path / "out")) == {name for name, o in outcomes.items() if o.status == "cleaned"}
@@ -43,14 +49,14 @@ def test_a_file_that_hangs_is_failed_at_the_time_limit_and_the_others_go_on(tmp_
 
 def test_where_no_process_ever_starts_every_job_has_an_outcome_all_the_same(tmp_path):
     place, jobs = place_and_jobs(tmp_path, (), workers=2)
-    assert [o.reason for o in workers.in_processes(jobs[:3], place, fakes.stillborn_cleaner)] == [workers.DIED] * 3
+    assert [o.reason for o in cleaned(jobs[:3], place, fakes.stillborn_cleaner)] == [workers.DIED] * 3
     assert fakes.files(tmp_path / "out") == {}
 
 
 def test_a_file_whose_process_was_killed_from_outside_is_tried_again(tmp_path, monkeypatch):
     monkeypatch.setenv("MARKERREMOVER_TEST_MARK", str(tmp_path / "mark"))
     place, jobs = place_and_jobs(tmp_path, (2,), workers=2)
-    outcomes = {o.relative: o.status for o in workers.in_processes(jobs, place, fakes.once_deadly_cleaner)}
+    outcomes = {o.relative: o.status for o in cleaned(jobs, place, fakes.once_deadly_cleaner)}
     assert outcomes == {f"{i}.png": "cleaned" for i in range(6)} and (tmp_path / "mark").exists()
 
 
@@ -63,7 +69,7 @@ def test_what_a_killed_process_had_begun_to_write_goes(tmp_path):
 
 def test_processes_end_when_the_run_is_broken_off(tmp_path):
     place, jobs = place_and_jobs(tmp_path, (4,), workers=2)
-    outcomes = workers.in_processes(jobs, place, fakes.hanging_cleaner)
+    outcomes = cleaned(jobs, place, fakes.hanging_cleaner)
     next(outcomes)
     outcomes.close()
     assert not multiprocessing.active_children()
@@ -105,7 +111,7 @@ def test_one_by_one_where_no_process_ever_starts_every_file_is_failed(tmp_path):
 
 def test_every_job_has_an_outcome_also_when_two_of_many_kill_their_process(tmp_path):
     place, jobs = place_and_jobs(tmp_path, (1, 4), workers=2)
-    outcomes = {o.relative: o for o in workers.in_processes(jobs, place, fakes.deadly_cleaner)}
+    outcomes = {o.relative: o for o in cleaned(jobs, place, fakes.deadly_cleaner)}
     assert {name: o.status for name, o in outcomes.items()} == {f"{i}.png": "failed" if i in (1, 4) else "cleaned" for i in range(6)}
     assert {o.reason for o in outcomes.values() if o.status == "failed"} == {workers.DIED}
     assert set(fakes.files(tmp_path / "out")) == {name for name, o in outcomes.items() if o.status == "cleaned"}

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
-from .. import batch, corrections, images, report, runs, workers
+from .. import batch, corrections, images, report, runs
 from ..corrections import FOLDER, Review
 from ..errors import MarkerRemoverError, UsageError
 from ..inputs import Input
@@ -130,22 +130,22 @@ def _outcomes(
     """
     options = replace(run.options, overwrite=True)
     make = open_cleaner or _maker(options)
-    cleaner = make(workers.threads_each(options.workers))
-    headers = options.header_profile()
-    facts = batch.run_facts(cleaner, options, headers)
-    if any(row["weights_sha256"] != facts["weights_sha256"] for row in rows):
-        raise UsageError("the weights are not those of the run (their SHA-256 differs): run `remove` again")
-    todo, said = [], {}
-    for row in rows:
-        relative = row["relative"]
-        source = sources.get(relative)
-        todo.append(Input(source or Path(relative), relative, "" if source else GONE))
-        if people := corrections.of_run(reviews.get(relative), report.boxes_before(row)):
-            said[relative] = people
-    for name in ("tmp", "crops"):
-        (run.audit / name).mkdir(exist_ok=True, mode=0o700)
-    for outcome in batch.outcomes(todo, Place(run.out, run.audit, options, headers), cleaner, make, said):
-        yield outcome, facts
+    with batch.crew(options, make) as at_work:
+        headers = options.header_profile()
+        facts = batch.run_facts(at_work.equipment(), options, headers)
+        if any(row["weights_sha256"] != facts["weights_sha256"] for row in rows):
+            raise UsageError("the weights are not those of the run (their SHA-256 differs): run `remove` again")
+        todo, said = [], {}
+        for row in rows:
+            relative = row["relative"]
+            source = sources.get(relative)
+            todo.append(Input(source or Path(relative), relative, "" if source else GONE))
+            if people := corrections.of_run(reviews.get(relative), report.boxes_before(row)):
+                said[relative] = people
+        for name in ("tmp", "crops"):
+            (run.audit / name).mkdir(exist_ok=True, mode=0o700)
+        for outcome in batch.outcomes(todo, Place(run.out, run.audit, options, headers), at_work, said):
+            yield outcome, facts
 
 
 def _maker(options) -> Callable[[int], Cleaner]:
