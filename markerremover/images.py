@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from . import dicom, display as view, jpeg, png, tiff
+from . import display as view, jpeg, png
 from .errors import HeldError, MarkerRemoverError, ReadError, UsageError, WriteError
 from .header_profile import HeaderProfile
 from .records import Radiograph, Telling
@@ -22,8 +23,19 @@ MAX_FILE_BYTES = 4 << 30
 """Larger files are held: they are read into memory as a whole."""
 _HEAD_BYTES = 132  # DICOM's preamble and prefix
 _PNG, _JPEG, _TIFF = png.MAGIC, b"\xff\xd8\xff", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_READERS = {"PNG": png.read_png, "JPEG": jpeg.read_jpeg, "TIFF": tiff.read_tiff}
-_ENCODERS = {"PNG": png.encode_png, "JPEG": jpeg.encode_jpeg, "TIFF": tiff.encode_tiff}
+
+
+def _module(kind: str) -> Any:
+    """The module of a format. Those of DICOM and TIFF are imported when the first such file comes: pydicom takes as long as a radiograph."""
+    if kind == "DICOM":
+        from . import dicom
+
+        return dicom
+    if kind == "TIFF":
+        from . import tiff
+
+        return tiff
+    return {"PNG": png, "JPEG": jpeg}[kind]
 
 
 def recognise(path: str | os.PathLike[str]) -> str | None:
@@ -46,7 +58,7 @@ def recognise(path: str | os.PathLike[str]) -> str | None:
         return "TIFF"
     group = head[:2]
     plausible = group in (b"\x02\0", b"\x08\0", b"\0\x02", b"\0\x08") and len(head) > 8
-    return "DICOM" if plausible and dicom.looks_like_dicom(path) else None
+    return "DICOM" if plausible and _module("DICOM").looks_like_dicom(path) else None
 
 
 def read(path: str | os.PathLike[str]) -> Radiograph:
@@ -66,9 +78,9 @@ def read(path: str | os.PathLike[str]) -> Radiograph:
     if path.stat().st_size > MAX_FILE_BYTES:
         raise HeldError(f"{path.name}: has {path.stat().st_size} bytes, allowed are {MAX_FILE_BYTES}")
     if kind == "DICOM":
-        return dicom.read_dicom(path)
+        return _module("DICOM").read_dicom(path)
     try:
-        return _READERS[kind](path, path.read_bytes())
+        return getattr(_module(kind), f"read_{kind.lower()}")(path, path.read_bytes())
     except MarkerRemoverError:
         raise
     except Exception as exc:
@@ -109,10 +121,10 @@ def write(
         raise UsageError("pixels changed, so touched must be True")
     if radiograph.format == "DICOM":
         said = {"verified": verified, "method": method, "headers": headers, "transfer_syntax": transfer_syntax, "synthetic": synthetic}
-        dicom.write_dicom(radiograph, new_stored, target, touched=touched, **said)
+        _module("DICOM").write_dicom(radiograph, new_stored, target, touched=touched, **said)
         return
     try:
-        data = _ENCODERS[radiograph.format](radiograph, new_stored, touched=touched)
+        data = getattr(_module(radiograph.format), f"encode_{radiograph.format.lower()}")(radiograph, new_stored, touched=touched)
         Path(target).write_bytes(data)
     except Exception as exc:
         reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else type(exc).__name__
@@ -129,13 +141,12 @@ def views(radiograph: Radiograph, stored: np.ndarray) -> tuple[np.ndarray, ...]:
         One or more (F, H, W) uint8 views, as in `Radiograph.views`; there may be more or fewer than those.
     """
     if radiograph.format == "DICOM":
-        return dicom.views(radiograph, stored)
+        return _module("DICOM").views(radiograph, stored)
     if radiograph.format == "JPEG":
         return jpeg.views_jpeg(stored)
     if radiograph.format == "ARRAY":
         return array_views(stored)
-    of = {"PNG": png.views_png, "TIFF": tiff.views_tiff}[radiograph.format]
-    return of(radiograph.source, stored)
+    return getattr(_module(radiograph.format), f"views_{radiograph.format.lower()}")(radiograph.source, stored)
 
 
 def array_views(stored: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -153,7 +164,7 @@ def unfillable(radiograph: Radiograph) -> str:
 def path_parts(path: Path) -> frozenset[str] | None:
     """What of a file's header must not stand in a path, see `dicom.path_parts`; nothing of a file that is no DICOM file."""
     try:
-        return dicom.path_parts(path) if recognise(path) == "DICOM" else frozenset()
+        return _module("DICOM").path_parts(path) if recognise(path) == "DICOM" else frozenset()
     except ReadError:
         return frozenset()  # such a file has no output
     except Exception:  # of any kind: one file must not end the run, nor go out unchecked
@@ -162,7 +173,7 @@ def path_parts(path: Path) -> frozenset[str] | None:
 
 def path_tells(radiograph: Radiograph, relative: str) -> bool:
     """Whether the path of a result holds a name, number or UID of its own header; other formats than DICOM have none."""
-    return radiograph.format == "DICOM" and dicom.path_tells(radiograph, relative)
+    return radiograph.format == "DICOM" and _module("DICOM").path_tells(radiograph, relative)
 
 
 def telling(radiograph: Radiograph) -> Telling:
@@ -171,12 +182,12 @@ def telling(radiograph: Radiograph) -> Telling:
     Raises:
         HeldError: see `dicom.telling`.
     """
-    return dicom.telling(radiograph) if radiograph.format == "DICOM" else Telling()
+    return _module("DICOM").telling(radiograph) if radiograph.format == "DICOM" else Telling()
 
 
 def patient(radiograph: Radiograph) -> str:
     """What tells the patient of a DICOM file from others, which is confidential; "" where it cannot be told, and for other formats."""
-    return dicom.patient(radiograph) if radiograph.format == "DICOM" else ""
+    return _module("DICOM").patient(radiograph) if radiograph.format == "DICOM" else ""
 
 
 def verify_written(
@@ -196,7 +207,7 @@ def verify_written(
     """
     if radiograph.format == "DICOM":
         said = {"headers": headers, "transfer_syntax": transfer_syntax, "synthetic": synthetic}
-        dicom.verify_dicom(radiograph, new_stored, target, touched=touched, **said)
+        _module("DICOM").verify_dicom(radiograph, new_stored, target, touched=touched, **said)
         return
     name = radiograph.path.name
     try:

@@ -9,6 +9,7 @@ No state passes from one file to the next: everything lives in the arguments, an
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -110,10 +111,11 @@ def open_cleaner(
     from .detect import load_detector
     from .ocr import available, open_reader
 
-    reader = open_reader() if policy.keep or policy.style != "box" or available() else None
-    finder = second_look.open_second_look(threads) if second else None
-    detector = load_detector(weights, device=device, threads=threads, batch=batch, server=server)
-    return Cleaner(detector, reader, policy, finder)
+    with ThreadPoolExecutor(1) as beside:  # either waits for its own library most of the time
+        detector = beside.submit(load_detector, weights, device=device, threads=threads, batch=batch, server=server)
+        reader = open_reader() if policy.keep or policy.style != "box" or available() else None
+        finder = second_look.open_second_look(threads) if second else None
+        return Cleaner(detector.result(), reader, policy, finder)
 
 
 def clean_radiograph(

@@ -39,14 +39,16 @@ def assign(found: Sequence[Input], mode: str, profile: HeaderProfile, telling: C
         return list(found)
     if mode == "pseudonym":
         return inputs.fail_clashes([replace(i, relative=_renamed(i.relative, profile, lambda part: True)) for i in found])
-    from .headers import tells
-
     parts: set[str] = set()
     checked = []
     for item in found:
         own = frozenset() if item.problem else telling(item.source)
         checked.append(item if own is not None else replace(item, problem=UNREADABLE))
         parts |= own or frozenset()
+    if not parts:
+        return inputs.fail_clashes(checked)
+    from .headers import tells
+
     holds = functools.cache(tells(frozenset(parts)))
     return inputs.fail_clashes([replace(i, relative=_renamed(i.relative, profile, holds)) for i in checked])
 

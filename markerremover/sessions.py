@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import logging
+import threading
 from pathlib import Path
 from typing import Any, Callable, Sequence
 
@@ -12,6 +14,8 @@ from . import lean
 from .batching import Run, Session
 from .bound import BoundRun
 from .errors import UsageError
+
+log = logging.getLogger(__name__)
 
 #: ONNX Runtime's providers that run on an NVIDIA GPU.
 CUDA, TENSORRT, CPU = "CUDAExecutionProvider", "TensorrtExecutionProvider", "CPUExecutionProvider"
@@ -25,38 +29,59 @@ def openvino_session(openvino: Any, model: Path, size: int, threads: int, precis
 def open_openvino(
     openvino: Any, model: Path, sizes: Sequence[int], threads: int, precision: str | None, floor: float | None, batch: int = 1
 ) -> tuple[list[Session], str]:
-    """A session a size, and what OpenVINO computes in. The first size is compiled now; the others, and what batches of 2, 4 ... need,
-    when the first such picture comes.
+    """A session a size, and what OpenVINO computes in. The first size is compiled now; the others beside what this thread does next, and
+    what batches of 2, 4 ... need when the first such picture comes.
 
     Args:
         precision: "f32", "bf16" or "f16"; the device's fastest for None.
         floor: score below which no anchor is ever looked at; None if that is not known.
     """
-    sides: list[Callable] = []  # the same for all of them
-    first, runs_in = _compiled(openvino, model, sizes[0], threads, precision, floor, 1, sides)
-    compiled = {(sizes[0], 1): first}
+    settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"} | ({"INFERENCE_PRECISION_HINT": precision} if precision else {})
+    sides = Once(lambda: [_branch(openvino, part, settings) for part in compiled[sizes[0], 1]()[2]])
+
+    def once(size: int, count: int) -> Once:
+        return Once(functools.partial(_compiled, openvino, model, size, settings, floor, count, sides))
+
+    compiled = {(size, 1): once(size, 1) for size in sizes}
 
     def run(size: int, pictures: np.ndarray) -> Sequence[np.ndarray]:
         key = size, len(pictures)
-        if key not in compiled:
-            compiled[key] = _compiled(openvino, model, size, threads, precision, floor, len(pictures), sides)[0]
-        return compiled[key](pictures)
+        return compiled.setdefault(key, once(*key))()[0](pictures)
 
+    def the_others() -> None:
+        try:
+            for wanted in (*(compiled[size, 1] for size in sizes[1:]), sides):
+                wanted()
+        except Exception as error:  # whoever needs it tries again, and says so
+            log.debug("a network was not compiled ahead (%s)", type(error).__name__)
+
+    runs_in = compiled[sizes[0], 1]()[1]
+    threading.Thread(target=the_others).start()
     return [Session(functools.partial(run, size), batch) for size in sizes], runs_in
 
 
+class Once:
+    """What is made when it is first asked for, by whichever thread, and then kept. A failure is not kept."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make, self._lock, self._made = make, threading.Lock(), []
+
+    def __call__(self) -> Any:
+        with self._lock:
+            if not self._made:
+                self._made.append(self._make())
+            return self._made[0]
+
+
 def _compiled(
-    openvino: Any, model: Path, size: int, threads: int, precision: str | None, floor: float | None, batch: int, sides: list[Callable]
-) -> tuple[Run, str]:
-    """A network for exactly so many pictures, and what OpenVINO computes in.
+    openvino: Any, model: Path, size: int, settings: dict[str, Any], floor: float | None, batch: int, sides: Once
+) -> tuple[Run, str, list[lean.Branch]]:
+    """A network for exactly so many pictures, what OpenVINO computes in, and its parts that are left out, to be run by `sides`.
 
     Args:
-        sides: what works out boxes, see `lean`; filled when the first one is needed.
+        settings: OpenVINO's.  sides: what works out boxes, see `lean`.
     """
     core = openvino.Core()
-    settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
-    if precision:
-        settings["INFERENCE_PRECISION_HINT"] = precision
     network = core.read_model(model)
     network.reshape([batch, 3, size, size])
     channels = 1 if lean.grey(openvino, network) else 3
@@ -75,24 +100,22 @@ def _compiled(
 
     runs_in = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
     if not parts:
-        return run, runs_in
+        return run, runs_in, []
 
     def run_lean(pictures: np.ndarray) -> list[np.ndarray]:
         found = []
         for index, scores in enumerate(run(pictures)):
             anchors = np.flatnonzero(~(scores.max(axis=0) < floor))  # one that is no number is passed on, to be refused
-            if len(anchors) and not sides:
-                sides.extend(_branch(core.compile_model(lean.branch_model(openvino, part), "CPU", settings)) for part in parts)
             features = [request.get_output_tensor(1 + number).data[index] for number in range(len(parts))]
-            found.append(np.concatenate([lean.boxes_of(features, sides, anchors, size), scores[:, anchors]]))
+            found.append(np.concatenate([lean.boxes_of(features, sides() if len(anchors) else [], anchors, size), scores[:, anchors]]))
         return found
 
-    return run_lean, runs_in
+    return run_lean, runs_in, parts
 
 
-def _branch(compiled: Any) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+def _branch(openvino: Any, part: lean.Branch, settings: dict[str, Any]) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """A branch for any number of anchors."""
-    request = compiled.create_infer_request()
+    request = openvino.Core().compile_model(lean.branch_model(openvino, part), "CPU", settings).create_infer_request()
 
     def run(cells: np.ndarray, inside: np.ndarray) -> np.ndarray:
         found = []
