@@ -26,6 +26,7 @@ import numpy as np
 from markerremover import boxes, detect, images, looks, network, ocr, parity, rescore, sessions
 from markerremover.errors import HeldError, UsageError
 from markerremover.records import Policy
+from markerremover.unconnected import import_openvino
 
 MIN_IOU = 0.5
 SEED = 7007
@@ -67,7 +68,7 @@ def ways(threads: int) -> list[tuple[str, Callable[[], detect.Detector]]]:
 def whole(threads: int) -> detect.Detector:
     """The shipped weights in OpenVINO with every anchor worked out."""
     try:
-        import openvino
+        openvino = import_openvino()
     except ImportError as error:
         raise UsageError("OpenVINO is not installed") from error
     model = network.model_of(None)

@@ -31,6 +31,7 @@ from markerremover.errors import MarkerRemoverError, UsageError
 from markerremover.inference_server import InferenceServer
 from markerremover.options import RunOptions
 from markerremover.synthesis import synthesize
+from markerremover.unconnected import import_ultralytics
 
 SIZES = {"1920 x 1080": (1080, 1920), "1024 x 1024": (1024, 1024)}  # rows, columns
 BATCH = 4
@@ -41,7 +42,8 @@ def torch_detector(device: str) -> detect.Detector:
     """The checkpoint of the shipped weights in PyTorch, fp32."""
     try:
         import torch
-        from ultralytics import YOLO
+
+        YOLO = import_ultralytics().YOLO
     except ImportError as error:
         raise UsageError(f"PyTorch needs the extra 'train' ({error})") from error
     if device == "cuda" and not torch.cuda.is_available():

@@ -22,6 +22,7 @@ from markerremover.ocr import RESOLUTION_DPI, open_reader
 from markerremover.pipeline import open_cleaner
 from markerremover.records import Policy, Text
 from markerremover.remover import MarkerRemover
+from markerremover.unconnected import import_onnxruntime
 
 Find = Callable[[np.ndarray], Sequence[Text]]
 PADDING_PX = 25  # grey border that Presidio's DICOM redactor lays around a picture before it is read
@@ -154,6 +155,7 @@ def dbnet(policy: Policy) -> Tool:
         UsageError: RapidOCR, whose wheel holds the network, is not installed, or OpenCV cannot load it.
     """
     try:
+        import_onnxruntime()
         import rapidocr as package
     except ImportError as error:
         raise UsageError("this peer needs the network in RapidOCR's wheel") from error

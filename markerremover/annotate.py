@@ -12,6 +12,7 @@ from typing import Any, Callable, Sequence
 
 from .errors import MarkerRemoverError, UsageError
 from .records import DEFAULT_KEEP, Element, Policy, Radiograph
+from .unconnected import ENVIRONMENT
 
 
 def annotate(
@@ -148,4 +149,4 @@ def open_labelme(folder: Path) -> None:
         "--output", str(folder / "annotations"), "--nodata", "--logger-level", "warning",
         "--labels", "laterality,marker,uncertain", "--validatelabel", "exact", "--flags", "reviewed",
     ]
-    subprocess.run(command, check=False)
+    subprocess.run(command, check=False, env={**os.environ, **ENVIRONMENT})

@@ -18,6 +18,7 @@ from . import engine, sessions
 from .batching import Session
 from .errors import UsageError
 from .sessions import CPU, CUDA, TENSORRT
+from .unconnected import import_onnxruntime, import_openvino
 
 log = logging.getLogger(__name__)
 
@@ -97,9 +98,7 @@ def _no_onnxruntime() -> str:
 def _no_provider(provider: str, name: str) -> str:
     if lacks := _no_onnxruntime():
         return lacks
-    import onnxruntime
-
-    if provider in onnxruntime.get_available_providers():
+    if provider in import_onnxruntime().get_available_providers():
         return ""
     more = ", TensorRT" if provider == TENSORRT else ""
     return f"ONNX Runtime offers no {name} here: it needs an NVIDIA GPU{more} and onnxruntime-gpu in the place of onnxruntime; or use cpu"
@@ -114,17 +113,13 @@ def _no_engine() -> str:
 
 
 def _openvino_precisions() -> tuple[str, ...]:
-    import openvino
-
-    found = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    found = import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return tuple({"FP32": "f32", "FP16": "f16"}.get(name, name.lower()) for name in found if name in ("FP32", "FP16", "BF16", "INT8"))
 
 
 def _open_openvino(request: Request) -> tuple[list[Session], str]:
-    import openvino
-
     opened, runs_in = sessions.open_openvino(
-        openvino, request.model, request.sizes, request.threads, request.precision, request.floor, request.batch or 1)
+        import_openvino(), request.model, request.sizes, request.threads, request.precision, request.floor, request.batch or 1)
     return opened, f"OpenVINO CPU, {runs_in}"
 
 

@@ -12,6 +12,8 @@ from typing import Any, Sequence
 
 import numpy as np
 
+from .unconnected import import_onnxruntime
+
 LEVELS = (np.arange(256, dtype=np.float32) / np.float32(255)).astype(np.float32)  # a grey level as the network sees it
 CUDA_RUNTIMES = ("libcudart.so.13", "libcudart.so.12", "libcudart.so.11.0", "libcudart.so")  # ONNX Runtime has loaded one of them
 
@@ -56,9 +58,7 @@ class BoundRun:
             if self._device != "cpu":
                 self.pinned = pin(self._buffers[side])
         if (side, count) not in self._bound:
-            from onnxruntime import OrtValue
-
-            part = self._buffers[side][:count]
+            part, OrtValue = self._buffers[side][:count], import_onnxruntime().OrtValue
             value = OrtValue.ortvalue_from_numpy(part) if self._device == "cpu" else OrtValue.ortvalue_from_numpy(part, self._device, 0)
             binding = self._session.io_binding()
             binding.bind_ortvalue_input(self._name, value)

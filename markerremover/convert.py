@@ -8,6 +8,7 @@ from typing import Sequence
 import numpy as np
 
 from .errors import UsageError, WeightsError
+from .unconnected import import_onnxruntime, import_openvino
 
 
 def to_openvino(onnx: Path, target: Path, *, fp16: bool) -> Path:
@@ -17,7 +18,7 @@ def to_openvino(onnx: Path, target: Path, *, fp16: bool) -> Path:
         UsageError: OpenVINO is not installed.
     """
     try:
-        import openvino
+        openvino = import_openvino()
     except ImportError as error:
         raise UsageError(f"format 'openvino' needs OpenVINO: pip install openvino ({error})") from error
     openvino.save_model(openvino.Core().read_model(onnx), target, compress_to_fp16=fp16)
@@ -32,6 +33,7 @@ def to_fp16(onnx: Path, target: Path) -> Path:
         UsageError: the extra `train` (for onnx) is missing.
     """
     module = _onnx()
+    import_onnxruntime()
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
     network = module.load(onnx)
@@ -80,6 +82,7 @@ def to_int8(onnx: Path, target: Path, pictures: Sequence[np.ndarray]) -> Path:
         UsageError: the extra `train` (for onnx) is missing, or there are no pictures.
     """
     module = _onnx()
+    import_onnxruntime()
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
     if not len(pictures):

@@ -13,6 +13,7 @@ import numpy as np
 
 from .batching import Session
 from .errors import UsageError, WeightsError
+from .unconnected import import_ultralytics
 
 BATCH = 8  # pictures a call that an engine is built for, at most
 
@@ -48,8 +49,7 @@ def build_engine(checkpoint: Path, target: Path, *, precision: str, image_size: 
     import shutil
     import tempfile
 
-    from ultralytics import YOLO
-
+    YOLO = import_ultralytics().YOLO
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch) / "model.pt"
         shutil.copyfile(checkpoint, copy)
@@ -74,6 +74,8 @@ def open_engine(path: Path, batch: int = 1) -> Session:
     """
     require()
     import torch
+
+    import_ultralytics()
     from ultralytics.nn.autobackend import AutoBackend
 
     device = torch.device("cuda:0")

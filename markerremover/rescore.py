@@ -23,6 +23,7 @@ import numpy as np
 from .errors import HeldError, WeightsError
 from .locations import weights_folder
 from .operating import logit, sigmoid
+from .unconnected import import_onnxruntime
 
 SIDE = 56  # pixels of a window
 CONTEXT = (1.35, 3.2)  # sides of the two windows in longer sides of the box
@@ -123,8 +124,7 @@ def of_card(card: dict, folder: Path, threads: int = 1) -> Rescorer | None:
     missing = [key for key in CARD_KEYS if key not in facts]
     if missing:
         raise WeightsError(f"{folder}: the card's rescorer lacks {', '.join(missing)}")
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     # threads that wait in a loop for the next call would take a core from the localizer: a third more time a frame

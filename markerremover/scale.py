@@ -34,6 +34,7 @@ from .options import RunOptions
 from .pipeline import Cleaner, sha256_file
 from .ray_network import CLEAN_GPU, Switchboard, cause_of, connected
 from .records import Outcome
+from .unconnected import ENVIRONMENT
 from .workers import Equipment, Job, OneByOne, Place, equipment, threads_each
 
 __all__ = ["OnRay"]
@@ -119,7 +120,7 @@ def _connected(options) -> Iterator[Any]:
     Raises:
         UsageError: see `OnRay`.
     """
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nothing is told to anybody
+    os.environ.update(ENVIRONMENT)  # Ray tells nobody of its use
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # or Ray warns that it will hide no GPU from tasks in time to come
     try:
         import ray

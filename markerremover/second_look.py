@@ -14,6 +14,7 @@ import numpy as np
 from .errors import UsageError
 from .legible import as_detections, clearly
 from .records import Detections, Text
+from .unconnected import import_onnxruntime
 
 __all__ = ["LABEL", "TextFinder", "findings", "findings_again", "is_print", "open_second_look", "uncovered"]
 
@@ -43,6 +44,7 @@ def open_second_look(threads: int | None = None) -> TextFinder:
         UsageError: the package or a model of its wheel is missing.
     """
     try:
+        import_onnxruntime()
         import rapidocr
         from rapidocr import RapidOCR
     except ImportError as error:

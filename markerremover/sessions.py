@@ -14,6 +14,7 @@ from . import lean
 from .batching import Run, Session
 from .bound import BoundRun
 from .errors import UsageError
+from .unconnected import import_onnxruntime
 
 log = logging.getLogger(__name__)
 
@@ -139,8 +140,7 @@ def onnxruntime_session(onnx: Path, providers: list, threads: int, needed: str |
     Raises:
         UsageError: ONNX Runtime fell back to another provider than `needed`.
     """
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     if needed and hasattr(onnxruntime, "preload_dlls"):
         onnxruntime.preload_dlls()  # CUDA's libraries, where they were installed as Python packages
     options = onnxruntime.SessionOptions()

@@ -16,6 +16,7 @@ import numpy as np
 
 from . import detect, operating, windows
 from .errors import UsageError, WeightsError
+from .unconnected import import_ultralytics
 
 CLASS_NAMES = ("laterality", "marker")
 #: Read before ultralytics is imported: it sets OMP_NUM_THREADS to 1, and leaves a core idle.
@@ -128,6 +129,7 @@ def require() -> None:
 @contextmanager
 def quieter() -> Iterator[None]:
     """ultralytics' log at warnings only, and without progress bars, while the block runs."""
+    import_ultralytics()
     from ultralytics.utils import LOGGER
 
     level = LOGGER.level
@@ -140,6 +142,7 @@ def quieter() -> Iterator[None]:
 
 def _trainer_class():
     try:
+        import_ultralytics()
         from ultralytics.data.dataset import YOLODataset
         from ultralytics.models.yolo.detect import DetectionTrainer
         from ultralytics.utils.torch_utils import strip_optimizer
@@ -260,7 +263,7 @@ def export_onnx(checkpoint: Path | str, target: Path | str) -> Path:
         UsageError: the extra `train` is missing.  WeightsError: the checkpoint cannot be loaded or exported.
     """
     try:
-        from ultralytics import YOLO
+        YOLO = import_ultralytics().YOLO
     except ImportError as error:
         raise UsageError(f"exporting needs the extra 'train': pip install 'markerremover[train]' ({error})") from error
     import shutil
@@ -285,7 +288,8 @@ def checkpoint_session(checkpoint: Path | str, class_names: Sequence[str]) -> Ca
     """
     try:
         import torch
-        from ultralytics import YOLO
+
+        YOLO = import_ultralytics().YOLO
     except ImportError as error:
         raise UsageError(f"a checkpoint needs the extra 'train': pip install 'markerremover[train]' ({error})") from error
     try:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+from importlib import util
 from pathlib import Path
 
 import hypothesis
 import pytest
 
 import fakes
-from markerremover import batch, report
+from markerremover import batch, report, unconnected
+
+os.environ.update(unconnected.ENVIRONMENT)  # also of tests that import such a library themselves
+unconnected.import_openvino() if util.find_spec("openvino") else None
 
 # The suite tries the same examples every time: a red run must be somebody's change. Searching for new ones is eval/'s job.
 hypothesis.settings.register_profile("suite", derandomize=True, deadline=None)
