@@ -5,7 +5,8 @@ usage: python eval/ray_cluster.py [--count 24] [--workers 2] [-o eval/results/ra
 Synthetic radiographs are cleaned by the local engine (the reference) and by the Ray engine on two nodes, each with its own raylet on
 loopback, with the shipped weights and the same key. As soon as a third of the outputs is there, all processes of the second node are
 killed. Then every input must have exactly one row, OUT must hold exactly the files of the reference, byte for byte, the rows must be the
-reference's but for their timings, and `--resume` by the local engine must find nothing to do. The same again without a kill.
+reference's but for their timings, and `--resume` by the local engine must find nothing to do. The same without a kill, and with networks
+that are actors of their own, as on GPUs.
 """
 
 from __future__ import annotations
@@ -47,8 +48,8 @@ def rows(out: Path) -> list[dict[str, Any]]:
     return sorted(({k: v for k, v in row.items() if k != "timings_ms"} for row in found), key=lambda row: row["relative"])
 
 
-def on_cluster(source: Path, out: Path, key: Path, workers: int, kill_at: int | None) -> dict[str, Any]:
-    """One run on two nodes; with `kill_at`, the second is killed once so many outputs are there."""
+def on_cluster(source: Path, out: Path, key: Path, workers: int, kill_at: int | None, *more: str) -> dict[str, Any]:
+    """One run on two nodes; with `kill_at`, the second is killed once so many outputs are there. `more` goes to the command."""
     from ray.cluster_utils import Cluster
 
     start = time.perf_counter()
@@ -58,7 +59,7 @@ def on_cluster(source: Path, out: Path, key: Path, workers: int, kill_at: int | 
     cluster.wait_for_nodes()
     said: dict[str, Any] = {"killed_at": None}
     try:
-        run = remove(source, out, key, "--engine", "ray", "--ray-address", cluster.address, "--workers", str(workers))
+        run = remove(source, out, key, "--engine", "ray", "--ray-address", cluster.address, "--workers", str(workers), *more)
         while run.poll() is None and time.perf_counter() - start < PATIENCE_S:
             done = len(files(out))
             if kill_at is not None and said["killed_at"] is None and done >= kill_at:
@@ -91,9 +92,11 @@ def main() -> int:
         end.communicate()
         wanted, wanted_rows = files(folder / "local"), rows(folder / "local")
         trials = []
-        for name, kill_at in (("no fault", None), ("second node killed", args.count // 3)):
-            out = folder / name.replace(" ", "-")
-            said = on_cluster(source, out, key, args.workers, kill_at)
+        killed = args.count // 3
+        for name, kill_at, more in (("no fault", None, ()), ("second node killed", killed, ()),
+                                    ("second node killed, networks as actors", killed, ("--batch", "2"))):
+            out = folder / name.replace(" ", "-").replace(",", "")
+            said = on_cluster(source, out, key, args.workers, kill_at, *more)
             said |= {
                 "trial": name, "rows": len(rows(out)),
                 "once": [row["relative"] for row in rows(out)] == [row["relative"] for row in wanted_rows],

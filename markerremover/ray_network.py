@@ -6,73 +6,71 @@ cleans on the same machine asks it through that machine's Unix sockets, so that 
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
-from collections import Counter
+import os
 from typing import Any, Callable
 
 from .errors import InferenceError
 from .inference_server import InferenceServer
 from .network import Network
 
+log = logging.getLogger(__name__)
+
 NETWORK_GPU, CLEAN_GPU = 0.9, 0.001  # of a GPU; the latter only sees to it that who cleans is on a machine that has one
 Line = tuple[str, bytes]
 """Address of a network and the secret of who may ask it."""
+Lines = dict[str, list[Line]]
+"""Ray's ID of a machine -> its networks."""
 
 
-class Switchboard:
-    """An actor: tells who cleans which network to ask, and has networks started where there is none yet.
+class Networks:
+    """The networks of a run, one a GPU of the cluster, or one a machine where they run on CPUs; they end with the process that has this.
 
     Args:
         opener: importable by name; opens a network in the server's process.
-        gpu: whether a network takes a GPU; if not there is one a machine.
+        gpu: whether a network takes a GPU.
     """
 
     def __init__(self, opener: Callable[[], Network], gpu: bool) -> None:
         self._opener, self._gpu = opener, gpu
-        self._networks: dict[tuple[str, int], Any] = {}
-        self._asked: Counter[str] = Counter()
+        self._actors: dict[tuple[str, int], Any] = {}
 
-    def line(self, node: str) -> Line:
-        """One of the networks of a machine, all of them in turn.
-
-        Args:
-            node: Ray's ID of the machine.
+    def lines(self) -> Lines:
+        """How to ask them, as far as their machines are there; networks of machines that are new are started.
 
         Raises:
-            InferenceError: it has no GPU.  UsageError, WeightsError: the network cannot be opened.
+            InferenceError, UsageError, WeightsError: none can be opened.
         """
         import ray
 
-        count = self._count(node)
-        number, self._asked[node] = self._asked[node] % count, self._asked[node] + 1
-        for _ in range(2):
+        trouble: Exception | None = None
+        wanted = {(n["NodeID"], i) for n in ray.nodes() if n["Alive"] for i in range(self._count(n["Resources"]))}
+        self._actors = {key: self._actors.get(key) or self._started(key[0]) for key in sorted(wanted)}
+        asked, found = {key: actor.line.remote() for key, actor in self._actors.items()}, {}
+        for (node, number), answer in asked.items():
             try:
-                return ray.get(self._network(node, number).line.remote())
+                found.setdefault(node, []).append(ray.get(answer))
             except ray.exceptions.RayTaskError as error:
-                raise cause_of(error)
-            except ray.exceptions.RayActorError:
-                del self._networks[node, number]
-        raise InferenceError("the actor with the network dies")
+                trouble = cause_of(error)
+                log.error("a machine of the cluster cannot open the network (%s)", type(trouble).__name__)
+            except ray.exceptions.RayError as error:  # its machine was lost
+                log.warning("a network was lost (%s)", type(error).__name__)
+                del self._actors[node, number]
+        if trouble and not found:
+            raise trouble
+        return found
 
-    def _count(self, node: str) -> int:
-        import ray
+    def _count(self, resources: dict[str, float]) -> int:
+        return int(resources.get("GPU", 0)) if self._gpu else int(resources.get("CPU", 0) > 0)
 
-        if not self._gpu:
-            return 1
-        count = sum(int(n["Resources"].get("GPU", 0)) for n in ray.nodes() if n["NodeID"] == node)
-        if not count:
-            raise InferenceError("a file was to be cleaned on a machine without a GPU")
-        return count
-
-    def _network(self, node: str, number: int) -> Any:
+    def _started(self, node: str) -> Any:
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        if (node, number) not in self._networks:
-            self._networks[node, number] = ray.remote(NetworkActor).options(
-                num_cpus=0, num_gpus=NETWORK_GPU if self._gpu else 0, scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
-            ).remote(self._opener)
-        return self._networks[node, number]
+        return ray.remote(NetworkActor).options(
+            num_cpus=0, num_gpus=NETWORK_GPU if self._gpu else 0, scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
+        ).remote(self._opener)
 
 
 class NetworkActor:
@@ -92,21 +90,18 @@ class NetworkActor:
         return self._server.address, bytes(multiprocessing.current_process().authkey)
 
 
-def connected(switchboard: Any) -> str:
-    """The address of a network for this process and those that it starts.
-
-    Args:
-        switchboard: handle of a `Switchboard`.
+def connected(lines: Lines) -> str:
+    """The address of a network of this machine, for this process and those that it starts.
 
     Raises:
-        InferenceError, UsageError, WeightsError: see `Switchboard.line`.
+        InferenceError: this machine has none: it has joined since.
     """
     import ray
 
-    try:
-        address, secret = ray.get(switchboard.line.remote(ray.get_runtime_context().get_node_id()))
-    except ray.exceptions.RayTaskError as error:
-        raise cause_of(error)
+    here = lines.get(ray.get_runtime_context().get_node_id())
+    if not here:
+        raise InferenceError("this machine of the cluster has no network yet")
+    address, secret = here[os.getpid() % len(here)]
     multiprocessing.current_process().authkey = secret
     return address
 

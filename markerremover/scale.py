@@ -32,7 +32,7 @@ from .errors import UsageError
 from .inference_server import opener_of, shared_batch
 from .options import RunOptions
 from .pipeline import Cleaner, sha256_file
-from .ray_network import CLEAN_GPU, Switchboard, cause_of, connected
+from .ray_network import CLEAN_GPU, Lines, Networks, cause_of, connected
 from .records import Outcome
 from .unconnected import ENVIRONMENT
 from .workers import Equipment, Job, OneByOne, Place, equipment, threads_each
@@ -47,7 +47,7 @@ CONFIRMING = 8  # actors whose outputs one task at a time confirms
 GPUS = ("cuda", "tensorrt")
 GPU_SHARE = 0.25  # of a GPU that an actor takes which has a network of its own (--batch 1)
 LARGEST_BLOCK, BLOCKS_EACH = 16, 8  # files that are given out together at most, and in how many portions a worker gets its own
-ROUNDS = 5  # of giving out files whose machine was lost; a file that kills its process does not count, it is failed at once
+ROUNDS = 5  # in a row without a single outcome, of giving out files whose machine was lost; a file that kills its process does not count, it is failed at once
 STORE_BYTES = 100 << 20  # object store of a Ray of our own: paths and outcomes are small
 UNCONFIRMED = "its output does not read back from the storage as it was written"
 LOST = "Ray gave no outcome for it"
@@ -71,10 +71,7 @@ class OnRay:
         """Raises UsageError where Ray is missing, the cluster cannot be reached, or it has too few CPUs or no GPU."""
         batch = shared_batch(self._options)
         self._ray = self._stack.enter_context(_connected(self._options))
-        self._switchboard = None
-        if batch > 1:
-            opener = opener_of(self._options, batch, threads_each(1))
-            self._switchboard = self._ray.remote(Switchboard).options(num_cpus=0).remote(opener, self._options.device in GPUS)
+        self._networks = Networks(opener_of(self._options, batch, threads_each(1)), self._options.device in GPUS) if batch > 1 else None
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -89,7 +86,7 @@ class OnRay:
         if self._equipment is None:
             task = self._ray.remote(num_cpus=CLEAN_CPUS, max_calls=1, max_retries=ROUNDS, **_gpus(self._options))(_equipped)
             try:
-                self._equipment = self._ray.get(task.remote(self._open, threads_each(self._options.workers), self._switchboard, __version__))
+                self._equipment = self._ray.get(task.remote(self._open, threads_each(self._options.workers), self._lines(), __version__))
             except self._ray.exceptions.RayTaskError as error:
                 raise cause_of(error)
             except self._ray.exceptions.RayError as error:
@@ -98,19 +95,24 @@ class OnRay:
 
     def clean(self, jobs: Sequence[Job], place: Place) -> Iterator[Outcome]:
         """One outcome a job, as they finish."""
-        waiting, sha256 = {job.relative: job for job in jobs}, self.equipment().sha256
-        for _ in range(ROUNDS if jobs else 0):
+        waiting, sha256, left = {job.relative: job for job in jobs}, self.equipment().sha256, ROUNDS
+        while waiting and left:
+            left -= 1
             try:
-                for outcome in _outcomes(self._ray, list(waiting.values()), place, (self._open, sha256, self._switchboard, __version__)):
+                for outcome in _outcomes(self._ray, list(waiting.values()), place, (self._open, sha256, self._lines(), __version__)):
                     if waiting.pop(outcome.relative, None):
+                        left = ROUNDS
                         yield outcome
             except self._ray.exceptions.RayError as error:  # no actor can be started, say; its message may quote paths
                 log.error("Ray broke off: %s", type(error).__name__)
-            if not waiting:
-                return
-            log.warning("%d files had no outcome; they are given out again", len(waiting))
+            if waiting:
+                log.warning("%d files had no outcome; they are given out again", len(waiting))
         for relative in sorted(waiting):
             yield Outcome(relative, "failed", LOST)
+
+    def _lines(self) -> Lines | None:
+        """Of the networks that are actors, None where each worker has its own."""
+        return self._networks.lines() if self._networks else None
 
 
 @contextmanager
@@ -196,8 +198,8 @@ def _outcomes(ray, jobs: Sequence[Job], place: Place, equipment: tuple) -> Itera
 class _Actor:
     """One worker: cleans the files of one block after the other."""
 
-    def __init__(self, place: Place, open_cleaner: Callable[..., Cleaner], sha256: str, switchboard: Any, version: str) -> None:
-        make = _maker(open_cleaner, switchboard, version)
+    def __init__(self, place: Place, open_cleaner: Callable[..., Cleaner], sha256: str, lines: Lines | None, version: str) -> None:
+        make = _maker(open_cleaner, lines, version)
         self._bench = OneByOne(place, functools.partial(_same_weights, make, sha256))
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[bytes]]:
@@ -220,20 +222,20 @@ def _confirmed_one(outcome: Outcome, out: Path, dry_run: bool) -> Outcome:
     return outcome if same else Outcome(outcome.relative, "failed", UNCONFIRMED)
 
 
-def _maker(open_cleaner: Callable[..., Cleaner], switchboard: Any, version: str) -> Callable[[int], Cleaner]:
-    """What makes a cleaner on this machine of the cluster, with a network of its own or the one that the switchboard names.
+def _maker(open_cleaner: Callable[..., Cleaner], lines: Lines | None, version: str) -> Callable[[int], Cleaner]:
+    """What makes a cleaner on this machine of the cluster, with a network of its own or one of those of `lines`.
 
     Raises:
         UsageError: this machine has another version of the package.  InferenceError, WeightsError: see `ray_network.connected`.
     """
     if version != __version__:
         raise UsageError(f"a machine of the cluster has version {__version__} of markerremover, the run has {version}")
-    return open_cleaner if switchboard is None else functools.partial(open_cleaner, server=connected(switchboard))
+    return open_cleaner if lines is None else functools.partial(open_cleaner, server=connected(lines))
 
 
-def _equipped(open_cleaner: Callable[..., Cleaner], threads: int, switchboard: Any, version: str) -> Equipment:
+def _equipped(open_cleaner: Callable[..., Cleaner], threads: int, lines: Lines | None, version: str) -> Equipment:
     """A task: what a machine cleans with."""
-    return equipment(_maker(open_cleaner, switchboard, version)(threads))
+    return equipment(_maker(open_cleaner, lines, version)(threads))
 
 
 def _same_weights(open_cleaner: Callable[[int], Cleaner], sha256: str, threads: int) -> Cleaner:
