@@ -6,11 +6,13 @@
 #
 # Needs Python 3.11+ and, from the system, venv and Tesseract; tools/prepare-system installs those two where it may.
 # The test targets also ask for DCMTK, dicom3tools and Chromium, and go on without them: the tests that need them are skipped.
+# The tests run in two processes, a file of them in one; TWICE= runs them in one process.
 # PYTHON=python3.12 chooses the interpreter; ARGS="-k safety" goes to pytest, ARGS="--images 5" to the benchmark.
 
 PYTHON ?= python3
 VENV := .venv
 CORE := .venv-core
+TWICE := -n 2 --dist loadfile --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo benchmark benchmark-core test test-core clean
@@ -27,11 +29,11 @@ benchmark-core: $(VENV)/.core
 
 test: $(VENV)/.test
 	tools/prepare-system $(PYTHON) readers
-	$(VENV)/bin/python -m pytest $(ARGS)
+	$(VENV)/bin/python -m pytest $(TWICE) $(ARGS)
 
 test-core: $(CORE)/.test
 	tools/prepare-system $(PYTHON) readers
-	$(CORE)/bin/python -m pytest -m "not train" $(ARGS)
+	$(CORE)/bin/python -m pytest -m "not train" $(TWICE) $(ARGS)
 
 clean:
 	rm -rf $(VENV) $(CORE) demo benchmark benchmark.json

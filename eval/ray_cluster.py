@@ -1,6 +1,6 @@
 """A Ray cluster of two nodes on this machine loses one in the middle of a run: is every file done exactly once?
 
-usage: python eval/ray_cluster.py [--count 24] [--workers 2] [-o eval/results/ray-cluster.json]
+usage: python eval/ray_cluster.py [--count 24] [--workers 2] [--trials NAME ...] [-o eval/results/ray-cluster.json]
 
 Synthetic radiographs are cleaned by the local engine (the reference) and by the Ray engine on two nodes, each with its own raylet on
 loopback, with the shipped weights and the same key. As soon as a third of the outputs is there, all processes of the second node are
@@ -29,6 +29,10 @@ from markerremover.synthesis import synthesize
 
 SIZE, SEED, PATIENCE_S = (384, 384), 11, 1500
 STORE_BYTES = 80 << 20
+#: Trial -> whether the second node is killed, and further arguments of the command.
+TRIALS = {
+    "no fault": (False, ()), "second node killed": (True, ()), "second node killed, networks as actors": (True, ("--batch", "2")),
+}
 
 
 def remove(source: Path, out: Path, key: Path, *more: str) -> subprocess.Popen:
@@ -80,6 +84,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=24, help="radiographs (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=2, help="actors, on two nodes (default: %(default)s)")
+    parser.add_argument("--trials", nargs="+", choices=TRIALS, default=list(TRIALS), help="which (default: all)")
     parser.add_argument("-o", "--out", type=Path, help="write the result as JSON")
     args = parser.parse_args()
     folder = Path(tempfile.mkdtemp())
@@ -92,9 +97,9 @@ def main() -> int:
         end.communicate()
         wanted, wanted_rows = files(folder / "local"), rows(folder / "local")
         trials = []
-        killed = args.count // 3
-        for name, kill_at, more in (("no fault", None, ()), ("second node killed", killed, ()),
-                                    ("second node killed, networks as actors", killed, ("--batch", "2"))):
+        for name in args.trials:
+            kills, more = TRIALS[name]
+            kill_at = args.count // 3 if kills else None
             out = folder / name.replace(" ", "-").replace(",", "")
             said = on_cluster(source, out, key, args.workers, kill_at, *more)
             said |= {

@@ -50,7 +50,8 @@ class Networks:
         asked, found = {key: actor.line.remote() for key, actor in self._actors.items()}, {}
         for (node, number), answer in asked.items():
             try:
-                found.setdefault(node, []).append(ray.get(answer))
+                line = ray.get(answer)
+                found.setdefault(node, []).append(line)
             except ray.exceptions.RayTaskError as error:
                 trouble = cause_of(error)
                 log.error("a machine of the cluster cannot open the network (%s)", type(trouble).__name__)

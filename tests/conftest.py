@@ -20,6 +20,17 @@ hypothesis.settings.register_profile("suite", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("suite")
 
 
+#: The files of tests that take longest: first, so that no process is left with one of them alone at the end.
+SLOW = ("test_improve", "test_finetune", "test_scale", "test_docs", "test_rescore", "test_end_to_end", "test_benchmark", "test_training",
+    "test_workers", "test_faults", "test_review_browser")
+
+
+def pytest_collection_modifyitems(items):
+    """Files of SLOW first, the others as they were."""
+    rank = {name: number for number, name in enumerate(SLOW)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(SLOW)))
+
+
 @pytest.fixture
 def inputs(tmp_path: Path) -> Path:
     """A folder of four marked radiographs."""

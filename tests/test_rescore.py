@@ -230,7 +230,7 @@ def test_one_is_taught_for_a_localizer_and_named_in_its_card(tmp_path, capsys):
     held_out = [windows.share_of(s.patient) < 0.2 for s in windows.load_samples(data, "train")]
     assert any(held_out) and not all(held_out)
     shipped = default_weights()
-    command = ["train", str(data), "-o", str(out), "--localizer", str(shipped), "--rescorer-passes", "2048", "--seed", "1"]
+    command = ["train", str(data), "-o", str(out), "--localizer", str(shipped), "--rescorer-passes", "512", "--seed", "1"]
     assert cli.main(command) == 0
     card = json.loads((out / "detector.json").read_text())
     assert card["sha256"] == json.loads(shipped.with_suffix(".json").read_text())["sha256"]
@@ -316,7 +316,7 @@ def test_one_that_is_taught_already_learns_a_few_more_examples(tmp_path):
     marking = np.arange(16) >= 8  # the bright bars, which look more like print, are nothing here
     examples = rescoring.Examples(pictures, marking, np.full(16, 0.5), np.zeros(16, int), np.zeros(16, bool))
     shipped = default_weights().with_name("rescorer.onnx")
-    rescoring.tune(shipped, examples, tmp_path / "tuned.onnx", steps=60)
+    rescoring.tune(shipped, examples, tmp_path / "tuned.onnx", steps=24)
 
     def gap(path):
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,6 +68,17 @@ def test_a_network_that_is_an_actor_of_its_own_gives_the_files_of_the_local_engi
         fakes.put(tmp_path / "w.json", default_weights().with_suffix(".json").read_bytes())
         batch.remove([tmp_path / "made" / "images"], tmp_path / "no", options=replace(options, engine="ray", batch=2, weights=broken))
     assert not (tmp_path / "no").exists()
+
+
+def test_a_node_that_is_killed_in_the_middle_costs_no_file_and_none_is_done_twice(tmp_path):
+    """Two nodes on loopback, the shipped weights; see eval/ray_cluster.py, of which this is the small one."""
+    pytest.importorskip("ray.data", reason="needs the extra ray")
+    root = Path(__file__).parent.parent
+    command = [sys.executable, str(root / "eval" / "ray_cluster.py"), "--count", "8", "--trials", "second node killed", "-o", str(tmp_path / "said")]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=900, env={**os.environ, "PYTHONPATH": str(root)})
+    assert run.returncode == 0, run.stdout + run.stderr
+    [trial] = json.loads((tmp_path / "said").read_text())["trials"]
+    assert trial["killed_at"] >= 2 and trial["rows"] == 8 and trial["once"] and trial["same_files"] and trial["same_rows"] and trial["held"]
 
 
 def test_an_output_that_reads_back_otherwise_is_failed(tmp_path):
