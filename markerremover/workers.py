@@ -158,6 +158,8 @@ class Processes:
         while waiting:
             again: list[Job] = []
             yield from self._until_broken(waiting, again, place)
+            if again:
+                self._end()  # so that the one is alone
             for job in again:
                 with _pool(1, threads_each(self._count), self._open) as pool:
                     try:
@@ -176,7 +178,7 @@ class Processes:
                     waiting.popleft()
             except RuntimeError:  # the pool broke while nobody waited for it
                 again += [waiting.popleft(), *running.values()]
-                self._pool = None
+                pool.stop()
                 return
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 job = running.pop(future)
@@ -189,13 +191,16 @@ class Processes:
                     log.warning("worker processes died; the files in flight are tried again alone")
                     again += [job, *running.values()]
                     pool.stop()
-                    self._pool = None
                     return
 
     def _started(self) -> ProcessPool:
         if self._pool is None:
             self._pool = self._stack.enter_context(_pool(self._count, threads_each(self._count), self._open))
         return self._pool
+
+    def _end(self) -> None:
+        self._stack.close()
+        self._pool = None
 
 
 class OneByOne:
