@@ -129,15 +129,23 @@ def measured(paths: list[Path], cleaner: pipeline.Cleaner, repeat: int, scratch:
 
 
 def of_cli(inputs: Path, workers: int, scratch: Path) -> dict[str, Any]:
-    """Images a second of the whole command, start included."""
+    """Images a second of the whole command, start included, and the seconds until the first result lies in OUT."""
     out = scratch / f"out{workers}"
     command = [sys.executable, "-m", "markerremover", "remove", str(inputs), "-o", str(out), "--workers", str(workers)]
-    ms, done = timed(lambda: subprocess.run(command, capture_output=True, text=True, check=False))
-    if done.returncode:
-        raise SystemExit(done.stderr)
+    start, first = time.perf_counter(), None
+    with open(scratch / "said", "w+", encoding="utf-8") as said_:
+        run = subprocess.Popen(command, stdout=said_, stderr=said_)
+        while run.poll() is None:
+            if first is None and out.is_dir() and any(path.is_file() for path in out.rglob("*")):
+                first = time.perf_counter() - start
+            time.sleep(0.02)
+        seconds = time.perf_counter() - start
+        said_.seek(0)
+        if run.returncode or first is None:
+            raise SystemExit(said_.read())
     summary = json.loads((scratch / f"out{workers}-audit" / "summary.json").read_text(encoding="utf-8"))
     count = summary["counts"]["inputs"]
-    return {"images": count, "seconds": round(ms / 1000, 1), "images_per_second": round(count / (ms / 1000), 2)}
+    return {"images": count, "seconds": round(seconds, 1), "images_per_second": round(count / seconds, 2), "first_result_s": round(first, 2)}
 
 
 def of_commands(inputs: Path, copies: int = 1) -> dict[str, Any]:
@@ -151,7 +159,7 @@ def of_commands(inputs: Path, copies: int = 1) -> dict[str, Any]:
                 for path in (path for path in inputs.iterdir() if path.is_file()):
                     shutil.copyfile(path, many / str(copy) / path.name)
             found[f"{workers} workers"] = of_cli(many, workers, Path(scratch))
-        print(f"  {workers} workers: {found[f'{workers} workers']['images_per_second']} images/s", flush=True)
+        print(f"  {workers} workers: {found[f'{workers} workers']['images_per_second']} images/s, first result after {found[f'{workers} workers']['first_result_s']} s", flush=True)
     return found
 
 

@@ -76,7 +76,7 @@ def remove(
     if drawn:
         inputs_module.check_folders([options.boxes], out, audit)
     with nullcontext() if open_cleaner else inference_server.serving(options, workers.threads_each(1)) as server:
-        with crew(options, open_cleaner or functools.partial(open_shipped, options, server=server)) as at_work:
+        with crew(options, open_cleaner or functools.partial(open_shipped, options, server=server), len(found)) as at_work:
             headers = _header_profile(options, audit)
             assigned = paths.assign(found, options.paths, headers, images.path_parts)  # of all parts, so that they agree
             _check_own_outputs(out, shards.own(found, assigned, options.shard), options)
@@ -320,11 +320,12 @@ def outcomes(todo: list[Input], place: Place, at_work: Crew, said: dict[str, Cor
     yield from at_work.clean([Job(item.source, item.relative, said.get(item.relative)) for item in todo if not item.problem], place)
 
 
-def crew(options: RunOptions, make: Callable[[int], Cleaner]) -> Crew:
+def crew(options: RunOptions, make: Callable[[int], Cleaner], files: int) -> Crew:
     """Who cleans the files of a run: a context that has `equipment` and `clean`, see `workers.Processes`.
 
     Args:
         make: makes a `Cleaner` for a number of threads; importable by name unless the run is in this process alone.
+        files: how many there are at most.
     """
     if options.engine == "ray":
         from .scale import OnRay
@@ -332,7 +333,7 @@ def crew(options: RunOptions, make: Callable[[int], Cleaner]) -> Crew:
         return OnRay(options, make)
     if options.workers == 1 and options.time_limit is None:
         return workers.Alone(make)
-    return workers.Processes(options.workers, make)
+    return workers.Processes(options.workers, make, files)
 
 
 class _Released:

@@ -123,10 +123,12 @@ class Processes:
     Args:
         count: of processes.
         open_cleaner: importable by name; called once in each process with the number of threads it may use.
+        files: how many there are to clean at most; no more processes are started.
     """
 
-    def __init__(self, count: int, open_cleaner: Callable[[int], Cleaner]) -> None:
-        self._count, self._open, self._stack = count, open_cleaner, ExitStack()
+    def __init__(self, count: int, open_cleaner: Callable[[int], Cleaner], files: int | None = None) -> None:
+        self._threads, self._count = threads_each(count), count if files is None else max(1, min(count, files))
+        self._open, self._stack = open_cleaner, ExitStack()
         self._pool: ProcessPool | None = None
 
     def __enter__(self) -> "Processes":
@@ -161,7 +163,7 @@ class Processes:
             if again:
                 self._end()  # so that the one is alone
             for job in again:
-                with _pool(1, threads_each(self._count), self._open) as pool:
+                with _pool(1, self._threads, self._open) as pool:
                     try:
                         yield _outcome(_scheduled(pool, job, place), job, place)
                     except (ProcessExpired, BrokenProcessPool):
@@ -195,7 +197,7 @@ class Processes:
 
     def _started(self) -> ProcessPool:
         if self._pool is None:
-            self._pool = self._stack.enter_context(_pool(self._count, threads_each(self._count), self._open))
+            self._pool = self._stack.enter_context(_pool(self._count, self._threads, self._open))
         return self._pool
 
     def _end(self) -> None:

@@ -130,7 +130,7 @@ def _outcomes(
     """
     options = replace(run.options, overwrite=True)
     make = open_cleaner or _maker(options)
-    with batch.crew(options, make) as at_work:
+    with batch.crew(options, make, len(rows)) as at_work:
         headers = options.header_profile()
         facts = batch.run_facts(at_work.equipment(), options, headers)
         if any(row["weights_sha256"] != facts["weights_sha256"] for row in rows):
