@@ -8,20 +8,17 @@ used to choose an epoch.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import math
 import os
 import shutil
 import statistics
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
-import numpy as np
-
-from . import __version__, detect, finetune_report, images, metrics, operating, rescore, site, training, windows
+from . import __version__, detect, finetune_report, images, metrics, site, training
 from .errors import AnnotationError, UsageError
 from .folds import Fold, plan, whole
 from .locations import default_weights
@@ -29,13 +26,8 @@ from .measure import measure, total
 from .pipeline import Cleaner
 from .recipes import RECIPES, Recipe
 from .records import Policy
+from .tuning import Run, note_errors, outcome, own_rescorer, picture_id, trained, write_card
 from .windows import Sample
-
-SHARES = (0.25, 0.5, 1.0)  # of tuned weights that are tried, none too, each with the rescorer as it was and taught on the same images:
-# the one with the fewest misses, then false boxes, on the images that were trained on or chose the epoch; the least change where
-# several are as good
-POSITIVE_SHARE = 0.75  # of the windows lie around a marking
-JITTER = (0.75, 1.33)  # of the scale, around those that inference looks at
 
 
 def passes(recipe: Recipe, folds: Sequence[Fold]) -> int:
@@ -44,30 +36,6 @@ def passes(recipe: Recipe, folds: Sequence[Fold]) -> int:
     if len(folds) > 1:
         count += len(folds[0].train) + len(folds[0].stop) + len(folds[0].held_out)
     return count * recipe.repeat * recipe.epochs
-
-
-@dataclass(frozen=True)
-class _Run:
-    """What stays the same throughout one fine-tuning."""
-
-    out: Path
-    base: Path
-    card: dict
-    recipe: Recipe
-    policy: Policy
-    reader: Any
-    seed: int
-    device: str
-    loader_workers: int
-    say: Callable[[str], None]
-
-    @property
-    def work(self) -> Path:
-        return self.out.with_name(f"{self.out.stem}-work")
-
-    @property
-    def report(self) -> Path:
-        return self.out.with_name(f"{self.out.stem}-report")
 
 
 def finetune(
@@ -106,15 +74,15 @@ def finetune(
         from .ocr import open_reader
 
         reader = open_reader()
-    run = _Run(out, base, card, recipe, Policy(keep=tuple(profile.keep)), reader, seed, device, loader_workers, say)
+    run = Run(out, base, card, recipe, Policy(keep=tuple(profile.keep)), reader, seed, device, loader_workers, say)
     _check_samples(parts)
     _prepare(run, _fingerprint(run, parts, profile), resume)
     if recipe.blend is None:
-        _note_errors(run, parts)
+        note_errors(run, parts)
     held_out = sum(len(part.held_out) for part in parts)
     say(f"{len(parts)} folds of {held_out} held-out images, at most {passes(recipe, parts)} image passes")
     before = [_measured(run, part, base.with_suffix(".onnx"), "before") for part in parts]
-    tuned = [_trained(run, part, run.work / f"fold-{part.number}") for part in parts]
+    tuned = [trained(run, part, run.work / f"fold-{part.number}") for part in parts]
     after = [_measured(run, part, onnx, "after") for part, onnx in zip(parts, tuned)]
     final = _last_training(run, parts, tuned) if len(parts) > 1 else tuned[0]
     return _publish(run, parts, profile, final, before, after)
@@ -138,13 +106,13 @@ def tune(
         UsageError, AnnotationError: see `finetune`.
     """
     base, card = base_of(weights)
-    run = _Run(Path(os.path.abspath(out)), base, card, recipe, Policy(keep=()), None, seed, device, loader_workers, say)
+    run = Run(Path(os.path.abspath(out)), base, card, recipe, Policy(keep=()), None, seed, device, loader_workers, say)
     part = whole(samples, early_stop=recipe.patience > 0)
     _check_samples([part])
     _prepare(run, _fingerprint(run, [part], site.SiteProfile(keep={})), resume)
     if recipe.blend is None:
-        _note_errors(run, [part])
-    final = _trained(run, part, run.work / "final")
+        note_errors(run, [part])
+    final = trained(run, part, run.work / "final")
     made = _placed(run, final, _origin(run, (*part.train, *part.stop), final, [seed]))
     shutil.rmtree(run.work)
     return made
@@ -182,7 +150,7 @@ def _check_samples(parts: Sequence[Fold]) -> None:
             )
 
 
-def _fingerprint(run: _Run, parts: Sequence[Fold], profile: site.SiteProfile) -> str:
+def _fingerprint(run: Run, parts: Sequence[Fold], profile: site.SiteProfile) -> str:
     """Hash of what decides the result; an interrupted run goes on only with the same."""
     samples = [
         [[s.path.name, s.patient, training.sha256(s.path), [asdict(e) for e in s.annotation.elements]] for s in group]
@@ -195,7 +163,7 @@ def _fingerprint(run: _Run, parts: Sequence[Fold], profile: site.SiteProfile) ->
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def _prepare(run: _Run, fingerprint: str, resume: bool) -> None:
+def _prepare(run: Run, fingerprint: str, resume: bool) -> None:
     """Make the work folder, or take over that of an interrupted run.
 
     Raises:
@@ -236,221 +204,30 @@ def check_apart(path: Path) -> None:
             raise UsageError(f"{path} is in {parent}, an output folder of `remove`, but originals are shown there: choose another")
 
 
-def _datasets(run: _Run, train: Sequence[Sample], stop: Sequence[Sample]):
-    """Training dataset, and the one that chooses the epoch, None without `stop`."""
-    names, size = tuple(run.card["classes"]), _image_size(run)
-    if run.recipe.window:
-        scales = functools.partial(detect.scales, size=size, tiling=detect.Tiling.of_card(run.card))
-        train_set: Any = windows.WindowDataset(
-            [list(train)], names, window=run.recipe.window, length=run.recipe.repeat * len(train),
-            positive_share=POSITIVE_SHARE, scale_range=JITTER, scales=scales, keep_decoded=True,
-        )
-    else:
-        train_set = windows.WholeDataset(list(train), names, size=size, repeat=run.recipe.repeat, varied=True)
-    return train_set, windows.WholeDataset(list(stop), names, size=size) if stop else None
-
-
-def _image_size(run: _Run) -> int:
-    return int(run.recipe.image_size or run.card["image_size"])
-
-
-def _trained(run: _Run, part: Fold, place: Path, *, stop_after: int | None = None) -> Path:
-    """The ONNX file of one training, with its card; made only if it is not there.
-
-    Where the share of tuned weights is to be chosen and the weights it starts from make no error on the images, there is nothing
-    to learn from them: those weights are the result.
-    """
-    onnx, samples = place / "tuned.onnx", (*part.train, *part.stop)
-    if (place / "done").is_file():
-        return onnx
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir(parents=True)
-    before = _base_errors(run, samples)
-    if before == (0, 0):
-        run.say(f"training {place.name}: left out, the weights it starts from make no error on its {len(samples)} images")
-        return _finish(run, place, run.base, 0, 0.0)
-    run.say(f"training {place.name}: {len(part.train)} images, {len(part.stop)} to choose the epoch")
-    train_set, stop_set = _datasets(run, part.train, part.stop)
-    recipe = run.recipe
-    chosen: list[int] = []
-
-    def report_epoch(trainer) -> None:
-        score = f": mAP-50 {trainer.metrics['metrics/mAP50(B)']:.3f} on those" if stop_set is not None else ""
-        run.say(f"  epoch {trainer.epoch + 1} of at most {stop_after or recipe.epochs}{score}")
-
-    with training.quieter():
-        best = training.fit(
-            train_set, stop_set, place, model=str(run.base), class_names=run.card["classes"], image_size=_image_size(run),
-            epochs=recipe.epochs, batch=recipe.batch, optimizer=recipe.optimizer, lr0=recipe.lr0, lrf=recipe.lrf,
-            cosine=recipe.cosine, momentum=recipe.momentum, weight_decay=recipe.weight_decay, freeze=recipe.freeze,
-            patience=recipe.patience, loader_workers=run.loader_workers, seed=run.seed + part.number, device=run.device,
-            stop_after=stop_after, callbacks={
-                "on_fit_epoch_end": [report_epoch],
-                "on_train_end": [lambda trainer: chosen.append(int(trainer.stopper.best_epoch))],
-            },
-        )
-        share, rescorer = (run.recipe.blend, None) if before is None else _best_change(run, place, best, samples, before)
-        mixed = training.blend(run.base, best, share, place / "mixed.pt") if share else run.base
-        return _finish(run, place, mixed, chosen[0], share, rescorer)
-
-
-def _finish(run: _Run, place: Path, checkpoint: Path, epochs: int, share: float, rescorer: Path | None = None) -> Path:
-    """Write a training's result: checkpoint, ONNX file and card, and that it is done."""
-    onnx = place / "tuned.onnx"
-    _exported(run, checkpoint, onnx, rescorer)
-    (place / "done").write_text(f"{epochs} {share}\n", encoding="utf-8")
-    return onnx
-
-
-def _exported(run: _Run, checkpoint: Path, onnx: Path, rescorer: Path | None = None) -> None:
-    training.save_checkpoint(checkpoint, onnx.with_suffix(".pt"))
-    if checkpoint == run.base and _image_size(run) == int(run.card["image_size"]):
-        shutil.copyfile(run.base.with_suffix(".onnx"), onnx)
-    else:
-        training.export_onnx(onnx.with_suffix(".pt"), onnx)
-    _write_card(run, onnx, rescorer)
-
-
-def _own_rescorer(run: _Run, onnx: Path) -> Path | None:
-    """The rescorer that was taught along with a localizer; None if it runs with the base weights' own."""
-    facts = detect.read_card(onnx).get("rescorer")
-    return None if facts is None or facts["sha256"] == run.card["rescorer"]["sha256"] else rescore.find(facts, onnx.parent)
-
-
-def _outcome(onnx: Path) -> tuple[int, float]:
-    """Epochs of a finished training, and the share of its weights in the result."""
-    epochs, share = (onnx.parent / "done").read_text(encoding="utf-8").split()
-    return int(epochs), float(share)
-
-
-def _best_change(
-    run: _Run, place: Path, best: Path, samples: Sequence[Sample], before: tuple[int, int]
-) -> tuple[float, Path | None]:
-    """The share of tuned weights, and the rescorer to go with it if not the base weights' own, with the fewest errors on some
-    images, see `SHARES`."""
-    taught = _taught_rescorer(run, place, best, samples)
-    found: list[tuple[int, int, float, bool]] = [(*before, 0.0, False)]
-    for share in (0.0, *SHARES):
-        trial = place / f"share-{share}"
-        trial.mkdir()
-        mixed = training.blend(run.base, best, share, trial / "mixed.pt") if share else run.base
-        _exported(run, mixed, trial / "trial.onnx")
-        for with_taught in (False, True)[not share : 1 + (taught is not None)]:
-            if with_taught:
-                _write_card(run, trial / "trial.onnx", taught)
-            if min(found)[:2] != (0, 0):  # or else no greater change is better
-                found.append((*_errors(run, trial / "trial.onnx", samples), share, with_taught))
-        shutil.rmtree(trial)
-        if min(found)[:2] == (0, 0):
-            break
-    trials = ", ".join(f"{s:g}{' with the rescorer taught' if t else ''}: {m} and {f}" for m, f, s, t in found)
-    run.say(f"  misses and false boxes by share of tuned weights: {trials}")
-    _, _, share, with_taught = min(found)
-    return share, taught if with_taught else None
-
-
-def _taught_rescorer(run: _Run, place: Path, best: Path, samples: Sequence[Sample]) -> Path | None:
-    """The base weights' rescorer, taught on what the localizer proposes in some images before and after its own tuning; None
-    where there is no rescorer, or nothing to tell apart."""
-    from . import rescoring
-
-    if not run.card.get("rescorer"):
-        return None
-    trial = place / "proposals"
-    trial.mkdir()
-    found = []
-    for name, checkpoint in (("base", run.base), ("tuned", best)):
-        onnx = trial / f"{name}.onnx"
-        _exported(run, checkpoint, onnx)
-        card = json.loads(onnx.with_suffix(".json").read_text(encoding="utf-8"))
-        training.rewrite_card(onnx, {k: v for k, v in card.items() if k not in ("rescorer", "calibration", "beside_sign")})
-        rng = np.random.default_rng(run.seed)
-        try:
-            found.append(rescoring.gather(detect.load_detector(onnx, device="cpu"), [samples], rng))
-        except UsageError:  # its proposals are all markings, or none are
-            continue
-    if not found:
-        run.say("  the second network stays as it is: the localizer's proposals are all markings, or none are")
-        return None
-    target = place / "rescorer.onnx"
-    rescoring.tune(rescore.find(run.card["rescorer"], run.base.parent), rescoring.Examples.joined(found), target, seed=run.seed)
-    shutil.rmtree(trial)
-    return target
-
-
-def _errors(run: _Run, onnx: Path, samples: Sequence[Sample]) -> tuple[int, int]:
-    """Elements that a localizer misses on some images at its threshold, and its boxes on nothing."""
-    detector = detect.load_detector(onnx, device="cpu" if run.device == "cpu" else "auto")
-    counts = (0, 0)
-    for sample in samples:
-        found = detector(windows.read_grey(sample.path))
-        here = len(operating.missed(found, sample.annotation)), len(operating.false_boxes(found, sample.annotation))
-        counts = counts[0] + here[0], counts[1] + here[1]
-    return counts
-
-
-def _note_errors(run: _Run, parts: Sequence[Fold]) -> None:
-    """Write down what the weights it starts from do wrong on each image; every fold looks it up."""
-    target = run.work / "base-errors.json"
-    if not target.is_file():
-        samples = {_picture_id(s): s for part in parts for s in (*part.train, *part.stop, *part.held_out)}
-        errors = {name: _errors(run, run.base.with_suffix(".onnx"), [sample]) for name, sample in samples.items()}
-        target.write_text(json.dumps(errors), encoding="utf-8")
-
-
-def _base_errors(run: _Run, samples: Sequence[Sample]) -> tuple[int, int] | None:
-    """What `_note_errors` wrote down of some images, summed; None where the share is not to be chosen."""
-    if run.recipe.blend is not None:
-        return None
-    errors = json.loads((run.work / "base-errors.json").read_text(encoding="utf-8"))
-    rows = [errors[_picture_id(sample)] for sample in samples]
-    return sum(row[0] for row in rows), sum(row[1] for row in rows)
-
-
-def _write_card(run: _Run, onnx: Path, rescorer: Path | None = None, **extra) -> Path:
-    """A card like the base weights', but for a rescorer of its own, which goes beside it. The threshold is one of calibrated
-    scores, so the calibration goes with it. Whole-image training at a size of its own is also looked at so: no tiles."""
-    names = ("calibration", "beside_sign", "rescorer", *(("tiling",) if run.recipe.window else ()))
-    carried = {name: run.card[name] for name in names if run.card.get(name)}
-    if rescorer is None:
-        rescore.carry(run.card, run.base.parent, onnx.parent)
-    else:
-        own = shutil.copyfile(rescorer, onnx.with_name(f"{onnx.stem}-rescorer.onnx"))
-        carried["rescorer"] = {**run.card["rescorer"], "file": own.name, "sha256": training.sha256(own)}
-    return training.write_card(
-        onnx, arch=str(run.card.get("architecture", "unknown")), class_names=run.card["classes"], image_size=_image_size(run),
-        threshold=float(run.card["threshold"]), **carried, **extra,
-    )
-
-
-def _last_training(run: _Run, parts: Sequence[Fold], tuned: Sequence[Path]) -> Path:
+def _last_training(run: Run, parts: Sequence[Fold], tuned: Sequence[Path]) -> Path:
     """Train on every image, for the median number of epochs that the folds chose, of those that were trained."""
-    chosen = [epochs for epochs, _ in map(_outcome, tuned) if epochs] or [0]
+    chosen = [epochs for epochs, _ in map(outcome, tuned) if epochs] or [0]
     everything = (*parts[0].train, *parts[0].stop, *parts[0].held_out)
     whole = Fold(len(parts), tuple(sorted(everything, key=lambda s: s.path.name)), (), ())
-    return _trained(run, whole, run.work / "final", stop_after=max(1, math.ceil(statistics.median(chosen))))
+    return trained(run, whole, run.work / "final", stop_after=max(1, math.ceil(statistics.median(chosen))))
 
 
-def _measured(run: _Run, part: Fold, onnx: Path, stage: str) -> list[dict[str, Any]]:
+def _measured(run: Run, part: Fold, onnx: Path, stage: str) -> list[dict[str, Any]]:
     """One row a held-out image: its name, its counts and its picture; measured only if that was not done."""
     done = run.work / f"{stage}-{part.number}.json"
     if done.is_file():
         return json.loads(done.read_text(encoding="utf-8"))
     run.say(f"measuring {stage}, fold {part.number}: {len(part.held_out)} images")
     cleaner = Cleaner(detect.load_detector(onnx, device="cpu" if run.device == "cpu" else "auto"), run.reader, run.policy)
-    rows = [measure(sample, cleaner, run.work / "pictures" / f"{_picture_id(sample)}-{stage}.png") for sample in part.held_out]
+    rows = [measure(sample, cleaner, run.work / "pictures" / f"{picture_id(sample)}-{stage}.png") for sample in part.held_out]
     temporary = done.with_suffix(".new")
     temporary.write_text(json.dumps(rows), encoding="utf-8")
     os.replace(temporary, done)
     return rows
 
 
-def _picture_id(sample: Sample) -> str:
-    return hashlib.sha256(sample.path.name.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-
-
 def _publish(
-    run: _Run, parts: Sequence[Fold], profile: site.SiteProfile, final: Path, before: list, after: list
+    run: Run, parts: Sequence[Fold], profile: site.SiteProfile, final: Path, before: list, after: list
 ) -> dict[str, Any]:
     """Write everything beside `out`; the work folder goes last, so that an interrupted run can be taken up until then."""
     old, new = [row for rows in before for row in rows], [row for rows in after for row in rows]
@@ -461,16 +238,16 @@ def _publish(
     return card
 
 
-def _placed(run: _Run, final: Path, facts: dict[str, Any]) -> dict[str, Any]:
+def _placed(run: Run, final: Path, facts: dict[str, Any]) -> dict[str, Any]:
     """Write checkpoint, ONNX file and card of a finished training to `out` and beside it; returns the card."""
     onnx = run.out.with_suffix(".onnx")
     training.save_checkpoint(final.with_suffix(".pt"), run.out)
     shutil.copyfile(final, onnx)
-    card = _write_card(run, onnx, _own_rescorer(run, final), checkpoint=run.out.name, checkpoint_sha256=training.sha256(run.out), **facts)
+    card = write_card(run, onnx, own_rescorer(run, final), checkpoint=run.out.name, checkpoint_sha256=training.sha256(run.out), **facts)
     return json.loads(card.read_text(encoding="utf-8"))
 
 
-def _facts(run: _Run, parts: Sequence[Fold], final: Path, old: list, new: list) -> dict[str, Any]:
+def _facts(run: Run, parts: Sequence[Fold], final: Path, old: list, new: list) -> dict[str, Any]:
     """What the card says of where the weights come from and how they were measured. No names of images or patients."""
     crossed = len(parts) > 1
     trained_on = (*parts[0].train, *parts[0].stop, *parts[0].held_out) if crossed else parts[0].train
@@ -483,14 +260,14 @@ def _facts(run: _Run, parts: Sequence[Fold], final: Path, old: list, new: list) 
     }
 
 
-def _origin(run: _Run, trained_on: Sequence[Sample], final: Path, seeds: list[int]) -> dict[str, Any]:
+def _origin(run: Run, trained_on: Sequence[Sample], final: Path, seeds: list[int]) -> dict[str, Any]:
     """What the card says of where the weights come from. No names of images or patients."""
-    epochs, share = _outcome(final)
+    epochs, share = outcome(final)
     return {
         "base": {
             "name": str(run.card.get("name", run.base.stem)), "sha256": training.sha256(run.base), "onnx_sha256": run.card["sha256"],
         },
         "data": {"images": len(trained_on), "patients": len({s.patient for s in trained_on})},
-        "recipe": {**asdict(run.recipe), "flips": False, "trained_epochs": epochs, "share": share, "rescorer_taught": _own_rescorer(run, final) is not None},
+        "recipe": {**asdict(run.recipe), "flips": False, "trained_epochs": epochs, "share": share, "rescorer_taught": own_rescorer(run, final) is not None},
         "seeds": seeds,
     }

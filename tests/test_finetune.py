@@ -9,7 +9,7 @@ import pytest
 from test_windows import folder_of
 
 import fakes
-from markerremover import cli, detect, finetune, finetune_cli, finetune_report, labelme, metrics, site, training
+from markerremover import cli, detect, finetune, finetune_cli, finetune_report, labelme, metrics, site, training, tuning
 from markerremover.errors import AnnotationError, UsageError
 from markerremover.finetune import RECIPES, Recipe
 from markerremover.metrics import Counts
@@ -303,7 +303,7 @@ def test_what_got_worse_is_said(after, named):
 
 @pytest.mark.train
 def test_where_nothing_is_wrong_nothing_is_trained_and_the_weights_stay(data, base, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(finetune, "_errors", lambda *_: (0, 0))
+    monkeypatch.setattr(tuning, "_errors", lambda *_: (0, 0))
     monkeypatch.setattr(training, "fit", lambda *_, **__: pytest.fail("trained"))
     said = []
     card = finetune.finetune(
@@ -334,14 +334,14 @@ def test_the_change_is_the_one_with_the_fewest_misses_then_false_boxes_and_the_l
         tried.append((float(onnx.parent.name.partition("-")[2]), onnx.with_name("taught").exists()))
         return trials.get(tried[-1], (5, 5))
 
-    monkeypatch.setattr(finetune, "_errors", errors)
-    monkeypatch.setattr(finetune, "_taught_rescorer", lambda *_: taught)
-    monkeypatch.setattr(finetune, "_exported", lambda run, checkpoint, onnx: None)
-    monkeypatch.setattr(finetune, "_write_card", lambda run, onnx, rescorer: onnx.with_name("taught").touch())
+    monkeypatch.setattr(tuning, "_errors", errors)
+    monkeypatch.setattr(tuning, "_taught_rescorer", lambda *_: taught)
+    monkeypatch.setattr(tuning, "_exported", lambda run, checkpoint, onnx: None)
+    monkeypatch.setattr(tuning, "write_card", lambda run, onnx, rescorer: onnx.with_name("taught").touch())
     monkeypatch.setattr(training, "blend", lambda base, tuned, share, target: target)
-    run = finetune._Run(tmp_path / "x.pt", base, {}, TINY, Policy(keep=()), None, 0, "cpu", 0, lambda line: None)
+    run = tuning.Run(tmp_path / "x.pt", base, {}, TINY, Policy(keep=()), None, 0, "cpu", 0, lambda line: None)
     (tmp_path / "place").mkdir()
-    share, rescorer = finetune._best_change(run, tmp_path / "place", base, (), (1, 1))
+    share, rescorer = tuning._best_change(run, tmp_path / "place", base, (), (1, 1))
     assert (share, rescorer is taught) == chosen
     assert (tried[-1] == chosen) == ((0, 0) in trials.values()), "what is without error ends the search"
     assert not list((tmp_path / "place").iterdir())
@@ -371,7 +371,7 @@ def test_a_taught_second_network_goes_along_with_the_weights_and_is_the_one_they
             callback(type("Trainer", (), {"stopper": type("S", (), {"best_epoch": 1})}))
         return shipped.with_suffix(".pt")
 
-    monkeypatch.setattr(finetune, "_errors", errors)
+    monkeypatch.setattr(tuning, "_errors", errors)
     monkeypatch.setattr(training, "fit", fit)
     monkeypatch.setattr(rescoring, "tune", functools.partial(rescoring.tune, steps=3))
     card = finetune.finetune(

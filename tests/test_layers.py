@@ -91,7 +91,8 @@ LAYERS = {
     "finetune_report": "crops metrics report records errors",
     "recipes": "errors",
     "measure": "errors finetune_report images metrics pipeline records redact windows",
-    "finetune": "detect errors finetune_report folds images locations measure metrics ocr operating pipeline recipes records rescore rescoring site training windows",
+    "tuning": "detect errors folds operating recipes records rescore rescoring training windows",
+    "finetune": "detect errors finetune_report folds images locations measure metrics ocr pipeline recipes records site training tuning windows",
     "finetune_cli": "errors finetune metrics recipes site",
     "improve": "comparison corrections detect errors evaluation finetune finetune_cli folds images journal judging labelme measure metrics ocr "
                "pipeline recipes records report rescore results review shards site training windows",
