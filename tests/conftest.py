@@ -24,6 +24,7 @@ hypothesis.settings.load_profile("suite")
 SLOW = ("test_scale", "test_docs", "test_end_to_end", "test_workers", "test_faults", "test_review_browser")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items):
     """Where the suite runs in several processes: all that train in one, since torch takes half a minute to load; first they, then SLOW,
     then the others, a file of them in one process."""
