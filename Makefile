@@ -6,13 +6,13 @@
 #
 # Needs Python 3.11+ and, from the system, venv and Tesseract; tools/prepare-system installs those two where it may.
 # The test targets also ask for DCMTK, dicom3tools and Chromium, and go on without them: the tests that need them are skipped.
-# The tests run in two processes, those that train in one of them; TWICE= runs all in one.
+# The tests run in two processes, a file of them in one; TWICE= runs all in one.
 # PYTHON=python3.12 chooses the interpreter; ARGS="-k safety" goes to pytest, ARGS="--images 5" to the benchmark.
 
 PYTHON ?= python3
 VENV := .venv
 CORE := .venv-core
-TWICE := -n 2 --dist loadgroup --no-loadscope-reorder
+TWICE := -n 2 --dist loadfile --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo benchmark benchmark-core test test-core clean

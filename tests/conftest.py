@@ -20,19 +20,15 @@ hypothesis.settings.register_profile("suite", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("suite")
 
 
-#: The files of tests that take longest: early, so that no process is left with one of them alone at the end.
-SLOW = ("test_scale", "test_docs", "test_end_to_end", "test_workers", "test_faults", "test_review_browser")
+#: The files of tests that take longest: first, so that no process is left with one of them alone at the end.
+SLOW = ("test_scale", "test_improve", "test_finetune", "test_docs", "test_rescore", "test_benchmark", "test_training", "test_export",
+    "test_end_to_end", "test_workers", "test_faults", "test_review_browser")
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items):
-    """Where the suite runs in several processes: all that train in one, since torch takes half a minute to load; first they, then SLOW,
-    then the others, a file of them in one process."""
+    """Files of SLOW first, the others as they were."""
     rank = {name: number for number, name in enumerate(SLOW)}
-    for item in items:
-        group = "train" if item.get_closest_marker("train") else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: -1 if item.get_closest_marker("train") else rank.get(item.path.stem, len(SLOW)))
+    items.sort(key=lambda item: rank.get(item.path.stem, len(SLOW)))
 
 
 @pytest.fixture
