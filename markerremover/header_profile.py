@@ -64,7 +64,7 @@ class HeaderProfile:
     def pseudonym(self, kind: str, text: str) -> str:
         """Twelve consonants that stand for a text, for example of a patient.
 
-        With vowels or digits one in some thousand would hold a short name, a date or an ID of the run by chance, and hold its file.
+        With vowels or digits one could spell a short name, a date or an ID of the run by chance, which holds its file.
         """
         number, letters = int.from_bytes(self.digest(kind, text), "big"), []
         for _ in range(PSEUDONYM_LETTERS):

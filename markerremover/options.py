@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from .errors import UsageError
-from .header_profile import MODES, RETAINABLE, HeaderProfile, read_key
+from .header_profile import CONSONANTS, MODES, RETAINABLE, HeaderProfile, read_key
 from .records import Policy
 from .site import SiteProfile
 
@@ -140,7 +140,7 @@ class RunOptions:
     def settings_sha256(self, key: bytes = b"") -> str:
         """Hash of what decides an output's bytes apart from the input, the weights and the version, the key included. Rows with
         another hash are not taken over by --resume."""
-        headers = [self.headers, sorted(self.retain), self.shift_dates, hashlib.sha256(b"settings" + key).hexdigest()]
+        headers = [self.headers, sorted(self.retain), self.shift_dates, hashlib.sha256(f"settings {CONSONANTS}".encode() + key).hexdigest()]
         said = {
             "second_look": self.second_look, "release_held": self.release_held, "dry_run": self.dry_run,
             "transfer_syntax": self.transfer_syntax,

@@ -15,7 +15,7 @@ from typing import Any, Callable, Iterator, NamedTuple, Protocol, Sequence
 
 from pebble import ProcessExpired, ProcessPool
 
-from .errors import MarkerRemoverError, UsageError
+from .errors import MarkerRemoverError, UsageError, WeightsError
 from .header_profile import HeaderProfile
 from .options import RunOptions
 from .orphans import end_with_parent
@@ -130,6 +130,7 @@ class Processes:
         self._threads, self._count = threads_each(count), count if files is None else max(1, min(count, files))
         self._open, self._stack = open_cleaner, ExitStack()
         self._pool: ProcessPool | None = None
+        self._told: Equipment | None = None
 
     def __enter__(self) -> "Processes":
         self._first = self._started().schedule(_equipped)
@@ -139,13 +140,15 @@ class Processes:
         self._stack.__exit__(*error)
 
     def equipment(self) -> Equipment:
-        """Of the process that was ready first; waits for it.
+        """Of the process that was ready first; waits for it. Once it is told, files that would be cleaned with other weights fail: rows
+        say what the run has, and weights can be replaced while it goes on.
 
         Raises:
             UsageError, WeightsError: the cleaner cannot be opened.
         """
         try:
-            return self._first.result()
+            self._told = self._first.result()
+            return self._told
         except (ProcessExpired, BrokenProcessPool) as error:
             raise UsageError("the processes that clean die while they start; is there too little memory?") from error
 
@@ -165,7 +168,7 @@ class Processes:
             for job in again:
                 with _pool(1, self._threads, self._open) as pool:
                     try:
-                        yield _outcome(_scheduled(pool, job, place), job, place)
+                        yield _outcome(_scheduled(pool, job, place, self._told), job, place)
                     except (ProcessExpired, BrokenProcessPool):
                         yield _failed(job, place, DIED)
 
@@ -176,7 +179,7 @@ class Processes:
         while waiting or running:
             try:
                 while waiting and len(running) < self._count:  # no queue: what is scheduled is what is in flight
-                    running[_scheduled(pool, waiting[0], place)] = waiting[0]
+                    running[_scheduled(pool, waiting[0], place, self._told)] = waiting[0]
                     waiting.popleft()
             except RuntimeError:  # the pool broke while nobody waited for it
                 again += [waiting.popleft(), *running.values()]
@@ -254,8 +257,8 @@ def _failed(job: Job, place: Place, reason: str) -> Outcome:
     return Outcome(job.relative, "failed", reason)
 
 
-def _scheduled(pool: ProcessPool, job: Job, place: Place) -> Future:
-    return pool.schedule(_in_worker, args=(job, place), timeout=place.options.time_limit)
+def _scheduled(pool: ProcessPool, job: Job, place: Place, told: Equipment | None = None) -> Future:
+    return pool.schedule(_in_worker, args=(job, place, told), timeout=place.options.time_limit)
 
 
 def threads_each(workers: int) -> int:
@@ -301,5 +304,7 @@ def _equipped() -> Equipment:
     return equipment(_cleaner())
 
 
-def _in_worker(job: Job, place: Place) -> Outcome:
+def _in_worker(job: Job, place: Place, told: Equipment | None) -> Outcome:
+    if told is not None and _equipped().sha256 != told.sha256:
+        raise WeightsError("the weights were replaced during the run")
     return attempt(job, place, _cleaner())

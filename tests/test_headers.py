@@ -8,7 +8,7 @@ from pydicom.datadict import dictionary_has_tag, dictionary_VR, keyword_for_tag
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from markerremover import headers
+from markerremover import headers, options
 from markerremover.errors import UsageError
 from markerremover.header_profile import HeaderProfile
 from markerremover.headers import clean
@@ -92,6 +92,12 @@ def test_pseudonyms_are_all_different_and_spell_no_name_or_number():
     pseudonyms = {profile.pseudonym("path", str(number)) for number in range(20_000)}
     assert len(pseudonyms) == 20_000 and not re.search("[^BCDFGHJKLMNPQRSTVWXZ]", "".join(pseudonyms))
     assert {len(pseudonym) for pseudonym in pseudonyms} == {12} and len({letter for text in pseudonyms for letter in text}) == 20
+
+
+def test_rows_with_pseudonyms_of_another_kind_are_not_taken_over(monkeypatch):
+    before = options.RunOptions().settings_sha256(b"k")
+    monkeypatch.setattr(options, "CONSONANTS", "XYZ")
+    assert options.RunOptions().settings_sha256(b"k") != before
 
 
 def test_a_reference_follows_the_instance_that_it_names():

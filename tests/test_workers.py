@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
 import time
 from dataclasses import replace
 
@@ -51,6 +53,17 @@ def test_where_no_process_ever_starts_every_job_has_an_outcome_all_the_same(tmp_
     place, jobs = place_and_jobs(tmp_path, (), workers=2)
     assert [o.reason for o in cleaned(jobs[:3], place, fakes.stillborn_cleaner)] == [workers.DIED] * 3
     assert fakes.files(tmp_path / "out") == {}
+
+
+def test_weights_that_are_replaced_during_a_run_clean_no_file_of_it(tmp_path):
+    place, jobs = place_and_jobs(tmp_path, ())
+    with workers.Processes(1, fakes.cleaner_of_this_process) as crew:
+        first = crew.equipment().sha256
+        assert [o.status for o in crew.clean(jobs[:1], place)] == ["cleaned"]
+        os.kill(int(first), signal.SIGKILL)  # another process opens what is there now
+        outcomes = list(crew.clean(jobs[1:], place))
+    assert {(o.status, o.reason) for o in outcomes} == {("failed", "the weights were replaced during the run")} and len(outcomes) == 5
+    assert set(fakes.files(tmp_path / "out")) == {"0.png"}
 
 
 def test_a_file_whose_process_was_killed_from_outside_is_tried_again(tmp_path, monkeypatch):
