@@ -17,6 +17,7 @@ from .locations import default_weights, engine_cache_folder
 #: but takes more pieces of rulers for markings, and then holds the file.
 CLOSE_SIZE = 320
 DEVICES = tuple(backends.CHOICES)
+FASTEST = "fastest"
 RUNTIMES = ("auto", "onnxruntime", "openvino")
 MODEL_SUFFIXES = (".onnx", ".xml", ".engine")
 
@@ -60,9 +61,9 @@ def open_network(
             providers, or an `.engine`; "auto" is CUDA where ONNX Runtime offers it and starts, else "cpu" (the GPU for an `.engine`).
         threads: CPU threads for the network; all cores by default.
         runtime: which library runs an `.onnx` on the CPU; "auto" takes OpenVINO where it is installed.
-        inference_precision: what OpenVINO computes in, "f32", "bf16" or "f16"; by default the card's, and without that key
-            the device's fastest, which is bf16 on CPUs that have it. A device that lacks it computes in f32. "f32" also keeps a GPU from the
-            fp16 export.
+        inference_precision: what OpenVINO computes in: "f32", "bf16", "f16", or FASTEST for what the device does fastest, which is bf16 on
+            CPUs that have it; by default the card's word, and without one "f32", so that all machines decide alike. A device that
+            lacks it computes in f32. "f32" also keeps a GPU from the fp16 export.
         engine_cache: folder in which ONNX Runtime keeps built TensorRT engines; `engine_cache_folder` by default.
         batch: most pictures a call of the network; by default what the backend does best, which is 1 on the CPU.
 
@@ -79,9 +80,10 @@ def open_network(
     def request_for(backend: backends.Backend) -> backends.Request:
         chosen = half if half and backend.gpu else model
         own = read_card(chosen) if chosen != model else card
+        wanted = inference_precision or own.get("inference_precision") or "f32"
         return backends.Request(
             chosen, (int(own["image_size"]), CLOSE_SIZE), threads or os.cpu_count() or 1, batch,
-            precision=inference_precision or own.get("inference_precision"), floor=(own.get("rescorer") or {}).get("floor"),
+            precision=None if wanted == FASTEST else wanted, floor=(own.get("rescorer") or {}).get("floor"),
             half=own.get("precision") == "fp16", cache=engine_cache or engine_cache_folder(own["sha256"]),
             engine_batch=int(own.get("batch", 1)))
 
