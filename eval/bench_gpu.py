@@ -107,7 +107,7 @@ def in_batches(detector: detect.Detector, paths: Sequence[Path]) -> int:
     found = 0
     for start in range(0, len(paths), BATCH):
         frames = [images.read(path).display[0] for path in paths[start : start + BATCH]]
-        looks = [(k, view) for k, frame in enumerate(frames) for view in detect.views(frame.shape, detector.size, detector.tiling)]
+        looks = [(k, view) for k, frame in enumerate(frames) for view in detector.views(frame.shape)]
         shown = [detect.show(frames[k], view, detector.size) for k, view in looks]
         raws = detect.answers(detector._session, [picture for picture, _, _ in shown])
         rows = [(k, detector._rows(raw, view, pad, detector.threshold, frames[k].shape)) for raw, (k, view), (_, *pad) in zip(raws, looks, shown)]

@@ -33,6 +33,7 @@ BESIDE, BESIDE_AREA = 0.3, 2.5  # how far from a sign, in its longer sides, and 
 LONG = 1.5  # times as wide as high, or as high as wide: a box that may hold a word
 LINE_GAP, LINE_SHARED, LINE_HIGHER = 1.5, 0.6, 1.6  # gap, share of the lower one and ratio of heights of boxes in one line
 AGAIN, MOSTLY = 0.5, 0.7  # IoU with a sign, and share of a box in one, above which the box is that sign once more
+STEP = 128  # sides of wide pictures are multiples of it: few shapes to be compiled, of a good half of which little is padding
 COVERED = 0.7  # share of a box in better ones of its class from which it says nothing new
 
 
@@ -56,14 +57,16 @@ class Tiling:
 
 @dataclass(frozen=True)
 class View:
-    """One square that the network sees: the source window (integers, maxima exclusive) and the scale it is shown at."""
+    """One picture that the network sees: the source window (integers, maxima exclusive) and the scale it is shown at, in a square of the
+    network's size or, if wide, in a picture as large as it takes."""
 
     window: tuple[int, int, int, int]
     scale: float
+    wide: bool = False
 
 
 Session = Callable[[np.ndarray], np.ndarray]
-"""(S, S) uint8 picture -> (4 + classes, anchors), as of `batching.Session`."""
+"""(H, W) uint8 picture -> (4 + classes, anchors), as of `batching.Session`."""
 
 
 class Detector:
@@ -121,8 +124,12 @@ class Detector:
 
     def _whole(self, display: np.ndarray, least: float) -> Detections:
         """Every view of a frame, merged and judged: what scores at least `least`, best first."""
-        found = self._seen(self._session, self.size, display, views(display.shape, self.size, self.tiling), least)
+        found = self._seen(self._session, self.size, display, self.views(display.shape), least)
         return self._judged(display, merge(found, self.class_names), least)
+
+    def views(self, shape_hw: tuple[int, int]) -> list[View]:
+        """How a frame of some rows and columns is looked at."""
+        return views(shape_hw, self.size, self.tiling, wide=getattr(self._session, "wide", False))
 
     def _seen(self, session: Session, size: int, display: np.ndarray, looks: Sequence[View], least: float) -> list[np.ndarray]:
         """What the network finds in some views of a frame, rows a view; the views go to it in batches where it takes them."""
@@ -197,8 +204,9 @@ def windows_around(xyxy: np.ndarray, shape_hw: tuple[int, int], scale: float) ->
     return result
 
 
-def views(shape_hw: tuple[int, int], size: int, tiling: Tiling) -> list[View]:
-    """The whole image, and for large ones tiles at each closer scale.
+def views(shape_hw: tuple[int, int], size: int, tiling: Tiling, wide: bool = False) -> list[View]:
+    """The whole image, and for large ones all of it at each closer scale, in tiles or, where the network takes wide pictures, at once:
+    nothing is cut by the edges of tiles then, and nothing is looked at twice.
 
     Args:
         shape_hw: source rows and columns.  size: side of the network's square input.
@@ -212,6 +220,9 @@ def views(shape_hw: tuple[int, int], size: int, tiling: Tiling) -> list[View]:
         scale = min(1.0, target / longer)
         if scale <= result[0].scale * 1.05:
             continue
+        if wide:
+            result.append(View((0, 0, w, h), scale, True))
+            continue
         windows = boxes.tiles(shape_hw, int(size / scale), int(round(tiling.overlap / scale)))
         result.extend(View(tuple(int(v) for v in win), scale) for win in windows)
     return result
@@ -223,15 +234,18 @@ def scales(shape_hw: tuple[int, int], size: int, tiling: Tiling) -> tuple[float,
 
 
 def show(display: np.ndarray, view: View, size: int) -> tuple[np.ndarray, int, int]:
-    """The (size, size) uint8 network input of a view, and the left and top padding in network pixels."""
+    """The uint8 network input of a view, (size, size) unless it is wide, and the left and top padding in network pixels."""
     x1, y1, x2, y2 = view.window
-    nw = min(size, max(1, round((x2 - x1) * view.scale)))
-    nh = min(size, max(1, round((y2 - y1) * view.scale)))
+    nh, nw = (max(1, round(length * view.scale)) for length in (y2 - y1, x2 - x1))
+    if view.wide:
+        high, wide = (STEP * -(-length // STEP) for length in (nh, nw))
+    else:
+        nh, nw, high, wide = min(size, nh), min(size, nw), size, size
     crop = display[y1:y2, x1:x2]
     if crop.shape != (nh, nw):
         crop = cv2.resize(crop, (nw, nh), interpolation=cv2.INTER_AREA if view.scale < 1 else cv2.INTER_LINEAR)
-    out = np.full((size, size), NETWORK_GREY, np.uint8)
-    left, top = (size - nw) // 2, (size - nh) // 2
+    out = np.full((high, wide), NETWORK_GREY, np.uint8)
+    left, top = (wide - nw) // 2, (high - nh) // 2
     out[top : top + nh, left : left + nw] = crop
     return out, left, top
 

@@ -78,7 +78,7 @@ CARD = {
     "classes": "what the localizer tells apart, in the order of its outputs",
     "image_size": "longer side at which whole images are looked at, network pixels",
     "threshold": "score from which a box counts",
-    "tiling": "`above`: longer side, in source pixels, from which tiles are looked at too; `scales`: their longer sides; `overlap`: of tiles, network pixels",
+    "tiling": "`above`: longer side, in source pixels, from which images are looked at closer, too; `scales`: their longer sides there, network pixels; `overlap`: of the tiles they are seen in by networks that take squares only",
     "checkpoint": "PyTorch checkpoint beside it, which `finetune` starts from",
     "data": "what it was trained on",
     "recipe": "how",

@@ -27,11 +27,12 @@ GONE = "the process that runs the network died or does not answer"
 
 
 class Facts(NamedTuple):
-    """What a server says first. model: path.  sha256: of that file.  backend: what runs it."""
+    """What a server says first. model: path.  sha256: of that file.  backend: what runs it.  wide: as of `batching.Session`."""
 
     model: str
     sha256: str
     backend: str
+    wide: bool
 
 
 class Link:
@@ -52,7 +53,7 @@ class Link:
         """One answer a picture.
 
         Args:
-            pictures: (N, S, S) uint8, at most `MANY`.
+            pictures: (N, H, W) uint8, at most `MANY`.
 
         Raises:
             InferenceError: no server, no answer in time, or two servers died of it.
@@ -117,5 +118,5 @@ def remote_network(address: str) -> Network:
     card = read_card(model)
     if card["sha256"] != link.facts.sha256:
         raise WeightsError(f"{model}: has changed since it was opened")
-    session = Session(link.ask, MANY, pads=True)  # the server tells sizes apart by the pictures
+    session = Session(link.ask, MANY, pads=True, wide=link.facts.wide)  # the server tells sizes apart by the pictures
     return Network(model, card, (session, session), link.facts.backend)

@@ -30,7 +30,7 @@ from typing import Callable, Iterator, NamedTuple
 import numpy as np
 
 from . import backends
-from .batching import Session
+from .batching import Session, room
 from .errors import InferenceError, MarkerRemoverError, UsageError
 from .inference_client import MANY, Facts
 from .network import CLOSE_SIZE, Network, model_of, open_network
@@ -40,13 +40,15 @@ from .orphans import end_with_parent
 log = logging.getLogger(__name__)
 
 DELAY_S = 0.002  # for which an incomplete batch waits for more
+LARGEST = 4096  # pixels a side of a picture: more was never asked for
+STRIDE = 32  # of the network, to which the sides of pictures fit
 RESTARTS = 3  # of a server in one run
 START_LIMIT_S = 1800.0  # TensorRT may build its engines first
 NOT_STARTED = "the process that runs the network could not be started"
 
 
 class Request(NamedTuple):
-    """What one worker asks. pictures: (N, S, S) uint8.  answers: gets N arrays."""
+    """What one worker asks. pictures: (N, H, W) uint8.  answers: gets N arrays."""
 
     pictures: np.ndarray
     answers: Future
@@ -183,8 +185,8 @@ def _serve(address: str, opener: Callable[[], Network], delay_s: float, ready: c
     requests: queue.Queue[Request] = queue.Queue()
     listener = connections.Listener(address, family="AF_UNIX", backlog=64, authkey=bytes(multiprocessing.current_process().authkey))
     batch = network.sessions[0].batch
-    facts = Facts(str(network.model), network.card["sha256"], f"{network.backend}, in a process of its own, {batch} pictures at once")
-    threading.Thread(target=_accept, args=(listener, facts, _sides(network), requests), daemon=True).start()
+    facts = Facts(str(network.model), network.card["sha256"], f"{network.backend}, in a process of its own, {batch} pictures at once", network.sessions[0].wide)
+    threading.Thread(target=_accept, args=(listener, facts, set(_sides(network)), requests), daemon=True).start()
     ready.send(None)
     ready.close()
     try:
@@ -202,11 +204,11 @@ def _warm_up(network: Network) -> None:
 
 
 def _sides(network: Network) -> dict[int, Session]:
-    """Side of the pictures -> the session for them."""
+    """Side of the squares that are mostly asked -> the session for them. Others are for that of the largest."""
     return {CLOSE_SIZE: network.sessions[1], int(network.card["image_size"]): network.sessions[0]}
 
 
-def _accept(listener: connections.Listener, facts: Facts, sides: dict[int, Session], requests: queue.Queue[Request]) -> None:
+def _accept(listener: connections.Listener, facts: Facts, sides: set[int], requests: queue.Queue[Request]) -> None:
     while True:
         try:
             worker = listener.accept()
@@ -216,14 +218,14 @@ def _accept(listener: connections.Listener, facts: Facts, sides: dict[int, Sessi
         threading.Thread(target=_attend, args=(worker, facts, sides, requests), daemon=True).start()
 
 
-def _attend(worker: connections.Connection, facts: Facts, sides: dict[int, Session], requests: queue.Queue[Request]) -> None:
+def _attend(worker: connections.Connection, facts: Facts, sides: set[int], requests: queue.Queue[Request]) -> None:
     """Pass on what one worker asks, one request after the other, until it goes away or asks something that is no picture."""
     with worker:
         try:
             worker.send(facts)
             while True:
                 pictures = worker.recv()
-                if pictures.dtype != np.uint8 or pictures.ndim != 3 or not 0 < len(pictures) <= MANY or set(pictures.shape[1:]) - set(sides):
+                if not _are_pictures(pictures, facts, sides):
                     log.error("a worker asked for pictures of shape %s %s", pictures.shape, pictures.dtype)
                     return
                 request = Request(pictures, Future())
@@ -231,6 +233,15 @@ def _attend(worker: connections.Connection, facts: Facts, sides: dict[int, Sessi
                 worker.send(request.answers.result())
         except (EOFError, OSError):  # the worker is gone
             return
+
+
+def _are_pictures(pictures: np.ndarray, facts: Facts, sides: set[int]) -> bool:
+    """Whether the network takes them."""
+    if pictures.dtype != np.uint8 or pictures.ndim != 3 or not 0 < len(pictures) <= MANY:
+        return False
+    high, wide = pictures.shape[1:]
+    fits = facts.wide and all(0 < side <= LARGEST and side % STRIDE == 0 for side in (high, wide))
+    return fits or (high == wide and high in sides)
 
 
 def _work(requests: queue.Queue[Request], network: Network, delay_s: float) -> None:
@@ -241,30 +252,32 @@ def _work(requests: queue.Queue[Request], network: Network, delay_s: float) -> N
 
 
 def collect(requests: queue.Queue[Request], waiting: deque[Request], batch: int, delay_s: float) -> list[Request]:
-    """The next requests, all for pictures of one size: as many as come within `delay_s` of the first, until there are `batch` pictures.
+    """The next requests, all for pictures of one shape: as many as come within `delay_s` of the first, until there are `batch` pictures.
 
     Args:
-        waiting: requests for another size that came in between; they are the next ones.
+        waiting: requests for another shape that came in between; they are the next ones.
     """
     first = waiting.popleft() if waiting else requests.get()
-    taken, side = [first], first.pictures.shape[1]
+    taken, shape = [first], first.pictures.shape[1:]
     for _ in range(len(waiting)):
         other = waiting.popleft()
-        (taken if other.pictures.shape[1] == side else waiting).append(other)
+        (taken if other.pictures.shape[1:] == shape else waiting).append(other)
     end = time.monotonic() + delay_s
-    while sum(len(request.pictures) for request in taken) < batch:
+    while sum(len(request.pictures) for request in taken) < room(batch, *shape):
         try:
             more = requests.get(timeout=max(0.0, end - time.monotonic()))
         except queue.Empty:
             break
-        (taken if more.pictures.shape[1] == side else waiting).append(more)
+        (taken if more.pictures.shape[1:] == shape else waiting).append(more)
     return taken
 
 
 def answer(taken: list[Request], sides: dict[int, Session], floor: float | None) -> None:
-    """Put some requests for pictures of one size through the network together; anchors of which no score reaches `floor` are left out."""
+    """Put some requests for pictures of one shape through the network together; anchors of which no score reaches `floor` are left out."""
     pictures = np.concatenate([request.pictures for request in taken])
-    found = [above(raw, floor) for raw in sides[pictures.shape[1]].many(pictures)]
+    high, wide = pictures.shape[1:]
+    session = sides[high if high == wide and high in sides else max(sides)]
+    found = [above(raw, floor) for raw in session.many(pictures)]
     for request in taken:
         request.answers.set_result(found[: len(request.pictures)])
         del found[: len(request.pictures)]

@@ -81,7 +81,7 @@ def _codec_lines(found: dict[str, Any]) -> Iterator[str]:
 def _closer(tiling: dict[str, Any] | None) -> str:
     if not tiling:
         return "seen whole"
-    return f"above {tiling['above']} px also in tiles at {', '.join(map(str, tiling['scales']))} px"
+    return f"above {tiling['above']} px also closer, at {', '.join(map(str, tiling['scales']))} px"
 
 
 def _weights(weights: Path | None, device: str) -> dict[str, Any]:

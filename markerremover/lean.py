@@ -161,12 +161,12 @@ def branch_model(openvino: Any, part: Branch) -> Any:
     return openvino.Model([ops.reshape(out, ops.constant(np.array([BATCH, -1])), False)], [cells, inside], "boxes")
 
 
-def boxes_of(features: list[np.ndarray], sides: list[Callable], anchors: np.ndarray, size: int) -> np.ndarray:
+def boxes_of(features: list[np.ndarray], sides: list[Callable], anchors: np.ndarray, height: int) -> np.ndarray:
     """(4, N) float32: centre x, centre y, width and height in network pixels of some anchors.
 
     Args:
         features: (C, h, w) each, finest first.  sides: for each, ((N, C, 5, 5), (N, 1, 3, 3)) -> (N, 4 x bins).
-        anchors: (N,) ascending indices into all the cells of all the maps.  size: side of the network's input.
+        anchors: (N,) ascending indices into all the cells of all the maps.  height: of the network's input, pixels.
     """
     result, start = np.zeros((4, len(anchors)), np.float32), 0
     for feature, run in zip(features, sides, strict=bool(len(anchors))):
@@ -179,7 +179,7 @@ def boxes_of(features: list[np.ndarray], sides: list[Callable], anchors: np.ndar
             bins = np.exp(bins - bins.max(axis=-1, keepdims=True))
             left, top, right, bottom = ((bins / bins.sum(axis=-1, keepdims=True)) @ np.arange(bins.shape[-1])).T
             x, y = columns + 0.5, rows + 0.5
-            result[:, here] = np.stack([x + (right - left) / 2, y + (bottom - top) / 2, left + right, top + bottom]) * (size / h)
+            result[:, here] = np.stack([x + (right - left) / 2, y + (bottom - top) / 2, left + right, top + bottom]) * (height / h)
         start += h * w
     return result
 

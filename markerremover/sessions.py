@@ -6,7 +6,7 @@ import functools
 import logging
 import threading
 from pathlib import Path
-from typing import Any, Callable, Sequence
+from typing import Any, Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 #: ONNX Runtime's providers that run on an NVIDIA GPU.
 CUDA, TENSORRT, CPU = "CUDAExecutionProvider", "TensorrtExecutionProvider", "CPUExecutionProvider"
+SHAPES = 8  # of pictures besides the usual squares for which networks are kept: some 40 MB each, compiled in 0.1 to 0.4 s
 
 
 def openvino_session(openvino: Any, model: Path, size: int, threads: int, precision: str | None = None) -> Session:
@@ -30,35 +31,32 @@ def openvino_session(openvino: Any, model: Path, size: int, threads: int, precis
 def open_openvino(
     openvino: Any, model: Path, sizes: Sequence[int], threads: int, precision: str | None, floor: float | None, batch: int = 1
 ) -> tuple[list[Session], str]:
-    """A session a size, and what OpenVINO computes in. The first size is compiled now; the others beside what this thread does next, and
-    what batches of 2, 4 ... need when the first such picture comes.
+    """A session a size, each of which takes other pictures, too, and what OpenVINO computes in. The first size is compiled now; the others
+    beside what this thread does next, and what batches of 2, 4 ... or pictures of another shape need when the first such one comes.
 
     Args:
         precision: "f32", "bf16" or "f16"; the device's fastest for None.
         floor: score below which no anchor is ever looked at; None if that is not known.
     """
     settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"} | ({"INFERENCE_PRECISION_HINT": precision} if precision else {})
-    sides = Once(lambda: [_branch(openvino, part, settings) for part in compiled[sizes[0], 1]()[2]])
+    squares = [(1, size, size) for size in sizes]
+    sides = Once(lambda: [_branch(openvino, part, settings) for part in compiled(squares[0])[2]])
+    compiled = Kept(lambda shape: _compiled(openvino, model, shape, settings, floor, sides), squares, SHAPES)
 
-    def once(size: int, count: int) -> Once:
-        return Once(functools.partial(_compiled, openvino, model, size, settings, floor, count, sides))
-
-    compiled = {(size, 1): once(size, 1) for size in sizes}
-
-    def run(size: int, pictures: np.ndarray) -> Sequence[np.ndarray]:
-        key = size, len(pictures)
-        return compiled.setdefault(key, once(*key))()[0](pictures)
+    def run(pictures: np.ndarray) -> Sequence[np.ndarray]:
+        return compiled(pictures.shape)[0](pictures)
 
     def the_others() -> None:
         try:
-            for wanted in (*(compiled[size, 1] for size in sizes[1:]), sides):
-                wanted()
+            for shape in squares[1:]:
+                compiled(shape)
+            sides()
         except Exception as error:  # whoever needs it tries again, and says so
             log.debug("a network was not compiled ahead (%s)", type(error).__name__)
 
-    runs_in = compiled[sizes[0], 1]()[1]
+    runs_in = compiled(squares[0])[1]
     threading.Thread(target=the_others).start()
-    return [Session(functools.partial(run, size), batch) for size in sizes], runs_in
+    return [Session(run, batch, wide=True)] * len(sizes), runs_in
 
 
 class Once:
@@ -74,17 +72,43 @@ class Once:
             return self._made[0]
 
 
+class Kept:
+    """What is made for a key when it is first asked for, and kept: for some keys always, for others while they are among the last used.
+
+    Args:
+        make: key -> what is kept.  always: keys.  most: others kept at a time.
+    """
+
+    def __init__(self, make: Callable[[Any], Any], always: Iterable[Any], most: int) -> None:
+        self._make, self._most, self._lock = make, most, threading.Lock()
+        self._always = {key: self._once(key) for key in always}
+        self._others: dict[Any, Once] = {}
+
+    def _once(self, key: Any) -> Once:
+        return Once(functools.partial(self._make, key))
+
+    def __call__(self, key: Any) -> Any:
+        if key in self._always:
+            return self._always[key]()
+        with self._lock:  # the last used is the last in the dict
+            self._others[key] = once = self._others.pop(key, None) or self._once(key)
+            if len(self._others) > self._most:
+                del self._others[next(iter(self._others))]
+        return once()
+
+
 def _compiled(
-    openvino: Any, model: Path, size: int, settings: dict[str, Any], floor: float | None, batch: int, sides: Once
+    openvino: Any, model: Path, shape: tuple[int, int, int], settings: dict[str, Any], floor: float | None, sides: Once
 ) -> tuple[Run, str, list[lean.Branch]]:
     """A network for exactly so many pictures, what OpenVINO computes in, and its parts that are left out, to be run by `sides`.
 
     Args:
-        settings: OpenVINO's.  sides: what works out boxes, see `lean`.
+        shape: number, height and width of the pictures.  settings: OpenVINO's.  sides: what works out boxes, see `lean`.
     """
+    batch, height, width = shape
     core = openvino.Core()
     network = core.read_model(model)
-    network.reshape([batch, 3, size, size])
+    network.reshape([batch, 3, height, width])
     channels = 1 if lean.grey(openvino, network) else 3
     parts = None if floor is None else lean.branches(network)
     if parts:
@@ -93,7 +117,7 @@ def _compiled(
     steps.input().tensor().set_element_type(openvino.Type.u8)
     steps.input().preprocess().convert_element_type(openvino.Type.f32).scale(255.0)
     compiled = core.compile_model(steps.build(), "CPU", settings)
-    request, shape = compiled.create_infer_request(), (batch, channels, size, size)
+    request, shape = compiled.create_infer_request(), (batch, channels, height, width)
 
     def run(pictures: np.ndarray) -> list[np.ndarray]:
         request.infer([np.ascontiguousarray(np.broadcast_to(pictures[:, None], shape))])
@@ -108,7 +132,7 @@ def _compiled(
         for index, scores in enumerate(run(pictures)):
             anchors = np.flatnonzero(~(scores.max(axis=0) < floor))  # one that is no number is passed on, to be refused
             features = [request.get_output_tensor(1 + number).data[index] for number in range(len(parts))]
-            found.append(np.concatenate([lean.boxes_of(features, sides() if len(anchors) else [], anchors, size), scores[:, anchors]]))
+            found.append(np.concatenate([lean.boxes_of(features, sides() if len(anchors) else [], anchors, height), scores[:, anchors]]))
         return found
 
     return run_lean, runs_in, parts
@@ -131,7 +155,7 @@ def _branch(openvino: Any, part: lean.Branch, settings: dict[str, Any]) -> Calla
 
 
 def onnxruntime_session(onnx: Path, providers: list, threads: int, needed: str | None = None, *, batch: int = 1) -> Session:
-    """One session of ONNX Runtime for pictures of any side.
+    """One session of ONNX Runtime for square pictures of any side, and where TensorRT does not run it for others, too.
 
     Args:
         providers: in order of preference, as ONNX Runtime takes them.
@@ -149,4 +173,5 @@ def onnxruntime_session(onnx: Path, providers: list, threads: int, needed: str |
     if needed and needed not in network.get_providers():
         started = ", ".join(network.get_providers())
         raise UsageError(f"ONNX Runtime could not start {needed}, only {started}: its libraries or the GPU are missing")
-    return Session(BoundRun(network, batch, "cuda" if needed in (CUDA, TENSORRT) else "cpu"), batch, pads=True)
+    run = BoundRun(network, batch, "cuda" if needed in (CUDA, TENSORRT) else "cpu")
+    return Session(run, batch, pads=True, wide=needed != TENSORRT)  # that would build an engine for each shape, for minutes

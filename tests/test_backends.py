@@ -44,6 +44,55 @@ def test_a_session_cuts_rows_of_pictures_into_few_sizes_and_keeps_their_order():
     assert batching.Session(run, 4).many(given[:0]) == [] and int(batching.Session(run)(given[5])[0, 0]) == 5
 
 
+def test_pictures_of_several_shapes_are_answered_in_their_order():
+    calls = []
+
+    def run(part):
+        calls.append(part.shape)
+        return [int(picture[0, 0]) for picture in part]
+
+    shapes = [(4, 4), (4, 8), (4, 4), (8, 4), (4, 8)]
+    given = [np.full(shape, k, np.uint8) for k, shape in enumerate(shapes)]
+    assert batching.answers(batching.Session(run, 8), given) == [0, 1, 2, 3, 4]
+    assert calls == [(2, 4, 4), (2, 4, 8), (1, 8, 4)]
+
+
+def test_fewer_large_pictures_go_through_the_network_together():
+    assert [batching.room(8, *shape) for shape in ((320, 320), (640, 640), (1280, 640), (1280, 1280), (4000, 4000))] == [8, 8, 4, 2, 1]
+    calls = []
+    batching.Session(lambda part: calls.append(len(part)) or list(part), 8).many(np.zeros((5, 1280, 1280), np.uint8))
+    assert calls == [2, 2, 1]
+
+
+def test_what_is_made_for_a_key_is_kept_while_it_is_among_the_last_used():
+    made = []
+    kept = sessions.Kept(lambda key: made.append(key) or key, ["always"], 2)
+    for key in ("always", "a", "b", "a", "c", "a", "b", "always"):
+        assert kept(key) == key
+    assert made == ["always", "a", "b", "c", "b"]
+
+
+@pytest.mark.parametrize("name", HERE)
+def test_a_wide_picture_is_seen_as_its_parts_are(name):
+    """The wide one holds a usual one far from its edges, and there finds what that finds far from its own."""
+    small = pictures(1, 320)[0]
+    wide = np.full((512, 768), 114, np.uint8)
+    wide[96:416, 224:544] = small
+    around = np.full((640, 640), 114, np.uint8)
+    around[160:480, 160:480] = small
+    found = []
+    (session,), _ = backends.open_sessions(WEIGHTS, [640], name, 1, precision="f32", floor=FLOOR)
+    assert session.wide
+    for picture, corner in ((wide, (224, 96)), (around, (160, 160))):
+        raw = session(picture)
+        raw = raw[:, raw[4:].max(axis=0) >= 0.2]
+        raw[:2] -= np.array(corner)[:, None]
+        found.append(raw[:, np.lexsort(np.round(raw[:2]))])
+    assert found[0].shape == found[1].shape and found[0].shape[1] > 3
+    np.testing.assert_allclose(found[0][:4], found[1][:4], atol=2)
+    np.testing.assert_allclose(found[0][4:], found[1][4:], atol=0.05)
+
+
 def test_a_plain_callable_is_asked_one_by_one():
     assert batching.answers(lambda picture: picture.sum(), [np.ones((2, 2)), np.zeros((2, 2))]) == [4, 0]
 
@@ -67,7 +116,7 @@ def test_a_batch_gives_the_boxes_of_single_pictures(name):
 
 @pytest.mark.parametrize("name", HERE)
 def test_a_large_image_is_seen_alike_in_batches(name):
-    """Tiles go through the network together, and so do the windows of a close look."""
+    """The windows of a close look go through the network together, and the whole image and a closer look at it do not."""
     display = radiograph(np.random.default_rng(5), size=(1640, 1300)).image
     single = detect.load_detector(device=name, inference_precision="f32", threads=1)
     batched = detect.load_detector(device=name, inference_precision="f32", threads=1, batch=4)
@@ -142,6 +191,21 @@ def test_on_a_gpu_pictures_go_through_one_page_locked_buffer_and_short_batches_a
     assert pinned == [8 * 3 * 4 * 4 * 4] and run.pinned and FakeValue.copied == 2
     run(np.zeros((7, 4, 4), np.uint8))
     assert session.shape[0] == 8 and len(pinned) == 1
+
+
+def test_buffers_of_shapes_that_are_no_longer_asked_are_given_back(monkeypatch):
+    import onnxruntime
+
+    pinned = set()
+    monkeypatch.setattr(bound, "pin", lambda array: pinned.add(array.ctypes.data) or True)
+    monkeypatch.setattr(bound, "unpin", lambda array: pinned.remove(array.ctypes.data))
+    monkeypatch.setattr(onnxruntime, "OrtValue", type("OrtValue", (), {"ortvalue_from_numpy": staticmethod(FakeValue)}))
+    session = FakeSession()
+    run = bound.BoundRun(session, 2, "cuda")
+    for turn in range(2):
+        for side in range(1, bound.SHAPES + 4):
+            assert round(float(run(np.full((1, side, 4), 51, np.uint8))[0][0, 0]), 5) == 0.2
+            assert session.shape == (1, 3, side, 4) and len(pinned) == min(bound.SHAPES, side + turn * bound.SHAPES)
 
 
 def test_memory_is_page_locked_by_the_runtime_that_is_there(monkeypatch):

@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
-from markerremover import detect
+from markerremover import batching, detect
 from markerremover.errors import HeldError, UsageError, WeightsError
 
 CARD = {"classes": ["laterality", "marker"], "image_size": 64, "threshold": 0.25, "sha256": "0" * 64}
@@ -69,6 +69,29 @@ def test_tiles_cover_the_image_at_every_scale():
         x1, y1, x2, y2 = view.window
         assert (x2 - x1) * view.scale <= 100.5 and (y2 - y1) * view.scale <= 100.5
     assert len(detect.views((90, 90), 100, tiling)) == 1
+
+
+@pytest.mark.parametrize("shape_hw", [(200, 256), (256, 200), (256, 256), (300, 90), (2500, 300)])
+def test_a_network_that_takes_wide_pictures_sees_large_images_closer_at_once(shape_hw):
+    h, w = shape_hw
+    scale = min(1.0, 256 / max(shape_hw))
+    high, wide = round(6 / scale), round(12 / scale)
+    image = np.zeros(shape_hw, np.uint8)
+    image[h - 50 - high : h - 50, w - 5 - wide : w - 5] = 255
+
+    def bright_spot(picture):
+        ys, xs = np.nonzero(picture > 200)
+        return raw([xs.mean() + 0.5, ys.mean() + 0.5, np.ptp(xs) + 1, np.ptp(ys) + 1, 0, 0.9]) if len(xs) else raw()
+
+    found, seen = detector(bright_spot, tiling={"above": 128, "scales": [256], "overlap": 16})
+    found._session = batching.Session(lambda pictures: [found_in(picture) for picture in pictures], wide=True)
+    found_in = lambda picture: seen.append(picture) or bright_spot(picture)  # noqa: E731
+    result = found(image)
+    assert len(seen) == 2 and seen[0].shape == (64, 64)
+    assert all(side % detect.STEP == 0 for side in seen[1].shape) and max(seen[1].shape) == 256
+    assert min(seen[1].shape) - min(shape_hw) * scale < detect.STEP
+    assert (np.abs(result.xyxy - [w - 5 - wide, h - 50 - high, w - 5, h - 50]).max(axis=1) <= 2 / scale).any()
+    assert [view.window for view in found.views(shape_hw)] == [(0, 0, w, h)] * 2
 
 
 def test_images_are_never_enlarged_for_a_closer_look():

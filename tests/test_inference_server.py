@@ -57,6 +57,32 @@ def test_another_size_waits_and_comes_next():
     assert [id(one) for one in collect(queue.Queue(), waiting, 8, 0.05)] == [id(other), id(another)] and not waiting
 
 
+def test_pictures_of_another_shape_wait_although_their_height_is_the_same():
+    wide, square = Request(np.zeros((1, 8, 16), np.uint8), Future()), request(1)
+    waiting = deque()
+    assert collect(queued(wide, square), waiting, 8, 0.05) == [wide] and list(waiting) == [square]
+
+
+@pytest.mark.parametrize("wide, shape, fits", [
+    (False, (1, 128, 128), True), (False, (1, 320, 320), True), (False, (1, 128, 320), False), (False, (1, 96, 96), False),
+    (True, (1, 128, 320), True), (True, (2, 1280, 1024), True), (True, (1, 1280, 1000), False), (True, (1, 8192, 640), False),
+    (True, (0, 128, 128), False), (True, (128, 128), False),
+])
+def test_only_pictures_that_the_network_takes_are_taken(wide, shape, fits):
+    facts = inference_client.Facts("", "", "", wide)
+    assert inference_server._are_pictures(np.zeros(shape, np.uint8), facts, {128, 320}) is fits
+    assert not inference_server._are_pictures(np.zeros(shape, np.float32), facts, {128, 320})
+
+
+def test_wide_pictures_go_to_the_session_of_whole_images():
+    asked = []
+    sides = {side: type("Fake", (), {"many": lambda self, pictures, side=side: asked.append(side) or [np.zeros((6, 0))] * len(pictures)})()
+             for side in (8, 16)}
+    for shape in ((8, 8), (16, 16), (8, 16), (32, 8)):
+        inference_server.answer([Request(np.zeros((1, *shape), np.uint8), Future())], sides, None)
+    assert asked == [8, 16, 16, 16]
+
+
 def test_an_incomplete_batch_does_not_wait_for_long():
     begin = time.monotonic()
     assert len(collect(queued(request(1)), deque(), 8, 0.05)) == 1 and time.monotonic() - begin < 2
