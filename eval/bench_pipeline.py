@@ -32,7 +32,7 @@ import cv2
 import numpy as np
 import pydicom
 
-from markerremover import detect, images, pipeline
+from markerremover import backends, detect, images, pipeline
 from markerremover.options import RunOptions
 from markerremover.records import Policy
 from markerremover.synthesis import synthesize
@@ -103,14 +103,14 @@ def middle(rows: list[dict[str, float]]) -> dict[str, float]:
 
 def measured(paths: list[Path], cleaner: pipeline.Cleaner, repeat: int, scratch: Path) -> dict[str, Any]:
     """Stages, floor and ratio of some files."""
-    out, audit = scratch / "out", scratch / "audit"
-    for place in (out, audit / "tmp", audit / "crops"):
-        place.mkdir(parents=True)
-    options, network = RunOptions(overwrite=True), detect.load_detector()._session  # the bare pass is of the same network
+    options, network = RunOptions(), detect.load_detector()._session  # the bare pass is of the same network
     stages, floors, wholes = [], [], []
     for path in paths:
         own_stages, own_floors, own_wholes = [], [], []
         for turn in range(repeat + 1):
+            out, audit = scratch / str(turn) / "out", scratch / str(turn) / "audit"  # as in a run: to replace files takes longer
+            for place in (out, audit / "tmp", audit / "crops"):
+                place.mkdir(parents=True, exist_ok=True)
             whole, outcome = timed(lambda: pipeline.process_file(path, path.name, out, audit, cleaner, options))
             if outcome.status not in ("cleaned", "unchanged"):
                 raise SystemExit(f"{path.name}: {outcome.status}, {outcome.reason}")
@@ -179,7 +179,7 @@ def main() -> int:
     args = parser.parse_args()
     before = os.getloadavg()[0]
     cleaner = pipeline.open_cleaner(Policy())
-    document: dict[str, Any] = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count(), "backend": cleaner.detector.backend,
+    document: dict[str, Any] = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count(), "bf16": "bf16" in backends.BACKENDS["openvino"].precisions(), "backend": cleaner.detector.backend,
                                 "kinds": {}, "folders": {}}
     if args.folders_only and args.out:
         document = json.loads(args.out.read_text(encoding="utf-8"))

@@ -6,7 +6,8 @@ goes on beside it in letters of the same height.
 
 from __future__ import annotations
 
-from typing import Sequence
+from concurrent.futures import Executor
+from typing import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ from .ocr import Reader
 from .records import Detections, Text
 from .strokes import percentile
 
-__all__ = ["LABEL", "as_detections", "clearly", "read"]
+__all__ = ["LABEL", "as_detections", "begin", "clearly", "read"]
 
 LABEL = "text"
 ALONG, ACROSS, AROUND_PX = 4.0, 0.8, 12  # how far around a box is read: along its line and across, in its shorter sides; at least px
@@ -44,13 +45,24 @@ def read(look: np.ndarray, xyxy: np.ndarray, reader: Reader) -> list[tuple[Text,
     Returns:
         The words of each reading, in order, however unsure; readings without a word are left out.
     """
-    found, done = [], np.zeros((0, 4))
+    return begin(look, xyxy, reader, None)()
+
+
+def begin(look: np.ndarray, xyxy: np.ndarray, reader: Reader, beside: Executor | None) -> Callable[[], list[tuple[Text, ...]]]:
+    """Begin to `read`, each place in a thread of `beside` if that is there; gives what `read` gives. `look` must not change until then."""
+    places, done = [], np.zeros((0, 4))
     for box in np.asarray(xyxy, np.float64).reshape(-1, 4):
         around = _surroundings(box, look.shape)
         if (around[2:] <= around[:2]).any() or _within(box, done):
             continue
         done = np.concatenate([done, around[None]])
-        found += [words for words in _read_on(look, box, around, reader) if words]
+        places.append((look, box, around, reader))
+    begun = [beside.submit(_read_on, *place) for place in places] if beside else None
+
+    def found() -> list[tuple[Text, ...]]:
+        readings = (one.result() for one in begun) if begun else (_read_on(*place) for place in places)
+        return [words for reading in readings for words in reading if words]
+
     return found
 
 

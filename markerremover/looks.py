@@ -8,8 +8,9 @@ No state passes from one file to the next: everything lives in the arguments, an
 
 from __future__ import annotations
 
+import os
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,8 @@ from .records import Corrections, Decision, Detections, Policy, Radiograph, Tell
 VERIFY_ROUNDS = 2
 #: Score from which a box that stays is read for what the header says, whatever the threshold.
 FAINT = 0.05
+#: Threads that read results, at most: each has a Tesseract of its own, and a result has a few places to be read.
+READING = 4
 #: Confidence from which a word is held against the header.
 LEAST_SURE = 0.3
 HEADER_LABEL, HEADER_REASON = "header", "matches the file's own header"
@@ -40,12 +43,14 @@ class Cleaner:
         looked at, but not read.
     policy: what to keep and how widely to remove.
     finder: a second, independent look for text, see `second_look`; None for none.
+    beside: where results are read, several places at once, while the localizer looks at them; None for one after the other.
     """
 
     detector: Callable[..., Detections]
     reader: Any
     policy: Policy
     finder: second_look.TextFinder | None = None
+    beside: Executor | None = None
 
     def __post_init__(self) -> None:
         if self.policy.keep and self.reader is None:
@@ -115,7 +120,8 @@ def open_cleaner(
         detector = beside.submit(load_detector, weights, device=device, threads=threads, batch=batch, server=server)
         reader = open_reader() if policy.keep or policy.style != "box" or available() else None
         finder = second_look.open_second_look(threads) if second else None
-        return Cleaner(detector.result(), reader, policy, finder)
+        several = min(READING, threads or os.cpu_count() or 1)
+        return Cleaner(detector.result(), reader, policy, finder, ThreadPoolExecutor(several, "reading") if several > 1 else None)
 
 
 def clean_radiograph(
@@ -293,9 +299,10 @@ def _verified(
         for index in sorted({d.frame for d in decisions}):
             own = [d for d in decisions if d.frame == index]
             second_looks = [verify.smoothed(view[index], removed[index]) for view in views]
+            readings = [_begun(look, own, cleaner) for look in second_looks]
             found = detect.unite([verify.residual(cleaner.detector, look, own, cleaner.policy) for look in second_looks])
-            for k, (more, view, look, detections) in enumerate(zip(again, views, second_looks, found)):
-                texts, readable = _read_again(look, own, cleaner)
+            for k, (more, view, look, detections, reading) in enumerate(zip(again, views, second_looks, found, readings)):
+                texts, readable = _read_again(look, own, cleaner, reading)
                 seen[k, index] = replace(seen[k, index], texts=texts)
                 for some in (detections, *readable):
                     more += verify.labelled(_decided(index, view, views, some, cleaner))
@@ -306,23 +313,33 @@ def _verified(
     return decisions, f"{count} findings remain after {VERIFY_ROUNDS} rounds of removal" if count else ""
 
 
-def _read_again(look: np.ndarray, own: Sequence[Decision], cleaner: Cleaner) -> tuple[tuple[tuple[Text, ...], ...], list[Detections]]:
-    """What can be read in a frame of the result: everything, and of that what is print beyond doubt and in no decision's box.
+def _begun(look: np.ndarray, own: Sequence[Decision], cleaner: Cleaner) -> Callable[[], list[tuple[Text, ...]]]:
+    """Begin to read around a frame's decisions, `cleaner.beside` what is done next; gives what was read.
 
     Args:
         look: (H, W) uint8, redacted and smoothed.
         own: the frame's decisions.
     """
-    explained = verify.explained(look.shape, own)
-    texts, readable = [], []
-    if cleaner.reader is not None:
-        around = legible.read(verify.smoothed(look, explained), np.array([d.xyxy for d in own]), cleaner.reader)
-        texts += around
-        readable.append(legible.as_detections([word for words in around for word in legible.clearly(words)], legible.LABEL))
+    if cleaner.reader is None:
+        return list
+    around = verify.smoothed(look, verify.explained(look.shape, own))
+    return legible.begin(around, np.array([d.xyxy for d in own]), cleaner.reader, cleaner.beside)
+
+
+def _read_again(
+    look: np.ndarray, own: Sequence[Decision], cleaner: Cleaner, reading: Callable[[], list[tuple[Text, ...]]]
+) -> tuple[tuple[tuple[Text, ...], ...], list[Detections]]:
+    """What can be read in a frame of the result: everything, and of that what is print beyond doubt and in no decision's box.
+
+    Args:
+        look, own: as of `_begun`.  reading: what that gave.
+    """
+    texts = reading()
+    readable = [legible.as_detections([word for words in texts for word in legible.clearly(words)], legible.LABEL)]
     if cleaner.finder:
         lines = cleaner.finder(look)
         texts += [(line,) for line in lines]
-        readable.append(second_look.findings_again(lines, explained))
+        readable.append(second_look.findings_again(lines, verify.explained(look.shape, own)))
     return tuple(texts), readable
 
 

@@ -71,6 +71,8 @@ def second_pass(
             reading = _read_word((display_frame, *others), view, ink, same, words, reader)
             if reading and (reading.doubt or reading.confidence >= CONVINCING):
                 return unless_initial(display_frame, reading, ink.dark)
+        if not letters:
+            continue
         for ink in (*same, *parted(view, same[0])) if sign or not rank else same:
             reading = _read_letter((display_frame, *others), view, ink, same, letters, reader, unlike)
             reading = unless_initial(display_frame, reading, ink.dark)

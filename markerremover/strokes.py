@@ -54,7 +54,7 @@ class View:
 class Ink:
     """Strokes of one polarity at one threshold.
 
-    labels: (h, w) int32 of 8-connected components, 0 is background.  stats: (n, 5) x, y, w, h, area of each.
+    labels: (h, w) integers of 8-connected components, 0 is background.  stats: (n, 5) x, y, w, h, area of each.
     hat: (h, w) uint8 flat-fielded image, strokes bright.  dark: whether the strokes are darker than what is around.
     """
 
@@ -66,7 +66,9 @@ class Ink:
     @classmethod
     def of(cls, mask: np.ndarray, hat: np.ndarray, dark: bool) -> "Ink":
         """The components of a (h, w) bool mask."""
-        _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+        narrow = mask.size // 4 < 2**16  # that many components there are at most, and 16 bits are counted in two thirds of the time
+        kind = cv2.CV_16U if narrow else cv2.CV_32S
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8, ltype=kind)
         return cls(labels, stats, hat, dark)
 
     def mask(self, indices: Iterable[int]) -> np.ndarray:

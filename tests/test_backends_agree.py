@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from markerremover import export
 from markerremover.backends import BACKENDS
 
 EVAL = Path(__file__).resolve().parent.parent / "eval"
@@ -33,8 +34,10 @@ def test_the_backends_decide_alike(agree, tmp_path, capsys):
     target = tmp_path / "backends.json"
     assert agree.main(["--synthetic", "3", "--threads", "1", "-o", str(target)]) == 0
     document = json.loads(target.read_text())
-    assert len(document["decisions"]) == 3 and len(document["pairs"]) == 3
-    for pair in document["pairs"]:
+    reduced = {name for name in document["decisions"] if name.endswith(export.REDUCED)}  # on processors with bf16, which need not decide alike
+    pairs = [pair for pair in document["pairs"] if not reduced & set(pair["backends"])]
+    assert len(set(document["decisions"]) - reduced) == 3 and len(pairs) == 3
+    for pair in pairs:
         assert pair["images_with_the_same_decisions"] == pair["images"] == 3 and not pair["differences"] and pair["pairs_of_decisions"] > 3
     assert "same decisions in 3 of 3" in capsys.readouterr().out
 
