@@ -24,7 +24,8 @@ NOT_KEPT = "not a kept sign"
 UNCERTAIN = "reading uncertain"
 CONTRADICTED = "contradicted by another box"
 CUT = "cut by another box"
-_DOUBTS = ("part of a longer text", "beside a larger sign", "touches other strokes", "nothing to read")
+BESIDE = "beside a larger sign"
+_DOUBTS = ("part of a longer text", BESIDE, "touches other strokes", "nothing to read")
 REASONS = (KEPT, NOTHING_KEPT, NO_READING, LOOSE, NOT_KEPT, UNCERTAIN, CONTRADICTED, CUT, *_DOUBTS)
 """Every `Decision.reason` there is: the only "keep" first; read text never appears in one."""
 
@@ -39,6 +40,8 @@ EDGE_PX = 2  # a letter's soft edge
 MORE_ALIKE = 0.015  # by how much more a letter must look like its sign without an end for that to be something else's
 OF_IT = 0.9  # share of an unread side sign's box in a kept sign's from which it is a piece of that sign
 TIP = 0.05  # of a letter: so little tells nothing of whose it is, and nothing can be read in it
+LARGER, NEXT, TOUCHING = 1.5, 1.5, 0.15  # a kept sign this many times as large, at most this far off and at most so far over it, in the letter's
+# size, makes a letter its initial
 WITHIN = 0.5  # share of a removed box that kept strokes must cover for it to be something of its own inside them
 
 
@@ -114,7 +117,9 @@ def _reason(reading: Reading | None, policy: Policy) -> str:
 
 
 def resolve(decisions: Iterable[Decision]) -> tuple[Decision, ...]:
-    """The same decisions, in order, with kept signs checked against every removed box of their frame that they meet.
+    """The same decisions, in order, with kept signs checked against the other kept ones of their frame and every removed box that they meet.
+
+    A letter beside a much larger kept sign is an initial, see `_is_initial`, and goes.
 
     A sign stays in the pixels of its strokes, whatever other box lies over them (a loose one has nothing of its own), except that
 
@@ -131,9 +136,28 @@ def resolve(decisions: Iterable[Decision]) -> tuple[Decision, ...]:
     What a person keeps has no reading and passes as it is; `corrections.settle` gives it its bounds.
     """
     decisions = tuple(decisions)
+    kept = [d for d in decisions if d.action == "keep" and d.reading is not None]
+    decisions = tuple(replace(d, action="remove", reason=BESIDE, strokes=None) if _is_initial(d, kept) else d for d in decisions)
     removed = [d for d in decisions if d.action == "remove" and d.reason != LOOSE]
     signs = {id(d) for d in decisions if d.action == "keep" and d.reading is not None}
     return tuple(_checked(d, [r for r in removed if r.frame == d.frame]) if id(d) in signs else d for d in decisions)
+
+
+def _is_initial(d: Decision, kept: list[Decision]) -> bool:
+    """Whether a kept letter stands beside a kept sign that is `LARGER`. In a ring or on a plate of its own it is a sign itself, unless
+    the localizer takes it for something else: initials on a small plate seem to fill that."""
+    if not any(d is each for each in kept) or len(d.reading.text) != 1 or (d.reading.framed and d.label == SIGN):
+        return False
+    x1, y1, x2, y2 = _tight(d)
+    size = max(x2 - x1, y2 - y1)
+    for other in kept:
+        if other is d or other.frame != d.frame:
+            continue
+        a, b, c, e = _tight(other)
+        gap = max(a - x2, x1 - c, b - y2, y1 - e)
+        if max(c - a, e - b) >= LARGER * size and -TOUCHING * size <= gap < NEXT * size:
+            return True
+    return False
 
 
 def _checked(kept: Decision, removed: list[Decision]) -> Decision:

@@ -253,6 +253,28 @@ def test_a_loose_box_takes_nothing_of_a_sign_and_is_removed_itself():
     assert decide(0, BOX, 0.9, "marker", None, Policy(keep=()), SHAPE, True).reason == "nothing kept by policy"
 
 
+@pytest.mark.parametrize(
+    ("box", "label", "filled", "frame", "action"),
+    [
+        ((86, 60, 102, 72), "marker", False, 0, "remove"), ((86, 60, 102, 72), "marker", True, 0, "remove"),  # right beside the L
+        ((86, 60, 102, 72), "laterality", False, 0, "remove"), ((50, 93, 66, 99), "marker", False, 0, "remove"),  # and under it
+        ((86, 60, 102, 72), "laterality", True, 0, "keep"),  # a small sign in a ring of its own
+        ((86, 60, 102, 72), "marker", False, 1, "keep"), ((106, 60, 122, 72), "marker", False, 0, "keep"),  # elsewhere
+        ((86, 40, 116, 90), "marker", False, 0, "keep"),  # as large
+    ],
+)
+def test_a_letter_beside_a_much_larger_kept_sign_is_an_initial(box, label, filled, frame, action):
+    x1, y1, x2, y2 = box
+    strokes = np.ones((y2 - y1, x2 - x1), bool)
+    strokes[:, 5:-5] = strokes[:, 5:-5] & filled
+    small = Decision(frame, box, "keep", "isolated kept sign", 0.6, label, Reading(box, "R", 0.9, strokes), strokes)
+    assert small.reading.framed is filled
+    for order in (1, -1):
+        large, found = resolve([kept_of(drawn()), small][::order])[::order]
+        assert large.action == "keep" and found.action == action
+        assert found.reason == ("isolated kept sign" if action == "keep" else "beside a larger sign") and found.reason in REASONS
+
+
 def test_a_letter_of_the_kept_word_does_not_contradict_it():
     word = Reading((40, 40, 120, 60), "LEFT", 0.9, np.ones((20, 80), bool))
     kept = decide(0, np.array([40.0, 40, 120, 60]), 0.8, "marker", word, Policy(), SHAPE)
