@@ -64,7 +64,7 @@ def main() -> int:
             near = truth + np.array([-1, -1, 1, 1]) * 8 * unit
             for t in thresholds:
                 chosen = found.xyxy[found.scores >= t]
-                grown = boxes.grow(chosen.astype(float), policy.margin, policy.margin_px, grey.shape)
+                grown = boxes.widen(chosen.astype(float), policy.margin, policy.margin_px, grey.shape)
                 for e in sample.annotation.elements:
                     if e.kind == "uncertain":
                         continue

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+VIEW = 640  # longer side, pixels, at which a localizer sees whole images: its boxes are off by some of these pixels
+ENDS = 0.03  # of a box's length, by which a localizer is off at the ends of long text
+
 
 def clip(xyxy: np.ndarray, shape_hw: tuple[int, int]) -> np.ndarray:
     """Boxes cut to the image.
@@ -80,6 +83,31 @@ def grow(xyxy: np.ndarray, share: float, at_least_px: float, shape_hw: tuple[int
     pad = np.maximum(side * share, at_least_px)[:, None]
     low, high = np.floor(xyxy[:, :2] - pad), np.ceil(xyxy[:, 2:] + pad)
     return clip(np.concatenate([low, high], axis=1), shape_hw).astype(np.int64)
+
+
+def widen(xyxy: np.ndarray, share: float, at_least_px: float, shape_hw: tuple[int, int]) -> np.ndarray:
+    """Boxes with a margin for what a localizer's boxes leave out, cut to the image, as (N, 4) int64 with minima rounded down and maxima up.
+
+    On every side a box grows by `share` of its shorter side, by `at_least_px`, in images larger than `VIEW` in proportion, since the
+    localizer sees them no larger, or by `ENDS` of its own length in that direction, whichever is most.
+    """
+    pad = _margins(xyxy, share, ENDS, at_least_px, shape_hw)
+    return clip(np.concatenate([np.floor(xyxy[:, :2] - pad), np.ceil(xyxy[:, 2:] + pad)], axis=1), shape_hw).astype(np.int64)
+
+
+def without_margin(xyxy: np.ndarray, share: float, at_least_px: float, shape_hw: tuple[int, int]) -> np.ndarray:
+    """Boxes (N, 4) before `widen`, up to what that rounded and cut off, as float64; at least a pixel of each."""
+    xyxy = np.asarray(xyxy, np.float64).reshape(-1, 4)
+    pad = _margins(xyxy, share / (1 + 2 * share), ENDS / (1 + 2 * ENDS), at_least_px, shape_hw)
+    pad = np.clip(pad, 0, np.maximum(0, (xyxy[:, 2:] - xyxy[:, :2] - 1) / 2))
+    return np.concatenate([xyxy[:, :2] + pad, xyxy[:, 2:] - pad], axis=1)
+
+
+def _margins(xyxy: np.ndarray, share: float, ends: float, at_least_px: float, shape_hw: tuple[int, int]) -> np.ndarray:
+    """(N, 2) pixels across and down: the largest of a share of the shorter side, of the own length, and of so many pixels of a view."""
+    size = xyxy[:, 2:] - xyxy[:, :2]
+    least = at_least_px * max(1.0, max(shape_hw) / VIEW)
+    return np.maximum(np.maximum(share * size.min(axis=1, keepdims=True, initial=np.inf), least), ends * size)
 
 
 def tiles(shape_hw: tuple[int, int], tile: int, overlap: int) -> np.ndarray:

@@ -104,7 +104,7 @@ def _add_remove(subparsers) -> None:
         help="an .onnx, .xml or .engine with its card beside it, or the .pt or .json of an .onnx (default: the shipped one)")
     add("--threshold", type=float, help="localizer score from which a box counts, 0-1 (default: the weights' own)")
     add("--margin", type=float, default=policy.margin,
-        help="growth of a removed box on each side, in its shorter sides (default: %(default)s)")
+        help="growth of a removed box on each side, in its shorter sides; some pixels at least (default: %(default)s)")
     add("--style", choices=STYLES, default=policy.style,
         help="box: removed boxes go black; mask: only their print does, a rectangle a word; fill: that is made up from what is around it, and "
         "marked as synthetic. Where in doubt a box goes black (default: %(default)s)")

@@ -62,7 +62,7 @@ def decide(
         loose: whether the box lies mostly in better ones, see `Detections.loose`; then `reading` is None.
 
     Returns:
-        A Decision over the box grown by the policy's margin and, if the sign stays, a little further along its strokes.
+        A Decision over the box with the policy's margin (`boxes.widen`) and, if the sign stays, a little further along its strokes.
     """
     region = _region(xyxy, policy, shape_hw)
     reason = LOOSE if loose and policy.keep else _reason(reading, policy)
@@ -97,7 +97,7 @@ def _kept_region(
 def _region(xyxy: np.ndarray, policy: Policy, shape_hw: tuple[int, int]) -> tuple[int, int, int, int]:
     """The box with its margin, at least one pixel of the image even for a box outside of it."""
     h, w = shape_hw
-    grown = boxes.grow(np.nan_to_num(np.asarray(xyxy, np.float64)).reshape(1, 4), policy.margin, policy.margin_px, shape_hw)[0]
+    grown = boxes.widen(np.nan_to_num(np.asarray(xyxy, np.float64)).reshape(1, 4), policy.margin, policy.margin_px, shape_hw)[0]
     x1, y1 = min(int(grown[0]), w - 1), min(int(grown[1]), h - 1)
     return x1, y1, max(int(grown[2]), x1 + 1), max(int(grown[3]), y1 + 1)
 

@@ -49,7 +49,7 @@ def found_in(detections: Detections, annotation: Annotation, policy: Policy = Po
     shape = annotation.shape_hw
     order = np.argsort(-detections.scores, kind="stable")
     xyxy, scores = detections.xyxy[order].astype(np.float64), detections.scores[order].astype(np.float64)
-    grown = boxes.grow(xyxy, policy.margin, policy.margin_px, shape)
+    grown = boxes.widen(xyxy, policy.margin, policy.margin_px, shape)
     wanted = [e for e in annotation.elements if e.kind != "uncertain"]
     elements = np.array([_covered_from(np.array(e.xyxy), grown, scores) for e in wanted], dtype=np.float64)
     margin = NEAR * max(shape) * np.array([-1, -1, 1, 1])

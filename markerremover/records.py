@@ -231,7 +231,8 @@ class Policy:
 
     keep: signs that survive when isolated, upper case; empty removes everything and needs no OCR.
     threshold: localizer score from which a box counts; None takes the weights' own.
-    margin: how far a removed box is grown on each side, as a share of its shorter side; at least `margin_px`.
+    margin: how far a removed box is grown on each side, as a share of its shorter side; at least `margin_px` pixels of the image as the
+        localizer sees it, and some of its length, see `boxes.widen`.
     min_confidence: least OCR confidence at which a sign is kept.
     style: one of STYLES: removed boxes go black as wholes; only their print does, a rectangle a word; or that is filled from around
         it, which makes pixels up. Where that is in doubt a box goes black.

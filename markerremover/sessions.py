@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 #: ONNX Runtime's providers that run on an NVIDIA GPU.
 CUDA, TENSORRT, CPU = "CUDAExecutionProvider", "TensorrtExecutionProvider", "CPUExecutionProvider"
-SHAPES = 8  # of pictures besides the usual squares for which networks are kept: some 40 MB each, compiled in 0.1 to 0.4 s
+SHAPES = 6  # of pictures besides the usual squares for which networks are kept: some 60 MB each, compiled in 0.1 to 0.4 s
 
 
 def openvino_session(openvino: Any, model: Path, size: int, threads: int, precision: str | None = None) -> Session:

@@ -117,7 +117,7 @@ LAYERS = {
     "paths": "inputs report header_profile headers",
     "shards": "crops errors inputs report",
     "batch": "byhand corrections images inference_server inputs paths scale shards workers pipeline report runs options records errors header_profile",
-    "review": "batch corrections crops decide errors evaluation images inputs labelme pipeline progress records report runs workers",
+    "review": "batch boxes corrections crops decide errors evaluation images inputs labelme pipeline progress records report runs workers",
     "annotate": "cli decide errors images inputs looks options pipeline records review unconnected",
     "progress": "records",
     "information": "backends batch detect dicom_pixels locations network ocr errors workers",

@@ -10,6 +10,7 @@ from typing import Any, Sequence
 import numpy as np
 
 from .. import crops, images, labelme, report
+from ..boxes import without_margin
 from ..corrections import LABEL, Review
 from ..decide import SIGN
 from ..errors import WriteError
@@ -71,11 +72,12 @@ def remove(folder: Path, relative: str) -> None:
         path.unlink()
 
 
-def elements(boxes: Sequence[dict[str, Any]], review: Review, frame: int, policy: Policy) -> list[Element]:
+def elements(boxes: Sequence[dict[str, Any]], review: Review, frame: int, policy: Policy, shape_hw: tuple[int, int]) -> list[Element]:
     """What is burnt into one frame, as far as the program and a person know.
 
     Args:
         boxes: as the program alone decided, see `session.base_boxes`; they are taken back to their size before the margin.
+        shape_hw: of the frame.
     """
     said = {(m.frame, m.xyxy): m for m in review.marks if not m.drawn}
     found: list[Element] = []
@@ -85,18 +87,10 @@ def elements(boxes: Sequence[dict[str, Any]], review: Review, frame: int, policy
         mark = said.get((frame, tuple(box["xyxy"])))
         kind = mark.kind if mark else "laterality" if box["action"] == "keep" or box["label"] == SIGN else "marker"
         if kind != "none":
-            found.append(Element(_without_margin(box["xyxy"], policy), kind, box["text"] if kind == "laterality" else ""))
+            bare = without_margin(np.array([box["xyxy"]]), policy.margin, policy.margin_px, shape_hw)[0]
+            found.append(Element(tuple(bare.tolist()), kind, box["text"] if kind == "laterality" else ""))
     found += [Element(tuple(map(float, m.xyxy)), m.kind, LABEL) for m in review.marks if m.drawn and m.frame == frame and m.kind != "none"]
     return _once(found)
-
-
-def _without_margin(xyxy: Sequence[int], policy: Policy) -> tuple[float, float, float, float]:
-    """A box before it was grown by the policy's margin; at least a pixel of it."""
-    x1, y1, x2, y2 = map(float, xyxy)
-    short = min(x2 - x1, y2 - y1)
-    pad = max(policy.margin * short / (1 + 2 * policy.margin), policy.margin_px)
-    pad = min(pad, (short - 1) / 2) if short > 1 else 0.0
-    return x1 + pad, y1 + pad, x2 - pad, y2 - pad
 
 
 def _once(found: Sequence[Element]) -> list[Element]:

@@ -192,7 +192,7 @@ def _labels(run: runs.Run, rows: dict[str, dict[str, Any]], reviews: dict[str, R
         boxes = base_boxes(row)
         frames = {0} | {m.frame for m in review.marks} | {b["frame"] for b in boxes}
         for frame in sorted(f for f in frames if f < len(radiograph.display)):
-            found = labels.elements(boxes, review, frame, run.options.policy)
+            found = labels.elements(boxes, review, frame, run.options.policy, radiograph.shape_hw)
             origin = {"sha256": row["sha256_in"], "frame": frame, "reviewer": review.who, "when": review.when,
                 "digest": review.digest, **labels.patient(radiograph)}
             labels.write(folder, labels.name_of(relative, frame), radiograph.display[frame], found, reviewed=True, origin=origin)
