@@ -3,7 +3,7 @@
 usage: python eval/bench_gpu.py [--device auto|cuda|cpu] [--images 24] [--repeat 3] [--workers 4] [-o eval/results/gpu.json]
 
 Synthetic 8-bit PNGs of 1920 x 1080 and 1024 x 1024. Timed is a file until its boxes are known: read and decode, every look of the localizer
-(whole, and for the larger ones tiles), boxes, second network. Each row adds one step to the fastest before it; the row before the last has
+(whole, and for the larger ones closer), boxes, second network. Each row adds one step to the fastest before it; the row before the last has
 `--workers` processes decode while one process has the network, and the last is the whole of `remove`: verification, writing, reading
 back. A row whose backend is missing is left out with the reason. Rows say what they ran on; those of a CPU are no measure of a GPU.
 PyTorch and the fp16 file need the extra `train`. The median of `--repeat` rounds counts; the first round of each row is not timed.
@@ -59,7 +59,7 @@ def torch_detector(device: str) -> detect.Detector:
             raw = net(torch.from_numpy(pictures).to(device)[:, None].expand(-1, 3, -1, -1).float() / 255)
         return list((raw[0] if isinstance(raw, (list, tuple)) else raw).float().cpu().numpy())
 
-    session = Session(run, BATCH, pads=True)
+    session = Session(run, BATCH, pads=True, wide=True)
     name = torch.cuda.get_device_name() if device == "cuda" else "CPU"
     return detect.Detector(session, card, f"PyTorch on {name}", session, rescore.of_card(card, model.parent))
 

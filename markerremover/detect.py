@@ -33,7 +33,7 @@ BESIDE, BESIDE_AREA = 0.3, 2.5  # how far from a sign, in its longer sides, and 
 LONG = 1.5  # times as wide as high, or as high as wide: a box that may hold a word
 LINE_GAP, LINE_SHARED, LINE_HIGHER = 1.5, 0.6, 1.6  # gap, share of the lower one and ratio of heights of boxes in one line
 AGAIN, MOSTLY = 0.5, 0.7  # IoU with a sign, and share of a box in one, above which the box is that sign once more
-STEP = 128  # sides of wide pictures are multiples of it: few shapes to be compiled, of a good half of which little is padding
+STEP = 128  # sides of wide pictures are multiples of it, so that few shapes are ever compiled
 COVERED = 0.7  # share of a box in better ones of its class from which it says nothing new
 
 
@@ -127,9 +127,19 @@ class Detector:
         found = self._seen(self._session, self.size, display, self.views(display.shape), least)
         return self._judged(display, merge(found, self.class_names), least)
 
+    def in_tiles(self) -> "Detector":
+        """The same one, but large images are seen closer in tiles, as by networks that take squares only."""
+        plain, close = ((lambda picture, session=session: session(picture)) for session in (self._session, self._close_session))
+        return Detector(plain, self.card, self.backend, close, self.rescorer)
+
+    @property
+    def wide(self) -> bool:
+        """Whether large images are seen closer in wide pictures instead of tiles."""
+        return getattr(self._session, "wide", False)
+
     def views(self, shape_hw: tuple[int, int]) -> list[View]:
         """How a frame of some rows and columns is looked at."""
-        return views(shape_hw, self.size, self.tiling, wide=getattr(self._session, "wide", False))
+        return views(shape_hw, self.size, self.tiling, wide=self.wide)
 
     def _seen(self, session: Session, size: int, display: np.ndarray, looks: Sequence[View], least: float) -> list[np.ndarray]:
         """What the network finds in some views of a frame, rows a view; the views go to it in batches where it takes them."""

@@ -173,9 +173,10 @@ def _checks(model: Path, reference: detect.Detector, samples: Sequence[Sample], 
             threads: int | None) -> list[dict]:
     """Compare the model with the reference on everything that can run it here; one entry each, what runs fastest last. Where OpenVINO
     computes in less than fp32 and the rule is broken, the entry says so (`broken`), and the model is not run so."""
-    expected = [reference(sample.display) for sample in samples]
+    alike = {True: reference, False: reference.in_tiles()}  # tiles cut what a wide picture shows whole: that is no fault of the model
     entries = []
     for other in _ways(model, device, threads):
+        expected = [alike[other.wide](sample.display) for sample in samples]
         exact = precision == "fp32" and not other.backend.endswith(REDUCED)
         rule = parity.SAME_BOXES if exact else parity.SAME_DECISIONS
         result = parity.total([

@@ -15,6 +15,7 @@ from typing import Callable, Iterator, Sequence
 import numpy as np
 
 from . import detect, operating, windows
+from .batching import Session
 from .errors import UsageError, WeightsError
 from .unconnected import import_ultralytics
 
@@ -280,8 +281,8 @@ def export_onnx(checkpoint: Path | str, target: Path | str) -> Path:
     return Path(target)
 
 
-def checkpoint_session(checkpoint: Path | str, class_names: Sequence[str]) -> Callable[[np.ndarray], np.ndarray]:
-    """A checkpoint in PyTorch, fp32 on the CPU, as a session: (S, S) uint8 picture -> (4 + classes, anchors).
+def checkpoint_session(checkpoint: Path | str, class_names: Sequence[str]) -> Session:
+    """A checkpoint in PyTorch, fp32 on the CPU.
 
     Raises:
         UsageError: the extra `train` is missing.  WeightsError: the checkpoint cannot be loaded or has other classes.
@@ -300,12 +301,13 @@ def checkpoint_session(checkpoint: Path | str, class_names: Sequence[str]) -> Ca
     if taught != list(class_names):
         raise WeightsError(f"{checkpoint}: its classes are {taught}, its card says {list(class_names)}")
 
-    def run(picture: np.ndarray) -> np.ndarray:
-        batch = torch.from_numpy(np.ascontiguousarray(np.broadcast_to(picture, (1, 3, *picture.shape)))).float() / 255
+    def run(pictures: np.ndarray) -> list[np.ndarray]:
+        shape = (len(pictures), 3, *pictures.shape[1:])
+        batch = torch.from_numpy(np.ascontiguousarray(np.broadcast_to(pictures[:, None], shape))).float() / 255
         with torch.inference_mode():
-            return network(batch)[0][0].numpy()
+            return list(network(batch)[0].numpy())
 
-    return run
+    return Session(run, wide=True)
 
 
 def mine(onnx: Path | str, data: Sequence[Path | str], *, threshold: float = 0.1, limit: int = 600) -> dict[str, list]:

@@ -94,6 +94,18 @@ def test_a_network_that_takes_wide_pictures_sees_large_images_closer_at_once(sha
     assert [view.window for view in found.views(shape_hw)] == [(0, 0, w, h)] * 2
 
 
+def test_a_detector_can_be_made_to_see_as_those_that_take_squares_only():
+    def run(pictures):
+        return [raw([32, 32, 16, 8, 0.1, 0.9])] * len(pictures)
+
+    wide = detect.Detector(batching.Session(run, wide=True), {**CARD, "tiling": {"above": 128, "scales": [256], "overlap": 16}}, "fake")
+    tiled = wide.in_tiles()
+    assert wide.wide and not tiled.wide and not tiled.in_tiles().wide
+    assert len(wide.views((200, 256))) == 2 and len(tiled.views((200, 256))) > 4 and len(tiled(np.zeros((200, 256), np.uint8))) > 4
+    small = np.zeros((100, 64), np.uint8)
+    assert (wide(small).xyxy == tiled(small).xyxy).all() and (tiled.near(small, np.array([[20, 20, 40, 40]])).xyxy == wide.near(small, np.array([[20, 20, 40, 40]])).xyxy).all()
+
+
 def test_images_are_never_enlarged_for_a_closer_look():
     assert all(v.scale <= 1 for v in detect.views((300, 200), 100, detect.Tiling(above=0, scales=(800,))))
 

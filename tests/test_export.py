@@ -10,6 +10,7 @@ import pytest
 
 from markerremover import backends, cli, convert, detect, engine, export, information, locations, network, options, sessions
 from markerremover.errors import ParityError, UsageError, WeightsError
+from markerremover.synthesis import radiograph
 
 WEIGHTS = locations.default_weights()
 CHECKPOINT = WEIGHTS.with_suffix(".pt")
@@ -370,7 +371,9 @@ def test_a_checkpoint_becomes_onnx_and_is_compared_with_pytorch(samples, tmp_pat
     pytest.importorskip("ultralytics")
     if not CHECKPOINT.is_file():
         pytest.skip("the checkpoint is not part of this installation")
-    model = export.export(CHECKPOINT, tmp_path / "out", format="onnx", samples=samples[:2], device="cpu")
+    drawn = radiograph(np.random.default_rng(5), size=(1640, 1300))  # large enough for a closer look
+    large = export.Sample(drawn.image)
+    model = export.export(CHECKPOINT, tmp_path / "out", format="onnx", samples=[samples[0], large], device="cpu")
     card = json.loads(model.with_suffix(".json").read_text())
     assert card["parity"]["reference"] == "PyTorch CPU" and card["exported_from"] == detect.model_sha256(CHECKPOINT)
     assert {c["rule"] for c in card["parity"]["checks"] if not c["backend"].endswith(export.REDUCED)} == {"same boxes"}

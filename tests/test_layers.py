@@ -76,7 +76,7 @@ LAYERS = {
     "metrics": "records boxes",
     "windows": "records boxes errors labelme",
     "synthesis": "records boxes errors labelme",
-    "training": "records boxes errors labelme windows detect operating unconnected",
+    "training": "records batching boxes errors labelme windows detect operating unconnected",
     "rescoring": "records boxes errors windows detect operating rescore training",
     "training_cli": "detect errors rescoring training",
     "folds": "errors windows",
