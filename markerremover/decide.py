@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from . import boxes, glyphs
-from .records import Decision, Policy, Reading
+from .records import Decision, Policy, Reading, extent
 
 __all__ = ["REASONS", "decide", "resolve"]
 
@@ -33,6 +33,8 @@ SIGN = "laterality"  # the localizer's class of side signs
 SAME_BOX_IOU = 0.6  # above this, two boxes are about the same letter
 CLEARLY = 0.7  # confidence with which a kept sign outweighs a box that saw nothing to keep in the same place, and that a single
 # letter needs which the localizer takes for something other than a side sign
+UNLIKE = 0.65  # a single letter whose own strokes resemble its sign less is none, whatever OCR says: of 641 side signs none did, a plus did
+OF_PRINT = 0.3  # of the length of a box that the localizer takes for print: a smaller letter in it is one of that print's
 CONTAINS = 0.6  # share of a sign's strokes in a box that makes the sign part of what that box is about
 REACH, REACH_PX = 0.25, 4  # how far a kept sign's region may go beyond its box: share of the shorter side, and pixels
 BITE = 0.15  # share of a sign's strokes up to which what another box takes of them goes: a letter's end bears it
@@ -66,14 +68,27 @@ def decide(
     """
     region = _region(xyxy, policy, shape_hw)
     reason = LOOSE if loose and policy.keep else _reason(reading, policy)
-    if reason == KEPT and label != SIGN and len(reading.text) == 1 and reading.confidence < CLEARLY:
-        reason = UNCERTAIN  # what the localizer takes for something else is a side sign only if it clearly reads as one
+    if reason == KEPT and len(reading.text) == 1 and (_is_unlike(reading) or label != SIGN and not _is_clearly_one(reading, xyxy)):
+        reason = UNCERTAIN  # what the localizer takes for something else is a side sign only if it clearly is one
     if reason != KEPT:
         return Decision(frame, region, "remove", reason, float(score), label, reading)
     region, strokes = _kept_region(xyxy, region, reading, shape_hw)
     if not strokes.any():
         return Decision(frame, region, "remove", UNCERTAIN, float(score), label, reading)
     return Decision(frame, region, "keep", KEPT, float(score), label, reading, strokes)
+
+
+def _is_unlike(reading: Reading) -> bool:
+    """Whether the strokes of a letter, where they are known, do not look like it."""
+    if reading.letter is None or not reading.letter.any() or not glyphs.drawable(reading.text):
+        return False
+    return glyphs.resembles(reading.letter, reading.text, reading.rotation_deg, reading.mirrored) < UNLIKE
+
+
+def _is_clearly_one(reading: Reading, xyxy: np.ndarray) -> bool:
+    """Whether a letter is clearly read and, unless a ring or plate sets it apart, large in its box, (4,) source pixels."""
+    box = np.asarray(xyxy, np.float64)
+    return reading.confidence >= CLEARLY and (reading.framed or max(extent(reading.strokes)) >= OF_PRINT * (box[2:] - box[:2]).max())
 
 
 def _kept_region(

@@ -23,7 +23,7 @@ FRAMED = 0.8  # of its box that a sign with its ring or plate fills
 BEYOND = 1.25  # times the letter: the least size of a ring or plate around it
 
 
-def _extent(mask: np.ndarray) -> tuple[int, int]:
+def extent(mask: np.ndarray) -> tuple[int, int]:
     """Rows and columns between the first and the last set pixel of a (h, w) bool mask that has any."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return int(rows[-1] - rows[0]) + 1, int(columns[-1] - columns[0]) + 1
@@ -152,10 +152,10 @@ class Reading:
         """Whether a ring or a plate stays with the sign: what may stay fills its box, and reaches beyond the letter."""
         if self.strokes is None or not self.strokes.any():
             return False
-        h, w = _extent(self.strokes)
+        h, w = extent(self.strokes)
         if self.strokes.sum() <= FRAMED * h * w:
             return False
-        return self.letter is None or not self.letter.any() or max(h, w) > BEYOND * max(_extent(self.letter))
+        return self.letter is None or not self.letter.any() or max(h, w) > BEYOND * max(extent(self.letter))
 
 
 @dataclass(frozen=True)

@@ -275,6 +275,32 @@ def test_a_letter_beside_a_much_larger_kept_sign_is_an_initial(box, label, fille
         assert found.reason == ("isolated kept sign" if action == "keep" else "beside a larger sign") and found.reason in REASONS
 
 
+@pytest.mark.parametrize(
+    ("label", "length", "framed", "action"),
+    [("marker", 100, False, "remove"), ("marker", 60, False, "keep"), ("laterality", 100, False, "keep"), ("marker", 100, True, "keep")],
+)
+def test_a_small_letter_in_a_long_box_of_print_is_one_of_its_letters(label, length, framed, action):
+    strokes = np.zeros((24, length), bool)
+    strokes[2:22, 40:64] = framed
+    strokes[2:22, 40:46] = strokes[16:22, 40:60] = True
+    found = Reading((50, 40, 50 + length, 64), "L", 0.95, strokes)
+    assert found.framed is framed
+    decision = decide(0, np.array([50.0, 40, 50 + length, 64]), 0.99, label, found, Policy(), SHAPE)
+    assert decision.action == action and decision.reason == ("isolated kept sign" if action == "keep" else "reading uncertain")
+
+
+@pytest.mark.parametrize("label", ["laterality", "marker"])
+def test_what_does_not_look_like_the_letter_that_was_read_goes(label):
+    plus = np.zeros((50, 30), bool)
+    plus[2:48, 11:19] = plus[21:29, 2:28] = True
+    found = Reading((50, 40, 80, 90), "L", 0.95, plus, letter=plus)
+    box = np.array([50.0, 40, 80, 90])
+    assert decide(0, box, 0.99, label, found, Policy(), SHAPE).reason == "reading uncertain"
+    assert decide(0, box, 0.99, label, drawn(), Policy(), SHAPE).action == "keep"
+    unknown = Reading(found.xyxy, "L", 0.95, plus)
+    assert decide(0, box, 0.99, label, unknown, Policy(), SHAPE).action == "keep"  # its strokes do not stand apart: nothing to compare
+
+
 def test_a_letter_of_the_kept_word_does_not_contradict_it():
     word = Reading((40, 40, 120, 60), "LEFT", 0.9, np.ones((20, 80), bool))
     kept = decide(0, np.array([40.0, 40, 120, 60]), 0.8, "marker", word, Policy(), SHAPE)
