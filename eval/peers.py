@@ -16,7 +16,7 @@ from typing import Callable, Sequence
 import cv2
 import numpy as np
 
-from markerremover import __version__, second_look
+from markerremover import __version__, boxes, second_look
 from markerremover.errors import HeldError, UsageError
 from markerremover.ocr import RESOLUTION_DPI, open_reader
 from markerremover.pipeline import open_cleaner
@@ -45,14 +45,14 @@ class Tool:
 
 def blackened(image: np.ndarray, texts: Sequence[Text], policy: Policy, variant: str) -> np.ndarray:
     """A copy of a (H, W) picture with the boxes of a variant black, see above."""
-    out, (h, w) = image.copy(), image.shape
+    out = image.copy()
     for text in texts:
         read = text.text.strip()
         if variant == "signs" and read.upper() in policy.keep or variant == "words" and len(read) == 1:
             continue
-        x1, y1, x2, y2 = text.xyxy
-        by = max(policy.margin_px, policy.margin * min(x2 - x1, y2 - y1))
-        out[max(0, int(y1 - by)) : min(h, int(np.ceil(y2 + by))), max(0, int(x1 - by)) : min(w, int(np.ceil(x2 + by)))] = 0
+        grown = boxes.widen if policy.margin_px else boxes.grow  # the border has none
+        x1, y1, x2, y2 = grown(np.array([text.xyxy], np.float64), policy.margin, policy.margin_px, image.shape)[0]
+        out[y1:y2, x1:x2] = 0
     return out
 
 
