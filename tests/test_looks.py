@@ -6,6 +6,7 @@ The fake localizer finds white patches; letters here are a little darker, so it 
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 
 import fakes
 from markerremover import batch, cli, looks, ocr, report
+from markerremover.errors import HeldError
 from markerremover.looks import Cleaner, clean_radiograph
 from markerremover.options import RunOptions
 from markerremover.records import Detections, Policy, Radiograph, Text
@@ -87,6 +89,31 @@ def test_print_that_goes_on_beside_a_removed_box_is_removed_too_and_marked_as_fo
     cleaned = clean_radiograph(as_radiograph(stored), open_faint())
     assert not cleaned.stored[0][ink(before)].any() and cleaned.doubt == "" and np.array_equal(stored, before)
     assert {d.label for d in cleaned.decisions} == {"marker", "verify"} and not cleaned.shown[0][ink(before)].any()
+
+
+@needs_tesseract
+def test_reading_in_threads_changes_nothing():
+    stored = picture("THOMPSON", [(90, 90, 140, 122), (20, 190, 60, 210), (300, 20, 360, 40)])
+    alone = clean_radiograph(as_radiograph(stored), open_faint())
+    with ThreadPoolExecutor(3) as threads:
+        beside = replace(open_faint(), beside=threads)
+        for _ in range(3):
+            cleaned = clean_radiograph(as_radiograph(stored), beside)
+            assert np.array_equal(cleaned.stored, alone.stored)
+            assert [(d.xyxy, d.action, d.label) for d in cleaned.decisions] == [(d.xyxy, d.action, d.label) for d in alone.decisions]
+    assert len(alone.decisions) > 3
+
+
+def test_what_fails_in_a_reading_thread_fails_the_file():
+    class Broken(fakes.SilentReader):
+        def words(self, image):
+            raise HeldError("cannot be read")
+
+    noise = np.random.default_rng(3).integers(0, 200, (240, 420)).astype(np.uint8)
+    noise[90:122, 90:140] = 255
+    with ThreadPoolExecutor(2) as threads:
+        with pytest.raises(HeldError, match="cannot be read"):
+            clean_radiograph(as_radiograph(noise), Cleaner(fakes.find_white, Broken(), NOTHING, None, threads))
 
 
 @needs_tesseract
