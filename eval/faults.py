@@ -294,7 +294,8 @@ def read_only(bench: Bench, out: Path, moment: float) -> None:
                 if done.returncode == 0 or running.poll() is not None:
                     break
             running.wait(PATIENCE_S)
-            demand(done.returncode or running.returncode == 1, f"the run ended {running.returncode}")
+            too_late = running.returncode == 0 and bench.only_reference(place / "out") == len(bench.reference)
+            demand(done.returncode or running.returncode == 1 or too_late, f"the run ended {running.returncode}")
         bench.only_reference(place / "out")
         subprocess.run(["mount", "-o", "remount,rw", str(place)], check=True)
         bench.resumed(place / "out")
