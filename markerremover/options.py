@@ -18,6 +18,8 @@ DEVICES = ("auto", "cpu", "openvino", "onnxruntime", "cuda", "tensorrt")
 TRANSFER_SYNTAXES = ("source", "explicit-le", "rle", "jpeg2000-lossless", "jpeg-ls-lossless", "deflated")
 ENGINES = ("local", "ray")
 MOST_BATCH = 64
+#: Counted up whenever the same weights would have other pixels removed, so that --resume does not take over what was cleaned by former rules.
+RULES = 2
 #: Name of the key file in the audit folder.
 KEY = "key"
 #: What every real tree holds beside its images. A DICOMDIR names patients, so it is listed but never copied.
@@ -138,12 +140,12 @@ class RunOptions:
         return self.headers != "keep" or self.paths == "pseudonym"
 
     def settings_sha256(self, key: bytes = b"") -> str:
-        """Hash of what decides an output's bytes apart from the input, the weights and the version, the key included. Rows with
+        """Hash of what decides an output's bytes apart from the input, the weights and the version, the rules and the key included. Rows with
         another hash are not taken over by --resume."""
         headers = [self.headers, sorted(self.retain), self.shift_dates, hashlib.sha256(f"settings {CONSONANTS}".encode() + key).hexdigest()]
         said = {
             "second_look": self.second_look, "release_held": self.release_held, "dry_run": self.dry_run,
-            "transfer_syntax": self.transfer_syntax,
+            "transfer_syntax": self.transfer_syntax, "rules": RULES,
         }
         policy = {k: v for k, v in asdict(self.policy).items() if (k, v) != ("style", "box")}  # rows of earlier versions stay good
         text = json.dumps({"policy": policy, "headers": headers, **said}, sort_keys=True)

@@ -40,8 +40,9 @@ def open_openvino(
     """
     settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"} | ({"INFERENCE_PRECISION_HINT": precision} if precision else {})
     squares = [(1, size, size) for size in sizes]
+    counts = sorted({batch, *(1 << k for k in range(batch.bit_length()))})  # that a session asks
     sides = Once(lambda: [_branch(openvino, part, settings) for part in compiled(squares[0])[2]])
-    compiled = Kept(lambda shape: _compiled(openvino, model, shape, settings, floor, sides), squares, SHAPES)
+    compiled = Kept(lambda shape: _compiled(openvino, model, shape, settings, floor, sides), [(n, size, size) for size in sizes for n in counts], SHAPES)
 
     def run(pictures: np.ndarray) -> Sequence[np.ndarray]:
         return compiled(pictures.shape)[0](pictures)

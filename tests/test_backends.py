@@ -72,6 +72,21 @@ def test_what_is_made_for_a_key_is_kept_while_it_is_among_the_last_used():
     assert made == ["always", "a", "b", "c", "b"]
 
 
+def test_batches_of_the_usual_squares_are_not_given_up_for_wide_pictures(monkeypatch):
+    made = []
+
+    def compiled(openvino, model, shape, *rest):
+        made.append(shape)
+        return (lambda pictures: list(pictures)), "f32", []
+
+    monkeypatch.setattr(sessions, "_compiled", compiled)
+    (session, _), _ = sessions.open_openvino(None, WEIGHTS, [64, 32], 1, None, None, 6)
+    squares = [(count, side, side) for side in (64, 32) for count in (1, 2, 4, 6)]
+    for shape in [*squares, *[(1, 64, 64 + 32 * k) for k in range(1, 2 * sessions.SHAPES)], *squares]:
+        session.many(np.zeros(shape, np.uint8))
+    assert set(squares) < set(made) and len(made) == len(set(made))
+
+
 @pytest.mark.parametrize("name", HERE)
 def test_a_wide_picture_is_seen_as_its_parts_are(name):
     """The wide one holds a usual one far from its edges, and there finds what that finds far from its own."""

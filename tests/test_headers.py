@@ -221,3 +221,9 @@ def test_wrong_profiles_are_refused(arguments, word):
 def test_without_an_id_the_name_tells_patients_apart():
     a, b, c = (cleaned(patient("", name)) for name in ("Doe^Jane", "DOE^JANE", "Doe^John"))
     assert a.PatientID == b.PatientID != c.PatientID
+
+
+def test_rows_of_former_rules_of_removal_are_not_taken_over(monkeypatch):
+    before = options.RunOptions().settings_sha256(b"k")
+    monkeypatch.setattr(options, "RULES", options.RULES + 1)
+    assert options.RunOptions().settings_sha256(b"k") != before
