@@ -72,6 +72,9 @@ def remove(
     found, ignored = inputs_module.gather(inputs, options.ignore)
     if not found:
         raise UsageError(f"no files to process in {', '.join(map(str, inputs))} ({len(ignored)} ignored)")
+    if options.workers is None:
+        own = len(found) // (options.shard[1] if options.shard else 1)
+        options = replace(options, workers=workers.fitting(own, options.second_look) if options.engine == "local" else 1)
     drawn = byhand.read(options.boxes) if options.boxes else None
     if drawn:
         inputs_module.check_folders([options.boxes], out, audit)

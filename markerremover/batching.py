@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Callable, Iterator, Sequence
 
 import numpy as np
@@ -15,7 +16,7 @@ class Session:
     """One network opened for square pictures of one side, or for any; called with one picture, or through `many` with several.
 
     An answer is (4 + classes, anchors) float32: centre, width and height in network pixels, then a score a class. A session that was
-    opened with a floor may leave out anchors of which no score reaches it.
+    opened with a floor may leave out anchors of which no score reaches it. Threads take turns: a network has one set of buffers.
 
     Attributes:
         batch: most pictures that one call of the network takes.
@@ -29,7 +30,7 @@ class Session:
             pads: whether `run` takes any number of pictures up to `batch`; else it gets 1, 2, 4 ... of them, so that few shapes are
                 ever compiled and no picture is computed for nothing.
         """
-        self._run, self.batch, self._pads, self.wide = run, batch, pads, wide
+        self._run, self.batch, self._pads, self.wide, self._turn = run, batch, pads, wide, threading.Lock()
 
     def __call__(self, picture: np.ndarray) -> np.ndarray:
         """The answer to one (H, W) uint8 picture."""
@@ -39,7 +40,8 @@ class Session:
         """One answer a picture, in order; (N, H, W) uint8, N may be 0."""
         found: list[np.ndarray] = []
         for start, stop in portions(len(pictures), room(self.batch, *pictures.shape[1:]), whole=self._pads):
-            found += self._run(pictures[start:stop])
+            with self._turn:
+                found += self._run(pictures[start:stop])
         return found
 
 

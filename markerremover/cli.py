@@ -108,7 +108,8 @@ def _add_remove(subparsers) -> None:
     add("--style", choices=STYLES, default=policy.style,
         help="box: removed boxes go black; mask: only their print does, a rectangle a word; fill: that is made up from what is around it, and "
         "marked as synthetic. Where in doubt a box goes black (default: %(default)s)")
-    add("--workers", type=int, default=default.workers, metavar="N", help="processes (default: %(default)s)")
+    add("--workers", type=int, default=None, metavar="N",
+        help="processes (default: one a core, fewer where there are few files or little memory; 1 with --engine ray)")
     add("--engine", choices=ENGINES, default=default.engine,
         help="local: processes of this machine; ray: those of a Ray cluster (extra ray, see docs/scale.md) (default: %(default)s)")
     add("--ray-address", metavar="HOST:PORT", help="of the cluster, or auto for the one of this machine (default: one is started for the run)")

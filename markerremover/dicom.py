@@ -18,9 +18,10 @@ from __future__ import annotations
 import copy
 import logging
 import math
+import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,7 +45,7 @@ MAX_PIXELS = 400_000_000
 
 def looks_like_dicom(path: Path) -> bool:
     """Whether a file without a preamble parses as DICOM: it says what it is (SOP class or modality), or has pixels."""
-    with _quiet():
+    with _quiet:
         try:
             head = dicom_file.parse(path, stop_before_pixels=True, specific_tags=["SOPClassUID", "Modality", "Rows"])
             return any(name in head for name in ("SOPClassUID", "Modality", "Rows"))
@@ -64,7 +65,7 @@ def read_dicom(path: Path) -> Radiograph:
         HeldError: it is sound, but cannot be cleaned safely here.
     """
     path = Path(path)
-    with _quiet():
+    with _quiet:
         try:
             source, stored = _decode(path)
             kind = {"photometric": source.photometric, "bits": source.bits, "signed": source.signed}
@@ -105,7 +106,7 @@ def write_dicom(
         WriteError: it could not be written, or not in the transfer syntax that was asked for.
     """
     source: DicomSource = radiograph.source
-    with _quiet():
+    with _quiet:
         try:
             dataset = copy.deepcopy(source.dataset)
             syntax, anew = source.syntax, touched or source.dirty
@@ -153,7 +154,7 @@ def verify_dicom(
             holds a name or number of the patient.
     """
     name, source, anew = radiograph.path.name, radiograph.source, touched or radiograph.source.dirty
-    with _quiet():
+    with _quiet:
         try:
             again, stored = _decode(target)
             named = names_left(again.dataset, source.dataset, headers) if headers.mode == "basic" else 0
@@ -189,7 +190,7 @@ def views(radiograph: Radiograph, stored: np.ndarray) -> tuple[np.ndarray, ...]:
         HeldError: they cannot be shown.
     """
     source = radiograph.source
-    with _quiet():
+    with _quiet:
         try:
             kind = {"photometric": source.photometric, "bits": source.bits, "signed": source.signed}
             return dicom_view.see(source.dataset, stored, name=radiograph.path.name, **kind)[0]
@@ -200,7 +201,7 @@ def views(radiograph: Radiograph, stored: np.ndarray) -> tuple[np.ndarray, ...]:
 def path_parts(path: Path) -> frozenset[str] | None:
     """What of a file's header, up to its pixels, must not stand in a path: nothing where it cannot be parsed, for then the file
     has no output either; None where it can, but not be gone through."""
-    with _quiet():
+    with _quiet:
         try:
             dataset = dicom_file.parse(path, stop_before_pixels=True)
         except (MemoryError, OSError):  # it may be read when its turn comes
@@ -215,7 +216,7 @@ def path_parts(path: Path) -> frozenset[str] | None:
 
 def path_tells(radiograph: Radiograph, relative: str) -> bool:
     """Whether an output's path holds a name, number or UID of the header that was read."""
-    with _quiet():
+    with _quiet:
         return in_path(radiograph.source.dataset, relative)
 
 
@@ -225,7 +226,7 @@ def telling(radiograph: Radiograph) -> Telling:
     Raises:
         HeldError: the header cannot be gone through.
     """
-    with _quiet():
+    with _quiet:
         try:
             return telling_of(radiograph.source.dataset)
         except Exception as exc:
@@ -234,7 +235,7 @@ def telling(radiograph: Radiograph) -> Telling:
 
 def patient(radiograph: Radiograph) -> str:
     """What tells the patient of a file from others, see `headers.patient_of`; "" where its header has neither ID nor name."""
-    with _quiet():
+    with _quiet:
         try:
             found = patient_of(radiograph.source.dataset)
         except Exception:  # of any kind: its message may quote the header
@@ -243,8 +244,8 @@ def patient(radiograph: Radiograph) -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence pydicom and its plugins, whose warnings and log lines can contain header values."""
+def _silence() -> Iterator[None]:
+    """Silence pydicom and its plugins, whose warnings and log lines can contain header values: in the whole process."""
     loggers = [logging.getLogger(name) for name in ("pydicom", "openjpeg", "libjpeg", "rle")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -256,6 +257,30 @@ def _quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels):
             logger.setLevel(level)
+
+
+class _Quiet:
+    """`_silence` for all threads that read or write: the first that comes begins it, the last that leaves ends it. What it changes belongs to
+    the process; were it saved and restored by each thread, one would restore what another has set.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._silence = threading.Lock(), 0, ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._silence.enter_context(_silence())
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._silence.close()
+
+
+_quiet = _Quiet()
 
 
 def _decode(path: Path) -> tuple[DicomSource, np.ndarray]:

@@ -28,6 +28,8 @@ VERIFY_ROUNDS = 2
 FAINT = 0.05
 #: Threads that read results, at most: each has a Tesseract of its own, and a result has a few places to be read.
 READING = 4
+#: Files that one process cleans at the same time, at most: one is read, searched in Python or written while the network has the other.
+AT_ONCE = 2
 #: Confidence from which a word is held against the header.
 LEAST_SURE = 0.3
 HEADER_LABEL, HEADER_REASON = "header", "matches the file's own header"
@@ -44,6 +46,7 @@ class Cleaner:
     policy: what to keep and how widely to remove.
     finder: a second, independent look for text, see `second_look`; None for none.
     beside: where results are read, several places at once, while the localizer looks at them; None for one after the other.
+    at_once: how many files may be cleaned with it at the same time, in as many threads of this process.
     """
 
     detector: Callable[..., Detections]
@@ -51,6 +54,7 @@ class Cleaner:
     policy: Policy
     finder: second_look.TextFinder | None = None
     beside: Executor | None = None
+    at_once: int = 1
 
     def __post_init__(self) -> None:
         if self.policy.keep and self.reader is None:
@@ -121,7 +125,8 @@ def open_cleaner(
         reader = open_reader() if policy.keep or policy.style != "box" or available() else None
         finder = second_look.open_second_look(threads) if second else None
         several = min(READING, threads or os.cpu_count() or 1)
-        return Cleaner(detector.result(), reader, policy, finder, ThreadPoolExecutor(several, "reading") if several > 1 else None)
+        return Cleaner(
+            detector.result(), reader, policy, finder, ThreadPoolExecutor(several, "reading") if several > 1 else None, min(AT_ONCE, several))
 
 
 def clean_radiograph(

@@ -34,7 +34,8 @@ class RunOptions:
     weights: an ONNX, OpenVINO or TensorRT model with its card beside it, or the `.pt` or `.json` beside an ONNX one; None
         takes the site's, or else the shipped one.
     site: a site profile; what is given besides it wins.
-    device: one of DEVICES.  workers: processes; 1 works in this one.
+    device: one of DEVICES.  workers: processes; 1 works in this one, None takes as many as the machine and the number of files are
+        good for (`workers.fitting`).
     batch: pictures that go through the localizer's network together, at most; above 1 the network gets a process of its own, which all
         workers ask. None is what the backend does best: 1 on the CPU.
     dry_run: look and report, write no image.
@@ -60,7 +61,7 @@ class RunOptions:
     policy: Policy | None = None
     weights: Path | None = None
     device: str = "auto"
-    workers: int = 1
+    workers: int | None = 1
     dry_run: bool = False
     overwrite: bool = False
     resume: bool = False
@@ -99,7 +100,7 @@ class RunOptions:
             raise UsageError(f"paths is {self.paths!r}, allowed are {', '.join(PATHS)}")
         if self.headers == "keep" and (self.retain or self.shift_dates or (self.key and self.paths != "pseudonym")):
             raise UsageError("--key, --retain and --shift-dates say how headers are cleaned: they do not go with --headers keep")
-        if self.workers < 1:
+        if self.workers is not None and self.workers < 1:
             raise UsageError(f"workers is {self.workers}, allowed is 1 or more")
         if self.batch is not None and not 1 <= self.batch <= MOST_BATCH:
             raise UsageError(f"batch is {self.batch}, allowed is 1 to {MOST_BATCH}")

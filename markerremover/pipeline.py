@@ -141,7 +141,6 @@ def move_into(temporary: Path, relative: str, out: Path, *, replace: bool) -> No
         raise WriteError("a folder of the same name stands in the output folder")
     if not replace and os.path.lexists(target):
         raise WriteError("a file of the same name stands in the output folder")
-    os.chmod(temporary, 0o666 & ~_umask())
     os.replace(temporary, target)
     _sync(target.parent)
 
@@ -150,12 +149,6 @@ def sha256_file(path: Path) -> str:
     """Hex SHA-256 of a file's bytes."""
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 def _sync(path: Path) -> None:

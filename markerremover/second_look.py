@@ -6,6 +6,7 @@ Its networks come with its package; nothing is ever downloaded. Nothing read is 
 from __future__ import annotations
 
 import logging
+import threading
 from pathlib import Path
 from typing import Callable, Sequence
 
@@ -59,8 +60,11 @@ def open_second_look(threads: int | None = None) -> TextFinder:
         "EngineConfig.onnxruntime.intra_op_num_threads": threads or -1,
     })
 
+    turn = threading.Lock()  # RapidOCR does not say that it may be called from several threads
+
     def find(frame: np.ndarray) -> tuple[Text, ...]:
-        found = engine(np.repeat(frame[..., None], 3, axis=2), use_cls=False)
+        with turn:
+            found = engine(np.repeat(frame[..., None], 3, axis=2), use_cls=False)
         if found.boxes is None or found.txts is None:
             return ()
         corners = np.asarray(found.boxes, np.float64)

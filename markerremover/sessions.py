@@ -38,7 +38,8 @@ def open_openvino(
         precision: "f32", "bf16" or "f16"; the device's fastest for None.
         floor: score below which no anchor is ever looked at; None if that is not known.
     """
-    settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"} | ({"INFERENCE_PRECISION_HINT": precision} if precision else {})
+    settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False}  # else all workers share core 0
+    settings |= {"INFERENCE_PRECISION_HINT": precision} if precision else {}
     squares = [(1, size, size) for size in sizes]
     counts = sorted({batch, *(1 << k for k in range(batch.bit_length()))})  # that a session asks
     sides = Once(lambda: [_branch(openvino, part, settings) for part in compiled(squares[0])[2]])

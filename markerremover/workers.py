@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import multiprocessing
 import os
 import traceback
 from collections import deque
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any, Callable, Iterator, NamedTuple, Protocol, Sequence
 
 from pebble import ProcessExpired, ProcessPool
 
+from . import capacity
 from .errors import MarkerRemoverError, UsageError, WeightsError
 from .header_profile import HeaderProfile
 from .options import RunOptions
@@ -24,6 +26,8 @@ from .records import Corrections, Outcome
 
 log = logging.getLogger(__name__)
 
+FILES_EACH = 8  # that a process must have to clean to be worth its start
+WORKER_BYTES, SECOND_LOOK_BYTES = 1_000_000_000, 500_000_000  # that a process takes at most, with large radiographs of many shapes
 DIED = "the worker process died on this file"
 
 
@@ -94,7 +98,7 @@ class Crew(Protocol):
 
 
 class Alone:
-    """A `Crew` of this process: one file after the other."""
+    """A `Crew` of this process: as many files at the same time as its cleaner allows (`Cleaner.at_once`), in as many threads."""
 
     def __init__(self, open_cleaner: Callable[[int], Cleaner]) -> None:
         self._open = open_cleaner
@@ -102,19 +106,30 @@ class Alone:
     def __enter__(self) -> "Alone":
         """Raises what `open_cleaner` raises."""
         self._cleaner = self._open(threads_each(1))
+        self._threads = ThreadPoolExecutor(self._cleaner.at_once, "cleaning")
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Nothing to end."""
+        """Waits for the files that are begun."""
+        self._threads.shutdown()
 
     def equipment(self) -> Equipment:
         """Of the one cleaner."""
         return equipment(self._cleaner)
 
     def clean(self, jobs: Sequence[Job], place: Place) -> Iterator[Outcome]:
-        """One outcome a job, in order."""
-        for job in jobs:
-            yield attempt(job, place, self._cleaner)
+        """One outcome a job, as they finish; in order where the cleaner takes one file at a time."""
+        waiting = iter(jobs)
+
+        def begun(count: int) -> set[Future]:
+            return {self._threads.submit(attempt, job, place, self._cleaner) for job in itertools.islice(waiting, count)}
+
+        running = begun(self._cleaner.at_once)
+        while running:
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            running |= begun(len(done))
+            for future in done:
+                yield future.result()
 
 
 class Processes:
@@ -127,8 +142,8 @@ class Processes:
     """
 
     def __init__(self, count: int, open_cleaner: Callable[[int], Cleaner], files: int | None = None) -> None:
-        self._threads, self._count = threads_each(count), count if files is None else max(1, min(count, files))
-        self._open, self._stack = open_cleaner, ExitStack()
+        self._count = count if files is None else max(1, min(count, files))
+        self._threads, self._open, self._stack = threads_each(self._count), open_cleaner, ExitStack()
         self._pool: ProcessPool | None = None
         self._told: Equipment | None = None
 
@@ -263,8 +278,18 @@ def _scheduled(pool: ProcessPool, job: Job, place: Place, told: Equipment | None
 
 def threads_each(workers: int) -> int:
     """CPU threads for each of `workers` processes: the cores this process may use, shared out, at least 1."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // workers)
+    return max(1, capacity.cores() // workers)
+
+
+def fitting(files: int, second_look: bool = False) -> int:
+    """How many processes clean so many files fastest here: one a core that this process may use, as far as there are `FILES_EACH` for each
+    and the memory that is free has `WORKER_BYTES` for each; at least 1.
+
+    Args:
+        second_look: whether each has the networks of the second look, too.
+    """
+    free, each = capacity.free_memory(), WORKER_BYTES + (SECOND_LOOK_BYTES if second_look else 0)
+    return max(1, min(capacity.cores(), files // FILES_EACH, files if free is None else free // each))
 
 
 @contextmanager

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import os
 import shutil
 import sys
 from importlib import util
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -85,6 +88,19 @@ def test_batches_of_the_usual_squares_are_not_given_up_for_wide_pictures(monkeyp
     for shape in [*squares, *[(1, 64, 64 + 32 * k) for k in range(1, 2 * sessions.SHAPES)], *squares]:
         session.many(np.zeros(shape, np.uint8))
     assert set(squares) < set(made) and len(made) == len(set(made))
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir() or len(os.sched_getaffinity(0)) < 2, reason="needs Linux and two cores")
+@pytest.mark.parametrize("name", HERE)
+def test_no_network_ties_a_thread_to_a_core(name):
+    """The workers of a run know nothing of each other: tied, the networks of all of them would share the first core."""
+    (session,), _ = backends.open_sessions(WEIGHTS, [320], name, 1, precision="f32", floor=FLOOR)
+    session(pictures(1, 320)[0])
+    tied = []
+    for thread in os.listdir("/proc/self/task"):
+        with contextlib.suppress(ProcessLookupError):  # it has ended
+            tied += [thread] if os.sched_getaffinity(int(thread)) != os.sched_getaffinity(0) else []
+    assert not tied
 
 
 @pytest.mark.parametrize("name", HERE)

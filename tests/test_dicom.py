@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import warnings
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pydicom
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydicom import uid
+from pydicom import config, uid
 from pydicom.data import get_testdata_file
 from dicom_files import BOX, ENCODED, NATIVE, SHAPE, header, lut, random_stored, rendered, rewrite, save
 from pydicom.dataset import Dataset
@@ -19,7 +20,7 @@ from pydicom.encaps import encapsulate, generate_frames
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut, convert_color_space, pixel_array
 from pydicom.sequence import Sequence
 
-from markerremover import dicom_tags
+from markerremover import dicom, dicom_tags
 from markerremover.dicom import read_dicom, verify_dicom, write_dicom
 from markerremover.errors import HeldError, ReadError, WriteError
 
@@ -553,6 +554,34 @@ def test_neither_errors_nor_logs_nor_warnings_quote_the_header(tmp_path, caplog)
     assert not seen and "SMITH" not in caplog.text
     dataset = pydicom.dcmread(save(tmp_path, random_stored()))
     assert dataset.PatientName == "SMITH^JOHN"
+
+
+def test_threads_that_read_at_once_are_all_silent_and_leave_everything_as_it_was():
+    def state():
+        return config.settings.reading_validation_mode, config.settings.writing_validation_mode, logging.getLogger("pydicom").level, len(warnings.filters)
+
+    before, ways = state(), [threading.Event() for _ in range(3)]
+    silent = []
+
+    def first():
+        with dicom._quiet:
+            ways[0].set()
+            ways[1].wait(10)
+        silent.append(state())  # the other one is still at it
+        ways[2].set()
+
+    def other():
+        ways[0].wait(10)
+        with dicom._quiet:
+            ways[1].set()
+            ways[2].wait(10)
+            silent.append(state())
+
+    threads = [threading.Thread(target=task) for task in (first, other)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert len(silent) == 2 and silent[0] == silent[1] and silent[0][:2] == (config.IGNORE, config.IGNORE) and silent[0][2] > logging.CRITICAL
+    assert state() == before != silent[0]
 
 
 def test_verification_sees_wrong_pixels_and_leftover_carriers(tmp_path):

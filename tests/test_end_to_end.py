@@ -6,7 +6,7 @@ so a regression fails here. They are no claim about real radiographs; eval/resul
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -15,7 +15,8 @@ import pytest
 from markerremover import batch, images, labelme, ocr, report
 from markerremover.detect import load_detector
 from markerremover.options import RunOptions
-from markerremover.records import DEFAULT_KEEP
+from markerremover.pipeline import open_cleaner
+from markerremover.records import DEFAULT_KEEP, Policy
 from markerremover.synthesis import synthesize
 
 COUNT, SEED, SIZE = 60, 20261, (896, 768)
@@ -68,6 +69,22 @@ def test_every_input_is_accounted_for_and_none_failed(run):
     written = [p for p in out.rglob("*") if p.is_file()]
     assert len(written) == summary["counts"]["cleaned"] + summary["counts"]["unchanged"]
     assert summary["weights"]["sha256"] == load_detector(device="cpu").sha256 if "weights" in summary else True
+
+
+def test_files_cleaned_two_at_a_time_come_out_as_one_by_one(run, tmp_path):
+    """`run` took as many at once as the cleaner allows, two where there are two cores."""
+    out, inputs = run[-1], sorted((run[-1].parent / "in" / "images").iterdir())[::5]
+    options = RunOptions(key=out.with_name("out-audit") / "key")
+    summaries = []
+    for count in (1, 2):
+        def make(threads, count=count):
+            return replace(open_cleaner(Policy(), threads=threads), at_once=count)
+
+        summaries.append(batch.remove(inputs, tmp_path / str(count), options=options, open_cleaner=make))
+    assert summaries[0]["counts"] == summaries[1]["counts"] and summaries[0]["counts"]["cleaned"] > 6
+    for target in sorted((tmp_path / "1").iterdir()):
+        assert target.read_bytes() == (tmp_path / "2" / target.name).read_bytes() == (out / target.name).read_bytes(), target.name
+    assert {p.name for p in (tmp_path / "1").iterdir()} == {p.name for p in (tmp_path / "2").iterdir()}
 
 
 def test_planted_names_initials_and_dates_are_gone(run):

@@ -16,6 +16,7 @@ PACKAGE = Path(markerremover.__file__).parent
 LAYERS = {
     "errors": "",
     "locations": "",
+    "capacity": "",
     "boxes": "",
     "display": "",
     "glyphs": "",
@@ -97,7 +98,7 @@ LAYERS = {
     "improve": "comparison corrections detect errors evaluation finetune finetune_cli folds images journal judging labelme measure metrics ocr "
                "pipeline recipes records report rescore results review shards site training windows",
     "inputs": "errors",
-    "workers": "errors pipeline options orphans records header_profile",
+    "workers": "capacity errors pipeline options orphans records header_profile",
     "ray_network": "errors inference_server network",
     "scale": "errors inference_server options pipeline ray_network records unconnected workers",
     "judging": "boxes metrics records",

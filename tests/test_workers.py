@@ -3,20 +3,23 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from dataclasses import replace
 
 import fakes
 import pytest
 
-from markerremover import batch, pipeline, workers
+from markerremover import batch, capacity, pipeline, workers
 from markerremover.errors import UsageError
 from markerremover.workers import Job, Place
 
 
-def test_threads_are_shared_out_and_never_zero(monkeypatch):
+def test_threads_are_shared_out_and_never_zero(monkeypatch, tmp_path):
+    monkeypatch.setattr(capacity, "GROUPS", tmp_path)
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(8)), raising=False)
     assert [workers.threads_each(n) for n in (1, 2, 3, 8, 20)] == [8, 4, 2, 1, 1]
+    assert workers.Processes(8, fakes.cleaner, 2)._threads == 4, "two files are done by two processes"
 
 
 def place_and_jobs(tmp_path, bad, **options):
@@ -64,6 +67,76 @@ def test_weights_that_are_replaced_during_a_run_clean_no_file_of_it(tmp_path):
         outcomes = list(crew.clean(jobs[1:], place))
     assert {(o.status, o.reason) for o in outcomes} == {("failed", "the weights were replaced during the run")} and len(outcomes) == 5
     assert set(fakes.files(tmp_path / "out")) == {"0.png"}
+
+
+def alone(jobs, place, cleaner):
+    """The outcomes of `workers.Alone`, as they finish."""
+    with workers.Alone(lambda threads: cleaner) as crew:
+        yield from crew.clean(jobs, place)
+
+
+def meeting(count):
+    """A localizer that answers only when `count` threads have asked."""
+    barrier = threading.Barrier(count)
+
+    def find(frame, threshold=None):
+        barrier.wait(30)
+        return fakes.find_white(frame)
+
+    return find
+
+
+def test_one_process_cleans_as_many_files_at_once_as_its_cleaner_allows(tmp_path):
+    place, jobs = place_and_jobs(tmp_path, ())
+    outcomes = list(alone(jobs, place, replace(fakes.cleaner(detector=meeting(2)), at_once=2)))
+    assert sorted((o.relative, o.status) for o in outcomes) == [(f"{i}.png", "cleaned") for i in range(6)]
+    assert fakes.files(tmp_path / "out").keys() == {f"{i}.png" for i in range(6)} and not list((place.audit / "tmp").iterdir())
+
+
+def test_one_file_at_a_time_unless_the_cleaner_says_otherwise(tmp_path):
+    place, jobs = place_and_jobs(tmp_path, ())
+    at_work = []
+
+    def find(frame, threshold=None):
+        at_work.append(1)
+        assert len(at_work) == 1
+        time.sleep(0.01)
+        at_work.pop()
+        return fakes.find_white(frame)
+
+    assert [(o.relative, o.status) for o in alone(jobs, place, fakes.cleaner(detector=find))] == [(f"{i}.png", "cleaned") for i in range(6)], "in order"
+
+
+def test_a_file_that_goes_wrong_takes_no_other_along_that_is_cleaned_beside_it(tmp_path):
+    place, jobs = place_and_jobs(tmp_path, (1, 4))
+
+    def find(frame, threshold=None):
+        if frame[0, 0] == 7:
+            raise MemoryError
+        return fakes.find_white(frame)
+
+    outcomes = {o.relative: o for o in alone(jobs, place, replace(fakes.cleaner(detector=find), at_once=2))}
+    assert {name: o.status for name, o in outcomes.items()} == {f"{i}.png": "failed" if i in (1, 4) else "cleaned" for i in range(6)}
+    assert outcomes["4.png"].reason.startswith("unexpected MemoryError at ")
+    assert set(fakes.files(tmp_path / "out")) == {name for name, o in outcomes.items() if o.status == "cleaned"}
+
+
+def test_a_run_that_is_broken_off_waits_for_the_files_that_are_begun_and_begins_no_other(tmp_path):
+    place, jobs = place_and_jobs(tmp_path, ())
+    begun = []
+
+    def find(frame, threshold=None):
+        begun.append(1)
+        time.sleep(0.2)
+        return fakes.find_white(frame)
+
+    outcomes = alone(jobs, place, replace(fakes.cleaner(detector=find), at_once=2))
+    next(outcomes)
+    outcomes.close()
+    left = len(begun), sorted(fakes.files(tmp_path / "out"))
+    assert len(left[1]) <= 4 and not list((place.audit / "tmp").iterdir())
+    time.sleep(0.5)
+    assert (len(begun), sorted(fakes.files(tmp_path / "out"))) == left
 
 
 def test_a_file_whose_process_was_killed_from_outside_is_tried_again(tmp_path, monkeypatch):
