@@ -98,11 +98,11 @@ def backends() -> list[str]:
 def stages() -> list[str]:
     """Where the time of one process goes."""
     names = ("read", "detect", "second_pass", "verify", "redact", "crops", "write")
-    lines = [f"| input | {' | '.join(name.replace('_', ' ') for name in names)} | whole | least possible | ratio |", "|" + "---|" * (len(names) + 4)]
+    lines = [f"| input | {' | '.join(name.replace('_', ' ') for name in names)} | whole | least possible | ratio | in a run | ratio |", "|" + "---|" * (len(names) + 6)]
     document = result("pipeline")
     for name, found in {**document["folders"], **{f"drawn, hard: {kind}": row for kind, row in document["kinds"].items()}}.items():
         cells = [f"{found['stages_ms'].get(stage, 0):.0f}" for stage in names]
-        lines.append(f"| {name} | {' | '.join(cells)} | {found['whole_ms']:.0f} | {found['floor_ms']:.0f} | {found['ratio']:.1f} |")
+        lines.append(f"| {name} | {' | '.join(cells)} | {found['whole_ms']:.0f} | {found['floor_ms']:.0f} | {found['ratio']:.1f} | {found['run_ms']:.0f} | {found['run_ratio']:.1f} |")
     return lines
 
 

@@ -14,7 +14,8 @@ from .strokes import Ink, percentile, picked
 WHITELIST = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"  # all letters: offered L and R alone, Tesseract makes an L of a bar
 LEAST_LIKENESS = 0.62  # shapes less alike than this to a kept sign are not shown to the OCR engine
 RIVAL = 0.06  # another character may resemble the shape at most this much better
-AHEAD, AHEAD_IN_WORDS = 0.02, 0.08  # how much more alike to an L than to a J seen the other way round: TJ must not pass for a mirrored LT
+AHEAD, AHEAD_IN_WORDS = 0.02, 0.08  # how much more alike to an L than to a J seen the other way round: TJ must not pass for a mirrored LT;
+# and to an I than to a 1, though not in words
 SOLID = 0.78  # strokes that fill more of their upright box are a plate, whatever is cut out of it
 HOPELESS = 0.5  # below this, tilting a shape a little is not tried
 SIMILAR = 0.75  # shapes at least this alike get a second chance with the OCR engine
@@ -58,7 +59,7 @@ def candidates(ink: Ink, index: int, frame: int, letters: tuple[str, ...]) -> li
             column = scores[:, list(chars).index(sign)]
             view = int(column.argmax())
             known = found.get((sign, view))
-            if glyphs.ahead_of_twin(scores, view, sign) < AHEAD:
+            if min(glyphs.ahead_of_twin(scores, view, sign), glyphs.ahead_of_digit(scores, view, sign)) < AHEAD:
                 continue
             if known is None or column[view] > known.likeness + 0.01:
                 found[sign, view] = Candidate(ink, (index,), sign, float(column[view]), angle, view, frame)

@@ -20,17 +20,18 @@ _FAT, _FAT_CHARS = (2.6, 3.3), "LJTV71I"  # shapes without counters stay legible
 _SLANT = 0.18  # shear of the italic variant
 
 TWINS = {"L": "J"}  # what a sign looks like in a mirror
+DIGITS = {"I": "1"}  # what it looks like whichever way up, but for a quarter turn
 
 # Pen strokes on a grid 4 wide and 6 high, "xy" points, y down; "|" lifts the pen, "/" parts ways to write a letter.
 _STROKES = {
     "A": "06 20 46|14 34", "B": "06 00 30 41 42 33 03|33 44 45 36 06", "C": "41 30 10 01 05 16 36 45",
     "D": "00 06 26 45 41 20 00", "E": "40 00 06 46|03 33", "F": "40 00 06|03 33", "G": "41 30 10 01 05 16 36 45 43 23",
-    "H": "00 06|40 46|03 43", "I": "20 26", "J": "40 45 36 16 05", "K": "00 06|40 03|12 46", "L": "00 06 46",
+    "H": "00 06|40 46|03 43", "I": "20 26/10 30|20 26|16 36/00 40|20 26|06 46", "J": "40 45 36 16 05", "K": "00 06|40 03|12 46", "L": "00 06 46",
     "M": "06 00 23 40 46", "N": "06 00 46 40", "O": "10 30 41 45 36 16 05 01 10", "P": "06 00 30 41 42 33 03/06 00 30 41 43 34 04",
     "Q": "10 30 41 45 36 16 05 01 10|34 46",
     "R": "06 00 30 41 42 33 03|23 46/06 00 30 41 43 34 04|24 46/06 00 30 41 42 33 03|33 44 46/06 00 30 41 43 34 04|34 45 46",
     "S": "41 30 10 01 02 13 33 44 45 36 16 05", "T": "00 40|20 26", "U": "00 05 16 36 45 40", "V": "00 26 40",
-    "W": "00 16 23 36 40", "X": "00 46|40 06", "Y": "00 23 40|23 26", "Z": "00 40 06 46", "1": "11 20 26",
+    "W": "00 16 23 36 40", "X": "00 46|40 06", "Y": "00 23 40|23 26", "Z": "00 40 06 46", "1": "11 20 26/11 20 26|16 36/11 20 26|06 46",
     "2": "01 10 30 41 42 06 46", "3": "01 10 30 41 42 33 23|33 44 45 36 16 05", "4": "36 30 04 44",
     "5": "40 00 03 33 44 45 36 16 05", "6": "41 30 10 01 05 16 36 45 44 33 03", "7": "00 40 16",
     "8": "10 30 41 42 33 13 02 01 10|13 04 05 16 36 45 44 33", "9": "43 13 02 01 10 30 41 45 36 16 05",
@@ -161,6 +162,19 @@ def ahead_of_twin(scores: np.ndarray, view: int, sign: str) -> float:
         return 2.0
     chars = list(_STROKES)
     return float(scores[view, chars.index(sign)] - scores[(view + 4) % 8, chars.index(TWINS[sign])])
+
+
+def ahead_of_digit(scores: np.ndarray, view: int, sign: str) -> float:
+    """How much more alike a shape is to a sign, held up as in a view of `dihedral`, than to the digit that looks like it, upright or
+    upside down, mirrored or not. 2 for signs without such a digit.
+
+    Args:
+        scores: (8, C) of `likeness`.
+    """
+    if sign not in DIGITS:
+        return 2.0
+    chars = list(_STROKES)
+    return float(scores[view, chars.index(sign)] - scores[view % 2 :: 2, chars.index(DIGITS[sign])].max())
 
 
 def resembles(mask: np.ndarray, sign: str, rotation_deg: float, mirrored: bool) -> float:

@@ -369,6 +369,32 @@ def test_a_speck_in_the_line_of_a_word_is_not_a_letter_but_a_letter_is(engine, t
     assert (stays(frame, reading)[ink].mean() > 0.95) if kept else not stays(frame, reading).any()
 
 
+def every_way(mask: np.ndarray) -> list[np.ndarray]:
+    return [np.ascontiguousarray(view) for view in glyphs.dihedral(mask)]
+
+
+@pytest.mark.parametrize("slant", [0.0, 0.18])
+@pytest.mark.parametrize("form", [1, 2])
+def test_an_i_with_serifs_is_a_sign_where_one_is_kept(engine, form, slant):
+    found = []
+    for mask in every_way(glyphs.draw("I", thick=1.1, slant=slant, form=form, unit=9)):
+        frame = ground()
+        box, strokes = put(frame, mask, 90, 70)
+        reading = insist(soften(frame), box + [-4, -4, 4, 4], ("D", "I"), engine)
+        found.append(reading.text == "I" and not reading.doubt and (stays(frame, reading) & strokes).sum() > 0.95 * strokes.sum())
+    assert sum(found) >= 7, found
+
+
+@pytest.mark.parametrize(("char", "form"), [("1", 0), ("1", 1), ("1", 2), ("H", 0), ("I", 0), ("T", 0)])
+def test_what_looks_like_an_i_with_serifs_is_none(engine, char, form):
+    """A plain bar is no sign either: it might be anything."""
+    for mask in every_way(glyphs.draw(char, thick=1.1, form=form, unit=9)):
+        frame = ground()
+        box, _ = put(frame, mask, 90, 70)
+        reading = insist(soften(frame), box + [-4, -4, 4, 4], ("D", "I"), engine)
+        assert reading.text == "" or reading.doubt or reading.confidence < 0.5, (char, reading.text, reading.confidence)
+
+
 def test_other_signs(engine):
     frame = ground()
     box, mask = put(frame, shape("D", 44), 100, 80)
