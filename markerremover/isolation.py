@@ -22,18 +22,19 @@ TEXT, SMALL = "part of a longer text", "beside a larger sign"
 
 def spoils(view: View, c: Candidate, ink: Ink, same: list[Ink]) -> str:
     """Why the sign is not isolated among the strokes of `ink` (of its own polarity; `same` at all thresholds), "" if it is. A
-    ring isolates.
+    ring isolates from what is outside of it, and from what stands in it but not on the sign's line.
 
     Anything of the same size counts if it is in the box itself, elsewhere what stands on the same line,
     or under or above it in exactly the same size.
     """
     mine = c.ink.mask(c.letters)
-    own, box = set(np.unique(ink.labels[mine]).tolist()), inside(view, ink)
+    ringed = mine | (c.ink.labels == c.frame) if c.frame else mine
+    own, box = set(np.unique(ink.labels[ringed]).tolist()), inside(view, ink)
     bright, sharp, wide = _look_of(c.ink, mine)
     me = _upright_box(c, c.ink, c.letters)
     w, h = me[2] - me[0], me[3] - me[1]
     for i in range(1, len(ink.stats)):
-        if i in own or c.frame or max(ink.stats[i, 2:4]) < 0.4 * h or i in ink.rings:
+        if i in own or max(ink.stats[i, 2:4]) < 0.4 * h or i in ink.rings or (c.frame and not _is_within(ink.stats[i], c.ink.stats[c.frame])):
             continue
         near = _upright_box(c, ink, (i,))
         ratio = (near[3] - near[1]) / h
@@ -46,7 +47,7 @@ def spoils(view: View, c: Candidate, ink: Ink, same: list[Ink]) -> str:
         stack = 0.9 <= ratio <= 1.12 and along > 0.5 * min(near[2] - near[0], w) and -0.2 * h < -across < 0.4 * h
         listed = i in box and 0.8 < ratio < 1.25 and not (along > 0 and across > 0)
         merged = ratio > 1.3 and beside and not narrow
-        if not (line or stack or listed or merged):
+        if not (line or merged or (stack or listed) and not c.frame):
             continue
         if not (line or merged) and abs(across) < 0.4 * h and across < 0 and _has_a_row(c, ink, i, own, near):
             continue
@@ -61,6 +62,12 @@ def spoils(view: View, c: Candidate, ink: Ink, same: list[Ink]) -> str:
         if certain or (its[1] > 0.7 * sharp and _looks_like(ink, i, None) > CHARACTER):
             return TEXT
     return ""
+
+
+def _is_within(stats: np.ndarray, ring: np.ndarray) -> bool:
+    """Whether a component (x, y, w, h, area) lies within the bounding box of a ring."""
+    (x, y, w, h), (a, b, c, d) = (s[:4].astype(int) for s in (stats, ring))
+    return bool(x >= a and y >= b and x + w <= a + c and y + h <= b + d)
 
 
 def _are_stacked(c: Candidate, mask: np.ndarray, same: list[Ink]) -> bool:

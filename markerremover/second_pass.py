@@ -38,6 +38,7 @@ RETAKES = (-0.08, 0.12, -0.04)  # of its size by which a box is grown on each si
 WORD_SLACK = 2  # letters more than those of a word that a somewhat smaller box may leave out
 WORD_RETAKES = (-0.06, -0.1)  # words that are read at last are so in somewhat smaller boxes
 WORD_LONG = 1.8  # times as long as wide: the least of a word's box
+LEAST_IN_FRAME = 0.25  # of its height: letters of a word in a frame
 BAR, ARM = 0.4, 0.6  # of an L's size, and of its width or height if that is less: the length that its bars have at least
 DOUBTABLE = 0.5  # confidence from which a doubt about a reading is the last word: half a stencil letter, read as an L with
 # next to no confidence, must not make the whole one part of a longer text
@@ -122,7 +123,7 @@ def _may_spell(display_frame: np.ndarray, xyxy: np.ndarray, count: int) -> bool:
         return False
     view = look(display_frame, xyxy)
     same = next(inks(view, THRESHOLDS[:WORD_THRESHOLDS]), []) if isinstance(view, View) else []
-    return all(len(_line(ink, inside(view, ink))) <= count + WORD_SLACK for ink in same)
+    return all(len(_line(ink, _unframed(view, ink))) <= count + WORD_SLACK for ink in same)
 
 
 def _grown(xyxy: np.ndarray, share: float) -> np.ndarray:
@@ -244,7 +245,7 @@ def _read_word(
     frames: Sequence[np.ndarray], view: View, ink: Ink, same: list[Ink], words: tuple[str, ...], reader: Reader
 ) -> Reading | None:
     """The components of the box that stand on one line, if together they read as one of `words`."""
-    everything = _line(ink, inside(view, ink))
+    everything = _line(ink, _unframed(view, ink))
     for count in sorted({len(word) for word in words} & set(range(2, len(everything) + 1)), reverse=True):
         line = _tallest(ink, everything, count)
         if line and not (ink.dark and not all(on_plate(view, ink, i) for i in line)):
@@ -252,6 +253,19 @@ def _read_word(
             if reading:
                 return reading
     return None
+
+
+def _unframed(view: View, ink: Ink) -> list[int]:
+    """The components of the box, largest first, but for the frame around the others."""
+    order = inside(view, ink)
+    return order[1:] if order and _held(ink, order[0]).sum() > 1 else order
+
+
+def _held(ink: Ink, ring: int) -> np.ndarray:
+    """(n,) bool: which components lie within the bounding box of one and are large enough for the letters of a word in a frame."""
+    x, y, w, h, _ = ink.stats[ring]
+    a, b, c, d, _ = ink.stats.T
+    return (a > x) & (b > y) & (a + c < x + w) & (b + d < y + h) & (np.maximum(c, d) > LEAST_IN_FRAME * min(w, h))
 
 
 def _tallest(ink: Ink, line: list[int], count: int) -> list[int]:

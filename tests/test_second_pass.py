@@ -358,6 +358,26 @@ def test_words(engine, text):
     assert stays(frame, reading)[ink].mean() > 0.95
 
 
+@pytest.mark.parametrize("kind", ["oval", "square"])
+@pytest.mark.parametrize(("text", "kept"), [("LEFT", True), ("RIGHT", True), *((name, False) for name in ("LEWIS", "RIGHTS", "KR", "LI", "RUIZ", "RX"))])
+def test_a_word_in_a_frame_is_kept_and_no_letter_of_a_name_in_one(engine, text, kept, kind):
+    frame, x, ink, boxes = ground((220, 360)), 110, np.zeros((220, 360), bool), []
+    for char in text:
+        box, mask = put(frame, shape(char, 30), x, 90)
+        boxes, ink, x = [*boxes, box], ink | mask, int(box[2]) + 6
+    around = union(*boxes) + ([-34, -18, 34, 18] if kind == "oval" else [-14, -14, 14, 14])
+    x1, y1, x2, y2 = (int(v) for v in around)
+    if kind == "oval":
+        cv2.ellipse(frame, ((x1 + x2) // 2, (y1 + y2) // 2), ((x2 - x1) // 2, (y2 - y1) // 2), 0, 0, 360, LEAD, 3)
+    else:
+        cv2.rectangle(frame, (x1, y1), (x2, y2), LEAD, 3)
+    reading = insist(soften(frame), around + [-4, -4, 4, 4], KEEP, engine)
+    if kept:
+        assert (reading.text, reading.doubt) == (text, "") and stays(frame, reading)[ink].mean() > 0.95
+    else:
+        assert not stays(frame, reading).any()
+
+
 @pytest.mark.parametrize("text, kept", [("LEFT", True), ("LEFTY", False)])
 def test_a_speck_in_the_line_of_a_word_is_not_a_letter_but_a_letter_is(engine, text, kept):
     frame, x, boxes, ink = ground(), 40, [], np.zeros((220, 260), bool)
