@@ -17,6 +17,7 @@ CHARACTER = 0.75  # how alike a neighbour off the line must be to some character
 BIG_SIGN = 0.85  # how alike that must be to a letter
 NARROW_GAP = 0.4  # of its height: how far off a small letter, an I or a 1 still belongs to a sign's word
 THINNEST = 0.3  # width of a tall neighbour that may be letters in one, as a share of its height; less is a bone's edge
+THIN, IN_CORNER = 0.1, 0.15  # of a sign's size: strokes of a frame, and what counts that stands in its corner
 TEXT, SMALL = "part of a longer text", "beside a larger sign"
 
 
@@ -33,6 +34,8 @@ def spoils(view: View, c: Candidate, ink: Ink, same: list[Ink]) -> str:
     bright, sharp, wide = _look_of(c.ink, mine)
     me = _upright_box(c, c.ink, c.letters)
     w, h = me[2] - me[0], me[3] - me[1]
+    if wide < THIN * max(w, h) and _holds_several(c, ink, own, me):
+        return TEXT
     for i in range(1, len(ink.stats)):
         if i in own or max(ink.stats[i, 2:4]) < 0.4 * h or i in ink.rings or (c.frame and not _is_within(ink.stats[i], c.ink.stats[c.frame])):
             continue
@@ -62,6 +65,17 @@ def spoils(view: View, c: Candidate, ink: Ink, same: list[Ink]) -> str:
         if certain or (its[1] > 0.7 * sharp and _looks_like(ink, i, None) > CHARACTER):
             return TEXT
     return ""
+
+
+def _holds_several(c: Candidate, ink: Ink, own: set[int], me: np.ndarray) -> bool:
+    """Whether several things stand within the upright box of a sign, as within the corner of a frame, which looks like an L.
+
+    Args:
+        own: labels that belong to the sign.  me: its `_upright_box`.
+    """
+    large = [i for i in range(1, len(ink.stats)) if i not in own and max(ink.stats[i, 2:4]) >= IN_CORNER * max(me[2:] - me[:2])]
+    middles = [_upright_box(c, ink, (i,)).reshape(2, 2).mean(axis=0) for i in large]
+    return sum(bool((middle > me[:2]).all() and (middle < me[2:]).all()) for middle in middles) > 1
 
 
 def _is_within(stats: np.ndarray, ring: np.ndarray) -> bool:

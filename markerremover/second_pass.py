@@ -143,7 +143,7 @@ def _read_letter(
         place = (ink.dark, *np.round(ink.stats[index] / (3, 3, 3, 3, 100)).astype(int).tolist())
         if place in unlike or (not ring and not _whole(view, ink, index, same[0])):
             continue
-        if ink.dark and not ring and not on_plate(view, ink, index):
+        if ink.dark and not on_plate(view, ink, index):
             continue
         likely = candidates(ink, index, ring, letters)
         if not likely:

@@ -378,6 +378,27 @@ def test_a_word_in_a_frame_is_kept_and_no_letter_of_a_name_in_one(engine, text, 
         assert not stays(frame, reading).any()
 
 
+@pytest.mark.parametrize("view", [0, 1, 5])
+@pytest.mark.parametrize("text", ["LEWIS", "RUIZ", "LR", "JONES", "AL"])
+def test_the_corner_of_a_double_frame_around_a_name_is_no_sign_nor_is_the_ground_between_its_letters(engine, text, view):
+    stayed = []
+    for height, thick, gap in ((30, 1.2, 12), (26, 1.9, 9), (34, 0.8, 12)):
+        frame, x, ink, boxes = ground((220, 360)), 80, np.zeros((220, 360), bool), []
+        for char in text:
+            box, mask = put(frame, shape(char, height, thick), x, 90)
+            boxes, ink, x = [*boxes, box], ink | mask, int(box[2]) + 5
+        x1, y1, x2, y2 = (int(v) for v in union(*boxes))
+        for away in (gap, gap + 7):
+            cv2.rectangle(frame, (x1 - away, y1 - away), (x2 + away, y2 + away), LEAD, 2)
+        where = np.zeros(frame.shape, bool)
+        where[y1 - gap - 11 : y2 + gap + 11, x1 - gap - 11 : x2 + gap + 11] = True
+        frame, ink, where = (np.ascontiguousarray(glyphs.dihedral(a)[view]) for a in (soften(frame), ink, where))
+        rows, columns = np.flatnonzero(where.any(1)), np.flatnonzero(where.any(0))
+        reading = insist(frame, np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], float), KEEP, engine)
+        stayed.append(bool(reading.text and not reading.doubt and stays(frame, reading)[ink].any()))
+    assert not any(stayed), stayed
+
+
 @pytest.mark.parametrize("text, kept", [("LEFT", True), ("LEFTY", False)])
 def test_a_speck_in_the_line_of_a_word_is_not_a_letter_but_a_letter_is(engine, text, kept):
     frame, x, boxes, ink = ground(), 40, [], np.zeros((220, 260), bool)
