@@ -8,17 +8,18 @@ from importlib import util
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
-from . import __version__, backends, batch
+from . import __version__, backends, batch, capacity
 from .errors import MarkerRemoverError
 from .locations import default_weights
 from .network import model_of
-from .workers import threads_each
+from .workers import fitting
 
 log = logging.getLogger(__name__)
 
 #: Extra -> a module that tells whether it is installed.
 EXTRAS = {
     "train": "ultralytics", "label": "labelme", "second-look": "rapidocr", "review": "starlette", "evaluate": "pycocotools", "ray": "ray"}
+MANY = 1_000_000  # files, enough for as many processes as ever
 NO_OCR = "none: signs cannot be kept, use --keep none"
 
 
@@ -34,7 +35,7 @@ def gather(weights: Path | None = None, device: str = "auto") -> dict[str, Any]:
     }
     facts |= _weights(weights, device)
     facts["backends"] = [_backend(b, facts["backend"]) for b in backends.BACKENDS.values()]
-    facts["cpu"] = {"cores": threads_each(1), "threads of one worker": threads_each(1), "threads of each of two workers": threads_each(2)}
+    facts["cpu"] = {"cores": capacity.cores(), "free_memory_bytes": capacity.free_memory(), "workers_of_a_large_run": fitting(MANY)}
     facts["ocr"] = _or_why(_ocr)
     facts["codecs"] = _or_why(_codecs)
     facts["extras"] = {name: util.find_spec(module) is not None for name, module in EXTRAS.items()}
@@ -58,8 +59,8 @@ def lines(facts: dict[str, Any]) -> Iterator[str]:
         told = ", ".join(backend["precisions"]) if backend["available"] else backend["missing"]
         yield f"  {backend['name']:<12} {mark:<8} {backend['title']}{' ' + backend['version'] if backend['version'] else ''}: {told}"
     cpu = facts["cpu"]
-    one, two = cpu["threads of one worker"], cpu["threads of each of two workers"]
-    yield f"CPU: {cpu['cores']} cores for this process; threads a worker: {one} with one, {two} with two"
+    free = "unknown" if cpu["free_memory_bytes"] is None else f"{cpu['free_memory_bytes'] / 1e9:.1f} GB"
+    yield f"CPU: {cpu['cores']} cores for this process, free memory {free}; `remove` starts {cpu['workers_of_a_large_run']} processes for many files"
     ocr = facts["ocr"]
     yield f"OCR engine: {NO_OCR if ocr is None else ocr.get('error') or '{engine}, Tesseract {tesseract}, data in {tessdata}'.format(**ocr)}"
     yield from _codec_lines(facts["codecs"])

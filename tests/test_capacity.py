@@ -18,6 +18,7 @@ def machine(tmp_path, monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(8)), raising=False)
     monkeypatch.setattr(capacity, "GROUPS", tmp_path / "groups")
     monkeypatch.setattr(capacity, "MEMORY", tmp_path / "meminfo")
+    monkeypatch.setattr(capacity, "OWN", tmp_path / "own")
 
     def says(**files):
         for name, text in files.items():
@@ -52,6 +53,16 @@ def test_memory_is_what_the_machine_and_the_group_both_have(machine):
     assert capacity.free_memory() == 0
     machine(groups__memory__memory_dot_limit_in_bytes=f"{(1 << 63) - 4096}\n")
     assert capacity.free_memory() == 3 * GB // 2, "how version 1 says that there is no limit"
+
+
+def test_a_batch_jobs_groups_lie_below_the_root(machine):
+    machine(own="0::/slurm/job_7/step\n", groups__slurm__job_7__memory_dot_max=f"{3 * GB}\n", groups__slurm__job_7__memory_dot_current=f"{GB}\n",
+        groups__slurm__cpu_dot_max="300000 100000\n", groups__other__cpu_dot_max="100000 100000\n")
+    assert capacity.free_memory() == 2 * GB and capacity.cores() == 3
+    machine(own="4:cpu,cpuacct:/job\n3:memory:/job\n", groups__memory__job__memory_dot_limit_in_bytes=f"{GB}\n",
+        groups__memory__job__memory_dot_usage_in_bytes="0\n", groups__cpu__job__cpu_dot_cfs_quota_us="200000\n",
+        groups__cpu__job__cpu_dot_cfs_period_us="100000\n")
+    assert capacity.free_memory() == GB and capacity.cores() == 2
 
 
 def test_as_many_processes_as_cores_files_and_memory_are_good_for(machine):

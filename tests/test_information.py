@@ -22,7 +22,7 @@ def test_json_holds_everything_that_the_text_says(capsys):
     assert all(b["available"] or b["missing"] for b in facts["backends"])
     assert facts["codecs"]["JPEG-LS Lossless Image Compression"] == {"read": True, "write": True}
     assert facts["codecs"]["JPEG Baseline (Process 1)"] == {"read": True, "write": False}
-    assert facts["cpu"]["cores"] >= 1 and facts["libraries"]["numpy"]
+    assert 1 <= facts["cpu"]["workers_of_a_large_run"] <= facts["cpu"]["cores"] and facts["libraries"]["numpy"]
 
 
 def test_text_is_a_line_a_fact(capsys):

@@ -121,7 +121,7 @@ LAYERS = {
     "review": "batch boxes corrections crops decide errors evaluation images inputs labelme pipeline progress records report runs workers",
     "annotate": "cli decide errors images inputs looks options pipeline records review unconnected",
     "progress": "records",
-    "information": "backends batch detect dicom_pixels locations network ocr errors workers",
+    "information": "backends batch capacity detect dicom_pixels locations network ocr errors workers",
     "fields": "",
     "demo": "batch cli progress synthesis errors",
     "cli": "annotate batch benchmark_cli demo export_cli information options progress records errors site synthesis training_cli finetune_cli "

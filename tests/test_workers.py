@@ -16,7 +16,7 @@ from markerremover.workers import Job, Place
 
 
 def test_threads_are_shared_out_and_never_zero(monkeypatch, tmp_path):
-    monkeypatch.setattr(capacity, "GROUPS", tmp_path)
+    monkeypatch.setattr(capacity, "GROUPS", tmp_path)  # none
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(8)), raising=False)
     assert [workers.threads_each(n) for n in (1, 2, 3, 8, 20)] == [8, 4, 2, 1, 1]
     assert workers.Processes(8, fakes.cleaner, 2)._threads == 4, "two files are done by two processes"
