@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import dicom_files
 import fakes
 from markerremover import crops, pipeline
 from markerremover.errors import UsageError, WriteError
+from markerremover.options import RunOptions
 from markerremover.pipeline import Cleaner, clean_radiograph, move_into, process_file
 from markerremover.records import Detections, Policy, Radiograph
 
@@ -90,6 +93,22 @@ def test_move_into_refuses_what_stands_in_the_way(place):
             move_into(temporary, relative, out, replace=replace)
     move_into(temporary, "file", out, replace=True)
     assert (out / "file").read_bytes() == b"new"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes of POSIX")
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
+@pytest.mark.parametrize("form", ["png", "dcm"])
+def test_outputs_get_the_mode_of_any_new_file(place, tmp_path, mask, mode, form):
+    if form == "dcm":
+        source = dicom_files.save(tmp_path, dicom_files.random_stored())
+    else:
+        source = fakes.put(tmp_path / "a.png", fakes.png(fakes.radiograph(1)))
+    before = os.umask(mask)
+    try:
+        outcome = process_file(source, f"a.{form}", *place, fakes.cleaner(), RunOptions(policy=Policy(keep=()), headers="keep"))
+    finally:
+        os.umask(before)
+    assert outcome.sha256_out and (place[0] / f"a.{form}").stat().st_mode & 0o777 == mode
 
 
 def test_crops_of_a_long_cine_are_limited_but_paired_with_decisions(tmp_path):
