@@ -35,7 +35,7 @@ batch.open_cleaner = lambda policy, **options: fakes.cleaner()
 with open("/proc/self/statm") as file:
     limit = int(file.read().split()[0]) * resource.getpagesize() + {extra}
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-sys.exit(cli.main(["remove", {inputs!r}, "-o", {out!r}, "--keep", "none", "--time-limit", "0"]))
+sys.exit(cli.main(["remove", {inputs!r}, "-o", {out!r}, "--keep", "none", "--workers", "1", "--time-limit", "0"]))
 """
 limited = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux to limit memory")
 
