@@ -250,11 +250,12 @@ def test_an_initial_that_a_dim_bridge_joins_to_the_letter_goes(engine, bridge):
     assert stay[mask].mean() > 0.9
 
 
-def framed(kind: str, text: str, height: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """An R with small print under it in a drawn frame, on a solid plate, or beside it on the plate: the frame, the small
+def framed(kind: str, text: str, height: int, sign: str = "R") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """An R, or a word, with small print under it in a drawn frame, on a solid plate, or beside it on the plate: the frame, the small
     print's mask, and a box around everything."""
-    frame = ground((300, 300))
-    letter, x = shape("R", 46, 1.2), 0
+    frame = ground((300, 420))
+    gap = np.zeros((46, 8), bool)
+    letter, x = np.hstack([part for char in sign for part in (shape(char, 46, 1.2), gap)][:-1]), 0
     line = np.zeros((height, 400), bool)
     for char in text:
         mask = shape(char, height, 0.8)
@@ -279,6 +280,17 @@ def test_small_print_in_a_signs_frame_is_not_readable_afterwards(engine, kind, t
     after = np.where(stays(frame, reading), frame, 0).astype(int)
     near = (cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0) & ~mask
     assert abs(after[mask].mean() - after[near].mean()) < 12
+
+
+@pytest.mark.parametrize("text, height", [("SMITH", 18), ("JS", 18), ("JS", 11), ("1961", 14), ("SMITH", 26)])
+@pytest.mark.parametrize("sign", ["LEFT", "RIGHT"])
+def test_small_print_in_the_frame_of_a_word_that_stays_is_not_readable_afterwards(engine, sign, text, height):
+    frame, mask, box = framed("outlined", text, height, sign)
+    reading = insist(frame, box, KEEP, engine)
+    stay = stays(frame, reading)
+    after = np.where(stay, frame, 0).astype(int)
+    near = (cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0) & ~mask
+    assert abs(after[mask].mean() - after[near].mean()) < 12 and (not reading.text or reading.doubt or stay[110:148, 110:150].any())
 
 
 @pytest.mark.parametrize("level", [140, 175])
