@@ -180,7 +180,7 @@ def _redacted(
         verify.check_pixels(radiograph.stored, new, mask, radiograph.fill)
         if corrections:
             corrections_module.check(mask, corrections)
-    return Cleaned(new, decisions, detections, np.where(mask, np.uint8(0), radiograph.display), doubt)
+    return Cleaned(new, decisions, detections, redact.black_out(radiograph.display, mask, (0,)), doubt)
 
 
 def _corrected(

@@ -38,7 +38,11 @@ def removed_mask(shape_fhw: tuple[int, int, int], decisions: Sequence[Decision])
         _check(decision, shape_fhw)
         x1, y1, x2, y2 = decision.xyxy
         mask[decision.frame, y1:y2, x1:x2] |= True if decision.area is None else decision.area
-    return mask & ~kept_mask(shape_fhw, decisions)
+    for decision in decisions:
+        if decision.strokes is not None:
+            x1, y1, x2, y2 = decision.xyxy
+            mask[decision.frame, y1:y2, x1:x2] &= ~decision.strokes
+    return mask
 
 
 def kept_mask(shape_fhw: tuple[int, int, int], decisions: Sequence[Decision]) -> np.ndarray:

@@ -112,6 +112,7 @@ def _compiled(
     network = core.read_model(model)
     network.reshape([batch, 3, height, width])
     channels = 1 if lean.grey(openvino, network) else 3
+    lean.spare_copies(openvino, network)
     parts = None if floor is None else lean.branches(network)
     if parts:
         network = lean.scores_and_features(openvino, network, parts)

@@ -61,15 +61,24 @@ def smoothed(display_frame: np.ndarray, removed: np.ndarray) -> np.ndarray:
     Returns:
         A new (H, W) uint8 array, equal to `display_frame` where `removed` is False.
     """
-    rows, columns = np.flatnonzero(removed.any(axis=1)), np.flatnonzero(removed.any(axis=0))
     out = display_frame.copy()
-    if not rows.size:
-        return out
-    part = np.s_[max(0, rows[0] - AROUND) : rows[-1] + 1 + AROUND, max(0, columns[0] - AROUND) : columns[-1] + 1 + AROUND]
-    hole = removed[part]
-    filled = _filled(np.where(hole, 0, out[part]).astype(np.float32), (~hole).astype(np.float32))
-    out[part][hole] = np.clip(np.rint(filled[hole]), 0, 255).astype(np.uint8)
+    for first, last in _stretches(removed.any(axis=1)):
+        for left, right in _stretches(removed[first:last].any(axis=0)):
+            rows = first + np.flatnonzero(removed[first:last, left:right].any(axis=1))
+            part = np.s_[max(0, rows[0] - AROUND) : rows[-1] + 1 + AROUND, max(0, left - AROUND) : right + AROUND]
+            hole = removed[part]
+            filled = _filled(np.where(hole, 0, out[part]).astype(np.float32), (~hole).astype(np.float32))
+            out[part][hole] = np.clip(np.rint(filled[hole]), 0, 255).astype(np.uint8)
     return out
+
+
+def _stretches(line: np.ndarray) -> list[tuple[int, int]]:
+    """Start and stop of where (N,) bool is set; what lies less than `AROUND` twice apart is one stretch."""
+    there = np.flatnonzero(line)
+    if not there.size:
+        return []
+    breaks = np.flatnonzero(np.diff(there) > 2 * AROUND)
+    return list(zip(there[np.r_[0, breaks + 1]].tolist(), (there[np.r_[breaks, len(there) - 1]] + 1).tolist()))
 
 
 def _filled(total: np.ndarray, weight: np.ndarray) -> np.ndarray:

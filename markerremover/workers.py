@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Callable, Iterator, NamedTuple, Protocol, Sequence
 
+import cv2
 from pebble import ProcessExpired, ProcessPool
 
 from . import capacity
@@ -26,6 +27,7 @@ from .records import Corrections, Outcome
 
 log = logging.getLogger(__name__)
 
+OPENCV_THREADS = 1  # of a process that cleans: more wait for each other in loops, on cores that have other work of the file or another file
 FILES_EACH = 8  # that a process must have to clean to be worth its start
 WORKER_BYTES, SECOND_LOOK_BYTES = 1_000_000_000, 500_000_000  # that a process takes at most, with large radiographs of many shapes
 DIED = "the worker process died on this file"
@@ -107,11 +109,14 @@ class Alone:
         """Raises what `open_cleaner` raises."""
         self._cleaner = self._open(threads_each(1))
         self._threads = ThreadPoolExecutor(self._cleaner.at_once, "cleaning")
+        self._opencv_threads = cv2.getNumThreads()
+        cv2.setNumThreads(OPENCV_THREADS)
         return self
 
     def __exit__(self, *error: object) -> None:
         """Waits for the files that are begun."""
         self._threads.shutdown()
+        cv2.setNumThreads(self._opencv_threads)
 
     def equipment(self) -> Equipment:
         """Of the one cleaner."""
@@ -313,6 +318,7 @@ _worker: dict = {}
 def _start_worker(open_cleaner: Callable[[int], Cleaner], threads: int) -> None:
     end_with_parent()
     os.environ.setdefault("OMP_THREAD_LIMIT", str(threads))
+    cv2.setNumThreads(OPENCV_THREADS)
     try:
         _worker["cleaner"] = open_cleaner(threads)
     except MarkerRemoverError as error:  # whoever asks for anything gets to know it

@@ -98,6 +98,17 @@ def cleaner_of_this_process(threads: int = 1) -> Cleaner:
     return Cleaner(detector, None, Policy(keep=()))
 
 
+def cleaner_that_tells_opencv_threads(threads: int = 1) -> Cleaner:
+    """A `Cleaner` whose weights have the number of OpenCV's threads for a SHA-256."""
+    import cv2
+
+    def detector(frame: np.ndarray, threshold: float | None = None) -> Detections:
+        return find_white(frame, threshold)
+
+    detector.sha256 = str(cv2.getNumThreads())
+    return Cleaner(detector, None, Policy(keep=()))
+
+
 def find_white_or_die(frame: np.ndarray, threshold: float | None = None) -> Detections:
     """Kills its own process on a frame whose first pixel is 7, as a crashing decoder would."""
     if frame[0, 0] == 7:

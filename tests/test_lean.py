@@ -127,8 +127,86 @@ def test_a_network_that_does_not_begin_with_a_convolution_keeps_its_three_channe
     assert not lean.grey(openvino, model) and list(model.inputs[0].shape) == [1, 3, 32, 32]
 
 
+def ran(model, shape: tuple[int, ...], seed: int = 5) -> list[np.ndarray]:
+    """A network's outputs for some random input."""
+    network = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    found = network(np.random.default_rng(seed).normal(size=shape).astype(np.float32))
+    return [np.array(found[output]) for output in network.outputs]
+
+
+def shipped():
+    model = openvino.Core().read_model(default_weights())
+    model.reshape([1, 3, 160, 192])
+    return model
+
+
+def test_copies_are_spared_in_the_shipped_weights_and_nothing_else_changes():
+    model = shipped()
+    assert lean.spare_copies(openvino, model) == (8, 2)
+    assert lean.spare_copies(openvino, model) == (0, 0), "and none are left"
+    assert not [node for node in model.get_ordered_ops() if node.get_type_name() == "VariadicSplit" and node.get_output_element_type(0) == openvino.Type.f32
+                and len(node.get_output_shape(0)) == 4]
+    (before,), (after,) = ran(shipped(), (1, 3, 160, 192)), ran(model, (1, 3, 160, 192))
+    np.testing.assert_allclose(after[:, 4:], before[:, 4:], atol=1e-5)
+    np.testing.assert_allclose(after[:, :4], before[:, :4], atol=0.01)
+
+
+def convolved(ops, source, outputs: int, rng):
+    weights = rng.normal(size=(outputs, source.get_output_shape(0)[1], 1, 1)).astype(np.float32)
+    conv = ops.convolution(source, ops.constant(weights), [1, 1], [0, 0], [0, 0], [1, 1])
+    return ops.add(conv, ops.constant(rng.normal(size=(1, outputs, 1, 1)).astype(np.float32)))
+
+
+def doubling(ops, source, mode: str = "nearest", scales: tuple[float, ...] = (1, 1, 2, 2)):
+    return ops.interpolate(source, ops.constant(np.array(scales, np.float32)), mode, "scales", coordinate_transformation_mode="asymmetric", nearest_mode="floor")
+
+
+def joining(kind: str):
+    """A small network in which a doubled map is joined to another, or something that only looks like it."""
+    ops, rng = openvino.opset13, np.random.default_rng(6)
+    fine, coarse = ops.parameter([1, 4, 8, 6], np.float32, name="fine"), ops.parameter([1, 6, 4, 3], np.float32, name="coarse")
+    scaled = doubling(ops, coarse, "linear_onnx" if kind == "smooth" else "nearest")
+    if kind == "turned":  # channels are scaled as well: twelve of them come of six
+        scaled = doubling(ops, coarse, scales=(1, 2, 2, 2))
+    joined = ops.concat([scaled, fine], 1)
+    ends = [ops.swish(convolved(ops, joined, 5, rng)) for _ in range(2 if kind == "two readers" else 1)]
+    ends += [ops.relu(joined)] if kind == "read as it is" else []
+    return openvino.Model([end.output(0) for end in ends], [fine, coarse], kind)
+
+
+@pytest.mark.parametrize(
+    "kind, joins", [("plain", 1), ("two readers", 1), ("smooth", 0), ("turned", 0), ("read as it is", 0)], ids=lambda value: str(value))
+def test_a_join_to_a_doubled_map_goes_only_where_the_doubling_repeats_cells_and_convolutions_alone_read_it(kind, joins):
+    def both(model):
+        network = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        rng = np.random.default_rng(7)
+        found = network([rng.normal(size=tuple(each.shape)).astype(np.float32) for each in network.inputs])
+        return [np.array(found[output]) for output in network.outputs]
+
+    before, model = both(joining(kind)), joining(kind)
+    assert lean.spare_copies(openvino, model) == (0, joins)
+    for one, other in zip(before, both(model), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+@pytest.mark.parametrize("axis, splits", [(1, 1), (2, 0)], ids=["channels", "rows"])
+def test_only_a_split_of_channels_becomes_two_convolutions(axis, splits):
+    ops = openvino.opset13
+
+    def model():
+        rng, source = np.random.default_rng(8), ops.parameter([1, 3, 6, 4], np.float32, name="source")
+        active = ops.swish(convolved(ops, source, 6, rng))
+        parts = ops.variadic_split(active, ops.constant(np.array(axis)), ops.constant(np.array([2, 4])))
+        return openvino.Model([ops.relu(part).output(0) for part in parts.outputs()], [source], "splits")
+
+    changed = model()
+    assert lean.spare_copies(openvino, changed) == (splits, 0)
+    for one, other in zip(ran(model(), (1, 3, 6, 4)), ran(changed, (1, 3, 6, 4)), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+
+
 def test_no_anchors_no_boxes():
-    empty = lean.boxes_of([np.zeros((8, 4, 4), np.float32)], [None], np.zeros(0, int), 32)
+    empty = lean.boxes_of([np.zeros((4, 4, 8), np.float32)], [None], np.zeros(0, int), 32)
     assert empty.shape == (4, 0)
 
 

@@ -59,6 +59,21 @@ def test_smoothed_with_nothing_or_everything_removed():
     assert not verify.smoothed(frame, np.ones((5, 7), bool)).any()
 
 
+def test_holes_far_from_each_other_are_filled_as_each_alone():
+    """In large images markings stand in opposite corners: what lies between them is not gone through."""
+    frame = np.random.default_rng(2).integers(0, 255, (700, 640)).astype(np.uint8)
+    corners = [np.s_[10:60, 20:90], np.s_[600:680, 560:630], np.s_[30:50, 500:560], np.s_[30:50, 600:630]]
+    masks = [np.zeros(frame.shape, bool) for _ in corners]
+    for mask, corner in zip(masks, corners):
+        mask[corner] = True
+    together = verify.smoothed(frame, np.logical_or.reduce(masks))
+    for mask in masks[:2]:
+        assert np.array_equal(together[mask], verify.smoothed(frame, mask)[mask])
+    near = masks[2] | masks[3]  # not so far apart: one fills beside the other
+    assert np.array_equal(together[near], verify.smoothed(frame, near)[near])
+    assert np.array_equal(together[~np.logical_or.reduce(masks)], frame[~np.logical_or.reduce(masks)])
+
+
 def test_a_removed_box_is_not_itself_seen_as_something():
     frame = np.full((50, 80), 120, np.uint8)
     frame[10:30, 50:70] = 255

@@ -8,6 +8,7 @@ import time
 from dataclasses import replace
 
 import fakes
+import cv2
 import pytest
 
 from markerremover import batch, capacity, pipeline, workers
@@ -91,6 +92,21 @@ def test_one_process_cleans_as_many_files_at_once_as_its_cleaner_allows(tmp_path
     outcomes = list(alone(jobs, place, replace(fakes.cleaner(detector=meeting(2)), at_once=2)))
     assert sorted((o.relative, o.status) for o in outcomes) == [(f"{i}.png", "cleaned") for i in range(6)]
     assert fakes.files(tmp_path / "out").keys() == {f"{i}.png" for i in range(6)} and not list((place.audit / "tmp").iterdir())
+
+
+def test_opencv_has_one_thread_in_a_process_that_cleans_and_the_callers_again_after():
+    """More of them wait for each other in loops: a sixth of the time of a run."""
+    before = cv2.getNumThreads()
+    try:
+        cv2.setNumThreads(3)
+        with pytest.raises(RuntimeError), workers.Alone(lambda threads: fakes.cleaner()):
+            assert cv2.getNumThreads() == 1
+            raise RuntimeError
+        assert cv2.getNumThreads() == 3
+        with workers.Processes(1, fakes.cleaner_that_tells_opencv_threads) as crew:
+            assert crew.equipment().sha256 == "1"
+    finally:
+        cv2.setNumThreads(before)
 
 
 def test_one_file_at_a_time_unless_the_cleaner_says_otherwise(tmp_path):
