@@ -220,9 +220,9 @@ def _has_edge(stored: np.ndarray, table: np.ndarray, low: int, grey: int, contra
 def _occurring(stored: np.ndarray, low: int, size: int) -> np.ndarray:
     """The different stored values less `low`, ascending."""
     bits = 8 * stored.dtype.itemsize
-    seen = np.zeros(1 << bits, bool)
-    seen[np.ascontiguousarray(stored).view(np.uint8 if bits == 8 else np.uint16)] = True
-    return np.flatnonzero(seen[np.arange(low, low + size) & ((1 << bits) - 1)])
+    plain = np.ascontiguousarray(stored).view(np.uint8 if bits == 8 else np.uint16)
+    counts = cv2.calcHist([plain.reshape(plain.shape[0], -1)], [0], None, [1 << bits], [0, 1 << bits]).ravel()
+    return np.flatnonzero(counts[np.arange(low, low + size) & ((1 << bits) - 1)])
 
 
 def apply_tables(stored: np.ndarray, table: np.ndarray, low: int, invert: bool) -> tuple[np.ndarray, ...]:
