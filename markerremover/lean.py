@@ -59,7 +59,7 @@ def grey(openvino: Any, model: Any) -> bool:
 
 def spare_copies(openvino: Any, model: Any) -> tuple[int, int]:
     """Change a network in place, as the module's last point says. How many splits, and how many joins to a doubled map, there are no more."""
-    nodes = list(model.get_ordered_ops())
+    nodes = [node for node in model.get_ordered_ops() if node.get_output_size() and node.get_output_element_type(0) == openvino.Type.f32]
     splits = sum(_apart(openvino.opset13, node) for node in nodes if node.get_type_name() in ("Split", "VariadicSplit"))
     joins = sum(_before_doubling(openvino.opset13, node) for node in nodes if node.get_type_name() == "Concat")
     model.validate_nodes_and_infer_types()

@@ -205,6 +205,22 @@ def test_only_a_split_of_channels_becomes_two_convolutions(axis, splits):
         np.testing.assert_allclose(one, other, atol=1e-4)
 
 
+def test_a_network_in_half_precision_is_left_as_it_is():
+    """As an fp16 export's: constants put into it would have to be of its kind."""
+    ops, rng = openvino.opset13, np.random.default_rng(9)
+    fine, coarse = ops.parameter([1, 4, 8, 6], np.float16), ops.parameter([1, 6, 4, 3], np.float16)
+
+    def half(source, outputs):
+        weights = rng.normal(size=(outputs, source.get_output_shape(0)[1], 1, 1)).astype(np.float16)
+        conv = ops.convolution(source, ops.constant(weights), [1, 1], [0, 0], [0, 0], [1, 1])
+        return ops.add(conv, ops.constant(rng.normal(size=(1, outputs, 1, 1)).astype(np.float16)))
+
+    linear = half(ops.concat([doubling(ops, coarse), fine], 1), 6)
+    parts = ops.variadic_split(ops.multiply(linear, ops.sigmoid(linear)), ops.constant(np.array(1)), ops.constant(np.array([2, 4])))
+    model = openvino.Model([ops.relu(part).output(0) for part in parts.outputs()], [fine, coarse], "half")
+    assert lean.spare_copies(openvino, model) == (0, 0)
+
+
 def test_no_anchors_no_boxes():
     empty = lean.boxes_of([np.zeros((4, 4, 8), np.float32)], [None], np.zeros(0, int), 32)
     assert empty.shape == (4, 0)
