@@ -3,7 +3,7 @@
 usage: python eval/backends_agree.py FOLDER [-o eval/results/backends.json] [--weights EXPORTED.onnx ...] [--limit N] [--threads 2]
 
 FOLDER holds radiographs, or is left out with --synthetic N for synthetic ones. The shipped weights run in OpenVINO (f32, as it is used; the
-whole network without the savings of `lean`; and what the CPU does fastest, where that is bf16) and in ONNX Runtime; --weights adds exports, each in what runs it on the CPU. Two decisions
+whole network, every box worked out; and what the CPU does fastest, where that is bf16) and in ONNX Runtime; --weights adds exports, each in what runs it on the CPU. Two decisions
 are a pair where their boxes overlap by an IoU of 0.5 or more; a pair that differs in keep or remove, and a decision without a pair, is a
 difference. Names of images are not recorded.
 """
