@@ -7,7 +7,8 @@ cleaned `--repeat` times in one process, verification on. The floor is measured 
 network over a picture of its size, encoding the result, and decoding that again (the last two only where the file changed). Figures are
 medians of the images' medians, in milliseconds; memory is the process's peak. Then the same process cleans all of them in one run, as many
 files at the same time as it does (`Cleaner.at_once`), `--repeat` times: milliseconds an image of the fastest, and that against the mean of the
-floors; means, since that is what a run takes. `--cli` cleans so many 1024 x 1024 PNGs with the command line, one and two workers, start included.
+floors; means, since that is what a run takes. Large images are also looked at closer (`closer`), which is no part of the floor; the ratios are
+given with it, too. `--cli` cleans so many 1024 x 1024 PNGs with the command line, one and two workers, start included.
 
 The drawn radiographs are hard ones with many marks. `--inputs` measures a folder of real ones in the same way, each file three times, and its
 images a second, each file linked COPIES times. `--folders-only` measures nothing else and keeps what the results file has.
@@ -99,6 +100,13 @@ def floor(path: Path, changed: Path | None, network: Callable, size: int, scratc
     return steps
 
 
+def closer(path: Path, detector: detect.Detector, network: Callable) -> float:
+    """Milliseconds of the bare passes by which a large image is looked at closer; 0.0 for others."""
+    display = images.read(path).display[0]
+    pictures = [detect.show(display, view, detector.size)[0] for view in detector.views(display.shape)[1:]]
+    return sum(timed(lambda: network(picture))[0] for picture in pictures)
+
+
 def middle(rows: list[dict[str, float]]) -> dict[str, float]:
     """The median of each key."""
     return {key: round(median(row.get(key, 0.0) for row in rows), 1) for key in dict.fromkeys(k for row in rows for k in row)}
@@ -120,9 +128,9 @@ def in_a_run(paths: list[Path], cleaner: pipeline.Cleaner, scratch: Path) -> flo
 def measured(paths: list[Path], cleaner: pipeline.Cleaner, repeat: int, scratch: Path) -> dict[str, Any]:
     """Stages, floor and ratio of some files."""
     options, network = RunOptions(), detect.load_detector()._session  # the bare pass is of the same network
-    stages, floors, wholes = [], [], []
+    stages, floors, wholes, closers = [], [], [], []
     for path in paths:
-        own_stages, own_floors, own_wholes = [], [], []
+        own_stages, own_floors, own_wholes, own_closers = [], [], [], []
         for turn in range(repeat + 1):
             out, audit = scratch / str(turn) / "out", scratch / str(turn) / "audit"  # as in a run: to replace files takes longer
             for place in (out, audit / "tmp", audit / "crops"):
@@ -135,16 +143,20 @@ def measured(paths: list[Path], cleaner: pipeline.Cleaner, repeat: int, scratch:
                 own_stages.append(dict(outcome.timings_ms))
                 own_floors.append(steps)
                 own_wholes.append(whole)
+                own_closers.append(closer(path, cleaner.detector, network))
         stages.append(middle(own_stages))
         floors.append(middle(own_floors))
         wholes.append(median(own_wholes))
+        closers.append(median(own_closers))
     leasts = [sum(row.values()) for row in floors]
+    looked = [least + more for least, more in zip(leasts, closers)]
     whole, least = median(wholes), median(leasts)
     run = min(in_a_run(paths, cleaner, scratch / f"run{turn}") for turn in range(repeat))
     shape = images.read(paths[0]).shape_hw
     return {"shape_hw": list(shape), "stages_ms": middle(stages), "whole_ms": round(whole, 1), "floor_ms": round(least, 1), "floor": middle(floors),
             "ratio": round(whole / least, 2), "alone_mean_ms": round(mean(wholes), 1), "run_ms": round(run, 1),
-            "run_ratio": round(run / mean(leasts), 2)}
+            "run_ratio": round(run / mean(leasts), 2), "closer_ms": round(median(closers), 1),
+            "ratio_with_closer": round(whole / median(looked), 2), "run_ratio_with_closer": round(run / mean(looked), 2)}
 
 
 def of_cli(inputs: Path, workers: int, scratch: Path) -> dict[str, Any]:
@@ -185,7 +197,8 @@ def of_commands(inputs: Path, copies: int = 1) -> dict[str, Any]:
 def said(name: str, found: dict[str, Any]) -> dict[str, Any]:
     """The figures, printed."""
     print(f"{name}: {found['whole_ms']:.0f} ms (mean {found['alone_mean_ms']:.0f}), {found['run_ms']:.0f} in a run; floor {found['floor_ms']:.0f} ms, ratio {found['ratio']}, "
-          f"{found['run_ratio']} in a run; stages {found['stages_ms']}", flush=True)
+          f"{found['run_ratio']} in a run; closer look {found['closer_ms']} ms, ratios with it {found['ratio_with_closer']}, "
+          f"{found['run_ratio_with_closer']} in a run; stages {found['stages_ms']}", flush=True)
     return found
 
 
