@@ -36,7 +36,8 @@ from . import dicom_file, dicom_pixels, dicom_tags, dicom_view, encapsulated
 from .dicom_pixels import NATIVE, DicomSource
 from .errors import HeldError, ReadError, WriteError
 from .header_profile import HeaderProfile
-from .headers import clean, drop_unreadable, in_path, names_left, patient_of, telling as telling_of, telling_in_paths
+from .header_identifiers import in_path, names_left, patient_of, telling as telling_of
+from .headers import clean, drop_unreadable
 from .records import Radiograph, Telling
 
 MAX_PIXELS = 400_000_000
@@ -157,7 +158,7 @@ def verify_dicom(
     with _quiet:
         try:
             again, stored = _decode(target)
-            named = names_left(again.dataset, source.dataset, headers) if headers.mode == "basic" else 0
+            named = names_left(again.dataset, source.dataset) if headers.mode == "basic" else 0
             left = dicom_tags.remove_carriers(again.dataset)
         except Exception as exc:
             raise WriteError(f"{name}: the output does not read back ({type(exc).__name__})") from None
@@ -198,7 +199,7 @@ def views(radiograph: Radiograph, stored: np.ndarray) -> tuple[np.ndarray, ...]:
             raise HeldError(f"{radiograph.path.name}: the result cannot be shown ({type(exc).__name__})") from None
 
 
-def path_parts(path: Path) -> frozenset[str] | None:
+def path_parts(path: Path) -> Telling | None:
     """What of a file's header, up to its pixels, must not stand in a path: nothing where it cannot be parsed, for then the file
     has no output either; None where it can, but not be gone through."""
     with _quiet:
@@ -209,7 +210,7 @@ def path_parts(path: Path) -> frozenset[str] | None:
         except Exception:  # of any other kind: reading the file fails in the same way, and says why
             return frozenset()
         try:
-            return telling_in_paths(dataset)
+            return telling_of(dataset)
         except Exception:
             return None
 

@@ -6,6 +6,7 @@ The functions here change the dataset that they are given; `dicom.write_dicom` g
 from __future__ import annotations
 
 import hashlib
+import re
 
 import numpy as np
 from pydicom import uid
@@ -40,6 +41,23 @@ CLEAN_PIXEL_DATA = ("113101", "Clean Pixel Data Option")
 
 INPAINTED = ("INPAINTED", "99MARKERREMOVER", "Removed markings filled by inpainting")
 """Code, scheme and meaning; designators that begin with 99 are private ones (PS3.3 section 8.2)."""
+_OWN_WORDS = {
+    0x00120063: r"markerremover \d[\d.]*(?:(?:a|b|rc|\.dev|\.post)\d+)*(?:\+[0-9a-z.]+)?, weights (?:[0-9a-f]{1,12}|unknown)",
+    0x00120062: "YES|NO", 0x00280301: "YES|NO", 0x0008001C: "YES", 0x00280303: "MODIFIED|REMOVED",
+    0x00082111: r"Burnt-in markings removed; \d+ pixels were filled by inpainting from their surroundings and are synthetic\.",
+}
+"""What this program writes into De-identification Method, Patient Identity Removed, Burned In Annotation, Synthetic Data, Longitudinal Temporal
+Information Modified and Derivation Description."""
+
+
+def of_others(tag: int, text: str) -> str:
+    """A value of an element without what this program writes there.
+
+    >>> of_others(0x00120063, "markerremover 0.1.0, weights 0123456789ab"), of_others(0x00081070, "markerremover 0.1.0")
+    ('', 'markerremover 0.1.0')
+    """
+    return re.sub(_OWN_WORDS[tag], "", text).strip() if tag in _OWN_WORDS else text
+
 
 
 def remove_carriers(dataset: Dataset, *, depth: int = 0) -> int:

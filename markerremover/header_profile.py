@@ -21,6 +21,13 @@ BASIC = ("113100", "Basic Application Confidentiality Profile")
 RETAINED = ("113108", "Retain Patient Characteristics Option")
 SHIFTED = ("113107", "Retain Longitudinal Temporal Information Modified Dates Option")
 
+DUMMIES = {
+    "AE": "ANONYMIZED", "AS": "000Y", "CS": "ANONYMIZED", "DA": "19000101", "DS": "0", "DT": "19000101000000", "IS": "0", "LO": "ANONYMIZED",
+    "LT": "ANONYMIZED", "PN": "ANONYMIZED", "SH": "ANONYMIZED", "ST": "ANONYMIZED", "TM": "000000", "UC": "ANONYMIZED",
+    "UR": "https://anonymized.invalid", "UT": "ANONYMIZED", "FD": 0.0, "FL": 0.0, "SL": 0, "SS": 0, "SV": 0, "UL": 0, "US": 0, "UV": 0,
+}
+"""By VR what stands in the place of a value that must not stay and may have to be there."""
+
 
 @dataclass(frozen=True)
 class HeaderProfile:

@@ -161,7 +161,7 @@ def unfillable(radiograph: Radiograph) -> str:
     return "colours of a palette cannot be mixed" if palette else ""
 
 
-def path_parts(path: Path) -> frozenset[str] | None:
+def path_parts(path: Path) -> Telling | None:
     """What of a file's header must not stand in a path, see `dicom.path_parts`; nothing of a file that is no DICOM file."""
     try:
         return _module("DICOM").path_parts(path) if recognise(path) == "DICOM" else frozenset()

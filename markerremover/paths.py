@@ -13,9 +13,10 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Callable, Sequence
 
-from . import inputs, report
+from . import identifiers, inputs, report
 from .header_profile import HeaderProfile
 from .inputs import Input
+from .records import Identifier, Telling
 
 MAP = "paths.jsonl"
 SUFFIXES = frozenset({".dcm", ".dicom", ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".tif", ".tiff"})
@@ -23,12 +24,12 @@ SUFFIXES = frozenset({".dcm", ".dicom", ".png", ".apng", ".jpg", ".jpeg", ".jpe"
 UNREADABLE = "its header cannot be read to the end, so whether paths hold a name of it cannot be told"
 
 
-def assign(found: Sequence[Input], mode: str, profile: HeaderProfile, telling: Callable[[Path], frozenset[str] | None]) -> list[Input]:
+def assign(found: Sequence[Input], mode: str, profile: HeaderProfile, telling: Callable[[Path], Telling | None]) -> list[Input]:
     """The inputs with the paths that they get below OUT.
 
     Args:
         mode: one of `options.PATHS`; with "auto" and headers that are kept, paths are too.
-        telling: what of a file's header must not stand in a path, see `headers.telling_in_paths`; None where its header cannot be
+        telling: what of a file's header must not stand in a path, see `header_identifiers.telling`; None where its header cannot be
             read to the end.
 
     Returns:
@@ -39,7 +40,7 @@ def assign(found: Sequence[Input], mode: str, profile: HeaderProfile, telling: C
         return list(found)
     if mode == "pseudonym":
         return inputs.fail_clashes([replace(i, relative=_renamed(i.relative, profile, lambda part: True)) for i in found])
-    parts: set[str] = set()
+    parts: set[Identifier] = set()
     checked = []
     for item in found:
         own = frozenset() if item.problem else telling(item.source)
@@ -47,9 +48,7 @@ def assign(found: Sequence[Input], mode: str, profile: HeaderProfile, telling: C
         parts |= own or frozenset()
     if not parts:
         return inputs.fail_clashes(checked)
-    from .headers import tells
-
-    holds = functools.cache(tells(frozenset(parts)))
+    holds = functools.cache(identifiers.in_path(frozenset(parts)))
     return inputs.fail_clashes([replace(i, relative=_renamed(i.relative, profile, holds)) for i in checked])
 
 

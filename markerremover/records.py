@@ -17,6 +17,8 @@ from .errors import UsageError
 DEFAULT_KEEP = ("L", "R", "LT", "RT", "LEFT", "RIGHT")
 STYLES = ("box", "mask", "fill")
 STATUSES = ("cleaned", "unchanged", "held", "failed")
+IDENTIFIERS = ("name", "number", "birth", "day", "text", "uid")
+"""Kinds of what tells: names of persons, numbers of patients and studies, days of birth and death, other days, addresses and the like, UIDs."""
 
 
 FRAMED = 0.8  # of its box that a sign with its ring or plate fills
@@ -212,17 +214,22 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Telling:
-    """What of a file's own header must not be readable in its picture.
+class Identifier:
+    """One thing by which the patient of a file, somebody else of its header or the study can be told.
 
-    parts: names and numbers, as the header has them.  dates: birth dates, in digits and letters only, in every usual spelling.
+    kind: one of IDENTIFIERS.  text: as the header has it; it is confidential, and in no representation.
     """
 
-    parts: frozenset[str] = field(default=frozenset(), repr=False)
-    dates: frozenset[str] = field(default=frozenset(), repr=False)
+    kind: str
+    text: str = field(repr=False)
 
-    def __bool__(self) -> bool:
-        return bool(self.parts or self.dates)
+    def __post_init__(self) -> None:
+        if self.kind not in IDENTIFIERS:
+            raise UsageError(f"kind is {self.kind!r}, allowed are {', '.join(IDENTIFIERS)}")
+
+
+Telling = frozenset[Identifier]
+"""What of a file's own header must not be readable in its picture, its header or its path."""
 
 
 @dataclass(frozen=True)

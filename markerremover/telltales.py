@@ -1,86 +1,90 @@
-"""Whether print that was read holds a name, number or birth date of the file's own header. Pure; nothing is ever quoted.
+"""Whether print that was read holds a name, number or birth date of the file's own header, see `identifiers`. Pure; nothing is ever quoted.
 
-OCR slips: letter case, marks and punctuation do not count, letters and digits that look alike are one, and parts of `SLIP`
-characters or more may differ by one edit. Words that stand on anyone's radiograph tell nothing.
+OCR slips: letters and digits that look alike are one, and parts of `SLIP` characters or more may differ by one edit. Less is looked for than
+in texts and paths, since ribs and rings read as letters: no name of two letters by itself, and no word that stands on anyone's radiograph.
 """
 
 from __future__ import annotations
 
 import functools
 import re
-import unicodedata
+from collections.abc import Iterator, Sequence
 from datetime import date
-from typing import Sequence
 
+from . import days
+from .identifiers import days_of, numbers_of
+from .naming import ORDINARY, names_in
 from .records import Telling
+from .spelling import alike, forms, unpadded
 
-__all__ = ["dates_of", "tells"]
+__all__ = ["tells"]
 
 SHORTEST, SHORTEST_NUMBER = 3, 4  # characters of a part that is looked for: less is read into ribs and rings, or is an exposure
 SLIP = 5  # characters from which one edit is forgiven, and from which words are joined to make the part
 WITHIN = 6  # characters from which a part counts inside a longer word: names that were read without the blank between them
-FULL_DATE = 8  # digits or letters of a date with a whole year; shorter spellings must match exactly
+FULL_DAY = 8  # characters of a day with its whole year and no blanks; shorter spellings must match exactly
 MOST_JOINED = 4  # words that together may make one part, such as a date that was read in pieces
-_ALIKE = str.maketrans("oqilzsbg", "00112586")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_ORDINARY = (
-    "abdomen ankle anonymized anterior aufrecht axial bearing bed bedside chest cross cross-table cxr debout decub decubitus derecha "
-    "derecho detector droit droite elbow erect expiration external female film finger foot frog gauche grid hand hip inspiration inspired "
-    "internal izquierda izquierdo kilovolt knee lat lateral left links liegend lower male mobile neutral non-grid oblique patient pelvis "
-    "portable portatil posterior prone rechts right rotation seated semi semi-erect semi-sentado sentado shoulder side sitting spine stat "
-    "standing supine table technologist thorax time trauma upper upright view weight wrist xray"
-)
+_CLUE = re.compile(f"(?:{'|'.join(map(alike, ('patid', 'pat', 'id', 'mrn', 'pid', 'nr', 'no')))})?0*(?=.)")
 
 
 def tells(words: Sequence[str], telling: Telling) -> bool:
     """Whether the words of one reading, in order, hold a telling part."""
-    folded = [piece for word in words for piece in map(fold, re.split(r"\W+|_", word)) if piece]
+    if not telling:
+        return False
+    parts, whole, births = _looked_for(telling)
+    folded = [piece for word in words for piece in map(alike, re.split(r"[\W_]+", word)) if piece]
     joined = [
         ("".join(folded[i : i + n]), n) for n in range(1, MOST_JOINED + 1) for i in range(len(folded) - n + 1)
         if not set(folded[i : i + n]) & _ordinary()
     ]
-    parts = [part for part in map(fold, filter(_long_enough, telling.parts)) if part not in _ordinary()]
-    dates = [fold(spelling) for spelling in telling.dates]
-    return any(_is(text, part, count, SLIP) for text, count in joined for part in parts) or any(
-        _is(text, spelling, count, FULL_DATE) for text, count in joined for spelling in dates
-    )
+    texts = {(form, n) for text, n in joined for form in _spellings(text)}
+    if any(text in whole for text, _ in texts) or any(_is(text, part, count) for text, count in texts for part in parts):
+        return True
+    known = {key for day in births for key in days.keys(day)}
+    if known and not known.isdisjoint(days.in_print(words)):
+        return True
+    full = {alike(spelling) for day in births for spelling in _full(day)}
+    return any(text == day or (len(text) >= FULL_DAY - 1 and _one_edit(text, day)) or day in text for text, _ in texts for day in full)
 
 
-def _is(text: str, part: str, count: int, slip: int) -> bool:
-    """Whether a text of so many words is a part, in which one edit is forgiven from `slip` characters on."""
+def _is(text: str, part: str, count: int) -> bool:
+    """Whether a text of so many words is a part, in which one edit is forgiven from `SLIP` characters on."""
     if count > 1 and len(part) < SLIP:
         return False
-    return text == part or (len(part) >= slip and _one_edit(text, part)) or (len(part) >= max(slip, WITHIN) and part in text)
+    return text == part or (len(part) >= SLIP and _one_edit(text, part)) or (len(part) >= WITHIN and part in text)
 
 
-def _long_enough(part: str) -> bool:
-    plain = [char for char in part if char.isalnum()]
-    return len(fold(part)) >= (SHORTEST_NUMBER if all(char.isdigit() for char in plain) else SHORTEST)
+@functools.lru_cache(4)
+def _looked_for(telling: Telling) -> tuple[frozenset[str], frozenset[str], tuple[date, ...]]:
+    """Parts of names and numbers; whole names written as one; days of birth and death."""
+    names = [name for one in telling if one.kind == "name" for name in names_in(one.text)]
+    parts = {form for name in names for word in name.parts for form in forms(alike(word)) if len(form) >= SHORTEST}
+    for text in (one.text for one in telling if one.kind == "number"):
+        parts |= {alike(number) for number in numbers_of(text) if len(alike(number)) >= (SHORTEST_NUMBER if number.isdigit() else SHORTEST)}
+        parts |= {alike(word) for name in names_in(text) for word in name.parts if len(alike(word)) >= SHORTEST}
+    whole = {form for name in names for word in name.glued if word.isascii() for form in forms(alike(word))}
+    births = tuple(day for one in telling if one.kind == "birth" for day in days_of(one.text))
+    return frozenset(parts) - _ordinary(), frozenset(whole) - _ordinary(), births
 
 
-def dates_of(day: date) -> frozenset[str]:
-    """A day in the spellings that are burnt into radiographs, without punctuation: 19500203, 03021950, 02031950, 321950, 030250,
-    3feb1950, feb031950 and the like."""
+def _spellings(text: str) -> Iterator[str]:
+    """A word of print, also without digraphs for letters with marks, and without "ID" or the like and zeros before a number."""
+    yield from forms(text)
+    bare = _CLUE.sub("", text, count=1)
+    if bare.isdigit():
+        yield unpadded(bare)
+
+
+def _full(day: date) -> tuple[str, ...]:
+    """A day in the spellings of eight characters or so in which a slip is forgiven."""
     y, m, d, name = f"{day.year:04d}", f"{day.month:02d}", f"{day.day:02d}", _MONTHS[day.month - 1]
-    found = {y + m + d, d + m + y, m + d + y, y[2:] + m + d, d + m + y[2:], m + d + y[2:]}
-    found |= {f"{day.day}{day.month}{y}", f"{day.month}{day.day}{y}", f"{y}{day.month}{day.day}"}
-    found |= {text for i in (d, str(day.day)) for year in (y, y[2:]) for text in (i + name + year, name + i + year, year + name + i)}
-    return frozenset(found)
-
-
-def fold(text: str) -> str:
-    """Letters and digits alone, in lower case, without marks; those that look alike are the same.
-
-    >>> fold("Müll-er 0"), fold("MULLER O")
-    ('mu11er0', 'mu11er0')
-    """
-    plain = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(char for char in plain if char.isalnum() and char.isascii()).translate(_ALIKE)
+    return (y + m + d, d + m + y, m + d + y, d + name + y, name + d + y, f"{day.day}{name}{y}", f"{name}{day.day}{y}")
 
 
 @functools.cache
 def _ordinary() -> frozenset[str]:
-    return frozenset(map(fold, _ORDINARY.split()))
+    return frozenset(map(alike, ORDINARY))
 
 
 def _one_edit(a: str, b: str) -> bool:
