@@ -16,15 +16,15 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
+from pydicom.uid import UID_dictionary
 
 from . import dicom_tags, identifiers, terms
 from .header_profile import BASIC, CONSONANTS, DUMMIES, PSEUDONYM_LETTERS, RETAINED, SHIFTED, HeaderProfile
 from .records import Identifier, Telling
 from .spelling import forms, plain, repaired, words
 
-__all__ = ["PSEUDONYMS", "STANDARD_UIDS", "in_path", "is_public_uid", "names_left", "patient_of", "take_out", "telling"]
+__all__ = ["PSEUDONYMS", "in_path", "is_public", "names_left", "patient_of", "take_out", "telling"]
 
-STANDARD_UIDS = "1.2.840.10008."  # classes, transfer syntaxes and the like
 PSEUDONYMS = {tag_for_keyword(k): k for k in ("PatientName", "PatientID", "AccessionNumber", "StudyID")}
 _NUMBERS = frozenset(tag_for_keyword(k) for k in (
     "PatientID", "AccessionNumber", "OtherPatientIDs", "MedicalRecordLocator", "AdmissionID", "PlacerOrderNumberImagingServiceRequest",
@@ -91,13 +91,13 @@ def _identifiers(element: DataElement, declared: bool) -> Iterator[Identifier]:
     elif element.VR in ("DA", "DT"):
         kind = "birth" if element.keyword == "PatientBirthDate" else "day"
         yield from (Identifier(kind, day.strftime("%Y%m%d")) for text in texts for day in identifiers.days_of(text))
-    elif element.VR == "UI" and not is_public_uid(element):
-        yield from (Identifier("uid", text) for text in texts if len(text) >= identifiers.LONG_UID)
+    elif element.VR == "UI" and not is_public(element.keyword):
+        yield from (Identifier("uid", text) for text in texts if len(text) >= identifiers.LONG_UID and text not in UID_dictionary)
 
 
-def is_public_uid(element: DataElement) -> bool:
-    """Whether a UID names something of a standard or a maker, such as a class, rather than an instance."""
-    return bool(_PUBLIC_UIDS.search(element.keyword)) or all(text.startswith(STANDARD_UIDS) or not text for text in _values(element))
+def is_public(keyword: str) -> bool:
+    """Whether the UIDs of an element name something of a standard or a maker, such as a class, rather than an instance."""
+    return bool(_PUBLIC_UIDS.search(keyword))
 
 
 def _spellings(text: str, declared: bool) -> Iterator[str]:
@@ -123,25 +123,22 @@ def _undecoded(element: DataElement) -> list[str]:
 
 @dataclass(frozen=True)
 class _Hit:
-    """A value of an element that tells the patient."""
+    """A value of an element that tells the patient, and the dataset that has it."""
 
     holder: Dataset
     element: DataElement
     number: int
-    place: str
 
 
-def take_out(dataset: Dataset, telling: Telling, profile: HeaderProfile) -> tuple[str, ...]:
-    """Replace every value, at any depth, that still tells the patient; returns the elements by tag and keyword, without values."""
-    hits = list(_hits(dataset, telling))
-    for hit in hits:
+def take_out(dataset: Dataset, telling: Telling, profile: HeaderProfile) -> None:
+    """Replace every value, at any depth, that still tells the patient."""
+    for hit in list(_hits(dataset, telling)):
         element, values = hit.element, _values(hit.element)
         if element.VR == "UN":
             hit.holder.pop(element.tag, None)
             continue
         values[hit.number] = profile.uid(values[hit.number]) if element.VR == "UI" else _replacement(element)
         element.value = values if len(values) > 1 else values[0]
-    return tuple(dict.fromkeys(hit.place for hit in hits))
 
 
 def _replacement(element: DataElement) -> str:
@@ -161,16 +158,15 @@ def in_path(dataset: Dataset, path: str) -> bool:
 def _hits(dataset: Dataset, telling: Telling) -> Iterator[_Hit]:
     holds, whole = identifiers.in_text(telling, terms.vocabulary()), identifiers.as_whole(telling)
     uids = {one.text for one in telling if one.kind == "uid"}
-    yield from _hits_in(dataset, "", holds, whole, uids) if telling else ()
+    yield from _hits_in(dataset, holds, whole, uids) if telling else ()
 
 
-def _hits_in(dataset: Dataset, above: str, holds: Callable[[str], bool], whole: Callable[[str], bool], uids: set[str]) -> Iterator[_Hit]:
+def _hits_in(dataset: Dataset, holds: Callable[[str], bool], whole: Callable[[str], bool], uids: set[str]) -> Iterator[_Hit]:
     is_standard: bool | None = None  # of the code that the dataset is, once it matters
     for element in dataset:
-        place = f"{above}({element.tag.group:04X},{element.tag.elem:04X}) {element.keyword}"
         if element.VR == "SQ":
             for item in element.value:
-                yield from _hits_in(item, f"{place} > ", holds, whole, uids)
+                yield from _hits_in(item, holds, whole, uids)
             continue
         for number, text in enumerate(_values(element)):
             text = _of_others(element, text)
@@ -180,13 +176,13 @@ def _hits_in(dataset: Dataset, above: str, holds: Callable[[str], bool], whole: 
                 is_standard = _is_standard(dataset) if is_standard is None else is_standard
                 if is_standard:
                     continue
-            yield _Hit(dataset, element, number, place)
+            yield _Hit(dataset, element, number)
 
 
 def _is_hit(element: DataElement, text: str, holds: Callable[[str], bool], whole: Callable[[str], bool], uids: set[str]) -> bool:
     """Whether a value tells the patient, as an element of its kind can."""
     if element.VR == "UI":
-        return text in uids and not is_public_uid(element)
+        return text in uids and not is_public(element.keyword)
     if element.VR in ("DS", "IS"):
         return len(text) >= _LONGEST_NUMBER and text.isdigit() and whole(text)
     if element.VR in ("AE", "CS") or element.keyword in _CODES:

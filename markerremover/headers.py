@@ -4,7 +4,8 @@ Which element is removed, emptied, replaced or given a new UID is the table of d
 functions are not used: they leave nested datasets as they are, draw UIDs anew in every run, and put a date where one is to
 be removed. Here every dataset of every sequence is treated; UIDs and pseudonyms come from a secret key and are the same in
 all files, runs and workers of that key; private elements and public ones that the dictionary does not know go; and an
-element that still holds a name or number of the patient afterwards goes too, whatever the table says of it.
+text that still tells the patient afterwards is replaced, whatever the table says of it, see `header_identifiers`. Elements of
+the patient, persons, days, instances and addresses that the table does not know are treated like those that it knows.
 
 Where the profile leaves a choice, what is done conforms to an image's own definition: what must be there stays, empty or
 replaced, and what may not be empty goes. Pixel elements are not touched, see `dicom` and `dicom_tags`.
@@ -17,13 +18,14 @@ import re
 from datetime import date, timedelta
 from typing import Callable
 
-from pydicom.datadict import dictionary_has_tag, tag_for_keyword
+from pydicom.datadict import dictionary_has_tag, dictionary_VR, keyword_for_tag, tag_for_keyword
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
+from pydicom.uid import UID_dictionary
 
-from .header_identifiers import PSEUDONYMS, is_public_uid, patient_of, take_out, telling
+from .header_identifiers import PSEUDONYMS, is_public, patient_of, take_out, telling
 from .header_profile import DUMMIES, RETAINABLE, HeaderProfile
 
 EDITION = "dicomfields_2026c"
@@ -61,20 +63,15 @@ _BEYOND = frozenset(tag_for_keyword(k) for k in (
 """Other elements that the table does not name though they tell a person or a site, or are remarks."""
 
 
-def clean(dataset: Dataset, profile: HeaderProfile) -> tuple[str, ...]:
-    """Apply the profile to a dataset, in place; nothing happens in mode "keep".
-
-    Returns:
-        Elements, by tag and keyword, that the profile lets be and that were replaced since they told the patient.
-    """
+def clean(dataset: Dataset, profile: HeaderProfile) -> None:
+    """Apply the profile to a dataset, in place; nothing happens in mode "keep"."""
     if profile.mode == "keep":
-        return ()
+        return
     told = telling(dataset)
     _Cleaning(profile, patient_of(dataset)).apply(dataset)
-    replaced = take_out(dataset, told, profile)
+    take_out(dataset, told, profile)
     dataset.PatientIdentityRemoved = "YES"
     dataset.LongitudinalTemporalInformationModified = "MODIFIED" if profile.shift_dates else "REMOVED"
-    return replaced
 
 
 class _Cleaning:
@@ -97,14 +94,14 @@ class _Cleaning:
             dataset.pop(_COMMITTEE[0], None)
 
     def _treat(self, dataset: Dataset, element: DataElement) -> None:
-        action, tag = action_for(element.tag) or _action_beyond(element), int(element.tag)
+        action, tag = action_for(element.tag), int(element.tag)
         if tag in self.retained:
             if element.keyword == "PatientAge":
                 element.value = _capped(_plain(element.value))
         elif tag in PSEUDONYMS:
             element.value = self._pseudonym(element)
         elif action in _UIDS and element.VR == "UI":
-            element.value = _each(element.value, lambda old: self.profile.uid(old) if old else old)
+            element.value = _each(element.value, lambda old: self.profile.uid(old) if old and old not in UID_dictionary else old)
         elif action is not None and self.profile.shift_dates and element.VR in ("DA", "DT", "TM") and not element.keyword.startswith("Patient"):
             element.value = _each(element.value, functools.partial(_moved, back=self.back) if element.VR != "TM" else _time)
         elif action in _REMOVE or tag == _NEVER_EMPTY or (action in _UIDS and element.VR != "SQ"):
@@ -148,8 +145,10 @@ def _table() -> tuple[dict[int, str], tuple[tuple[tuple[int, ...], str], ...]]:
     return single, tuple((tag, name) for tag, name in rules.items() if len(tag) > 2)
 
 
+@functools.cache
 def action_for(tag: int) -> str | None:
-    """The table's action for an element, by the library's name of it; None where the profile says nothing."""
+    """What is done with an element, by the library's name of an action: the table's, or where the table does not know the element what it
+    does with others like it; None for what stays."""
     single, repeating = _table()
     if int(tag) in single:
         return single[int(tag)]
@@ -157,18 +156,19 @@ def action_for(tag: int) -> str | None:
     for (g, e, group_mask, element_mask), name in repeating:
         if group & group_mask == g & group_mask and element & element_mask == e & element_mask:
             return name
-    return None
+    if group in (0x0002, 0x0004) or not dictionary_has_tag(tag):
+        return None
+    return _action_beyond(int(tag), keyword_for_tag(tag), dictionary_VR(tag))
 
 
-def _action_beyond(element: DataElement) -> str | None:
-    """What is done with an element that the table does not name though it may tell a person, a day or a place."""
-    tag = int(element.tag)
+def _action_beyond(tag: int, keyword: str, vr: str) -> str | None:
+    """What is done with an element that the table does not name: it goes where it may tell a person, a day or a place."""
     if tag in _BEYOND or (tag >> 16 in _BEYOND_GROUPS and tag not in _HARMLESS):
         return "delete"
-    if element.VR == "UI":
-        return None if is_public_uid(element) else "replace_UID"
-    urls = element.VR == "UR" and element.keyword not in ("CodingSchemeURL", "URNCodeValue")
-    return "replace" if urls or element.VR in ("PN", "DA", "DT", "TM") else None
+    if vr == "UI":
+        return None if is_public(keyword) else "replace_UID"
+    urls = vr == "UR" and keyword not in ("CodingSchemeURL", "URNCodeValue")
+    return "replace" if urls or vr in ("PN", "DA", "DT", "TM") else None
 
 
 def drop_unreadable(dataset: Dataset) -> int:

@@ -57,6 +57,16 @@ class _Index:
     uids: frozenset[str]
     texts: frozenset[str]
 
+    def has_piece(self, text: str, wanted: frozenset[str], shortest: int) -> bool:
+        """Whether a text holds one of a set of this index that has so many characters at least."""
+        longest = self._longest[id(wanted)]
+        return any(text[i : i + n] in wanted for i in range(len(text)) for n in range(shortest, min(longest, len(text) - i) + 1))
+
+    @functools.cached_property
+    def _longest(self) -> dict[int, int]:
+        """Characters of the longest of each set that is looked for within texts, by the set's id."""
+        return {id(wanted): max(map(len, wanted), default=0) for wanted in (self.inside, self.unspaced, self.long, self.codes, self.texts)}
+
 
 def in_text(telling: Telling, ordinary: frozenset[str] = frozenset()) -> Callable[[str], bool]:
     """A function that says of a text whether it holds something telling.
@@ -124,18 +134,13 @@ def _joined(row: Sequence[str]) -> Iterator[str]:
 def _is_within(index: _Index, found: Sequence[str], ordinary: frozenset[str]) -> bool:
     """Whether a word holds a name, or the text one of a script without spaces."""
     if index.inside:
-        longest = max(map(len, index.inside))
         runs = {run for word in found for run in re.findall(r"[^\W\d_]{4,}", plain(word)) if run not in ordinary}
-        if any(_has_piece(form, index.inside, INSIDE, longest) for run in runs for form in forms(run)):
+        if any(index.has_piece(form, index.inside, INSIDE) for run in runs for form in forms(run)):
             return True
     if not index.unspaced:
         return False
     text = "".join(char for char in plain("".join(found)) if is_unspaced(char))
-    return _has_piece(text, index.unspaced, 2, max(map(len, index.unspaced)))
-
-
-def _has_piece(text: str, wanted: frozenset[str], shortest: int, longest: int) -> bool:
-    return any(text[i : i + n] in wanted for i in range(len(text)) for n in range(shortest, min(longest, len(text) - i) + 1))
+    return index.has_piece(text, index.unspaced, 2)
 
 
 def _is_numbered(index: _Index, text: str, found: Sequence[str]) -> bool:
@@ -146,14 +151,14 @@ def _is_numbered(index: _Index, text: str, found: Sequence[str]) -> bool:
         return True
     if index.long:
         runs = (re.sub(r"\D", "", run) for run in re.findall(r"\d(?:[\s._\-/]{0,2}\d)*", flat))
-        if any(_has_piece(run, index.long, LONG, max(map(len, index.long))) for run in runs):
+        if any(index.has_piece(run, index.long, LONG) for run in runs):
             return True
     if index.small and any(number in index.small for number in re.findall(rf"(?<![^\W\d_]){_CLUES}[\W_]{{0,3}}0*(\d{{1,3}})(?!\d)", flat)):
         return True
     bare = _bare(text)
     whole = {unpadded(plain(word)) for word in found} | {unpadded(word) for word in _joined([plain(word) for word in found])}
     for wanted in (index.codes, index.texts):
-        if wanted and (not wanted.isdisjoint(whole) or any(_has_piece(t, wanted, CODE, max(map(len, wanted))) for t in {bare, unpadded(bare)})):
+        if wanted and (not wanted.isdisjoint(whole) or any(index.has_piece(t, wanted, CODE) for t in {bare, unpadded(bare)})):
             return True
     return False
 

@@ -34,12 +34,11 @@ def tells(words: Sequence[str], telling: Telling) -> bool:
         return False
     parts, whole, births = _looked_for(telling)
     folded = [piece for word in words for piece in map(alike, re.split(r"[\W_]+", word)) if piece]
-    joined = [
-        ("".join(folded[i : i + n]), n) for n in range(1, MOST_JOINED + 1) for i in range(len(folded) - n + 1)
-        if not set(folded[i : i + n]) & _ordinary()
-    ]
-    texts = {(form, n) for text, n in joined for form in _spellings(text)}
-    if any(text in whole for text, _ in texts) or any(_is(text, part, count) for text, count in texts for part in parts):
+    rows = [folded[i : i + n] for n in range(1, MOST_JOINED + 1) for i in range(len(folded) - n + 1)]
+    if any(form in whole for row in rows for form in forms("".join(row))):
+        return True
+    texts = {(form, len(row)) for row in rows if not set(row) & _ordinary() for form in _spellings("".join(row))}
+    if any(_is(text, part, count) for text, count in texts for part in parts):
         return True
     known = {key for day in births for key in days.keys(day)}
     if known and not known.isdisjoint(days.in_print(words)):
@@ -72,7 +71,7 @@ def _spellings(text: str) -> Iterator[str]:
     """A word of print, also without digraphs for letters with marks, and without "ID" or the like and zeros before a number."""
     yield from forms(text)
     bare = _CLUE.sub("", text, count=1)
-    if bare.isdigit():
+    if sum(map(str.isdigit, bare)) >= SHORTEST_NUMBER:
         yield unpadded(bare)
 
 

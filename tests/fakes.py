@@ -24,7 +24,7 @@ from markerremover.errors import UsageError
 from markerremover.network import Network
 from markerremover.options import RunOptions
 from markerremover.pipeline import Cleaner
-from markerremover.records import Detections, Policy
+from markerremover.records import Detections, Identifier, Policy
 
 WHITE = 250
 NAME_BOX = (20, 14, 60, 30)
@@ -226,3 +226,9 @@ def broken_network() -> Network:
 def stillborn_network() -> Network:
     """Kills its own process, as a broken driver would."""
     os._exit(9)
+
+
+def telling(*names: str, numbers: tuple[str, ...] = (), births: tuple[str, ...] = (), days: tuple[str, ...] = (), uids: tuple[str, ...] = (), texts: tuple[str, ...] = ()):
+    """Identifiers of a header: names as a PN value has them, days as a DA value has them."""
+    kinds = {"name": names, "number": numbers, "birth": births, "day": days, "uid": uids, "text": texts}
+    return frozenset(Identifier(kind, text) for kind, found in kinds.items() for text in found)

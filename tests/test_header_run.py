@@ -158,7 +158,7 @@ def test_wrong_options_are_refused(options):
 
 def test_a_header_that_still_names_its_patient_is_not_released(tmp_path, monkeypatch):
     path = dicom_file(tmp_path / "in" / "1.dcm")
-    monkeypatch.setattr(headers, "_take_out", lambda *_: None)
+    monkeypatch.setattr(headers, "take_out", lambda *_: None)
     summary = run(path.parent, tmp_path / "out")
     assert summary["counts"]["failed"] == 1 and not list((tmp_path / "out").iterdir())
     row = json.loads((tmp_path / "out-audit" / "manifest.jsonl").read_text())

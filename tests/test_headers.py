@@ -116,8 +116,8 @@ def test_what_still_names_the_patient_goes_though_the_table_lets_it_be():
     assert dataset.ViewCodeSequence[0].CodeMeaning == "ANONYMIZED" and dataset.ViewCodeSequence[0].CodeValue == "R-1"
 
 
-def test_a_name_that_our_own_dummy_holds_leaves_nothing():
-    assert cleaned(patient(name="Anonym^Jane", Manufacturer="Anonym and sons")).Manufacturer == ""
+def test_a_name_that_our_own_dummy_holds_leaves_the_dummy():
+    assert cleaned(patient(name="Anonym^Jane", Manufacturer="Anonym and sons")).Manufacturer == "ANONYMIZED"
 
 
 def test_what_may_not_be_empty_or_alone_goes_and_items_that_held_nothing_else_with_it():
