@@ -16,19 +16,19 @@ Day = tuple[int, int, int]
 YEARS = (1850, 2150)  # of four digits
 SHORTEST_MONTH = 3  # letters that a month's name is cut to at least
 _MONTHS = (  # English, German, French, Spanish, Italian, Portuguese, Dutch, Polish, Swedish, Danish, Norwegian, Finnish, Czech, Romanian,
-    # Hungarian, Turkish; Slavic months also in the case that they have in a date
-    "january januar jänner janvier enero gennaio janeiro januari styczeń stycznia tammikuu leden ledna ianuarie január ocak",
-    "february februar feber février febrero febbraio fevereiro februari luty lutego helmikuu únor února februarie február şubat",
-    "march märz mrz mars marts marzo março maart mrt marzec marca maaliskuu březen března martie március mart",
-    "april avril abril aprile kwiecień kwietnia huhtikuu duben dubna aprilie április nisan avr abr",
-    "may mai mayo maggio maio mei maj maja toukokuu květen května május mayıs mag",
-    "june juni juin junio giugno junho czerwiec czerwca kesäkuu červen června iunie június haziran giu",
-    "july juli juillet julio luglio julho lipiec lipca heinäkuu červenec července iulie július temmuz lug",
-    "august août agosto augustus sierpień sierpnia augusti elokuu srpen srpna augusztus ağustos ago aou",
-    "september septembre septiembre setiembre settembre setembro wrzesień września syyskuu září septembrie szeptember eylül sept set sett",
-    "october oktober octobre octubre ottobre outubro październik października lokakuu říjen října octombrie október ekim okt ott out",
-    "november novembre noviembre novembro listopad listopada marraskuu noiembrie kasım",
-    "december dezember desember décembre diciembre dicembre dezembro grudzień grudnia joulukuu prosinec prosince decembrie aralık dez des dic",
+    # Hungarian, Turkish, Russian; Slavic months also in the case that they have in a date
+    "january январь января januar jänner janvier enero gennaio janeiro januari styczeń stycznia tammikuu leden ledna ianuarie január ocak",
+    "february февраль февраля februar feber février febrero febbraio fevereiro februari luty lutego helmikuu únor února februarie február şubat",
+    "march март марта märz mrz mars marts marzo março maart mrt marzec marca maaliskuu březen března martie március mart",
+    "april апрель апреля avril abril aprile kwiecień kwietnia huhtikuu duben dubna aprilie április nisan avr abr",
+    "may май мая mai mayo maggio maio mei maj maja toukokuu květen května május mayıs mag",
+    "june июнь июня juni juin junio giugno junho czerwiec czerwca kesäkuu červen června iunie június haziran giu",
+    "july июль июля juli juillet julio luglio julho lipiec lipca heinäkuu červenec července iulie július temmuz lug",
+    "august август августа août agosto augustus sierpień sierpnia augusti elokuu srpen srpna augusztus ağustos ago aou",
+    "september сентябрь сентября septembre septiembre setiembre settembre setembro wrzesień września syyskuu září septembrie szeptember eylül sept set sett",
+    "october октябрь октября oktober octobre octubre ottobre outubro październik października lokakuu říjen října octombrie október ekim okt ott out",
+    "november ноябрь ноября novembre noviembre novembro listopad listopada marraskuu noiembrie kasım",
+    "december декабрь декабря dezember desember décembre diciembre dicembre dezembro grudzień grudnia joulukuu prosinec prosince decembrie aralık dez des dic",
 )
 _ROMAN = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x", "xi", "xii")
 _ERAS = {"meiji": 1867, "m": 1867, "明治": 1867, "taisho": 1911, "t": 1911, "大正": 1911, "showa": 1925, "s": 1925, "昭和": 1925,
@@ -115,8 +115,8 @@ def _named(looks: bool = False) -> tuple[dict[str, frozenset[int]], tuple[re.Pat
     for number, (names, roman) in enumerate(zip(_MONTHS, _ROMAN), 1):
         for name in names.split():
             for spelt in {plain(name), plain(name.replace("ä", "ae").replace("ü", "ue"))}:
-                for end in range(SHORTEST_MONTH, len(spelt) + 1):
-                    found.setdefault(alike(spelt[:end]) if looks else spelt[:end], set()).add(number)
+                for short in (spelt[:end] for end in range(SHORTEST_MONTH, len(spelt) + 1) if spelt.isascii() or not looks):
+                    found.setdefault(alike(short) if looks else short, set()).add(number)
         if not looks:
             found.setdefault(roman, set()).add(number)
     name = "(" + "|".join(sorted(found, key=len, reverse=True)) + ")"

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from pydicom.charset import python_encoding
 from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
@@ -36,6 +37,9 @@ _TEXTS = frozenset(tag_for_keyword(k) for k in (
 ))  # fmt: skip
 _FREE = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UN", "UR", "UT"})
 _CODES = frozenset({"CodeValue", "LongCodeValue", "URNCodeValue", "CodingSchemeDesignator", "CodingSchemeVersion", "CodeMeaning"})
+_CODED_TEXTS = frozenset({"RescaleType", "ModalityLUTType"})  # of free text by their kind, with defined terms
+_REPLACEMENTS = {"Modality": "OT", "RescaleType": "US", "ModalityLUTType": "US", "SpecificCharacterSet": "ISO_IR 192"}
+"""What stands where no text of one's own may; other elements get `DUMMIES`."""
 _OWN_CODES = frozenset({
     (dicom_tags.CLEAN_PIXEL_DATA[0], "DCM", dicom_tags.CLEAN_PIXEL_DATA[1]), dicom_tags.INPAINTED,
     *((value, "DCM", meaning) for value, meaning in (BASIC, RETAINED, SHIFTED)),
@@ -142,7 +146,7 @@ def take_out(dataset: Dataset, telling: Telling, profile: HeaderProfile) -> None
 
 
 def _replacement(element: DataElement) -> str:
-    return "OT" if element.keyword == "Modality" else str(DUMMIES[element.VR])
+    return _REPLACEMENTS.get(element.keyword) or str(DUMMIES[element.VR])
 
 
 def names_left(dataset: Dataset, original: Dataset) -> int:
@@ -185,7 +189,9 @@ def _is_hit(element: DataElement, text: str, holds: Callable[[str], bool], whole
         return text in uids and not is_public(element.keyword)
     if element.VR in ("DS", "IS"):
         return len(text) >= _LONGEST_NUMBER and text.isdigit() and whole(text)
-    if element.VR in ("AE", "CS") or element.keyword in _CODES:
+    if element.keyword == "SpecificCharacterSet" and text in python_encoding:
+        return False
+    if element.VR in ("AE", "CS") or element.keyword in _CODES | _CODED_TEXTS:
         return whole(text) and not terms.is_term(text)
     return element.VR in _FREE and holds(text)
 

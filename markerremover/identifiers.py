@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from . import days
-from .naming import ORDINARY, Name, names_in
+from .naming import ORDINARY, PLACEHOLDERS, Name, names_in
 from .records import IDENTIFIERS, Telling
 from .spelling import forms, is_unspaced, pieces, plain, repaired, unpadded, words
 
@@ -107,7 +107,8 @@ def in_path(telling: Telling) -> Callable[[str], bool]:
 def _holds(index: _Index, text: str, ordinary: frozenset[str]) -> bool:
     found = words(text)
     return (
-        _is_named(index, found) or _is_within(index, found, ordinary) or _is_numbered(index, text, found) or bool(index.uids and _has_uid(index, text))
+        _is_named(index, found) or _is_within(index, found, ordinary) or _is_numbered(index, text, found)
+        or bool(index.uids and _has_uid(index, text))
         or bool(index.days and not index.days.isdisjoint(days.days_in(repaired(text))))
     )
 
@@ -134,7 +135,8 @@ def _joined(row: Sequence[str]) -> Iterator[str]:
 def _is_within(index: _Index, found: Sequence[str], ordinary: frozenset[str]) -> bool:
     """Whether a word holds a name, or the text one of a script without spaces."""
     if index.inside:
-        runs = {run for word in found for run in re.findall(r"[^\W\d_]{4,}", plain(word)) if run not in ordinary}
+        runs = {run for word in found for run in re.findall(rf"[^\W\d_]{{{INSIDE},}}", plain(word))}
+        runs = {run for run in runs if run not in ordinary and run.removesuffix("s") not in ordinary}
         if any(index.has_piece(form, index.inside, INSIDE) for run in runs for form in forms(run)):
             return True
     if not index.unspaced:
@@ -185,7 +187,7 @@ def _indexed(telling: Telling) -> _Index:
     for text in texts["name"]:
         for name in names_in(text):
             _add_name(kept, name)
-        texts["number"] |= {word for word in words(text) if len(word) >= WHOLE and any(map(str.isdigit, word))}
+        texts["number"] |= set(re.findall(rf"\d{{{WHOLE},}}", text))
     for text in texts["number"]:
         _add_number(kept, text)
     for uid in texts["uid"]:
@@ -193,7 +195,7 @@ def _indexed(telling: Telling) -> _Index:
         kept["uids"] |= {uid, uid.replace(".", ""), *([last] if len(last) >= LONG_UID else ())}
     for text in texts["text"]:
         bare = unpadded(_bare(text))
-        kept["texts" if len(bare) >= CODE else "words"] |= {bare} if len(bare) > 1 and bare not in ORDINARY else set()
+        kept["texts" if len(bare) >= CODE else "words"] |= {bare} if len(bare) > 1 and bare not in PLACEHOLDERS else set()
     found = {key for text in texts["birth"] | texts["day"] for day in days_of(text) for key in days.keys(day)}
     return _Index(days=frozenset(found), **{name: frozenset(values) for name, values in kept.items()})
 

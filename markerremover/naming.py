@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from .spelling import is_unspaced, plain, repaired, words
 
-__all__ = ["ORDINARY", "Name", "names_in"]
+__all__ = ["ORDINARY", "PLACEHOLDERS", "Name", "names_in"]
 
 SHORTEST_GLUED = 4  # letters of a name written as one; fewer are a word of some language
-ORDINARY = frozenset(
-    "abdomen ankle anonymised anonymized anonymous anterior aufrecht axial bearing bed bedside chest cross cxr debout decub decubitus "
-    "derecha derecho detector droit droite elbow erect expiration external female film finger foot frog gauche grid hand hip inspiration "
-    "inspired internal izquierda izquierdo kilovolt knee lat lateral left links liegend lower male marker mobile neutral nobody non none "
-    "oblique patient pelvis phantom portable portatil posterior prone rechts right rotation seated semi sentado shoulder side sitting spine "
-    "stat standing supine table technologist test thorax time trauma unknown upper upright view weight wrist xray".split()
+PLACEHOLDERS = frozenset(
+    "abdomen ankle anonymised anonymized anonymous chest elbow finger foot hand head hip knee neck nobody none patient pelvis phantom shoulder "
+    "skull spine test thorax toe unknown wrist".split()
 )
-"""Words that stand in anyone's header and on anyone's radiograph: as a name by themselves they tell nobody apart."""
+"""Names that stand for none, and parts of the body: as a name by themselves they tell nobody apart, and they stand in anyone's header."""
+ORDINARY = PLACEHOLDERS | frozenset(
+    "anterior aufrecht axial bearing bed bedside cross cxr debout decub decubitus derecha derecho detector droit droite erect expiration "
+    "external female film frog gauche grid inspiration inspired internal izquierda izquierdo kilovolt lat lateral left links liegend lower "
+    "male marker mobile neutral non oblique portable portatil posterior prone rechts right rotation seated semi sentado side sitting stat "
+    "standing supine table technologist time trauma upper upright view weight xray".split()
+)
+"""Words that stand on anyone's radiograph: no name is looked for in them, nor in print as one."""
 _TITLES = frozenset("dipl dr dres frau herr ii iii iv ing jr md med miss mlle mme mr mrs ms phd prof sr".split())
 _PARTICLES = frozenset(
     "abu al at ben bin da dal das de degli dei del della den der des di do dos du e el em et het ibn in la las le lo los mac mc st "
@@ -52,13 +57,13 @@ def names_in(text: str) -> tuple[Name, ...]:
 
 
 def _name(group: str) -> Name:
-    components = [_without(_TITLES, [plain(word) for word in words(component) if not word.isdigit()]) for component in group.split("^")]
+    components = [_without(_TITLES, _letters(component)) for component in group.split("^")]
     everything = [word for component in components for word in component]
-    if all(word in ORDINARY or word in _TITLES for word in everything):
+    if all(word in PLACEHOLDERS or word in _TITLES for word in everything):
         return Name()
     family, given = components[0], [word for component in components[1:3] for word in component]
     parts = {word for component in components for word in _without(_PARTICLES, component)}
-    parts |= {word for component in group.split("^") for word in map(plain, words(component.replace("'", " ").replace("\u2019", " ")))}
+    parts |= {word for component in group.split("^") for word in _letters(component.replace("'", " ").replace("\u2019", " "))}
     whole = {"".join(component) for component in components if len(component) > 1}
     pairs = [(family, given)] if given else [(family[:1], family[1:]), (family[-1:], family[:-1])]
     whole |= {word for first, rest in pairs if first and rest for word in _together(first, rest)}
@@ -66,9 +71,14 @@ def _name(group: str) -> Name:
     if unspaced:
         shorter = {word for word in parts if len(word) > 1} if len(everything) > 1 else parts
         return Name(frozenset(shorter), frozenset(word for word in whole if len(word) > 1))
-    told = {word for word in parts if len(word) > 1 and word not in ORDINARY and not word.isdigit()} - (_TITLES if len(everything) > 1 else set())
+    told = {word for word in parts if len(word) > 1 and word not in PLACEHOLDERS} - (_TITLES if len(everything) > 1 else set())
     particles = _PARTICLES if any(len(word) > 2 and word not in _PARTICLES for word in told) else set()
-    return Name(frozenset(told - particles), frozenset(word for word in whole if len(word) >= SHORTEST_GLUED and word not in ORDINARY))
+    return Name(frozenset(told - particles), frozenset(word for word in whole if len(word) >= SHORTEST_GLUED and word not in PLACEHOLDERS))
+
+
+def _letters(text: str) -> list[str]:
+    """Plain words of a text, without the digits in them."""
+    return [run for word in words(text) for run in re.findall(r"[^\W\d_]+", plain(word))]
 
 
 def _together(family: Sequence[str], given: Sequence[str]) -> Iterator[str]:

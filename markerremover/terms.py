@@ -52,7 +52,15 @@ _TERMS = frozenset("""
     m f o human animal biped quadruped phantom patient device lossy lossless iso
     e d m em post pre screening diagnostic dose exam localiser view spot compression magnification implant displaced tangential cleavage axillary tail
     rolled lateromedial mediolateral craniocaudal exaggerated nipple profile
+    lin disp lut rel mammographic cephalostat panoramic column carm rigid mammo dsa coro abdo abdominal apical ascending descending arch basilar
+    bilateral unilateral bilinear cubic cord distalphalanx fetal fetus filtered unfiltered iliac ileum landscape portrait lps metacarpus metatarsus
+    midline nerve outlined optical pca permanent prostate prox proximal distal rest stress ramp rms sinc stdev step stationary venous white less
+    greater equal lesser julian hijri gregorian japanese uterine unaltered shcolpar stpar median mip minip maxip noise grey air iso ir ascii
+    sct srt snm dcm ln ucum radlex fma nci rxnorm icd umls mdc
 """.split())  # fmt: skip
+
+
+_FORMER_SNOMED = ("SRT", "SNM3", "99SDM")
 
 
 @functools.cache
@@ -73,8 +81,21 @@ def is_term(value: str) -> bool:
 
 
 def is_concept(item: Dataset) -> bool:
-    """Whether a code item, value, scheme and meaning, is one that the standard's own dictionary has."""
+    """Whether a code item has a value that the standard's own dictionary knows, and a meaning that is put together from the dictionary's words."""
     from pydicom.sr._concepts_dict import concepts  # takes a second to load
+    from pydicom.sr._snomed_dict import mapping
 
     scheme, value, meaning = (str(item.get(keyword, "") or "").strip() for keyword in ("CodingSchemeDesignator", "CodeValue", "CodeMeaning"))
-    return any(plain(codes[value][0]) == plain(meaning) for codes in concepts.get(scheme, {}).values() if value in codes)
+    if scheme in _FORMER_SNOMED:
+        scheme, value = "SCT", mapping["SRT"].get(value, value)
+    known = any(value in codes for codes in concepts.get(scheme, {}).values())
+    return known and all(word in _dictionary_words() or word in vocabulary() for word in re.findall(r"[^\W\d_]+", plain(meaning)))
+
+
+@functools.cache
+def _dictionary_words() -> frozenset[str]:
+    """Plain words of the meanings of all codes that the standard uses."""
+    from pydicom.sr._concepts_dict import concepts
+
+    meanings = (meaning for scheme in concepts.values() for codes in scheme.values() for meaning, _ in codes.values())
+    return frozenset(re.findall(r"[^\W\d_]+", plain(" ".join(meanings))))
