@@ -194,7 +194,7 @@ def test_a_header_that_cannot_be_gone_through_holds_the_file(tmp_path, monkeypat
 
     monkeypatch.setattr("markerremover.dicom.telling_of", fails)
     one_dicom(tmp_path / "in", picture())
-    _, row, written = run(tmp_path / "in", tmp_path / "out", fakes.cleaner, release_held=True)
+    _, row, written = run(tmp_path / "in", tmp_path / "out", fakes.cleaner, release_held=True, paths="keep")
     assert row["status"] == "held" and "ValueError" in row["reason"] and "THOMPSON" not in row["reason"] and not written
 
 
