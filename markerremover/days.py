@@ -36,6 +36,7 @@ _ERAS = {"meiji": 1867, "m": 1867, "明治": 1867, "taisho": 1911, "t": 1911, "�
 """Japanese eras and the year before their first."""
 _AFTER_DAY, _OF = r"(?:st|nd|rd|th|er|eme|ste|de|o|a|e)?", r"(?:(?:de|del|of|d|di|den|the) )?"
 _TRIPLE = re.compile(r"(?<!\d)(?=(\d{4}|\d{1,2}) (\d{1,2}) (\d{4}|\d{1,2})(?!\d))")
+_HALVES = re.compile(r"(?<!\d)(?:(\d{4}) (\d\d)(\d\d)|(\d\d)(\d\d) (\d{4}))(?!\d)")  # of the year, and of month and day
 _RUN = re.compile(r"\d{6,}")
 _ERA = re.compile(rf"(?<![^\W\d_])({'|'.join(sorted(_ERAS, key=len, reverse=True))}) ?(\d{{1,2}}) (\d{{1,2}}) (\d{{1,2}})(?!\d)")
 _FULL = ((0, 4, 6), (4, 2, 0), (4, 0, 2), (0, 6, 4))  # where year, month and day stand in eight digits
@@ -72,6 +73,8 @@ def _spaced(text: str) -> str:
 def _read(text: str, named: tuple[dict[str, frozenset[int]], tuple[re.Pattern[str], ...]]) -> Iterator[Day]:
     months, (day_first, month_first, year_first) = named
     for a, b, c in (found.groups() for found in _TRIPLE.finditer(text)):
+        yield from _orders(a, b, c)
+    for a, b, c in (tuple(filter(None, found.groups())) for found in _HALVES.finditer(text)):
         yield from _orders(a, b, c)
     for digits in _RUN.findall(text):
         yield from _run(digits)

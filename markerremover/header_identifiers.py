@@ -156,7 +156,7 @@ def names_left(dataset: Dataset, original: Dataset) -> int:
 
 def in_path(dataset: Dataset, path: str) -> bool:
     """Whether a path holds an identifier of a header."""
-    return any(map(identifiers.in_path(telling(dataset)), path.split("/")))
+    return bool(identifiers.telling_parts(identifiers.in_path(telling(dataset)), path.split("/")))
 
 
 def _hits(dataset: Dataset, telling: Telling) -> Iterator[_Hit]:

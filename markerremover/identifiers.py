@@ -23,13 +23,14 @@ from .naming import ORDINARY, PLACEHOLDERS, Name, names_in
 from .records import IDENTIFIERS, Telling
 from .spelling import forms, is_unspaced, pieces, plain, repaired, unpadded, words
 
-__all__ = ["LONG_UID", "as_whole", "days_of", "in_path", "in_text", "numbers_of"]
+__all__ = ["LONG_UID", "as_whole", "days_of", "in_path", "in_text", "numbers_of", "telling_parts"]
 
 INSIDE = 4  # letters from which a name counts within a longer word
 WHOLE, LONG = 4, 6  # digits from which a number counts by itself, and within longer ones or with separators
 CODE = 5  # letters and digits from which a number with letters counts within something longer
 LONG_UID = 12  # characters from which a UID tells something
 GLUED = 6  # letters from which parts of a name, written as one, count within a longer word
+SPLIT = 15  # characters of a folder that may hold a part of a day or number
 MOST_JOINED = 4  # words that together may make one part: a name with a hyphen, a number that was read in pieces
 JOINED = 5  # letters from which words are joined to make one part
 _CLUES = r"(?:patient|patientid|patid|patnr|patno|pat|pid|id|idnr|idno|mrn|pt|case|subject|subj|fall|kis)"
@@ -102,6 +103,23 @@ def in_path(telling: Telling) -> Callable[[str], bool]:
         return alone or _holds(index, part, ORDINARY)
 
     return holds
+
+
+def telling_parts(holds: Callable[[str], bool], parts: Sequence[str]) -> set[int]:
+    """Which parts of a path tell, by a function of `in_path`: by themselves, or with their neighbours, as year, month and day in folders.
+
+    Returns:
+        Indices into `parts`.
+    """
+    told = {i for i, part in enumerate(parts) if holds(part)}
+    done = {i for i in told if len(parts[i]) > 4 or not parts[i].isdigit()}  # a number alone may be part of a day as well
+    for n in (2, 3):
+        for window in (range(i, i + n) for i in range(len(parts) - n + 1)):
+            rows = [parts[i] for i in window]
+            if done.isdisjoint(window) and all(len(part) <= SPLIT for part in rows) and any(map(str.isdigit, "".join(rows))) and holds("/".join(rows)):
+                told |= set(window)
+                done |= set(window)
+    return told
 
 
 def _holds(index: _Index, text: str, ordinary: frozenset[str]) -> bool:

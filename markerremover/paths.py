@@ -54,11 +54,12 @@ def assign(found: Sequence[Input], mode: str, profile: HeaderProfile, telling: C
 
 def _renamed(relative: str, profile: HeaderProfile, tells: Callable[[str], bool]) -> str:
     """A path with a pseudonym for every part that tells."""
-    *folders, name = PurePosixPath(relative).parts
-    new = [profile.pseudonym("path", part) if tells(part) else part for part in folders]
+    *folders, name = parts = PurePosixPath(relative).parts
+    told = identifiers.telling_parts(tells, parts)
+    new = [profile.pseudonym("path", part) if i in told else part for i, part in enumerate(folders)]
     suffix = PurePosixPath(name).suffix
     kept = suffix if suffix.lower() in SUFFIXES else ""
-    return "/".join([*new, profile.pseudonym("path", name) + kept.lower() if tells(name) else name])
+    return "/".join([*new, profile.pseudonym("path", name) + kept.lower() if len(folders) in told else name])
 
 
 def write_map(audit: Path, before: Sequence[Input], after: Sequence[Input]) -> int:

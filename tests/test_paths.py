@@ -147,6 +147,17 @@ def test_accents_and_separators_make_no_difference(path, told):
     assert identifiers.in_path(fakes.telling("m\u00fcller", numbers=("hx-99812",), births=("19610102",)))(path) == told
 
 
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [("1961/03/12/x.dcm", 3), ("a/1961/0312/b/x.dcm", 2), ("12/Mar/61.dcm", 3), ("patient/12/x.dcm", 2), ("47/11981/x.dcm", 2), ("1961/x.dcm", 0), ("chest/12/x.dcm", 1),
+     ("2019/05/05.dcm", 3), ("1962/03/13.dcm", 0), ("SMITH/12/x.dcm", 2), ("x1/SMITH/x2.dcm", 1)],
+)
+def test_days_and_numbers_are_found_across_folders(path, told):
+    telling = fakes.telling("SMITH", numbers=("4711981", "12"), births=("19610312",), days=("20190505",))
+    [(relative, _)] = assigned([path], telling=lambda _: telling)
+    assert sum(a != b for a, b in zip(relative.split("/"), path.split("/"))) == told and relative.endswith(".dcm")
+
+
 def test_very_many_names_take_no_longer():
     import time
 
