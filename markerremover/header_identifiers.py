@@ -87,7 +87,7 @@ def telling(dataset: Dataset) -> Telling:
 def _identifiers(element: DataElement, declared: bool) -> Iterator[Identifier]:
     tag, texts = int(element.tag), _values(element)
     if element.VR == "PN":
-        yield from (Identifier("name", spelt) for text in (*texts, *_undecoded(element)) for spelt in _spellings(text, declared))
+        yield from (Identifier("name", spelt) for text in (*texts, *_undecoded(element)) if text for spelt in _spellings(text, declared))
     elif tag in _NUMBERS:
         yield from (Identifier("number", text.strip(" \0")) for text in texts if text.strip(" \0"))
     elif tag in _TEXTS:
