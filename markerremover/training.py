@@ -161,6 +161,11 @@ def _trainer_class():
             super().__init__(overrides=overrides)
             self.add_callback("on_train_start", lambda _: torch.set_num_threads(THREADS))
 
+        def setup_model(self):
+            found = super().setup_model()
+            check_freeze(self.args.freeze or 0, len(self.model.model))
+            return found
+
         def get_dataset(self) -> dict:
             return {"train": "train", "val": "val", "names": dict(enumerate(self._names)), "nc": len(self._names), "channels": 3}
 
@@ -186,6 +191,30 @@ def _trainer_class():
                     strip_optimizer(path)
 
     return WindowTrainer
+
+
+def check_freeze(freeze: int, layers: int) -> None:
+    """Refuse to freeze a whole network: its last layer, which gives the boxes, must be able to learn.
+
+    Raises:
+        UsageError: it is that many layers or more.
+    """
+    if not 0 <= freeze < layers:
+        raise UsageError(f"freeze is {freeze}, allowed is 0 to {layers - 1}: the network has {layers} layers, and the last one must learn")
+
+
+def layers_of(checkpoint: Path | str) -> int:
+    """How many layers the network of a checkpoint has, as `freeze` counts them.
+
+    Raises:
+        WeightsError: it cannot be loaded.
+    """
+    import torch
+
+    try:
+        return len(torch.load(checkpoint, map_location="cpu", weights_only=False)["model"].model)
+    except Exception as error:
+        raise WeightsError(f"{checkpoint}: cannot be loaded ({type(error).__name__}: {error})") from error
 
 
 def save_checkpoint(checkpoint: Path | str, target: Path | str) -> Path:

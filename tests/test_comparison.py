@@ -26,7 +26,7 @@ def test_pairs_are_counted_and_images_named(other):
     document = comparison.compare(a, b)
     assert (document["recall"]["a"]["k"], document["recall"]["b"]["k"], document["recall"]["better"], document["recall"]["worse"]) == (1, 2, 1, 0)
     assert (document["retention"]["better"], document["retention"]["worse"]) == (0, 1)
-    assert document["images"] == {"better": ["p1_b.png"], "worse": ["p1_a.png", "p2_c.png"], "mixed": []}
+    assert document["images"] == {"better": ["sub/p1_b.png"], "worse": ["sub/p1_a.png", "sub/p2_c.png"], "mixed": []}
     assert document["deid"]["p_fisher"] == 1 and document["deid"]["p_mcnemar"] == 1
 
 
@@ -46,5 +46,5 @@ def test_the_command_says_what_changed(other, capsys):
                "--json", str(other / "c.json")]
     assert cli.main(command) == 0
     printed = capsys.readouterr().out
-    assert "A 50.0 % (1/2" in printed and "1 better, 0 worse" in printed and "worse: p2_c.png" in printed
+    assert "A 50.0 % (1/2" in printed and "1 better, 0 worse" in printed and "worse: sub/p2_c.png" in printed
     assert json.loads((other / "c.json").read_text())["recall"]["better"] == 1

@@ -25,14 +25,14 @@ class Reads:
 def site(tmp_path, before):  # noqa: F811
     """Inputs, truth and results of three images of two patients: cleaned, left as it was, and one without markings."""
     for name in ("in", "truth", "out"):
-        (tmp_path / name / "sub").mkdir(parents=True) if name != "truth" else (tmp_path / name).mkdir()
+        (tmp_path / name / "sub").mkdir(parents=True)
     plain = np.full((300, 300), 80, np.uint8)
     for name, image, out, elements in (
         ("p1_a", before, blacked(before, NAME), ANNOTATION.elements), ("p1_b", before, before, ANNOTATION.elements), ("p2_c", plain, plain, ()),
     ):
         cv2.imwrite(str(tmp_path / "in" / "sub" / f"{name}.png"), image)
         cv2.imwrite(str(tmp_path / "out" / "sub" / f"{name}.png"), out)
-        labelme.write(tmp_path / "truth" / f"{name}.json", Annotation(f"{name}.png", (300, 300), elements))
+        labelme.write(tmp_path / "truth" / "sub" / f"{name}.json", Annotation(f"{name}.png", (300, 300), elements))
     return tmp_path
 
 
@@ -43,17 +43,14 @@ def evaluated(site, **options):
 def test_every_rate_has_its_counts_and_interval(site):
     document, rows = evaluated(site, reader=Reads)
     assert [document[name]["k"] for name in ("recall", "deid", "retention", "untouched", "patients", "readable", "leaks")] == [1, 1, 2, 1, 0, 1, 1]
-    assert [document[name]["n"] for name in ("recall", "deid", "retention", "untouched", "patients", "readable", "leaks")] == [2, 2, 2, 1, 1, 2, 2]
+    assert [document[name]["n"] for name in ("recall", "deid", "retention", "untouched", "patients", "readable", "leaks")] == [2, 2, 2, 1, 0, 2, 2]
     assert document["recall"]["low95"] == pytest.approx(0.0126, abs=1e-4) and document["images"] == len(rows) == 3
     assert document["false_regions"]["k"] == 0 and document["false_regions"]["n"] == 3 and document["harm"]["value"] == 0
     assert document["by"]["height"] == {"24 to 40 px": {"recall": document["recall"], "retention": document["retention"]}}
     assert document["by"]["kind"] == {"side sign, upright": {"retention": document["retention"]}, "words": {"recall": document["recall"]}}
     assert document["by"]["site"]["sub"]["deid"] == document["deid"] and document["run"] is None
-    assert evaluation.by_patient(rows) == {
-        "p1": {"images": 2, "markings": 2, "removed": 1, "signs": 2, "kept": 2},
-        "p2": {"images": 1, "markings": 0, "removed": 0, "signs": 0, "kept": 0},
-    }
-    assert [f["image"] for f in document["failures"]] == ["p1_b.png"] and document["failures"][0]["missed"] == [list(NAME)]
+    assert evaluation.by_patient(rows) == {}, "a file name does not say whose an image is"
+    assert [f["image"] for f in document["failures"]] == ["sub/p1_b.png"] and document["failures"][0]["missed"] == [list(NAME)]
 
 
 def test_a_missing_result_counts_as_nothing_removed_or_kept(site):
@@ -95,7 +92,7 @@ def test_several_processes_give_what_one_gives(site):
 
 
 def test_a_wrong_truth_is_told_from_another_process_too(site):
-    labelme.write(site / "truth" / "p1_a.json", Annotation("p1_a.png", (299, 300), ()))
+    labelme.write(site / "truth" / "sub" / "p1_a.json", Annotation("p1_a.png", (299, 300), ()))
     with pytest.raises(AnnotationError, match="p1_a.*its truth says one of 300x299"):
         evaluated(site, workers=2)
 
@@ -105,9 +102,13 @@ def test_sites_and_patients_are_taken_from_tables(site):
     (site / "split.csv").write_text("image,patient,part\np1_a.png,anna,val\np1_b.png,anna,val\np2_c.png,berta,val\n")
     document, rows = evaluated(site, sites=site / "sites.csv", split=f"{site / 'split.csv'}=val")
     assert [row.patient for row in rows] == ["anna", "anna", "berta"]
+    assert evaluation.by_patient(rows) == {
+        "anna": {"images": 2, "markings": 2, "removed": 1, "signs": 2, "kept": 2},
+        "berta": {"images": 1, "markings": 0, "removed": 0, "signs": 0, "kept": 0},
+    } and (document["patients"]["k"], document["patients"]["n"]) == (0, 1)
     assert [document["by"]["site"][name]["recall"]["value"] for name in ("north", "south")] == [1, 0]
     (site / "sites.csv").write_text("image,site\np1_a.png,north\n")
-    with pytest.raises(UsageError, match="no row of p1_b.png"):
+    with pytest.raises(UsageError, match="no row of sub/p1_b.png"):
         evaluated(site, sites=site / "sites.csv")
     (site / "sites.csv").write_text("image,hospital\np1_a.png,north\n")
     with pytest.raises(UsageError, match="no column 'site'"):
@@ -131,11 +132,13 @@ def test_a_run_of_ours_is_also_judged_by_its_boxes(site, capsys):
     alone = evaluation.evaluate_boxes(site / "out", site / "truth")
     assert document["published_measures"] == alone["published_measures"] and alone["run"] == document["run"]
     assert {name: (r["k"], r["n"]) for name, r in alone["published_measures"].items()} == {
-        "deidentification_accuracy": (2, 3), "false_positive_rate": (1, 4), "retention_accuracy": (1, 2)}
+        "deidentification_accuracy": (1, 2), "false_positive_rate": (1, 4), "retention_accuracy": (1, 2)}
+    assert document["images_without_markings"] == alone["images_without_markings"] == 1
     assert document["run"] == {"version": "1", "weights_sha256": "ab", "backend": "a CPU"}
     command = ["evaluate", str(site / "out"), "--truth", str(site / "truth")]
     assert cli.main([*command, "--json", str(site / "b.json")]) == 0
-    assert "by boxes, side signs retained: 50.0 % (1/2" in capsys.readouterr().out and json.loads((site / "b.json").read_text()) == alone
+    printed = capsys.readouterr().out
+    assert "as published, side signs retained: 50.0 % (1/2" in printed and "1 radiographs without such markings are left out" in printed and json.loads((site / "b.json").read_text()) == alone
     assert cli.main([*command, "--report", str(site / "r")]) == 2
     assert "--report: needs the images" in capsys.readouterr().err
 
@@ -165,16 +168,16 @@ def test_truth_that_does_not_fit_its_image_is_an_error_that_names_it(site, wrong
     if wrong == "missing":
         path.unlink()
     elif wrong == "twice":
-        (site / "in" / "p1_a.png").write_bytes(path.read_bytes())
+        labelme.write(site / "truth" / "again.json", Annotation("sub/p1_a.png", (300, 300), ()), "../in/sub/p1_a.png")
     elif wrong == "size":
-        labelme.write(site / "truth" / "p1_a.json", Annotation("p1_a.png", (299, 300), ()))
+        labelme.write(site / "truth" / "sub" / "p1_a.json", Annotation("p1_a.png", (299, 300), ()))
     else:
         from PIL import Image
 
         image = Image.fromarray(np.zeros((300, 300), np.uint8))
         path.unlink()
         image.save(path.with_suffix(".tif"), save_all=True, append_images=[image])
-        labelme.write(site / "truth" / "p1_a.json", Annotation("p1_a.tif", (300, 300), ()))
+        labelme.write(site / "truth" / "sub" / "p1_a.json", Annotation("p1_a.tif", (300, 300), ()))
     with pytest.raises(AnnotationError, match="p1_a"):
         evaluated(site)
 
@@ -189,7 +192,7 @@ def test_the_command_prints_the_table_and_writes_figures_and_statement(site, cap
                "--json", str(site / "r.json"), "--statement", str(site / "s.md")]
     assert cli.main(command) == 0
     printed = capsys.readouterr().out
-    assert "markings removed" in printed and "50.0 % (1/2" in printed and "p1_b.png: 1 missed" in printed
+    assert "markings removed" in printed and "50.0 % (1/2" in printed and "sub/p1_b.png: 1 missed" in printed
     document = json.loads((site / "r.json").read_text())
     assert all({"value", "k", "n"} <= set(document[name]) for name in ("recall", "deid", "retention", "false_regions", "harm"))
     text = (site / "s.md").read_text()

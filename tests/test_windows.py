@@ -28,7 +28,7 @@ def test_the_split_file_decides_and_a_patient_on_both_sides_is_an_error(tmp_path
     good = folder_of(tmp_path / "a", 3, split=[("1", "train"), ("2", "val"), ("3", "train")])
     assert [s.path.name for s in windows.load_samples(good, "val")] == ["p1_0.png"]
     bad = folder_of(tmp_path / "b", 2, split=[("1", "train"), ("1", "val")])
-    with pytest.raises(AnnotationError, match="both"):
+    with pytest.raises(UsageError, match="both"):
         windows.load_samples(bad, "train")
 
 
