@@ -44,15 +44,16 @@ class Images:
         return []
 
     def of_hash(self, label: Label) -> list[str]:
-        """The images with the SHA-256 that a label says; of several alike the one that its name was made of, if that is told."""
+        """The images with the SHA-256 that a label says; of several alike the one that its name or its path tells, if it does."""
         digits = NAMED.search(label.source.stem)
-        if self.root is not None and label.sha256 not in self._hashes:
-            self._read_files(self._of_id(digits[1]) if digits else ())
-            if label.sha256 not in self._hashes:
-                self._read_files(self.paths)
+        if digits:
+            self._read_files(self._of_id(digits[1]))
+            if named := [path for path in self._hashes.get(label.sha256, ()) if file_id(path).startswith(digits[1])]:
+                return named
+        self._read_files(self.paths)
         found = self._hashes.get(label.sha256, [])
-        named = [path for path in found if digits and file_id(path).startswith(digits[1])]
-        return list(named or found)
+        told = [path for path in found if len(found) > 1 and any(path in self.at(claim) for claim in label.claims)]
+        return list(told or found)
 
     def _of_id(self, digits: str) -> Sequence[str]:
         if self._by_id is None:
@@ -62,7 +63,7 @@ class Images:
         return self._by_id.get(digits, ())
 
     def _read_files(self, paths: Iterable[str]) -> None:
-        for path in paths:
+        for path in paths if self.root is not None else ():
             if path not in self._read:
                 self._read.add(path)
                 with open(self.root / path, "rb") as handle:
@@ -90,9 +91,9 @@ def matched(labels: Sequence[Label], images: Images) -> list[str]:
     return paths
 
 
-def _hits(reading: Sequence[Sequence[str]]) -> int:
-    """How many different images a reading gives."""
-    return len({found[0] for found in reading if len(found) == 1})
+def _hits(reading: Sequence[Sequence[str]]) -> tuple[int, int]:
+    """How many different images a reading gives, and to how many labels any."""
+    return len({found[0] for found in reading if len(found) == 1}), sum(map(bool, reading))
 
 
 def _only(label: Label, found: Sequence[str], images: Images) -> str:
