@@ -1,6 +1,7 @@
 """`evaluate`: a folder of results against truth; every rate, what is broken down, what is an error, and what is said in words."""
 
 import datetime
+import hashlib
 import json
 
 import cv2
@@ -208,3 +209,85 @@ def test_a_statement_with_missing_results_says_so(site):
     (site / "out" / "sub" / "p1_b.png").unlink()
     document, _ = evaluated(site)
     assert "1 of the images have no result" in evaluate_cli.statement(document, datetime.date(2026, 1, 2))
+
+
+def test_what_annotate_writes_can_be_evaluated(site, capsys):
+    """Its pictures have names of their own; the SHA-256 of the original says which image each is about."""
+    from markerremover.review import labels
+
+    for name in ("p1_a", "p1_b", "p2_c"):
+        original, patient = site / "in" / "sub" / f"{name}.png", {"patient": "x"} if name != "p2_c" else {}
+        (site / "truth" / "sub" / f"{name}.json").unlink()
+        origin = {"sha256": hashlib.sha256(original.read_bytes()).hexdigest(), "frame": 0, **patient}
+        labels.write(site / "L", labels.name_of(f"sub/{name}.png"), cv2.imread(str(original), 0), ANNOTATION.elements if patient else (), reviewed=True, origin=origin)
+    document, rows = evaluation.evaluate(site / "out", site / "L" / "annotations", site / "in")
+    assert [row.name for row in rows] == ["sub/p1_a.png", "sub/p1_b.png", "sub/p2_c.png"] and [row.patient for row in rows] == ["x", "x", ""]
+    assert document["recall"]["k"] == 1 and (document["patients"]["k"], document["patients"]["n"]) == (0, 1)
+    boxes = [{"frame": 0, "xyxy": [38, 38, 142, 72], "action": "remove"}]
+    manifest(site, *({"relative": f"sub/{name}.png", "status": "cleaned", "boxes": boxes, "sha256_in": hashlib.sha256((site / "in" / "sub" / f"{name}.png").read_bytes()).hexdigest()}
+                     for name in ("p1_a", "p1_b")))
+    command = ["evaluate", str(site / "out"), "--truth", str(site / "L" / "annotations")]
+    assert cli.main(command) == 1 and "is missing in the manifest of" in capsys.readouterr().err, "an image that the run never saw is no loss"
+    (site / "L" / "annotations" / f"{labels.name_of('sub/p2_c.png')}.json").unlink()
+    assert cli.main(command) == 0 and "100.0 % (2/2" in capsys.readouterr().out
+
+
+def test_equal_names_in_two_folders_are_judged_each_for_itself(tmp_path, before):  # noqa: F811
+    for folder, after in (("a", blacked(before, NAME)), ("b", before)):
+        for part, image in (("in", before), ("out", after)):
+            (tmp_path / part / folder).mkdir(parents=True)
+            cv2.imwrite(str(tmp_path / part / folder / "x.png"), image)
+    images = [{"id": i, "file_name": f"{folder}/x.png", "height": 300, "width": 300} for i, folder in enumerate("ab")]
+    entries = [{"image_id": i, "category_id": 0, "bbox": [NAME[0], NAME[1], NAME[2] - NAME[0], NAME[3] - NAME[1]]} for i in (0, 1)]
+    (tmp_path / "c.json").write_text(json.dumps({"categories": [{"id": 0, "name": "marker"}], "images": images, "annotations": entries}))
+    document, _ = evaluation.evaluate(tmp_path / "out", tmp_path / "c.json", tmp_path / "in")
+    assert document["recall"]["k"] == 1 and [f["image"] for f in document["failures"]] == ["b/x.png"]
+    (tmp_path / "split.csv").write_text("\ufeffimage;split\na/x.png;val\nb/x.png;train\n")
+    assert evaluation.evaluate(tmp_path / "out", tmp_path / "c.json", tmp_path / "in", split=f"{tmp_path / 'split.csv'}=val")[0]["deid"]["value"] == 1
+    for row, words in (("x.png", "could be several images: write its path"), ("c/x.png", "has no annotation")):
+        (tmp_path / "split.csv").write_text(f"image;split\n{row};val\n")
+        with pytest.raises(UsageError, match=words):
+            evaluation.evaluate(tmp_path / "out", tmp_path / "c.json", tmp_path / "in", split=f"{tmp_path / 'split.csv'}=val")
+
+
+def test_the_result_of_another_input_is_not_taken_and_two_results_are_an_error(site):
+    """x.png is the result of x.png, not of x.jpg beside it."""
+    image = cv2.imread(str(site / "in" / "sub" / "p1_a.png"), 0)
+    cv2.imwrite(str(site / "in" / "sub" / "p1_a.jpg"), image)
+    labelme.write(site / "truth" / "sub" / "p1_a-jpg.json", Annotation("p1_a.jpg", (300, 300), ANNOTATION.elements))
+    document, rows = evaluated(site)
+    assert document["missing"] == 1 and [row.result for row in rows if row.name == "sub/p1_a.jpg"] == [""]
+    for suffix in ("tif", "bmp"):
+        cv2.imwrite(str(site / "out" / "sub" / f"p1_b.{suffix}"), image)
+    (site / "out" / "sub" / "p1_b.png").unlink()
+    with pytest.raises(UsageError, match="p1_b.bmp and p1_b.tif in sub could both be the result"):
+        evaluated(site)
+
+
+def test_images_without_annotation_are_said(site, capsys):
+    (site / "truth" / "sub" / "p1_b.json").unlink()
+    command = ["evaluate", str(site / "out"), "--truth", str(site / "truth"), "--inputs", str(site / "in"), "--no-ocr", "--workers", "1"]
+    assert cli.main(command) == 0
+    assert capsys.readouterr().out.startswith("note: 1 other images have no annotation and were not judged\n")
+
+
+def test_the_patient_of_a_dicom_file_is_told_by_its_header(tmp_path):
+    from dicom_files import SHAPE, random_stored, save
+
+    (tmp_path / "in").mkdir()
+    (tmp_path / "truth").mkdir()
+    for name, number in (("IMG_1", "7"), ("IMG_2", "7"), ("IMG_3", "8")):
+        save(tmp_path / "in", random_stored(), name=f"{name}.dcm", PatientID=number)
+        labelme.write(tmp_path / "truth" / f"{name}.json", Annotation(f"{name}.dcm", SHAPE, ()))
+    _, found = evaluation.evaluate(tmp_path / "in", tmp_path / "truth", tmp_path / "in")
+    assert found[0].patient == found[1].patient != found[2].patient and "" not in [row.patient for row in found]
+
+
+def test_a_marker_that_stays_in_a_kept_box_is_no_removal(site):
+    """A name taken for a side sign: its box is kept, its strokes are there."""
+    boxes = [{"frame": 0, "xyxy": [38, 38, 142, 72], "action": "keep"}]
+    manifest(site, *({"relative": f"sub/{name}.png", "status": "cleaned", "boxes": boxes} for name in ("p1_a", "p1_b", "p2_c")))
+    document, _ = evaluated(site)
+    alone = evaluation.evaluate_boxes(site / "out", site / "truth")
+    found = [(d["published_measures"]["deidentification_accuracy"]["k"], d["published_measures"]["deidentification_accuracy"]["n"]) for d in (document, alone)]
+    assert found == [(1, 2), (0, 2)], "by pixels the name is gone in one image, by boxes alone nobody can say so"
