@@ -189,6 +189,7 @@ def _prepare(run: Run, fingerprint: str, resume: bool) -> None:
     if resume:
         raise UsageError(f"{run.work}: there is nothing to resume")
     training.require()
+    training.check_settings(loader_workers=run.loader_workers, seed=run.seed, device=run.device)
     training.check_freeze(run.recipe.freeze, training.layers_of(run.base))
     (run.work / "pictures").mkdir(parents=True, mode=0o700)
     os.chmod(run.work, 0o700)
