@@ -44,7 +44,7 @@ def load(path: Path | str) -> dict[str, Any]:
     """
     if not Path(path).exists():
         raise AnnotationError(f"{path}: there is no such label file")
-    data = texts.read_json(path, AnnotationError)
+    data = texts.read_json(path, AnnotationError, "LabelMe")
     if not isinstance(data, dict):
         raise AnnotationError(f"{path}: not a LabelMe file (it holds no JSON object)")
     return data

@@ -63,8 +63,11 @@ def _unmarked(data: bytes) -> str:
     return "utf-8"
 
 
-def read_json(path: Path | str, kind: type[MarkerRemoverError] = UsageError) -> Any:
+def read_json(path: Path | str, kind: type[MarkerRemoverError] = UsageError, what: str = "JSON") -> Any:
     """The content of a JSON file; NaN and Infinity, which are no JSON, are refused.
+
+    Args:
+        what: the file ought to be, said in errors.
 
     Raises:
         kind: it cannot be read, or is no JSON.
@@ -72,9 +75,9 @@ def read_json(path: Path | str, kind: type[MarkerRemoverError] = UsageError) -> 
     try:
         return json.loads(read(path, kind), parse_constant=_refuse)
     except ValueError as error:
-        raise kind(f"{path}: not a JSON file ({error})") from None
+        raise kind(f"{path}: not a {what} file ({error})") from None
     except RecursionError:
-        raise kind(f"{path}: not a JSON file of ours (nested too deeply)") from None
+        raise kind(f"{path}: not a {what} file (nested too deeply)") from None
 
 
 def _refuse(name: str) -> None:
