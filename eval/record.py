@@ -39,7 +39,7 @@ def main() -> int:
             return code
         document, _ = evaluation.evaluate(
             results, args.truth, args.images, split=args.split, reader=open_reader, localizer=load_detector, workers=os.cpu_count() or 1)
-    for name in ("sentences", "failures"):
+    for name in ("sentences", "failures", "notes"):
         del document[name]
     for kind in ("any marking", "laterality", "marker"):
         for curve in ("recall", "precision", "score"):

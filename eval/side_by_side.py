@@ -25,7 +25,7 @@ import numpy as np
 
 import peers
 import tables
-from markerremover import benchmark, comparison, evaluation, truth
+from markerremover import benchmark, comparison, evaluation, results, truth
 from markerremover.cli import parse_keep
 from markerremover.errors import UsageError, WriteError
 from markerremover.evaluation import Row
@@ -45,17 +45,11 @@ class Part:
         """The images, sorted.
 
         Raises:
-            UsageError: one is missing or there twice.
+            AnnotationError, UsageError: see `evaluation.choose`.
         """
-        wanted = truth.split_names(self.split) if self.split else None
-        found = []
-        for annotation in truth.read(self.truth).annotations:
-            if wanted is None or annotation.image in wanted:
-                paths = [p for p in self.images.glob(f"{Path(annotation.image).stem}.*")]
-                if len(paths) != 1:
-                    raise UsageError(f"{self.images}: {annotation.image} is there {len(paths)} times")
-                found += paths
-        return sorted(found)
+        there = results.originals(self.images)
+        chosen, _ = evaluation.choose(truth.read(self.truth), self.split, there, lambda label, path: results.shape_of(self.images / path))
+        return [self.images / path for path, _, _ in chosen]
 
 
 def side_by_side(parts: Sequence[Part], opened: Sequence[peers.Tool], out: Path, say=print) -> dict[str, Any]:

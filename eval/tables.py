@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any, Callable
 
-from markerremover.box_level import PUBLISHED
+from markerremover.box_level import PUBLISHED, PUBLISHED_LOCALIZER
 from markerremover.metrics import in_words, rate
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,13 +51,19 @@ def published() -> list[str]:
     """The publication's measures, its own figures beside ours on other images."""
     names = {"deidentification_accuracy": "de-identification accuracy", "false_positive_rate": "false-positive boxes", "retention_accuracy": "retention accuracy"}
     ours = result("val"), result("actualmed")
-    lines = ["| | published: home site (pelvis) | foreign site (chest) | foreign site after 20 images | ours: home site (chest, 50 images) | "
-             "foreign site (chest, 20 images) |", "|---|---|---|---|---|---|"]
+    where = [f"{site} (chest; {d['images'] - d['images_without_markings']} of {d['images']} images have markings)"
+             for site, d in zip(("ours: home site", "foreign site"), ours)]
+    lines = ["| | published: home site (pelvis) | foreign site (chest) | foreign site after 20 images | " + " | ".join(where) + " |", "|---|---|---|---|---|---|"]
     for name, said in names.items():
         cells = [in_words(rate(k, n)) for k, n in PUBLISHED[name]]
         cells += [in_words(document["published_measures"][name]) for document in ours]
         lines.append(f"| {said} | {' | '.join(cells)} |")
-    return lines
+    found = [document["localizer"] for document in ours]
+    for name, said in (("auprc", "AUPRC, all markings as one kind"), ("ap50", "mAP-50, all markings as one kind")):
+        cells = [f"{PUBLISHED_LOCALIZER[name]:.2f}", "", "", *(f"{d['any marking'][name]:.3f} ({d['any marking']['n']} markings and signs)" for d in found)]
+        lines.append(f"| {said} | {' | '.join(cells)} |")
+    cells = ["", "", "", *(f"{d['map50']:.3f} ({d['marker']['n']} markings, {d['laterality']['n']} signs)" for d in found)]
+    return [*lines, f"| mAP-50, mean of markings and side signs | {' | '.join(cells)} |"]
 
 
 def tools(document: dict[str, Any], *, brief: bool = False) -> list[str]:

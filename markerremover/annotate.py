@@ -53,10 +53,10 @@ def annotate(
                 continue
             sha256 = sha256_file(item.source)
             radiograph = images.read(item.source)
-            proposals = _proposals(radiograph, cleaner)
+            proposals, patient = _proposals(radiograph, cleaner), labels.patient(radiograph)
             for frame in reversed(range(len(radiograph.display))):  # the first one last: it says that the file is done
                 own = [element for f, element in proposals if f == frame]
-                name, origin = labels.name_of(item.relative, frame), {"sha256": sha256, "frame": frame}
+                name, origin = labels.name_of(item.relative, frame), {"sha256": sha256, "frame": frame, **patient}
                 labels.write(out, name, radiograph.display[frame], own, reviewed=False, origin=origin)
                 done["written"] += 1
         except (MarkerRemoverError, OSError) as error:

@@ -1,28 +1,33 @@
-"""What the boxes of a run say, without any image: the publication's measures from a manifest and truth boxes.
+"""The publication's three measures, counted in one place: for `evaluate`, `compare` and `finetune`.
 
-The measures are those of Khosravi et al., Radiology: Artificial Intelligence 2023;5(6):e230085. By boxes alone one cannot see what became
-of strokes, so:
+The measures are those of Khosravi et al., Radiology: Artificial Intelligence 2023;5(6):e230085:
 
-- a `marker` is removed if removed boxes, and kept ones (of which all but a sign's strokes goes black), hold `COVERED` of its box;
-- a `laterality` is retained if a kept box holds its middle (what other boxes take of it shows in the images only);
-- a box is a false positive if it comes to within `metrics.NEAR` of the image's longer side of no element.
+- de-identification accuracy: of the radiographs with a `marker`, those with every one of them removed. Radiographs without any are left out,
+  as there; how many they are is told beside it (`Counts.images` less `Counts.marked`);
+- false-positive rate: of all boxes, those that come to within `metrics.NEAR` of the image's longer side of no element;
+- retention accuracy: of the `laterality` elements, those retained.
 
-In an image that was not written nothing counts as removed or retained.
+Where the pixels before and after are known, an element's strokes say whether it is removed or retained (`judging.judge`). Where they are not,
+or show no strokes in its box, boxes do: a `marker` is removed if boxes that are removed hold `COVERED` of its own. A box that is kept
+removes nothing by itself, since strokes stay in it. A `laterality` is retained if a kept box holds its middle. In an image that was not
+written nothing counts as removed or retained.
 """
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from .metrics import NEAR, rate
-from .records import Annotation, Element
+from .judging import Judged
+from .metrics import NEAR, Counts, rates
+from .records import Annotation, Decision, Element
 
 COVERED = 0.95  # of a marker's box
 RELEASED = ("cleaned", "unchanged")
 NAMES = {
-    "deidentification_accuracy": "radiographs with every marking but side signs removed",
+    "deidentification_accuracy": "radiographs with markings, every one but side signs removed",
     "false_positive_rate": "false-positive boxes of all boxes",
     "retention_accuracy": "side signs retained",
 }
@@ -34,26 +39,61 @@ PUBLISHED = {
 }
 
 
-def by_boxes(pairs: Sequence[tuple[Annotation, Mapping[str, Any] | None]]) -> dict[str, dict[str, Any]]:
-    """The three measures of `NAMES`, each a `rate`.
+#: The publication's localizer on its internal test: its one kind of marking at IoU 0.5.
+PUBLISHED_LOCALIZER = {"auprc": 0.96, "ap50": 0.98}
+#: Name in `NAMES` -> name in `metrics.RATES`.
+RATES = {
+    "deidentification_accuracy": "de-identification accuracy", "false_positive_rate": "false-positive rate", "retention_accuracy": "retention accuracy",
+}
+
+
+def count(annotation: Annotation, boxes: Sequence[Mapping[str, Any]], *, released: bool, judged: Judged | None = None) -> Counts:
+    """What the measures count of one radiograph.
 
     Args:
-        pairs: the truth of each image and its row of the manifest (`report.manifest_row`), None where there is none.
+        boxes: `frame`, `xyxy` and `action` of each decision, as in a manifest; those of the first frame count.
+        released: whether a result was written.
+        judged: the result's pixels beside the input's, of the same annotation; None where they are not known.
     """
-    removed, kept, false, boxes = [], [], 0, 0
-    for annotation, row in pairs:
-        found = [] if row is None else [b for b in row["boxes"] if b["frame"] == 0]
-        released = row is not None and row["status"] in RELEASED
-        markers = [_removed(e, found, annotation.shape_hw) for e in annotation.elements if e.kind == "marker"]
-        removed.append(released and all(markers))
-        kept += [released and _retained(e, found) for e in annotation.elements if e.kind == "laterality"]
-        boxes += len(found)
-        false += sum(not _near(b["xyxy"], annotation) for b in found)
-    return {
-        "deidentification_accuracy": rate(sum(removed), len(removed)),
-        "false_positive_rate": rate(false, boxes),
-        "retention_accuracy": rate(sum(kept), len(kept)),
-    }
+    found = [b for b in boxes if b["frame"] == 0]
+    black = [b for b in found if b["action"] == "remove"]
+    seen = [e.good if e.scored else None for e in judged.elements] if judged else [None] * len(annotation.elements)
+    removed, kept = [], []
+    for element, good in zip(annotation.elements, seen):
+        if element.kind == "marker":
+            removed.append(released and (_removed(element, black, annotation.shape_hw) if good is None else good))
+        elif element.kind == "laterality":
+            kept.append(released and (_retained(element, found) if good is None else good))
+    return Counts(
+        images=1, held=int(not released), marked=int(bool(removed)), deidentified=int(bool(removed) and all(removed)), markers=len(removed),
+        removed=sum(removed), signs=len(kept), retained=sum(kept), boxes=len(found), false_boxes=sum(not _near(b["xyxy"], annotation) for b in found),
+    )
+
+
+def of_row(annotation: Annotation, row: Mapping[str, Any] | None, judged: Judged | None = None) -> Counts:
+    """`count` of a manifest's row (`report.manifest_row`), None where there is none."""
+    released = row is not None and row["status"] in RELEASED and not (judged and judged.missing)
+    return count(annotation, [] if row is None else row["boxes"], released=released, judged=judged)
+
+
+def boxes_of(decisions: Sequence[Decision]) -> list[dict[str, Any]]:
+    """Decisions as `count` takes them."""
+    return [{"frame": d.frame, "xyxy": d.xyxy, "action": d.action} for d in decisions]
+
+
+def measures(counts: Counts) -> dict[str, dict[str, Any]]:
+    """The three measures of `NAMES`, each a `metrics.rate`."""
+    found = rates(counts)
+    return {name: found[other] for name, other in RATES.items()}
+
+
+def by_boxes(pairs: Sequence[tuple[Annotation, Mapping[str, Any] | None]]) -> dict[str, dict[str, Any]]:
+    """The three measures by boxes alone.
+
+    Args:
+        pairs: the truth of each image and its row of the manifest, None where there is none.
+    """
+    return measures(sum((of_row(annotation, row) for annotation, row in pairs), Counts()))
 
 
 def _share(element: Element, found: Sequence[Mapping[str, Any]], shape_hw: tuple[int, int]) -> float:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import re
-from pathlib import Path
 
-from .errors import UsageError
 from .records import Element
 
 HEIGHTS = (8, 12, 16, 24, 40)  # pixels: limits between classes of marking height
@@ -80,26 +77,3 @@ def height(height_px: float) -> str:
     ('below 8 px', '8 to 12 px', '40 px and more')
     """
     return heights()[sum(height_px >= limit for limit in HEIGHTS)]
-
-
-def column(source: Path | str, name: str, *, needed: bool = True) -> dict[str, str]:
-    """Image name (the first column) -> what a CSV file with a header says of it in another column.
-
-    Raises:
-        UsageError: the file cannot be read, an image is in it twice with different values, or there is no such column and it is `needed`.
-    """
-    try:
-        with open(source, newline="", encoding="utf-8") as handle:
-            header, *rows = [row for row in csv.reader(handle) if row] or [[]]
-    except OSError as error:
-        raise UsageError(f"{source}: cannot be read ({error.strerror})") from error
-    if name not in header:
-        if needed:
-            raise UsageError(f"{source}: has no column {name!r}, only {', '.join(header)}")
-        return {}
-    found: dict[str, str] = {}
-    for row in rows:
-        value = row[header.index(name)].strip() if len(row) > header.index(name) else ""
-        if found.setdefault(row[0].strip(), value) != value:
-            raise UsageError(f"{source}: {row[0]} is there twice, with different {name}")
-    return found

@@ -6,6 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
+from . import texts
 from .errors import WeightsError
 
 CARD_KEYS = ("classes", "image_size", "threshold", "sha256")
@@ -43,12 +44,12 @@ def parse_card(path: Path) -> dict:
         WeightsError: no such file, not JSON, or a key absent.
     """
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
+        card = json.loads(texts.decoded(path.read_bytes()))
     except OSError as error:
         raise WeightsError(f"{path}: the card cannot be read ({error.strerror})") from error
     except ValueError as error:
         raise WeightsError(f"{path}: not JSON ({error})") from error
-    missing = [key for key in CARD_KEYS if key not in card]
+    missing = [key for key in CARD_KEYS if not isinstance(card, dict) or key not in card]
     if missing:
         raise WeightsError(f"{path}: lacks {', '.join(missing)}")
     return card

@@ -37,9 +37,10 @@ def add_evaluate_parser(subparsers) -> None:
 
 def _add_truth(parser: argparse.ArgumentParser, inputs: str, *, needed: bool = False) -> None:
     add = parser.add_argument
-    add("--truth", type=Path, required=True, metavar="ANNOTATIONS", help="folder of LabelMe, Pascal VOC or YOLO files, or a COCO file")
+    add("--truth", type=Path, required=True, metavar="ANNOTATIONS", help="folder of LabelMe, Pascal VOC or YOLO files, or a COCO file; "
+        "each says by path, or as `annotate` by SHA-256, which image it is about")
     add("--inputs", type=Path, required=needed, metavar="IN", help=inputs)
-    add("--split", metavar="FILE.csv=PART", help="only the images whose row (first column) says PART (last column)")
+    add("--split", metavar="FILE.csv=PART", help="only the images whose row says PART (columns image and split, else the first and the last)")
     add("--fill", action="store_true", help="removed areas are filled, not black: any change counts as removal")
     add("--json", type=Path, metavar="FILE", help="write the figures there")
     add("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: one a core)")
@@ -49,11 +50,17 @@ def _compare(args: argparse.Namespace) -> int:
     from . import comparison, evaluation
 
     options = {"split": args.split, "fill": args.fill, "workers": _workers(args)}
-    a, b = (evaluation.evaluate(out, args.truth, args.inputs, **options)[1] for out in (args.a, args.b))
+    (first, a), (_, b) = (evaluation.evaluate(out, args.truth, args.inputs, **options) for out in (args.a, args.b))
     document = comparison.compare(a, b)
+    _print_notes(first)
     _write(args.json, json.dumps(document, indent=1) + "\n")
     print("\n".join(comparison.lines(document)))
     return 0
+
+
+def _print_notes(document: dict[str, Any]) -> None:
+    for note in document["notes"]:
+        print(f"note: {note}")
 
 
 def _workers(args: argparse.Namespace) -> int:
@@ -93,6 +100,7 @@ def _run(args: argparse.Namespace) -> int:
         from . import evaluation_report
 
         print(f"report: {evaluation_report.write(args.report, document, rows, args.inputs, args.out)}")
+    _print_notes(document)
     print("\n".join(evaluation.table(document)))
     for failure in document["failures"]:
         found = ", ".join(f"{len(failure[kind])} {kind}" for kind in ("missed", "leaks", "signs lost", "false") if kind in failure)
@@ -116,6 +124,7 @@ def _run_boxes(args: argparse.Namespace) -> int:
         raise UsageError(f"{', '.join(given)}: needs the images before and after, give their folder with --inputs")
     document = evaluation.evaluate_boxes(args.out, args.truth, split=args.split)
     _write(args.json, json.dumps(document, indent=1) + "\n")
+    _print_notes(document)
     print("\n".join(evaluation.published_lines(document)))
     return 0
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Callable, Iterable, Sequence
 
 import numpy as np
 
-from . import box_level, breakdown, judging, results, truth
-from .errors import UsageError
+from . import box_level, breakdown, image_names, judging, matching, results, truth
+from .errors import AnnotationError, UsageError
 from .judging import Judged
-from .metrics import in_words, rate
+from .matching import Images
+from .metrics import Counts, in_words, rate
 from .records import Annotation
 from .results import Row
 
@@ -35,8 +36,8 @@ def evaluate(
         out: folder of results; a result has the path of its input, or that of `paths.jsonl` in the audit beside it, or its input's
             name with another suffix.
         truth_source: see `truth.read`.  inputs: folder of the originals.
-        split: "FILE.csv=part": only those images of the truth; a column `patient` of the file says whose they are, else the file's name
-            up to its first "_" does.
+        split: "FILE.csv=part": only those images of the truth; a column `patient` of the file says whose they are, else `annotate` or the
+            DICOM header does, else nothing: patients are then not counted.
         fill: removed pixels are filled, not black; see `judging.judge`.
         reader: opens an OCR engine, for what is still readable; None leaves that out. With several workers it must be picklable.
         localizer: opens a `detect.Detector` whose ranking of boxes is to be measured, too; None leaves that out.
@@ -54,14 +55,14 @@ def evaluate(
     for folder in (out, inputs):
         if not folder.is_dir():
             raise UsageError(f"{folder}: there is no such folder")
-    there = results.by_name(inputs)
-    found = truth.read(truth_source, shape_of=lambda stem: results.shape_of(stem, there), classes=classes)
-    tasks = results.tasks(out, inputs, found, _chosen(found, split), there, split, sites, fill)
+    found, there = truth.read(truth_source, classes=classes), results.originals(inputs)
+    chosen, notes = choose(found, split, there, lambda label, path: results.shape_of(inputs / path))
+    tasks = results.tasks(out, inputs, chosen, there, split, sites, fill)
     rows = []
     for number, row in enumerate(results.judge(tasks, reader, localizer, workers), 1):
         rows.append(row)
         progress(number, len(tasks))
-    return summary(rows) | {"run": results.run_of(out)}, rows
+    return summary(rows) | {"notes": notes, "run": results.run_of(out)}, rows
 
 
 def evaluate_boxes(out: Path | str, truth_source: Path | str, *, split: str | None = None) -> dict[str, Any]:
@@ -71,25 +72,66 @@ def evaluate_boxes(out: Path | str, truth_source: Path | str, *, split: str | No
         out: folder of results, with its audit beside it.  truth_source, split: as for `evaluate`, but no YOLO files, which need images.
 
     Returns:
-        {"published_measures": see `box_level.by_boxes`, "images", "run"}
+        {"published_measures": see `box_level.measures`, "images", "images_without_markings", "run", "notes"}
 
     Raises:
         AnnotationError, UsageError: as for `evaluate`; also if there is no manifest.
     """
     found = truth.read(truth_source)
-    rows = results.manifest(Path(out))
+    there, rows = results.of_manifest(Path(out))
     if not rows:
         raise UsageError(f"{out}: no manifest lies in the audit beside it; without one, results are judged from the images (--inputs)")
-    pairs = [(annotation, results.row_of(annotation.image, rows)) for annotation in _chosen(found, split)]
-    return {"published_measures": box_level.by_boxes(pairs), "images": len(pairs), "run": results.run_of(Path(out))}
+    chosen, notes = choose(found, split, there, _no_size)
+    counts = sum((box_level.of_row(annotation, rows[path]) for path, _, annotation in chosen), Counts())
+    return {**_published(counts), "images": len(chosen), "run": results.run_of(Path(out)), "notes": notes}
 
 
-def _chosen(found: truth.Truth, split: str | None) -> list[Annotation]:
-    wanted = truth.split_names(split) if split else None
-    chosen = [a for a in found.annotations if wanted is None or a.image in wanted]
-    if not chosen:
-        raise UsageError(f"{found.source}: no image of it is in the split" if split else f"{found.source}: has no images")
-    return sorted(chosen, key=lambda a: a.image)
+def _no_size(label: truth.Label, path: str) -> tuple[int, int]:
+    raise UsageError(f"{label.source}: says no image size, so the images are needed: give their folder with --inputs")
+
+
+def choose(
+    found: truth.Truth, split: str | None, there: Images, shape_of: Callable[[truth.Label, str], tuple[int, int]]
+) -> tuple[list[tuple[str, str, Annotation]], list[str]]:
+    """(path, patient or "", annotation) of each image to be judged, by path, and what is to be said of the truth, a sentence each.
+
+    Args:
+        split: see `evaluate`.  there: the images that it may be about.
+        shape_of: a label and the path of its image -> rows and columns; asked where the label does not say them.
+
+    Raises:
+        AnnotationError: see `matching.matched` and `truth.annotations`.
+        UsageError: there is nothing to judge, or a row of the split has no annotation or could mean several.
+    """
+    labels = _of_split(found, split, there) if split else found.labels
+    if not labels:
+        raise UsageError(f"{found.source}: has no images")
+    paths = dict(zip(map(id, labels), matching.matched(labels, there)))
+    for label in labels:
+        if label.frame:
+            raise AnnotationError(f"{label.source}: is about frame {label.frame + 1} of {paths[id(label)]}; only files of one frame are judged")
+    annotations, notes = truth.annotations(labels, lambda label: shape_of(label, paths[id(label)]))
+    chosen = [(paths[id(label)], label.patient, annotation) for label, annotation in zip(labels, annotations)]
+    others = {p for p in there.paths if Path(p).suffix.lower() in image_names.SUFFIXES} - set(paths.values())
+    told = [f"{len(others)} other images have no annotation and were not judged"] if others and not split else []
+    return sorted(chosen, key=lambda c: c[0]), [*found.notes, *notes, *told]
+
+
+def _of_split(found: truth.Truth, split: str, there: Images) -> list[truth.Label]:
+    """The labels of the images of a part of a split, named by what the truth calls them, or by their path."""
+    named: dict[str, dict[int, truth.Label]] = defaultdict(dict)
+    for label in found.labels:
+        relative = [claim for claim in label.claims if not PurePosixPath(claim).is_absolute()]
+        for name in {label.image, *relative, *(there.of_hash(label) if label.sha256 else ())}:
+            named[name][id(label)] = label
+    names, chosen = image_names.ImageNames(named), {}
+    for said in sorted(truth.split_names(split)):
+        meant = {key: label for name in names.meant(said) for key, label in named[name].items()}
+        if len(meant) != 1:
+            what = "has no annotation" if not meant else "could be several images: write its path"
+            raise UsageError(f"{split}: {said} {what} ({found.source})")
+        chosen |= meant
+    return list(chosen.values())
 
 
 def summary(rows: Sequence[Row]) -> dict[str, Any]:
@@ -97,7 +139,7 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
 
     Returns:
         A `rate` for every one of `NAMES` (`recall`, `deid`, `retention`, `false_regions` ...), `harm`; `images`, `missing` (counts);
-        `by` -> `height`, `kind`, `photometric_interpretation`, `site` -> class -> rates; `sentences`; `failures`, by image name; `published_measures` of a run with a manifest (`box_level.by_boxes`) and `localizer` where it was asked
+        `by` -> `height`, `kind`, `photometric_interpretation`, `site` -> class -> rates; `sentences`; `failures`, by image name; of a run with a manifest what `published` gives; and `localizer` where it was asked
         (`average_precision.precision_recall`).
     """
     whole = _rates(rows)
@@ -113,12 +155,21 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
         "failures": [failure for row in rows if (failure := _failure(row))],
     }
     if any(row.manifest for row in rows):
-        document["published_measures"] = box_level.by_boxes([(row.judged.annotation, row.manifest) for row in rows])
+        document |= published(rows)
     if rows and all(row.detections is not None for row in rows):
         from .average_precision import precision_recall
 
         document["localizer"] = precision_recall([(row.judged.annotation, row.detections) for row in rows])
     return document
+
+
+def published(rows: Sequence[Row]) -> dict[str, Any]:
+    """`published_measures` (`box_level.measures`), and how many `images_without_markings` its first one leaves out."""
+    return _published(sum((box_level.of_row(row.judged.annotation, row.manifest, row.judged) for row in rows), Counts()))
+
+
+def _published(counts: Counts) -> dict[str, Any]:
+    return {"published_measures": box_level.measures(counts), "images_without_markings": counts.images - counts.marked}
 
 
 def _classes(
@@ -138,9 +189,11 @@ def _groups(rows: Sequence[Row], group_of: Callable[[Row], str]) -> dict[str, An
 
 
 def by_patient(rows: Sequence[Row]) -> dict[str, dict[str, int]]:
-    """Patient -> `images`, `markings` and those `removed`, `signs` and those `kept`."""
+    """Patient -> `images`, `markings` and those `removed`, `signs` and those `kept`; without images whose patient is not known."""
     found: dict[str, dict[str, int]] = {}
     for row in rows:
+        if not row.patient:
+            continue
         entry = found.setdefault(row.patient, {"images": 0, "markings": 0, "removed": 0, "signs": 0, "kept": 0})
         entry["images"] += 1
         rates = _of_elements(row.judged.elements)
@@ -156,7 +209,8 @@ def _rates(rows: Sequence[Row]) -> dict[str, Any]:
     marked = [[e.good for e in j.elements if e.scored and e.element.kind == "marker"] for j in judged]
     patients: dict[str, list[bool]] = defaultdict(list)
     for row, goods in zip(rows, marked):
-        patients[row.patient] += goods
+        if row.patient:
+            patients[row.patient] += goods
     true, false = sum(j.true_regions for j in judged), sum(len(j.false_regions) for j in judged)
     found = _of_elements(elements)
     leaking = [(j, e) for j in judged for e in j.elements if e.leaks]
@@ -254,4 +308,7 @@ def table(document: dict[str, Any]) -> list[str]:
 
 def published_lines(document: dict[str, Any]) -> list[str]:
     """The publication's measures as lines of text."""
-    return [f"by boxes, {box_level.NAMES[name]}: {in_words(value)}" for name, value in document["published_measures"].items()]
+    bare = document["images_without_markings"]
+    left = f"; {bare} radiographs without such markings are left out" if bare else ""
+    return [f"as published, {box_level.NAMES[name]}: {in_words(value)}{left if name == 'deidentification_accuracy' else ''}"
+            for name, value in document["published_measures"].items()]

@@ -193,7 +193,7 @@ figcaption {{ font-size: 13px }} .scroll {{ overflow-x: auto }}
 </style></head><body>
 <p class="warning">{WARNING}</p>
 <h1>Evaluation of {document["images"]} images</h1>
-{"".join(f"<p>{html.escape(sentence)}</p>" for sentence in document["sentences"])}
+{"".join(f"<p>{html.escape(sentence)}</p>" for sentence in (*document["sentences"], *document.get("notes", ())))}
 <table><tr><th>measure</th><th>result (count; exact 95&nbsp;% interval)</th></tr>{rows}</table>
 {_published(document)}{_localizer(document)}
 {"".join(f'<figure><img alt="" src="{name}"><figcaption>{html.escape(caption)}</figcaption></figure>' for name, caption in plots)}
@@ -231,9 +231,11 @@ def _published(document: Mapping[str, Any]) -> str:
         + "".join(f"<td>{in_words(rate(k, n))}</td>" for k, n in box_level.PUBLISHED[name]) + "</tr>"
         for name, value in document["published_measures"].items()
     )
-    return f"""<h2>The publication's measures, by boxes</h2>
+    bare = document["images_without_markings"]
+    left = f" {bare} images without markings are left out of the first row." if bare else ""
+    return f"""<h2>The publication's measures</h2>
 <div class="scroll"><table><tr><th></th><th>here</th><th>published: home site</th><th>foreign site</th><th>foreign site after 20 images</th></tr>{rows}</table></div>
-<p>The published figures are of other images (Khosravi et al., Radiology: Artificial Intelligence 2023;5(6):e230085).</p>"""
+<p>The published figures are of other images (Khosravi et al., Radiology: Artificial Intelligence 2023;5(6):e230085).{left}</p>"""
 
 
 def _localizer(document: Mapping[str, Any]) -> str:

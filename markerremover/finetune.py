@@ -41,7 +41,7 @@ def passes(recipe: Recipe, folds: Sequence[Fold]) -> int:
 def finetune(
     folder: Path | str, out: Path | str, *, weights: Path | str | None = None, keep: Mapping[str, str] | None = None,
     recipe: Recipe = RECIPES["fast"], folds: int = 5, seed: int = 0, device: str = "cpu", loader_workers: int = 1,
-    resume: bool = False, say: Callable[[str], None] = lambda line: None,
+    resume: bool = False, one_image_a_patient: bool = False, say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Fine-tune for the site of a LabelMe folder and measure before and after on images that were held out.
 
@@ -56,6 +56,7 @@ def finetune(
         seed: of every random choice; fold k uses seed + k, the last training the one after them.
         device: "cpu" or a CUDA device number, for training.
         resume: go on with an interrupted run of the same settings; finished folds are not trained again.
+        one_image_a_patient: see `windows.load_samples`.
         say: told how it goes, a line at a time.
 
     Returns:
@@ -68,7 +69,7 @@ def finetune(
     folder, out = Path(folder), Path(os.path.abspath(out))
     base, card = base_of(weights)
     profile = site.SiteProfile(threshold=float(card["threshold"]), **({} if keep is None else {"keep": keep}))
-    parts = plan(folder, folds, early_stop=recipe.patience > 0)
+    parts = plan(folder, folds, early_stop=recipe.patience > 0, one_image_a_patient=one_image_a_patient)
     reader = None
     if profile.keep:
         from .ocr import open_reader
@@ -188,6 +189,8 @@ def _prepare(run: Run, fingerprint: str, resume: bool) -> None:
     if resume:
         raise UsageError(f"{run.work}: there is nothing to resume")
     training.require()
+    training.check_settings(loader_workers=run.loader_workers, seed=run.seed, device=run.device)
+    training.check_freeze(run.recipe.freeze, training.layers_of(run.base))
     (run.work / "pictures").mkdir(parents=True, mode=0o700)
     os.chmod(run.work, 0o700)
     mark.write_text(fingerprint + "\n", encoding="utf-8")

@@ -35,6 +35,8 @@ def add_finetune_parser(subparsers) -> None:
         help="side signs that stay, such as D,I or X=left,Y=right, or `none` (default: %(default)s)")
     add("--folds", type=int, default=5,
         help="of the cross-validation, by patient; 0 holds out the val rows of split.csv (default: %(default)s)")
+    add("--one-image-a-patient", action="store_true",
+        help="every image is of another patient; by default split.csv, the DICOM header that `annotate` saw or the name up to its first _ says")
     add_training_options(parser)
     add("--resume", action="store_true", help="go on with an interrupted run; finished folds are not trained again")
     parser.set_defaults(run=_run)
@@ -67,7 +69,7 @@ def _run(args: argparse.Namespace) -> int:
     card = finetune(
         args.site, args.out, weights=args.weights, keep=parse_signs(args.keep), recipe=recipe_of(args),
         folds=args.folds, seed=args.seed, device=args.device, loader_workers=args.loader_workers, resume=args.resume,
-        say=functools.partial(print, flush=True),
+        one_image_a_patient=args.one_image_a_patient, say=functools.partial(print, flush=True),
     )
     print("\n".join(lines(card)))
     print(f"for `remove --site`: {args.out.with_suffix('.toml')}")

@@ -55,12 +55,13 @@ def deal(samples: Sequence[Sample], count: int) -> list[list[Sample]]:
     return parts
 
 
-def plan(folder: Path, folds: int, *, early_stop: bool) -> tuple[Fold, ...]:
+def plan(folder: Path, folds: int, *, early_stop: bool, one_image_a_patient: bool = False) -> tuple[Fold, ...]:
     """The folds of a LabelMe folder.
 
     Args:
         folds: 2 or more for cross-validation, at most one a patient; 0 holds out the `val` rows of its split.csv.
         early_stop: whether a part of the training patients is set apart to choose the epoch.
+        one_image_a_patient: see `windows.load_samples`.
 
     Raises:
         UsageError: too few patients, no split.csv to use, or `folds` is 1 or negative.
@@ -75,13 +76,17 @@ def plan(folder: Path, folds: int, *, early_stop: bool) -> tuple[Fold, ...]:
         if not divisions[0][1]:
             raise UsageError(f"{folder / 'split.csv'}: no row says val")
     else:
-        samples = windows.load_samples(folder, None)
+        samples = windows.load_samples(folder, None, one_image_a_patient=one_image_a_patient)
         patients = len({s.patient for s in samples})
         if patients < 2:
-            raise UsageError(f"{folder} holds {patients} patient, at least 2 are needed")
+            raise UsageError(f"{folder} holds {patients} patient, at least 2 are needed: {windows.tell_patients(samples, folder)}")
         parts = deal(samples, min(folds, patients))
         divisions = [([s for other in parts if other is not part for s in other], part) for part in parts]
-    return tuple(_fold(number, train, held_out, early_stop) for number, (train, held_out) in enumerate(divisions))
+    try:
+        return tuple(_fold(number, train, held_out, early_stop) for number, (train, held_out) in enumerate(divisions))
+    except UsageError as error:
+        everything = [s for part in divisions[0] for s in part]
+        raise UsageError(f"{folder}: {error}; {windows.tell_patients(everything, folder)}") from None
 
 
 def whole(samples: Sequence[Sample], *, early_stop: bool) -> Fold:

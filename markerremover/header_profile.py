@@ -10,6 +10,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import texts
 from .errors import UsageError
 
 MODES = ("basic", "keep")
@@ -87,7 +88,9 @@ def read_key(path: Path) -> bytes:
         UsageError: it is missing, unreadable, holds something else, or others may read it.
     """
     try:
-        text, mode = path.read_text(encoding="ascii", errors="replace").strip(), path.stat().st_mode
+        text, mode = texts.decoded(path.read_bytes()).strip(), path.stat().st_mode  # PowerShell writes UTF-16
+    except ValueError:
+        text, mode = "", 0
     except OSError as error:
         raise UsageError(f"{path}: the key cannot be read ({error.strerror}); `openssl rand -hex {KEY_BYTES} > FILE` makes one") from error
     if not re.fullmatch(rf"[0-9a-fA-F]{{{2 * KEY_BYTES}}}", text):

@@ -6,6 +6,7 @@ Nothing here renames or replaces: `write` is given a path in a temporary folder,
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from pathlib import Path
@@ -188,6 +189,12 @@ def telling(radiograph: Radiograph) -> Telling:
 def patient(radiograph: Radiograph) -> str:
     """What tells the patient of a DICOM file from others, which is confidential; "" where it cannot be told, and for other formats."""
     return _module("DICOM").patient(radiograph) if radiograph.format == "DICOM" else ""
+
+
+def patient_hash(radiograph: Radiograph) -> str:
+    """16 hex digits of a hash of `patient`, "" where that is not known. Who has a list of IDs can undo it."""
+    found = patient(radiograph)
+    return hashlib.sha256(found.encode()).hexdigest()[:16] if found else ""
 
 
 def verify_written(

@@ -129,7 +129,7 @@ def _strokes(before: np.ndarray, elements: Sequence[Element]) -> list[tuple[np.n
         x2, y2 = whole[members, 2:].max(axis=0) + 8
         part = before[y1:y2, x1:x2]
         moved = [Element(tuple(np.subtract(whole[i], (x1, y1, x1, y1)).tolist()), elements[i].kind, elements[i].text) for i in members]
-        for i, mask in zip(members, element_strokes(part, moved, whole_if_none=False)):
+        for i, mask in zip(members, element_strokes(part, moved)):
             result[i] = mask, np.s_[y1:y2, x1:x2]
     return result
 

@@ -7,9 +7,11 @@ looked, so an empty list of shapes with it means "nothing burnt in" and without 
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
-from typing import Iterable
+from typing import Any, Callable, Iterable
 
+from . import texts
 from .errors import AnnotationError
 from .records import Annotation, Element
 
@@ -18,8 +20,11 @@ ORIGIN = "markerremover"
 """Key of what a file says of the image that its picture was made of: SHA-256 `sha256`, 0-based `frame`; LabelMe keeps it."""
 
 
-def read(path: Path | str) -> Annotation:
+def read(path: Path | str, shape_of: Callable[[], tuple[int, int]] | None = None) -> Annotation:
     """Read one LabelMe file.
+
+    Args:
+        shape_of: tells rows and columns of the image, for files of old versions that do not.
 
     Returns:
         The annotation, boxes in source pixels with minima first.
@@ -28,22 +33,55 @@ def read(path: Path | str) -> Annotation:
         AnnotationError: not LabelMe, unknown label, a shape that is no rectangle or polygon, a box outside the image,
             or an empty file that nobody reviewed.
     """
-    path = Path(path)
+    return annotation_of(path, load(path), shape_of)
+
+
+def load(path: Path | str) -> dict[str, Any]:
+    """The JSON object of a LabelMe file.
+
+    Raises:
+        AnnotationError: it is missing, or no JSON object.
+    """
+    if not Path(path).exists():
+        raise AnnotationError(f"{path}: there is no such label file")
+    data = texts.read_json(path, AnnotationError, "LabelMe")
+    if not isinstance(data, dict):
+        raise AnnotationError(f"{path}: not a LabelMe file (it holds no JSON object)")
+    return data
+
+
+def annotation_of(path: Path | str, data: dict[str, Any], shape_of: Callable[[], tuple[int, int]] | None = None) -> Annotation:
+    """What `load` read as an annotation; see `read`."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        shape_hw = int(data["imageHeight"]), int(data["imageWidth"])
+        shape_hw = _shape_hw(data, shape_of)
         image, shapes = Path(str(data["imagePath"]).replace("\\", "/")).name, data["shapes"]
-        reviewed = bool((data.get("flags") or {}).get("reviewed", bool(shapes)))
+        reviewed = (data.get("flags") or {}).get("reviewed", bool(shapes)) is True
         elements = tuple(_element(shape, shape_hw) for shape in shapes)
     except AnnotationError as error:
         raise AnnotationError(f"{path}: {error}") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
         raise AnnotationError(f"{path}: not a LabelMe file ({type(error).__name__}: {error})") from error
     if not reviewed and elements and data.get(ORIGIN):
         raise AnnotationError(f"{path}: proposals that nobody has reviewed: flags.reviewed is not true")
     if not reviewed and not elements:
         raise AnnotationError(f"{path}: no shapes and flags.reviewed is not true, so it is unknown whether anything is burnt in")
     return Annotation(image, shape_hw, elements, reviewed)
+
+
+def _shape_hw(data: dict[str, Any], shape_of: Callable[[], tuple[int, int]] | None) -> tuple[int, int]:
+    """Rows and columns as a file says them; if it does not, as some versions of LabelMe, as the image has them."""
+    height, width = data.get("imageHeight"), data.get("imageWidth")
+    if height is not None and width is not None:
+        return int(height), int(width)
+    if shape_of is None or "shapes" not in data:
+        raise KeyError("imageHeight, imageWidth")
+    return shape_of()
+
+
+def origin(data: dict[str, Any]) -> dict[str, Any]:
+    """What a file says under `ORIGIN`, {} for nothing."""
+    found = data.get(ORIGIN)
+    return found if isinstance(found, dict) else {}
 
 
 def _element(shape: dict, shape_hw: tuple[int, int]) -> Element:
@@ -55,7 +93,7 @@ def _element(shape: dict, shape_hw: tuple[int, int]) -> Element:
     xs, ys = [float(p[0]) for p in points], [float(p[1]) for p in points]
     box = (min(xs), min(ys), max(xs), max(ys))
     h, w = shape_hw
-    if box[2] <= box[0] or box[3] <= box[1] or box[0] >= w or box[1] >= h or box[2] <= 0 or box[3] <= 0:
+    if not all(map(math.isfinite, box)) or box[2] <= box[0] or box[3] <= box[1] or box[0] >= w or box[1] >= h or box[2] <= 0 or box[3] <= 0:
         raise AnnotationError(f"box {box} is empty or outside the {w}x{h} image")
     return Element((max(box[0], 0.0), max(box[1], 0.0), min(box[2], float(w)), min(box[3], float(h))), kind, shape.get("description") or "")
 

@@ -1,4 +1,4 @@
-"""The whole pipeline on labelled radiographs, in memory, and what the referee in `metrics` counts."""
+"""The whole pipeline on labelled radiographs, in memory, and what `box_level` counts of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Mapping, Sequence
 
 import numpy as np
 
-from . import finetune_report, images, metrics, pipeline, redact
+from . import box_level, finetune_report, images, judging, pipeline, redact
 from .errors import HeldError
 from .metrics import Counts
 from .pipeline import Cleaner
@@ -21,14 +21,18 @@ class Look:
     """What the pipeline made of one radiograph.
 
     display: (H, W) uint8, before.  removed: (H, W) bool, the pixels that went black.
-    found: (N, 4) boxes of the localizer's first look, source pixels.  reason: "" or why the result would be held.
+    reason: "" or why the result would be held.
     """
 
     display: np.ndarray
     decisions: tuple[Decision, ...]
-    found: np.ndarray
     removed: np.ndarray
     reason: str
+
+    @property
+    def after(self) -> np.ndarray | None:
+        """(H, W) uint8: the result; None if it would be held."""
+        return None if self.reason else np.where(self.removed, np.uint8(0), self.display)
 
 
 def measure(sample: Sample, cleaner: Cleaner, picture: Path) -> dict[str, Any]:
@@ -41,7 +45,8 @@ def measure(sample: Sample, cleaner: Cleaner, picture: Path) -> dict[str, Any]:
         `image` (file name), `picture` (file name), `reason` ("" or why it would be held) and `counts` (as `Counts`).
     """
     seen = look(sample, cleaner)
-    counts = metrics.count(sample.annotation, seen.display, seen.removed, seen.found, held=bool(seen.reason))
+    counts = box_level.count(
+        sample.annotation, box_level.boxes_of(seen.decisions), released=not seen.reason, judged=judging.judge(seen.display, seen.after, sample.annotation))
     finetune_report.draw(picture, seen.display, sample.annotation, seen.decisions, seen.removed)
     return {"image": sample.path.name, "picture": picture.name, "reason": seen.reason, "counts": asdict(counts)}
 
@@ -52,11 +57,11 @@ def look(sample: Sample, cleaner: Cleaner) -> Look:
     display = radiograph.display[0]
     try:
         cleaned = pipeline.clean_radiograph(radiograph, cleaner)
-        decisions, found, reason = cleaned.decisions, cleaned.detections[0].xyxy, cleaned.doubt
+        decisions, reason = cleaned.decisions, cleaned.doubt
         removed = redact.removed_mask(radiograph.stored.shape[:3], decisions)[0]
     except HeldError as error:
-        decisions, found, reason, removed = (), np.zeros((0, 4)), str(error), np.zeros(display.shape, bool)
-    return Look(display, decisions, found, removed, reason)
+        decisions, reason, removed = (), str(error), np.zeros(display.shape, bool)
+    return Look(display, decisions, removed, reason)
 
 
 def total(rows: Sequence[Mapping[str, Any]]) -> Counts:

@@ -11,7 +11,7 @@ from typing import Any, Sequence
 import numpy as np
 
 from . import boxes
-from .records import Annotation, Element
+from .records import Element
 
 REMOVED_SHARE = 0.95  # of a marking's strokes that must be black for it to count as removed
 CHANGED_SHARE = 0.10  # of a side sign's strokes that may be black for it to count as retained
@@ -27,7 +27,7 @@ class Counts:
     marked: images with a `marker` element.  deidentified: of those, the ones with every such element removed.
     markers, removed: `marker` elements, and those removed.
     signs, retained: `laterality` elements, and those left as they were.
-    boxes, false_boxes: of the localizer, and those that touch no annotated element of any kind.
+    boxes, false_boxes: decided about, and those that touch no annotated element of any kind.
     """
 
     images: int = 0
@@ -55,31 +55,8 @@ RATES = {
 }
 
 
-def count(annotation: Annotation, display: np.ndarray, removed: np.ndarray, found: np.ndarray, *, held: bool = False) -> Counts:
-    """Judge what the pipeline made of one radiograph.
-
-    Args:
-        annotation: the truth.
-        display: (H, W) uint8, before.
-        removed: (H, W) bool, the pixels that went black.
-        found: (N, 4) boxes of the localizer's first look, source pixels.
-        held: whether the result would not be written: nothing then counts as removed or retained.
-    """
-    black = [float(removed[strokes].mean()) for strokes in element_strokes(display, annotation.elements)]
-    gone = [share >= REMOVED_SHARE and not held for share, e in zip(black, annotation.elements) if e.kind == "marker"]
-    kept = [share <= CHANGED_SHARE and not held for share, e in zip(black, annotation.elements) if e.kind == "laterality"]
-    near = np.array([e.xyxy for e in annotation.elements], np.float64).reshape(-1, 4)
-    near = near + np.array([-1, -1, 1, 1]) * NEAR * max(display.shape)
-    found = np.asarray(found, np.float64).reshape(-1, 4)
-    touches = (boxes.intersection(found, near) > 0).any(axis=1) if len(found) and len(near) else np.zeros(len(found), bool)
-    return Counts(
-        images=1, held=int(held), marked=int(bool(gone)), deidentified=int(bool(gone) and all(gone)), markers=len(gone),
-        removed=sum(gone), signs=len(kept), retained=sum(kept), boxes=len(found), false_boxes=int((~touches).sum()),
-    )
-
-
-def element_strokes(display: np.ndarray, elements: Sequence[Element], *, whole_if_none: bool = True) -> list[np.ndarray]:
-    """One (H, W) bool mask an element: its strokes; where none stand out its whole box, or nothing without `whole_if_none`.
+def element_strokes(display: np.ndarray, elements: Sequence[Element]) -> list[np.ndarray]:
+    """One (H, W) bool mask an element: its strokes; nothing where none stand out.
 
     Where the boxes of a side sign and of a marker overlap, the largest stroke in the sign's box is its letter, and what
     else lies in both boxes is the marker's.
@@ -94,9 +71,6 @@ def element_strokes(display: np.ndarray, elements: Sequence[Element], *, whole_i
         for j, marker in enumerate(elements):
             if sign.kind == "laterality" and marker.kind == "marker" and _overlap(sign, marker):
                 _share_out(masks, i, j, windows)
-    for mask, window in zip(masks, windows):
-        if whole_if_none and not mask.any():
-            mask[window] = True
     return masks
 
 

@@ -6,13 +6,14 @@ import json
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Iterator, Mapping, Sequence
+from typing import Any, Callable, Container, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from . import breakdown, images, judging, report, truth
+from . import breakdown, image_names, images, judging, report
 from .errors import AnnotationError, MarkerRemoverError, UsageError
 from .judging import Judged
+from .matching import Images
 from .records import Annotation, Detections, Element, Radiograph
 
 
@@ -20,7 +21,7 @@ from .records import Annotation, Detections, Element, Radiograph
 class Row:
     """One image of the truth.
 
-    name: the truth's name of it.  patient, site: as far as told.  photometric: of a DICOM file, else "".
+    name: what it is called where it is told of.  patient, site: as far as told, else "".  photometric: of a DICOM file, else "".
     relative: path of the input below its folder.  result: path of what was judged below OUT, "" without one.
     identical: whether the result's pixels are the input's own, None without a result.
     readable: for each element whether OCR still reads a word of it; None where it was not looked for.
@@ -56,24 +57,32 @@ class Task:
     fill: bool
 
 
-def by_name(folder: Path) -> dict[str, list[Path]]:
-    """Every file below a folder, by its name and by its name without suffix."""
-    found: dict[str, list[Path]] = defaultdict(list)
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        for name in {path.name, path.stem}:
-            found[name].append(path)
-    return found
+def originals(folder: Path) -> Images:
+    """Every file below a folder, hidden ones apart."""
+    below = sorted(p.relative_to(folder) for p in folder.rglob("*") if p.is_file())
+    return Images((p.as_posix() for p in below if not any(part.startswith(".") for part in p.parts)), f"among the images in {folder}", root=folder)
 
 
-def _one(name: str, there: dict[str, list[Path]], source: Path) -> Path:
-    paths = there.get(name, [])
-    if len(paths) != 1:
-        raise AnnotationError(f"{source}: {name} is {'missing' if not paths else f'there {len(paths)} times'} among the inputs")
-    return paths[0]
+def of_manifest(out: Path) -> tuple[Images, dict[str, dict[str, Any]]]:
+    """The inputs that a run's manifest has rows of, and path -> row."""
+    back = {written: path for path, written in _renamed(out).items()}
+    rows = {back.get(row["relative"], row["relative"]): row for row in manifest(out)}
+    hashes: dict[str, list[str]] = defaultdict(list)
+    for path, row in rows.items():
+        hashes[row.get("sha256_in") or ""].append(path)
+    return Images(rows, f"in the manifest of {out}", hashes=hashes), rows
 
 
-def shape_of(stem: str, there: dict[str, list[Path]]) -> tuple[int, int]:
-    return images.read(_one(stem, there, Path(stem))).shape_hw
+def shape_of(path: Path) -> tuple[int, int]:
+    """Rows and columns of an image.
+
+    Raises:
+        AnnotationError: it cannot be read.
+    """
+    try:
+        return images.read(path).shape_hw
+    except MarkerRemoverError as error:
+        raise AnnotationError(f"{path}: an original that cannot be read cannot be judged ({error})") from error
 
 
 def _renamed(out: Path) -> dict[str, str]:
@@ -85,13 +94,24 @@ def _renamed(out: Path) -> dict[str, str]:
     return {row["input"]: row["relative"] for row in rows}
 
 
-def _result(out: Path, relative: str) -> Path | None:
-    """The result at a path, or else the only one of that name with another suffix."""
+def _result(out: Path, relative: str, others: Container[str]) -> Path | None:
+    """The result at a path, or else the only one of that name with another suffix.
+
+    Args:
+        others: paths of all inputs and results that are not another's.
+
+    Raises:
+        UsageError: several are of that name.
+    """
     path = out / relative
     if path.is_file():
         return path
-    others = [p for p in path.parent.glob("*") if p.stem == path.stem and p.is_file()] if path.parent.is_dir() else []
-    return others[0] if len(others) == 1 else None
+    alike = [p for p in path.parent.glob("*") if p.is_file() and p.relative_to(out).as_posix() not in others] if path.parent.is_dir() else []
+    alike = [p for p in alike if p.stem == path.stem or image_names.without_suffix(p.name) == image_names.without_suffix(path.name)]
+    if len(alike) > 1:
+        names = " and ".join(sorted(p.name for p in alike)[:2])
+        raise UsageError(f"{out}: {names} in {relative.rpartition('/')[0] or 'it'} could both be the result of {relative}: leave one")
+    return alike[0] if alike else None
 
 
 def _row(task: Task) -> Row:
@@ -111,7 +131,8 @@ def _row(task: Task) -> Row:
     readable = () if reader is None or judged.missing else tuple(_reads(e, shown, reader) for e in annotation.elements)
     photometric = str(getattr(before.source, "photometric", "")) if before.format == "DICOM" else ""
     detections = None if localizer is None else localizer(before.display[0], threshold=0.0)
-    return Row(annotation.image, task.patient, judged, photometric, identical, readable, task.site, task.relative, task.result_name,
+    patient = task.patient or images.patient_hash(before)
+    return Row(task.relative, patient, judged, photometric, identical, readable, task.site, task.relative, task.result_name,
                task.manifest, detections)
 
 
@@ -155,26 +176,30 @@ def _reads(element: Element, shown: np.ndarray, reader: Any) -> bool | None:
 
 
 def tasks(
-    out: Path, inputs: Path, found: truth.Truth, chosen: Sequence[Annotation], there: dict[str, list[Path]], split: str | None,
-    sites: Path | str | None, fill: bool,
+    out: Path, inputs: Path, chosen: Sequence[tuple[str, str, Annotation]], there: Images, split: str | None, sites: Path | str | None, fill: bool,
 ) -> list[Task]:
-    patients = breakdown.column(split.rpartition("=")[0], "patient", needed=False) if split else {}
-    of_site = None if sites is None else breakdown.column(sites, "site")
-    renamed, of_run, found_tasks = _renamed(out), {row["relative"]: row for row in manifest(out)}, []
-    for annotation in chosen:
-        source = _one(annotation.image, there, found.source)
-        relative = source.relative_to(inputs).as_posix()
+    """One task an image.
+
+    Args:
+        chosen: path of the original below `inputs`, patient or "", and annotation of each.  there: all originals.
+    """
+    paths = [path for path, _, _ in chosen]
+    of_patient = image_names.column(split.rpartition("=")[0], "patient", paths, needed=False) if split else {}
+    of_site = None if sites is None else image_names.column(str(sites), "site", paths)
+    renamed, of_run, found = _renamed(out), {row["relative"]: row for row in manifest(out)}, []
+    taken = {renamed.get(path, path) for path in there.paths}
+    for relative, patient, annotation in chosen:
         written = renamed.get(relative, relative)
-        result = _result(out, written)
-        if of_site is not None and annotation.image not in of_site:
-            raise UsageError(f"{sites}: has no row of {annotation.image}")
+        result = _result(out, written, taken)
+        if of_site is not None and relative not in of_site:
+            raise UsageError(f"{sites}: has no row of {relative}")
         folder = relative.split("/")[0] if "/" in relative else ""
-        found_tasks.append(Task(
-            annotation, source, relative, result, "" if result is None else result.relative_to(out).as_posix(),
-            patients.get(annotation.image) or source.stem.split("_")[0], folder if of_site is None else of_site[annotation.image],
+        found.append(Task(
+            annotation, inputs / relative, relative, result, "" if result is None else result.relative_to(out).as_posix(),
+            of_patient.get(relative, "") or patient, folder if of_site is None else of_site[relative],
             of_run.get(relative, of_run.get(written)), fill,
         ))
-    return found_tasks
+    return found
 
 
 def judge(tasks: Sequence[Task], reader: Callable | None, localizer: Callable | None, workers: int) -> Iterator[Row]:
@@ -206,15 +231,6 @@ def manifest(out: Path) -> list[dict[str, Any]]:
 
 def _audit(out: Path) -> Path:
     return out.with_name(out.name + "-audit")
-
-
-def row_of(image: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """The manifest's row of an image, by its name with or without suffix; None if there is none, or several."""
-    for same in (lambda path: path.name == image, lambda path: path.stem == Path(image).stem):
-        found = [row for row in rows if same(Path(row["relative"]))]
-        if found:
-            return found[0] if len(found) == 1 else None
-    return None
 
 
 def run_of(out: Path) -> dict[str, Any] | None:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Mapping
 
+from . import texts
 from .errors import UsageError
 from .records import DEFAULT_KEEP, Policy
 
@@ -57,6 +58,7 @@ class SiteProfile:
             upper = sign.strip().upper()
             if not upper.isalnum():
                 raise UsageError(f"keep has the sign {sign!r}, allowed are letters and digits")
+            meaning = meaning.strip().lower() if isinstance(meaning, str) else meaning
             if meaning not in MEANINGS:
                 raise UsageError(f"keep.{sign} is {meaning!r}, allowed are {' and '.join(MEANINGS)}")
             if upper in keep:
@@ -85,7 +87,7 @@ def read(path: Path | str) -> SiteProfile:
     path = Path(path) / FILE if Path(path).is_dir() else Path(path)
     try:
         data = path.read_bytes()
-        content = tomllib.loads(data.decode("utf-8"))
+        content = tomllib.loads(texts.decoded(data))
     except OSError as error:
         raise UsageError(f"{path}: site profile cannot be read ({error.strerror})") from error
     except ValueError as error:

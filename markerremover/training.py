@@ -62,6 +62,11 @@ def train(data: Sequence[Path | str], out: Path | str, *, arch: str = "yolov8n",
     class_names = tuple(class_names)
     if class_names not in (CLASS_NAMES, ("marker",)):
         raise UsageError(f"classes are {class_names}, allowed are {CLASS_NAMES} and ('marker',)")
+    check_settings(
+        epochs=epochs, batch=batch, lr0=lr0, lrf=lrf, loader_workers=loader_workers, seed=seed, device=device, window=window,
+        image_size=image_size, windows_per_epoch=windows_per_epoch, positive_share=positive_share)
+    if weights is not None and not Path(weights).is_file():
+        raise UsageError(f"{weights}: there is no such checkpoint to start from")
     groups = [windows.load_samples(Path(d), "train") for d in data]
     val = [s for d in data for s in windows.load_samples(Path(d), "val")]
     leaked = {(s.path.parent, s.patient) for s in val} & {(s.path.parent, s.patient) for g in groups for s in g}
@@ -102,6 +107,7 @@ def fit(train_set, val_set, out: Path | str, *, model: str, class_names: Sequenc
         UsageError: ultralytics or torch is missing.
     """
     trainer_class = _trainer_class()
+    check_settings(epochs=epochs, batch=batch, lr0=lr0, lrf=lrf, loader_workers=loader_workers, seed=seed, device=device)
     out = Path(out).resolve()
     overrides = dict(
         model=model, project=str(out.parent), name=out.name, exist_ok=True,
@@ -161,6 +167,11 @@ def _trainer_class():
             super().__init__(overrides=overrides)
             self.add_callback("on_train_start", lambda _: torch.set_num_threads(THREADS))
 
+        def setup_model(self):
+            found = super().setup_model()
+            check_freeze(self.args.freeze or 0, len(self.model.model))
+            return found
+
         def get_dataset(self) -> dict:
             return {"train": "train", "val": "val", "names": dict(enumerate(self._names)), "nc": len(self._names), "channels": 3}
 
@@ -186,6 +197,54 @@ def _trainer_class():
                     strip_optimizer(path)
 
     return WindowTrainer
+
+
+#: Setting -> least and greatest value that makes sense, None for no limit.
+LIMITS = {
+    "epochs": (1, None), "batch": (1, None), "lr0": (1e-9, 1), "lrf": (1e-9, 1), "loader_workers": (0, None), "seed": (0, 2**32 - 1),
+    "window": (32, None), "image_size": (32, None), "windows_per_epoch": (1, None), "positive_share": (0, 1),
+}
+
+
+def check_settings(*, device: str, **values: float) -> None:
+    """Refuse what no training can do. values: names in `LIMITS`.
+
+    Raises:
+        UsageError: a value is out of range, or there is no such device.
+    """
+    import torch
+
+    for name, value in values.items():
+        least, most = LIMITS[name]
+        if not (value >= least and (most is None or value <= most)):
+            raise UsageError(f"{name} is {value}, allowed is {least} " + ("or more" if most is None else f"to {most}"))
+    there = [str(i) for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    if wrong := [part for part in str(device).split(",") if part != "cpu" and part not in there]:
+        raise UsageError(f"device is {wrong[0]!r}, allowed is cpu" + (f" or a CUDA device number: {', '.join(there)}" if there else "; PyTorch sees no CUDA device here"))
+
+
+def check_freeze(freeze: int, layers: int) -> None:
+    """Refuse to freeze a whole network: its last layer, which gives the boxes, must be able to learn.
+
+    Raises:
+        UsageError: it is that many layers or more.
+    """
+    if not 0 <= freeze < layers:
+        raise UsageError(f"freeze is {freeze}, allowed is 0 to {layers - 1}: the network has {layers} layers, and the last one must learn")
+
+
+def layers_of(checkpoint: Path | str) -> int:
+    """How many layers the network of a checkpoint has, as `freeze` counts them.
+
+    Raises:
+        WeightsError: it cannot be loaded.
+    """
+    import torch
+
+    try:
+        return len(torch.load(checkpoint, map_location="cpu", weights_only=False)["model"].model)
+    except Exception as error:
+        raise WeightsError(f"{checkpoint}: cannot be loaded ({type(error).__name__}: {error})") from error
 
 
 def save_checkpoint(checkpoint: Path | str, target: Path | str) -> Path:

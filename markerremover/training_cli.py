@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import shutil
 from pathlib import Path
 
@@ -47,8 +48,10 @@ def _run(args: argparse.Namespace) -> int:
         shares = [float(v) for v in args.shares.split(",")] if args.shares else None
     except ValueError:
         raise UsageError(f"--shares is {args.shares!r}, allowed are numbers joined by commas") from None
-    if shares and (len(shares) != len(args.data) or min(shares) <= 0):
-        raise UsageError(f"--shares needs {len(args.data)} positive numbers, one for each DATA")
+    if shares and (len(shares) != len(args.data) or not all(0 < share < math.inf for share in shares)):
+        raise UsageError(f"--shares is {args.shares}, needs {len(args.data)} positive numbers joined by commas, one for each DATA")
+    if args.rescorer_passes < 0:
+        raise UsageError(f"--rescorer-passes is {args.rescorer_passes}, allowed is 0 or more")
     if args.threshold is not None and not 0 < args.threshold < 1:
         raise UsageError(f"--threshold is {args.threshold}, allowed is between 0 and 1, both excluded")
     onnx = _copied(args.localizer, args.out) if args.localizer else _localizer(args, shares)

@@ -1,177 +1,312 @@
-"""Annotations in the formats that people have: LabelMe, YOLO, COCO, Pascal VOC -> `Annotation`, one an image.
+"""Annotations in the formats that people have: LabelMe, YOLO, COCO, Pascal VOC -> `Label`, one an image, and of it its `Annotation`.
 
 Truth decides what a tool is said to be worth, so nothing in it is guessed: a label that is not ours, a box outside its image, a
-missing file or a name that comes twice is an error that names the file, never "no marking".
+missing file or an image that comes twice is an error that names the file, never "no marking". What tools are known to do is taken as
+meant and said in `Truth.notes`: a box that reaches a little out of its image is cut off, files that are no annotations are left out.
 """
 
 from __future__ import annotations
 
-import csv
-import json
 import xml.etree.ElementTree as ElementTree
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
 
-from . import labelme
+from . import image_names, labelme, texts
 from .errors import AnnotationError, UsageError
 from .records import Annotation, Element
 
 KINDS = labelme.KINDS
+SLACK_PX, SLACK = 2.0, 0.01  # pixels, or share of the longer side: how far a box may reach out of its image
+SAID_PX = 0.5  # pixels: less is rounding and not worth a word
+NO_TRUTH = ("readme", "license", "licence", "notice", "changelog")  # what names of files begin with that lie beside annotations
+IMAGE_LISTS = ("train.txt", "val.txt", "valid.txt", "test.txt")  # of YOLO's tools: paths of images, a line each
+CLASS_LISTS = ("classes.txt", "_classes.txt")
+FORMATS = {".json": "LabelMe", ".xml": "Pascal VOC", ".txt": "YOLO"}
+
+Shape = tuple[int, int]
+Build = Callable[[Callable[[], Shape]], tuple[Annotation, float]]
+
+
+@dataclass(frozen=True)
+class Label:
+    """What is said of one image.
+
+    source: the file.  image: what it calls its image, as it writes it.
+    claims: paths that the image may have, the likeliest first; below the folder of images, or absolute. All labels of a truth have as many.
+    sha256: of the image's file, "" where it is not said, and its 0-based frame.  patient: whose it is, "" where it is not said.
+    build: the annotation and how far, in pixels, a box reached out of the image, from what tells rows and columns.
+    """
+
+    source: Path
+    image: str
+    claims: tuple[str, ...]
+    build: Build = field(repr=False)
+    sha256: str = ""
+    frame: int = 0
+    patient: str = ""
 
 
 @dataclass(frozen=True)
 class Truth:
-    """The annotations of some images.
+    """The labels of some images.
 
-    source: the file or folder.  format: "LabelMe", "YOLO", "COCO" or "Pascal VOC".
+    source: the file or folder.  format: "LabelMe", "YOLO", "COCO" or "Pascal VOC".  notes: what was left out, a sentence each.
     """
 
     source: Path
     format: str
-    annotations: tuple[Annotation, ...]
+    labels: tuple[Label, ...]
+    notes: tuple[str, ...] = ()
 
 
-def read(source: Path | str, *, shape_of: Callable[[str], tuple[int, int]] | None = None, classes: Sequence[str] = ()) -> Truth:
+def read(source: Path | str, *, classes: Sequence[str] = ()) -> Truth:
     """Read the truth of a folder or file, whatever its format.
 
     Args:
-        source: a folder of LabelMe `.json`, Pascal VOC `.xml` or YOLO `.txt` files, or a COCO `.json` file.
-        shape_of: image name -> its rows and columns; YOLO files hold no image size, and are found by image names without suffix.
+        source: a folder of LabelMe `.json`, Pascal VOC `.xml` or YOLO `.txt` files, in sub-folders too, one such file, or a COCO `.json`
+            file.
         classes: names of the YOLO class numbers; by default those of `classes.txt` in the folder, one a line.
 
     Raises:
-        AnnotationError: something in it is wrong, or two annotations are of the same image.
-        UsageError: there is nothing that could be read as truth, several formats lie together, or YOLO lacks sizes or class names.
+        AnnotationError: something in it is wrong.
+        UsageError: there is nothing that could be read as truth, several formats lie together, or YOLO lacks class names.
     """
     source = Path(source)
-    if source.is_file():
-        found = Truth(source, "COCO", tuple(_coco(source)))
-    elif source.is_dir():
-        found = _folder(source, shape_of, classes)
-    else:
+    if source.is_dir():
+        return _folder(source, classes)
+    if not source.exists():
         raise UsageError(f"{source}: there is no such file or folder")
-    seen: set[str] = set()
-    for annotation in found.annotations:
-        if annotation.image in seen:
-            raise AnnotationError(f"{source}: {annotation.image} is annotated twice")
-        seen.add(annotation.image)
-    return found
+    if source.suffix.lower() in (".xml", ".txt"):
+        return _files(source.parent, [source], source.suffix.lower(), classes)
+    data = texts.read_json(source, AnnotationError)
+    if isinstance(data, dict) and "shapes" in data:
+        return Truth(source, "LabelMe", (_labelme(source, source.parent, data),))
+    return Truth(source, "COCO", tuple(_coco(source, data)))
 
 
-def _folder(folder: Path, shape_of: Callable[[str], tuple[int, int]] | None, classes: Sequence[str]) -> Truth:
-    by_suffix = {suffix: sorted(folder.glob(f"*{suffix}")) for suffix in (".json", ".xml", ".txt")}
-    by_suffix[".txt"] = [path for path in by_suffix[".txt"] if path.name != "classes.txt"]
-    there = [suffix for suffix, paths in by_suffix.items() if paths]
-    if len(there) != 1:
-        raise UsageError(f"{folder}: holds {' and '.join(there) or 'no .json, .xml or .txt'} files, needs annotations of one format")
-    paths = by_suffix[there[0]]
-    if there[0] == ".json":
-        return Truth(folder, "LabelMe", tuple(map(labelme.read, paths)))
-    if there[0] == ".xml":
-        return Truth(folder, "Pascal VOC", tuple(map(_voc, paths)))
-    names = tuple(classes) or _class_names(folder / "classes.txt")
-    if shape_of is None:
-        raise UsageError(f"{folder}: YOLO files hold no image sizes, so the images are needed")
-    return Truth(folder, "YOLO", tuple(_yolo(path, names, shape_of) for path in paths))
+def annotations(labels: Sequence[Label], shape_of: Callable[[Label], Shape]) -> tuple[list[Annotation], list[str]]:
+    """The annotations of labels, in their order, and what is to be said of them, a sentence each.
+
+    Args:
+        shape_of: a label -> rows and columns of its image; asked only where the label does not say them.
+
+    Raises:
+        AnnotationError: something in one is wrong.
+    """
+    made, out = [], []
+    for label in labels:
+        annotation, beyond = label.build(lambda: shape_of(label))
+        made.append(annotation)
+        if beyond > SAID_PX:
+            out.append((beyond, label.source))
+    if not out:
+        return made, []
+    most, where = max(out, key=lambda pair: pair[0])
+    return made, [f"boxes of {len(out)} images reach out of their image, by {most:.0f} px at most ({where.name}); they were cut off at its edge"]
 
 
-def _class_names(path: Path) -> tuple[str, ...]:
+def _folder(folder: Path, classes: Sequence[str]) -> Truth:
+    there = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in FORMATS and _may_be_truth(path, folder)]
+    by_suffix = {suffix: [path for path in there if path.suffix.lower() == suffix] for suffix in FORMATS}
+    others = any(paths for suffix, paths in by_suffix.items() if suffix != ".txt")
+    strangers = [path for path in by_suffix[".txt"] if (others or path.name.lower() in IMAGE_LISTS) and not _looks_like_yolo(path)]
+    by_suffix[".txt"] = [path for path in by_suffix[".txt"] if path not in strangers]
+    kinds = [suffix for suffix, paths in by_suffix.items() if paths]
+    if len(kinds) != 1:
+        raise UsageError(f"{folder}: holds {' and '.join(kinds) or 'no .json, .xml or .txt'} files, needs annotations of one format")
+    found = _files(folder, by_suffix[kinds[0]], kinds[0], classes)
+    names = ", ".join(path.name for path in strangers[:3]) + (" ..." if strangers[3:] else "")
+    return Truth(found.source, found.format, found.labels, (f"left out, as no annotations: {names}",) if strangers else ())
+
+
+def _may_be_truth(path: Path, folder: Path) -> bool:
+    """Whether a file is none of those that lie beside annotations: hidden ones, read-mes, lists of classes."""
+    hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.relative_to(folder).parts)
+    name = path.name.lower()
+    return path.is_file() and not hidden and not name.startswith(NO_TRUTH) and name not in CLASS_LISTS
+
+
+def _looks_like_yolo(path: Path) -> bool:
+    """Whether a text file may hold lines of YOLO: its first word is a number, or there is none."""
+    try:
+        words = texts.read(path).split(maxsplit=1)
+    except UsageError:
+        return False
+    return not words or words[0].lstrip("-").isdigit()
+
+
+def _files(folder: Path, paths: Sequence[Path], suffix: str, classes: Sequence[str]) -> Truth:
+    """Files of one format, one an image."""
+    if suffix == ".txt":
+        names = tuple(classes) or _class_names(folder)
+        return Truth(folder, "YOLO", tuple(_yolo(path, folder, names) for path in paths))
+    if suffix == ".xml":
+        return Truth(folder, "Pascal VOC", tuple(_voc(path, folder) for path in paths))
+    content = [(path, texts.read_json(path, AnnotationError)) for path in paths]
+    for path, data in content:
+        if isinstance(data, dict) and "images" in data and "annotations" in data:
+            if len(paths) == 1:
+                return Truth(path, "COCO", tuple(_coco(path, data)))
+            raise UsageError(f"{path}: is a COCO file among others: name the file itself")
+    return Truth(folder, "LabelMe", tuple(_labelme(path, folder, data) for path, data in content))
+
+
+def _beside(path: Path, folder: Path, name: str) -> str:
+    """The path of an image that lies in a tree of images where its label lies in the tree of labels."""
+    return (PurePosixPath(path.relative_to(folder).as_posix()).parent / PurePosixPath(name.replace("\\", "/")).name).as_posix()
+
+
+def _from(path: Path, said: str) -> str:
+    """A path that a label says, taken from where the label lies; absolute."""
+    return (path.parent / said.replace("\\", "/")).resolve().as_posix()
+
+
+def _labelme(path: Path, folder: Path, data: Any) -> Label:
+    if not isinstance(data, dict) or not isinstance(data.get("imagePath"), str):
+        raise AnnotationError(f"{path}: not a LabelMe file (it has no imagePath)")
+    image, origin = data["imagePath"], labelme.origin(data)
+
+    def build(shape_of: Callable[[], Shape]) -> tuple[Annotation, float]:
+        annotation = labelme.annotation_of(path, data, shape_of)
+        h, w = annotation.shape_hw
+        points = [(float(p[0]), float(p[1])) for shape in data["shapes"] for p in shape["points"]]
+        return annotation, max([0.0, *(max(-x, x - w, -y, y - h) for x, y in points)])
+
+    claims = (_from(path, image), _beside(path, folder, image), image_names.cleaned(image))
+    frame = origin.get("frame") or 0
+    return Label(path, PurePosixPath(image.replace("\\", "/")).name, claims, build, str(origin.get("sha256") or ""),
+                 frame if isinstance(frame, int) else 0, str(origin.get("patient") or ""))
+
+
+def _class_names(folder: Path) -> tuple[str, ...]:
+    path = next((folder / name for name in CLASS_LISTS if (folder / name).is_file()), folder / CLASS_LISTS[0])
     if not path.is_file():
         raise UsageError(f"{path}: is needed to tell what the class numbers mean, one name a line")
-    return tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+    return tuple(line.strip() for line in texts.read(path).splitlines() if line.strip())
 
 
-def _kind(path: Path, label: str) -> str:
+def _kind(label: str) -> str:
     if label not in KINDS:
-        raise AnnotationError(f"{path}: label is {label!r}, allowed are {', '.join(KINDS)}")
+        raise AnnotationError(f"label is {label!r}, allowed are {', '.join(KINDS)}")
     return label
 
 
-def _element(path: Path, label: str, xyxy: Sequence[float], shape_hw: tuple[int, int], text: str = "") -> Element:
-    """An element whose box lies in its image; half a pixel over the edge is rounding, and cut off.
+def _element(label: str, xyxy: Sequence[float], shape_hw: Shape, text: str = "") -> tuple[Element, float]:
+    """An element whose box is cut to its image, and how far it reached out, in pixels.
 
     Raises:
-        AnnotationError: the box is empty, no number, or reaches out of the image.
+        AnnotationError: the box is empty, no number, or reaches farther out than tools do by rounding.
     """
     x1, y1, x2, y2 = map(float, xyxy)
     h, w = shape_hw
-    if not (x1 < x2 and y1 < y2 and x1 >= -0.5 and y1 >= -0.5 and x2 <= w + 0.5 and y2 <= h + 0.5):
-        raise AnnotationError(f"{path}: box {(x1, y1, x2, y2)} is empty or reaches out of the {w}x{h} image")
-    return Element((max(x1, 0.0), max(y1, 0.0), min(x2, float(w)), min(y2, float(h))), _kind(path, label), text)
+    beyond = max(-x1, -y1, x2 - w, y2 - h, 0.0)
+    box = max(x1, 0.0), max(y1, 0.0), min(x2, float(w)), min(y2, float(h))
+    if not (x1 < x2 and y1 < y2 and box[0] < box[2] and box[1] < box[3] and beyond <= max(SLACK_PX, SLACK * max(shape_hw))):
+        raise AnnotationError(f"box {(x1, y1, x2, y2)} is empty or reaches out of the {w}x{h} image")
+    return Element(box, _kind(label), text), beyond
 
 
-def _voc(path: Path) -> Annotation:
+def _built(path: Path, where: str, image: str, shape_hw: Shape, boxes: Sequence[tuple[str, Sequence[float]]]) -> tuple[Annotation, float]:
+    """The annotation of labelled boxes. where: said behind the file in an error."""
+    if min(shape_hw) < 1:
+        raise AnnotationError(f"{path}{where}: its image has {shape_hw[1]}x{shape_hw[0]} pixels")
+    made = []
+    for number, (label, box) in enumerate(boxes, 1):
+        try:
+            made.append(_element(label, box, shape_hw))
+        except AnnotationError as error:
+            raise AnnotationError(f"{path}{where}, object {number}: {error}") from None
+    return Annotation(image, shape_hw, tuple(element for element, _ in made)), max([0.0, *(beyond for _, beyond in made)])
+
+
+def _voc(path: Path, folder: Path) -> Label:
     """One Pascal VOC file. Its boxes count pixels from 1 and include the last one; `difficult` marks an uncertain one."""
     try:
-        root = ElementTree.fromstring(path.read_text(encoding="utf-8"))
-        image = Path(_text(root, "filename")).name
+        root = ElementTree.fromstring(path.read_bytes())
+        image = _text(root, "filename").replace("\\", "/")
         shape_hw = int(_text(root, "size/height")), int(_text(root, "size/width"))
-        elements = []
+        boxes = []
         for entry in root.iter("object"):
             x1, y1, x2, y2 = (float(_text(entry, f"bndbox/{name}")) for name in ("xmin", "ymin", "xmax", "ymax"))
             kind = "uncertain" if (entry.findtext("difficult") or "0").strip() == "1" else _text(entry, "name")
-            elements.append(_element(path, kind, (x1 - 1, y1 - 1, x2, y2), shape_hw))
-    except (ElementTree.ParseError, UnicodeDecodeError, OSError, ValueError) as error:
-        raise AnnotationError(f"{path}: not a Pascal VOC file ({type(error).__name__})") from error
-    return Annotation(image, shape_hw, tuple(elements))
+            boxes.append((kind, (x1 - 1, y1 - 1, x2, y2)))
+    except (ElementTree.ParseError, UnicodeError, LookupError, OSError, ValueError) as error:
+        raise AnnotationError(f"{path}: not a Pascal VOC file ({type(error).__name__}: {error})") from error
+    name = PurePosixPath(image).name
+    claims = (_from(path, image), _beside(path, folder, image), image_names.cleaned(f"{root.findtext('folder') or ''}/{name}"),
+              image_names.cleaned(image))
+    return Label(path, name, claims, lambda shape_of: _built(path, "", name, shape_hw, boxes))
 
 
 def _text(node: ElementTree.Element, name: str) -> str:
     found = node.findtext(name)
     if not found or not found.strip():
-        raise ValueError(name)
+        raise ValueError(f"no {name}")
     return found.strip()
 
 
-def _yolo(path: Path, names: Sequence[str], shape_of: Callable[[str], tuple[int, int]]) -> Annotation:
+def _yolo(path: Path, folder: Path, names: Sequence[str]) -> Label:
     """One YOLO file: `class cx cy w h` a line, 0-1 of the image; an empty file says that nothing is burnt in."""
-    h, w = shape_hw = shape_of(path.stem)
-    elements = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    rows = []
+    for number, line in enumerate(texts.read(path, AnnotationError).splitlines(), 1):
         if not line.strip():
             continue
         try:
-            label, cx, cy, bw, bh = line.split()
-            name = names[int(label)] if int(label) >= 0 else names[len(names)]
-            cx, cy, bw, bh = (float(v) * s for v, s in zip((cx, cy, bw, bh), (w, h, w, h)))
+            label, *numbers = line.split()
+            kind = names[int(label)] if int(label) >= 0 else names[len(names)]
+            cx, cy, w, h = map(float, numbers)
         except (ValueError, IndexError) as error:
             raise AnnotationError(f"{path}, line {number}: not `class cx cy w h` with a class of 0 to {len(names) - 1}") from error
-        elements.append(_element(path, name, (cx - bw / 2, cy - bh / 2, cx + bw / 2, cy + bh / 2), shape_hw))
-    return Annotation(path.stem, shape_hw, tuple(elements))
+        rows.append((kind, (cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2)))
+
+    def build(shape_of: Callable[[], Shape]) -> tuple[Annotation, float]:
+        h, w = shape_of()
+        return _built(path, "", path.stem, (h, w), [(kind, (x1 * w, y1 * h, x2 * w, y2 * h)) for kind, (x1, y1, x2, y2) in rows])
+
+    below = PurePosixPath(path.relative_to(folder).as_posix()).with_suffix("").as_posix()
+    return Label(path, path.stem, (below, below.removeprefix("labels/")), build)
 
 
-def _coco(path: Path) -> Iterable[Annotation]:
+def _coco(path: Path, data: Any) -> list[Label]:
     """One COCO file: `images`, `annotations` with `bbox` as x, y, width, height, and `categories`; `iscrowd` marks uncertain ones.
     Every image counts as reviewed, also one without annotations, for COCO lists what was looked at."""
     try:
-        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        labels = {c["id"]: str(c["name"]) for c in data["categories"]}
-        images = {i["id"]: (Path(str(i["file_name"]).replace("\\", "/")).name, (int(i["height"]), int(i["width"]))) for i in data["images"]}
+        kinds = {c["id"]: str(c["name"]) for c in data["categories"]}
+        images = {i["id"]: (str(i["file_name"]), (int(i["height"]), int(i["width"]))) for i in data["images"]}
         if len(images) != len(data["images"]):
             raise AnnotationError(f"{path}: two images have the same id")
-        elements: dict[Any, list[Element]] = {key: [] for key in images}
+        boxes: dict[Any, list[tuple[str, Sequence[float]]]] = {key: [] for key in images}
         for entry in data["annotations"]:
             key, (x, y, w, h) = entry["image_id"], entry["bbox"]
-            kind = "uncertain" if entry.get("iscrowd") else labels[entry["category_id"]]
-            elements[key].append(_element(path, kind, (x, y, x + w, y + h), images[key][1]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+            boxes[key].append(("uncertain" if entry.get("iscrowd") else kinds[entry["category_id"]], (x, y, x + w, y + h)))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise AnnotationError(f"{path}: not a COCO file ({type(error).__name__}: {error})") from error
-    return [Annotation(name, shape_hw, tuple(elements[key])) for key, (name, shape_hw) in images.items()]
+    return [_coco_label(path, name, shape_hw, boxes[key]) for key, (name, shape_hw) in images.items()]
+
+
+def _coco_label(path: Path, name: str, shape_hw: Shape, boxes: Sequence[tuple[str, Sequence[float]]]) -> Label:
+    image = image_names.cleaned(name)
+    return Label(path, image, (image, _from(path, name)), lambda shape_of: _built(path, f", image {name}", image, shape_hw, boxes))
 
 
 def split_names(source: str) -> set[str]:
-    """Image names of "FILE.csv=part": the first column of the rows whose last column is `part`.
+    """Image names of "FILE.csv=part": of the rows that say `part` below `split` or in the last column, what stands below `image` or in the
+    first.
 
     Raises:
-        UsageError: the file is missing, or has no such row.
+        UsageError: the file is missing or malformed, or has no such row.
     """
     name, equals, part = source.rpartition("=")
-    try:
-        with open(name, newline="", encoding="utf-8") as handle:
-            found = {row[0] for row in csv.reader(handle) if row and row[-1].strip() == part}
-    except OSError as error:
-        raise UsageError(f"{name or source}: the split cannot be read ({error.strerror}), needs FILE.csv=PART") from error
-    if not equals or not found:
+    if not equals:
+        raise UsageError(f"{source}: does not say which part, needs FILE.csv=PART")
+    table = texts.read_table(name)
+    image = next((table.header.index(h) for h in image_names.HEADINGS if h in table.header), 0)
+    where = table.header.index(image_names.part_heading(table))
+    found = {row[image] for row in table.rows if image_names.same_part(row[where], part)}
+    if image_names.same_part(table.header[-1], part):
+        raise UsageError(f"{name}: its first line has to name the columns, such as image,patient,split")
+    if not found:
         raise UsageError(f"{source}: no row of the split says {part!r}, needs FILE.csv=PART")
     return found

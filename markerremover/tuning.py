@@ -242,4 +242,6 @@ def write_card(run: Run, onnx: Path, rescorer: Path | None = None, **extra) -> P
 
 
 def picture_id(sample: Sample) -> str:
-    return hashlib.sha256(sample.path.name.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    """16 hex digits that tell a sample from others, also from those of the same file name in another folder."""
+    name = sample.path.name.encode("utf-8", "surrogateescape")
+    return hashlib.sha256(name + b"\0" + training.sha256(sample.path).encode()).hexdigest()[:16]

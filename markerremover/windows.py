@@ -7,22 +7,22 @@ the rest anywhere. The network is fully convolutional and later sees whole image
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Callable, Sequence
 
 import cv2
 import numpy as np
 
-from . import boxes, labelme
+from . import boxes, image_names, labelme, texts
 from .errors import AnnotationError, ReadError, UsageError
 from .records import Annotation
 
 NETWORK_GREY = 114  # ultralytics' letter-box grey
 MIN_VISIBLE = 0.4  # share of a marking's box that must lie in a window for it to be taught
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+PATIENT_RULE = "without a split.csv what stands before the first _ of a file name is the patient (`annotate` writes folder_file)"
 
 
 @dataclass(frozen=True)
@@ -34,46 +34,113 @@ class Sample:
     patient: str
 
 
-def load_samples(folder: Path, part: str | None, *, val_share: float = 0.1) -> list[Sample]:
+def load_samples(folder: Path, part: str | None, *, val_share: float = 0.1, one_image_a_patient: bool = False) -> list[Sample]:
     """The samples of one part of a LabelMe folder, by image name.
 
     Args:
-        folder: holds `images/` and LabelMe files in `annotations/` or directly; optionally `split.csv` (image, patient, split), which then decides.
-        part: "train" or "val", None for every image. Without a `split.csv`, patients (the image name up to its first "_") are divided by a
-            hash of their name, so that a patient is always on one side.
+        folder: holds `images/` and LabelMe files in `annotations/` or directly, sub-folders in both alike; optionally `split.csv` (image, patient,
+            split), which then decides.
+        part: "train" or "val", None for every image. Without a `split.csv`, patients are divided by a hash of their name, so that a patient
+            is always on one side.
         val_share: share of patients held out for validation where no `split.csv` decides; 0–1.
+        one_image_a_patient: every image is of another patient, save those made of one file.
 
     Raises:
-        AnnotationError: missing folder or label file, malformed label, or a size that does not fit.
+        AnnotationError: missing folder, image or label file, malformed label, or a size that does not fit.
+        UsageError: a `split.csv` that is malformed, has no row of an image, or has a patient on two sides.
     """
     folder = Path(folder)
-    images = sorted(p for p in (folder / "images").glob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+    place = folder / "images"
+    images = sorted(p for p in place.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
     if not images:
         raise AnnotationError(f"{folder}: no images/ with PNG, JPEG or TIFF files")
-    split = _read_split(folder / "split.csv") if (folder / "split.csv").exists() else None
-    labels = folder / "annotations" if (folder / "annotations").is_dir() else folder
+    relative = [p.relative_to(place).as_posix() for p in images]
+    told = _read_split(folder / "split.csv", relative, part) if (folder / "split.csv").exists() else None
     samples = []
-    for path in images:
-        if split is not None:
-            if path.name not in split:
-                raise AnnotationError(f"{folder / 'split.csv'}: no row for {path.name}")
-            patient, its_part = split[path.name]
-        else:
-            patient = path.stem.split("_")[0]
-            its_part = "val" if share_of(patient) < val_share else "train"
-        if part is None or its_part == part:
-            samples.append(Sample(path, labelme.read(labels / f"{path.stem}.json"), patient))
+    for path, name, label in zip(images, relative, _labels(folder, images)):
+        patient, its_part = ("", "") if told is None else told[name]
+        if told is not None and part not in (None, its_part):
+            continue
+        if not label.is_file():
+            raise AnnotationError(f"{path}: has no label file {label}: label it, or take it out of images/")
+        data = labelme.load(label)
+        patient = patient or patient_of(name, data, one_image_a_patient)
+        if told is None and part not in (None, "val" if share_of(patient) < val_share else "train"):
+            continue
+        samples.append(Sample(path, labelme.annotation_of(label, data, lambda: read_grey(path).shape), patient))
     return samples
 
 
-def _read_split(path: Path) -> dict[str, tuple[str, str]]:
-    with path.open(newline="", encoding="utf-8") as handle:
-        rows = {row["image"]: (row["patient"], row["split"]) for row in csv.DictReader(handle)}
+def label_of(folder: Path, image: Path) -> Path:
+    """Where the LabelMe file of an image below `images/` belongs."""
+    labels = folder / "annotations" if (folder / "annotations").is_dir() else folder
+    return labels / image.relative_to(folder / "images").with_suffix(".json")
+
+
+def _labels(folder: Path, images: Sequence[Path]) -> list[Path]:
+    """The label file of each image, be it there or not.
+
+    Raises:
+        AnnotationError: two images share one, or one that is there has no image.
+    """
+    owners: dict[Path, Path] = {}
+    for path in images:
+        label = label_of(folder, path)
+        if other := owners.get(label):
+            raise AnnotationError(f"{path}: shares its label file {label} with {other.name}: rename one of them")
+        owners[label] = path
+    there = (folder / "annotations").rglob("*.json") if (folder / "annotations").is_dir() else folder.glob("*.json")
+    if alone := sorted(p for p in there if p not in owners and p.is_file() and not p.name.startswith(".")):
+        more = f", nor are those of {len(alone) - 1} others" if alone[1:] else ""
+        raise AnnotationError(f"{alone[0]}: its image is not in {folder / 'images'} as PNG, JPEG or TIFF{more}")
+    return list(owners)
+
+
+def patient_of(name: str, data: dict, one_image_a_patient: bool = False) -> str:
+    """Whose an image is without a split.csv: as its annotation says, into which `annotate` and `review` write it from the DICOM header; else
+    by `PATIENT_RULE`.
+
+    Args:
+        name: path below images/.  data: what `labelme.load` read of it.
+    """
+    origin, name = labelme.origin(data), "_".join(PurePosixPath(name).with_suffix("").parts)
+    if one_image_a_patient:
+        return str(origin.get("sha256") or name)
+    return str(origin.get("patient") or name.split("_")[0])
+
+
+def tell_patients(samples: Sequence[Sample], folder: Path) -> str:
+    """How the patients of samples were told, and what to do where that is wrong; one sentence for error messages."""
+    names = sorted({s.patient for s in samples})
+    shown = ", ".join(repr(name) for name in names[:2])
+    if (folder / "split.csv").exists():
+        return f"its split.csv names {len(names)} patient{'s' * (len(names) != 1)} ({shown})"
+    return (f"{PATIENT_RULE}, so its {len(samples)} images are of {len(names)} patient{'s' * (len(names) != 1)} ({shown}). Say whose each is in "
+            f"{folder / 'split.csv'} (columns image and patient), or use --one-image-a-patient where that is so")
+
+
+def _read_split(path: Path, images: Sequence[str], part: str | None) -> dict[str, tuple[str, str]]:
+    """Image -> patient and part, of all images.
+
+    Raises:
+        UsageError: see `load_samples`.
+    """
+    table = texts.read_table(path)
+    needed = ("image", "patient", *(() if part is None else ("split",)))
+    for heading in needed:
+        if heading not in table.header:
+            raise UsageError(f"{path}: has no column {heading!r}, its first line says {', '.join(table.header)}; needed are {', '.join(needed)}")
+    rows = image_names.rows_of(table, images)
     parts: dict[str, str] = {}
-    for image, (patient, part) in rows.items():
-        if parts.setdefault(patient, part) != part:
-            raise AnnotationError(f"{path}: the patient of {image} is in both {part} and {parts[patient]}")
-    return rows
+    for image in images:
+        if image not in rows:
+            raise UsageError(f"{path}: no row for {image}")
+        patient, its_part = rows[image]["patient"], rows[image].get("split", "").casefold()
+        if not patient:
+            raise UsageError(f"{path}: does not say whose {image} is")
+        if parts.setdefault(patient, its_part) != its_part:
+            raise UsageError(f"{path}: the patient of {image} is in both {its_part} and {parts[patient]}")
+    return {image: (rows[image]["patient"], rows[image].get("split", "").casefold()) for image in images}
 
 
 def share_of(text: str) -> float:

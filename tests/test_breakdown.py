@@ -5,7 +5,6 @@ import doctest
 import pytest
 
 from markerremover import breakdown
-from markerremover.errors import UsageError
 from markerremover.records import Element
 
 
@@ -36,18 +35,3 @@ def test_words_that_ocr_could_give_away(text, tokens):
 def test_every_height_has_one_class():
     names = [breakdown.height(h) for h in (0, 7.9, 8, 12, 16, 24, 39.9, 40, 1e4)]
     assert names == [*(breakdown.heights()[i] for i in (0, 0, 1, 2, 3, 4, 4, 5, 5))]
-
-
-def test_a_table_that_contradicts_itself_or_cannot_be_read(tmp_path):
-    table = tmp_path / "t.csv"
-    table.write_text("image,site\na.png,x\na.png,x\nb.png,y\n")
-    assert breakdown.column(table, "site") == {"a.png": "x", "b.png": "y"}
-    assert breakdown.column(table, "patient", needed=False) == {}
-    table.write_text("image,site\na.png,x\na.png,y\n")
-    with pytest.raises(UsageError, match="a.png is there twice"):
-        breakdown.column(table, "site")
-    table.write_text("")
-    with pytest.raises(UsageError, match="no column"):
-        breakdown.column(table, "site")
-    with pytest.raises(UsageError, match="cannot be read"):
-        breakdown.column(tmp_path / "none.csv", "site")

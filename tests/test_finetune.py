@@ -5,6 +5,7 @@ import json
 import tomllib
 from dataclasses import asdict, replace
 
+import numpy as np
 import pytest
 from test_windows import folder_of
 
@@ -385,3 +386,24 @@ def test_a_taught_second_network_goes_along_with_the_weights_and_is_the_one_they
     detector = detect.load_detector(tmp_path / "x.onnx", device="cpu")
     assert detector.sha256.endswith(card["rescorer"]["sha256"])
     assert any(own.name in line for line in finetune_cli.lines(card))
+
+
+@pytest.mark.parametrize("freeze", [23, 999])
+def test_freezing_every_layer_is_refused_before_anything_is_trained(tmp_path, data, base, freeze):
+    with pytest.raises(UsageError, match=f"freeze is {freeze}, allowed is 0 to 22"):
+        finetune.finetune(data, tmp_path / "x.pt", weights=base, keep={}, recipe=replace(TINY, freeze=freeze), folds=2)
+    with pytest.raises(UsageError, match="the last one must learn"):
+        training.train([data], tmp_path / "run", epochs=1, window=96, image_size=128, windows_per_epoch=4, batch=4, loader_workers=0, freeze=freeze)
+
+
+def test_what_is_measured_is_counted_by_the_code_of_evaluate(tmp_path, data, monkeypatch):
+    """A letter that is kept by mistake is no removal, whatever box it lies in."""
+    from markerremover import measure, windows
+    from markerremover.records import Decision
+
+    sample = windows.load_samples(data, None)[0]
+    decisions = (Decision(0, (198, 148, 292, 182), "keep", "a sign", 0.9, strokes=np.ones((34, 94), bool)), Decision(0, (10, 200, 30, 220), "remove", "", 0.9))
+    shown = measure.images.read(sample.path).display[0]
+    monkeypatch.setattr(measure, "look", lambda *_: measure.Look(shown, decisions, np.zeros(shown.shape, bool), ""))
+    counts = measure.measure(sample, None, tmp_path / "p.png")["counts"]
+    assert (counts["removed"], counts["markers"], counts["deidentified"], counts["boxes"], counts["false_boxes"], counts["retained"]) == (0, 1, 0, 2, 1, 1)

@@ -96,3 +96,19 @@ def test_one_fold_of_everything_holds_nothing_out_and_divides_no_patient():
     part = folds.whole(every, early_stop=True)
     assert not part.held_out and len(part.stop) == 4 and {s.path for s in (*part.train, *part.stop)} == {s.path for s in every}
     assert folds.whole(every, early_stop=False).stop == ()
+
+
+def test_names_that_tell_no_patients_apart_are_refused_with_the_rule_and_what_to_do(tmp_path):
+    """`annotate` makes cxr_p0 of cxr/p0: all are of the patient cxr, unless somebody says otherwise."""
+    site = folder_of(tmp_path / "site", 3)
+    for i in range(3):
+        for part, suffix in (("images", "png"), ("annotations", "json")):
+            (site / part / f"p{i}_0.{suffix}").rename(site / part / f"cxr_p{i}.{suffix}")
+    with pytest.raises(UsageError, match="before the first _ .*3 images are of 1 patient .'cxr'.*split.csv.*--one-image-a-patient"):
+        folds.plan(site, 5, early_stop=False)
+    assert len(folds.plan(site, 5, early_stop=False, one_image_a_patient=True)) == 3
+    (site / "split.csv").write_text("image;patient\n" + "".join(f"cxr_p{i}.png;{i}\n" for i in range(3)))
+    assert len(folds.plan(site, 5, early_stop=False)) == 3
+    (site / "split.csv").write_text("image;patient\n" + "".join(f"cxr_p{i}.png;7\n" for i in range(3)))
+    with pytest.raises(UsageError, match="its split.csv names 1 patient .'7'."):
+        folds.plan(site, 5, early_stop=False)

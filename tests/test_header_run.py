@@ -135,6 +135,15 @@ def test_what_the_command_line_says_arrives(source, tmp_path, monkeypatch):
     assert (options.headers, options.retain, options.shift_dates, options.key) == ("basic", ("age", "sex"), True, tmp_path / "key")
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8-sig", "utf-16"])
+def test_a_key_may_be_saved_by_any_shell_or_editor(tmp_path, encoding):
+    from markerremover.header_profile import read_key
+
+    (tmp_path / "key").write_bytes(("ab" * 32 + "\r\n").encode(encoding))
+    (tmp_path / "key").chmod(0o600)
+    assert read_key(tmp_path / "key") == b"\xab" * 32
+
+
 @pytest.mark.parametrize(
     ("text", "mode", "word"), [(None, 0o600, "cannot be read"), ("abc", 0o600, "hexadecimal"), (KEY, 0o644, "others may read")]
 )

@@ -419,7 +419,7 @@ def test_broken_annotations_and_missing_pictures_are_errors(round_of, tmp_path, 
         round_of()
     label.write_text(good)
     (source / "images" / "p1_1.png").rename(tmp_path / "kept.png")
-    with pytest.raises(AnnotationError, match="p1_1.json: its picture is not in"):
+    with pytest.raises(AnnotationError, match="p1_1.json: its image is not in"):
         round_of()
     (tmp_path / "kept.png").rename(source / "images" / "p1_1.png")
     round_of()

@@ -55,9 +55,10 @@ def test_anything_else_is_an_error_that_names_the_file_the_value_and_what_is_all
 
 
 def test_bytes_that_are_no_text_and_a_missing_file_are_errors(path):
-    path.write_bytes(b"\xff\xfe")
-    with pytest.raises(UsageError, match="not a TOML file"):
-        site.read(path)
+    for data in (b"\xff\xfe\0", b"keep\xe9", b"PK\x03\x04"):
+        path.write_bytes(data)
+        with pytest.raises(UsageError, match="not a TOML file"):
+            site.read(path)
     with pytest.raises(UsageError, match="cannot be read"):
         site.read(path.with_name("no.toml"))
 
@@ -97,3 +98,9 @@ def test_a_folder_stands_for_the_profile_in_it_and_weights_below_are_named_from_
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="site.toml: site profile cannot be read"):
         site.read(tmp_path / "empty")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+def test_editors_may_save_it_with_a_byte_order_mark_or_in_utf_16(path, encoding):
+    path.write_text('threshold = 0.3\r\n[keep]\r\nD = " Right"\r\n', encoding=encoding)
+    assert (site.read(path).threshold, site.read(path).keep) == (0.3, {"D": "right"})

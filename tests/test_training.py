@@ -135,3 +135,21 @@ def test_wrong_requests_are_refused_before_any_work(trained, tmp_path):
     (tmp_path / "bad.pt").write_bytes(b"not a checkpoint")
     with pytest.raises(WeightsError):
         training.export_onnx(tmp_path / "bad.pt", tmp_path / "bad.onnx")
+
+
+@pytest.mark.parametrize(("setting", "words"), [
+    ({"epochs": 0}, "epochs is 0, allowed is 1 or more"), ({"batch": 0}, "batch is 0"), ({"lr0": float("nan")}, "lr0 is nan"), ({"loader_workers": -1}, "loader_workers is -1"),
+    ({"seed": -1}, "seed is -1"), ({"device": "gpu"}, "device is 'gpu', allowed is cpu"), ({"window": 0}, "window is 0"), ({"positive_share": 2}, "positive_share is 2"),
+    ({"weights": "none.pt"}, "none.pt: there is no such checkpoint"),
+])
+def test_a_setting_that_no_training_can_have_is_refused_before_it(tmp_path, setting, words):
+    with pytest.raises(UsageError, match=words):
+        training.train([tmp_path], tmp_path / "run", **setting)
+
+
+@pytest.mark.parametrize("shares", ["nan", "inf", "0", "1,1", "a"])
+def test_shares_are_positive_numbers(tmp_path, shares, capsys):
+    from markerremover import cli
+
+    assert cli.main(["train", str(tmp_path), "-o", str(tmp_path / "run"), "--shares", shares]) == 2
+    assert "--shares" in capsys.readouterr().err

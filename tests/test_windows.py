@@ -28,7 +28,7 @@ def test_the_split_file_decides_and_a_patient_on_both_sides_is_an_error(tmp_path
     good = folder_of(tmp_path / "a", 3, split=[("1", "train"), ("2", "val"), ("3", "train")])
     assert [s.path.name for s in windows.load_samples(good, "val")] == ["p1_0.png"]
     bad = folder_of(tmp_path / "b", 2, split=[("1", "train"), ("1", "val")])
-    with pytest.raises(AnnotationError, match="both"):
+    with pytest.raises(UsageError, match="both"):
         windows.load_samples(bad, "train")
 
 
@@ -162,3 +162,78 @@ def test_whole_images_repeat_and_vary_in_tone_only_for_training(tmp_path):
     assert (len(plain), len(varied)) == (2, 40)
     items = [varied[i] for i in range(0, 40, 2)]
     assert any(not torch.equal(i["img"], plain[0]["img"]) for i in items) and all(torch.equal(i["bboxes"], plain[0]["bboxes"]) for i in items)
+
+
+SPLIT = "image,patient,split\np0_0.png,1,train\np1_0.png,2,val\np2_0.png,3,train\n"
+
+
+@pytest.mark.parametrize("data", [
+    SPLIT.encode("utf-8-sig"), SPLIT.replace(",", ";").encode(), SPLIT.replace(",", "\t").replace("\n", "\r\n").encode("utf-16"),
+    SPLIT.replace("image,patient,split", "Image,PATIENT, Split ").replace("val", "Val").encode(), SPLIT.replace("\n", "\n\n").encode(),
+    b"split,patient,image,comment\ntrain,1,p0_0.png,\nval,2,p1_0.png,good\ntrain,3,p2_0.png\n", SPLIT.replace(".png", "").encode(),
+], ids=["byte order mark", "semicolons", "tabs, UTF-16, CRLF", "capitals", "blank lines", "other columns", "names without suffix"])
+def test_a_split_file_of_a_spreadsheet_is_read(tmp_path, data):
+    folder = folder_of(tmp_path, 3)
+    (folder / "split.csv").write_bytes(data)
+    assert [(s.path.name, s.patient) for s in windows.load_samples(folder, "val")] == [("p1_0.png", "2")]
+
+
+@pytest.mark.parametrize(("data", "words"), [
+    ("image,split\np0_0.png,val\n", "no column 'patient', its first line says image, split; needed are image, patient, split"),
+    ("p0_0.png,1,train\n", "no column 'image'"), (SPLIT.replace("p1_0.png", "other.png"), "no row for p1_0.png"), (SPLIT.replace(",2,", ",,"), "does not say whose p1_0.png is"),
+    ("", "is empty"), (SPLIT + "p1_0.png,2,train\n", "p1_0.png is there twice"),
+])
+def test_an_unclear_split_file_is_an_error_that_says_what_to_do(tmp_path, data, words):
+    folder = folder_of(tmp_path, 3)
+    (folder / "split.csv").write_text(data)
+    with pytest.raises(UsageError, match=words) as error:
+        windows.load_samples(folder, "val")
+    assert "split.csv" in str(error.value)
+
+
+def test_where_no_part_is_asked_for_a_split_file_need_not_tell_any(tmp_path):
+    folder = folder_of(tmp_path, 3)
+    (folder / "split.csv").write_text("image;patient\n" + "".join(f"p{i}_0.png;{i // 2}\n" for i in range(3)))
+    assert [s.patient for s in windows.load_samples(folder, None)] == ["0", "0", "1"]
+
+
+def test_a_label_without_its_image_and_an_image_without_its_label_are_errors(tmp_path):
+    folder = folder_of(tmp_path, 3)
+    (folder / "images" / ".DS_Store").write_bytes(b"x")
+    (folder / "images" / "._p0_0.png").write_bytes(b"x")
+    (folder / "annotations" / "._p0_0.json").write_bytes(b"x")
+    assert len(windows.load_samples(folder, None)) == 3
+    (folder / "images" / "p1_0.png").rename(folder / "p1_0.png")
+    with pytest.raises(AnnotationError, match="p1_0.json: its image is not in"):
+        windows.load_samples(folder, None)
+    (folder / "annotations" / "p1_0.json").unlink()
+    (folder / "p1_0.png").rename(folder / "images" / "p1_0.png")
+    with pytest.raises(AnnotationError, match="p1_0.png: has no label file .*p1_0.json"):
+        windows.load_samples(folder, None)
+    (folder / "images" / "p1_0.png").rename(folder / "images" / "p0_0.jpg")
+    with pytest.raises(AnnotationError, match="shares its label file"):
+        windows.load_samples(folder, None)
+
+
+def test_sub_folders_of_images_and_annotations_go_together(tmp_path):
+    folder = folder_of(tmp_path, 3)
+    for i, name in enumerate(("a", "b")):
+        for part, suffix in (("images", "png"), ("annotations", "json")):
+            (folder / part / name).mkdir()
+            (folder / part / f"p{i}_0.{suffix}").rename(folder / part / name / f"x.{suffix}")
+    samples = windows.load_samples(folder, None)
+    assert [(s.path.relative_to(folder / "images").as_posix(), s.patient) for s in samples] == [("a/x.png", "a"), ("b/x.png", "b"), ("p2_0.png", "p2")]
+    (folder / "split.csv").write_text("image,patient\na/x.png,1\nb\\x.png,2\np2_0.png,2\n")
+    assert [s.patient for s in windows.load_samples(folder, None)] == ["1", "2", "2"]
+    (folder / "split.csv").write_text("image,patient\nx.png,1\np2_0.png,2\n")
+    with pytest.raises(UsageError, match="could be a/x.png or b/x.png"):
+        windows.load_samples(folder, None)
+
+
+def test_the_patient_that_annotate_wrote_goes_before_the_name(tmp_path):
+    folder = folder_of(tmp_path, 3)
+    for i, patient in enumerate(("ann", "ann", "")):
+        origin = {"sha256": f"{i // 2}" * 64, "frame": 0, "patient": patient}
+        labelme.write(folder / "annotations" / f"p{i}_0.json", Annotation(f"p{i}_0.png", (300, 400), ()), None, origin)
+    assert [s.patient for s in windows.load_samples(folder, None)] == ["ann", "ann", "p2"]
+    assert [s.patient[:1] for s in windows.load_samples(folder, None, one_image_a_patient=True)] == ["0", "0", "1"]

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Callable, Sequence
 
-import numpy as np
-
 from .. import comparison, detect, evaluation, judging, metrics
 from ..measure import look
 from ..pipeline import Cleaner
@@ -35,7 +33,7 @@ def rows(found: Sequence[Picture], onnx: Path, policy: Policy, device: str) -> l
 def row(picture: Picture, cleaner: Cleaner) -> Row:
     """Clean one picture, write nothing, and judge what came of it."""
     seen = look(picture.sample, cleaner)
-    after = None if seen.reason else np.where(seen.removed, np.uint8(0), seen.display)
+    after = seen.after
     judged = judging.judge(seen.display, after, picture.annotation)
     return Row(picture.name, picture.patient, judged, identical=None if after is None else bool((after == seen.display).all()))
 
@@ -47,7 +45,7 @@ def compared(before: Sequence[Row], after: Sequence[Row]) -> dict[str, Any]:
         Each of `SHOWN` -> {"before", "after": rates, "better", "worse": pairs that differ, "p_mcnemar"}; of `false_regions` the pairs are
         pictures with fewer or more of them. `harm`, `held` -> {"before", "after"}; `pictures` -> {"better", "worse", "mixed": names}.
     """
-    found, (old, new) = comparison.compare(before, after), (evaluation.summary(r) for r in (before, after))
+    found, (old, new) = comparison.compare(before, after, missing_count=True), (evaluation.summary(r) for r in (before, after))
     result = {
         name: {"before": found[name]["a"], "after": found[name]["b"], **{k: found[name][k] for k in ("better", "worse", "p_mcnemar")}}
         for name in comparison.PAIRED

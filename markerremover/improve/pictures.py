@@ -76,12 +76,7 @@ def read(folder: Path) -> list[Picture]:
         AnnotationError: an annotation is broken, not reviewed, without its picture or does not fit it, or a picture has no annotation.
         UsageError: a picture cannot be read, or has several frames.
     """
-    samples = windows.load_samples(folder, None)
-    place = folder / "annotations" if (folder / "annotations").is_dir() else folder
-    if alone := sorted({p.stem for p in place.glob("*.json")} - {s.path.stem for s in samples}):
-        raise AnnotationError(f"{place / alone[0]}.json: its picture is not in {folder / 'images'}")
-    told = (folder / "split.csv").is_file()
-    return [_picture(s.path, place / f"{s.path.stem}.json", s.annotation, s.patient, told) for s in samples]
+    return [_picture(s.path, windows.label_of(folder, s.path), s.annotation, s.patient) for s in windows.load_samples(folder, None)]
 
 
 def read_stored(folder: Path) -> list[Picture]:
@@ -96,22 +91,21 @@ def read_stored(folder: Path) -> list[Picture]:
     for label in sorted((folder / "annotations").glob("*.json")):
         if label.stem not in there:
             raise AnnotationError(f"{label}: its picture is not in {folder / 'images'}; remove the annotation, or gather it again")
-        picture = _picture(there[label.stem], label, labelme.read(label), "", False)
+        picture = _picture(there[label.stem], label, labelme.read(label))
         if picture.name != label.stem or not picture.patient:
             raise AnnotationError(f"{label}: is not as `improve` wrote it: its picture has changed, or it does not say whose it is")
         found.append(picture)
     return found
 
 
-def _picture(path: Path, label: Path, annotation: Annotation, patient: str, told: bool) -> Picture:
-    """One picture; `told` says that `patient` goes before what the annotation knows."""
+def _picture(path: Path, label: Path, annotation: Annotation, patient: str = "") -> Picture:
+    """One picture; without a `patient` its annotation says whose it is, "" if it does not."""
     shown = display(path)
     if shown.shape != annotation.shape_hw:
         raise AnnotationError(f"{path} has {shown.shape} rows and columns, its annotation says {annotation.shape_hw}")
-    origin = json.loads(label.read_text(encoding="utf-8")).get(labelme.ORIGIN) or {}
-    known = str(origin.get("patient") or "")
+    origin = labelme.origin(labelme.load(label))
     source = str(origin.get("sha256") or sha256_file(path)), int(origin.get("frame") or 0)
-    return Picture(path, annotation, patient if told or not known else known, pixels_of(shown), source, str(origin.get("when") or ""),
+    return Picture(path, annotation, patient or str(origin.get("patient") or ""), pixels_of(shown), source, str(origin.get("when") or ""),
         str(origin.get("reviewer") or ""), str(origin.get("digest") or ""))
 
 

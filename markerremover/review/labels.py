@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path, PurePosixPath
 from typing import Any, Sequence
@@ -34,8 +33,8 @@ def name_of(relative: str, frame: int = 0) -> str:
 def patient(radiograph: Radiograph) -> dict[str, str]:
     """`patient`: hash of what its header says of whose it is, so that pictures of one are told to be so under any path; nothing where
     that is not known. Who has a list of IDs can undo the hash: it lies beside the picture, which shows the original anyway."""
-    found = images.patient(radiograph)
-    return {"patient": hashlib.sha256(found.encode()).hexdigest()[:16]} if found else {}
+    found = images.patient_hash(radiograph)
+    return {"patient": found} if found else {}
 
 
 def write(

@@ -6,14 +6,13 @@ Pictures are (h, w) uint8 as loaded, and (H, W) float32, 0 to 255, as background
 
 from __future__ import annotations
 
-import csv
 from functools import lru_cache
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from .. import labelme
+from .. import image_names, labelme, texts
 from ..errors import AnnotationError
 from .backgrounds import blob
 from .markings import Group, Layer
@@ -71,8 +70,10 @@ def listing(folder: Path | str, *, rows: str = "train", clean: bool = False) -> 
     images = folder / "images" if (folder / "images").is_dir() else folder
     wanted = None
     if (folder / "split.csv").is_file():
-        with open(folder / "split.csv", newline="", encoding="utf-8") as file:
-            wanted = {line[0] for line in csv.reader(file) if line and line[-1] == rows}
+        table = texts.read_table(folder / "split.csv")
+        there = [p.name for p in images.iterdir()]
+        where = image_names.part_heading(table)
+        wanted = {image for image, cells in image_names.rows_of(table, there).items() if image_names.same_part(cells[where], rows)}
     found = []
     for path in sorted(p for p in images.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES):
         if wanted is not None and path.name not in wanted:
