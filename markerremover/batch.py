@@ -211,9 +211,18 @@ def _header_profile(options: RunOptions, audit: Path) -> HeaderProfile:
     if options.key is not None:
         return options.header_profile()
     own = audit / KEY
+    if options.resume and not own.exists() and any(row.get("sha256_out") for row in _rows(audit)):
+        raise UsageError(f"{own}: the key of the run to carry on is not there, and another one gives other pseudonyms: put it back or name it "
+                         "with --key, or do all files again with --overwrite")
     if options.shard and not options.dry_run:
         return HeaderProfile(options.headers, report.agreed_key(own, new_key()), options.retain, options.shift_dates)
     return HeaderProfile(options.headers, read_key(own) if own.exists() else new_key(), options.retain, options.shift_dates)
+
+
+def _rows(audit: Path) -> Iterator[dict[str, Any]]:
+    """The rows of earlier runs into an audit, those of parts too."""
+    for folder in (audit, *shards.folders(audit)):
+        yield from report.read_manifest(folder / report.MANIFEST)
 
 
 def _check_state(out: Path, audit: Path, options: RunOptions) -> None:
@@ -405,6 +414,7 @@ def _summary(
         "reconciles": counts["inputs"] == len(found) == sum(counts[s] for s in report.STATUSES),
         "boxes": {"kept": sum(b["action"] == "keep" for b in boxes), "removed": sum(b["action"] == "remove" for b in boxes)},
         "released_held": sum(bool(row.get("released_held")) for row in rows),
+        "noted": sum(bool(row.get("notes")) for row in rows),
         "results_read": equipment.reads,
         "ignored": ignored,
         "options": {
