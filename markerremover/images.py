@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, Sequence
 
 import numpy as np
 
@@ -162,6 +162,21 @@ def unfillable(radiograph: Radiograph) -> str:
     palette = (radiograph.format == "DICOM" and radiograph.source.photometric == "PALETTE COLOR") or (
         radiograph.format == "PNG" and radiograph.source.colour == 3)
     return "colours of a palette cannot be mixed" if palette else ""
+
+
+def prepare(formats: Sequence[str] = FORMATS) -> None:
+    """Import what reading takes, which takes as long as a radiograph."""
+    for kind in formats:
+        _module(kind)
+
+
+def may_be_dicom(path: Path) -> bool:
+    """Whether the first bytes of a file do not speak against DICOM; nothing is parsed. False of what cannot be read."""
+    try:
+        head = _head(path)
+    except ReadError:
+        return False
+    return not head.startswith((_PNG, _JPEG, *_TIFF)) or head[128:132] == b"DICM"
 
 
 def path_parts(path: Path) -> frozenset[str] | None:

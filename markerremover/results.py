@@ -10,10 +10,12 @@ from typing import Any, Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from . import breakdown, images, judging, report, truth
-from .errors import AnnotationError, MarkerRemoverError, UsageError
+from . import apart, breakdown, judging, report, truth
+from .errors import AnnotationError, HeldError, MarkerRemoverError, ReadError, UsageError
 from .judging import Judged
 from .records import Annotation, Detections, Element, Radiograph
+
+JUDGED_S = 600.0  # that reading and judging one image may take in a process of its own
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def _one(name: str, there: dict[str, list[Path]], source: Path) -> Path:
 
 
 def shape_of(stem: str, there: dict[str, list[Path]]) -> tuple[int, int]:
-    return images.read(_one(stem, there, Path(stem))).shape_hw
+    return apart.size(_one(stem, there, Path(stem)))[1]
 
 
 def _renamed(out: Path) -> dict[str, str]:
@@ -97,7 +99,7 @@ def _result(out: Path, relative: str) -> Path | None:
 def _row(task: Task) -> Row:
     annotation, source = task.annotation, task.source
     try:
-        before = images.read(source)
+        before = apart.read(source)
     except MarkerRemoverError as error:
         raise AnnotationError(f"{source}: an original that cannot be read cannot be judged ({error})") from error
     if before.stored.shape[0] != 1 or before.shape_hw != annotation.shape_hw:
@@ -120,8 +122,8 @@ def _read(path: Path | None) -> Radiograph | None:
     if path is None:
         return None
     try:
-        return images.read(path)
-    except MarkerRemoverError:
+        return apart.read(path)
+    except (ReadError, HeldError):
         return None
 
 
@@ -185,8 +187,21 @@ def judge(tasks: Sequence[Task], reader: Callable | None, localizer: Callable | 
         return
     import multiprocessing
 
-    with multiprocessing.get_context("spawn").Pool(min(workers, len(tasks)), _open, (reader, localizer, 1)) as pool:
-        yield from pool.imap(_row, tasks, chunksize=4)
+    from pebble import ProcessExpired, ProcessPool
+
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPool(min(workers, len(tasks)), initializer=_open, initargs=(reader, localizer, 1), context=spawn) as pool:
+        try:
+            futures = [pool.schedule(_row, args=(task,), timeout=JUDGED_S) for task in tasks]
+            for task, future in zip(tasks, futures):
+                try:
+                    yield future.result()
+                except (TimeoutError, ProcessExpired) as error:
+                    how = f"took longer than {JUDGED_S:g} s" if isinstance(error, TimeoutError) else "ended the process that read it"
+                    raise AnnotationError(f"{task.source}: it or its result {how}, so it cannot be judged") from error
+        except BaseException:
+            pool.stop()
+            raise
 
 
 _opened: dict[str, Any] = {}  # of this process: an OCR engine and a localizer, or None

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
-from .. import batch, corrections, images, report, runs
+from .. import apart, batch, corrections, report, runs
 from ..corrections import FOLDER, Review
 from ..errors import MarkerRemoverError, UsageError
 from ..inputs import Input
@@ -186,7 +186,7 @@ def _labels(run: runs.Run, rows: dict[str, dict[str, Any]], reviews: dict[str, R
                 labels.remove(folder, relative)
             continue
         try:
-            radiograph = images.read(sources[relative])
+            radiograph = apart.read(sources[relative])
         except (MarkerRemoverError, OSError, KeyError):
             continue
         boxes = base_boxes(row)
