@@ -378,3 +378,49 @@ def test_a_run_without_a_result_yet_makes_a_key_on_resume(tmp_path):
     (tmp_path / "in-out-audit" / "key").unlink()
     batch.remove([tmp_path / "in"], tmp_path / "in-out", options=RunOptions(resume=True), open_cleaner=fakes.cleaner)
     assert (tmp_path / "in-out-audit" / "key").exists()
+
+
+# other formats
+
+
+def raster_row(folder, name: str, data: bytes):
+    """The row of a run over one file that is no DICOM file."""
+    fakes.put(folder / "in" / name, data)
+    batch.remove([folder / "in"], folder / "out", options=fakes.NO_KEEP, open_cleaner=fakes.cleaner)
+    return json.loads((folder / "out-audit" / "manifest.jsonl").read_text())
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg"])
+def test_bytes_behind_the_end_of_an_image_are_said(tmp_path, kind):
+    row = raster_row(tmp_path, f"a.{kind}", getattr(fakes, kind)(fakes.radiograph(0)) + b"SMITH")
+    assert row["status"] == "cleaned" and row["notes"] == ["bytes behind the end of the image, left out"]
+
+
+@pytest.mark.parametrize("second", ["png", "jpeg"])
+@pytest.mark.parametrize("first", ["png", "jpeg"])
+def test_a_further_picture_behind_the_first_holds_the_file(tmp_path, first, second):
+    pictures = [getattr(fakes, kind)(fakes.radiograph(i)) for i, kind in enumerate((first, second))]
+    if (first, second) == ("jpeg", "png"):
+        pictures[1] = fakes.jpeg(fakes.radiograph(1))
+    row = raster_row(tmp_path, f"a.{first}", pictures[0] + b"\0\0" + pictures[1])
+    assert row["status"] == "held" and "a further picture follows" in row["reason"]
+
+
+def test_frames_of_an_animation_without_its_head_hold_the_file(tmp_path):
+    data = fakes.png(fakes.radiograph(0))
+    body = b"fdAT\0\0\0\1" + zlib.compress(b"frame")
+    chunk = (len(body) - 4).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
+    assert raster_row(tmp_path, "a.png", data[:-12] + chunk + data[-12:])["status"] == "held"
+
+
+def test_pictures_in_directories_below_a_page_hold_the_file(tmp_path):
+    import io
+
+    import tifffile
+
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as writer:
+        writer.write(fakes.radiograph(0), subifds=1, photometric="minisblack")
+        writer.write(fakes.radiograph(1), photometric="minisblack")
+    row = raster_row(tmp_path, "a.tif", buffer.getvalue())
+    assert row["status"] == "held" and "further pictures" in row["reason"]
