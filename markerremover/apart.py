@@ -40,7 +40,7 @@ def read(path: Path | str) -> Radiograph:
         ReadError: also where reading takes longer than `READ_S`, or ends its process.
         HeldError, OSError: see `images.read`.
     """
-    return replace(call(images.read, Path(path)))  # makes its arrays read-only again
+    return replace(call(images.read, Path(path)), path=Path(path))  # makes its arrays read-only again
 
 
 def size(path: Path | str) -> tuple[int, tuple[int, int]]:
@@ -66,6 +66,7 @@ def call(function: Callable[[Path], Any], path: Path, limit: float | None = None
     """
     if multiprocessing.current_process().daemon:  # it was started for this, and may start none itself
         return function(path)
+    path = Path(os.path.abspath(path))  # the other process may have been started in another folder
     limit = READ_S if limit is None else limit
     for _ in range(TRIES):
         try:

@@ -108,6 +108,12 @@ def test_what_hangs_or_kills_is_an_error_and_the_next_file_is_read(tmp_path, nam
     assert apart.read(good).shape_hw == fakes.SHAPE
 
 
+def test_a_relative_path_is_that_of_this_process(tmp_path, monkeypatch):
+    apart.size(fakes.put(tmp_path / "a" / "1.png", fakes.png(fakes.radiograph(0))))
+    monkeypatch.chdir(tmp_path / "a")
+    assert str(apart.read("1.png").path) == "1.png"
+
+
 def test_errors_of_reading_are_those_of_images(tmp_path):
     with pytest.raises(ReadError, match="a.png: is not a PNG"):
         apart.read(fakes.put(tmp_path / "a.png", b"no image"))
