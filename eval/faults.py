@@ -27,7 +27,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Callable, Iterator
 
-from markerremover import report
+import mutate
+from markerremover import images, ocr, report
 from markerremover.synthesis import synthesize
 
 COUNT, SIZE, SEED = 4, (256, 256), 7
@@ -346,6 +347,40 @@ def link(bench: Bench, out: Path, moment: float) -> None:
     bench.resumed(out)
 
 
+def odd_files() -> dict[str, tuple[str, int, bytes]]:
+    """Name below the inputs -> kind and number in `mutate`, and bytes, of files that are sound but odd, or deflated and not sound."""
+    kinds = ("DICOM deflated", "DICOM deflated padded", "DICOM faint", "PNG faint", "JPEG faint", "TIFF faint", "PNG turned", "JPEG turned", "TIFF turned")
+    found = {f"{kind.replace(' ', '-')}.x": (kind, 0, mutate.seed_file(kind, 0)) for kind in kinds}
+    found |= {f"short-{i}.x": ("DICOM short names", i, mutate.seed_file("DICOM short names", i)) for i in range(mutate.SEEDS)}
+    whole = found["DICOM-deflated.x"][2]
+    changes = {"cut": lambda stream: stream[: len(stream) // 2], "cut-by-one": lambda stream: stream[:-1], "zeros": lambda stream: stream + bytes(5000), "bomb": mutate.bomb}
+    return found | {f"deflated-{name}.x": ("DICOM deflated", 0, mutate.with_stream(whole, change)) for name, change in changes.items()}
+
+
+def odd(bench: Bench, out: Path, moment: float) -> None:
+    """Odd files among the inputs: each ends without its name or not at all, in its row, and nothing else is changed by them."""
+    source, files = bench.folder / f"{out.name}-in", odd_files()
+    shutil.copytree(bench.inputs, source)
+    for name, (_, _, data) in files.items():
+        (source / name).write_bytes(data)
+    run = bench.run(out, "--workers", "1" if moment < 0.5 else "2", source=source)
+    demand(run.returncode in (0, 1) and "Traceback" not in run.stderr, f"the run ended {run.returncode}: {run.stderr.strip()[-200:]}")
+    rows, there, reader = rows_of(out), contents(out), ocr.open_reader()
+    for name, data in bench.reference.items():
+        demand(there.pop(name, None) == data, f"{name} is not the reference's")
+    demand(set(rows) == {*files, *bench.reference}, "the manifest does not account for every input")
+    demand(run.returncode == any(row["status"] in ("held", "failed") for row in rows.values()), f"the run ended {run.returncode}")
+    for name, (kind, number, _) in files.items():
+        ended = rows[name]["status"] in ("cleaned", "unchanged")
+        demand(ended == (name in there) and ended == (not rows[name]["reason"]), f"{name}: row and output differ")
+        demand(name not in ("deflated-cut.x", "deflated-cut-by-one.x", "deflated-bomb.x") or not ended, f"{name} has an output")
+        demand(name not in ("DICOM-deflated.x", "DICOM-deflated-padded.x", "deflated-zeros.x") or ended, f"{name} has none: {rows[name]['reason']}")
+        if ended:
+            demand(not mutate.names_in(there[name], kind, number), f"{name}: a name is in the bytes of its output")
+            shown = images.read(out / name).display
+            demand(not any(mutate.readable(frame, reader) for frame in shown), f"{name}: the name can be read in its output")
+
+
 @contextlib.contextmanager
 def mounted(place: Path, options: str) -> Iterator[Path]:
     """A small file system in memory."""
@@ -427,6 +462,9 @@ def all_faults(bench: Bench, kills: int, only: str = "", jobs: int = 1) -> Itera
                              skipped=can_forbid()), [lambda out, m=m: unreadable(bench, out, m) for m in (0.1, 0.9)])  # fmt: skip
     yield tried(bench, Fault("a torn manifest", "the last line cut, followed by nothing, zeros or bytes that are no text", "--resume ends with exactly the reference, twice"),
                 [lambda out, m=m: torn(bench, out, m) for m in (0.0, 0.2, 0.5, 0.7, 0.9, 0.999)])
+    yield tried(bench, Fault("odd files among the inputs", "deflated ones: sound, padded, cut, bombs; faint ones, turned by Exif, patients MARK, MARY and LI",
+                             "exit as the rows say; each without a name, or without an output; the others are the reference's"),
+                [lambda out, m=m: odd(bench, out, m) for m in (0.1, 0.9)])  # fmt: skip
     yield tried(bench, Fault("OUT becomes a link to the inputs", "before a run, and during one with --overwrite", "exit 2, or exit 1; no input changes"),
                 [lambda out, m=m: link(bench, out, m) for m in (0.1, 0.5, 0.9)])
     yield tried(bench, Fault("kill -9 of the whole run", "SIGKILL to the process group at random moments, --workers 1 and 2 in turn",

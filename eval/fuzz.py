@@ -79,7 +79,7 @@ def attempt(kind: str, number: int, folder: Path, cleaner: Cleaner, reader=None)
     if target.exists() != (outcome.status in ("cleaned", "unchanged")):
         raise AssertionError(f"{kind} {number}: {outcome.status}, but an output is {'' if target.exists() else 'not '}there")
     if target.exists():
-        row["name_in_bytes"] = mutate.names_in(target.read_bytes())
+        row["name_in_bytes"] = mutate.names_in(target.read_bytes(), kind, number)
         again = images.read(target)
         row["same_shape"] = again.shape_hw == (mutate.SIDE, mutate.SIDE)
         row["box"] = _box(again.display) if row["same_shape"] else 0

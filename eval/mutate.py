@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import functools
 import io
+import re
 import struct
 import warnings
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -34,7 +36,13 @@ BOX = (60, 24, 230, 60)
 """xyxy around the burnt-in name, with a little room."""
 CAP_PX = 22
 SEEDS = 3  # pictures of each kind
+FAINT = 8  # by which a faint picture is darker
+TURNED = 6  # Exif orientation of a turned picture: a viewer shows it by a quarter to the right
+BOMB_BYTES = (1 << 30) + (1 << 26)  # a little more than a deflated dataset may grow to
+SHORT = ("MARK^ANNA", "MARY^DENT", "LI^ROME")
+"""Patients whose names are the program's own words, or stand in terms of the standard; one of them for each picture."""
 _MOST = 0xFFFFFFFF
+_MOST_INFLATED = 1 << 26  # bytes: no seed has as many
 
 
 @functools.cache
@@ -57,21 +65,27 @@ def _thumbnail() -> bytes:
     return buffer.getvalue()
 
 
-def _exif() -> bytes:
-    """An Exif block (TIFF) with orientation, artist, description, a maker's note and a thumbnail in the second directory."""
+def _exif(orientation: int = 1) -> bytes:
+    """An Exif block (TIFF) with an orientation, artist, description, a maker's note and a thumbnail in the second directory."""
     thumb, text = _thumbnail(), f"{NAME}^{GIVEN}\0".encode()
     at = 8 + 2 + 12 * 3 + 4
     second = at + len(text)
     body = second + 2 + 12 * 2 + 4
-    first = struct.pack("<HHHIHH", 3, 0x0112, 3, 1, 1, 0) + struct.pack("<HHIIHHII", 0x010E, 2, len(text), at, 0x013B, 2, len(text), at)
+    first = struct.pack("<HHHIHH", 3, 0x0112, 3, 1, orientation, 0) + struct.pack("<HHIIHHII", 0x010E, 2, len(text), at, 0x013B, 2, len(text), at)
     behind = struct.pack("<HHHIIHHII", 2, 0x0201, 4, 1, body, 0x0202, 4, 1, len(thumb)) + bytes(4)
     return b"II*\0" + struct.pack("<I", 8) + first + struct.pack("<I", second) + text + behind + thumb
+
+
+def _faint(image: np.ndarray, variant: str) -> np.ndarray:
+    """A picture that uses the lowest eighth of its range, where its variant says so."""
+    return image // FAINT if variant.startswith("faint") else image
 
 
 # -- seeds ------------------------------------------------------------------------------------------------------------
 
 
 def _png(image: np.ndarray, variant: str) -> bytes:
+    image = _faint(image, variant)
     text = PngImagePlugin.PngInfo()
     text.add_text("Author", f"{NAME}^{GIVEN}")
     text.add_text("Comment", f"{NAME} " * 9, zip=True)
@@ -89,14 +103,15 @@ def _png(image: np.ndarray, variant: str) -> bytes:
         pictures = [Image.fromarray(image)]
     options = {"save_all": True, "append_images": [pictures[0].transpose(Image.Transpose.ROTATE_180)]} if variant == "APNG" else {}
     buffer = io.BytesIO()
-    pictures[0].save(buffer, "PNG", pnginfo=text, exif=b"Exif\0\0" + _exif(), **options)
+    pictures[0].save(buffer, "PNG", pnginfo=text, exif=b"Exif\0\0" + _exif(TURNED if variant == "turned" else 1), **options)
     return buffer.getvalue() + f"behind the end {NAME}".encode()
 
 
 def _jpeg(image: np.ndarray, variant: str) -> bytes:
+    image = _faint(image, variant)
     shown = np.dstack([image, image, image // 2]) if variant in ("colour", "MPF") else image
     buffer = io.BytesIO()
-    options = {"progressive": variant == "progressive", "quality": 92, "comment": f"{NAME} {GIVEN}".encode(), "exif": b"Exif\0\0" + _exif()}
+    options = {"progressive": variant == "progressive", "quality": 92, "comment": f"{NAME} {GIVEN}".encode(), "exif": b"Exif\0\0" + _exif(TURNED if variant == "turned" else 1)}
     if variant == "MPF":
         Image.fromarray(shown).save(buffer, "MPO", save_all=True, append_images=[Image.fromarray(shown[::-1].copy())])
     else:
@@ -105,6 +120,7 @@ def _jpeg(image: np.ndarray, variant: str) -> bytes:
 
 
 def _tiff(image: np.ndarray, variant: str) -> bytes:
+    image = _faint(image, variant)
     compressions = {"deflate": "tiff_adobe_deflate", "LZW": "tiff_lzw", "PackBits": "packbits", "JPEG": "jpeg"}
     buffer = io.BytesIO()
     if variant in compressions:
@@ -114,6 +130,7 @@ def _tiff(image: np.ndarray, variant: str) -> bytes:
         pages = np.stack([image] * 2) if variant == "pages" else image.astype(np.uint16) * 257 if variant == "16 bit" else image
         options = {"description": f"{NAME}^{GIVEN}", "software": NAME, "metadata": None, "photometric": "minisblack"}
         options |= {"tile": (64, 64)} if variant == "tiles" else {"rowsperstrip": 50}
+        options |= {"extratags": [(274, 3, 1, TURNED, True)]} if variant == "turned" else {}
         tifffile.imwrite(buffer, pages, bigtiff=variant == "BigTIFF", byteorder=">" if variant == "16 bit" else "<", **options)
     return buffer.getvalue() + f"behind the end {NAME}".encode()
 
@@ -145,9 +162,13 @@ def _header(image: np.ndarray) -> Dataset:
     return d
 
 
-def _dicom(image: np.ndarray, variant: str) -> bytes:
+def _dicom(image: np.ndarray, variant: str, seed: int = 0) -> bytes:
+    image = _faint(image, variant)
     d = _header(image)
-    wide = variant not in ("JPEG baseline", "8 bit", "RLE")
+    if variant == "short names":
+        d.PatientName = d.OperatorsName = SHORT[seed]
+        d.StudyDescription = d.ImageComments = d.PatientID = SHORT[seed].split("^")[0]
+    wide = variant not in ("JPEG baseline", "8 bit", "RLE", "faint")
     stored = image.astype(np.uint16) * 16 if wide else image
     d.BitsAllocated, d.BitsStored, d.HighBit = (16, 12, 11) if wide else (8, 8, 7)
     if variant == "multi-frame":
@@ -156,7 +177,8 @@ def _dicom(image: np.ndarray, variant: str) -> bytes:
     d.PixelData = stored.tobytes()
     d["PixelData"].VR = "OW" if wide else "OB"
     syntaxes = {
-        "deflated": uid.DeflatedExplicitVRLittleEndian, "big endian": uid.ExplicitVRBigEndian, "implicit": uid.ImplicitVRLittleEndian,
+        "deflated": uid.DeflatedExplicitVRLittleEndian, "deflated padded": uid.DeflatedExplicitVRLittleEndian,
+        "big endian": uid.ExplicitVRBigEndian, "implicit": uid.ImplicitVRLittleEndian,
         "JPEG baseline": uid.JPEGBaseline8Bit,
     }
     if variant in ("RLE", "JPEG 2000"):
@@ -176,15 +198,48 @@ def _dicom(image: np.ndarray, variant: str) -> bytes:
     d.add_new(0xFFFCFFFC, "OB", f"padding {NAME}".encode() + b"\0" * 8)
     buffer = io.BytesIO()
     d.save_as(buffer, enforce_file_format=True)
-    return buffer.getvalue() + (b"" if variant == "deflated" else f"behind the end {NAME}".encode())
+    data = buffer.getvalue()
+    if variant == "deflated padded":
+        return with_stream(data, lambda stream: stream + bytes(1 + len(stream) % 2))
+    return data + (b"" if variant == "deflated" else f"behind the end {NAME}".encode())
 
 
-_WRITERS = {"PNG": _png, "JPEG": _jpeg, "TIFF": _tiff, "DICOM": _dicom}
+def with_stream(data: bytes, change: Callable[[bytes], bytes]) -> bytes:
+    """A deflated DICOM file whose stream, freed of padding, was changed."""
+    at, inflate = _body(data), zlib.decompressobj(-15)
+    inflate.decompress(data[at:], _MOST_INFLATED)
+    if not inflate.eof:
+        raise ValueError("no end, or a bomb already")
+    return data[:at] + change(data[at : len(data) - len(inflate.unused_data)])
+
+
+def _body(data: bytes) -> int:
+    """Where the dataset of a DICOM file starts."""
+    return 144 + int.from_bytes(data[140:144], "little")
+
+
+@functools.cache
+def _zeros(count: int) -> bytes:
+    """So many zeros, deflated, as the end of a stream."""
+    squeeze = zlib.compressobj(9, wbits=-15)
+    return b"".join(squeeze.compress(bytes(1 << 20)) for _ in range(count >> 20)) + squeeze.flush()
+
+
+def bomb(stream: bytes) -> bytes:
+    """A deflated dataset followed, in the same stream, by more zeros than any file may hold."""
+    squeeze = zlib.compressobj(1, wbits=-15)
+    return squeeze.compress(zlib.decompressobj(-15).decompress(stream)) + squeeze.flush(zlib.Z_FULL_FLUSH) + _zeros(BOMB_BYTES)
+
+
+_WRITERS = {"PNG": _png, "JPEG": _jpeg, "TIFF": _tiff}
 _VARIANTS = {
-    "DICOM": ("native", "8 bit", "implicit", "deflated", "big endian", "RLE", "JPEG baseline", "JPEG 2000", "multi-frame", "nested"),
-    "PNG": ("8 bit", "16 bit", "palette", "alpha", "colour", "APNG"),
-    "JPEG": ("grey", "colour", "progressive", "restarts", "MPF"),
-    "TIFF": ("8 bit", "16 bit", "tiles", "deflate", "LZW", "PackBits", "JPEG", "BigTIFF", "pages"),
+    "DICOM": (
+        "native", "8 bit", "implicit", "deflated", "deflated padded", "big endian", "RLE", "JPEG baseline", "JPEG 2000", "multi-frame", "nested",
+        "faint", "short names",
+    ),
+    "PNG": ("8 bit", "16 bit", "palette", "alpha", "colour", "APNG", "faint", "turned"),
+    "JPEG": ("grey", "colour", "progressive", "restarts", "MPF", "faint", "turned"),
+    "TIFF": ("8 bit", "16 bit", "tiles", "deflate", "LZW", "PackBits", "JPEG", "BigTIFF", "pages", "faint", "turned"),
 }
 KINDS = tuple(f"{fmt} {variant}" for fmt, variants in _VARIANTS.items() for variant in variants)
 
@@ -195,7 +250,7 @@ def seed_file(kind: str, seed: int) -> bytes:
     fmt, variant = kind.split(" ", 1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return _WRITERS[fmt](picture(seed), variant)
+        return _dicom(picture(seed), variant, seed) if fmt == "DICOM" else _WRITERS[fmt](picture(seed), variant)
 
 
 # -- damage -----------------------------------------------------------------------------------------------------------
@@ -415,14 +470,19 @@ def _elements(data: bytes, at: int, order: str) -> list[_Element]:
 
 def _damage_dicom(data: bytes, rng: np.random.Generator) -> tuple[bytes, str]:
     """Elements: their order, tags, VRs, lengths and values."""
-    meta_end = 144 + int.from_bytes(data[140:144], "little")
-    deflated, implicit = uid.DeflatedExplicitVRLittleEndian.encode() in data[:meta_end], b"1.2.840.10008.1.2\0" in data[:meta_end]
-    if deflated and rng.random() < 0.85:
-        body = zlib.decompressobj(-15).decompress(data[meta_end:])
+    meta_end = _body(data)
+    squeezed, implicit = uid.DeflatedExplicitVRLittleEndian.encode() in data[:meta_end], b"1.2.840.10008.1.2\0" in data[:meta_end]
+    if squeezed and rng.random() < 0.25:
+        name = _pick(rng, ("stream padded", "stream padded", "stream cut", "stream cut", "bomb"))
+        size = int(rng.integers(1, 3000))
+        changes = {"stream padded": lambda s: s + bytes(size % 5 or size), "stream cut": lambda s: s[: max(1, len(s) - size)], "bomb": bomb}
+        return with_stream(data, changes[name]), name
+    if squeezed and rng.random() < 0.85:
+        body = zlib.decompressobj(-15).decompress(data[meta_end:], _MOST_INFLATED)
         done, name = _damage_elements(body, _elements(body, 0, "<"), "<", rng)
         squeeze = zlib.compressobj(1, wbits=-15)
         return data[:meta_end] + squeeze.compress(done) + squeeze.flush(), name
-    if rng.random() < 0.1 or deflated or implicit:
+    if rng.random() < 0.1 or squeezed or implicit:
         return _damage_elements(data, _elements(data[:meta_end], 132, "<"), "<", rng)
     order = ">" if uid.ExplicitVRBigEndian.encode() in data[:meta_end] else "<"
     return _damage_elements(data, _elements(data, meta_end, order), order, rng)
@@ -475,9 +535,18 @@ def _damage_elements(data: bytes, found: list[_Element], order: str, rng: np.ran
 # -- what may be left -------------------------------------------------------------------------------------------------
 
 
-def names_in(data: bytes) -> bool:
-    """Whether an output's bytes hold either name: as they are, in UTF-16, or within what is deflated."""
-    return any(_holds(part) for part in _unpacked(data))
+def names_in(data: bytes, kind: str = "", number: int = 0) -> bool:
+    """Whether an output's bytes hold either name: as they are, in UTF-16, or within what is deflated; of the kind with short names also
+    whether an element holds such a name as a word."""
+    return any(_holds(part) for part in _unpacked(data)) or (kind == "DICOM short names" and _short_in(data, SHORT[number % SEEDS]))
+
+
+def _short_in(data: bytes, name: str) -> bool:
+    """Whether an element of a DICOM file holds a part of a name as a word."""
+    words = re.compile(rf"(?i)\b({name.replace('^', '|')})\b")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return any(words.search(str(e.value)) for e in pydicom.dcmread(io.BytesIO(data)).iterall() if not isinstance(e.value, bytes) and e.VR != "SQ")
 
 
 def _holds(data: bytes) -> bool:

@@ -32,7 +32,7 @@ def annotate(
     Raises:
         UsageError: folders clash, there is nothing to do, or weights or OCR are missing.
     """
-    from . import images, inputs as inputs_module, looks
+    from . import apart, inputs as inputs_module, looks
     from .options import DEFAULT_IGNORE
     from .pipeline import sha256_file
     from .review import labels
@@ -52,7 +52,7 @@ def annotate(
                 done["kept"] += 1
                 continue
             sha256 = sha256_file(item.source)
-            radiograph = images.read(item.source)
+            radiograph = apart.read(item.source)
             proposals, patient = _proposals(radiograph, cleaner), labels.patient(radiograph)
             for frame in reversed(range(len(radiograph.display))):  # the first one last: it says that the file is done
                 own = [element for f, element in proposals if f == frame]

@@ -16,8 +16,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Callable, Iterator, Sequence
 
-from . import __version__, byhand, corrections, images, inference_server, inputs as inputs_module, paths, report, runs, shards, workers
-from .errors import AnnotationError, UsageError
+from . import __version__, apart, byhand, capacity, corrections, images, inference_server, inputs as inputs_module, paths, report, runs, shards, workers
+from .errors import AnnotationError, ReadError, UsageError
 from .header_profile import HeaderProfile, new_key, read_key
 from .inputs import Input
 from .options import KEY, RunOptions
@@ -33,6 +33,7 @@ HEADERS_NOTES = {
     "basic": "DICOM headers follow the Basic Application Level Confidentiality Profile",
     "keep": "DICOM headers STILL IDENTIFY: they were kept as they are, only pixels and what else can carry pixels were cleaned",
 }
+HEADER_S = 60.0  # that parsing a header may take, seconds: it is read for the paths of all files before any is cleaned
 #: Ends that come with an output.
 RELEASED = ("cleaned", "unchanged")
 LIBRARIES = ("numpy", "opencv-python-headless", "pydicom", "Pillow", "tifffile", "onnxruntime", "onnxruntime-gpu", "openvino", "tesserocr", "pytesseract",
@@ -81,11 +82,31 @@ def remove(
     with nullcontext() if open_cleaner else inference_server.serving(options, workers.threads_each(1)) as server:
         with crew(options, open_cleaner or functools.partial(open_shipped, options, server=server), len(found)) as at_work:
             headers = _header_profile(options, audit)
-            assigned = paths.assign(found, options.paths, headers, images.path_parts)  # of all parts, so that they agree
+            assigned = paths.assign(found, options.paths, headers, _telling(found, options))  # of all parts, so that they agree
             _check_own_outputs(out, shards.own(found, assigned, options.shard), options)
             at_work.equipment()  # before anything is made or taken away
             with shards.alone(shards.folder(audit, options.shard)):
                 return _run(found, assigned, ignored, inputs, out, audit, at_work, headers, options, drawn, progress, start)
+
+
+def _telling(found: list[Input], options: RunOptions) -> Callable[[Path], frozenset[str] | None]:
+    """What looks up what of a file's header must not stand in a path, see `paths.assign`. With a time limit, and with several workers, no
+    header is parsed in this process: one that hangs or kills would end the run."""
+    if options.workers == 1 and options.time_limit is None and options.engine == "local":
+        return images.path_parts
+    known: dict[Path, Any] = {}
+
+    def look_up(path: Path) -> frozenset[str] | None:
+        if not known:
+            sources = [item.source for item in found if not item.problem]
+            known.update((source, frozenset()) for source in sources)
+            wanted = [source for source in sources if images.may_be_dicom(source)]
+            known.update(apart.each_header(images.path_parts, wanted, min(HEADER_S, options.time_limit or HEADER_S), capacity.cores()))
+        if isinstance(known[path], ReadError):
+            raise known[path]
+        return known[path]
+
+    return look_up
 
 
 def _run(
@@ -211,9 +232,18 @@ def _header_profile(options: RunOptions, audit: Path) -> HeaderProfile:
     if options.key is not None:
         return options.header_profile()
     own = audit / KEY
+    if options.resume and not own.exists() and any(row.get("sha256_out") for row in _rows(audit)):
+        raise UsageError(f"{own}: the key of the run to carry on is not there, and another one gives other pseudonyms: put it back or name it "
+                         "with --key, or do all files again with --overwrite")
     if options.shard and not options.dry_run:
         return HeaderProfile(options.headers, report.agreed_key(own, new_key()), options.retain, options.shift_dates)
     return HeaderProfile(options.headers, read_key(own) if own.exists() else new_key(), options.retain, options.shift_dates)
+
+
+def _rows(audit: Path) -> Iterator[dict[str, Any]]:
+    """The rows of earlier runs into an audit, those of parts too."""
+    for folder in (audit, *shards.folders(audit)):
+        yield from report.read_manifest(folder / report.MANIFEST)
 
 
 def _check_state(out: Path, audit: Path, options: RunOptions) -> None:
@@ -405,6 +435,7 @@ def _summary(
         "reconciles": counts["inputs"] == len(found) == sum(counts[s] for s in report.STATUSES),
         "boxes": {"kept": sum(b["action"] == "keep" for b in boxes), "removed": sum(b["action"] == "remove" for b in boxes)},
         "released_held": sum(bool(row.get("released_held")) for row in rows),
+        "noted": sum(bool(row.get("notes")) for row in rows),
         "results_read": equipment.reads,
         "ignored": ignored,
         "options": {

@@ -212,6 +212,8 @@ def print_summary(summary: dict[str, Any]) -> None:
         print(f"{summary['renamed']} paths got pseudonyms (see paths.jsonl in the audit folder)")
     if summary["released_held"]:
         print(f"warning: {summary['released_held']} files were written though something still shows in them (--release-held): look at each before sharing")
+    if summary["noted"]:
+        print(f"note: of {summary['noted']} files something was changed or left out besides what the header profile asks (see notes in manifest.jsonl)")
     if summary["by_hand"]:
         print("note: only what was drawn was removed, and nothing looked at the results; headers claim no check")
     elif not summary["results_read"]:

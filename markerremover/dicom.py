@@ -17,31 +17,25 @@ from __future__ import annotations
 
 import copy
 import logging
-import math
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pydicom
-from pydicom import config, uid
-from pydicom.dataset import Dataset
-from pydicom.pixels import get_decoder
-from pydicom.pixels.decoders.base import Decoder
+from pydicom import config
 
-from . import dicom_file, dicom_pixels, dicom_tags, dicom_view, encapsulated
-from .dicom_pixels import NATIVE, DicomSource
+from . import dicom_file, dicom_pixels, dicom_tags, dicom_view, header_changes
+from .dicom_decode import decode
+from .dicom_pixels import DicomSource
 from .errors import HeldError, ReadError, WriteError
+from .header_changes import Changes
 from .header_profile import HeaderProfile
 from .header_identifiers import in_path, names_left, patient_of, telling as telling_of
 from .headers import clean, drop_unreadable
 from .records import Radiograph, Telling
-
-MAX_PIXELS = 400_000_000
-"""Most pixels, over all frames, that a file may declare; more is taken for a decompression bomb."""
 
 
 def looks_like_dicom(path: Path) -> bool:
@@ -68,7 +62,7 @@ def read_dicom(path: Path) -> Radiograph:
     path = Path(path)
     with _quiet:
         try:
-            source, stored = _decode(path)
+            source, stored = decode(path)
             kind = {"photometric": source.photometric, "bits": source.bits, "signed": source.signed}
             shown, fill = dicom_view.see(source.dataset, stored, name=path.name, **kind)
         except (ReadError, HeldError):
@@ -89,7 +83,7 @@ def write_dicom(
     headers: HeaderProfile = HeaderProfile(),
     transfer_syntax: str = "source",
     synthetic: int = 0,
-) -> None:
+) -> tuple[str, ...]:
     """Write `new_stored` with the header of the file that was read. The source record is not changed.
 
     Args:
@@ -103,6 +97,9 @@ def write_dicom(
         transfer_syntax: "source" or a name of `dicom_pixels.CHOICES`.
         synthetic: how many pixels were made up; the header says so.
 
+    Returns:
+        What was changed or left out for another reason than the profile, see `header_changes`.
+
     Raises:
         WriteError: it could not be written, or not in the transfer syntax that was asked for.
     """
@@ -110,10 +107,13 @@ def write_dicom(
     with _quiet:
         try:
             dataset = copy.deepcopy(source.dataset)
+            changes = Changes(dataset, profiled=headers.mode == "basic")
             syntax, anew = source.syntax, touched or source.dirty
             if headers.mode == "basic":
                 drop_unreadable(dataset)
+            changes.note(header_changes.UNREADABLE)
             dicom_tags.remove_carriers(dataset)
+            changes.note(header_changes.CARRIER)
             if anew or dicom_pixels.aim(source, transfer_syntax, anew) != syntax:
                 syntax = dicom_pixels.put(dataset, source, new_stored, transfer_syntax, anew=anew)
                 if anew:
@@ -121,8 +121,10 @@ def write_dicom(
             elif source.native:
                 for tag in dicom_tags.OFFSET_TABLES:
                     dataset.pop(tag, None)  # there is nothing they could point into
-                dataset["PixelData"].value = _declared(source)
+                dataset["PixelData"].value = dicom_pixels.declared(source)
+            changes.note(header_changes.PIXELS)
             clean(dataset, headers)
+            changes.note(header_changes.NAMES, sequences=False)
             if synthetic:
                 dicom_tags.mark_synthetic(dataset, synthetic)
             if verified:
@@ -131,6 +133,7 @@ def write_dicom(
                 dicom_tags.mark_doubted(dataset)
             dicom_tags.renew_file_meta(dataset, syntax)
             pydicom.dcmwrite(target, dataset, enforce_file_format=True)  # save_as refuses to turn big-endian files round
+            return header_changes.shortened([*source.notes, *changes.notes])
         except WriteError as exc:
             raise WriteError(f"{radiograph.path.name}: cannot be written as {exc}") from None
         except Exception as exc:
@@ -157,7 +160,7 @@ def verify_dicom(
     name, source, anew = radiograph.path.name, radiograph.source, touched or radiograph.source.dirty
     with _quiet:
         try:
-            again, stored = _decode(target)
+            again, stored = decode(target)
             named = names_left(again.dataset, source.dataset) if headers.mode == "basic" else 0
             left = dicom_tags.remove_carriers(again.dataset)
         except Exception as exc:
@@ -179,7 +182,7 @@ def verify_dicom(
     if left:
         raise WriteError(f"{name}: the output still has {left} overlays, icons or the like")
     if not anew and again.syntax == source.syntax:
-        before = _declared(source) if source.native else bytes(source.dataset.PixelData)
+        before = dicom_pixels.declared(source) if source.native else bytes(source.dataset.PixelData)
         if bytes(again.dataset.PixelData) != before:
             raise WriteError(f"{name}: untouched pixel data did not keep its bytes")
 
@@ -282,133 +285,3 @@ class _Quiet:
 
 
 _quiet = _Quiet()
-
-
-def _decode(path: Path) -> tuple[DicomSource, np.ndarray]:
-    """Parse and decode: the source record and stored (F, H, W[, 3])."""
-    dataset = _parse(path)
-    source = _layout(path, dataset)
-    if not source.native:
-        return _decode_compressed(path, source)
-    raw = bytes(dataset.PixelData)
-    if len(raw) < source.byte_count:
-        raise ReadError(f"{path.name}: pixel data is truncated, {len(raw)} of {source.byte_count} bytes are there")
-    container = dicom_pixels.container(source, source.syntax)
-    if not dicom_pixels.swapped(source, source.syntax):
-        words = np.frombuffer(raw, container, count=math.prod(source.shape))
-    else:
-        words = np.frombuffer(raw, ">u2").astype("<u2").view(np.uint8)[: math.prod(source.shape)]
-    words = words.astype(container.newbyteorder("="), copy=False)
-    if len(source.shape) == 4 and dataset.get("PlanarConfiguration", 0) == 1:
-        frames, height, width, channels = source.shape
-        words = words.reshape(frames, channels, height, width).transpose(0, 2, 3, 1)
-    stored, extended, dirty = dicom_pixels.unpack(np.ascontiguousarray(words).reshape(source.shape), source)
-    return replace(source, extended=extended, dirty=dirty), stored
-
-
-def _parse(path: Path) -> Dataset:
-    try:
-        dataset = dicom_file.parse(path)
-    except (ReadError, HeldError):
-        raise
-    except Exception as exc:
-        raise ReadError(f"{path.name}: cannot be parsed as DICOM ({type(exc).__name__})") from None
-    if "PixelData" not in dataset:
-        if "FloatPixelData" in dataset or "DoubleFloatPixelData" in dataset:
-            raise HeldError(f"{path.name}: floating-point pixel data is not supported")
-        raise ReadError(f"{path.name}: has no pixel data, or is truncated before it")
-    if not dataset.PixelData:
-        raise ReadError(f"{path.name}: has no pixel data (the element is empty)")
-    for keyword in ("FloatPixelData", "DoubleFloatPixelData"):
-        dataset.pop(keyword, None)  # never written, and no decoder takes a dataset with two kinds of pixels
-    if "SOPClassUID" not in dataset:
-        raise HeldError(f"{path.name}: has no SOP Class UID, so it cannot be written as a DICOM file")
-    return dataset
-
-
-def _layout(path: Path, dataset: Dataset) -> DicomSource:
-    """Check every number that describes the pixels, and hold or refuse what cannot be handled."""
-    rows, columns = _number(path, dataset, "Rows"), _number(path, dataset, "Columns")
-    frames, samples = _number(path, dataset, "NumberOfFrames", 1) or 1, _number(path, dataset, "SamplesPerPixel", 1)
-    allocated = _number(path, dataset, "BitsAllocated")
-    bits = _number(path, dataset, "BitsStored", allocated)
-    high = _number(path, dataset, "HighBit", bits - 1)
-    if rows < 1 or columns < 1 or frames < 1:
-        raise ReadError(f"{path.name}: has {rows} rows, {columns} columns, {frames} frames; all must be at least 1")
-    if rows * columns * frames > MAX_PIXELS:
-        raise HeldError(f"{path.name}: declares {rows * columns * frames} pixels, allowed are {MAX_PIXELS}")
-    if samples not in (1, 3) or allocated not in (8, 16) or not 1 <= bits <= allocated:
-        raise HeldError(f"{path.name}: {samples} samples of {bits} in {allocated} bits are not supported")
-    photometric = str(dataset.get("PhotometricInterpretation", "MONOCHROME2")).strip()
-    syntax = _syntax(dataset)
-    known = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR") if samples == 1 else ("RGB", "YBR_FULL")
-    if samples == 3 and syntax not in NATIVE:
-        known += ("YBR_FULL_422", "YBR_ICT", "YBR_RCT")
-    if photometric not in known:
-        raise HeldError(f"{path.name}: this photometric interpretation is not supported for {samples} samples")
-    signed = _number(path, dataset, "PixelRepresentation", 0) == 1
-    shift = high + 1 - bits
-    odd = shift < 0 or high >= allocated or (shift and syntax not in NATIVE)  # decoders of frames do not look at HighBit
-    if odd or (signed and (samples == 3 or photometric == "PALETTE COLOR")):
-        raise HeldError(f"{path.name}: {bits} stored bits with high bit {high} or this sign are not supported")
-    shape = (frames, rows, columns) if samples == 1 else (frames, rows, columns, 3)
-    return DicomSource(dataset, syntax, photometric, shape, allocated, bits, shift, signed)
-
-
-def _number(path: Path, dataset: Dataset, keyword: str, default: int | None = None) -> int:
-    value = dataset.get(keyword, None)
-    if value in (None, "") and default is not None:
-        return default
-    try:
-        return int(value)
-    except (TypeError, ValueError):
-        raise ReadError(f"{path.name}: {keyword} is missing or not a number") from None
-
-
-def _syntax(dataset: Dataset) -> uid.UID:
-    named = getattr(dataset, "file_meta", {}).get("TransferSyntaxUID")
-    if named:
-        return uid.UID(named)
-    implicit, little = dataset.original_encoding
-    return NATIVE[0] if implicit else NATIVE[1] if little else NATIVE[2]
-
-
-def _decode_compressed(path: Path, source: DicomSource) -> tuple[DicomSource, np.ndarray]:
-    try:
-        decoder = get_decoder(source.syntax)
-    except NotImplementedError:
-        raise HeldError(f"{path.name}: there is no decoder for its transfer syntax") from None
-    if not decoder.is_available:
-        raise HeldError(f"{path.name}: the decoder for {source.syntax.name} is not installed")
-    bare = encapsulated.is_bare(path.name, source.dataset, source.syntax, source.shape, source.allocated)
-    how = {"raw": source.keeps_ybr, "correct_unused_bits": False}
-    try:
-        decoded, properties = _decoded(decoder, source, how)
-    except Exception as exc:
-        raise ReadError(f"{path.name}: pixel data cannot be decoded, it may be damaged ({type(exc).__name__})") from None
-    if decoded.size != math.prod(source.shape):
-        raise HeldError(f"{path.name}: the pixel data does not hold the {source.shape[0]} frames that the header declares")
-    if 8 * decoded.dtype.itemsize != source.allocated:
-        raise HeldError(f"{path.name}: decoded values do not fit its {source.allocated} allocated bits")
-    photometric = str(properties["photometric_interpretation"]) if len(source.shape) == 4 else source.photometric
-    if len(source.shape) == 4 and photometric not in ("RGB", "YBR_FULL" if source.keeps_ybr else "RGB"):
-        raise HeldError(f"{path.name}: its compressed colour does not decode to RGB")
-    words = np.ascontiguousarray(decoded).view(f"u{source.allocated // 8}").reshape(source.shape)
-    stored, extended, dirty = dicom_pixels.unpack(words, source)
-    return replace(source, photometric=photometric, extended=extended, dirty=dirty or not bare), stored
-
-
-def _decoded(decoder: Decoder, source: DicomSource, how: dict[str, bool]) -> tuple[np.ndarray, dict[str, object]]:
-    """What pydicom makes of compressed Pixel Data; JPEG of at most 8 bits may lie in containers of 16, which it does not expect."""
-    try:
-        return decoder.as_array(source.dataset, **how)
-    except ValueError:
-        if source.allocated == 8 or source.bits > 8 or source.syntax not in uid.JPEGTransferSyntaxes:
-            raise
-        decoded, properties = decoder.as_array(source.dataset, bits_allocated=8, **how)
-        return decoded.view(np.uint8).astype(np.uint16), properties
-
-
-def _declared(source: DicomSource) -> bytes:
-    """Uncompressed PixelData cut to the declared frames, even in length."""
-    return dicom_pixels.even(bytes(source.dataset.PixelData)[: source.byte_count + source.byte_count % 2])

@@ -41,6 +41,7 @@ _LOSSY = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLSNearLossless)
 _LOSSLESS = (uid.JPEGLossless, uid.JPEGLosslessSV1, uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL)
 _MAYBE_LOSSY = (uid.JPEG2000, uid.HTJ2K)
 """Transfer syntaxes without an encoder here: lossy, lossless, and either, for which only the header tells."""
+CLEARED = "PixelData (7FE0,0010): bits outside the stored ones were set, cleared"
 _EXTREMES = (0x00280106, 0x00280107, 0x00280108, 0x00280109, 0x00280110, 0x00280111)
 _J2K_SIDE_PX = 32  # five halvings, which the encoder takes for granted
 _LONG_BYTES = 2**32 - 1  # beyond this a Basic Offset Table cannot point
@@ -54,6 +55,7 @@ class DicomSource:
     extended: negative values fill the unused bits with ones.  dirty: unused bits held something else, or compressed
     frames more than a picture.
     photometric: of `stored`: the header's own, save that compressed colour which is decoded to RGB says so.
+    notes: what had to be taken for granted to read it, or was left out of it; element and why, never a value.
     """
 
     dataset: Dataset
@@ -66,6 +68,7 @@ class DicomSource:
     signed: bool
     extended: bool = False
     dirty: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def native(self) -> bool:
@@ -128,6 +131,11 @@ def swapped(source: DicomSource, syntax: uid.UID) -> bool:
 def even(data: bytes) -> bytes:
     """The same bytes, and a zero where their number is odd."""
     return data + b"\0" * (len(data) % 2)
+
+
+def declared(source: DicomSource) -> bytes:
+    """Uncompressed PixelData cut to the declared frames, even in length."""
+    return even(bytes(source.dataset.PixelData)[: source.byte_count + source.byte_count % 2])
 
 
 def put(dataset: Dataset, source: DicomSource, stored: np.ndarray, choice: str, *, anew: bool) -> uid.UID:

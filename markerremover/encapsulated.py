@@ -32,6 +32,8 @@ _ENCODER = re.compile(
 """The only comments of a codestream that stay: encoders sign with them, ours as well."""
 
 
+CLEARED = "PixelData (7FE0,0010): its compressed frames held more than the picture, or a comment, left out"
+MORE = "one frame holds several pictures, the header declares fewer frames than there are"
 OTHER_SIZE = "a frame is of another size than the header declares"
 """Seen before a decoder takes memory for what a frame, of a few bytes, says of itself."""
 
@@ -46,7 +48,7 @@ def is_bare(name: str, dataset: Dataset, syntax: uid.UID, shape: Sequence[int], 
 
     Raises:
         ReadError: the items or a frame are broken, or a frame has no end.
-        HeldError: there are more or fewer frames than declared, or frames of this syntax cannot be checked.
+        HeldError: there are more or fewer frames than declared, or pictures in one of them, or frames of this syntax cannot be checked.
     """
     frames, bare = _frames(name, dataset, shape[0])
     for frame in frames:
@@ -58,7 +60,9 @@ def is_bare(name: str, dataset: Dataset, syntax: uid.UID, shape: Sequence[int], 
             elif syntax in uid.JPEGTransferSyntaxes or syntax in uid.JPEGLSTransferSyntaxes:
                 ended = _walk_jpeg(frame, _LS_SCAN_END if syntax in uid.JPEGLSTransferSyntaxes else _SCAN_END, tuple(shape[1:3]))
             else:
-                raise HeldError(f"{name}: frames of its transfer syntax cannot be checked for what lies behind them")
+                raise HeldError("frames of its transfer syntax cannot be checked for what lies behind them")
+        except HeldError as exc:
+            raise HeldError(f"{name}: {exc}") from None
         except (IndexError, struct.error):
             raise ReadError(f"{name}: pixel data is truncated, a frame has no end") from None
         except ValueError as exc:
@@ -80,6 +84,8 @@ def _frames(name: str, dataset: Dataset, count: int) -> tuple[list[bytes], bool]
     if len(grouped) != count:
         raise HeldError(f"{name}: the pixel data holds {len(grouped)} frames, the header declares {count}")
     used = [fragment for group in grouped for fragment in group]
+    if len(fragments) > len(used) and any(fragment.strip(b"\0") for fragment in _unused(fragments, used)):
+        raise HeldError(f"{name}: the pixel data holds {len(fragments)} fragments, the frames that the header declares have {len(used)}")
     whole = len(used) == len(fragments) and all(a == b or a + b"\0" == b for a, b in zip(used, fragments))
     starts, at = [], 0
     for group in grouped:
@@ -91,6 +97,16 @@ def _frames(name: str, dataset: Dataset, count: int) -> tuple[list[bytes], bool]
         true &= tables == tuple(struct.pack(f"<{count}Q", *values) for values in (starts, lengths))
         true &= dataset.get("EncapsulatedPixelDataValueTotalLength") in (None, sum(lengths))
     return [b"".join(group) for group in grouped], bool(whole and true and ended)
+
+
+def _unused(fragments: list[bytes], used: list[bytes]) -> list[bytes]:
+    """The fragments that no frame has; `used` may lack the zero that makes a length even."""
+    left = list(fragments)
+    for fragment in used:
+        found = next((f for f in left if fragment in (f, f[:-1])), None)
+        if found is not None:
+            left.remove(found)
+    return left
 
 
 def _items(data: bytes) -> tuple[tuple[int, ...], list[bytes], bool]:
@@ -111,11 +127,22 @@ def _padding(rest: bytes) -> bool:
     return not rest.strip(b"\0") or rest == b"\xff"
 
 
+def _last(rest: bytes, start: bytes) -> bytes:
+    """What lies behind a picture.
+
+    Raises:
+        HeldError: a further picture starts in it.
+    """
+    if start in rest:
+        raise HeldError(MORE)
+    return rest
+
+
 def _walk_jpeg(frame: bytes, scan_end: re.Pattern[bytes], shape_hw: tuple[int, int]) -> bool:
     """Whether a JPEG or JPEG-LS stream ends where its frame does and holds only what decoding needs.
 
     Raises:
-        IndexError: it has no end.  ValueError: something is not a marker.
+        IndexError: it has no end.  ValueError: something is not a marker.  HeldError: a further picture follows.
     """
     if frame[:2] != b"\xff\xd8":
         raise ValueError("a frame does not start as one")
@@ -127,7 +154,7 @@ def _walk_jpeg(frame: bytes, scan_end: re.Pattern[bytes], shape_hw: tuple[int, i
         if frame[at] != 0xFF or marker < 0xC0 or 0xD0 <= marker <= 0xD8:
             raise ValueError("a frame holds something that is not a marker")
         if marker == _EOI:
-            return bare and pictures == 1 and (not components or scanned == components) and _padding(frame[at + 2 :])
+            return bare and pictures == 1 and (not components or scanned == components) and _padding(_last(frame[at + 2 :], b"\xff\xd8\xff"))
         (length,) = struct.unpack_from(">H", frame, at + 2)
         body = frame[at + 4 : at + 2 + length]
         if length < 2 or len(body) != length - 2:
@@ -173,7 +200,7 @@ def _walk_j2k(frame: bytes, shape_hw: tuple[int, int]) -> bool:
     """Whether a JPEG 2000 codestream ends where its frame does and holds only what decoding needs.
 
     Raises:
-        IndexError: it has no end.  ValueError: something is not a marker.
+        IndexError: it has no end.  ValueError: something is not a marker.  HeldError: a further picture follows.
     """
     start = frame.find(b"\xff\x4f\xff\x51")
     if start >= 0:
@@ -188,7 +215,7 @@ def _walk_j2k(frame: bytes, shape_hw: tuple[int, int]) -> bool:
             raise ValueError("a frame holds something that is not a marker")
         marker = frame[at + 1]
         if marker == _EOC:
-            return bare and not tile_end and _padding(frame[at + 2 :])
+            return bare and not tile_end and _padding(_last(frame[at + 2 :], b"\xff\x4f\xff\x51"))
         if marker == _SOD:
             at, tile_end = tile_end, 0
             continue

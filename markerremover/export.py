@@ -17,7 +17,7 @@ from typing import Iterator, Sequence
 
 import numpy as np
 
-from . import convert, detect, engine, images, inputs, network, parity, rescore
+from . import apart, convert, detect, engine, inputs, network, parity, rescore
 from .errors import MarkerRemoverError, ParityError, UsageError, WeightsError
 from .locations import default_weights
 from .records import locked
@@ -70,7 +70,7 @@ def read_samples(folder: Path) -> list[Sample]:
     for item in found:
         if item.problem:
             raise UsageError(f"{item.source}: {item.problem}")
-    result = [Sample(frame) for item in found for frame in images.read(item.source).display]
+    result = [Sample(frame) for item in found for frame in apart.read(item.source).display]
     if not result:
         raise UsageError(f"{folder}: holds no radiographs")
     return result

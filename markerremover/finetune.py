@@ -18,7 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
-from . import __version__, detect, finetune_report, images, metrics, site, training
+from . import __version__, apart, detect, finetune_report, metrics, site, training
 from .errors import AnnotationError, UsageError
 from .folds import Fold, plan, whole
 from .locations import default_weights
@@ -142,12 +142,12 @@ def _check_samples(parts: Sequence[Fold]) -> None:
         AnnotationError: size differs.  UsageError: several frames.
     """
     for sample in {s.path: s for part in parts for s in (*part.train, *part.stop, *part.held_out)}.values():
-        radiograph = images.read(sample.path)
-        if len(radiograph.display) != 1:
-            raise UsageError(f"{sample.path} has {len(radiograph.display)} frames, allowed is one")
-        if radiograph.shape_hw != sample.annotation.shape_hw:
+        frames, shape_hw = apart.size(sample.path)
+        if frames != 1:
+            raise UsageError(f"{sample.path} has {frames} frames, allowed is one")
+        if shape_hw != sample.annotation.shape_hw:
             raise AnnotationError(
-                f"{sample.path} has {radiograph.shape_hw} rows and columns, its labels say {sample.annotation.shape_hw}"
+                f"{sample.path} has {shape_hw} rows and columns, its labels say {sample.annotation.shape_hw}"
             )
 
 

@@ -10,7 +10,7 @@ import hashlib
 import os
 import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, Sequence
 
 import numpy as np
 
@@ -99,7 +99,7 @@ def write(
     headers: HeaderProfile = HeaderProfile(),
     transfer_syntax: str = "source",
     synthetic: int = 0,
-) -> None:
+) -> tuple[str, ...]:
     """Write the same kind of file with `new_stored` as its pixels; metadata that may identify is left out.
 
     Args:
@@ -110,6 +110,9 @@ def write(
         headers: what happens to a DICOM header.
         transfer_syntax: how DICOM pixels are written, one of `options.TRANSFER_SYNTAXES`.
         synthetic: how many pixels were made up, which a DICOM header says; other formats have no place for it.
+
+    Returns:
+        What of the file was changed or left out for another reason than that it may identify; no value is quoted.
 
     Raises:
         UsageError: `new_stored` does not fit, or it changed though `touched` is False.
@@ -122,14 +125,14 @@ def write(
         raise UsageError("pixels changed, so touched must be True")
     if radiograph.format == "DICOM":
         said = {"verified": verified, "method": method, "headers": headers, "transfer_syntax": transfer_syntax, "synthetic": synthetic}
-        _module("DICOM").write_dicom(radiograph, new_stored, target, touched=touched, **said)
-        return
+        return _module("DICOM").write_dicom(radiograph, new_stored, target, touched=touched, **said)
     try:
         data = getattr(_module(radiograph.format), f"encode_{radiograph.format.lower()}")(radiograph, new_stored, touched=touched)
         Path(target).write_bytes(data)
     except Exception as exc:
         reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else type(exc).__name__
         raise WriteError(f"{radiograph.path.name}: cannot be written ({reason})") from exc
+    return tuple(getattr(radiograph.source, "notes", ()))
 
 
 def views(radiograph: Radiograph, stored: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -160,6 +163,21 @@ def unfillable(radiograph: Radiograph) -> str:
     palette = (radiograph.format == "DICOM" and radiograph.source.photometric == "PALETTE COLOR") or (
         radiograph.format == "PNG" and radiograph.source.colour == 3)
     return "colours of a palette cannot be mixed" if palette else ""
+
+
+def prepare(formats: Sequence[str] = FORMATS) -> None:
+    """Import what reading takes, which takes as long as a radiograph."""
+    for kind in formats:
+        _module(kind)
+
+
+def may_be_dicom(path: Path) -> bool:
+    """Whether the first bytes of a file do not speak against DICOM; nothing is parsed. False of what cannot be read."""
+    try:
+        head = _head(path)
+    except ReadError:
+        return False
+    return not head.startswith((_PNG, _JPEG, *_TIFF)) or head[128:132] == b"DICM"
 
 
 def path_parts(path: Path) -> Telling | None:

@@ -27,6 +27,7 @@ from .records import Radiograph
 from .scans import EOI, FRAMES, SOI, SOS, TABLES, trim
 
 MAX_PIXELS = 400_000_000
+BEHIND = "bytes behind the end of the image, left out"
 PIXELS_A_BYTE = 1024
 """Pixels, at most, that one byte of a scan stands for: a block of 64 takes a bit or more of the finest component, and
 blocks of odd proportions cover four of it."""
@@ -37,6 +38,7 @@ class JpegSource:
     """Segments of one file as (marker, body), scans with their entropy-coded data, and how it was encoded.
 
     tables: quantisation table of each component, 64 values in zigzag-free order.  subsampling: Pillow's 0, 1, 2.
+    notes: what the file held beside its picture and its metadata.
     """
 
     segments: tuple[tuple[int, bytes], ...]
@@ -45,6 +47,7 @@ class JpegSource:
     progressive: bool
     rgb: bool
     orientation: int
+    notes: tuple[str, ...] = ()
 
 
 def read_jpeg(path: Path, data: bytes) -> Radiograph:
@@ -60,10 +63,12 @@ def read_jpeg(path: Path, data: bytes) -> Radiograph:
         ReadError: damaged or truncated.
         HeldError: a kind that cannot be handled: CMYK, 12 bits, lossless, several pictures in one file, one hidden.
     """
-    found = segments(path, data)
+    found, end = _segments(path, data)
     progressive, components = _check_frame(path, found)
     if any(marker == 0xE2 and body.startswith(b"MPF\0") for marker, body in found):
         raise HeldError(f"{path.name}: holds several pictures (MPF); only single images are supported")
+    if SOI + b"\xff" in data[end:]:
+        raise HeldError(f"{path.name}: a further picture follows the first one; only single images are supported")
     found = trim(path, found)
     try:
         image = JpegImagePlugin.JpegImageFile(io.BytesIO(data))
@@ -74,7 +79,8 @@ def read_jpeg(path: Path, data: bytes) -> Radiograph:
     tables = tuple(tuple(image.quantization[layer[3]]) for layer in image.layer)
     subsampling = max(JpegImagePlugin.get_sampling(image), 0)  # an unusual one comes out finer, as 4:4:4
     exif = next((body[6:] for marker, body in found if marker == 0xE1 and body.startswith(b"Exif\0\0")), b"")
-    source = JpegSource(tuple(found), tables, subsampling, progressive, _is_rgb(found, components), orientation_of(exif))
+    notes = (BEHIND,) if data[end:] else ()
+    source = JpegSource(tuple(found), tables, subsampling, progressive, _is_rgb(found, components), orientation_of(exif), notes)
     stored = pixels[None]
     fill = (0,) * (1 if pixels.ndim == 2 else 3)
     return Radiograph(stored=stored, display=views_jpeg(stored)[0], fill=fill, path=path, format="JPEG", source=source)
@@ -129,6 +135,11 @@ def segments(path: Path, data: bytes) -> list[tuple[int, bytes]]:
     Raises:
         ReadError: the structure is broken or the end of image is missing.
     """
+    return _segments(path, data)[0]
+
+
+def _segments(path: Path, data: bytes) -> tuple[list[tuple[int, bytes]], int]:
+    """`segments`, and where the image ends."""
     found, at = [], 2
     while True:
         while data[at : at + 2] == b"\xff\xff":  # fill bytes
@@ -139,7 +150,7 @@ def segments(path: Path, data: bytes) -> list[tuple[int, bytes]]:
             raise ReadError(f"{path.name}: is damaged, no JPEG marker at byte {at}")
         marker = data[at + 1]
         if marker == EOI[1]:
-            return found
+            return found, at + 2
         length = int.from_bytes(data[at + 2 : at + 4], "big")
         end = at + 2 + length
         if length < 2 or end > len(data) or marker in (0x00, 0x01, *range(0xD0, 0xD9)):

@@ -8,7 +8,7 @@ from typing import Any, Mapping, Sequence
 
 import numpy as np
 
-from . import box_level, finetune_report, images, judging, pipeline, redact
+from . import apart, box_level, finetune_report, judging, pipeline, redact
 from .errors import HeldError
 from .metrics import Counts
 from .pipeline import Cleaner
@@ -53,7 +53,7 @@ def measure(sample: Sample, cleaner: Cleaner, picture: Path) -> dict[str, Any]:
 
 def look(sample: Sample, cleaner: Cleaner) -> Look:
     """Run the whole pipeline on one labelled radiograph, in memory."""
-    radiograph = images.read(sample.path)
+    radiograph = apart.read(sample.path)
     display = radiograph.display[0]
     try:
         cleaned = pipeline.clean_radiograph(radiograph, cleaner)

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Callable, Sequence
 
 from . import identifiers, inputs, report
+from .errors import ReadError
 from .header_profile import HeaderProfile
 from .inputs import Input
 from .records import Identifier, Telling
@@ -30,7 +31,7 @@ def assign(found: Sequence[Input], mode: str, profile: HeaderProfile, telling: C
     Args:
         mode: one of `options.PATHS`; with "auto" and headers that are kept, paths are too.
         telling: what of a file's header must not stand in a path, see `header_identifiers.telling`; None where its header cannot be
-            read to the end.
+            read to the end. It may raise a ReadError, which is then the file's problem.
 
     Returns:
         The same inputs in the same order. Those whose new paths are the same come back with a problem, all of them, and so do,
@@ -43,8 +44,12 @@ def assign(found: Sequence[Input], mode: str, profile: HeaderProfile, telling: C
     parts: set[Identifier] = set()
     checked = []
     for item in found:
-        own = frozenset() if item.problem else telling(item.source)
-        checked.append(item if own is not None else replace(item, problem=UNREADABLE))
+        try:
+            own = frozenset() if item.problem else telling(item.source)
+            checked.append(item if own is not None else replace(item, problem=UNREADABLE))
+        except ReadError as error:
+            own = None
+            checked.append(replace(item, problem=str(error)))
         parts |= own or frozenset()
     if not parts:
         return inputs.fail_clashes(checked)

@@ -88,7 +88,7 @@ def _process(
                 said = {"touched": touched, "headers": headers, "transfer_syntax": options.transfer_syntax}
                 said["synthetic"] = cleaned.made_up
                 verified = not (cleaned.doubt or unlooked)
-                images.write(radiograph, cleaned.stored, target, verified=verified, method=method(cleaner.detector), **said)
+                facts["notes"] = images.write(radiograph, cleaned.stored, target, verified=verified, method=method(cleaner.detector), **said) or ()
                 images.verify_written(radiograph, cleaned.stored, target, **said)
 
             facts["sha256_out"] = _publish(write, relative, out, audit, replace=options.overwrite or options.resume)

@@ -29,6 +29,8 @@ CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Samples a pixel by PNG colour type: grey, RGB, palette, grey + alpha, RGBA."""
 KEPT = {b"gAMA": (4,), b"cHRM": (32,), b"sRGB": (1,), b"sBIT": (1, 2, 3, 4), b"pHYs": (9,)}
 """Chunks that survive, with the lengths they may have."""
+BEHIND = "bytes behind the end of the image, left out"
+_END = b"\0\0\0\0IEND\xaeB`\x82"
 INFLATION = 1032
 """Bytes, at most, that one byte of a deflated stream stands for."""
 NEARLY_BLACK = 25
@@ -45,6 +47,7 @@ class PngSource:
     """Header, palette and compressed pixels of one file, and the chunks worth keeping.
 
     touched_palette: the palette with a black entry, for when something goes black.
+    notes: what the file held beside its picture and its metadata.
     """
 
     width: int
@@ -58,6 +61,7 @@ class PngSource:
     kept: dict[bytes, bytes] = field(default_factory=dict)
     orientation: int = 1
     touched_palette: bytes = b""
+    notes: tuple[str, ...] = ()
 
     @property
     def bits(self) -> int:
@@ -123,7 +127,7 @@ def _parse(path: Path, data: bytes) -> PngSource:
     parts: dict[bytes, bytes] = {}
     stream: list[bytes] = []
     for kind, body in _chunks(path, data):
-        if kind == b"acTL":
+        if kind in (b"acTL", b"fdAT"):
             raise HeldError(f"{path.name}: is an animated PNG; only single images are supported")
         if kind == b"IDAT":
             stream.append(body)
@@ -147,7 +151,11 @@ def _parse(path: Path, data: bytes) -> PngSource:
     kept = {kind: parts[kind] for kind, lengths in KEPT.items() if len(parts.get(kind, b"")) in lengths}
     orientation = orientation_of(parts.get(b"eXIf", b""))
     clear = parts.get(b"tRNS", b"")
-    return PngSource(width, height, depth, colour, bool(interlaced), b"".join(stream), palette, clear, kept, orientation)
+    rest = data[data.index(_END) + len(_END) :] if _END in data else b""
+    if any(start in rest for start in (MAGIC, b"\xff\xd8\xff")):
+        raise HeldError(f"{path.name}: a further picture follows the first one; only single images are supported")
+    notes = (BEHIND,) if rest else ()
+    return PngSource(width, height, depth, colour, bool(interlaced), b"".join(stream), palette, clear, kept, orientation, notes=notes)
 
 
 def _chunks(path: Path, data: bytes) -> list[tuple[bytes, bytes]]:

@@ -273,6 +273,7 @@ class Outcome:
     released_held: "" or the doubt for which it would have been held, had the run not been told to write it all the same.
     styles: for each decision its style, one of STYLES, and "" or why it is not the one asked for; () where all are black boxes by choice.
     made_up: how many pixels were filled from their surroundings.
+    notes: what of the file was changed or left out for another reason than the profile of headers; element and why, never a value.
     """
 
     relative: str
@@ -289,6 +290,7 @@ class Outcome:
     released_held: str = ""
     styles: tuple[tuple[str, str], ...] = ()
     made_up: int = 0
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:

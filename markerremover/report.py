@@ -39,6 +39,7 @@ def manifest_row(outcome: Outcome, run: dict[str, str]) -> dict[str, Any]:
         "crops": [list(pair) for pair in outcome.crops],
         "path_tells": outcome.path_tells,
         "released_held": outcome.released_held,
+        "notes": list(outcome.notes),
         "timings_ms": dict(outcome.timings_ms),
         **({"synthetic_pixels": outcome.made_up} if outcome.styles else {}),
         **run,

@@ -10,11 +10,13 @@ from typing import Any, Callable, Container, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from . import breakdown, image_names, images, judging, report
-from .errors import AnnotationError, MarkerRemoverError, UsageError
+from . import apart, breakdown, image_names, images, judging, report
+from .errors import AnnotationError, HeldError, MarkerRemoverError, ReadError, UsageError
 from .judging import Judged
 from .matching import Images
 from .records import Annotation, Detections, Element, Radiograph
+
+JUDGED_S = 600.0  # that reading and judging one image may take in a process of its own
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def shape_of(path: Path) -> tuple[int, int]:
         AnnotationError: it cannot be read.
     """
     try:
-        return images.read(path).shape_hw
+        return apart.size(path)[1]
     except MarkerRemoverError as error:
         raise AnnotationError(f"{path}: an original that cannot be read cannot be judged ({error})") from error
 
@@ -117,7 +119,7 @@ def _result(out: Path, relative: str, others: Container[str]) -> Path | None:
 def _row(task: Task) -> Row:
     annotation, source = task.annotation, task.source
     try:
-        before = images.read(source)
+        before = apart.read(source)
     except MarkerRemoverError as error:
         raise AnnotationError(f"{source}: an original that cannot be read cannot be judged ({error})") from error
     if before.stored.shape[0] != 1 or before.shape_hw != annotation.shape_hw:
@@ -141,8 +143,8 @@ def _read(path: Path | None) -> Radiograph | None:
     if path is None:
         return None
     try:
-        return images.read(path)
-    except MarkerRemoverError:
+        return apart.read(path)
+    except (ReadError, HeldError):
         return None
 
 
@@ -210,8 +212,21 @@ def judge(tasks: Sequence[Task], reader: Callable | None, localizer: Callable | 
         return
     import multiprocessing
 
-    with multiprocessing.get_context("spawn").Pool(min(workers, len(tasks)), _open, (reader, localizer, 1)) as pool:
-        yield from pool.imap(_row, tasks, chunksize=4)
+    from pebble import ProcessExpired, ProcessPool
+
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPool(min(workers, len(tasks)), initializer=_open, initargs=(reader, localizer, 1), context=spawn) as pool:
+        try:
+            futures = [pool.schedule(_row, args=(task,), timeout=JUDGED_S) for task in tasks]
+            for task, future in zip(tasks, futures):
+                try:
+                    yield future.result()
+                except (TimeoutError, ProcessExpired) as error:
+                    how = f"took longer than {JUDGED_S:g} s" if isinstance(error, TimeoutError) else "ended the process that read it"
+                    raise AnnotationError(f"{task.source}: it or its result {how}, so it cannot be judged") from error
+        except BaseException:
+            pool.stop()
+            raise
 
 
 _opened: dict[str, Any] = {}  # of this process: an OCR engine and a localizer, or None

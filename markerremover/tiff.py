@@ -66,6 +66,11 @@ class TiffSource:
     hides: bool = False
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What the file held beside its picture and its metadata."""
+        return ("strips or tiles held more than the picture, left out",) if self.hides else ()
+
+    @property
     def row_bytes(self) -> int:
         """Bytes of one unpacked row of a segment."""
         return self.segment_hw[1] * self.samples * self.depth // 8
@@ -187,6 +192,8 @@ def _parse(path: Path, data: bytes, file: tifffile.TiffFile) -> TiffSource:
     if len(file.pages) != 1:
         raise HeldError(f"{path.name}: has {len(file.pages)} pages; only single images are supported")
     page = file.pages[0]
+    if page.subifds:
+        raise HeldError(f"{path.name}: holds further pictures (SubIFDs); only single images are supported")
     height, width, samples = page.imagelength, page.imagewidth, page.samplesperpixel
     if height < 1 or width < 1:
         raise ReadError(f"{path.name}: has size {width} x {height}, both must be at least 1")

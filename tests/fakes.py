@@ -134,6 +134,51 @@ def find_white_or_hang(display: np.ndarray, threshold: float | None = None) -> D
     return find_white(display, threshold)
 
 
+def misbehave(path: Path) -> None:
+    """What a parser does on a hostile file: never ends, or ends its process; by the name of the file."""
+    if path.name.startswith("hangs"):
+        while True:
+            time.sleep(60)
+    if path.name.startswith("kills"):
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def parts_or_worse(path: Path) -> frozenset[str] | None:
+    """`images.path_parts`, but see `misbehave`."""
+    from markerremover import images
+
+    misbehave(path)
+    return images.path_parts(path)
+
+
+def parts_and_process(path: Path) -> frozenset[str] | None:
+    """`images.path_parts`, and the number of the process that was asked, in a file."""
+    from markerremover import images
+
+    with open(os.environ["MARKERREMOVER_TEST_MARK"], "a") as handle:
+        handle.write(f"{os.getpid()}\n")
+    return images.path_parts(path)
+
+
+def judge_or_die(task):
+    """`results._row`, but see `misbehave`."""
+    misbehave(task.source)
+    return task.relative
+
+
+def stillborn(*arguments) -> None:
+    """Kills its own process before any file."""
+    os._exit(9)
+
+
+def read_or_worse(path: Path):
+    """`images.read`, but see `misbehave`."""
+    from markerremover import images
+
+    misbehave(path)
+    return images.read(path)
+
+
 once_deadly_cleaner = partial(cleaner, detector=find_white_or_die_once)
 hanging_cleaner = partial(cleaner, detector=find_white_or_hang)
 def stillborn_cleaner(threads: int) -> Cleaner:

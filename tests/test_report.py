@@ -19,7 +19,7 @@ OUTCOME = Outcome("a/b.png", "cleaned", "", "PNG", (2, 40, 40), "1" * 64, "2" * 
 def test_a_row_holds_every_box_with_what_was_read_and_why():
     row = json.loads(json.dumps(report.manifest_row(OUTCOME, RUN)))
     assert list(row) == ["relative", "status", "reason", "format", "shape", "sha256_in", "sha256_out", "boxes", "crops", "path_tells",
-                         "released_held", "timings_ms", "weights_sha256", "version", "settings_sha256"]
+                         "released_held", "notes", "timings_ms", "weights_sha256", "version", "settings_sha256"]
     assert row["boxes"][0] == {
         "frame": 0, "xyxy": [8, 8, 32, 32], "score": 0.8765, "label": "laterality", "action": "keep", "reason": "isolated sign",
         "text": "L", "confidence": 0.9123, "rotation_deg": 90.0, "mirrored": True,

@@ -193,10 +193,10 @@ def header_actions() -> str:
 
 def refused_bits() -> str:
     """Limits of what is parsed."""
-    from markerremover import dicom, dicom_file, dicom_tags
+    from markerremover import dicom_decode, dicom_file, dicom_tags
 
     return table(("limit", "value"), [
-        ("pixels, over all frames, that a file may declare", f"{dicom.MAX_PIXELS:,}"), ("bytes that a deflated data set may grow to", f"{dicom_file.MAX_INFLATED_BYTES:,}"),
+        ("pixels, over all frames, that a file may declare", f"{dicom_decode.MAX_PIXELS:,}"), ("bytes that a deflated data set may grow to", f"{dicom_file.MAX_INFLATED_BYTES:,}"),
         ("levels of nested sequences", str(dicom_file.MAX_DEPTH)),
         ("longest binary value that stays, bytes; look-up tables and palettes apart", str(dicom_tags.BULK_BYTES)),
     ])

@@ -12,7 +12,7 @@ from typing import Any, Sequence
 
 import numpy as np
 
-from .. import images, labelme, windows
+from .. import apart, labelme, windows
 from ..errors import AnnotationError, MarkerRemoverError, UsageError
 from ..pipeline import sha256_file
 from ..records import Annotation
@@ -116,7 +116,7 @@ def display(path: Path) -> np.ndarray:
         UsageError: it cannot be read, or has several frames.
     """
     try:
-        radiograph = images.read(path)
+        radiograph = apart.read(path)
     except (MarkerRemoverError, OSError) as error:
         raise UsageError(f"{path}: cannot be read ({error})") from error
     if len(radiograph.display) != 1:

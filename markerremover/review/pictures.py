@@ -55,18 +55,18 @@ def load(source: Path, result: Path | None, row: dict[str, Any], boxes: list[dic
     Raises:
         ReadError: original or result cannot be read, or are not those that the manifest speaks of.
     """
-    from .. import images  # with every decoder: the page is served before they are loaded
+    from .. import apart  # with every decoder: the page is served before they are loaded
     from ..pipeline import sha256_file
 
     try:
         if sha256_file(source) != row["sha256_in"]:
             raise ReadError("its original has changed since the run")
-        radiograph = images.read(source)
+        radiograph = apart.read(source)
         if result is None:
             return _unwritten(radiograph, boxes)
         if sha256_file(result) != row["sha256_out"]:
             raise ReadError("its result has changed since the run")
-        other = images.read(result)
+        other = apart.read(result)
     except OSError as error:
         raise ReadError(f"it cannot be read ({error.strerror or type(error).__name__})") from error
     except ReadError:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
-from .. import batch, corrections, images, report, runs
+from .. import apart, batch, corrections, report, runs
 from ..corrections import FOLDER, Review
 from ..errors import MarkerRemoverError, UsageError
 from ..inputs import Input
@@ -168,6 +168,7 @@ def _summary(audit: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
             "counts": counts, "reconciles": counts["inputs"] == sum(counts[s] for s in report.STATUSES),
             "boxes": {"kept": sum(b["action"] == "keep" for b in boxes), "removed": sum(b["action"] == "remove" for b in boxes)},
             "released_held": sum(bool(row.get("released_held")) for row in rows),
+            "noted": sum(bool(row.get("notes")) for row in rows),
             "paths_that_tell": sum(bool(row.get("path_tells")) and row["status"] in batch.RELEASED for row in rows),
             "reviewed": sum(bool((row.get("review") or {}).get("verdict")) for row in rows),
             "corrected": sum(bool((row.get("review") or {}).get("digest")) for row in rows),
@@ -186,7 +187,7 @@ def _labels(run: runs.Run, rows: dict[str, dict[str, Any]], reviews: dict[str, R
                 labels.remove(folder, relative)
             continue
         try:
-            radiograph = images.read(sources[relative])
+            radiograph = apart.read(sources[relative])
         except (MarkerRemoverError, OSError, KeyError):
             continue
         boxes = base_boxes(row)
