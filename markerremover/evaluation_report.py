@@ -11,7 +11,7 @@ from typing import Any, Mapping, Sequence
 
 import numpy as np
 
-from . import box_level, breakdown, images
+from . import box_level, breakdown, images, results
 from .average_precision import ANY
 from .errors import MarkerRemoverError, UsageError, WriteError
 from .evaluation import NAMES, by_patient
@@ -128,7 +128,8 @@ def _figures(
     """The name of an image that went wrong, and (what, picture, its box xyxy) of each place."""
     if failure["missing"]:
         return row.name, []
-    before, after = images.read(inputs / row.relative).display[0], images.read(out / row.result).display[0]
+    original = images.read(inputs / row.relative)
+    before, after = original.display[0], results.shown_after(original, images.read(out / row.result))
     pictures = []
     for what in FAILURES:
         for index, box in enumerate(failure.get(what, ())):

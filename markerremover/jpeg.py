@@ -77,12 +77,13 @@ def read_jpeg(path: Path, data: bytes) -> Radiograph:
     source = JpegSource(tuple(found), tables, subsampling, progressive, _is_rgb(found, components), orientation_of(exif))
     stored = pixels[None]
     fill = (0,) * (1 if pixels.ndim == 2 else 3)
-    return Radiograph(stored=stored, display=views_jpeg(stored)[0], fill=fill, path=path, format="JPEG", source=source)
+    shown = views_jpeg(stored)
+    return Radiograph(stored=stored, display=shown[0], fill=fill, path=path, format="JPEG", source=source, also=shown[1:])
 
 
-def views_jpeg(stored: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The one view of pixels: of those that were read, or of others in their place."""
-    return (stored if stored.ndim == 3 else view.colour_to_grey(stored),)
+def views_jpeg(stored: np.ndarray, reference: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
+    """The views of pixels: of those that were read, or of others in their place, shown as `reference` would be."""
+    return view.views(stored, reference=reference) if stored.ndim == 3 else view.colour_views(stored, 8, reference)
 
 
 def encode_jpeg(radiograph: Radiograph, new_stored: np.ndarray, *, touched: bool) -> bytes:

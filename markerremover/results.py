@@ -105,7 +105,7 @@ def _row(task: Task) -> Row:
         raise AnnotationError(f"{source}: has {frames} frames of {w}x{h} pixels, its truth says one of {annotation.shape_hw[1]}x{annotation.shape_hw[0]}")
     after = _read(task.result)
     identical = None if after is None else after.stored.shape == before.stored.shape and bool((after.stored == before.stored).all())
-    shown = None if after is None else _shown(before, after)
+    shown = None if after is None else shown_after(before, after)
     judged = judging.judge(before.display[0], shown, annotation, fill=task.fill)
     reader, localizer = _opened["reader"], _opened["localizer"]
     readable = () if reader is None or judged.missing else tuple(_reads(e, shown, reader) for e in annotation.elements)
@@ -125,13 +125,15 @@ def _read(path: Path | None) -> Radiograph | None:
         return None
 
 
-def _shown(before: Radiograph, after: Radiograph) -> np.ndarray:
-    """(H, W) uint8: the result as it looks, but with the input's own look where the stored pixels are the same: black areas must not
-    change how the rest is windowed."""
-    shown = after.display[0]
+def shown_after(before: Radiograph, after: Radiograph) -> np.ndarray:
+    """(H, W) uint8: the result as it looks when it is shown as the input is, and where its stored pixels are the same just like that:
+    black areas must not change how the rest is windowed or stretched. In JPEG files the same is what moved by no more than
+    `judging.CHANGED`, for a stretch of few greys would make much of it."""
+    shown = images.shown_as(before, after)[0]
     if after.stored.shape != before.stored.shape or after.stored.dtype != before.stored.dtype:
         return shown
-    same = after.stored[0] == before.stored[0]
+    slack = judging.CHANGED if before.format == after.format == "JPEG" else 0
+    same = np.abs(after.stored[0].astype(np.int32) - before.stored[0]) <= slack
     return np.where(same.all(axis=-1) if same.ndim == 3 else same, before.display[0], shown)
 
 

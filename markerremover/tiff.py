@@ -106,12 +106,13 @@ def read_tiff(path: Path, data: bytes) -> Radiograph:
     return Radiograph(stored=stored, display=shown[0], fill=fill, path=path, format="TIFF", source=source, also=shown[1:])
 
 
-def views_tiff(source: TiffSource, stored: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The views of pixels: of those that were read, or of others in their place."""
+def views_tiff(source: TiffSource, stored: np.ndarray, reference: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
+    """The views of pixels: of those that were read, or of others in their place, shown as `reference` would be."""
+    like = stored if reference is None else reference
     if source.photometric in (RGB, YCBCR):
-        return view.colour_views(stored[..., :3], source.depth)
-    grey = np.ascontiguousarray(stored[..., 0]) if source.samples > 1 else stored
-    return view.views(grey, invert=source.photometric == WHITE_IS_ZERO)
+        return view.colour_views(stored[..., :3], source.depth, like[..., :3])
+    grey, like = (np.ascontiguousarray(pixels[..., 0]) if source.samples > 1 else pixels for pixels in (stored, like))
+    return view.views(grey, invert=source.photometric == WHITE_IS_ZERO, reference=like)
 
 
 def encode_tiff(radiograph: Radiograph, new_stored: np.ndarray, *, touched: bool) -> bytes:

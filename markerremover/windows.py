@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from . import boxes, labelme
-from .errors import AnnotationError, ReadError, UsageError
+from .errors import AnnotationError, MarkerRemoverError, ReadError, UsageError
 from .records import Annotation
 
 NETWORK_GREY = 114  # ultralytics' letter-box grey
@@ -82,11 +82,17 @@ def share_of(text: str) -> float:
 
 
 def read_grey(path: Path) -> np.ndarray:
-    """(H, W) uint8 picture of a PNG, JPEG or TIFF as the models see it."""
-    grey = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_GRAYSCALE)
-    if grey is None:
-        raise ReadError(f"{path}: cannot be decoded")
-    return grey
+    """(H, W) uint8 picture of a PNG, JPEG or TIFF as the models see it, stretched and turned as `images.read` gives it.
+
+    Raises:
+        ReadError: it cannot be decoded, or would be held.
+    """
+    from . import images
+
+    try:
+        return images.read(path).display[0]
+    except MarkerRemoverError as error:
+        raise ReadError(f"{path}: cannot be decoded ({error})") from error
 
 
 def mask_uncertain(grey: np.ndarray, annotation: Annotation) -> np.ndarray:

@@ -96,16 +96,17 @@ def read_stored(folder: Path) -> list[Picture]:
     for label in sorted((folder / "annotations").glob("*.json")):
         if label.stem not in there:
             raise AnnotationError(f"{label}: its picture is not in {folder / 'images'}; remove the annotation, or gather it again")
-        picture = _picture(there[label.stem], label, labelme.read(label), "", False)
+        picture = _picture(there[label.stem], label, labelme.read(label), "", False, stored=True)
         if picture.name != label.stem or not picture.patient:
             raise AnnotationError(f"{label}: is not as `improve` wrote it: its picture has changed, or it does not say whose it is")
         found.append(picture)
     return found
 
 
-def _picture(path: Path, label: Path, annotation: Annotation, patient: str, told: bool) -> Picture:
-    """One picture; `told` says that `patient` goes before what the annotation knows."""
-    shown = display(path)
+def _picture(path: Path, label: Path, annotation: Annotation, patient: str, told: bool, *, stored: bool = False) -> Picture:
+    """One picture; `told` says that `patient` goes before what the annotation knows, `stored` that `store` wrote it: its pixels are what
+    was looked at then."""
+    shown = display(path, stored=stored)
     if shown.shape != annotation.shape_hw:
         raise AnnotationError(f"{path} has {shown.shape} rows and columns, its annotation says {annotation.shape_hw}")
     origin = json.loads(label.read_text(encoding="utf-8")).get(labelme.ORIGIN) or {}
@@ -115,8 +116,8 @@ def _picture(path: Path, label: Path, annotation: Annotation, patient: str, told
         str(origin.get("reviewer") or ""), str(origin.get("digest") or ""))
 
 
-def display(path: Path) -> np.ndarray:
-    """(H, W) uint8: a picture as the models see it.
+def display(path: Path, *, stored: bool = False) -> np.ndarray:
+    """(H, W) uint8: a picture as the models see it, or if `stored` as `store` wrote it.
 
     Raises:
         UsageError: it cannot be read, or has several frames.
@@ -127,7 +128,7 @@ def display(path: Path) -> np.ndarray:
         raise UsageError(f"{path}: cannot be read ({error})") from error
     if len(radiograph.display) != 1:
         raise UsageError(f"{path} has {len(radiograph.display)} frames, allowed is one")
-    return radiograph.display[0]
+    return radiograph.stored[0] if stored and radiograph.stored.ndim == 3 else radiograph.display[0]
 
 
 def pixels_of(shown: np.ndarray) -> str:
