@@ -8,8 +8,8 @@ from typing import Any, Callable, Iterable, Sequence
 
 import numpy as np
 
-from . import box_level, breakdown, judging, results, truth
-from .errors import UsageError
+from . import box_level, breakdown, judging, placement, results, truth
+from .errors import AnnotationError, UsageError
 from .judging import Judged
 from .metrics import in_words, rate
 from .records import Annotation
@@ -80,8 +80,20 @@ def evaluate_boxes(out: Path | str, truth_source: Path | str, *, split: str | No
     rows = results.manifest(Path(out))
     if not rows:
         raise UsageError(f"{out}: no manifest lies in the audit beside it; without one, results are judged from the images (--inputs)")
-    pairs = [(annotation, results.row_of(annotation.image, rows)) for annotation in _chosen(found, split)]
+    pairs = [_placed(annotation, results.row_of(annotation.image, rows)) for annotation in _chosen(found, split)]
     return {"published_measures": box_level.by_boxes(pairs), "images": len(pairs), "run": results.run_of(Path(out))}
+
+
+def _placed(annotation: Annotation, row: dict[str, Any] | None) -> tuple[Annotation, dict[str, Any] | None]:
+    """An annotation in the stored pixels of its image, as far as the manifest's row knows it, and that row."""
+    if row is None or len(row.get("shape", ())) < 3:
+        return annotation, row
+    frames, h, w = row["shape"][:3]
+    layout = placement.Layout((h, w), row.get("orientation", 1), row.get("format") == "JPEG", frames)
+    try:
+        return placement.placed(annotation, layout), row
+    except AnnotationError as error:
+        raise AnnotationError(f"{annotation.image}: its truth {error}") from None
 
 
 def _chosen(found: truth.Truth, split: str | None) -> list[Annotation]:

@@ -16,6 +16,7 @@ import numpy as np
 from . import display as view, jpeg, png
 from .errors import HeldError, MarkerRemoverError, ReadError, UsageError, WriteError
 from .header_profile import HeaderProfile
+from .placement import Layout
 from .records import Radiograph, Telling
 
 FORMATS = ("DICOM", "JPEG", "PNG", "TIFF")
@@ -153,6 +154,35 @@ def views(radiograph: Radiograph, stored: np.ndarray) -> tuple[np.ndarray, ...]:
 def array_views(stored: np.ndarray, reference: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
     """The views of (F, H, W) grey or (F, H, W, 3) RGB pixels in which 0 is black, uint8 or uint16, shown as `reference` would be."""
     return view.views(stored, reference=reference) if stored.ndim == 3 else view.colour_views(stored, 8 * stored.dtype.itemsize, reference)
+
+
+def layout(radiograph: Radiograph) -> Layout:
+    """How its pixels lie in its file."""
+    orientation, settled = 1, False
+    if radiograph.format == "JPEG":
+        orientation, settled = jpeg.turned(radiograph.source.segments)
+    elif radiograph.format == "PNG":
+        orientation = radiograph.source.orientation
+    elif radiograph.format == "TIFF":
+        orientation = _module("TIFF").orientation_of(radiograph.source)
+    return Layout(radiograph.shape_hw, orientation, settled, len(radiograph.stored))
+
+
+def layout_of(path: Path) -> Layout:
+    """The same of a PNG, JPEG or TIFF file whose pixels are not decoded.
+
+    Raises:
+        ReadError: it is none, or is damaged.  HeldError: it would be held.
+    """
+    path, kind = Path(path), recognise(path)
+    if kind not in ("PNG", "JPEG", "TIFF"):
+        raise ReadError(f"{path.name}: is not a PNG, JPEG or TIFF image")
+    try:
+        return Layout(*_module(kind).layout(path, path.read_bytes()))
+    except MarkerRemoverError:
+        raise
+    except Exception as exc:
+        raise ReadError(f"{path.name}: cannot be decoded as {kind} ({type(exc).__name__})") from exc
 
 
 def shown_as(radiograph: Radiograph, other: Radiograph) -> np.ndarray:

@@ -43,7 +43,7 @@ def read(path: Path | str) -> Annotation:
         raise AnnotationError(f"{path}: proposals that nobody has reviewed: flags.reviewed is not true")
     if not reviewed and not elements:
         raise AnnotationError(f"{path}: no shapes and flags.reviewed is not true, so it is unknown whether anything is burnt in")
-    return Annotation(image, shape_hw, elements, reviewed)
+    return Annotation(image, shape_hw, elements, reviewed, "stored" if data.get(ORIGIN) else "drawn")
 
 
 def _element(shape: dict, shape_hw: tuple[int, int]) -> Element:

@@ -91,6 +91,13 @@ def read_png(path: Path, data: bytes) -> Radiograph:
     return Radiograph(stored=stored, display=shown[0], fill=fill, path=path, format="PNG", source=source, also=shown[1:])
 
 
+def layout(path: Path, data: bytes) -> tuple[tuple[int, int], int, bool]:
+    """Rows and columns, the orientation 1–8, and False for programs do not agree to heed it, of a file whose pixels are not decoded. Raises as
+    `read_png`."""
+    source = _parse(path, data)
+    return (source.height, source.width), source.orientation, False
+
+
 def views_png(source: PngSource, stored: np.ndarray, reference: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
     """The views of pixels that are no palette's: of those that were read, or of others in their place, shown as `reference` would be."""
     like = stored if reference is None else reference

@@ -10,7 +10,7 @@ from typing import Any, Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from . import breakdown, images, judging, report, truth
+from . import breakdown, images, judging, placement, report, truth
 from .errors import AnnotationError, MarkerRemoverError, UsageError
 from .judging import Judged
 from .records import Annotation, Detections, Element, Radiograph
@@ -73,7 +73,8 @@ def _one(name: str, there: dict[str, list[Path]], source: Path) -> Path:
 
 
 def shape_of(stem: str, there: dict[str, list[Path]]) -> tuple[int, int]:
-    return images.read(_one(stem, there, Path(stem))).shape_hw
+    """Rows and columns of an image when it is upright."""
+    return images.layout(images.read(_one(stem, there, Path(stem)))).upright_hw
 
 
 def _renamed(out: Path) -> dict[str, str]:
@@ -100,9 +101,13 @@ def _row(task: Task) -> Row:
         before = images.read(source)
     except MarkerRemoverError as error:
         raise AnnotationError(f"{source}: an original that cannot be read cannot be judged ({error})") from error
-    if before.stored.shape[0] != 1 or before.shape_hw != annotation.shape_hw:
+    if before.stored.shape[0] != 1:
         frames, (h, w) = before.stored.shape[0], before.shape_hw
         raise AnnotationError(f"{source}: has {frames} frames of {w}x{h} pixels, its truth says one of {annotation.shape_hw[1]}x{annotation.shape_hw[0]}")
+    try:
+        annotation = placement.placed(annotation, images.layout(before))
+    except AnnotationError as error:
+        raise AnnotationError(f"{source}: its truth {error}") from None
     after = _read(task.result)
     identical = None if after is None else after.stored.shape == before.stored.shape and bool((after.stored == before.stored).all())
     shown = None if after is None else shown_after(before, after)

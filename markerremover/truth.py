@@ -37,7 +37,7 @@ def read(source: Path | str, *, shape_of: Callable[[str], tuple[int, int]] | Non
 
     Args:
         source: a folder of LabelMe `.json`, Pascal VOC `.xml` or YOLO `.txt` files, or a COCO `.json` file.
-        shape_of: image name -> its rows and columns; YOLO files hold no image size, and are found by image names without suffix.
+        shape_of: image name -> its rows and columns when it is upright; YOLO files hold no image size, and are found by image names without suffix.
         classes: names of the YOLO class numbers; by default those of `classes.txt` in the folder, one a line.
 
     Raises:
@@ -138,7 +138,7 @@ def _yolo(path: Path, names: Sequence[str], shape_of: Callable[[str], tuple[int,
         except (ValueError, IndexError) as error:
             raise AnnotationError(f"{path}, line {number}: not `class cx cy w h` with a class of 0 to {len(names) - 1}") from error
         elements.append(_element(path, name, (cx - bw / 2, cy - bh / 2, cx + bw / 2, cy + bh / 2), shape_hw))
-    return Annotation(path.stem, shape_hw, tuple(elements))
+    return Annotation(path.stem, shape_hw, tuple(elements), coordinates="fractions")
 
 
 def _coco(path: Path) -> Iterable[Annotation]:

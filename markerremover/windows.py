@@ -16,7 +16,7 @@ from typing import Callable, Sequence
 import cv2
 import numpy as np
 
-from . import boxes, labelme
+from . import boxes, labelme, placement
 from .errors import AnnotationError, MarkerRemoverError, ReadError, UsageError
 from .records import Annotation
 
@@ -62,8 +62,24 @@ def load_samples(folder: Path, part: str | None, *, val_share: float = 0.1) -> l
             patient = path.stem.split("_")[0]
             its_part = "val" if share_of(patient) < val_share else "train"
         if part is None or its_part == part:
-            samples.append(Sample(path, labelme.read(labels / f"{path.stem}.json"), patient))
+            samples.append(Sample(path, placed(path, labelme.read(labels / f"{path.stem}.json")), patient))
     return samples
+
+
+def placed(path: Path, annotation: Annotation) -> Annotation:
+    """An annotation in the stored pixels of its image, as `read_grey` gives them. An image that cannot be read says so when it is.
+
+    Raises:
+        AnnotationError: it does not fit its image, see `placement.placed`.
+    """
+    from . import images
+
+    try:
+        return placement.placed(annotation, images.layout_of(path))
+    except AnnotationError as error:
+        raise AnnotationError(f"{path}: its annotation {error}") from None
+    except MarkerRemoverError:
+        return annotation
 
 
 def _read_split(path: Path) -> dict[str, tuple[str, str]]:
