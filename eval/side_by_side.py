@@ -27,8 +27,9 @@ import peers
 import tables
 from markerremover import benchmark, comparison, evaluation, results, truth
 from markerremover.cli import parse_keep
-from markerremover.errors import UsageError, WriteError
+from markerremover.errors import WriteError
 from markerremover.evaluation import Row
+from markerremover.images import read as read_image
 from markerremover.records import DEFAULT_KEEP, Policy
 
 
@@ -66,9 +67,8 @@ def side_by_side(parts: Sequence[Part], opened: Sequence[peers.Tool], out: Path,
     images = 0
     for part in parts:
         for path in part.paths():
-            image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-            if image is None:
-                raise UsageError(f"{path}: cannot be read")
+            original = read_image(path)
+            image = original.display[0].copy()  # stretched as what our own networks see
             images += 1
             for number, tool in enumerate(opened):
                 image.setflags(write=False)
@@ -76,6 +76,8 @@ def side_by_side(parts: Sequence[Part], opened: Sequence[peers.Tool], out: Path,
                 results = tool.clean(image)
                 seconds[tool.name] += time.perf_counter() - before[0], peers.cpu_seconds() - before[1]
                 for variant, result in results.items():
+                    if result is not None and original.stored.ndim == 3 and original.stored.dtype == np.uint8:
+                        result = np.where(result == image, original.stored[0], result)
                     _write(out / f"{number}-{variant}" / part.name / f"{path.stem}.png", result)
         say(f"{part.name}: {images} images done")
     each = {name: {"wall": round(float(wall) / images, 3), "cpu": round(float(cpu) / images, 3)} for name, (wall, cpu) in seconds.items()}

@@ -1,6 +1,7 @@
 """Boxes and polygons that people drew, as all that counts: `remove --boxes ANNOTATIONS`.
 
-Every image needs a LabelMe file that says it was reviewed: a missing one is never "nothing burnt in". It belongs to an image by the
+Every image needs a LabelMe file that says it was reviewed, of every frame: a missing one is never "nothing burnt in". It must name the image's
+own size; what was drawn on an image turned upright is brought back to its stored pixels (see placement.py). It belongs to an image by the
 SHA-256 that `annotate` and `review` write into it, or else by its path: for `a/0.png` that is `a/0.png.json` or `a/0.json`.
 """
 
@@ -80,22 +81,45 @@ def corrections(annotations: Annotations, relative: str, sha256_in: str, keep: S
         keep: signs that stay; a `laterality` shape whose description begins with one of them is not removed, every other shape is.
 
     Raises:
-        AnnotationError: no file is about it, one is not reviewed or malformed, is of another image, or there are two by path.
+        AnnotationError: no file is about it, one is not reviewed or malformed, is of another image, or they were not drawn on images of
+            one size.
     """
     paths = annotations.by_image.get(sha256_in) or _by_path(annotations, relative)
     if not paths:
         raise AnnotationError("no annotation is about it: whether anything is burnt in is unknown")
     marks: list[Mark] = []
+    canvases, frames = set(), set()
     for path in paths:
         try:
             if (data := annotations.by_path[path]) is None:
                 raise AnnotationError("is no JSON object")
             marks += _marks(data, PurePosixPath(relative).name, sha256_in, keep)
+            canvases.add(_canvas(data, sha256_in))
+            frames.add(_frame(data))
+            if len(canvases) > 1:
+                raise AnnotationError("names another image size than the one of another frame")
         except AnnotationError as error:
             raise AnnotationError(f"its annotation {error}") from None
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
             raise AnnotationError(f"its annotation is no LabelMe file ({type(error).__name__})") from None
-    return Corrections(tuple(marks), sha256_in=sha256_in, alone=True)
+    canvas_hw, coordinates = canvases.pop()
+    return Corrections(tuple(marks), sha256_in=sha256_in, alone=True, canvas_hw=canvas_hw, coordinates=coordinates, frames=tuple(sorted(frames)))
+
+
+def _canvas(data: dict[str, Any], sha256_in: str) -> tuple[tuple[int, int], str]:
+    """Rows and columns of the image that was drawn on, and what coordinates count in: those on a picture of ours are of stored pixels.
+
+    Raises:
+        AnnotationError: it names no size.
+    """
+    if data.get("imageHeight") is None or data.get("imageWidth") is None:
+        raise AnnotationError("names no image size (imageHeight, imageWidth), so it is unknown what its coordinates mean")
+    ours = (data.get(labelme.ORIGIN) or {}).get("sha256") == sha256_in
+    return (int(data["imageHeight"]), int(data["imageWidth"])), "stored" if ours else "drawn"
+
+
+def _frame(data: dict[str, Any]) -> int:
+    return int((data.get(labelme.ORIGIN) or {}).get("frame", 0))
 
 
 def _by_path(annotations: Annotations, relative: str) -> tuple[str, ...]:
@@ -133,7 +157,7 @@ def _marks(data: dict[str, Any], image: str, sha256_in: str, keep: Sequence[str]
         xs, ys = zip(*points)
         x1, y1, x2, y2 = int(min(xs) // 1), int(min(ys) // 1), int(-(-max(xs) // 1)), int(-(-max(ys) // 1))
         outline = tuple(points) if kind == "polygon" else ()
-        found.append(Mark(int(origin.get("frame", 0)), (x1, y1, max(x2, x1 + 1), max(y2, y1 + 1)), "remove", outline=outline, drawn=True))
+        found.append(Mark(_frame(data), (x1, y1, max(x2, x1 + 1), max(y2, y1 + 1)), "remove", outline=outline, drawn=True))
     return found
 
 

@@ -188,7 +188,7 @@ def verify_dicom(
 
 
 def views(radiograph: Radiograph, stored: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The views of other pixels in the place of those that were read, by the same header.
+    """The views of other pixels in the place of those that were read, by the same header and as those are shown.
 
     Raises:
         HeldError: they cannot be shown.
@@ -197,7 +197,7 @@ def views(radiograph: Radiograph, stored: np.ndarray) -> tuple[np.ndarray, ...]:
     with _quiet:
         try:
             kind = {"photometric": source.photometric, "bits": source.bits, "signed": source.signed}
-            return dicom_view.see(source.dataset, stored, name=radiograph.path.name, **kind)[0]
+            return dicom_view.see(source.dataset, stored, name=radiograph.path.name, reference=radiograph.stored, **kind)[0]
         except Exception as exc:
             raise HeldError(f"{radiograph.path.name}: the result cannot be shown ({type(exc).__name__})") from None
 

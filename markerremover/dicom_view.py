@@ -20,7 +20,7 @@ NEARLY_BLACK = 25
 
 
 def see(
-    dataset: Dataset, stored: np.ndarray, *, name: str, photometric: str, bits: int, signed: bool
+    dataset: Dataset, stored: np.ndarray, *, name: str, photometric: str, bits: int, signed: bool, reference: np.ndarray | None = None
 ) -> tuple[tuple[np.ndarray, ...], tuple[int, ...]]:
     """The views for the models and the fill.
 
@@ -30,6 +30,7 @@ def see(
         name: of the file, for messages.
         photometric: of `stored`: MONOCHROME1, MONOCHROME2, PALETTE COLOR, RGB or YBR_FULL.
         bits, signed: of one stored value.
+        reference: stored values of the same kind that decide how `stored` is shown, see `display.views`; itself by default.
 
     Returns:
         Views, each (F, H, W) uint8, bright = dense, the file's own first, and the stored value(s) that show black.
@@ -37,21 +38,22 @@ def see(
     Raises:
         HeldError: nothing shows black, because the palette holds none.
     """
+    like = stored if reference is None else reference
     if photometric in ("RGB", "YBR_FULL"):
         if photometric == "RGB":
-            return view.colour_views(stored, bits), (0, 0, 0)
+            return view.colour_views(stored, bits, like), (0, 0, 0)
         middle = 1 << (bits - 1)
-        return view.colour_views(_rgb(stored, bits), bits), (0, middle, middle)
+        return view.colour_views(_rgb(stored, bits), bits, None if like is stored else _rgb(like, bits)), (0, middle, middle)
     if photometric == "PALETTE COLOR":
-        return _see_palette(dataset, stored, bits, name)
+        return _see_palette(dataset, stored, bits, name, like)
     low, high = view.value_range(stored.dtype, bits, signed)
     values = _modality(dataset, np.arange(low, high + 1, dtype=np.int32))
     invert = photometric == "MONOCHROME1" or dataset.get("PresentationLUTShape", "") == "INVERSE"
     shares = [1 - share if invert else share for share in _voi(dataset, values)]
     flipped = invert != bool(values[-1] < values[0])
     windowed = view.to_grey(shares[0], False) if shares else None
-    table = view.choose_table(stored, windowed, low, len(values), flipped, _padding(dataset, low, high))
-    return view.apply_tables(stored, table, low, flipped), (darkest(stored, shares or [table], low, flipped),)
+    tables = view.choose_tables(like, windowed, low, len(values), flipped, _padding(dataset, low, high))
+    return view.apply_tables(stored, tables, low), (darkest(stored, shares or [tables[0][0]], low, flipped),)
 
 
 def darkest(stored: np.ndarray, shares: list[np.ndarray], low: int, flipped: bool) -> int:
@@ -86,16 +88,18 @@ def _rgb(ybr: np.ndarray, bits: int) -> np.ndarray:
     return rgb
 
 
-def _see_palette(dataset: Dataset, stored: np.ndarray, bits: int, name: str) -> tuple[tuple[np.ndarray, ...], tuple[int, ...]]:
+def _see_palette(
+    dataset: Dataset, stored: np.ndarray, bits: int, name: str, like: np.ndarray
+) -> tuple[tuple[np.ndarray, ...], tuple[int, ...]]:
     colours = apply_color_lut(np.arange(1 << bits, dtype=stored.dtype)[None], dataset)[0, :, :3]
     depth = 8 * colours.dtype.itemsize
     brightest = colours.max(axis=1) >> (depth - 8)
     black = int(brightest.argmin())
     if brightest[black] > NEARLY_BLACK:
         raise HeldError(f"{name}: its palette holds no black, so nothing can be blacked out")
-    shown, used = view.colour_views(colours[stored], depth), np.unique(stored)
+    shown, used = view.colour_views(colours[stored], depth, None if like is stored else colours[like]), np.unique(stored)
     if len(np.unique(colours[used], axis=0)) < len(used):  # entries of one colour hide, what another palette shows
-        shown += view.views(stored, bits=bits)[:1]
+        shown += view.views(stored, bits=bits, reference=like)[:1]
     return shown, (black,)
 
 

@@ -1,8 +1,9 @@
 """Stored values to the uint8 views that the models look at: bright = dense.
 
-The first view is windowed as a reader would see it. A window can hide a name: text at 3900 on ground at 2600 is white on
-white in a window that ends at 2000, and any viewer shows it after one drag. So where the first view turns different stored
-values into one grey, there is a second, which spreads just these (see `further_table`).
+The first view is windowed as a reader would see it, and stretched where a picture uses few of its greys, at any depth (see
+levels.py). A window can hide a name: text at 3900 on ground at 2600 is white on white in a window that ends at 2000, and any
+viewer shows it after one drag. So where the first view turns different stored values into one grey, there is a second, which
+spreads just these (see `further_table`).
 
 Everything runs through look-up tables over the range of the stored values, so the cost hardly depends on the windowing.
 Tables are 1-D uint8: `table[value - low]`, where `low` is the least representable stored value.
@@ -13,10 +14,13 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from . import levels
+from .levels import shortened, to_grey
+
+Tables = tuple[tuple[np.ndarray, ...], ...]
+"""For each view its table, or one table a frame."""
 ABSURD_SHARE = 0.95
 """A window that turns more than this share of the pixels into pure black or pure white is not believed."""
-PERCENTILES = (0.1, 99.9)
-"""Window edges when a file has no usable window; what lies beyond clips, so burnt-in extremes stay visible."""
 HIDING_LEVELS = 8
 """A grey of the first view can hide something when the values in it would take more greys than this at the view's own
 contrast, or when it takes more than this many times its share of the values that occur."""
@@ -35,6 +39,7 @@ def views(
     bits: int | None = None,
     signed: bool | None = None,
     function: str = "LINEAR",
+    reference: np.ndarray | None = None,
 ) -> tuple[np.ndarray, ...]:
     """Grey stored values as a reader would see them, and what that does not show.
 
@@ -47,37 +52,38 @@ def views(
         padding: least and greatest stored value that mean "no image here"; left out of the statistics.
         bits, signed: range of the stored values; by default that of the dtype.
         function: "LINEAR", "LINEAR_EXACT" or "SIGMOID" (DICOM PS3.3 C.11.2.1.2).
+        reference: what to look like, of the same kind and frames: `stored` is shown as this would be; itself by default.
 
     Returns:
-        The views, each uint8 of the same shape: the first as a reader sees it, a second only where that hides something.
-        New arrays, or `stored` itself where the view is the identity (uint8, no window).
+        The views, each uint8 of the same shape: the first as a reader sees it, others only where that hides something.
+        New arrays, or `stored` itself where a view is the identity (uint8 that uses its range).
     """
     low, high = value_range(stored.dtype, bits, signed)
-    if window is None and stored.dtype == np.uint8 and (low, high) == (0, 255) and not invert and padding is None:
-        return (stored,)
     values = np.arange(low, high + 1, dtype=np.float32) * np.float32(rescale[0]) + np.float32(rescale[1])
     table = None
     if window is not None and window[1] > 0:
         table = to_grey(window_share(values, window[0], window[1], function), invert)
-    dark_high = invert != (rescale[0] < 0)
-    return apply_tables(stored, choose_table(stored, table, low, len(values), dark_high, padding), low, dark_high)
+    like = stored if reference is None else reference
+    tables = choose_tables(like, table, low, len(values), invert != (rescale[0] < 0), padding)
+    return apply_tables(stored, tables, low)
 
 
-def colour_views(colours: np.ndarray, bits: int) -> tuple[np.ndarray, ...]:
-    """The grey views of colour pixels (see `colour_to_grey`), brightened where few of the bits are used.
+def colour_views(colours: np.ndarray, bits: int, reference: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
+    """The grey views of colour pixels (see `colour_to_grey`), brightened where few of the values are used.
 
     Args:
         colours: (F, H, W, 3) RGB, uint8 or uint16.
-        bits: that a value may use; 8 bits are taken as they are, all others by one table for the three channels.
+        bits: that a value may use; one table serves the three channels.
+        reference: as for `views`.
 
     Returns:
-        New (F, H, W) uint8 arrays: the first view, and a second only where that hides something.
+        New (F, H, W) uint8 arrays: the first view, and others only where that hides something.
     """
     if bits == 8:
-        return (colour_to_grey(colours.astype(np.uint8, copy=False)),)
-    channels = np.moveaxis(colours, -1, 0)
-    table = choose_table(channels, None, 0, 1 << bits, False, None)
-    return tuple(colour_to_grey(eight_bit) for eight_bit in apply_tables(colours, table, 0, False))
+        colours = colours.astype(np.uint8, copy=False)
+        reference = None if reference is None else reference.astype(np.uint8, copy=False)
+    tables = choose_tables(colours if reference is None else reference, None, 0, 1 << bits, False, None)
+    return tuple(colour_to_grey(eight_bit) for eight_bit in apply_tables(colours, tables, 0))
 
 
 def value_range(dtype: np.dtype, bits: int | None = None, signed: bool | None = None) -> tuple[int, int]:
@@ -107,50 +113,73 @@ def window_share(values: np.ndarray, center: float, width: float, function: str 
     return np.clip((values - np.float32(center)) / np.float32(width) + np.float32(0.5), 0, 1)
 
 
-def to_grey(share: np.ndarray, invert: bool) -> np.ndarray:
-    """Shares 0–1 as uint8, reversed if `invert`; a new array."""
-    return np.rint((1 - share if invert else share) * 255).astype(np.uint8)
-
-
-def choose_table(
+def choose_tables(
     stored: np.ndarray, table: np.ndarray | None, low: int, size: int, invert: bool, padding: tuple[int, int] | None
-) -> np.ndarray:
-    """`table` itself if it shows the image, else one made from the image's own percentiles.
+) -> Tables:
+    """The tables of a picture: that of its first view, and those of further ones where that hides something.
 
-    Where those already span more than half of the representable range, the whole range is shown, so that full-range
-    rasters look as they do in any viewer.
+    Frames that use few greys in all of these, beside others that use many, are spread each for itself in a view of their own.
 
     Args:
-        stored, padding: as in `display`.
-        table: (size,) uint8 or None.
-        low: stored value of the table's first entry.
-        invert: whether low *stored* values are to show bright in the fallback.
+        stored: grey (H, W) or (F, H, W), or colour (F, H, W, 3), taken together.
+        table: (size,) uint8, the file's own window, or None.
+        low: stored value of the tables' first entry.
+        invert: whether low stored values are to show bright where `table` does not tell.
+        padding: as in `views`.
     """
-    sample = _sample(stored, padding)
+    shared = _first_tables(stored, table, low, size, invert, padding)
+    first = shared[0]
+    if (further := further_table(_planes(stored), shared[-1], low, invert)) is not None:
+        shared = [first, further]
+    own = []
+    for index in range(len(stored) if stored.ndim > 2 and len(stored) > 1 else 0):
+        frame = stored[index : index + 1]
+        faint = all(_is_faint(t, frame, low, padding) for t in shared)
+        own.append(_first_tables(frame, None, low, size, invert, padding)[0] if faint else first)
+    lone = [] if all(t is first for t in own) else [tuple(own)]
+    return (*((t,) for t in shared), *lone)
+
+
+def _planes(stored: np.ndarray) -> np.ndarray:
+    """Colour (F, H, W, 3) as (3, F, H, W), grey as it is: rows and columns last."""
+    return np.moveaxis(stored, -1, 0) if stored.ndim == 4 else stored
+
+
+def _is_faint(table: np.ndarray, stored: np.ndarray, low: int, padding: tuple[int, int] | None) -> bool:
+    """`levels.is_faint` of a picture as in `choose_tables`; of colour by the brightest channel and by the darkest."""
+    kinds = (stored.max(axis=-1), stored.min(axis=-1)) if stored.ndim == 4 else (stored,)
+    return all(levels.is_faint(table, levels.counts(_sample(kind, padding), low, len(table))) for kind in kinds)
+
+
+def _first_tables(
+    stored: np.ndarray, table: np.ndarray | None, low: int, size: int, invert: bool, padding: tuple[int, int] | None
+) -> list[np.ndarray]:
+    """`table` alone if it shows the image, else one made from the image's own percentiles.
+
+    Where these already span more than half of the representable range, the whole range is shown, so that full-range rasters look as
+    they do in any viewer. Where most of the picture still lies in a small part of it (see `levels.is_faint`), a table of the values
+    that it uses comes first.
+
+    Args:
+        As of `choose_tables`.
+    """
+    counted = levels.counts(_sample(_planes(stored), padding), low, size)
     if table is not None:
-        counts = np.bincount(table[sample.astype(np.int64) - low], minlength=256)
-        if max(counts[0], counts[255]) <= ABSURD_SHARE * sample.size:
-            return table
-    return fallback_table(stored, sample, low, size, invert)
-
-
-def fallback_table(stored: np.ndarray, sample: np.ndarray, low: int, size: int, invert: bool) -> np.ndarray:
-    """A table (size,) that spreads the percentiles of `sample` (1-D stored values) over 0–255; see `choose_table`."""
-    lower, upper = (float(v) for v in np.percentile(sample, PERCENTILES)) if sample.size else (0.0, 0.0)
-    if upper <= lower:
-        lower, upper = float(stored.min()), float(stored.max())
-    if upper - lower > size / 2:
-        lower, upper = float(low), float(low + size - 1)
-    values = np.arange(low, low + size, dtype=np.float32)
-    share = np.clip((values - np.float32(lower)) / np.float32(max(upper - lower, 1.0)), 0, 1)
-    return to_grey(share, invert)
+        per_grey = np.bincount(table, weights=counted, minlength=256)
+        if max(per_grey[0], per_grey[255]) <= ABSURD_SHARE * counted.sum() and not _is_faint(table, stored, low, padding):
+            return [table]
+    ends = levels.percentiles(counted)
+    if ends[0] == ends[1]:  # little beside an even ground, which the sample may lack
+        counted = levels.counts(_planes(stored), low, size)
+    stretched = levels.stretched(counted, invert)
+    return [levels.spread(counted, invert), stretched] if _is_faint(stretched, stored, low, padding) else [stretched]
 
 
 def further_table(stored: np.ndarray, table: np.ndarray, low: int, invert: bool) -> np.ndarray | None:
     """A second table that shows what `table` hides, or None where it hides nothing.
 
     It rises with every value that occurs, or falls as `table` does, in steps as high as the values are apart, save that
-    long gaps are shortened (see `_shortened`). Each hiding grey gets an equal part of most greys, the rest goes to what
+    long gaps are shortened (see `levels.shortened`). Each hiding grey gets an equal part of most greys, the rest goes to what
     `table` shows. A view that is dark as a whole is spread as a whole.
 
     Args:
@@ -160,14 +189,14 @@ def further_table(stored: np.ndarray, table: np.ndarray, low: int, invert: bool)
             there is an edge within a wider grey: text and its ground, both beyond the end of a window.
         invert: whether low stored values are to show bright where `table` does not tell.
     """
-    values = _occurring(stored, low, len(table))
+    values = np.flatnonzero(levels.counts(stored, low, len(table)))
     greys, gaps = table[values], np.diff(values).astype(np.float64)
     spans = _spans(greys, values, len(table))
     counts = np.bincount(table, minlength=256)[1:255]
     usual = float(np.median(counts[counts > 0])) if counts.any() else 0.0
     crowded = np.bincount(greys, minlength=256) > HIDING_LEVELS * max(1.0, len(values) / 256)
     if (crowded & (spans <= 2 * usual)).any():
-        height = _shortened(gaps)
+        height = shortened(gaps)
     else:
         contrast = HIDING_LEVELS * min(usual or np.inf, (values[-1] - values[0]) / 256)
         hiding = [g for g in np.flatnonzero(spans > contrast) if _has_edge(stored, table, low, int(g), contrast)]
@@ -176,7 +205,7 @@ def further_table(stored: np.ndarray, table: np.ndarray, low: int, invert: bool)
         height = gaps / gaps.sum() * (1 - _HIDDEN_SHARE)
         for grey in hiding:
             inside = (greys[1:] == grey) & (greys[:-1] == grey)
-            height[inside] = _shortened(gaps[inside]) * _HIDDEN_SHARE / len(hiding)
+            height[inside] = shortened(gaps[inside]) * _HIDDEN_SHARE / len(hiding)
     share = np.interp(np.arange(len(table)), values, np.concatenate([[0.0], np.cumsum(height)]))
     falls = table[-1] < table[0] if table[-1] != table[0] else invert
     return to_grey(share / share[-1], bool(falls))
@@ -188,16 +217,6 @@ def _spans(greys: np.ndarray, values: np.ndarray, size: int) -> np.ndarray:
     np.minimum.at(least, greys, values)
     np.maximum.at(greatest, greys, values)
     return greatest - least
-
-
-def _shortened(gaps: np.ndarray) -> np.ndarray:
-    """Gaps (N,) as shares of their sum, none of them much more than a third of the others together: a few extreme values
-    far from all others must not take all greys."""
-    longest = gaps.max()
-    for _ in range(12):  # each round shortens the longest by up to a factor of four
-        longest = np.minimum(gaps, longest).sum() / 4
-    gaps = np.minimum(gaps, longest)
-    return gaps / gaps.sum()
 
 
 def _has_edge(stored: np.ndarray, table: np.ndarray, low: int, grey: int, contrast: float) -> bool:
@@ -217,18 +236,17 @@ def _has_edge(stored: np.ndarray, table: np.ndarray, low: int, grey: int, contra
     return False
 
 
-def _occurring(stored: np.ndarray, low: int, size: int) -> np.ndarray:
-    """The different stored values less `low`, ascending."""
-    bits = 8 * stored.dtype.itemsize
-    plain = np.ascontiguousarray(stored).view(np.uint8 if bits == 8 else np.uint16)
-    counts = cv2.calcHist([plain.reshape(plain.shape[0], -1)], [0], None, [1 << bits], [0, 1 << bits]).ravel()
-    return np.flatnonzero(counts[np.arange(low, low + size) & ((1 << bits) - 1)])
-
-
-def apply_tables(stored: np.ndarray, table: np.ndarray, low: int, invert: bool) -> tuple[np.ndarray, ...]:
-    """`stored`, grey (..., H, W) or colour (F, H, W, 3), through `table`, and through `further_table` if there is one."""
-    further = further_table(np.moveaxis(stored, -1, 0) if stored.ndim == 4 else stored, table, low, invert)
-    return tuple(apply_table(stored, t, low) for t in (table, further) if t is not None)
+def apply_tables(stored: np.ndarray, tables: Tables, low: int) -> tuple[np.ndarray, ...]:
+    """`stored`, as in `choose_tables`, through the tables of each view; `stored` itself where one changes nothing."""
+    shown = []
+    for own in tables:
+        if len(own) > 1:
+            shown.append(np.stack([apply_table(frame, table, low) for frame, table in zip(stored, own)]))
+        elif stored.dtype == np.uint8 and low == 0 and np.array_equal(own[0], np.arange(256)):
+            shown.append(stored)
+        else:
+            shown.append(apply_table(stored, own[0], low))
+    return tuple(shown)
 
 
 def apply_table(stored: np.ndarray, table: np.ndarray, low: int) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any, Callable, Iterable, Sequence
 
 import numpy as np
 
-from . import box_level, breakdown, image_names, judging, matching, results, truth
+from . import box_level, breakdown, image_names, judging, matching, placement, results, truth
 from .errors import AnnotationError, UsageError
 from .judging import Judged
 from .matching import Images
@@ -82,8 +82,20 @@ def evaluate_boxes(out: Path | str, truth_source: Path | str, *, split: str | No
     if not rows:
         raise UsageError(f"{out}: no manifest lies in the audit beside it; without one, results are judged from the images (--inputs)")
     chosen, notes = choose(found, split, there, _no_size)
-    counts = sum((box_level.of_row(annotation, rows[path]) for path, _, annotation in chosen), Counts())
+    counts = sum((box_level.of_row(_placed(annotation, rows[path]), rows[path]) for path, _, annotation in chosen), Counts())
     return {**_published(counts), "images": len(chosen), "run": results.run_of(Path(out)), "notes": notes}
+
+
+def _placed(annotation: Annotation, row: dict[str, Any]) -> Annotation:
+    """An annotation in the stored pixels of its image, as far as the manifest's row knows it."""
+    if len(row.get("shape") or ()) < 3:
+        return annotation
+    frames, h, w = row["shape"][:3]
+    layout = placement.Layout((h, w), row.get("orientation", 1), row.get("format") == "JPEG", frames)
+    try:
+        return placement.placed(annotation, layout)
+    except AnnotationError as error:
+        raise AnnotationError(f"{annotation.image}: its truth {error}") from None
 
 
 def _no_size(label: truth.Label, path: str) -> tuple[int, int]:

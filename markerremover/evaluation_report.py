@@ -11,7 +11,7 @@ from typing import Any, Mapping, Sequence
 
 import numpy as np
 
-from . import apart, box_level, breakdown
+from . import apart, box_level, breakdown, results
 from .average_precision import ANY
 from .errors import MarkerRemoverError, UsageError, WriteError
 from .evaluation import NAMES, by_patient
@@ -128,7 +128,8 @@ def _figures(
     """The name of an image that went wrong, and (what, picture, its box xyxy) of each place."""
     if failure["missing"]:
         return row.name, []
-    before, after = apart.read(inputs / row.relative).display[0], apart.read(out / row.result).display[0]
+    original = apart.read(inputs / row.relative)
+    before, after = original.display[0], results.shown_after(original, apart.read(out / row.result))
     pictures = []
     for what in FAILURES:
         for index, box in enumerate(failure.get(what, ())):

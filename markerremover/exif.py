@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 ORIENTATION = 0x0112
+_INTEGERS = {1: "B", 3: "H", 4: "I"}  # SHORT by the standard; viewers take the others, too
 
 
 def orientation_of(block: bytes) -> int:
@@ -18,8 +19,9 @@ def orientation_of(block: bytes) -> int:
         start = struct.unpack_from(f"{order}I", block, 4)[0]
         count = struct.unpack_from(f"{order}H", block, start)[0]
         for entry in range(count):
-            tag, kind, _, value = struct.unpack_from(f"{order}HHIH", block, start + 2 + 12 * entry)
-            if (tag, kind) == (ORIENTATION, 3):
+            tag, kind = struct.unpack_from(f"{order}HH", block, start + 2 + 12 * entry)
+            if tag == ORIENTATION and kind in _INTEGERS:
+                (value,) = struct.unpack_from(f"{order}{_INTEGERS[kind]}", block, start + 2 + 12 * entry + 8)
                 return value if 1 <= value <= 8 else 1
     except struct.error:
         pass

@@ -12,6 +12,7 @@ MANIFEST = {
     "reason": "why it was held or failed, else empty",
     "format": "`DICOM`, `PNG`, `JPEG` or `TIFF`; empty where the file could not be read",
     "shape": "frames, rows, columns and, of colour, channels; empty where the file could not be read",
+    "orientation": "where the pixels are stored turned: how to turn them to be shown, 2 to 8 of Exif",
     "sha256_in": "SHA-256 of the input file; empty where it could not be read",
     "sha256_out": "SHA-256 of the output file; empty without one",
     "boxes[]": "every place that was found, with what became of it",

@@ -17,6 +17,7 @@ import numpy as np
 from . import display as view, jpeg, png
 from .errors import HeldError, MarkerRemoverError, ReadError, UsageError, WriteError
 from .header_profile import HeaderProfile
+from .placement import Layout
 from .records import Radiograph, Telling
 
 FORMATS = ("DICOM", "JPEG", "PNG", "TIFF")
@@ -136,26 +137,81 @@ def write(
 
 
 def views(radiograph: Radiograph, stored: np.ndarray) -> tuple[np.ndarray, ...]:
-    """What the models would see of other pixels in the place of those that were read.
+    """What the models would see of other pixels in the place of those that were read: they are stretched as those are, for black boxes
+    or a repair must not change how the rest looks.
 
     Args:
         stored: shape and dtype of `radiograph.stored`; not of a palette, see `unfillable`.
 
     Returns:
-        One or more (F, H, W) uint8 views, as in `Radiograph.views`; there may be more or fewer than those.
+        As many (F, H, W) uint8 views as `Radiograph.views`.
     """
     if radiograph.format == "DICOM":
         return _module("DICOM").views(radiograph, stored)
     if radiograph.format == "JPEG":
-        return jpeg.views_jpeg(stored)
+        return jpeg.views_jpeg(stored, radiograph.stored)
     if radiograph.format == "ARRAY":
-        return array_views(stored)
-    return getattr(_module(radiograph.format), f"views_{radiograph.format.lower()}")(radiograph.source, stored)
+        return array_views(stored, radiograph.stored)
+    return getattr(_module(radiograph.format), f"views_{radiograph.format.lower()}")(radiograph.source, stored, radiograph.stored)
 
 
-def array_views(stored: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The views of (F, H, W) grey or (F, H, W, 3) RGB pixels in which 0 is black, uint8 or uint16."""
-    return view.views(stored) if stored.ndim == 3 else view.colour_views(stored, 8 * stored.dtype.itemsize)
+def array_views(stored: np.ndarray, reference: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
+    """The views of (F, H, W) grey or (F, H, W, 3) RGB pixels in which 0 is black, uint8 or uint16, shown as `reference` would be."""
+    return view.views(stored, reference=reference) if stored.ndim == 3 else view.colour_views(stored, 8 * stored.dtype.itemsize, reference)
+
+
+def layout(radiograph: Radiograph) -> Layout:
+    """How its pixels lie in its file."""
+    orientation, settled = 1, False
+    if radiograph.format == "JPEG":
+        orientation, settled = jpeg.turned(radiograph.source.segments)
+    elif radiograph.format == "PNG":
+        orientation = radiograph.source.orientation
+    elif radiograph.format == "TIFF":
+        orientation = _module("TIFF").orientation_of(radiograph.source)
+    return Layout(radiograph.shape_hw, orientation, settled, len(radiograph.stored))
+
+
+def layout_of(path: Path) -> Layout:
+    """The same of a PNG, JPEG or TIFF file whose pixels are not decoded.
+
+    Raises:
+        ReadError: it is none, or is damaged.  HeldError: it would be held.
+    """
+    path, kind = Path(path), recognise(path)
+    if kind not in ("PNG", "JPEG", "TIFF"):
+        raise ReadError(f"{path.name}: is not a PNG, JPEG or TIFF image")
+    try:
+        return Layout(*_module(kind).layout(path, path.read_bytes()))
+    except MarkerRemoverError:
+        raise
+    except Exception as exc:
+        raise ReadError(f"{path.name}: cannot be decoded as {kind} ({type(exc).__name__})") from exc
+
+
+def shown_as(radiograph: Radiograph, other: Radiograph) -> np.ndarray:
+    """(F, H, W) uint8: another picture, a result of the first, as it looks when it is shown like that one.
+
+    A black box can take half of the range, and would then undo the stretch of all the rest. Where the stored values of the two mean
+    different things, it is what the other looks like by itself; of a palette that only where its entries differ.
+    """
+    same_shape = other.stored.shape == radiograph.stored.shape and other.stored.dtype == radiograph.stored.dtype
+    if not same_shape or _meaning(other) != _meaning(radiograph):
+        return other.display
+    if not unfillable(radiograph):
+        return views(radiograph, other.stored)[0]
+    return np.where(other.stored == radiograph.stored, radiograph.display, other.display)
+
+
+def _meaning(radiograph: Radiograph) -> tuple[str, str]:
+    """What stored values stand for, apart from the header's windows."""
+    source = radiograph.source
+    if radiograph.format == "DICOM":
+        return "DICOM", source.photometric
+    if radiograph.format == "PNG":
+        return "palette" if source.colour == 3 else "raster", str(source.depth)
+    white = radiograph.format == "TIFF" and source.photometric == _module("TIFF").WHITE_IS_ZERO
+    return "white is zero" if white else "raster", str(8 * radiograph.stored.dtype.itemsize)
 
 
 def unfillable(radiograph: Radiograph) -> str:

@@ -12,6 +12,7 @@ and bytes after the end go.
 from __future__ import annotations
 
 import io
+import re
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ BEHIND = "bytes behind the end of the image, left out"
 PIXELS_A_BYTE = 1024
 """Pixels, at most, that one byte of a scan stands for: a block of 64 takes a bit or more of the finest component, and
 blocks of odd proportions cover four of it."""
+_XMP = b"http://ns.adobe.com/xap/1.0/\0"
 
 
 @dataclass(frozen=True)
@@ -78,17 +80,37 @@ def read_jpeg(path: Path, data: bytes) -> Radiograph:
         raise ReadError(f"{path.name}: is damaged or truncated, its pixels cannot be decoded ({type(exc).__name__})") from exc
     tables = tuple(tuple(image.quantization[layer[3]]) for layer in image.layer)
     subsampling = max(JpegImagePlugin.get_sampling(image), 0)  # an unusual one comes out finer, as 4:4:4
-    exif = next((body[6:] for marker, body in found if marker == 0xE1 and body.startswith(b"Exif\0\0")), b"")
     notes = (BEHIND,) if data[end:] else ()
-    source = JpegSource(tuple(found), tables, subsampling, progressive, _is_rgb(found, components), orientation_of(exif), notes)
+    source = JpegSource(tuple(found), tables, subsampling, progressive, _is_rgb(found, components), _orientation(found), notes)
     stored = pixels[None]
     fill = (0,) * (1 if pixels.ndim == 2 else 3)
-    return Radiograph(stored=stored, display=views_jpeg(stored)[0], fill=fill, path=path, format="JPEG", source=source)
+    shown = views_jpeg(stored)
+    return Radiograph(stored=stored, display=shown[0], fill=fill, path=path, format="JPEG", source=source, also=shown[1:])
 
 
-def views_jpeg(stored: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The one view of pixels: of those that were read, or of others in their place."""
-    return (stored if stored.ndim == 3 else view.colour_to_grey(stored),)
+def layout(path: Path, data: bytes) -> tuple[tuple[int, int], int, bool]:
+    """Rows and columns, and `turned`, of a file whose pixels are not decoded. Raises as `read_jpeg`."""
+    found = segments(path, data)
+    _check_frame(path, found)
+    return (shape_hw(found), *turned(found))
+
+
+def turned(found: Sequence[tuple[int, bytes]]) -> tuple[int, bool]:
+    """The orientation 1–8 of a file's segments, and whether programs agree on it: few heed that of XMP."""
+    xmp = next((body for marker, body in found if marker == 0xE1 and body.startswith(_XMP)), b"")
+    said = re.search(rb"tiff:Orientation\s*(?:=\s*[\"']|>)\s*([2-8])", xmp)
+    orientation = _orientation(found)
+    return (int(said[1]), False) if said and orientation == 1 else (orientation, True)
+
+
+def _orientation(found: Iterable[tuple[int, bytes]]) -> int:
+    """What the first Exif segment says, 1 without one."""
+    return orientation_of(next((body[6:] for marker, body in found if marker == 0xE1 and body.startswith(b"Exif\0\0")), b""))
+
+
+def views_jpeg(stored: np.ndarray, reference: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
+    """The views of pixels: of those that were read, or of others in their place, shown as `reference` would be."""
+    return view.views(stored, reference=reference) if stored.ndim == 3 else view.colour_views(stored, 8, reference)
 
 
 def encode_jpeg(radiograph: Radiograph, new_stored: np.ndarray, *, touched: bool) -> bytes:

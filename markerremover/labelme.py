@@ -65,7 +65,7 @@ def annotation_of(path: Path | str, data: dict[str, Any], shape_of: Callable[[],
         raise AnnotationError(f"{path}: proposals that nobody has reviewed: flags.reviewed is not true")
     if not reviewed and not elements:
         raise AnnotationError(f"{path}: no shapes and flags.reviewed is not true, so it is unknown whether anything is burnt in")
-    return Annotation(image, shape_hw, elements, reviewed)
+    return Annotation(image, shape_hw, elements, reviewed, "stored" if data.get(ORIGIN) else "drawn")
 
 
 def _shape_hw(data: dict[str, Any], shape_of: Callable[[], tuple[int, int]] | None) -> tuple[int, int]:

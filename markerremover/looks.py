@@ -18,7 +18,7 @@ from typing import Any, Callable, Iterator, Sequence
 
 import numpy as np
 
-from . import corrections as corrections_module, cuts, decide, detect, frames, images, legible, redact, second_look, styles, telltales, verify
+from . import corrections as corrections_module, cuts, decide, detect, frames, images, legible, placement, redact, second_look, styles, telltales, verify
 from .errors import HeldError, UsageError
 from .records import Corrections, Decision, Detections, Policy, Radiograph, Telling, Text
 
@@ -147,6 +147,7 @@ def clean_radiograph(
     """
     timings_ms = {} if timings_ms is None else timings_ms
     if corrections and corrections.alone:
+        corrections = placement.placed_marks(corrections, images.layout(radiograph))
         none = tuple(Detections.empty() for _ in radiograph.display)
         drawn = tuple(corrections_module.drawn(corrections, radiograph.display.shape))
         return _redacted(radiograph, drawn, none, "", timings_ms, corrections)

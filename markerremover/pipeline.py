@@ -69,7 +69,7 @@ def _process(
             raise ReadError("not a DICOM, PNG, JPEG or TIFF file")
         radiograph = images.read(source)
     tells = headers.mode == "basic" and images.path_tells(radiograph, relative)
-    facts.update(format=radiograph.format, shape=tuple(radiograph.stored.shape), path_tells=tells)
+    facts.update(format=radiograph.format, shape=tuple(radiograph.stored.shape), path_tells=tells, orientation=images.layout(radiograph).orientation)
     if tells and options.paths != "keep":
         raise HeldError("its path still holds a name, number or UID of its header")
     cleaned = clean_radiograph(radiograph, cleaner, timings_ms, corrections)

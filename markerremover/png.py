@@ -87,8 +87,7 @@ def read_png(path: Path, data: bytes) -> Radiograph:
     _hold_transparency(path, source, stored)
     top = (1 << source.depth) - 1
     if source.colour == 3:
-        only, black, palette = _view_palette(path, source, stored)
-        shown = (only,)
+        shown, black, palette = _view_palette(path, source, stored)
         source, fill = replace(source, touched_palette=palette), (black,)
     else:
         shown = views_png(source, stored)
@@ -96,14 +95,22 @@ def read_png(path: Path, data: bytes) -> Radiograph:
     return Radiograph(stored=stored, display=shown[0], fill=fill, path=path, format="PNG", source=source, also=shown[1:])
 
 
-def views_png(source: PngSource, stored: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The views of pixels that are no palette's: of those that were read, or of others in their place."""
+def layout(path: Path, data: bytes) -> tuple[tuple[int, int], int, bool]:
+    """Rows and columns, the orientation 1–8, and False for programs do not agree to heed it, of a file whose pixels are not decoded. Raises as
+    `read_png`."""
+    source = _parse(path, data)
+    return (source.height, source.width), source.orientation, False
+
+
+def views_png(source: PngSource, stored: np.ndarray, reference: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
+    """The views of pixels that are no palette's: of those that were read, or of others in their place, shown as `reference` would be."""
+    like = stored if reference is None else reference
     if source.colour not in (0, 4):
-        return view.colour_views(stored[..., :3], source.depth)
-    grey = stored[..., 0] if source.colour == 4 else stored
+        return view.colour_views(stored[..., :3], source.depth, like[..., :3])
+    grey, like = (pixels[..., 0] if source.colour == 4 else pixels for pixels in (stored, like))
     if source.depth < 8:
-        return ((grey * (255 // ((1 << source.depth) - 1))).astype(np.uint8),)
-    return view.views(np.ascontiguousarray(grey))
+        grey, like = ((pixels * (255 // ((1 << source.depth) - 1))).astype(np.uint8) for pixels in (grey, like))
+    return view.views(np.ascontiguousarray(grey), reference=like)
 
 
 def encode_png(radiograph: Radiograph, new_stored: np.ndarray, *, touched: bool) -> bytes:
@@ -280,8 +287,8 @@ def _hold_transparency(path: Path, source: PngSource, stored: np.ndarray) -> Non
         raise HeldError(f"{path.name}: transparency hides pixels, which could not be looked at as a viewer shows them")
 
 
-def _view_palette(path: Path, source: PngSource, stored: np.ndarray) -> tuple[np.ndarray, int, bytes]:
-    """The grey view of palette indices, the index that is black, and the palette in which it is.
+def _view_palette(path: Path, source: PngSource, stored: np.ndarray) -> tuple[tuple[np.ndarray, ...], int, bytes]:
+    """The grey views of palette indices, the index that is black, and the palette in which it is.
 
     That is an entry that is black already, a new one, one that no pixel uses, or one that is nearly black.
     """
@@ -289,7 +296,7 @@ def _view_palette(path: Path, source: PngSource, stored: np.ndarray) -> tuple[np
     used = np.bincount(stored.ravel(), minlength=len(colours)) > 0
     if len(used) > len(colours):
         raise ReadError(f"{path.name}: pixels point behind the {len(colours)} colours of its palette")
-    shown = view.colour_to_grey(colours[stored])
+    shown = view.colour_views(colours[stored], 8)
     darkest = int(colours.max(axis=1).argmin())
     if not colours[darkest].any():
         return shown, darkest, source.palette

@@ -291,6 +291,7 @@ class Outcome:
     styles: tuple[tuple[str, str], ...] = ()
     made_up: int = 0
     notes: tuple[str, ...] = ()
+    orientation: int = 1
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
@@ -334,6 +335,8 @@ class Corrections:
     sha256_in: of the file that was looked at; another one is not touched. "" for any.
     release: a person looked at the result and wants it written though something still shows.
     alone: nothing else looks at the picture: only the marks count.
+    canvas_hw: rows and columns of the image that the marks were drawn on; None for that of the file's stored pixels.
+    coordinates: as of `Annotation`.  frames: those that were looked at, where `canvas_hw` is told.
     """
 
     marks: tuple[Mark, ...] = ()
@@ -341,6 +344,9 @@ class Corrections:
     sha256_in: str = ""
     release: bool = False
     alone: bool = False
+    canvas_hw: tuple[int, int] | None = None
+    coordinates: str = "stored"
+    frames: tuple[int, ...] = (0,)
 
 
 @dataclass(frozen=True)
@@ -358,9 +364,15 @@ class Element:
 
 @dataclass(frozen=True)
 class Annotation:
-    """The truth about one image: every element, and whether a person has looked (`reviewed`)."""
+    """The truth about one image: every element, and whether a person has looked (`reviewed`).
+
+    coordinates: what they count in: "drawn", pixels of the image as a program showed it, which may have turned it upright; "stored", stored
+        pixels; "fractions", shares of the image as shown, of which no size is named, so that `shape_hw` is that of the upright image.
+        `placement.placed` makes them stored ones.
+    """
 
     image: str
     shape_hw: tuple[int, int]
     elements: tuple[Element, ...]
     reviewed: bool = True
+    coordinates: str = field(default="drawn", compare=False)

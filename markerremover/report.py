@@ -33,6 +33,7 @@ def manifest_row(outcome: Outcome, run: dict[str, str]) -> dict[str, Any]:
         "reason": outcome.reason,
         "format": outcome.format,
         "shape": list(outcome.shape),
+        **({"orientation": outcome.orientation} if outcome.orientation != 1 else {}),
         "sha256_in": outcome.sha256_in,
         "sha256_out": outcome.sha256_out,
         "boxes": [_box(d) | _style(*style) for d, style in zip_longest(outcome.decisions, outcome.styles, fillvalue=("", ""))],

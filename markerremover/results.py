@@ -10,7 +10,7 @@ from typing import Any, Callable, Container, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from . import apart, breakdown, image_names, images, judging, report
+from . import apart, breakdown, image_names, images, judging, placement, report
 from .errors import AnnotationError, HeldError, MarkerRemoverError, ReadError, UsageError
 from .judging import Judged
 from .matching import Images
@@ -76,13 +76,13 @@ def of_manifest(out: Path) -> tuple[Images, dict[str, dict[str, Any]]]:
 
 
 def shape_of(path: Path) -> tuple[int, int]:
-    """Rows and columns of an image.
+    """Rows and columns of an image when it is upright.
 
     Raises:
         AnnotationError: it cannot be read.
     """
     try:
-        return apart.size(path)[1]
+        return images.layout(apart.read(path)).upright_hw
     except MarkerRemoverError as error:
         raise AnnotationError(f"{path}: an original that cannot be read cannot be judged ({error})") from error
 
@@ -122,12 +122,16 @@ def _row(task: Task) -> Row:
         before = apart.read(source)
     except MarkerRemoverError as error:
         raise AnnotationError(f"{source}: an original that cannot be read cannot be judged ({error})") from error
-    if before.stored.shape[0] != 1 or before.shape_hw != annotation.shape_hw:
+    if before.stored.shape[0] != 1:
         frames, (h, w) = before.stored.shape[0], before.shape_hw
         raise AnnotationError(f"{source}: has {frames} frames of {w}x{h} pixels, its truth says one of {annotation.shape_hw[1]}x{annotation.shape_hw[0]}")
+    try:
+        annotation = placement.placed(annotation, images.layout(before))
+    except AnnotationError as error:
+        raise AnnotationError(f"{source}: its truth {error}") from None
     after = _read(task.result)
     identical = None if after is None else after.stored.shape == before.stored.shape and bool((after.stored == before.stored).all())
-    shown = None if after is None else _shown(before, after)
+    shown = None if after is None else shown_after(before, after)
     judged = judging.judge(before.display[0], shown, annotation, fill=task.fill)
     reader, localizer = _opened["reader"], _opened["localizer"]
     readable = () if reader is None or judged.missing else tuple(_reads(e, shown, reader) for e in annotation.elements)
@@ -148,13 +152,15 @@ def _read(path: Path | None) -> Radiograph | None:
         return None
 
 
-def _shown(before: Radiograph, after: Radiograph) -> np.ndarray:
-    """(H, W) uint8: the result as it looks, but with the input's own look where the stored pixels are the same: black areas must not
-    change how the rest is windowed."""
-    shown = after.display[0]
+def shown_after(before: Radiograph, after: Radiograph) -> np.ndarray:
+    """(H, W) uint8: the result as it looks when it is shown as the input is, and where its stored pixels are the same just like that:
+    black areas must not change how the rest is windowed or stretched. In JPEG files the same is what moved by no more than
+    `judging.CHANGED`, for a stretch of few greys would make much of it."""
+    shown = images.shown_as(before, after)[0]
     if after.stored.shape != before.stored.shape or after.stored.dtype != before.stored.dtype:
         return shown
-    same = after.stored[0] == before.stored[0]
+    slack = judging.CHANGED if before.format == after.format == "JPEG" else 0
+    same = np.abs(after.stored[0].astype(np.int32) - before.stored[0]) <= slack
     return np.where(same.all(axis=-1) if same.ndim == 3 else same, before.display[0], shown)
 
 

@@ -33,7 +33,8 @@ from .records import Radiograph
 MAX_PIXELS = 400_000_000
 NONE, LZW, JPEG, DEFLATE, PACKBITS, OLD_DEFLATE = 1, 5, 7, 8, 32773, 32946
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, YCBCR = 0, 1, 2, 6
-KEPT = {274: "H", 282: "II", 283: "II", 296: "H"}
+ORIENTATION = 274
+KEPT = {ORIENTATION: "H", 282: "II", 283: "II", 296: "H"}
 """Orientation, X and Y resolution and its unit: copied as they are, if they have the right type and one value."""
 EXPANSION = {NONE: 1, LZW: 4096, JPEG: 3 * jpeg.PIXELS_A_BYTE, DEFLATE: 1032, OLD_DEFLATE: 1032, PACKBITS: 64}
 """Bytes of pixels, at most, that one stored byte stands for."""
@@ -89,17 +90,8 @@ def read_tiff(path: Path, data: bytes) -> Radiograph:
         ReadError: damaged or truncated.
         HeldError: several pages, transparency, or a kind that is not supported.
     """
-    logging.getLogger("tifffile").addFilter(_silence)  # its log lines can quote tags
-    try:
-        with tifffile.TiffFile(io.BytesIO(data)) as file:
-            source = _parse(path, data, file)
-    except (ReadError, HeldError):
-        raise
-    except Exception as exc:
-        raise ReadError(f"{path.name}: is damaged or truncated, not a readable TIFF ({type(exc).__name__})") from exc
-    finally:
-        logging.getLogger("tifffile").removeFilter(_silence)
-    pixels, hides = _decode(path, data, source)
+    source = _source(path, data)
+    pixels, hides = _decode(path, source)
     source, stored = replace(source, hides=hides), pixels[None]
     top = (1 << source.depth) - 1
     colours = 3 if source.photometric in (RGB, YCBCR) else 1
@@ -111,17 +103,51 @@ def read_tiff(path: Path, data: bytes) -> Radiograph:
     return Radiograph(stored=stored, display=shown[0], fill=fill, path=path, format="TIFF", source=source, also=shown[1:])
 
 
-def views_tiff(source: TiffSource, stored: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The views of pixels: of those that were read, or of others in their place."""
+def layout(path: Path, data: bytes) -> tuple[tuple[int, int], int, bool]:
+    """Rows and columns, the orientation 1–8, and False for programs do not agree to heed it, of a file whose pixels are not decoded. Raises as
+    `read_tiff`."""
+    source = _source(path, data)
+    return source.shape_hw, orientation_of(source), False
+
+
+def orientation_of(source: TiffSource) -> int:
+    """Its Orientation tag, 1–8; 1 where it has none or an odd one."""
+    (value,) = source.kept.get(ORIENTATION, (1,))
+    return value if 1 <= value <= 8 else 1
+
+
+def _source(path: Path, data: bytes) -> TiffSource:
+    logging.getLogger("tifffile").addFilter(_silence)  # its log lines can quote tags
+    try:
+        with tifffile.TiffFile(io.BytesIO(data)) as file:
+            return _parse(path, data, file)
+    except (ReadError, HeldError):
+        raise
+    except Exception as exc:
+        raise ReadError(f"{path.name}: is damaged or truncated, not a readable TIFF ({type(exc).__name__})") from exc
+    finally:
+        logging.getLogger("tifffile").removeFilter(_silence)
+
+
+def views_tiff(source: TiffSource, stored: np.ndarray, reference: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
+    """The views of pixels: of those that were read, or of others in their place, shown as `reference` would be."""
+    like = stored if reference is None else reference
     if source.photometric in (RGB, YCBCR):
-        return view.colour_views(stored[..., :3], source.depth)
-    grey = np.ascontiguousarray(stored[..., 0]) if source.samples > 1 else stored
-    return view.views(grey, invert=source.photometric == WHITE_IS_ZERO)
+        return view.colour_views(stored[..., :3], source.depth, like[..., :3])
+    grey, like = (np.ascontiguousarray(pixels[..., 0]) if source.samples > 1 else pixels for pixels in (stored, like))
+    return view.views(grey, invert=source.photometric == WHITE_IS_ZERO, reference=like)
 
 
 def encode_tiff(radiograph: Radiograph, new_stored: np.ndarray, *, touched: bool) -> bytes:
     """The file's bytes; see the module's docstring."""
     source: TiffSource = radiograph.source
+    if touched or source.hides:
+        return _encode_new(new_stored[0], source, _tags(source))
+    return _as_stored(source)
+
+
+def _tags(source: TiffSource) -> dict[int, tuple[str, tuple[int, ...]]]:
+    """Those that new and stored segments share."""
     tags: dict[int, tuple[str, tuple[int, ...]]] = {
         256: ("I", (source.shape_hw[1],)),
         257: ("I", (source.shape_hw[0],)),
@@ -134,8 +160,12 @@ def encode_tiff(radiograph: Radiograph, new_stored: np.ndarray, *, touched: bool
     }
     if source.extra:
         tags[338] = ("H", source.extra)
-    if touched or source.hides:
-        return _encode_new(new_stored[0], source, tags)
+    return tags
+
+
+def _as_stored(source: TiffSource) -> bytes:
+    """A TIFF with the very segments of the source."""
+    tags = _tags(source)
     if source.predictor != 1:
         tags[317] = ("H", (source.predictor,))
     if source.compression == JPEG:
@@ -291,7 +321,7 @@ def _size(source: TiffSource, index: int) -> int:
     return _rows(source, index) * source.row_bytes
 
 
-def _decode(path: Path, data: bytes, source: TiffSource) -> tuple[np.ndarray, bool]:
+def _decode(path: Path, source: TiffSource) -> tuple[np.ndarray, bool]:
     """Samples (H, W) or (H, W, C), uint8 or native uint16, and whether the segments hold more than these."""
     height, width = source.shape_hw
     size = sum(map(len, source.segments))
@@ -299,7 +329,8 @@ def _decode(path: Path, data: bytes, source: TiffSource) -> tuple[np.ndarray, bo
         raise ReadError(f"{path.name}: is damaged or truncated, its {size} stored bytes cannot hold its pixels")
     try:
         if source.compression == JPEG:
-            pixels = np.asarray(TiffImagePlugin.TiffImageFile(io.BytesIO(data)))
+            bare = _as_stored(replace(source, kept={}))  # Pillow would turn the pixels as the orientation says
+            pixels = np.asarray(TiffImagePlugin.TiffImageFile(io.BytesIO(bare)))
             if pixels.shape[:2] != (height, width) or pixels.dtype != np.uint8:
                 raise ValueError(f"shape {pixels.shape}")
             return pixels, _jpeg_hides(path, source)

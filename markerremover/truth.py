@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -90,7 +90,7 @@ def annotations(labels: Sequence[Label], shape_of: Callable[[Label], Shape]) -> 
     """The annotations of labels, in their order, and what is to be said of them, a sentence each.
 
     Args:
-        shape_of: a label -> rows and columns of its image; asked only where the label does not say them.
+        shape_of: a label -> rows and columns of its image when it is upright; asked only where the label does not say them.
 
     Raises:
         AnnotationError: something in one is wrong.
@@ -263,7 +263,8 @@ def _yolo(path: Path, folder: Path, names: Sequence[str]) -> Label:
 
     def build(shape_of: Callable[[], Shape]) -> tuple[Annotation, float]:
         h, w = shape_of()
-        return _built(path, "", path.stem, (h, w), [(kind, (x1 * w, y1 * h, x2 * w, y2 * h)) for kind, (x1, y1, x2, y2) in rows])
+        annotation, beyond = _built(path, "", path.stem, (h, w), [(kind, (x1 * w, y1 * h, x2 * w, y2 * h)) for kind, (x1, y1, x2, y2) in rows])
+        return replace(annotation, coordinates="fractions"), beyond
 
     below = PurePosixPath(path.relative_to(folder).as_posix()).with_suffix("").as_posix()
     return Label(path, path.stem, (below, below.removeprefix("labels/")), build)

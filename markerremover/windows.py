@@ -15,8 +15,8 @@ from typing import Callable, Sequence
 import cv2
 import numpy as np
 
-from . import boxes, image_names, labelme, texts
-from .errors import AnnotationError, ReadError, UsageError
+from . import boxes, image_names, labelme, placement, texts
+from .errors import AnnotationError, MarkerRemoverError, ReadError, UsageError
 from .records import Annotation
 
 NETWORK_GREY = 114  # ultralytics' letter-box grey
@@ -67,8 +67,29 @@ def load_samples(folder: Path, part: str | None, *, val_share: float = 0.1, one_
         patient = patient or patient_of(name, data, one_image_a_patient)
         if told is None and part not in (None, "val" if share_of(patient) < val_share else "train"):
             continue
-        samples.append(Sample(path, labelme.annotation_of(label, data, lambda: read_grey(path).shape), patient))
+        samples.append(Sample(path, placed(path, labelme.annotation_of(label, data, lambda: _layout(path).upright_hw)), patient))
     return samples
+
+
+def placed(path: Path, annotation: Annotation) -> Annotation:
+    """An annotation in the stored pixels of its image, as `read_grey` gives them. An image that cannot be read says so when it is.
+
+    Raises:
+        AnnotationError: it does not fit its image, see `placement.placed`.
+    """
+    try:
+        return placement.placed(annotation, _layout(path))
+    except AnnotationError as error:
+        raise AnnotationError(f"{path}: its annotation {error}") from None
+    except MarkerRemoverError:
+        return annotation
+
+
+def _layout(path: Path) -> placement.Layout:
+    """How the pixels of an image lie in its file, which another process reads. Raises as `images.layout_of` does."""
+    from . import apart, images
+
+    return apart.call(images.layout_of, path)
 
 
 def label_of(folder: Path, image: Path) -> Path:
@@ -149,11 +170,17 @@ def share_of(text: str) -> float:
 
 
 def read_grey(path: Path) -> np.ndarray:
-    """(H, W) uint8 picture of a PNG, JPEG or TIFF as the models see it."""
-    grey = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_GRAYSCALE)
-    if grey is None:
-        raise ReadError(f"{path}: cannot be decoded")
-    return grey
+    """(H, W) uint8 picture of a PNG, JPEG or TIFF as the models see it, stretched and turned as `images.read` gives it.
+
+    Raises:
+        ReadError: it cannot be decoded, or would be held.
+    """
+    from . import images
+
+    try:
+        return images.read(path).display[0]
+    except MarkerRemoverError as error:
+        raise ReadError(f"{path}: cannot be decoded ({error})") from error
 
 
 def mask_uncertain(grey: np.ndarray, annotation: Annotation) -> np.ndarray:

@@ -94,7 +94,7 @@ def test_several_processes_give_what_one_gives(site):
 
 def test_a_wrong_truth_is_told_from_another_process_too(site):
     labelme.write(site / "truth" / "sub" / "p1_a.json", Annotation("p1_a.png", (299, 300), ()))
-    with pytest.raises(AnnotationError, match="p1_a.*its truth says one of 300x299"):
+    with pytest.raises(AnnotationError, match="p1_a.*its truth is of an image of 300x299 pixels, this one has 300x300"):
         evaluated(site, workers=2)
 
 

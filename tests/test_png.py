@@ -64,7 +64,7 @@ def test_pixels_are_read_as_stored_and_written_back_to_the_bit(colour, depth):
     again = read_png(PATHLESS, encode_png(radiograph, new, touched=True))
     assert np.array_equal(again.stored, new) and again.stored.dtype == new.dtype
     assert (again.source.colour, again.source.depth) == (colour, depth)
-    assert again.display[:, 3:9, 4:15].max() <= (25 if colour == 3 else 0)
+    assert again.display[:, 3:9, 4:15].max() <= (again.display.min() if colour == 3 else 0)  # nothing of a palette is darker
 
 
 def stream_of(data: bytes) -> bytes:

@@ -72,7 +72,7 @@ def test_every_field_of_a_run_is_described_and_every_described_one_is_written(in
         summary = batch.remove([inputs], target, options=RunOptions(policy=Policy(keep=(), style=style)),
             open_cleaner=lambda threads, style=style: Cleaner(fakes.find_white, fakes.SilentReader(), Policy(keep=(), style=style)))
         found |= {n for row in report.read_manifest(Path(summary["audit"]) / report.MANIFEST) for n in names(row)}
-    assert found | {"review"} == set(fields.MANIFEST)  # test_review_apply.py has rows with it
+    assert found | {"review", "orientation"} == set(fields.MANIFEST)  # test_review_apply.py and test_placement.py have rows with them
     assert names(json.loads((target.with_name("mask-audit") / report.SUMMARY).read_text())) == set(fields.SUMMARY)
 
 

@@ -91,16 +91,17 @@ def read_stored(folder: Path) -> list[Picture]:
     for label in sorted((folder / "annotations").glob("*.json")):
         if label.stem not in there:
             raise AnnotationError(f"{label}: its picture is not in {folder / 'images'}; remove the annotation, or gather it again")
-        picture = _picture(there[label.stem], label, labelme.read(label))
+        picture = _picture(there[label.stem], label, labelme.read(label), stored=True)
         if picture.name != label.stem or not picture.patient:
             raise AnnotationError(f"{label}: is not as `improve` wrote it: its picture has changed, or it does not say whose it is")
         found.append(picture)
     return found
 
 
-def _picture(path: Path, label: Path, annotation: Annotation, patient: str = "") -> Picture:
-    """One picture; without a `patient` its annotation says whose it is, "" if it does not."""
-    shown = display(path)
+def _picture(path: Path, label: Path, annotation: Annotation, patient: str = "", *, stored: bool = False) -> Picture:
+    """One picture; without a `patient` its annotation says whose it is, "" if it does not. `stored`: `store` wrote it, its pixels are
+    what was looked at then."""
+    shown = display(path, stored=stored)
     if shown.shape != annotation.shape_hw:
         raise AnnotationError(f"{path} has {shown.shape} rows and columns, its annotation says {annotation.shape_hw}")
     origin = labelme.origin(labelme.load(label))
@@ -109,8 +110,8 @@ def _picture(path: Path, label: Path, annotation: Annotation, patient: str = "")
         str(origin.get("reviewer") or ""), str(origin.get("digest") or ""))
 
 
-def display(path: Path) -> np.ndarray:
-    """(H, W) uint8: a picture as the models see it.
+def display(path: Path, *, stored: bool = False) -> np.ndarray:
+    """(H, W) uint8: a picture as the models see it, or if `stored` as `store` wrote it.
 
     Raises:
         UsageError: it cannot be read, or has several frames.
@@ -121,7 +122,7 @@ def display(path: Path) -> np.ndarray:
         raise UsageError(f"{path}: cannot be read ({error})") from error
     if len(radiograph.display) != 1:
         raise UsageError(f"{path} has {len(radiograph.display)} frames, allowed is one")
-    return radiograph.display[0]
+    return radiograph.stored[0] if stored and radiograph.stored.ndim == 3 else radiograph.display[0]
 
 
 def pixels_of(shown: np.ndarray) -> str:

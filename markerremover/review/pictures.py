@@ -33,7 +33,8 @@ class Pair:
         without one the original with every box black.
     wide: (F, H, W) uint16 or None: the stored values of the original, turned so that more is brighter; None where 8 bits hold all.
     wide_after: the same of the result.  limits: least and greatest of `wide`.
-    written: whether there is a result.  exact: whether what was not removed has its very values, as in all formats but JPEG.
+    written: whether there is a result.  moved: (F, H, W) bool, where stored values differ by more than `LOSSY`, of JPEG files; None where
+        what was not removed has its very values, as in all other formats.
     """
 
     before: np.ndarray
@@ -42,7 +43,7 @@ class Pair:
     wide_after: np.ndarray | None
     limits: tuple[int, int]
     written: bool
-    exact: bool = True
+    moved: np.ndarray | None = None
 
 
 def load(source: Path, result: Path | None, row: dict[str, Any], boxes: list[dict[str, Any]]) -> Pair:
@@ -92,21 +93,26 @@ def _unwritten(radiograph: Radiograph, boxes: list[dict[str, Any]]) -> Pair:
 
 def _pair(radiograph: Radiograph, other: Radiograph) -> Pair:
     """Both through the table of the original, so that what did not change looks the same."""
+    from .. import images
+
     if radiograph.stored.ndim == 4 or radiograph.stored.dtype.itemsize > 2:
-        return Pair(radiograph.display, _shown_as(radiograph.display, other, radiograph), None, None, (0, 255), True,
-            radiograph.format != "JPEG")
+        return Pair(radiograph.display, images.shown_as(radiograph, other), None, None, (0, 255), True, _moved(radiograph, other))
     table, at, other_at = _table(radiograph), _index(radiograph.stored), _index(other.stored)
     wide = wide_after = None
     if radiograph.stored.dtype.itemsize == 2:
         darker = _darker(radiograph)
         wide, wide_after = (np.uint16(TABLE - 1) - values if darker else values for values in (at, other_at))
-    return Pair(radiograph.display, table[other_at], wide, wide_after, _limits(wide), True, radiograph.format != "JPEG")
+    return Pair(radiograph.display, table[other_at], wide, wide_after, _limits(wide), True, _moved(radiograph, other))
 
 
-def _shown_as(display: np.ndarray, other: Radiograph, radiograph: Radiograph) -> np.ndarray:
-    """The result's own view where it differs from the original, the original's elsewhere."""
-    changed = other.stored != radiograph.stored
-    return np.where(changed.any(axis=3) if changed.ndim == 4 else changed, other.display, display)
+def _moved(radiograph: Radiograph, other: Radiograph) -> np.ndarray | None:
+    """See `Pair.moved`; in stored values, for a stretched view makes much of little."""
+    if radiograph.format != "JPEG":
+        return None
+    from ..display import colour_to_grey
+
+    before, after = (r.stored if r.stored.ndim == 3 else colour_to_grey(r.stored) for r in (radiograph, other))
+    return np.abs(before.astype(np.int16) - after) > LOSSY
 
 
 def _index(stored: np.ndarray) -> np.ndarray:
@@ -170,7 +176,7 @@ def render(pair: Pair, view: str, frame: int, *, equalised: bool = False, centre
         raise ReadError("there is no such frame")
     before, after = (_windowed(pair, side, frame, centre, width) for side in ("before", "after"))
     if view == "difference":
-        changed = pair.before[frame] != pair.after[frame] if pair.exact else cv2.absdiff(pair.before[frame], pair.after[frame]) > LOSSY
+        changed = pair.before[frame] != pair.after[frame] if pair.moved is None else pair.moved[frame].copy()
         if pair.wide is not None and pair.wide_after is not None:
             changed |= pair.wide[frame] != pair.wide_after[frame]
         return _difference(before, changed)

@@ -12,8 +12,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .. import image_names, labelme, texts
-from ..errors import AnnotationError
+from .. import image_names, labelme, texts, windows
+from ..errors import AnnotationError, ReadError
+from ..records import Element
 from .backgrounds import blob
 from .markings import Group, Layer
 
@@ -91,13 +92,26 @@ def listing(folder: Path | str, *, rows: str = "train", clean: bool = False) -> 
 @lru_cache(maxsize=96)
 def load_clean(image: str, note: str, longest: int = 1536) -> np.ndarray:
     """One radiograph with every annotated region painted over, (h, w) uint8, longer side at most `longest`."""
-    picture = cv2.imread(image, cv2.IMREAD_GRAYSCALE)
-    if picture is None:
-        raise AnnotationError(f"{image}: cannot be decoded as an image")
+    picture, elements = _read(image, note)
     if note:
-        picture = erase(picture, [e.xyxy for e in labelme.read(note).elements])
+        picture = erase(picture, [e.xyxy for e in elements])
     scale = longest / max(picture.shape)
     return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
+
+
+def _read(image: str, note: str) -> tuple[np.ndarray, tuple[Element, ...]]:
+    """A radiograph as the models see it, and its annotated elements in the same pixels; none without a note."""
+    path = Path(image)
+    if path.suffix.lower() == ".bmp":  # holds no orientation, and is no format of ours
+        picture = cv2.imread(image, cv2.IMREAD_GRAYSCALE)
+        if picture is None:
+            raise AnnotationError(f"{image}: cannot be decoded as an image")
+    else:
+        try:
+            picture = windows.read_grey(path)
+        except ReadError as error:
+            raise AnnotationError(f"{image}: cannot be decoded as an image ({error})") from error
+    return picture, windows.placed(path, labelme.read(note)).elements if note else ()
 
 
 @lru_cache(maxsize=512)
@@ -109,10 +123,7 @@ def lifted(image: str, note: str) -> tuple[Group, ...]:
     """
     if not note:
         return ()
-    picture = cv2.imread(image, cv2.IMREAD_GRAYSCALE)
-    if picture is None:
-        raise AnnotationError(f"{image}: cannot be decoded as an image")
-    elements = labelme.read(note).elements
+    picture, elements = _read(image, note)
     mask = _holes(picture.shape, [e.xyxy for e in elements])
     under = erase(picture, [e.xyxy for e in elements]).astype(np.float32)
     opacity = np.clip((picture - under) / np.maximum(255 - under, 1) - HAZE, 0, 1) * (mask > 0)
