@@ -89,7 +89,7 @@ LAYERS = {
     "image_names": "errors texts",
     "labelme": "records errors texts",
     "metrics": "records boxes",
-    "windows": "apart images boxes errors image_names images labelme placement records texts",
+    "windows": "apart boxes errors image_names images labelme placement records texts",
     "synthesis": "boxes errors image_names labelme records texts windows",
     "training": "records batching boxes errors labelme windows detect operating unconnected",
     "rescoring": "records boxes errors windows detect operating rescore training",
