@@ -388,6 +388,7 @@ def test_a_taught_second_network_goes_along_with_the_weights_and_is_the_one_they
     assert any(own.name in line for line in finetune_cli.lines(card))
 
 
+@pytest.mark.train
 @pytest.mark.parametrize("freeze", [23, 999])
 def test_freezing_every_layer_is_refused_before_anything_is_trained(tmp_path, data, base, freeze):
     with pytest.raises(UsageError, match=f"freeze is {freeze}, allowed is 0 to 22"):
