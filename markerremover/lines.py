@@ -13,25 +13,30 @@ from typing import Sequence
 import cv2
 import numpy as np
 
+from . import boxes as boxes_module
 from . import glyphs
 from .isolation import CHARACTER, TEXT, looks_like
 from .records import Decision, Reading
-from .strokes import Ink, View, around, coarse_ink, percentile
+from .strokes import COARSE_KERNEL, Ink, View, around, coarse_ink, percentile
 
 __all__ = ["SIGN", "alone", "stands_in_print"]
 
 SIGN = "laterality"  # the localizer's class of side signs
+KERNELS = (COARSE_KERNEL, 0.7)  # sides of the flat-field's window, in letters: the small one takes bone's edges off, the large one leaves fat strokes
 REACH = 5.0  # of the letter's longer side: how far around it is looked
 HIGH = (0.75, 1.3)  # height of print in the letter's line, of the letter's
-SMALL = 0.55  # the same of a lower-case letter, which stands on the same line
+SMALL = (0.55, 0.9)  # the same of a lower-case letter, which stands on the same line
+DASH, LEAST_THING = 0.35, 0.2  # and of a hyphen or dot at most; the least size of anything
 LEVEL, LEVEL_SMALL = 0.25, 0.15  # of the letter's height: how far tops and bottoms of one line differ
-FIRST_GAP, GAP = 2.0, 1.2  # of its height: how far off the line's next print begins, and the one after that
+FIRST_GAP, GAP = 2.6, 1.2  # of its height: how far off the line's next print begins, and the one after that
 APART = 0.1  # how far off it stands at least: initials may touch a plate's letter
 WIDE = 1.3  # times the height: a wider thing is several letters in one
 CONTRAST, STROKE = 0.5, (0.5, 1.8)  # of the letter's: least contrast, and width of strokes
+OFF_DEG = 16.0  # how far a letter's own slant may be off the straight line that it stands on
 PITCH = (0.9, 2.3)  # of its height: from line to line of a block
 ROW, ROW_LONG = 3, 2.5  # letters, and letter heights, that a line above or below has at least
 LEAST, TOLD = 2, 1  # letters on the line that make a text of it, and where a box says that print is there
+HOLDS, ONE_LINE, BEYOND = 0.6, 1.6, 3.0  # share of a letter in the box of a text, the height of that and how far it goes on, of the letter's height
 OF_BOX = 0.5  # of a thing that lies in a box of print
 
 
@@ -64,13 +69,28 @@ def alone(decisions: Sequence[Decision], views: Sequence[np.ndarray], others: Se
     result = []
     for d in decisions:
         if d.action == "keep" and d.reading is not None and len(d.reading.text) == 1 and not (d.reading.framed and d.label == SIGN):
-            told = [o.xyxy for o in decisions if o is not d and o.frame == d.frame and o.action == "remove" and o.label != SIGN]
+            removed = [o for o in decisions if o.frame == d.frame and o.action == "remove" and o.label != SIGN]
+            told = [o.xyxy for o in removed]
             told += [box for frame, box in others if frame == d.frame]
             boxes = np.array([np.asarray(box, np.float64) for box in told]).reshape(-1, 4)
-            if any(stands_in_print(view[d.frame], d.reading, boxes) for view in views):
+            if any(_is_of_the_text_in(d, o) for o in removed) or any(stands_in_print(view[d.frame], d.reading, boxes) for view in views):
                 d = replace(d, action="remove", reason=TEXT, strokes=None)
         result.append(d)
     return tuple(result)
+
+
+def _is_of_the_text_in(kept: Decision, other: Decision) -> bool:
+    """Whether a removed box holds a kept letter and much more of its line, and was read as a longer text itself."""
+    if other.reading is None or other.reading.doubt != TEXT:
+        return False
+    (x, y), (rows, columns) = kept.xyxy[:2], np.nonzero(kept.strokes)
+    letter = np.array([x + columns.min(), y + rows.min(), x + columns.max() + 1, y + rows.max() + 1], np.float64)
+    box = np.array(other.reading.xyxy, np.float64)
+    if round(kept.reading.rotation_deg / 90) % 2:
+        letter, box = letter[[1, 0, 3, 2]], box[[1, 0, 3, 2]]
+    high = letter[3] - letter[1]
+    beyond = max(letter[0] - box[0], box[2] - letter[2])
+    return boxes_module.covered_share(letter, box[None]) >= HOLDS and box[3] - box[1] <= ONE_LINE * high and beyond >= BEYOND * high
 
 
 def stands_in_print(frame: np.ndarray, reading: Reading, boxes: np.ndarray | None = None) -> bool:
@@ -89,17 +109,31 @@ def stands_in_print(frame: np.ndarray, reading: Reading, boxes: np.ndarray | Non
     if view is None:
         return False
     points = (np.stack([columns + x + 0.5, rows + y + 0.5]) - np.array(view.window[:2])[:, None]) * view.scale
-    ink, own = _ink_of(view, points)
-    if own is None:
-        return False
-    things, width = _things(ink, own, points, reading)
+    straight = 90.0 * round(reading.rotation_deg / 90)
+    angles = {reading.rotation_deg, straight if abs(reading.rotation_deg - straight) < OFF_DEG else reading.rotation_deg}
+    for kernel in KERNELS:
+        ink, own = _ink_of(view, points, kernel)
+        if own is not None and any(_is_part_of_text(view, ink, own, points, angle, reading.mirrored, boxes) for angle in angles):
+            return True
+    return False
+
+
+def _is_part_of_text(
+    view: View, ink: Ink, own: np.ndarray, points: np.ndarray, rotation_deg: float, mirrored: bool, boxes: np.ndarray | None
+) -> bool:
+    """`stands_in_print` for one way to hold the letter up.
+
+    Args:
+        own: (h, w) bool, the letter in the view.  points: (2, n), its pixels.
+    """
+    things, width = _things(ink, own, points, rotation_deg, mirrored)
     text = _texts(view, ink, things, boxes)
-    line = [t for t in things if _on_line(t)]
+    line = [t for t in things if _on_line(t) or _is_dash(t)]
     rows_near = [t for t in things if HIGH[0] <= t.high <= HIGH[1] and PITCH[0] <= abs(t.xyxy[3] - 1) <= PITCH[1]]
     return _continues(line, text, width) or any(_is_row(rows_near, t, text) for t in rows_near)
 
 
-def _ink_of(view: View, points: np.ndarray) -> tuple[Ink, np.ndarray | None]:
+def _ink_of(view: View, points: np.ndarray, kernel: float) -> tuple[Ink, np.ndarray | None]:
     """The strokes of the polarity in which the letter, (2, n) points of the view, stands out more, and where in it the letter is;
     None for that where it is not seen."""
     found = []
@@ -108,17 +142,17 @@ def _ink_of(view: View, points: np.ndarray) -> tuple[Ink, np.ndarray | None]:
     own = np.zeros((h, w), bool)
     own[at[1], at[0]] = True
     for dark in (False, True):
-        ink = coarse_ink(view, dark)
+        ink = coarse_ink(view, dark, kernel)
         found.append((percentile(ink.hat[own], 50), ink))
     ink = max(found, key=lambda f: f[0])[1]
     return ink, own if (ink.labels[own] > 0).any() else None
 
 
-def _things(ink: Ink, own: np.ndarray, points: np.ndarray, reading: Reading) -> tuple[list[_Thing], float]:
+def _things(ink: Ink, own: np.ndarray, points: np.ndarray, rotation_deg: float, mirrored: bool) -> tuple[list[_Thing], float]:
     """What stands near the letter and is as strong as it, in its upright frame; the letter's width in its heights."""
-    angle = np.radians(reading.rotation_deg)
+    angle = np.radians(rotation_deg)
     matrix = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    if reading.mirrored:
+    if mirrored:
         matrix[0] = -matrix[0]
     me = matrix @ points
     left, top, high = me[0].min(), me[1].min(), max(1.0, float(me[1].max() - me[1].min()))
@@ -127,9 +161,9 @@ def _things(ink: Ink, own: np.ndarray, points: np.ndarray, reading: Reading) -> 
     for i in range(1, len(ink.stats)):
         x, y, w, h, area = ink.stats[i]
         here = ink.labels[y : y + h, x : x + w] == i
-        if max(w, h) < 0.5 * high or (here & own[y : y + h, x : x + w]).any():
+        if max(w, h) < LEAST_THING * high or (here & own[y : y + h, x : x + w]).any():
             continue
-        if percentile(ink.hat[y : y + h, x : x + w][here], 50) < CONTRAST * bright or not STROKE[0] < _stroke_width(here) / wide < STROKE[1]:
+        if percentile(ink.hat[y : y + h, x : x + w][here], 50) < CONTRAST * bright or not STROKE[0] * (min(w, h) > DASH * high) < _stroke_width(here) / wide < STROKE[1]:
             continue
         rows, columns = np.nonzero(here)
         turned = matrix @ np.stack([columns + x + 0.5, rows + y + 0.5])
@@ -162,24 +196,29 @@ def _texts(view: View, ink: Ink, things: Sequence[_Thing], boxes: np.ndarray | N
 def _on_line(t: _Thing) -> bool:
     """Whether a thing stands on the letter's line, as a capital or a lower-case letter."""
     _, top, _, bottom = t.xyxy
-    if HIGH[0] <= t.high <= HIGH[1]:
-        return abs(top) <= LEVEL and abs(bottom - 1) <= LEVEL
-    return SMALL <= t.high < HIGH[0] and abs(bottom - 1) <= LEVEL_SMALL
+    capital = HIGH[0] <= t.high <= HIGH[1] and abs(top) <= LEVEL and abs(bottom - 1) <= LEVEL
+    return capital or (SMALL[0] <= t.high < SMALL[1] and abs(bottom - 1) <= LEVEL_SMALL)
+
+
+def _is_dash(t: _Thing) -> bool:
+    """Whether a thing is a hyphen or a dot on the letter's line, which is no letter but goes between."""
+    return t.high <= DASH and t.xyxy[1] > 0 and t.xyxy[3] < 1 + LEVEL_SMALL
 
 
 def _continues(line: Sequence[_Thing], text: dict[int, int], width: float) -> bool:
     """Whether the line of a letter of some width, in its heights, goes on with enough print, before or behind it."""
     letters, told = 0, False
     for before in (False, True):
-        spans = sorted((-t.xyxy[2], -t.xyxy[0], t) if before else (t.xyxy[0], t.xyxy[2], t) for t in line if (t.xyxy[0] + t.xyxy[2] < width) == before)
+        side = [t for t in line if (t.xyxy[0] + t.xyxy[2] < width) == before]
+        spans = sorted(((-t.xyxy[2], -t.xyxy[0], t) if before else (t.xyxy[0], t.xyxy[2], t) for t in side), key=lambda span: span[0])
         end, gap = (0.0 if before else width), FIRST_GAP
         for start, stop, t in spans:
             if start - end > gap:
                 break
-            if text[t.label]:
+            if text[t.label] and not _is_dash(t):
                 letters += t.letters
                 told |= text[t.label] == 2 and t.high >= HIGH[0] and start - end >= APART
-            end, gap = max(end, stop), GAP
+            end, gap = max(end, stop), FIRST_GAP if _is_dash(t) else GAP
     return letters >= (TOLD if told else LEAST)
 
 
