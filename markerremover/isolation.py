@@ -62,7 +62,7 @@ def spoils(view: View, c: Candidate, ink: Ink, same: list[Ink]) -> str:
             continue
         # what is only near, not on the line, must look like a character by itself
         certain = (merged and -along < 0.5 * h) or (line and not lower_case)
-        if certain or (its[1] > 0.7 * sharp and _looks_like(ink, i, None) > CHARACTER):
+        if certain or (its[1] > 0.7 * sharp and looks_like(ink, i, None) > CHARACTER):
             return TEXT
     return ""
 
@@ -180,12 +180,12 @@ def _is_initial(frame: np.ndarray, reading: Reading, dark: bool) -> bool:
         gap = max(x - x2, x1 - x - w, y - y2, y1 - y - h)
         if not (LARGER * size < max(w, h) < LARGEST_SIGN * size and 0 <= gap < NEXT * size):
             continue
-        if percentile(ink.hat[ink.labels == i], 50) > 0.6 * bright and _looks_like(ink, i, reading.text[0]) > BIG_SIGN:
+        if percentile(ink.hat[ink.labels == i], 50) > 0.6 * bright and looks_like(ink, i, reading.text[0]) > BIG_SIGN:
             return True
     return False
 
 
-def _looks_like(ink: Ink, index: int, sign: str | None) -> float:
+def looks_like(ink: Ink, index: int, sign: str | None) -> float:
     """How much a component resembles L, R or the sign, whatever way up it is; any character if `sign` is None."""
     shape = ink.shape(index)
     chars, scores = glyphs.likeness(glyphs.tight(glyphs.turn(shape, glyphs.skew_deg(shape)[0])))

@@ -18,7 +18,9 @@ from typing import Any, Callable, Iterator, Sequence
 
 import numpy as np
 
-from . import corrections as corrections_module, cuts, decide, detect, frames, images, legible, placement, redact, second_look, styles, telltales, verify
+from . import (
+    corrections as corrections_module, cuts, decide, detect, frames, images, legible, lines, placement, redact, second_look, styles, telltales, verify,
+)
 from .errors import HeldError, UsageError
 from .records import Corrections, Decision, Detections, Policy, Radiograph, Telling, Text
 
@@ -241,18 +243,27 @@ def _look(
                     explained = verify.explained(view.shape[1:], [d for each in decisions for d in each if d.frame == index])
                     own += _decided(index, view, radiograph.views, second_look.findings(texts, explained), cleaner)
     with timed(timings_ms, "second_pass"):
-        resolved = decide.resolve(_spread(decisions, radiograph.views))
+        resolved = _alone(decide.resolve(_spread(decisions, radiograph.views)), radiograph.views, left)
         return tuple(found), (*resolved, *_spread(_cut(resolved, radiograph.views), radiograph.views)), left
 
 
 def _find(frame: np.ndarray, cleaner: Cleaner, faint: bool) -> tuple[Detections, np.ndarray]:
-    """What the localizer finds in a frame, and if `faint` (N, 4) boxes of what else scores at least FAINT."""
+    """What the localizer finds in a frame, and (N, 4) boxes of what else scores at least FAINT; without `faint` only where they come
+    with the same look."""
     threshold = cleaner.policy.threshold
-    if not faint or cleaner.reader is None:
-        return cleaner.detector(frame, threshold), np.zeros((0, 4))
     both = getattr(cleaner.detector, "with_faint", None)
+    if cleaner.reader is None or not (faint or both):
+        return cleaner.detector(frame, threshold), np.zeros((0, 4))
     sure, weak = both(frame, FAINT, threshold) if both else (cleaner.detector(frame, threshold), cleaner.detector(frame, FAINT))
     return sure, np.asarray(weak.xyxy, np.float64)
+
+
+def _alone(decisions: Sequence[Decision], views: Sequence[np.ndarray], seen: dict[tuple[int, int], _Seen]) -> tuple[Decision, ...]:
+    """`lines.alone` with all that is known of the frames: decisions, boxes that score too low, and print that was read."""
+    others = [(index, box) for (_, index), left in seen.items() for box in left.faint]
+    others += [(index, np.array(word.xyxy)) for (_, index), left in seen.items() for words in left.texts for word in words
+               if word.confidence >= LEAST_SURE and any(map(str.isalnum, word.text))]
+    return lines.alone(decisions, views, others)
 
 
 def _cut(decisions: Sequence[Decision], views: Sequence[np.ndarray]) -> list[list[Decision]]:
@@ -316,6 +327,7 @@ def _verified(
         if not count or not round_left:
             break
         decisions = decide.resolve([*decisions, *_spread(again, views)])
+    decisions = _alone(decisions, views, seen)  # now every word is known
     return decisions, f"{count} findings remain after {VERIFY_ROUNDS} rounds of removal" if count else ""
 
 

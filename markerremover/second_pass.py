@@ -27,6 +27,7 @@ from .strokes import (
     EDGE_PX, EDGE_SHARE, SMALLEST_BOX, THRESHOLDS, Ink, View, cropped, distance, in_source, inks, inside, largest, look, on_plate, parted, picked,
     without_appendix, without_neighbour,
 )
+from .two_bars import is_whole_l
 
 __all__ = ["insist", "second_pass"]
 
@@ -149,6 +150,8 @@ def _read_letter(
         if not likely:
             unlike.add(place)
         for candidate in likely:
+            if candidate.sign == "L" and not is_whole_l(candidate, same[0], view.scale):
+                continue
             confidence = vote(candidate, reader)
             if confidence:
                 return _reading(frames, view, candidate, confidence, same)

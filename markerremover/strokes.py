@@ -158,10 +158,14 @@ def around(frame: np.ndarray, xyxy: tuple[int, int, int, int], reach: float) -> 
     return View(grey, scale, wide.box, xyxy, inner)
 
 
-def coarse_ink(view: View, dark: bool) -> Ink:
+def coarse_ink(view: View, dark: bool, kernel: float = COARSE_KERNEL) -> Ink:
     """The strokes of one polarity in a coarse view, letters several times as large as the box's included; Otsu's
-    threshold is taken over all of it."""
-    side = int(COARSE_KERNEL * COARSE_SIDE) | 1
+    threshold is taken over all of it.
+
+    Args:
+        kernel: side of the flat-field's window, in letters.
+    """
+    side = int(kernel * COARSE_SIDE) | 1
     hat = cv2.morphologyEx(view.grey, cv2.MORPH_BLACKHAT if dark else cv2.MORPH_TOPHAT, np.ones((side, side), np.uint8))
     otsu, _ = cv2.threshold(hat, 0, 255, cv2.THRESH_OTSU)
     return Ink.of(hat > max(otsu, FLOOR), hat, dark)
