@@ -10,10 +10,12 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import regular
 from .errors import UsageError
 
 MODES = ("basic", "keep")
 KEY_BYTES = 32
+KEY_FILE_BYTES = 4096  # that a file with a key has at most
 CONSONANTS, PSEUDONYM_LETTERS = "BCDFGHJKLMNPQRSTVWXZ", 12
 RETAINABLE = {"age": "PatientAge", "sex": "PatientSex", "size": "PatientSize", "weight": "PatientWeight"}
 """What `HeaderProfile.retain` may name, and the element that then stays (Retain Patient Characteristics Option)."""
@@ -80,7 +82,7 @@ def read_key(path: Path) -> bytes:
         UsageError: it is missing, unreadable, holds something else, or others may read it.
     """
     try:
-        text, mode = path.read_text(encoding="ascii", errors="replace").strip(), path.stat().st_mode
+        text, mode = regular.read(path, KEY_FILE_BYTES, follow=True).decode("ascii", "replace").strip(), path.stat().st_mode
     except OSError as error:
         raise UsageError(f"{path}: the key cannot be read ({error.strerror}); `openssl rand -hex {KEY_BYTES} > FILE` makes one") from error
     if not re.fullmatch(rf"[0-9a-fA-F]{{{2 * KEY_BYTES}}}", text):
