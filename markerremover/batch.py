@@ -16,7 +16,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Callable, Iterator, Sequence
 
-from . import __version__, apart, byhand, capacity, corrections, images, inference_server, inputs as inputs_module, paths, report, runs, shards, workers
+from . import (
+    __version__, apart, byhand, capacity, corrections, images, inference_server, inputs as inputs_module, paths, regular, report, runs, shards, workers,
+)
 from .errors import AnnotationError, ReadError, UsageError
 from .header_profile import HeaderProfile, new_key, read_key
 from .inputs import Input
@@ -283,7 +285,7 @@ def _was_dry(audit: Path) -> bool:
     """Whether the audit is that of a finished dry run, which a real run may replace."""
     try:
         return json.loads((audit / report.SUMMARY).read_text(encoding="utf-8"))["options"]["dry_run"] is True
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
 
 
@@ -301,7 +303,7 @@ def _make_folders(out: Path, audit: Path, options: RunOptions) -> None:
             for name in (report.MANIFEST, report.SUMMARY, report.PAGE):
                 (audit / name).unlink(missing_ok=True)
         for name in ("tmp", "crops"):
-            (audit / name).mkdir(exist_ok=True, mode=0o700)
+            regular.folder(audit / name)
         report.open_private(audit / report.MANIFEST, "a").close()
     except OSError as error:
         raise UsageError(f"{error.filename}: cannot be written ({error.strerror})") from error

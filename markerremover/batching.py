@@ -7,6 +7,8 @@ from typing import Callable, Iterator, Sequence
 
 import numpy as np
 
+from .forks import Own
+
 Run = Callable[[np.ndarray], Sequence[np.ndarray]]
 """(N, H, W) uint8 pictures -> N answers, each (4 + classes, anchors) float32."""
 USUAL = 640 * 640  # pixels: of larger pictures fewer go through the network together, for as much memory
@@ -30,7 +32,7 @@ class Session:
             pads: whether `run` takes any number of pictures up to `batch`; else it gets 1, 2, 4 ... of them, so that few shapes are
                 ever compiled and no picture is computed for nothing.
         """
-        self._run, self.batch, self._pads, self.wide, self._turn = run, batch, pads, wide, threading.Lock()
+        self._run, self.batch, self._pads, self.wide, self._turn = run, batch, pads, wide, Own(threading.Lock)
 
     def __call__(self, picture: np.ndarray) -> np.ndarray:
         """The answer to one (H, W) uint8 picture."""
@@ -40,7 +42,7 @@ class Session:
         """One answer a picture, in order; (N, H, W) uint8, N may be 0."""
         found: list[np.ndarray] = []
         for start, stop in portions(len(pictures), room(self.batch, *pictures.shape[1:]), whole=self._pads):
-            with self._turn:
+            with self._turn():
                 found += self._run(pictures[start:stop])
         return found
 

@@ -1,11 +1,7 @@
 """What people say of a run's files: the log of a review, and what follows from it for the decisions of a file.
 
-The log, `AUDIT/review/decisions.jsonl`, has one JSON object a line and is only ever added to. What holds is what its events add up to:
-
-    draw    a marking that was missed: frame, xyxy, kind          erase   takes a drawn one back: of
-    set     a box of the run is to be kept or removed: frame, xyxy, to, kind, machine (what the run did)
-    accept  the file is right, with these corrections              release the same, of a file that was held
-    undo    takes any other event back: of
+The log, `AUDIT/review/decisions.jsonl`, has one JSON object a line and is only ever added to. What holds is what its events add up to;
+`events` says what each of them holds.
 
 Doubt removes: what a person wants gone counts at once and goes before whatever else wants it kept; what a person keeps counts only
 in a file that was accepted, and only where no other removal lies.
@@ -18,11 +14,11 @@ import json
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Iterable, Sequence
+from typing import Any, Container, Iterable, Sequence
 
 import numpy as np
 
-from . import boxes, journal
+from . import boxes, events as events_module, journal, regular
 from .errors import HeldError, UsageError
 from .records import Corrections, Decision, Mark
 
@@ -34,6 +30,7 @@ REASONS = (DRAWN, REMOVED, KEPT, COVERED)
 BY_HAND_LABEL, BY_HAND_REASON = "annotation", "drawn by hand"
 SAME_IOU = 0.8  # from which a box is the one that a person meant: boxes jitter by pixels from one run to the next
 VERDICTS = ("accept", "release")
+MOST_MARKS = 1000  # that are carried out on one file: each is looked at and read around again; people make a few
 
 
 @dataclass(frozen=True)
@@ -43,6 +40,7 @@ class Review:
     marks: in the order they were made.  verdict: one of `VERDICTS`, or "" while it is not finished.
     who, when: of the last event.  sha256_in, sha256_out: the file and the result that the person saw; the latter "" where there
         was none.  missed: whether something still showed that had to go.
+    named: boxes that end as the run ended them, and that a person calls something: this matters for labels only.
     """
 
     marks: tuple[Mark, ...] = ()
@@ -52,6 +50,7 @@ class Review:
     sha256_in: str = ""
     sha256_out: str = ""
     missed: bool = False
+    named: tuple[Mark, ...] = ()
 
     @property
     def effective(self) -> tuple[Mark, ...]:
@@ -61,7 +60,8 @@ class Review:
     @cached_property
     def digest(self) -> str:
         """Hash of what decides the result: 64 hex digits, or "" where nothing differs from what the run decided."""
-        marks = [{k: v for k, v in asdict(m).items() if k not in ("who", "when")} for m in self.effective]
+        names = ("frame", "xyxy", "action", "kind", "outline", "drawn")
+        marks = [{name: getattr(m, name) for name in names} for m in self.effective]  # not `asdict`, which takes ten times as long
         if not marks and self.verdict != "release":
             return ""
         said = json.dumps([marks, self.verdict == "release", self.sha256_in], sort_keys=True)
@@ -82,19 +82,10 @@ def read_events(path: Path) -> list[dict[str, Any]]:
     """The events of a log in order, [] where there is none. A last line that a crash cut short is left out.
 
     Raises:
-        UsageError: another line is damaged, or an event has no number of its own: what was said is then not known.
+        UsageError: another line is damaged or no event: what was said is then not known. Or a link stands in the place of log or folder.
     """
-    events, seen = [], set()
-    for number, line in enumerate(journal.lines(path), 1):
-        try:
-            event = json.loads(line)
-            if not isinstance(event["n"], int) or event["n"] in seen or not isinstance(event["file"], str):
-                raise ValueError
-        except (ValueError, KeyError, TypeError):
-            raise UsageError(f"{path}, line {number}: is no event of a review; mend or move the file, nothing is guessed") from None
-        seen.add(event["n"])
-        events.append(event)
-    return events
+    regular.real(path.parent)
+    return events_module.read(path)
 
 
 def reviews(events: Iterable[dict[str, Any]]) -> dict[str, Review]:
@@ -104,15 +95,31 @@ def reviews(events: Iterable[dict[str, Any]]) -> dict[str, Review]:
         UsageError: an event is none of those above.
     """
     events = list(events)
+    for event in events:
+        if wrong := events_module.problem(event):
+            raise UsageError(f"the log of the review has an event that cannot be understood: {wrong}")
+    return standing(events)
+
+
+def standing(events: Sequence[dict[str, Any]]) -> dict[str, Review]:
+    """`reviews` of events that have been checked."""
     undone = {event["of"] for event in events if event["event"] == "undo"}
     by_file: dict[str, list[dict[str, Any]]] = {}
     for event in events:
         if event["event"] != "undo" and event["n"] not in undone:
             by_file.setdefault(event["file"], []).append(event)
-    try:
-        return {file: _review(own) for file, own in by_file.items()}
-    except (KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"the log of the review has an event that cannot be understood ({type(error).__name__})") from error
+    return {file: _review(own) for file, own in by_file.items()}
+
+
+def unapplied(review: Review | None, row: dict[str, Any]) -> bool:
+    """Whether a person wants something gone that the result of a row still may show."""
+    done = {(m["frame"], tuple(m["xyxy"])) for m in (row.get("review") or {}).get("marks", []) if m["action"] == "remove"}
+    return any(m.action == "remove" and (m.frame, m.xyxy) not in done for m in (review.effective if review else ()))
+
+
+def unknown(reviews: Iterable[str], there: Container[str]) -> list[str]:
+    """Files that people spoke of and a run does not have, in order: what they said of them has no effect."""
+    return sorted(relative for relative in reviews if relative not in there)
 
 
 def carry_over(audit: Path, inputs: Iterable[tuple[str, Path]]) -> None:
@@ -127,7 +134,7 @@ def carry_over(audit: Path, inputs: Iterable[tuple[str, Path]]) -> None:
     """
     events = read_events(log_path(audit))
     wanted: dict[str, list[Mark]] = {}
-    for review in reviews(events).values():
+    for review in standing(events).values():
         wanted.setdefault(review.sha256_in, []).extend(m for m in review.effective if m.action == "remove")
     number = max((event["n"] for event in events), default=0)
     for relative, source in inputs if any(wanted.values()) else ():
@@ -136,41 +143,43 @@ def carry_over(audit: Path, inputs: Iterable[tuple[str, Path]]) -> None:
                 digest = hashlib.file_digest(handle, "sha256").hexdigest()
         except OSError:
             continue  # it cannot be cleaned either
-        for mark in wanted.get(digest, ()):
-            number += 1
-            append(audit, {
-                "n": number, "file": relative, "event": "draw", "frame": mark.frame, "xyxy": list(mark.xyxy), "kind": mark.kind,
+        if marks := wanted.get(digest, ()):
+            append(audit, *({
+                "n": number + k, "file": relative, "event": "draw", "frame": mark.frame, "xyxy": list(mark.xyxy), "kind": mark.kind,
                 "who": mark.who, "time": mark.when, "sha256_in": digest, "sha256_out": "",
-            })
+            } for k, mark in enumerate(marks, 1)))
+            number += len(marks)
 
 
 def _review(events: Sequence[dict[str, Any]]) -> Review:
     """One file's events, none of them undone."""
     drawn: dict[int, Mark] = {}
     changed: dict[tuple[int, tuple[int, ...]], Mark | None] = {}
+    named: dict[tuple[int, tuple[int, ...]], Mark] = {}
     verdict = ""
     for event in events:
         kind = event["event"]
         if kind in VERDICTS:
             verdict = kind
             continue
-        if kind not in ("draw", "erase", "set"):
-            raise ValueError(kind)
         verdict = ""  # it was about something else
         if kind == "erase":
             drawn.pop(event["of"], None)
             continue
-        xyxy, frame = tuple(int(v) for v in event["xyxy"]), int(event["frame"])
+        xyxy, frame = tuple(event["xyxy"]), event["frame"]
         said = {"who": event["who"], "when": event["time"]}
         if kind == "draw":
             drawn[event["n"]] = Mark(frame, xyxy, "remove", event["kind"], drawn=True, **said)
         else:
-            same = event["to"] == event["machine"]
-            changed[frame, xyxy] = None if same else Mark(frame, xyxy, event["to"], event["kind"], **said)
+            mark, same = Mark(frame, xyxy, event["to"], event["kind"], **said), event["to"] == event["machine"]
+            changed[frame, xyxy] = None if same else mark
+            named.pop((frame, xyxy), None)
+            if same and (mark.action, mark.kind) != ("keep", "laterality"):
+                named[frame, xyxy] = mark
     marks = (*(m for m in changed.values() if m), *drawn.values())
     last = events[-1]
     missed = any(m.action == "remove" for m in marks)
-    return Review(marks, verdict, last["who"], last["time"], last["sha256_in"], last["sha256_out"], missed)
+    return Review(marks, verdict, last["who"], last["time"], last["sha256_in"], last["sha256_out"], missed, tuple(named.values()))
 
 
 def of_run(review: Review | None, boxes_before: Sequence[dict[str, Any]]) -> Corrections | None:
@@ -192,8 +201,11 @@ def drawn(corrections: Corrections, shape_fhw: tuple[int, int, int]) -> list[Dec
     """A removal for every mark that wants one, cut to the image.
 
     Raises:
-        HeldError: a mark lies outside the image or in a frame that is not there: it was made on something else.
+        HeldError: a mark lies outside the image or in a frame that is not there: it was made on something else. Or a review has more than
+            `MOST_MARKS` of them.
     """
+    if len(corrections.marks) > MOST_MARKS and not corrections.alone:
+        raise HeldError(f"people marked {len(corrections.marks)} places on it, at most {MOST_MARKS} can be carried out")
     label, reasons = (BY_HAND_LABEL, (BY_HAND_REASON,) * 2) if corrections.alone else (LABEL, (REMOVED, DRAWN))
     return [
         Decision(m.frame, _inside(m, shape_fhw), "remove", reasons[m.drawn], 1.0, label, area=_area(m, _inside(m, shape_fhw)))
@@ -207,6 +219,7 @@ def corrected(decisions: Sequence[Decision], corrections: Corrections, shape_fhw
     Raises:
         HeldError: see `drawn`; or a box that is to be kept is not among the removals, so it is not known what was meant.
     """
+    own = drawn(corrections, shape_fhw)
     known, before = {(d.frame, d.xyxy) for d in decisions if d.action == "remove"}, {(c.frame, c.xyxy) for c in corrections.carried}
     result = [*decisions, *(c for c in corrections.carried if (c.frame, c.xyxy) not in known and c.frame < shape_fhw[0])]
     for mark in corrections.marks:
@@ -217,7 +230,7 @@ def corrected(decisions: Sequence[Decision], corrections: Corrections, shape_fhw
             whole = np.ones((xyxy[3] - xyxy[1], xyxy[2] - xyxy[0]), bool)
             kept = Decision(mark.frame, xyxy, "keep", KEPT, max(d.score for d in (*same, *like)), (*same, *like)[0].label, strokes=whole)
             result = [*others, *(rest for d in like if (rest := _beyond(d, xyxy))), kept]
-    return settle([*result, *drawn(corrections, shape_fhw)], shape_fhw)
+    return settle([*result, *own], shape_fhw)
 
 
 def _meant(
@@ -253,10 +266,10 @@ def _beyond(removal: Decision, xyxy: tuple[int, int, int, int]) -> Decision | No
 def settle(decisions: Sequence[Decision], shape_fhw: tuple[int, int, int]) -> tuple[Decision, ...]:
     """The same decisions, where people kept something without what any other decision removes, and kept signs without what
     people want gone. Of what keeps nothing then, a removal is left."""
-    return tuple(_bounded(d, [o for o in decisions if o.frame == d.frame and o is not d], shape_fhw[1:]) for d in decisions)
+    return tuple(_bounded(d, (o for o in decisions if o.frame == d.frame and o is not d), shape_fhw[1:]) for d in decisions)
 
 
-def _bounded(own: Decision, others: Sequence[Decision], shape_hw: tuple[int, int]) -> Decision:
+def _bounded(own: Decision, others: Iterable[Decision], shape_hw: tuple[int, int]) -> Decision:
     if own.action == "remove":
         return own
     persons = own.reason == KEPT
@@ -314,6 +327,7 @@ def _iou(a: tuple[int, ...], b: tuple[int, ...]) -> float:
     return float(boxes.iou(np.array([a], np.float64), np.array([b], np.float64))[0, 0])
 
 
-def append(audit: Path, event: dict[str, Any]) -> None:
-    """Add one event to an audit's log, see `journal.append`."""
-    journal.append(log_path(audit), event)
+def append(audit: Path, *events: dict[str, Any]) -> None:
+    """Add events to an audit's log, see `journal.append`, and `regular.folder` of the folder around it."""
+    regular.folder(audit / FOLDER)
+    journal.append(log_path(audit), *events)

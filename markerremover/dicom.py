@@ -31,6 +31,7 @@ from . import dicom_file, dicom_pixels, dicom_tags, dicom_view, header_changes
 from .dicom_decode import decode
 from .dicom_pixels import DicomSource
 from .errors import HeldError, ReadError, WriteError
+from .forks import Own
 from .header_changes import Changes
 from .header_profile import HeaderProfile
 from .header_identifiers import in_path, names_left, patient_of, telling as telling_of
@@ -269,16 +270,16 @@ class _Quiet:
     """
 
     def __init__(self) -> None:
-        self._lock, self._inside, self._silence = threading.Lock(), 0, ExitStack()
+        self._lock, self._inside, self._silence = Own(threading.Lock), 0, ExitStack()
 
     def __enter__(self) -> None:
-        with self._lock:
+        with self._lock():
             if not self._inside:
                 self._silence.enter_context(_silence())
             self._inside += 1
 
     def __exit__(self, *error: object) -> None:
-        with self._lock:
+        with self._lock():
             self._inside -= 1
             if not self._inside:
                 self._silence.close()

@@ -13,6 +13,7 @@ import numpy as np
 
 from .batching import Session
 from .errors import UsageError, WeightsError
+from .forks import NO_GPU, Own
 from .unconnected import import_ultralytics
 
 BATCH = 8  # pictures a call that an engine is built for, at most
@@ -84,7 +85,10 @@ def open_engine(path: Path, batch: int = 1) -> Session:
     except Exception as error:
         raise WeightsError(f"{path}: cannot be opened here; build it again ({type(error).__name__}: {error})") from error
 
+    opened = Own(lambda: network, NO_GPU)
+
     def run(pictures: np.ndarray) -> list[np.ndarray]:
+        network = opened()
         there = torch.from_numpy(np.ascontiguousarray(pictures)).pin_memory().to(device, non_blocking=True)
         with torch.inference_mode():
             raw = network(there[:, None].expand(-1, 3, -1, -1).float() / 255)

@@ -10,11 +10,12 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import texts
+from . import regular, texts
 from .errors import UsageError
 
 MODES = ("basic", "keep")
 KEY_BYTES = 32
+KEY_FILE_BYTES = 4096  # that a file with a key has at most
 CONSONANTS, PSEUDONYM_LETTERS = "BCDFGHJKLMNPQRSTVWXZ", 12
 RETAINABLE = {"age": "PatientAge", "sex": "PatientSex", "size": "PatientSize", "weight": "PatientWeight"}
 """What `HeaderProfile.retain` may name, and the element that then stays (Retain Patient Characteristics Option)."""
@@ -88,7 +89,7 @@ def read_key(path: Path) -> bytes:
         UsageError: it is missing, unreadable, holds something else, or others may read it.
     """
     try:
-        text, mode = texts.decoded(path.read_bytes()).strip(), path.stat().st_mode  # PowerShell writes UTF-16
+        text, mode = texts.decoded(regular.read(path, KEY_FILE_BYTES, follow=True)).strip(), path.stat().st_mode  # PowerShell writes UTF-16
     except ValueError:
         text, mode = "", 0
     except OSError as error:

@@ -15,6 +15,7 @@ import numpy as np
 from .batching import Session
 from .cards import read_card
 from .errors import InferenceError, WeightsError
+from .forks import Own
 from .network import Network
 
 log = logging.getLogger(__name__)
@@ -113,10 +114,11 @@ def remote_network(address: str) -> Network:
     Raises:
         InferenceError: nobody answers.  WeightsError: the file it opened has changed since.
     """
-    link = Link(address)
-    model = Path(link.facts.model)
+    link = Own(lambda: Link(address))  # two processes on one connection would take each other's answers
+    facts = link().facts
+    model = Path(facts.model)
     card = read_card(model)
-    if card["sha256"] != link.facts.sha256:
+    if card["sha256"] != facts.sha256:
         raise WeightsError(f"{model}: has changed since it was opened")
-    session = Session(link.ask, MANY, pads=True, wide=link.facts.wide)  # the server tells sizes apart by the pictures
-    return Network(model, card, (session, session), link.facts.backend)
+    session = Session(lambda pictures: link().ask(pictures), MANY, pads=True, wide=facts.wide)  # the server tells sizes apart by the pictures
+    return Network(model, card, (session, session), facts.backend)

@@ -7,20 +7,24 @@ import os
 from pathlib import Path
 from typing import Any
 
+from . import regular
 
-def append(path: Path, entry: dict[str, Any]) -> None:
-    """Add one entry to a log and wait until it is on the disk; the file is its owner's only.
+
+def append(path: Path, *entries: dict[str, Any]) -> None:
+    """Add entries to a log and wait until they are on the disk; the file is its owner's only.
 
     What a crash left of a line is cut off first.
+
+    Raises:
+        UsageError: a link or something that is no regular file stands in its place.  OSError: it cannot be written.
     """
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = regular.opened(path, os.O_RDWR | os.O_CREAT)
     try:
-        os.chmod(path, 0o600)
         end = _whole_lines(descriptor)
         os.ftruncate(descriptor, end)
         os.lseek(descriptor, end, os.SEEK_SET)
-        data = json.dumps(entry).encode() + b"\n"  # ASCII only: file names need not be valid Unicode
+        data = b"".join(json.dumps(entry).encode() + b"\n" for entry in entries)  # ASCII only: file names need not be valid Unicode
         while data:
             data = data[os.write(descriptor, data) :]
         os.fsync(descriptor)
@@ -29,8 +33,15 @@ def append(path: Path, entry: dict[str, Any]) -> None:
 
 
 def lines(path: Path) -> list[bytes]:
-    """The lines of a log in order, [] where there is none. A last line that a crash cut short is left out."""
-    return path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+    """The lines of a log in order, [] where there is none. A last line that a crash cut short is left out.
+
+    Raises:
+        UsageError: see `append`; or it is too large.
+    """
+    try:
+        return regular.read(path).split(b"\n")[:-1]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _whole_lines(descriptor: int) -> int:

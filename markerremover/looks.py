@@ -22,6 +22,7 @@ from . import (
     corrections as corrections_module, cuts, decide, detect, frames, images, legible, lines, placement, redact, second_look, styles, telltales, verify,
 )
 from .errors import HeldError, UsageError
+from .forks import Threads
 from .records import Corrections, Decision, Detections, Policy, Radiograph, Telling, Text
 
 #: Rounds in which residual findings are removed; what still shows after the last one holds the file.
@@ -128,7 +129,7 @@ def open_cleaner(
         finder = second_look.open_second_look(threads) if second else None
         several = min(READING, threads or os.cpu_count() or 1)
         return Cleaner(
-            detector.result(), reader, policy, finder, ThreadPoolExecutor(several, "reading") if several > 1 else None, min(AT_ONCE, several))
+            detector.result(), reader, policy, finder, Threads(several, "reading") if several > 1 else None, min(AT_ONCE, several))
 
 
 def clean_radiograph(

@@ -16,6 +16,7 @@ from typing import Protocol, Sequence
 import numpy as np
 
 from .errors import UsageError
+from .forks import Own, at_work
 from .records import Text
 
 __all__ = ["Reader", "available", "engine", "open_reader"]
@@ -104,11 +105,13 @@ class TesserocrReader:
     """Reads in process; every thread gets an engine of its own, made when it first reads."""
 
     def __init__(self, folder: str) -> None:
-        self._folder, self._local = folder, threading.local()
-        self._engine()
+        self._folder, self._local = folder, Own(threading.local)
+        with at_work():
+            self._engine()
 
     def _engine(self):
-        engine = getattr(self._local, "engine", None)
+        local = self._local()
+        engine = getattr(local, "engine", None)
         if engine is None:
             tesserocr = _one_threaded_tesserocr()
             settings = {"debug_file": os.devnull, **SETTINGS}
@@ -116,12 +119,16 @@ class TesserocrReader:
             engine = tesserocr.PyTessBaseAPI(
                 path=self._folder, lang=LANGUAGE, oem=tesserocr.OEM.LSTM_ONLY, psm=10, variables=settings
             )
-            self._local.engine = engine
+            local.engine = engine
         return engine
 
     def read(self, images: Sequence[np.ndarray], *, whitelist: str | None = None, psm: int = 10) -> list[tuple[str, float]]:
         """See `Reader.read`."""
-        engine = self._engine()
+        with at_work():
+            return self._read(self._engine(), images, whitelist, psm)
+
+    @staticmethod
+    def _read(engine, images: Sequence[np.ndarray], whitelist: str | None, psm: int) -> list[tuple[str, float]]:
         engine.SetPageSegMode(psm)
         engine.SetVariable("tessedit_char_whitelist", whitelist or "")
         engine.SetVariable(INVERT, "0" if whitelist else "1")
@@ -138,14 +145,16 @@ class TesserocrReader:
 
     def words(self, image: np.ndarray) -> list[Text]:
         """See `Reader.words`."""
-        engine, (h, w) = self._engine(), image.shape
-        engine.SetPageSegMode(SPARSE)
-        engine.SetVariable("tessedit_char_whitelist", "")
-        engine.SetVariable(INVERT, "1")
-        engine.SetImageBytes(np.ascontiguousarray(image).tobytes(), w, h, 1, w)
-        engine.SetSourceResolution(RESOLUTION_DPI)
-        table = engine.GetTSVText(0)
-        engine.Clear()
+        h, w = image.shape
+        with at_work():
+            engine = self._engine()
+            engine.SetPageSegMode(SPARSE)
+            engine.SetVariable("tessedit_char_whitelist", "")
+            engine.SetVariable(INVERT, "1")
+            engine.SetImageBytes(np.ascontiguousarray(image).tobytes(), w, h, 1, w)
+            engine.SetSourceResolution(RESOLUTION_DPI)
+            table = engine.GetTSVText(0)
+            engine.Clear()
         rows = (line.split("\t") for line in table.splitlines())
         return [_word(*row[6:12]) for row in rows if len(row) == 12 and row[0] == "5" and row[11].strip()]
 

@@ -39,7 +39,11 @@ class Result:
 
 
 class MarkerRemover:
-    """Removes what is burnt into radiographs. Calls are independent of each other; use one object a thread."""
+    """Removes what is burnt into radiographs. Calls are independent of each other; use one object a thread.
+
+    A process that is started by "spawn" or "forkserver", or that is forked, loads networks and OCR engine for itself when it gets or first
+    uses the object; on a GPU a forked one is refused with a `UsageError`.
+    """
 
     def __init__(
         self, weights: Path | str | None = None, policy: Policy | None = None, device: str = "auto", *,
@@ -62,8 +66,21 @@ class MarkerRemover:
         if cleaner is None:
             profile = read_site(site) if isinstance(site, (str, Path)) else site or SiteProfile()
             chosen = Path(weights) if weights else profile.weights
-            cleaner = open_cleaner(profile.policy() if policy is None else policy, weights=chosen, device=device)
+            self._opened_with = chosen, profile.policy() if policy is None else policy, device
+            cleaner = open_cleaner(self._opened_with[1], weights=chosen, device=device)
+        else:
+            self._opened_with = None
         self.cleaner = cleaner
+
+    def __reduce__(self) -> tuple:
+        """Another process loads for itself what this one has loaded.
+
+        Raises:
+            UsageError: it was made of a `cleaner`.
+        """
+        if self._opened_with is None:
+            raise UsageError("a MarkerRemover that was made of a cleaner of its own cannot go to another process: make one there")
+        return MarkerRemover, self._opened_with
 
     def clean(self, source: Path | str | np.ndarray) -> Result:
         """Clean one radiograph. Nothing is written, and the argument stays as it is.

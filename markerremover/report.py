@@ -6,6 +6,7 @@ The audit shows what was removed: every file is readable by its owner only, and 
 from __future__ import annotations
 
 import json
+import math
 import os
 import secrets
 from collections import Counter
@@ -13,8 +14,9 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Iterable, TextIO
 
-from . import audit_page
+from . import audit_page, regular
 from .crops import thumb_names
+from .errors import UsageError
 from .header_profile import read_key
 from .records import STATUSES, Decision, Outcome
 
@@ -75,18 +77,81 @@ def append(handle: TextIO, row: dict[str, Any]) -> None:
 
 
 def read_manifest(path: Path) -> list[dict[str, Any]]:
-    """The rows of a manifest, [] where there is none. A line that a crash cut short is left out."""
-    if not path.exists():
+    """The rows of a manifest, [] where there is none. A line that a crash cut short is left out.
+
+    Raises:
+        UsageError: a link or something that is no regular file stands in its place.
+    """
+    try:
+        text = regular.read(path).decode("utf-8", "replace")
+    except (FileNotFoundError, NotADirectoryError):
         return []
     rows = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in text.splitlines():
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(row, dict) and isinstance(row.get("relative"), str) and row.get("status") in STATUSES:
             rows.append(row)
     return rows
+
+
+def checked_rows(audit: Path) -> dict[str, dict[str, Any]]:
+    """The rows of an audit's manifest by path, for who builds on what they say.
+
+    Raises:
+        UsageError: as for `read_manifest`; or a row is not as `manifest_row` makes it.
+    """
+    rows = read_manifest(audit / MANIFEST)
+    for row in rows:
+        if wrong := _row_problem(row):
+            raise UsageError(f"{audit / MANIFEST}: the row of {ascii(row['relative'])} is damaged ({wrong}); `remove --resume` makes it anew")
+    return {row["relative"]: row for row in rows}
+
+
+def _row_problem(row: dict[str, Any]) -> str:
+    """The first field of a row that is not as it should be, "" if there is none."""
+    for name in ("reason", "format", "sha256_in", "sha256_out", "weights_sha256"):
+        if not isinstance(row.get(name), str):
+            return name
+    review = row.get("review")
+    if review is not None and not (isinstance(review, dict) and isinstance(review.get("digest"), str) and isinstance(review.get("marks"), list)):
+        return "review"
+    if not isinstance(row.get("shape"), list) or not all(_whole(v) for v in row["shape"]):
+        return "shape"
+    for name, boxes in (("boxes", row.get("boxes")), ("review", (review or {}).get("boxes_before", [])), ("review", (review or {}).get("marks", []))):
+        if not isinstance(boxes, list) or not all(_box_is_right(box, mark=boxes is (review or {}).get("marks")) for box in boxes):
+            return name
+    return ""
+
+
+def _box_is_right(box: Any, *, mark: bool) -> bool:
+    if not isinstance(box, dict) or not _whole(box.get("frame")) or box.get("action") not in ("keep", "remove"):
+        return False
+    xyxy = box.get("xyxy")
+    if not isinstance(xyxy, list) or len(xyxy) != 4 or not all(type(v) is int for v in xyxy):
+        return False
+    texts, numbers = ((), ()) if mark else (("label", "reason", "text"), ("score", "confidence", "rotation_deg"))
+    return all(isinstance(box.get(name), str) for name in texts) and all(
+        type(box.get(name)) in (int, float) and math.isfinite(box[name]) for name in numbers)
+
+
+def _whole(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def read_summary(audit: Path) -> dict[str, Any]:
+    """summary.json, {} where there is none or it is damaged: the run did not get that far.
+
+    Raises:
+        UsageError: a link or something that is no regular file stands in its place.
+    """
+    try:
+        found = json.loads(regular.read(audit / SUMMARY))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def boxes_before(row: dict[str, Any]) -> list[dict[str, Any]]:
@@ -101,10 +166,14 @@ def counts(rows: Iterable[dict[str, Any]]) -> dict[str, int]:
 
 
 def open_private(path: Path, mode: str = "w") -> TextIO:
-    """Open a text file that only its owner may read; "w" replaces, "a" appends."""
-    flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if mode == "a" else os.O_TRUNC)
-    descriptor = os.open(path, flags, 0o600)
-    os.chmod(path, 0o600)
+    """Open a text file that only its owner may read; "w" replaces, "a" appends.
+
+    Raises:
+        UsageError: a link or something that is no regular file stands in its place.
+    """
+    descriptor = regular.opened(path, os.O_WRONLY | os.O_CREAT | (os.O_APPEND if mode == "a" else 0))
+    if mode != "a":
+        os.ftruncate(descriptor, 0)
     return open(descriptor, mode, encoding="utf-8", newline="\n")
 
 
@@ -117,6 +186,8 @@ def write_private(path: Path, text: str | Iterable[str]) -> None:
             handle.flush()
             os.fsync(handle.fileno())
         os.replace(temporary, path)
+    except UsageError:  # what stands there is not ours to take away
+        raise
     except BaseException:  # the one before stays; nothing half is left beside it
         temporary.unlink(missing_ok=True)
         raise

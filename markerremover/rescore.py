@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 
 from .errors import HeldError, WeightsError
+from .forks import Own, at_work
 from .locations import weights_folder
 from .operating import logit, sigmoid
 from .unconnected import import_onnxruntime
@@ -129,14 +130,24 @@ def of_card(card: dict, folder: Path, threads: int = 1) -> Rescorer | None:
     options.intra_op_num_threads = threads
     # threads that wait in a loop for the next call would take a core from the localizer: a third more time a frame
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        session = onnxruntime.InferenceSession(str(find(facts, folder)), options, providers=["CPUExecutionProvider"])
-    except WeightsError:
-        raise
-    except Exception as error:
-        raise WeightsError(f"{facts['file']}: cannot be opened ({type(error).__name__}: {error})") from error
-    name = session.get_inputs()[0].name
-    return Rescorer(lambda batch: session.run(None, {name: batch})[0], facts)
+
+    def network():
+        try:
+            return onnxruntime.InferenceSession(str(find(facts, folder)), options, providers=["CPUExecutionProvider"])
+        except WeightsError:
+            raise
+        except Exception as error:
+            raise WeightsError(f"{facts['file']}: cannot be opened ({type(error).__name__}: {error})") from error
+
+    with at_work():
+        opened = Own(network)
+        name = opened().get_inputs()[0].name
+
+    def run(batch: np.ndarray) -> np.ndarray:
+        with at_work():
+            return opened().run(None, {name: batch})[0]
+
+    return Rescorer(run, facts)
 
 
 def find(facts: dict, folder: Path) -> Path:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Sequence
 
-from . import inputs as inputs_module, report
+from . import inputs as inputs_module, regular, report
 from .errors import UsageError
 from .options import KEY, RunOptions
 from .paths import MAP
@@ -51,10 +52,10 @@ def read(audit: Path) -> Run:
         UsageError: there is none, it is damaged, or its folders are gone.
     """
     audit = Path(audit).absolute()
-    if not (audit / report.MANIFEST).is_file():
+    if not os.path.lexists(audit / report.MANIFEST):
         raise UsageError(f"{audit}: holds no {report.MANIFEST}, so it is no audit of a run (OUT-audit by default)")
     try:
-        document = json.loads((audit / RUN).read_text(encoding="utf-8"))
+        document = json.loads(regular.read(audit / RUN))
         said = dict(document["options"])
         said["policy"] = Policy(**(said["policy"] | {"keep": tuple(said["policy"]["keep"])}))
         said |= {name: tuple(said[name]) for name in _TUPLES if said.get(name) is not None}
@@ -70,7 +71,7 @@ def read(audit: Path) -> Run:
     except OSError as error:
         raise UsageError(f"{audit / RUN}: cannot be read ({error.strerror}); runs of earlier versions have none: "
                          "run `remove` again") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(f"{audit / RUN}: is damaged ({type(error).__name__})") from error
     return Run(audit, out, inputs, options)
 
@@ -84,11 +85,11 @@ def sources(run: Run) -> dict[str, Path]:
     found, _ = inputs_module.gather(run.inputs, run.options.ignore)
     renamed: dict[str, str] = {}
     mapped = run.audit / MAP
-    if mapped.exists():
+    if os.path.lexists(mapped):
         try:
-            rows = [json.loads(line) for line in mapped.read_text(encoding="utf-8").splitlines()]
+            rows = [json.loads(line) for line in regular.read(mapped).decode("utf-8").splitlines()]
             renamed = {str(row["input"]): str(row["relative"]) for row in rows}
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise UsageError(f"{mapped}: is damaged ({type(error).__name__})") from error
     return {renamed.get(item.relative, item.relative): item.source for item in found if not item.problem}
 
@@ -98,6 +99,6 @@ def direct(run: Run, relative: str) -> Path | None:
     inputs or a map of pseudonyms, or what lies there is no regular file reached through no link."""
     root = run.inputs[0].resolve()
     path = root / relative
-    if len(run.inputs) > 1 or not root.is_dir() or (run.audit / MAP).exists():
+    if len(run.inputs) > 1 or not root.is_dir() or os.path.lexists(run.audit / MAP):
         return None
     return path if path.is_file() and path.resolve() == path else None

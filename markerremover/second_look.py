@@ -13,6 +13,7 @@ from typing import Callable, Sequence
 import numpy as np
 
 from .errors import UsageError
+from .forks import Own, at_work
 from .legible import as_detections, clearly
 from .records import Detections, Text
 from .unconnected import import_onnxruntime
@@ -54,17 +55,20 @@ def open_second_look(threads: int | None = None) -> TextFinder:
     if missing := [name for name in MODELS if not (folder / name).is_file()]:
         raise UsageError(f"{HINT}; its folder lacks {', '.join(missing)}")
     logging.getLogger("RapidOCR").setLevel(logging.CRITICAL)
-    engine = RapidOCR(params={
+    params = {
         "Global.log_level": "critical", "Global.use_cls": False, "Global.text_score": 0.0, "Global.max_side_len": LONGEST_SIDE,
         "Det.model_path": str(folder / MODELS[0]), "Rec.model_path": str(folder / MODELS[1]),
         "EngineConfig.onnxruntime.intra_op_num_threads": threads or -1,
-    })
-
-    turn = threading.Lock()  # RapidOCR does not say that it may be called from several threads
+    }
+    with at_work():
+        # with a lock: RapidOCR does not say that it may be called from several threads
+        opened = Own(lambda: (RapidOCR(params=dict(params)), threading.Lock()))
 
     def find(frame: np.ndarray) -> tuple[Text, ...]:
-        with turn:
-            found = engine(np.repeat(frame[..., None], 3, axis=2), use_cls=False)
+        with at_work():
+            engine, turn = opened()
+            with turn:
+                found = engine(np.repeat(frame[..., None], 3, axis=2), use_cls=False)
         if found.boxes is None or found.txts is None:
             return ()
         corners = np.asarray(found.boxes, np.float64)

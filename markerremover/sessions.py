@@ -14,6 +14,7 @@ from . import lean
 from .batching import Run, Session
 from .bound import BoundRun
 from .errors import UsageError
+from .forks import NO_GPU, Own, at_work
 from .unconnected import import_onnxruntime
 
 log = logging.getLogger(__name__)
@@ -42,22 +43,31 @@ def open_openvino(
     settings |= {"INFERENCE_PRECISION_HINT": precision} if precision else {}
     squares = [(1, size, size) for size in sizes]
     counts = sorted({batch, *(1 << k for k in range(batch.bit_length()))})  # that a session asks
-    sides = Once(lambda: [_branch(openvino, part, settings) for part in compiled(squares[0])[2]])
-    compiled = Kept(lambda shape: _compiled(openvino, model, shape, settings, floor, sides), [(n, size, size) for size in sizes for n in counts], SHAPES)
+
+    def networks() -> tuple[Kept, Once]:
+        sides = Once(lambda: [_branch(openvino, part, settings) for part in compiled(squares[0])[2]])
+        always = [(n, size, size) for size in sizes for n in counts]
+        compiled = Kept(lambda shape: _compiled(openvino, model, shape, settings, floor, sides), always, SHAPES)
+        return compiled, sides
+
+    opened = Own(networks)
 
     def run(pictures: np.ndarray) -> Sequence[np.ndarray]:
-        return compiled(pictures.shape)[0](pictures)
+        with at_work():
+            compiled, _ = opened()
+            return compiled(pictures.shape)[0](pictures)
 
-    def the_others() -> None:
+    def the_others(compiled: Kept, sides: Once) -> None:
         try:
-            for shape in squares[1:]:
-                compiled(shape)
-            sides()
+            for step in (*(functools.partial(compiled, shape) for shape in squares[1:]), sides):
+                with at_work():
+                    step()
         except Exception as error:  # whoever needs it tries again, and says so
             log.debug("a network was not compiled ahead (%s)", type(error).__name__)
 
-    runs_in = compiled(squares[0])[1]
-    threading.Thread(target=the_others).start()
+    with at_work():
+        runs_in = opened()[0](squares[0])[1]
+    threading.Thread(target=the_others, args=opened()).start()
     return [Session(run, batch, wide=True)] * len(sizes), runs_in
 
 
@@ -172,9 +182,19 @@ def onnxruntime_session(onnx: Path, providers: list, threads: int, needed: str |
         onnxruntime.preload_dlls()  # CUDA's libraries, where they were installed as Python packages
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    network = onnxruntime.InferenceSession(str(onnx), options, providers=providers)
-    if needed and needed not in network.get_providers():
-        started = ", ".join(network.get_providers())
-        raise UsageError(f"ONNX Runtime could not start {needed}, only {started}: its libraries or the GPU are missing")
-    run = BoundRun(network, batch, "cuda" if needed in (CUDA, TENSORRT) else "cpu")
+
+    def network() -> BoundRun:
+        opened = onnxruntime.InferenceSession(str(onnx), options, providers=providers)
+        if needed and needed not in opened.get_providers():
+            started = ", ".join(opened.get_providers())
+            raise UsageError(f"ONNX Runtime could not start {needed}, only {started}: its libraries or the GPU are missing")
+        return BoundRun(opened, batch, "cuda" if needed in (CUDA, TENSORRT) else "cpu")
+
+    with at_work():
+        opened = Own(network, NO_GPU if needed in (CUDA, TENSORRT) else "")
+
+    def run(pictures: np.ndarray) -> Sequence[np.ndarray]:
+        with at_work():
+            return opened()(pictures)
+
     return Session(run, batch, pads=True, wide=needed != TENSORRT)  # that would build an engine for each shape, for minutes

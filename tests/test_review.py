@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import json
 import stat
-import time
 from dataclasses import replace
 
 import cv2
@@ -15,8 +14,8 @@ import pytest
 import dicom_files
 import fakes
 import reviewing
-from markerremover import batch, cli, corrections, evaluation, paths, report, runs
-from markerremover.errors import ReadError, UsageError
+from markerremover import batch, cli, corrections, evaluation, images, paths, report, runs
+from markerremover.errors import ReadError, UsageError, WriteError
 from markerremover.options import RunOptions
 from markerremover.review import pictures, sampling
 from markerremover.review.queue import doubts
@@ -115,7 +114,8 @@ def test_what_is_redone_is_to_be_looked_at_again(tmp_path):
 NONSENSE = {
     "no event": {}, "unknown": {"event": "bless"}, "nothing to undo": UNDO, "release of a file that was not held": {"event": "release"},
     "box outside": draw((100, 60, 129, 76)), "box empty": draw((5, 5, 5, 20)), "box not whole": draw((1.5, 1, 9,
-        9)), "box of booleans": draw((True, 1, 9, 9)),
+        9)), "box of booleans": draw((True, 1, 9, 9)), "frame true": draw() | {"frame": False}, "erase of true": {"event": "erase", "of": True},
+    "event of lists": {"event": ["accept"]}, "kind of lists": draw() | {"kind": ["marker"]}, "to true": {"event": "set", "frame": 0, "xyxy": [1, 1, 9, 9], "to": True, "kind": "none"},
     "box of three": {"event": "draw", "frame": 0, "xyxy": [1, 2, 3],
         "kind": "marker"}, "no frame": draw() | {"frame": 1}, "frame text": draw() | {"frame": "0"},
     "kind": draw() | {"kind": "<b>"}, "erase of nothing": {"event": "erase", "of": 1}, "no such box": {"event": "set", "frame": 0,
@@ -194,14 +194,13 @@ def test_originals_and_results_are_reached_through_no_link_that_leads_out(tmp_pa
     again.close()
 
 
-def test_ten_thousand_files_open_in_under_two_seconds(tmp_path):
+def test_ten_thousand_files_are_all_there(tmp_path):
+    """How long it takes is measured by eval/review_speed.py."""
     audit = run(tmp_path, count=1)
     (first,) = rows(audit).values()
     report.write_rows(audit / report.MANIFEST, ({**first, "relative": f"{i:05}.png", "boxes": first["boxes"] * 4} for i in range(10_000)))
-    start = time.process_time()
     session = Session(audit, "R")
-    assert len(json.dumps(session.overview())) > 1e6 and session.file(5)["boxes"]
-    assert time.process_time() - start < 2
+    assert len(session.overview()["files"]) == 10_000 and session.file(5)["boxes"]
     session.close()
 
 
@@ -343,12 +342,14 @@ def test_a_session_on_a_sample_ends_with_a_statement_and_resumes_on_the_same_one
     session.close()
     reviewing.redo(audit)
     again = Session(audit, "R", sample=6, seed=4)
-    assert again.order == chosen and again.progress()["done"] == 5, "what was redone since does not count twice"
-    decide(again, 5, ACCEPT)
     misses = int("a/1.png" in chosen)
-    assert again.progress()["statement"] == sampling.sentence(misses, 6)
+    assert again.order == chosen and again.progress()["done"] == 5 - misses and again.progress()["again"] == misses
+    for number in (*[chosen.index("a/1.png")] * misses, 5):
+        assert not again.progress()["statement"]
+        decide(again, number, ACCEPT)
+    assert again.progress()["statement"] == sampling.sentence(misses, 6), "a miss tells of those that nobody looked at, also where it was mended"
     text = again.statement_path().read_text()
-    assert "6 of the 8 results" in text and "Clopper and Pearson" in text and "Looked at by: R" in text
+    assert "6 of the 8 results" in text and "In 0 of the 6 results looked at something was left." in text and "Clopper and Pearson" in text and "Looked at by: R" in text
     assert stat.S_IMODE(again.statement_path().stat().st_mode) == 0o600
     again.decide(5, {"seen": again.file(5)["seen"], **UNDO})
     assert not again.statement_path().exists(), "no statement on what is not finished"
@@ -371,17 +372,71 @@ def loaded_pair(session):
 
 def test_a_statement_needs_the_whole_sample():
     sample = sampling.Sample(("a", "b"), 2, 0, "T")
+    there = {name: row(name, sha256_in="i", sha256_out="o") for name in sample.files}
     with pytest.raises(UsageError, match="0 of 2"):
-        sampling.statement(sample, {}, DAY)
-    done = {name: corrections.Review(verdict="accept", who="R") for name in sample.files}
-    assert "All 2 results were looked at. In 0 of them something was left." in sampling.statement(sample, done, DAY)
+        sampling.statement(sample, {}, there, DAY)
+    done = {name: corrections.Review(verdict="accept", who="R", sha256_in="i", sha256_out="o") for name in sample.files}
+    assert "All 2 results were looked at. In 0 of them something was left." in sampling.statement(sample, done, there, DAY)
+    for changed in ({"sha256_out": "n"}, {"sha256_in": "n"}):
+        with pytest.raises(UsageError, match="1 of 2 .* 1 were redone since and must be looked at again"):
+            sampling.statement(sample, done, there | {"b": there["b"] | changed}, DAY)
+
+
+def test_a_statement_counts_only_results_that_were_looked_at_as_they_are_now(tmp_path):
+    """All of them, so that no bound hides what is left; with decisions from before the sample was drawn, and of one more than once."""
+    audit = run(tmp_path, missed=(1, 3))
+    say(audit, *((name, event) for name in ("a/1.png", "a/3.png") for event in (draw(), ACCEPT)), ("b/0.png", ACCEPT), ("b/2.png", ACCEPT))
+    session = Session(audit, "R", sample=4)
+    place = session.statement_path()
+    assert "All 4 results were looked at. In 2 of them something was left.\n" in place.read_text(), "so it is before they are redone"
+    session.close()
+    assert reviewing.redo(audit)["statements"] == [place.name] and not place.exists()
+    session = Session(audit, "R", sample=4)
+    assert session.progress() | {"waiting": 0} == {"done": 2, "of": 4, "corrected": 0, "again": 2, "waiting": 0, "statement": ""}
+    number = session.order.index("a/1.png")
+    assert session.file(number)["state"] == "again" and session.first() == min(number, session.order.index("a/3.png"))
+    decide(session, number, ACCEPT)
+    assert session.progress()["again"] == 1 and not place.exists()
+    number = session.order.index("a/3.png")
+    decide(session, number, draw((2, 40, 12, 50)))
+    decide(session, number, ACCEPT)
+    found = "In 1 of them something was left. In 1 more something had been found before; it was removed since, or the result was taken away.\n"
+    assert f"All 4 results were looked at. {found}" in place.read_text()
+    session.close()
+    reviewing.redo(audit)
+    session = Session(audit, "R", sample=4)
+    decide(session, session.order.index("a/3.png"), ACCEPT)
+    assert "All 4 results were looked at. In 0 of them something was left. In 2 more" in place.read_text()
+    assert session.progress()["statement"] == "all 4 results looked at, something is left in 0"
+    session.close()
+
+
+def test_a_result_that_was_taken_away_is_no_longer_looked_at(tmp_path, monkeypatch):
+    audit = run(tmp_path)
+    session = Session(audit, "R", sample=4)
+    for number in range(4):
+        if session.order[number] == "a/1.png":
+            decide(session, number, draw())
+        decide(session, number, ACCEPT)
+    session.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(images, "verify_written", lambda *_, **__: (_ for _ in ()).throw(WriteError("does not read back")))
+        assert reviewing.redo(audit)["withdrawn"] == ["a/1.png"]
+    session = Session(audit, "R", sample=4)
+    assert session.progress()["of"] == session.progress()["done"] == 3 and session.file(session.order.index("a/1.png"))["state"] == "gone"
+    text = session.statement_path().read_text()
+    assert "All 3 results were looked at. In 0 of them something was left." in text and "1 results of the sample were taken away" in text
+    session.close()
 
 
 def test_a_sample_of_another_run_is_refused(tmp_path):
     audit = run(tmp_path)
     Session(audit, "R", sample=2).close()
     path = audit / "review" / "sample-2-0.json"
-    for text, match in (("{", "damaged"), (json.dumps({"files": ["x"], "population": 1, "seed": 0, "drawn": "T"}), "another run")):
+    good = {"files": ["x"], "population": 1, "seed": 0, "drawn": "T"}
+    wrong = [{"population": True}, {"files": "x"}, {"files": [["x"]]}, {"files": []}, {"files": ["x", "x"], "population": 2}, {"population": 0}]
+    texts = ["{", "[" * 100_000, *(json.dumps(good | said) for said in wrong)]
+    for text, match in (*((text, "damaged") for text in texts), (json.dumps(good), "another run")):
         path.write_text(text)
         with pytest.raises(UsageError, match=match):
             Session(audit, "R", sample=2)

@@ -115,11 +115,14 @@ def test_a_whole_session_by_keyboard(tmp_path, browser):
             page.says("#boxes li:nth-child(2)", "a marking that was missed")
         elif name == "b/0.png":
             page.press("1", "k")
-            page.says("#boxes li", "stays, nothing burnt in")
+            page.says("#boxes li", "a laterality marker, stays")
+            page.press("k")
             page.press("c")
-            page.says("#boxes li", "a side sign")
+            page.says("#boxes li", "nothing burned in, stays")
+            page.press("x")
+            page.says("#boxes li", "removed")
             page.press("u")
-            page.says("#boxes li", "nothing burnt in")
+            page.says("#boxes li", "nothing burned in, stays")
         elif name == "b/2.png":
             page.press("d", "Enter")
             page.count("#boxes li", 2)
@@ -180,15 +183,15 @@ def test_on_a_phone_everything_can_be_reached_with_a_thumb(tmp_path, browser):
     review = Review(audit)
     page = Page(browser, review, viewport={"width": 390, "height": 780}, device_scale_factor=2, has_touch=True, is_mobile=True)
     assert page.page.evaluate("() => document.documentElement.scrollWidth") <= 390
-    for name in ("accept", "draw", "toggle", "undo", "next", "previous", "open-list", "open-help", "stage"):
+    for name in ("accept", "draw", "laterality", "none", "marker", "undo", "next", "previous", "open-list", "open-help", "stage"):
         box = page.page.locator(f"#{name}").bounding_box()
         assert box and box["x"] >= 0 and box["x"] + box["width"] <= 390.5 and box["y"] + box["height"] <= 780.5, name
         assert min(box["width"], box["height"]) >= 30, name
     assert page.page.locator("#stage").bounding_box()["height"] > 350
     page.shoot("phone")
     page.page.locator("#boxes li").first.tap()
-    page.page.locator("#toggle").tap()
-    page.says("#boxes li", "stays")
+    page.page.locator("#none").tap()
+    page.says("#boxes li", "nothing burned in, stays")
     page.page.locator("#undo").tap()
     page.says("#boxes li", "removed")
     page.page.locator("[data-view=wipe]").tap()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Sequence
 
-from .. import corrections, report
+from .. import corrections, regular, report
 from ..errors import UsageError
 from ..review.redo import LABELS
 from . import pictures
@@ -88,6 +88,8 @@ def _latest(found: Sequence[Picture]) -> list[Picture]:
 def _source(source: Path) -> tuple[list[Picture], int, int]:
     """The pictures of one source that count, how many do not, and how many corrected files have none."""
     labels = source / corrections.FOLDER / LABELS
+    for part in (labels.parent, labels, labels / "images", labels / "annotations"):
+        regular.real(part)
     if not (source / report.MANIFEST).is_file():
         if not (source / "images").is_dir():
             raise UsageError(f"{source}: is neither the audit of a run (OUT-audit) nor a folder with images/ and annotations/")
@@ -99,7 +101,7 @@ def _source(source: Path) -> tuple[list[Picture], int, int]:
     said = {(r.sha256_in, r.when, r.digest) for r in finished}
     current = [p for p in found if (p.source[0], p.when, p.said) in said]
     written = {(p.source[0], p.when, p.said) for p in current}
-    return current, len(found) - len(current), sum(bool(r.digest) and (r.sha256_in, r.when, r.digest) not in written for r in finished)
+    return current, len(found) - len(current), sum(bool(r.digest or r.named) and (r.sha256_in, r.when, r.digest) not in written for r in finished)
 
 
 def carry_out(gathered: Gathered, folder: Path) -> None:

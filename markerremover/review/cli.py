@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+SHOWN = 20  # files that are named one by one
+
 
 def add_review_parsers(subparsers) -> None:
     """Add both subcommands."""
@@ -45,6 +47,7 @@ def _review(args: argparse.Namespace) -> int:
 
     gc.disable()  # ten thousand rows are walked over again and again while they are read, a third of the time
     session = Session(args.audit, args.name or getpass.getuser(), sample=args.sample, seed=args.seed)
+    _say_unknown(session.unknown())
     gc.freeze()  # nor are they later, between a key and the next picture
     gc.enable()
     try:
@@ -54,6 +57,8 @@ def _review(args: argparse.Namespace) -> int:
         session.door().unlink(missing_ok=True)
         session.close()
     print(f"{done['done']} of {done['of']} files looked at, {done['corrected']} of them corrected")
+    if done["again"]:
+        print(f"{done['again']} files were redone after they had been looked at: look at them again")
     if done["statement"]:
         print(f"{done['statement']}; statement: {session.statement_path()}")
     if done["waiting"]:
@@ -74,6 +79,16 @@ def _ready(address: str, door: Path | None) -> None:
         webbrowser.open(door.as_uri())
 
 
+def _say_unknown(files: list[str]) -> None:
+    """Tell of which files there are decisions though the run does not have them."""
+    if files:
+        print(f"the log of the review speaks of {len(files)} files that the run does not have; what it says of them has no effect")
+    for relative in files[:SHOWN]:
+        print(f"not in the manifest: {relative!a}")
+    if len(files) > SHOWN:
+        print(f"... and {len(files) - SHOWN} more")
+
+
 def _apply(args: argparse.Namespace) -> int:
     from ..progress import show_progress
     from .redo import apply
@@ -85,6 +100,9 @@ def _apply(args: argparse.Namespace) -> int:
         print(f"taken away, for a person found a marking in it and it could not be redone: {relative}")
     for relative, why in done["left"]:
         print(f"left as it was: {relative}: {why}")
+    _say_unknown(done["unknown"])
+    for name in done["statements"]:
+        print(f"{args.audit / 'review' / name}: taken away, for results of its sample were redone since; `review --sample` makes it anew")
     if done["labels"]:
         print(f"{done['labels']} LabelMe files for `finetune`: {args.audit / 'review' / 'labels'}")
     counts = done["summary"]["counts"]

@@ -8,7 +8,7 @@ from typing import Any, Sequence
 
 import numpy as np
 
-from .. import crops, images, labelme, report
+from .. import crops, images, labelme, regular, report
 from ..boxes import without_margin
 from ..corrections import LABEL, Review
 from ..decide import SIGN
@@ -57,7 +57,8 @@ def write(
         part.mkdir(mode=0o700, parents=True, exist_ok=True)
     target = folder / "images" / f"{name}.png"
     temporary = target.with_name(target.name + ".new")
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as handle:
+    with open(regular.opened(temporary, os.O_WRONLY | os.O_CREAT), "wb") as handle:
+        handle.truncate()
         handle.write(data.tobytes())
     os.replace(temporary, target)
     annotation = Annotation(f"{name}.png", picture.shape, tuple(elements), reviewed)
@@ -78,7 +79,7 @@ def elements(boxes: Sequence[dict[str, Any]], review: Review, frame: int, policy
         boxes: as the program alone decided, see `session.base_boxes`; they are taken back to their size before the margin.
         shape_hw: of the frame.
     """
-    said = {(m.frame, m.xyxy): m for m in review.marks if not m.drawn}
+    said = {(m.frame, m.xyxy): m for m in (*review.marks, *review.named) if not m.drawn}
     found: list[Element] = []
     for box in boxes:
         if box["frame"] != frame:

@@ -5,21 +5,20 @@ The result of a file is replaced in one step, or stays as it is; where a person 
 
 from __future__ import annotations
 
-import json
 import os
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
-from .. import apart, batch, corrections, report, runs
+from .. import apart, batch, corrections, regular, report, runs
 from ..corrections import FOLDER, Review
 from ..errors import MarkerRemoverError, UsageError
 from ..inputs import Input
 from ..pipeline import Cleaner
 from ..records import Outcome
 from ..workers import Place
-from . import labels
+from . import labels, sampling
 from .session import base_boxes
 
 LABELS = "labels"
@@ -39,7 +38,8 @@ def apply(
 
     Returns:
         `redone`: how many files have a new result; `withdrawn`: paths whose result was taken away; `left`: (path, why) of files whose
-        result stays as it was; `labels`: how many LabelMe files there are; `summary`: the new content of summary.json.
+        result stays as it was; `unknown`: paths of which people spoke and that the run does not have; `statements`: names of statements on
+        samples that were taken away, for one of their results has been redone; `labels`: how many LabelMe files there are; `summary`: the new content of summary.json.
 
     Raises:
         UsageError: no audit of a real run, another `apply` is at work on it, OUT is gone, or the weights are not those of the run.
@@ -54,15 +54,17 @@ def apply(
 
 
 def _apply(run: runs.Run, every_label: bool, open_cleaner, progress) -> dict[str, Any]:
-    rows = {row["relative"]: row for row in report.read_manifest(run.audit / report.MANIFEST)}
+    rows = report.checked_rows(run.audit)
     reviews = corrections.reviews(corrections.read_events(corrections.log_path(run.audit)))
+    unknown = corrections.unknown(reviews, rows)
     left = [(r, "the log speaks of another file: its SHA-256 has changed") for r, v in reviews.items() if r in rows and
         v.sha256_in != rows[r]["sha256_in"]]
     reviews = {r: v for r, v in reviews.items() if r in rows and v.sha256_in == rows[r]["sha256_in"]}
     changed = [r for r, row in rows.items() if _digest(reviews.get(r)) != (row.get("review") or {}).get("digest", "")]
-    changed = [r for r in changed if r not in {name for name, _ in left}]
+    other, every = {name for name, _ in left}, set(changed)
+    changed = [r for r in changed if r not in other]
     for relative, review in reviews.items():  # what only was looked at
-        if relative not in changed and review.verdict:
+        if relative not in every and review.verdict:
             rows[relative]["review"] = {**review.as_row(), "boxes_before": report.boxes_before(rows[relative])}
     redone, withdrawn = 0, []
     sources = runs.sources(run)
@@ -75,7 +77,7 @@ def _apply(run: runs.Run, every_label: bool, open_cleaner, progress) -> dict[str
                 redone += 1
             elif old["status"] not in batch.RELEASED:
                 rows[outcome.relative] = _still_held(old, outcome, said)
-            elif _wants_removal(review, old):
+            elif corrections.unapplied(review, old):
                 _withdraw(run.out, outcome.relative)
                 rows[outcome.relative] = old | said | {
                     "status": "held", "sha256_out": "",
@@ -92,19 +94,16 @@ def _apply(run: runs.Run, every_label: bool, open_cleaner, progress) -> dict[str
     summary = _summary(run.audit, list(rows.values()))
     report.write_summary(run.audit, summary)
     report.write_page(run.audit, rows.values(), summary)
+    statements = sampling.take_back(run.audit, reviews, rows)
     written = _labels(run, rows, reviews, sources, every_label)
-    return {"redone": redone, "withdrawn": withdrawn, "left": left, "labels": written, "summary": summary}
+    return {
+        "redone": redone, "withdrawn": withdrawn, "left": left, "unknown": unknown, "statements": statements, "labels": written,
+        "summary": summary,
+    }
 
 
 def _digest(review: Review | None) -> str:
     return review.digest if review else ""
-
-
-def _wants_removal(review: Review | None, row: dict[str, Any]) -> bool:
-    """Whether a person wants something gone that the result of a row still may show."""
-    done = [(m["frame"], tuple(m["xyxy"])) for m in (row.get("review") or {}).get("marks", []) if m["action"] == "remove"]
-    wanted = [(m.frame, m.xyxy) for m in review.effective if m.action == "remove"] if review else []
-    return bool(set(wanted) - set(done))
 
 
 def _still_held(old: dict[str, Any], outcome: Outcome, said: dict[str, Any]) -> dict[str, Any]:
@@ -143,7 +142,7 @@ def _outcomes(
             if people := corrections.of_run(reviews.get(relative), report.boxes_before(row)):
                 said[relative] = people
         for name in ("tmp", "crops"):
-            (run.audit / name).mkdir(exist_ok=True, mode=0o700)
+            regular.folder(run.audit / name)
         for outcome in batch.outcomes(todo, Place(run.out, run.audit, options, headers), at_work, said):
             yield outcome, facts
 
@@ -161,7 +160,8 @@ def _summary(audit: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
         UsageError: there is none: the run did not end.
     """
     try:
-        summary = json.loads((audit / report.SUMMARY).read_text(encoding="utf-8"))
+        if not (summary := report.read_summary(audit)):
+            raise KeyError
         boxes = [box for row in rows for box in row["boxes"]]
         counts = report.counts(rows)
         return summary | {
@@ -173,16 +173,19 @@ def _summary(audit: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
             "reviewed": sum(bool((row.get("review") or {}).get("verdict")) for row in rows),
             "corrected": sum(bool((row.get("review") or {}).get("digest")) for row in rows),
         }
-    except (OSError, ValueError, KeyError) as error:
+    except KeyError as error:
         raise UsageError(f"{audit / report.SUMMARY}: is missing or damaged, `remove --resume` finishes the run") from error
 
 
 def _labels(run: runs.Run, rows: dict[str, dict[str, Any]], reviews: dict[str, Review], sources: dict[str, Path], every: bool) -> int:
     """LabelMe files of what people finished; returns how many there are. An original that cannot be read has none."""
     folder = run.audit / FOLDER / LABELS
+    for part in (folder, folder / "images", folder / "annotations"):
+        if regular.real(part):
+            regular.folder(part)
     for relative, row in rows.items():
         review = reviews.get(relative)
-        if review is None or not review.verdict or not (review.digest or every):
+        if review is None or not review.verdict or not (review.digest or review.named or every):
             if folder.is_dir():
                 labels.remove(folder, relative)
             continue
@@ -208,8 +211,8 @@ def _alone(audit: Path) -> Iterator[None]:
         UsageError: another one is at work.
     """
     folder = audit / FOLDER
-    folder.mkdir(mode=0o700, exist_ok=True)
-    descriptor = os.open(folder / "apply.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    regular.folder(folder)
+    descriptor = regular.opened(folder / "apply.lock", os.O_RDWR | os.O_CREAT)
     try:
         try:
             import fcntl

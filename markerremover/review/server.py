@@ -4,6 +4,7 @@ by a path. `gate` says who may ask.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import threading
@@ -19,6 +20,7 @@ log = logging.getLogger(__name__)
 
 STATIC = {"review.js": "text/javascript", "review.css": "text/css"}
 MAX_BODY = 4096
+BODY_S = 10.0  # within which a body comes
 ENTERED = "<!doctype html><meta http-equiv='refresh' content='0;url=/'><title>Review</title><a href='/'>Review</a>"
 
 
@@ -125,14 +127,15 @@ class Answers:
 
         if request.headers.get("content-type", "").split(";")[0] != "application/json":
             return _json({"error": "needs application/json"}, 415)
-        body = b""
-        async for part in request.stream():
-            body += part
-            if len(body) > MAX_BODY:
-                return _json({"error": "too long"}, 413)
+        try:
+            body = await asyncio.wait_for(_body(request), BODY_S)
+        except TimeoutError:
+            return _json({"error": "too slow"}, 408)
+        if body is None:
+            return _json({"error": "too long"}, 413)
         try:
             said = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             said = None
         if not isinstance(said, dict):
             return _json({"error": "no JSON object"}, 400)
@@ -165,6 +168,16 @@ def build(session: Session, gate: Gate, port: list[int], shown: Pictures) -> Gua
         Route("/api/files/{number}/{view}.png", answers.picture),
     ]
     return Guard(Starlette(routes=routes, exception_handlers={MarkerRemoverError: answers.refused}), gate, port)
+
+
+async def _body(request: Any) -> bytes | None:
+    """What a request brings, None where that is too long."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_BODY:
+            return None
+    return body
 
 
 def _answer(content: bytes | str, kind: str | None, status: int = 200) -> Any:
@@ -216,15 +229,15 @@ def serve(session: Session, gate: Gate, *, port: int, ready: Any) -> None:
     Raises:
         UsageError: the port is taken.
     """
-    import asyncio
-
     import uvicorn
+
+    from .connections import patient
 
     numbers: list[int] = []
     shown = Pictures(session)
     config = uvicorn.Config(
         build(session, gate, numbers, shown), host=HOSTS[0], port=port, log_level="critical", access_log=False, lifespan="off",
-        server_header=False, ws="none", timeout_graceful_shutdown=2,
+        server_header=False, ws="none", timeout_graceful_shutdown=2, http=patient(),
     )
     server = uvicorn.Server(config)
 

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Callable
 
-from .. import corrections, report, runs
+from .. import corrections, events, regular, report, runs
 from ..corrections import Review
 from ..errors import ReadError, UsageError
 from ..records import Mark
@@ -20,6 +20,7 @@ from . import sampling
 from .queue import doubts
 
 LEAST_PX = 2  # a side of a drawn box
+MOST_EVENTS = 10_000  # on one file
 SHOWN = ("frame", "xyxy", "score", "label", "action", "reason", "text", "confidence", "rotation_deg", "mirrored")
 
 
@@ -80,8 +81,12 @@ class Session:
 
     def _open(self, sample: int | None, seed: int) -> None:
         """Read what there is and bring it into order."""
-        self._events = corrections.read_events(corrections.log_path(self.run.audit))
-        self._reviews = corrections.reviews(self._events)
+        said = corrections.read_events(corrections.log_path(self.run.audit))
+        self._next = 1 + max((event["n"] for event in said), default=0)
+        self._events: dict[str, list[dict[str, Any]]] = {}
+        for event in said:
+            self._events.setdefault(event["file"], []).append(event)
+        self._reviews = corrections.standing(said)
         self._refresh()
         rows = list(self._rows.values())
         if sample is not None and self.run.options.dry_run:
@@ -89,12 +94,23 @@ class Session:
         self.sample = sampling.drawn(self.run.audit, rows, sample, seed, self._clock()) if sample is not None else None
         if self.sample:
             sampling.bound(0, 1)  # loads what takes seconds to load, now rather than at the last key press
-        summary = _summary(self.run.audit)
-        threshold = (summary.get("options") or {}).get("threshold") or self.run.options.policy.threshold or 0.5
-        found = doubts(rows, float(threshold), self.run.options.policy.min_confidence)
+        found = doubts(rows, self._threshold() or self.run.options.policy.threshold or 0.5, self.run.options.policy.min_confidence)
         self._words = {d.relative: (d.score, d.words) for d in found}
         self.order: tuple[str, ...] = self.sample.files if self.sample else tuple(d.relative for d in found)
         self._number = {relative: i for i, relative in enumerate(self.order)}
+        self._finish(again=False)
+
+    def _threshold(self) -> float | None:
+        """That of the run, as far as its summary tells."""
+        options = report.read_summary(self.run.audit).get("options")
+        found = options.get("threshold") if isinstance(options, dict) else None
+        return float(found) if type(found) in (int, float) and 0 <= found <= 1 else None
+
+    def unknown(self) -> list[str]:
+        """Files that decisions are about and the run does not have: they have no effect."""
+        with self._lock:
+            self._refresh()
+            return corrections.unknown(self._events, self._rows)
 
     def close(self) -> None:
         """Let another session open the audit."""
@@ -104,7 +120,7 @@ class Session:
         """Take in what `apply` has changed since."""
         stat = os.stat(self.run.audit / report.MANIFEST)
         if (stamp := (stat.st_mtime_ns, stat.st_ino)) != self._stamp:
-            self._rows = {row["relative"]: row for row in report.read_manifest(self.run.audit / report.MANIFEST)}
+            self._rows = report.checked_rows(self.run.audit)
             self._carried = {relative for relative, row in self._rows.items() if (row.get("review") or {}).get("digest")}
             self._stamp = stamp
 
@@ -169,10 +185,8 @@ class Session:
         with self._lock:
             self._refresh()
             items = [self._item(relative) for relative in self.order]
-            summary = _summary(self.run.audit)
-            threshold = (summary.get("options") or {}).get("threshold")
             return {
-                "reviewer": self.reviewer, "files": items, "progress": self.progress(), "threshold": threshold,
+                "reviewer": self.reviewer, "files": items, "progress": self.progress(), "threshold": self._threshold(),
                 "min_confidence": self.run.options.policy.min_confidence, "audit": self.run.audit.name,
                 "sample": {"count": len(self.sample.files), "population": self.sample.population,
                     "seed": self.sample.seed} if self.sample else None,
@@ -187,25 +201,29 @@ class Session:
         }
 
     def _state(self, relative: str) -> str:
-        """"todo"; "done"; "corrected": done, with corrections; "again": it was redone after a person had looked."""
+        """"todo"; "done"; "corrected": done, with corrections; "again": it was redone after a person had looked; "gone": of a sample, it has
+        no result any more."""
         row, review = self._rows.get(relative), self._reviews.get(relative)
+        if self.sample and (row is None or row["status"] not in sampling.RELEASED):
+            return "gone"
         if row is None or review is None or not review.verdict:
             return "todo"
-        if review.sha256_in != row["sha256_in"] or (review.sha256_out != row["sha256_out"] and self.sample is None):
+        if not sampling.is_now(review, row):
             return "again"
         return "corrected" if review.digest else "done"
 
     def progress(self) -> dict[str, Any]:
-        """How many files are finished, how many were corrected, how many wait for `apply`, and at the end of a sample what it says."""
+        """How many files are finished, how many were corrected, how many were redone since and must be looked at again, how many wait for
+        `apply`, and at the end of a sample what it says."""
         with self._lock:
             states = [self._state(relative) for relative in self._reviews if relative in self._number]  # of all others "todo"
             waiting = sum(self._waits(relative) for relative in self._carried | self._reviews.keys() if relative in self._rows)
             done = sum(state in ("done", "corrected") for state in states)
-            found: dict[str, Any] = {"done": done, "of": len(self.order), "corrected": states.count("corrected"), "waiting": waiting,
-                "statement": ""}
-            if self.sample and done == len(self.order):
-                counted, misses = sampling.counted(self.sample, self._reviews)
-                found["statement"] = sampling.sentence(misses, counted)
+            found: dict[str, Any] = {"done": done, "of": len(self.order), "corrected": states.count("corrected"),
+                "again": states.count("again"), "waiting": waiting, "statement": ""}
+            if self.sample:
+                counts = sampling.counted(self.sample, self._reviews, self._rows)
+                found |= {"of": len(self.order) - counts.gone, "statement": sampling.result(self.sample, counts)}
             return found
 
     def _waits(self, relative: str) -> bool:
@@ -219,7 +237,7 @@ class Session:
             row = self.row(number)
             relative = row["relative"]
             review = self._reviews.get(relative, Review())
-            said = {(m.frame, m.xyxy): m for m in review.marks if not m.drawn}
+            said = {(m.frame, m.xyxy): m for m in (*review.marks, *review.named) if not m.drawn}
             boxes = []
             for box in base_boxes(row):
                 mark = said.get((box["frame"], tuple(box["xyxy"])))
@@ -243,9 +261,10 @@ class Session:
 
     def _standing(self, relative: str, *kinds: str) -> list[dict[str, Any]]:
         """Events of a file of some kinds, or of any but undo, that were not undone."""
-        undone = {event["of"] for event in self._events if event["event"] == "undo"}
-        own = (event for event in self._events if event["file"] == relative and event["n"] not in undone and event["event"] != "undo")
-        return [event for event in own if not kinds or event["event"] in kinds]
+        own = self._events.get(relative, ())
+        undone = {event["of"] for event in own if event["event"] == "undo"}
+        left = (event for event in own if event["n"] not in undone and event["event"] != "undo")
+        return [event for event in left if not kinds or event["event"] in kinds]
 
     def _last(self, relative: str) -> dict[str, Any] | None:
         standing = self._standing(relative)
@@ -264,16 +283,21 @@ class Session:
             row = self.row(number)
             if said.get("seen") != [row["sha256_in"], row["sha256_out"]]:
                 raise UsageError("the file was redone since it was shown: look at it again")
+            relative = row["relative"]
+            own = self._events.setdefault(relative, [])
+            if len(own) >= MOST_EVENTS:
+                raise UsageError(f"{len(own)} decisions have been made on this file: no more are taken")
             event = self._checked(row, said) | {
-                "n": 1 + max((e["n"] for e in self._events),
-                    default=0), "time": self._clock(), "who": self.reviewer, "file": row["relative"],
+                "n": self._next, "time": self._clock(), "who": self.reviewer, "file": relative,
                 "sha256_in": row["sha256_in"], "sha256_out": row["sha256_out"],
             }
-            new = corrections.reviews([*(e for e in self._events if e["file"] == row["relative"]), event])  # raises before it is written
+            if wrong := events.problem(event):
+                raise UsageError(wrong)
             corrections.append(self.run.audit, event)
-            self._events.append(event)
-            self._reviews.pop(row["relative"], None)
-            self._reviews |= new
+            self._next += 1
+            own.append(event)
+            self._reviews.pop(relative, None)
+            self._reviews |= corrections.standing(own)
             self._finish()
             return self.file(number)
 
@@ -297,29 +321,34 @@ class Session:
                 raise UsageError("its result has not been shown, so nobody can say that it is right; skip it")
             return {"event": kind}
         if kind == "erase":
-            if said.get("of") not in [n for n, _ in self._drawn(relative)]:
+            if type(said.get("of")) is not int or said["of"] not in [n for n, _ in self._drawn(relative)]:
                 raise UsageError("there is no such drawn box")
             return {"event": kind, "of": said["of"]}
         if kind not in ("draw", "set"):
             raise UsageError(f"event is {kind!r}, allowed are draw, erase, set, accept, release, undo")
         frame, xyxy = _place(said, row["shape"])
-        if said.get("kind") not in ("marker", "laterality", "none"):
+        if said.get("kind") not in events.KINDS:
             raise UsageError("kind: allowed are marker, laterality and none")
         if kind == "draw":
+            if sum(mark.drawn for mark in self._reviews.get(relative, Review()).marks) >= corrections.MOST_MARKS:
+                raise UsageError(f"{corrections.MOST_MARKS} boxes are drawn on this file: no more can be carried out")
             return {"event": kind, "frame": frame, "xyxy": xyxy, "kind": said["kind"]}
         box = next((b for b in base_boxes(row) if b["frame"] == frame and list(b["xyxy"]) == xyxy), None)
         if box is None or said.get("to") not in ("keep", "remove"):
             raise UsageError("there is no such box, or it is to be neither kept nor removed")
         return {"event": kind, "frame": frame, "xyxy": xyxy, "kind": said["kind"], "to": said["to"], "machine": box["action"]}
 
-    def _finish(self) -> None:
-        """Write the statement of a sample once all of it has been looked at; take it back when that is no longer so."""
+    def _finish(self, again: bool = True) -> None:
+        """Write the statement of a sample once all of it has been looked at, one that is there only if `again`; take it back when that is no
+        longer so."""
         if self.sample is None:
             return
         path = self.statement_path()
         if self.progress()["statement"]:
+            if not again and path.exists():
+                return
             day = datetime.datetime.fromisoformat(self._clock()).date()
-            report.write_private(path, sampling.statement(self.sample, self._reviews, day))
+            report.write_private(path, sampling.statement(self.sample, self._reviews, self._rows, day))
         else:
             path.unlink(missing_ok=True)
 
@@ -339,24 +368,14 @@ def _place(said: dict[str, Any], shape: list[int]) -> tuple[int, list[int]]:
         UsageError: no such frame, or no box of at least LEAST_PX pixels inside the image.
     """
     frame, xyxy = said.get("frame"), said.get("xyxy")
-    if len(shape) < 3 or not isinstance(frame, int) or not 0 <= frame < shape[0]:
+    if len(shape) < 3 or type(frame) is not int or not 0 <= frame < shape[0]:
         raise UsageError("there is no such frame")
-    if not isinstance(xyxy, list) or len(xyxy) != 4 or not all(isinstance(v, int) and not isinstance(v, bool) for v in xyxy):
+    if not isinstance(xyxy, list) or len(xyxy) != 4 or not all(type(v) is int for v in xyxy):
         raise UsageError("a box is four whole numbers")
     x1, y1, x2, y2 = xyxy
     if not (0 <= x1 <= x2 - LEAST_PX and x2 <= shape[2] and 0 <= y1 <= y2 - LEAST_PX and y2 <= shape[1]):
         raise UsageError(f"a box lies inside the image of {shape[2]} x {shape[1]} pixels and has sides of at least {LEAST_PX}")
     return frame, xyxy
-
-
-def _summary(audit: Path) -> dict[str, Any]:
-    """summary.json, {} where the run did not get that far."""
-    import json
-
-    try:
-        return json.loads((audit / report.SUMMARY).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
 
 
 def _locked(audit: Path) -> int:
@@ -366,8 +385,8 @@ def _locked(audit: Path) -> int:
         UsageError: another session holds it.
     """
     folder = audit / corrections.FOLDER
-    folder.mkdir(mode=0o700, exist_ok=True)
-    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    regular.folder(folder)
+    descriptor = regular.opened(folder / "lock", os.O_RDWR | os.O_CREAT)
     try:
         import fcntl
 

@@ -14,14 +14,15 @@ const drawn = (tag, attributes) => {
 };
 const VIEWS = ["after", "before", "wipe", "difference"], SIDES = { after: "after", before: "before", wipe: "before | after",
   difference: "what was removed" };
-const STAYS = { laterality: "stays, a side sign", none: "stays, nothing burnt in", marker: "stays" };
+const STAYS = { laterality: "a laterality marker, stays", none: "nothing burned in, stays", marker: "stays" };
 const KEYS = [
   ["Enter", "right (with your corrections): save and go to the next"], ["N →, P ←", "next, previous file, nothing decided"],
-  ["J, Shift+J, 1–9", "select a box"], ["K", "keep or remove the selected box, and those that lie in it"],
-  ["C", "what the selected kept box is: a side sign, or nothing burnt in"],
+  ["J, Shift+J, 1–9", "select a box"], ["K", "the selected box, and those that lie in it: a laterality marker, it stays"],
+  ["C", "the same: nothing burned in there, it stays"],
+  ["X", "the same: a marking, it is removed; a drawn box is erased"],
   ["D", "draw a missed marking: with the mouse or a finger; or arrows move, Shift+arrows resize" +
     " (Alt: by one pixel), Enter adds, Esc leaves"],
-  ["X", "erase the selected drawn box"], ["U", "undo the last decision on this file"],
+  ["U", "undo the last decision on this file"],
   ["R", "of a held file: write its redacted result although something still shows"],
   ["A B W F, V", "after, before, wipe, removed; the next view"], ["E", "equalised: shows what is faint"],
   ["[ ]  , .", "window narrower, wider; darker, brighter; \\ as it was"], ["+ − 0, Z", "zoom; whole image; zoom to the selected box"],
@@ -166,7 +167,7 @@ function marks() {
     const [x1, y1, x2, y2] = box.xyxy, fill = box.now === "remove" && (box.drawn || box.action === "keep") && (S.view === "after" ||
       S.view === "wipe");
     if (!S.outlines && !fill && i !== S.chosen) return;
-    const person = box.drawn || box.now !== box.action;
+    const person = box.drawn || box.now !== box.action || box.kind;
     const left = Math.max(x1, edge()), out = 1.5 / S.zoom;
     if (fill && left < x2) svg.append(drawn("rect", { x: left, y: y1, width: x2 - left, height: y2 - y1, class: "fill" }));
     svg.append(drawn("rect", { x: x1 - out, y: y1 - out, width: x2 - x1 + 2 * out, height: y2 - y1 + 2 * out,
@@ -190,7 +191,7 @@ function head() {
   at("status").textContent = file.status; at("status").className = "badge " + file.status;
   at("why").textContent = file.why.length ? (S.all.sample ? "" : "first looked at because: " + file.why.slice(0, 3).join("; ")) : "";
   at("bar").max = far.of; at("bar").value = far.done;
-  at("count").textContent = `${far.done} of ${far.of}` + (S.all.sample ? ` of a random sample` : "") + (far.waiting ?
+  at("count").textContent = `${far.done} of ${far.of}` + (S.all.sample ? ` of a random sample` : "") + (far.again ? `, ${far.again} to look at again` : "") + (far.waiting ?
     `, ${far.waiting} to apply` : "");
   document.title = `${far.done}/${far.of} · Review`;
 }
@@ -200,7 +201,10 @@ function panel() {
   at("facts").replaceChildren(facts, ...[file.reason, file.released_held &&
     "released in spite of doubt: " + file.released_held].filter(Boolean).flatMap(t => [make("br"), make("b", "", t)]));
   at("boxes").replaceChildren(...all().map(entry));
-  at("toggle").disabled = S.chosen < 0;
+  for (const [id, { now, kind }] of Object.entries(SAYS)) {
+    const box = chosen(), erases = box && box.drawn;
+    at(id).disabled = !box || (erases ? now === "keep" : box.now === now && (now === "remove" || (box.kind || "laterality") === kind));
+  }
   at("undo").disabled = !file.can_undo;
   at("release").hidden = file.status !== "held";
   at("accept").lastElementChild.textContent = file.status === "held" ? "Stays held, next" : file.status === "failed" ?
@@ -208,7 +212,7 @@ function panel() {
   at("frames").hidden = frames < 2; at("frame").max = frames - 1; at("frame").value = S.frame;
     at("frame-text").textContent = `${S.frame + 1}/${frames}`;
   at("centre").value = S.centre; at("width").value = S.width;
-  const state = { done: "looked at", corrected: "corrected", again: "redone since you looked: look again" }[file.state] || "";
+  const state = { done: "looked at", corrected: "corrected", again: "redone since you looked: look again", gone: "has no result any more" }[file.state] || "";
   at("said").textContent = [state && `${state} by ${file.by}, ${file.when.replace("T", " ").replace("+00:00", " UTC")}`, file.waits &&
     "waits for markerremover apply"].filter(Boolean).join("; ");
   at("draw").classList.toggle("on", S.drawing); at("stage").classList.toggle("drawing", S.drawing);
@@ -217,7 +221,7 @@ function panel() {
     " (Shift: resize, Alt: finer) and press Enter. Esc leaves.";
 }
 function entry(box, i) {
-  const person = box.drawn || box.now !== box.action, node = make("li",
+  const person = box.drawn || box.now !== box.action || box.kind, node = make("li",
     `${box.now}${person ? " person" : ""}${i === S.chosen ? " selected" : ""}`);
   const what = make("div", "what", make("b", "", `${i + 1}`), make("span", "", box.now === "keep" ? "stays" : "removed"), make("span",
     "label", box.drawn ? "drawn" : box.label));
@@ -272,23 +276,18 @@ async function finish(event) {
     `${far.waiting} files wait for their corrections: markerremover apply.`].filter(Boolean).join(" ");
   at("end").showModal();
 }
-const guess = box => box.label === "laterality" || box.text ? "laterality" : "none";
 const chosen = () => S.chosen >= 0 ? all()[S.chosen] : null;
 const area = b => Math.max(0, b[2] - b[0]) * Math.max(0, b[3] - b[1]);
 const within = (a, b) => area([Math.max(a[0], b[0]), Math.max(a[1], b[1]), Math.min(a[2], b[2]), Math.min(a[3], b[3])]) >= 0.8 * area(a);
-async function toggle() {  // and with it the boxes that lie in it: they are about the same
-  const box = chosen();
+// What each of three keys says of a box, whatever was said of it before.
+const SAYS = { laterality: { now: "keep", kind: "laterality" }, none: { now: "keep", kind: "none" }, marker: { now: "remove", kind: "marker" } };
+async function tell(id) {  // and with it of the boxes that lie in it: they are about the same
+  const box = chosen(), { now, kind } = SAYS[id];
   if (!box) return;
-  if (box.drawn) return erase();
-  const to = box.now === "keep" ? "remove" : "keep", same = S.file.boxes.filter(b => b !== box && b.frame === box.frame &&
-    b.now === box.now && within(b.xyxy, box.xyxy));
+  if (box.drawn) return now === "remove" ? erase() : say("a drawn box is removed; X erases it");
+  const same = S.file.boxes.filter(b => b !== box && b.frame === box.frame && b.now === box.now && within(b.xyxy, box.xyxy));
   for (const each of [box, ...same])
-    if (!await decide({ event: "set", frame: each.frame, xyxy: each.xyxy, to, kind: to === "keep" ? guess(box) : "marker" })) return;
-}
-function otherKind() {
-  const box = chosen();
-  if (box && !box.drawn && box.now === "keep" && box.action === "remove")
-    decide({ event: "set", frame: box.frame, xyxy: box.xyxy, to: "keep", kind: box.kind === "laterality" ? "none" : "laterality" });
+    if (!await decide({ event: "set", frame: each.frame, xyxy: each.xyxy, to: now, kind })) return;
 }
 function erase() { const box = chosen(); if (box && box.drawn) decide({ event: "erase", of: box.id }); }
 function startDrawing() {
@@ -367,8 +366,8 @@ const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], Arrow
 const ACTIONS = {
   n: () => show((S.number + 1) % S.all.files.length), p: () => show((S.number + S.all.files.length - 1) % S.all.files.length),
   ArrowRight: () => ACTIONS.n(), ArrowLeft: () => ACTIONS.p(), g: () => { const n = todo(S.number); if (n >= 0) show(n); },
-  j: () => choose(S.chosen + 1, true), J: () => choose(S.chosen < 0 ? -1 : S.chosen - 1, true), k: toggle, c: otherKind, d: startDrawing,
-    x: erase, Delete: erase,
+  j: () => choose(S.chosen + 1, true), J: () => choose(S.chosen < 0 ? -1 : S.chosen - 1, true), k: () => tell("laterality"), c: () => tell("none"), x: () => tell("marker"), Delete: erase,
+    d: startDrawing,
   u: () => decide({ event: "undo" }), r: () => { if (S.file.status === "held") finish("release"); }, Enter: () => finish("accept"),
   a: () => see("after"), b: () => see("before"), w: () => see("wipe"), f: () => see("difference"),
     v: () => see(VIEWS[(VIEWS.indexOf(S.view) + 1) % VIEWS.length]),
@@ -398,7 +397,7 @@ addEventListener("keydown", event => {
   if (event.altKey) return;
   if (/^[1-9]$/.test(event.key)) { const i = Number(event.key) - 1; if (i < all().length) choose(i, true); return; }
   const action = ACTIONS[event.key] || ACTIONS[event.key.toLowerCase()];
-  if (!action || (event.repeat && ["Enter", "r", "k", "u", "x", "d"].includes(event.key))) return;
+  if (!action || (event.repeat && ["Enter", "r", "k", "c", "u", "x", "d"].includes(event.key))) return;
   event.preventDefault();
   action();
 });
@@ -450,7 +449,8 @@ addEventListener("resize", () => { if (S.file) { if (innerWidth !== wide || S.zo
 
 // --- buttons, lists
 for (const button of document.querySelectorAll("[data-view]")) button.onclick = () => see(button.dataset.view);
-for (const [id, action] of Object.entries({ equalised: equalise, previous: ACTIONS.p, next: ACTIONS.n, toggle, draw: startDrawing,
+for (const [id, action] of Object.entries({ equalised: equalise, previous: ACTIONS.p, next: ACTIONS.n, draw: startDrawing, laterality: () => tell("laterality"),
+  none: () => tell("none"), marker: () => tell("marker"),
   undo: ACTIONS.u,
   release: ACTIONS.r, accept: ACTIONS.Enter, "open-list": () => openList(), "open-help": ACTIONS["?"] })) at(id).onclick = () => {
     action(); at("stage").focus({ preventScroll: true }); };
@@ -464,7 +464,7 @@ function list() {
   for (let i = 0; i < S.all.files.length && found.length < 200; i++) {
     const f = S.all.files[i];
     if (wanted && !`${f.file} ${f.state} ${f.status} ${f.why.join(" ")}`.toLowerCase().includes(wanted)) continue;
-    const state = { todo: f.status, done: "✓ looked at", corrected: "✓ corrected", again: "look again" }[f.state];
+    const state = { todo: f.status, done: "✓ looked at", corrected: "✓ corrected", again: "look again", gone: "no result" }[f.state];
     const button = make("button", "", make("span", f.state, state), make("span", "", f.file), make("span", "", f.why.slice(0,
       2).join("; ")));
     button.onclick = () => { at("list").close(); show(i); };
