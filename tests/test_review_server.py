@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 
 import fakes
 import reviewing
-from markerremover.review import server
+from markerremover.review import connections, server
 
 pytest.importorskip("starlette", reason="the extra `review` is not installed")
 pytest.importorskip("uvicorn", reason="the extra `review` is not installed")
@@ -39,7 +41,7 @@ class Review:
 
     def ask(self, path: str, method: str = "GET", body=None, **headers: str | None):
         """(status, headers, bytes); a header of None is left out."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
         sent = {"Host": f"127.0.0.1:{self.port}", "Cookie": self.cookie}
         if method != "GET":
             sent |= {"Origin": f"http://127.0.0.1:{self.port}", "Content-Type": "application/json"}
@@ -64,7 +66,7 @@ class Review:
 
     def end(self, how: int = signal.SIGINT) -> str:
         self.process.send_signal(how)
-        return self.process.communicate(timeout=20)[0]
+        return self.process.communicate(timeout=300)[0]
 
 
 @pytest.fixture(scope="module")
@@ -137,11 +139,75 @@ def test_a_decision_needs_an_origin_and_json(inside):
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", None):
         assert inside.ask("/api/files/0/decisions", "POST", said, Content_Type=kind)[0] == 415
     assert inside.ask("/api/files/0/decisions", "POST", b"{" + b" " * 5000)[0] == 413
-    for body in (b"", b"{", b"[]", b"\xff", b'"x"'):
+    for body in (b"", b"{", b"[]", b"\xff", b'"x"', b"[" * 4000, b'{"event":' * 450, b'{"a":' + b"[" * 2000 + b"]" * 2000 + b"}", b"9" * 4090):
         assert inside.ask("/api/files/0/decisions", "POST", body)[0] == 400
     for method in ("PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"):
         assert inside.ask("/api/files/0/decisions", method, said)[0] in (400, 405), method
     assert json.loads(inside.ask("/api/files")[2])["progress"] == before
+
+
+def test_booleans_and_strange_kinds_are_no_numbers_and_no_words(inside):
+    before = json.loads(inside.ask("/api/files/0")[2])
+    said = {"event": "draw", "frame": 0, "xyxy": [1, 2, 9, 9], "kind": "marker", "seen": before["seen"]}
+    assert inside.ask("/api/files/0/after.png")[0] == 200
+    for changed in ({"frame": False}, {"frame": 0.0}, {"frame": None}, {"xyxy": [True, 2, 9, 9]}, {"xyxy": [1, 2, 9, 9, 9]}, {"xyxy": [1, 2, 9]},
+                    {"xyxy": {"0": 1}}, {"kind": True}, {"kind": ["marker"]}, {"kind": {}}, {"event": True}, {"event": ["draw"]}, {"event": {}},
+                    {"event": "erase", "of": True}, {"event": "erase", "of": [1]}, {"event": "erase", "of": {}}, {"seen": True}, {"seen": {}},
+                    {"event": "set", "to": True}, {"event": "set", "to": ["keep"]}):
+        status, _, body = inside.ask("/api/files/0/decisions", "POST", said | changed)
+        assert status == 409 and "error" in json.loads(body), changed
+    for raw in (b"Infinity", b"NaN", b"1e999"):
+        body = json.dumps(said).encode().replace(b"[1,", b"[" + raw + b",")
+        assert inside.ask("/api/files/0/decisions", "POST", body)[0] == 409
+    assert json.loads(inside.ask("/api/files/0")[2]) == before
+
+
+def closed(connection: socket.socket) -> bytes:
+    """What a server says until it closes a connection: only that it does is waited for, on a slow machine for long."""
+    connection.settimeout(300)
+    said = b""
+    with connection:
+        try:
+            while part := connection.recv(4096):
+                said += part
+        except ConnectionResetError:
+            pass
+    return said
+
+
+HALF = {
+    "nothing": "", "half a line": "GET / HT", "half of the headers": "GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n",
+    "half a second request": "GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\nGET / HT",
+    "a body that does not come": "POST /api/files/0/decisions HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 4000\r\n\r\n{{",
+}
+
+
+def test_a_request_that_does_not_come_to_its_end_is_given_up_with_and_without_the_cookie(inside):
+    headers = f"Cookie: {inside.cookie}\r\nOrigin: http://127.0.0.1:{inside.port}\r\nContent-Type: application/json\r\n"
+    texts = [text.format(port=inside.port) for text in HALF.values()]
+    texts.append(texts[-1].replace("Content-Length", headers + "Content-Length"))
+    connections = [socket.create_connection(("127.0.0.1", inside.port)) for _ in texts]
+    for connection, text in zip(connections, texts):
+        connection.sendall(text.encode())
+    said = [closed(connection) for connection in connections]
+    assert said[:3] == [b""] * 3 and b" 403 " in said[3] and b" 403 " in said[4] and b" 408 " in said[5]
+    assert inside.ask("/")[0] == 200
+
+
+def test_half_open_connections_keep_nobody_out(inside):
+    held = [socket.create_connection(("127.0.0.1", inside.port)) for _ in range(3 * connections.MOST)]
+    for connection in held:
+        try:
+            connection.sendall(b"GET / HT")
+        except ConnectionError:
+            pass
+    assert inside.ask("/")[0] == 200
+    table = Path(f"/proc/{inside.process.pid}/fd")
+    if table.exists():
+        sockets = sum(os.path.lexists(fd) and os.readlink(fd).startswith("socket:") for fd in table.iterdir())
+        assert sockets <= connections.MOST + 10
+    for connection in held:
+        connection.close()
 
 
 PATHS = [

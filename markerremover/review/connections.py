@@ -20,7 +20,7 @@ def patient() -> type:
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
             self._since, self._timer, self._answered = self.loop.time(), None, None
-            others = [one for one in self.connections if one is not self]
+            others = [one for one in self.connections if one is not self and not one.transport.is_closing()]
             if len(others) >= MOST:
                 idle = [one for one in others if one._is_idle()]
                 (min(idle, key=lambda one: one._since) if idle else self).transport.abort()

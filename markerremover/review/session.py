@@ -118,7 +118,7 @@ class Session:
 
     def _refresh(self) -> None:
         """Take in what `apply` has changed since."""
-        stat = os.stat(self.run.audit / report.MANIFEST)
+        stat = os.lstat(self.run.audit / report.MANIFEST)
         if (stamp := (stat.st_mtime_ns, stat.st_ino)) != self._stamp:
             self._rows = report.checked_rows(self.run.audit)
             self._carried = {relative for relative, row in self._rows.items() if (row.get("review") or {}).get("digest")}
