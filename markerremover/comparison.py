@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any, Callable, Sequence
 
 from .errors import UsageError
-from .evaluation import NAMES
+from .evaluation import NAMES, summary
 from .metrics import fisher, in_words, rate
 from .results import Row
 
@@ -16,6 +16,7 @@ PAIRED: dict[str, Callable[[Row], list[bool]]] = {
     "recall": lambda row: _goods(row, "marker"),
     "retention": lambda row: _goods(row, "laterality"),
 }
+WRONGLY_KEPT = "letters_retained"
 
 
 def _goods(row: Row, kind: str) -> list[bool]:
@@ -40,7 +41,7 @@ def compare(a: Sequence[Row], b: Sequence[Row]) -> dict[str, Any]:
         a, b: of `evaluation.evaluate`, with the same truth.
 
     Returns:
-        Each of `PAIRED` -> {"a": rate, "b": rate, "better", "worse": pairs, "p_mcnemar", "p_fisher"}, and `images`: {"better", "worse",
+        `letters_retained` -> {"a": rate, "b": rate} where both runs have a manifest; each of `PAIRED` -> {"a": rate, "b": rate, "better", "worse": pairs, "p_mcnemar", "p_fisher"}, and `images`: {"better", "worse",
         "mixed"} -> names.
 
     Raises:
@@ -58,6 +59,9 @@ def compare(a: Sequence[Row], b: Sequence[Row]) -> dict[str, Any]:
             "a": rate(k[0], len(pairs)), "b": rate(k[1], len(pairs)), "better": better, "worse": worse,
             "p_mcnemar": round(mcnemar(better, worse), 4), "p_fisher": None if p is None else round(p, 4),
         }
+    found = [summary(rows).get(WRONGLY_KEPT) for rows in (a, b)]
+    if all(found):
+        result[WRONGLY_KEPT] = dict(zip("ab", found))
     images: dict[str, list[str]] = {"better": [], "worse": [], "mixed": []}
     for one, other in zip(a, b):
         gains, losses = _changes(one, other)
@@ -81,6 +85,8 @@ def lines(document: dict[str, Any]) -> list[str]:
         if row["a"]["n"]:
             found.append(f"{NAMES[name]}: A {in_words(row['a'])}, B {in_words(row['b'])}; {row['better']} better, {row['worse']} worse, "
                          f"McNemar P = {row['p_mcnemar']:.4f}, Fisher P = {row['p_fisher']:.4f}")
+    if WRONGLY_KEPT in document:
+        found.append(f"{NAMES[WRONGLY_KEPT]}: A {in_words(document[WRONGLY_KEPT]['a'])}, B {in_words(document[WRONGLY_KEPT]['b'])}")
     for kind, names in document["images"].items():
         found += [f"{kind}: {name}" for name in names]
     return found or ["nothing to compare: the truth has no elements that can be scored"]

@@ -19,7 +19,7 @@ TRANSFER_SYNTAXES = ("source", "explicit-le", "rle", "jpeg2000-lossless", "jpeg-
 ENGINES = ("local", "ray")
 MOST_BATCH = 64
 #: Counted up whenever the same weights would have other pixels removed, so that --resume does not take over what was cleaned by former rules.
-RULES = 4
+RULES = 5
 #: Name of the key file in the audit folder.
 KEY = "key"
 #: What every real tree holds beside its images. A DICOMDIR names patients, so it is listed but never copied.
