@@ -89,7 +89,7 @@ def rates(rows: Sequence[Row]) -> dict[str, Any]:
     harm with limits too."""
     whole = evaluation.summary(rows)
     low, high = harm_limits([row.judged.harm for row in rows])
-    found = {name: whole[name] for name in RATES} | {"harm": {**whole["harm"], "low95": low, "high95": high}}
+    found = {name: whole[name] for name in (*RATES, "letters_retained") if name in whole} | {"harm": {**whole["harm"], "low95": low, "high95": high}}
     return {"images": whole["images"], "missing": whole["missing"], **found}
 
 
@@ -230,6 +230,8 @@ def lines(document: dict[str, Any]) -> list[str]:
         rows += [(f"new site, {name}", *_words(site[name])) for name in ("before", "after")]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     found = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+    if "letters_retained" in document["all"]:
+        found.append(f"{evaluation.NAMES['letters_retained']}: {in_words(document['all']['letters_retained'])}")
     seconds = document["seconds_per_image"]
     images, held = document["all"]["images"], document["held"]
     found.append(f"{images} images, {held} held; {seconds['wall']} s an image, {seconds['cpu']} s of processor time")

@@ -7,7 +7,7 @@ from typing import Any, Callable, Sequence
 
 from . import box_level
 from .errors import UsageError
-from .evaluation import NAMES, published
+from .evaluation import NAMES, published, summary
 from .metrics import fisher, in_words, rate
 from .results import Row
 
@@ -17,6 +17,7 @@ PAIRED: dict[str, Callable[[Row], list[bool]]] = {
     "recall": lambda row: _goods(row, "marker"),
     "retention": lambda row: _goods(row, "laterality"),
 }
+WRONGLY_KEPT = "letters_retained"
 
 
 def _goods(row: Row, kind: str) -> list[bool]:
@@ -45,6 +46,7 @@ def compare(a: Sequence[Row], b: Sequence[Row], *, missing_count: bool = False) 
         Each of `PAIRED` -> {"a": rate, "b": rate, "better", "worse": pairs, "p_mcnemar", "p_fisher"}; `images`: {"better", "worse",
         "mixed"} -> names; `compared`: how many images; `missing`: {"a", "b"} -> image -> what the run says of it, "" for nothing; and
         of runs with manifests `published_measures`: each of `box_level.NAMES` -> {"a", "b": rates, "p_fisher"}.
+        `letters_retained` -> {"a": rate, "b": rate} where both runs have a manifest.
 
     Raises:
         UsageError: the runs are not of the same images with the same truth, or no image has a result in both.
@@ -63,6 +65,9 @@ def compare(a: Sequence[Row], b: Sequence[Row], *, missing_count: bool = False) 
         better, worse = sum(new and not old for old, new in pairs), sum(old and not new for old, new in pairs)
         result[name] = {**_tested(rate(k[0], len(pairs)), rate(k[1], len(pairs))), "better": better, "worse": worse,
                         "p_mcnemar": round(mcnemar(better, worse), 4)}
+    found = [summary(rows).get(WRONGLY_KEPT) for rows in (a, b)]
+    if all(found):
+        result[WRONGLY_KEPT] = dict(zip("ab", found))
     images: dict[str, list[str]] = {"better": [], "worse": [], "mixed": []}
     for one, other in zip(a, b):
         gains, losses = _changes(one, other)
@@ -112,6 +117,8 @@ def lines(document: dict[str, Any]) -> list[str]:
         bare = document["images_without_markings"] if name == "deidentification_accuracy" else 0
         left = f"; {bare} radiographs without such markings are left out" if bare else ""
         found.append(f"as published, {box_level.NAMES[name]}: A {in_words(row['a'])}, B {in_words(row['b'])}{p}{left}")
+    if WRONGLY_KEPT in document:
+        found.append(f"{NAMES[WRONGLY_KEPT]}: A {in_words(document[WRONGLY_KEPT]['a'])}, B {in_words(document[WRONGLY_KEPT]['b'])}")
     for kind, names in document["images"].items():
         found += [f"{kind}: {name}" for name in names]
     return found if len(found) > head else [*found, "nothing to compare: the truth has no elements that can be scored"]

@@ -18,7 +18,7 @@ from .results import Row
 
 NAMES = {
     "recall": "markings removed", "deid": "images with every marking removed", "retention": "side signs kept",
-    "false_regions": "false regions", "leaks": "markings of which something leaks", "leaks_beside_signs": "of those, beside a side sign",
+    "letters_retained": "markings retained in a kept box, as no side sign is", "false_regions": "false regions", "leaks": "markings of which something leaks", "leaks_beside_signs": "of those, beside a side sign",
     "covered": "markings whose whole box is black", "readable": "markings whose text OCR still reads",
     "untouched": "images without markings left as they were", "patients": "patients with every marking removed",
 }
@@ -150,8 +150,9 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
     """What the rows say.
 
     Returns:
-        A `rate` for every one of `NAMES` (`recall`, `deid`, `retention`, `false_regions` ...), `harm`; `images`, `missing` (counts);
-        `by` -> `height`, `kind`, `photometric_interpretation`, `site` -> class -> rates; `sentences`; `failures`, by image name; of a run with a manifest what `published` gives; and `localizer` where it was asked
+        A `rate` for every one of `NAMES` (`recall`, `deid`, `retention`, `false_regions` ...; `letters_retained` of runs with a manifest),
+        `harm`; `images`, `missing` (counts); `by` -> `height`, `kind`, `photometric_interpretation`, `site` -> class -> rates; `sentences`;
+        `failures`, by image name; of a run with a manifest what `published` gives; and `localizer` where it was asked
         (`average_precision.precision_recall`).
     """
     whole = _rates(rows)
@@ -243,7 +244,17 @@ def _rates(rows: Sequence[Row]) -> dict[str, Any]:
         "covered": rate(sum(e.covered >= 1 for e in markers), len(markers)),
         "untouched": rate(sum(bool(row.identical) for row in bare), len(bare)),
     }
+    own = [(row, e) for row in rows if row.manifest is not None for e in row.judged.elements if e.scored and e.element.kind == "marker"]
+    if any(row.manifest is not None for row in rows):
+        result["letters_retained"] = rate(sum(_in_a_kept_box(row, e) for row, e in own), len(own))
     return result | ({"readable": rate(sum(read), len(read))} if read else {})
+
+
+def _in_a_kept_box(row: Row, element: judging.JudgedElement) -> bool:
+    """Whether strokes of a marking stay where the run's own manifest says that a side sign was kept."""
+    kept = [box["xyxy"] for box in row.manifest["boxes"] if box["frame"] == 0 and box["action"] == "keep"]
+    middles = [(x + w / 2, y + h / 2) for x, y, w, h in element.leaks]
+    return any(a <= x < c and b <= y < d for x, y in middles for a, b, c, d in kept)
 
 
 def _of_elements(elements: Iterable[judging.JudgedElement]) -> dict[str, Any]:

@@ -23,9 +23,9 @@ STEM, FOOT = (0.06, 0.62), (0.12, 0.88)  # of the height, and of what the foot r
 USUAL = 0.35  # of the stem's median width: rows that differ more hold something else, too
 NARROW_DEG, SLANTED_DEG, LONG_FOOT = 71.0, 76.0, 0.5  # least angle of a slanted letter whose foot is so long (of the height), and of others
 SHORT_FOOT, SHORT_DEG = 0.29, 84.0  # a foot as short as the flag of a 1 stands at this angle at least
-ROUND, ROUND_SHARE = 0.65, 0.08  # how far the corner's outer end may be from the shape: of the stroke's width, and of the height,
-SHORT_ROUND, SHORT_REACH = 0.6, 0.34  # and where the foot is so short, of the stroke's width only;
-COARSE, MORE_ROUND = 40, 0.15  # pixels of height below which corners are blunt: so much more is allowed, and the foot's length says nothing
+ROUND = ((0.9, 0.0, 9.0), (0.65, 0.08, 9.0), (0.6, 0.0, 0.34), (0.5, 0.1, 9.0))  # a heel is round if the corner's outer end is farther from
+# the shape than the first two, of the stroke's width and of the height, and the foot shorter than the last
+COARSE, BLUNT = 40, 0.15  # pixels of height below which only the first two of those count, with so much more for the corner
 SLACK, SLACK_PX = 0.3, 2.2  # how far beyond the middle half of a bar its rough edge may reach: of that half, and pixels
 SERIF, OUTSIDE, HIGH = 0.2, 0.14, 0.45  # of the height: a serif is no longer, left of the stem and under the foot even shorter, and stands no
 # farther from an end of the stem; at the end of the foot it is no higher
@@ -97,9 +97,9 @@ def is_an_l(upright: np.ndarray, height_px: float) -> bool:
         return False
     y, x = np.nonzero(shape)
     off = float(np.hypot(x + 0.5 - bars.corner[0], y + 0.5 - bars.corner[1]).min())
-    stroke = min(bars.stem_width, bars.foot_width)
-    coarse = height < COARSE
-    if off > max((ROUND + MORE_ROUND * coarse) * stroke, ROUND_SHARE * height) or (not coarse and reach < SHORT_REACH and off > SHORT_ROUND * stroke):
+    stroke, coarse = min(bars.stem_width, bars.foot_width), height < COARSE
+    heels = [(wide + BLUNT, share, long) for wide, share, long in ROUND[:2]] if coarse else ROUND
+    if any(off > wide * stroke and off > share * height and reach < long for wide, share, long in heels):
         return False
     return not _has_more(shape, bars)
 

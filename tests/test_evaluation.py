@@ -3,6 +3,7 @@
 import datetime
 import hashlib
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -142,6 +143,20 @@ def test_a_run_of_ours_is_also_judged_by_its_boxes(site, capsys):
     assert "as published, side signs retained: 50.0 % (1/2" in printed and "1 radiographs without such markings are left out" in printed and json.loads((site / "b.json").read_text()) == alone
     assert cli.main([*command, "--report", str(site / "r")]) == 2
     assert "--report: needs the images" in capsys.readouterr().err
+
+
+def test_what_stays_of_a_marking_in_a_kept_box_is_counted_apart(site):
+    """p1_b keeps its name: as a side sign in the one run, because no box was there in the other."""
+    counted = {}
+    for name, action in (("kept", "keep"), ("missed", "remove")):
+        manifest(site, {"relative": "sub/p1_a.png", "status": "cleaned", "boxes": []},
+                 {"relative": "sub/p1_b.png", "status": "cleaned", "boxes": [{"frame": 0, "xyxy": [38, 38, 142, 72], "action": action}]},
+                 {"relative": "sub/p2_c.png", "status": "unchanged", "boxes": []})
+        document, _ = evaluated(site)
+        counted[name] = document["letters_retained"]["k"], document["letters_retained"]["n"]
+        assert any("retained in a kept box" in line for line in evaluation.table(document))
+        shutil.rmtree(site / "out-audit")
+    assert counted == {"kept": (1, 2), "missed": (0, 2)} and "letters_retained" not in evaluated(site)[0]
 
 
 def test_without_a_manifest_boxes_cannot_be_judged(site, capsys):
