@@ -7,6 +7,7 @@ Pictures are (h, w) uint8 as loaded, and (H, W) float32, 0 to 255, as background
 from __future__ import annotations
 
 import csv
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import numpy as np
 
 from .. import labelme
 from ..errors import AnnotationError
+from ..records import Element
 from .backgrounds import blob
 from .markings import Group, Layer
 
@@ -87,7 +89,43 @@ def listing(folder: Path | str, *, rows: str = "train", clean: bool = False) -> 
     return tuple(found)
 
 
-@lru_cache(maxsize=96)
+@dataclass(frozen=True)
+class Whole:
+    """A real film: picture (h, w) uint8, its own marks, and their ink: (h, w) uint16, 0 or 1 + index of the element."""
+
+    picture: np.ndarray
+    elements: tuple[Element, ...]
+    ink: np.ndarray
+
+
+@lru_cache(maxsize=8)
+def load_whole(image: str, note: str, longest: int = 2000) -> Whole:
+    """One radiograph as it is, its longer side at most `longest`, with its annotated marks."""
+    picture = cv2.imread(image, cv2.IMREAD_GRAYSCALE)
+    if picture is None:
+        raise AnnotationError(f"{image}: cannot be decoded as an image")
+    elements = labelme.read(note).elements if note else ()
+    scale = min(1.0, longest / max(picture.shape))
+    if scale < 1:
+        picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        elements = tuple(replace(e, xyxy=tuple(v * scale for v in e.xyxy)) for e in elements)
+    ink = np.zeros(picture.shape, np.uint16)
+    for k, element in enumerate(elements, start=1):
+        x1, y1, x2, y2 = (max(0, round(v)) for v in element.xyxy)
+        part = picture[y1:y2, x1:x2]
+        if part.size == 0:
+            continue
+        level, strokes = cv2.threshold(part, 0, 1, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
+        strokes = strokes.astype(bool) if strokes.mean() < 0.55 else ~strokes.astype(bool)
+        if element.kind == "uncertain" or not strokes.any():
+            strokes = np.ones(part.shape, bool)
+        strokes[[0, -1], :] |= ~strokes.any(1)[[0, -1], None]  # the box that was drawn stays the box
+        strokes[:, [0, -1]] |= ~strokes.any(0)[None, [0, -1]]
+        ink[y1:y2, x1:x2][strokes] = k
+    return Whole(picture, elements, ink)
+
+
+@lru_cache(maxsize=192)
 def load_clean(image: str, note: str, longest: int = 1536) -> np.ndarray:
     """One radiograph with every annotated region painted over, (h, w) uint8, longer side at most `longest`."""
     picture = cv2.imread(image, cv2.IMREAD_GRAYSCALE)
@@ -99,7 +137,7 @@ def load_clean(image: str, note: str, longest: int = 1536) -> np.ndarray:
     return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=1024)
 def lifted(image: str, note: str) -> tuple[Group, ...]:
     """The annotated marks of a radiograph as opacities over what lies under them, one group for marks that lie together.
 
