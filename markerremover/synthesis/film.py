@@ -18,7 +18,7 @@ from .words import choice
 WEIGHTS = {  # of the kinds that are drawn more or less often than their fellows
     "overlay": 2.0, "shadow print": 1.5, "caption": 1.8, "cut print": 1.5, "single": 1.5, "boxed print": 1.3, "boxed sign": 1.6, "touching sign": 1.6, "lead code": 1.4,
     "dark print": 1.3, "faint print": 1.3, "ECG clips": 1.5, "bone plate": 1.3, "screws": 1.3,
-    "logo": 0.8, "asterisk": 0.7, "scale": 0.9, "fingerprint": 0.7, "faint sign": 0.8, "large sign": 1.0, "dental metal": 0.8,
+    "blank patch": 0.8,
 }
 FILMS = ("inverted film", "small film", "framed film", "side by side", "whole film", "lifted marks", "lifted patch")
 SHORTEST_PX = 190  # a small film is not made smaller than this on its longer side

@@ -108,7 +108,7 @@ def _real(rng: np.random.Generator, sources: Sources, split: str, real_share: fl
     given: dict = {"background": real.load_clean(*_from(rng, sources)) if sources and rng.random() < real_share else None}
     if sources and rng.random() < LIFTED_SHARE:
         origins = [_from(rng, sources) for _ in range(LIFTED_FROM)]
-        given["lifted"] = sum((real.lifted(*origin) for origin in origins), ())
+        given["lifted"] = sum((real.lifted(*origin, split == "train") for origin in origins), ())
         if split == "train":
             given["lifted"] += sum((patches.patches(*origin) for origin in origins), ())
     if split == "train" and given["background"] is not None:

@@ -168,7 +168,7 @@ def asterisk(rng, scene: Scene, kit: Kit) -> bool:
         else:
             n, turn = int(choice(rng, (2, 3, 3, 4))), rng.uniform(0, 3.1)
             rays = [[(np.cos(a) * 0.5, np.sin(a) * 0.5), (-np.cos(a) * 0.5, -np.sin(a) * 0.5)] for a in np.pi * np.arange(n) / n]
-            mask = _drawn(rays, size, turn, fill=False, width=max(1.0, size * rng.uniform(0.08, 0.2)), closed=False)
+            mask = _drawn(rays, size, turn, fill=False, width=max(1.0, size * rng.uniform(0.05, 0.36 / n)), closed=False)
         done |= _laid(rng, scene, mask, "*")
     return done
 
@@ -223,7 +223,15 @@ def scale_bar(rng, scene: Scene, kit: Kit) -> bool:
     return lay(rng, scene, lambda local: _inked(rng, alpha, ("uncertain", "scale"), local), alpha.shape, spot=spot, contrast=20)
 
 
+def blank_patch(rng, scene: Scene, kit: Kit) -> bool:
+    """A box that somebody pasted over something: nothing is left to read; "uncertain"."""
+    size, level = cap_px(rng, scene, 0.02, 0.12, 8.0), float(choice(rng, (0, 255, rng.uniform(20, 230))))
+    alpha = np.ones((max(4, round(size * rng.uniform(0.3, 1))), max(6, round(size * rng.uniform(0.6, 2)))), np.float32)
+    group = Group([("uncertain", "blank patch")], [markings.Layer(np.pad(alpha, 1), level, 0)], True)
+    return lay(rng, scene, lambda local: group, alpha.shape, contrast=15)
+
+
 KINDS = {
     "thin arrow": _arrow_kind("thin"), "thick arrow": _arrow_kind("thick"), "hollow arrow": _arrow_kind("hollow"), "arrowhead": _arrow_kind("head"), "arrows": arrows,
-    "drawn circle": drawn_circle, "drawn line": drawn_line, "dotted line": dotted_line, "asterisk": asterisk, "logo": logo, "scale": scale_bar,
+    "drawn circle": drawn_circle, "drawn line": drawn_line, "dotted line": dotted_line, "asterisk": asterisk, "logo": logo, "scale": scale_bar, "blank patch": blank_patch,
 }

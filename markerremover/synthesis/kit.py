@@ -13,6 +13,7 @@ from .scene import Scene, free_spot
 from .words import choice
 
 TRIES = 6  # places that are tried for a mark before it is left out
+ROOM_PX = 6  # a line needs this much room, however thin it is
 LIGHT = 135.0  # mean grey from which print on it is dark
 Group = markings.Group
 
@@ -115,6 +116,7 @@ def lay(
     tries: int = TRIES,
 ) -> bool:
     """Lay a group of about `shape_hw` where there is room; `made` makes it for the mean grey of the place."""
+    shape_hw = max(ROOM_PX, shape_hw[0]), max(ROOM_PX, shape_hw[1])
     for _ in range(tries):
         at = spot() if spot else free_spot(rng, scene, shape_hw, 0.04)
         if at is None or not scene.free(*at, shape_hw):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from .backgrounds import _rounded
 from .words import choice
 
 
@@ -18,7 +19,7 @@ class Patch:
         h, w = picture.shape
         self.picture, self.rng = picture, rng
         self.unit = unit or max(h, w) / 100
-        self.center = np.array(center if center is not None else rng.uniform(0.1, 0.9, 2) * (w, h), np.float64)
+        self.center = np.array(center if center is not None else _in_bone(rng, picture), np.float64)
         angle = rng.uniform(0, 2 * np.pi) if angle is None else angle
         self.turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         self.angle = angle
@@ -61,6 +62,14 @@ class Patch:
             mask = cv2.GaussianBlur(mask, (0, 0), soft)
         part = self.picture[y1:y2, x1:x2]
         part += (level - part) * (mask.astype(np.float32) * (opacity / 255))
+
+
+def _in_bone(rng: np.random.Generator, picture: np.ndarray) -> tuple[float, float]:
+    """A place (x, y), mostly the densest of a few."""
+    h, w = picture.shape
+    r = max(2, max(h, w) // 80)
+    places = rng.uniform(0.06, 0.94, (int(choice(rng, (1, 6, 10))), 2)) * (w, h)
+    return tuple(max(places, key=lambda p: float(picture[max(0, int(p[1]) - r) : int(p[1]) + r : 2, max(0, int(p[0]) - r) : int(p[0]) + r : 2].mean())))
 
 
 def _shine(rng) -> tuple[float, float]:
@@ -166,7 +175,7 @@ def hip_stem(rng, picture) -> None:
     p.poly(f([(0.5, 1.8), (2.2, 1.0), (4.6, 3.4), (3.2, 4.8)]))
     shoulder = rng.uniform(5, 7)
     stem = [(2.6, 3.4), (4.4, 2.8), (shoulder, 5.0), (shoulder - 0.3, 8), (5.6, 16), (5.2, rng.uniform(19, 26)), (4.5, 19), (3.8, 10), (3.0, 6.5)]
-    p.poly(f(stem))
+    p.poly(_rounded(f(stem)))
     if rng.random() < 0.3:
         for y in (9, 13):
             p.ring(f([(4.6, y)])[0], 1.6 * s, 0.12 * s, 230)
@@ -182,7 +191,7 @@ def knee_implant(rng, picture) -> None:
         return np.asarray(points, np.float64) * s
 
     if rng.random() < 0.5:  # from the front: two condyles, a tray with a keel
-        p.poly(f([(-7, -1), (-7, -5), (-5.5, -6.5), (-1.5, -5), (1.5, -5), (5.5, -6.5), (7, -5), (7, -1), (5.5, 0.2), (2.5, -0.2), (1.2, -2.2), (-1.2, -2.2), (-2.5, -0.2), (-5.5, 0.2)]))
+        p.poly(_rounded(f([(-7, -1), (-7, -5), (-5.5, -6.5), (-1.5, -5), (1.5, -5), (5.5, -6.5), (7, -5), (7, -1), (5.5, 0.2), (2.5, -0.2), (1.2, -2.2), (-1.2, -2.2), (-2.5, -0.2), (-5.5, 0.2)])))
         p.poly(f([(-7, 2.2), (7, 2.2), (7, 3.4), (2.4, 3.4), (1.2, 5), (1.0, rng.uniform(8, 14)), (-1.0, 9), (-1.2, 5), (-2.4, 3.4), (-7, 3.4)]))
     else:  # from the side: a hook around the femur's end
         t = np.linspace(-0.6, np.pi + 0.2, 26)
@@ -266,6 +275,50 @@ def spine_rods(rng, picture) -> None:
     p.screen(rng.uniform(0.8, 1.0))
 
 
+def pacemaker(rng, picture) -> None:
+    """A pacemaker with its leads, a port, a stimulator: a rounded case with parts inside."""
+    p = Patch(rng, picture)
+    w, h = rng.uniform(3, 6), rng.uniform(2.5, 5)
+    t = np.linspace(0, 2 * np.pi, 40)
+    power = rng.uniform(0.5, 1.0)
+    case = np.stack([w * np.sign(np.cos(t)) * np.abs(np.cos(t)) ** power, h * np.sign(np.sin(t)) * np.abs(np.sin(t)) ** power], 1)
+    p.poly(case, int(rng.integers(110, 220)))
+    p.line(case, 0.25, 240)
+    for _ in range(int(rng.integers(1, 5))):
+        x, y = rng.uniform(-0.6, 0.3) * w, rng.uniform(-0.6, 0.3) * h
+        if rng.random() < 0.6:
+            p.poly([(x, y), (x + rng.uniform(0.5, 2.5), y), (x + rng.uniform(0.5, 2.5), y + 1.5), (x, y + 1.5)], int(rng.integers(190, 256)))
+        else:
+            p.disc((x, y), rng.uniform(0.3, 1.0), int(choice(rng, (60, 255))))
+    x, y = 0.0, -h
+    for _ in range(int(rng.integers(1, 3))):
+        steps = np.cumsum(rng.normal(0, 2.5, (6, 2)) + rng.normal(0, 4, 2), 0) + (x, y)
+        q = np.concatenate([[(x, y)], steps])
+        for _ in range(3):
+            a, b = q[:-1], q[1:]
+            q = np.concatenate([q[:1], np.stack([a * 0.75 + b * 0.25, a * 0.25 + b * 0.75], 1).reshape(-1, 2), q[-1:]])
+        p.line(q, rng.uniform(0.15, 0.35), int(rng.integers(150, 240)))
+        p.line(q[-4:], 0.45, 255)
+    p.screen(rng.uniform(0.6, 1.0))
+
+
+def sternal_wires(rng, picture) -> None:
+    """Wires around the breast-bone, one below the other, each a loop with a twist."""
+    h, w = picture.shape
+    p = Patch(rng, picture, (w * rng.uniform(0.35, 0.65), h * rng.uniform(0.15, 0.3)), rng.normal(0, 0.05))
+    pitch, r, t = rng.uniform(4, 7), rng.uniform(1.0, 2.0), rng.uniform(0.15, 0.3)
+    for k in range(int(rng.integers(4, 8))):
+        x, y, a = rng.normal(0, 0.3), k * pitch, rng.normal(0, 0.3)
+        angle = np.linspace(0, 2 * np.pi, 22)
+        loop = np.stack([r * np.cos(angle), rng.uniform(0.5, 0.9) * r * np.sin(angle)], 1)
+        c, s = np.cos(a), np.sin(a)
+        p.line(loop @ np.array([[c, s], [-s, c]]) + (x, y), t)
+        z = np.linspace(-0.6, 0.6, 7)
+        p.line(np.stack([x + z, y + 0.25 * np.where(np.arange(7) % 2, 1, -1)], 1), t)
+    opacity, level = _shine(rng)
+    p.screen(opacity, level, 0.5)
+
+
 def dental(rng, picture) -> None:
     """Fillings, crowns, posts and a brace."""
     p = Patch(rng, picture)
@@ -282,5 +335,6 @@ def dental(rng, picture) -> None:
 
 KINDS = {
     "screws": screws, "nail": nail, "bone plate": bone_plate, "hip stem": hip_stem, "knee implant": knee_implant, "staples": staples, "fixator": fixator,
-    "bone wires": bone_wires, "spine rods": spine_rods, "dental metal": dental,
+    "bone wires": bone_wires, "spine rods": spine_rods, "dental metal": dental, "pacemaker": pacemaker,
+    "sternal wires": sternal_wires,
 }

@@ -15,6 +15,9 @@ from .markings import Group, Layer
 
 REACH = 0.9  # the ground of a mark is looked for within this many of its longer sides around it
 LIKE = 16  # grey levels by which pixels of the same plate or box differ at most from its mean
+LEAK = 0.3  # of the mark's longer side: what is narrower is no part of the plate
+EDGED = 0.7  # share of a plate's rim that is of another grey
+PLUMP = 0.88  # share of its convex hull that a plate fills
 CONTRAST = 22  # between strokes and ground, at least
 LARGEST_SHARE = 0.35  # of the picture's longer side
 
@@ -25,7 +28,7 @@ def patches(image: str, note: str) -> tuple[Group, ...]:
     the ground, which is no marking, and the strokes of each element on it."""
     if not note:
         return ()
-    elements = [e for e in labelme.read(note).elements if e.kind != "uncertain"]
+    elements = [e for e in labelme.read(note).elements if e.kind != "uncertain" and "arrow" not in e.text]
     if not elements:
         return ()
     picture = cv2.imread(image, cv2.IMREAD_GRAYSCALE)
@@ -40,7 +43,10 @@ def patches(image: str, note: str) -> tuple[Group, ...]:
             continue
         (x, y), plate = found
         h, w = plate.shape
-        inside = [i for i, e in enumerate(elements) if e.xyxy[0] >= x and e.xyxy[1] >= y and e.xyxy[2] <= x + w and e.xyxy[3] <= y + h]
+        touched = [i for i, e in enumerate(elements) if e.xyxy[0] < x + w and e.xyxy[1] < y + h and e.xyxy[2] > x and e.xyxy[3] > y]
+        inside = [i for i in touched if elements[i].xyxy[0] >= x and elements[i].xyxy[1] >= y and elements[i].xyxy[2] <= x + w and elements[i].xyxy[3] <= y + h]
+        if inside != touched:
+            continue
         group = _group(picture[y : y + h, x : x + w], plate, [(elements[i], (x, y)) for i in inside])
         if group is not None:
             used.update(inside)
@@ -65,7 +71,8 @@ def _plate(picture: np.ndarray, xyxy) -> tuple[tuple[int, int], np.ndarray] | No
     ground = float(np.median(rim))
     like = (np.abs(part - ground) <= LIKE).astype(np.uint8)
     like[box] = 1
-    _, labels = cv2.connectedComponents(cv2.morphologyEx(like, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)), connectivity=4)
+    bridge = np.ones((max(3, round(LEAK * side)),) * 2, np.uint8)  # what is narrower leads from the plate into the anatomy
+    _, labels = cv2.connectedComponents(cv2.morphologyEx(like, cv2.MORPH_OPEN, bridge), connectivity=4)
     own = labels == labels[(box[0].start + box[0].stop) // 2, (box[1].start + box[1].stop) // 2]
     ys, xs = np.flatnonzero(own.any(1)), np.flatnonzero(own.any(0))
     if not ys.size or not own[box].any():
@@ -76,7 +83,11 @@ def _plate(picture: np.ndarray, xyxy) -> tuple[tuple[int, int], np.ndarray] | No
     outline, _ = cv2.findContours(own.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     solid = np.zeros(own.shape, np.uint8)
     cv2.drawContours(solid, outline, -1, 1, -1)
-    if solid.sum() < 1.2 * (x2 - x1) * (y2 - y1):
+    hull = cv2.contourArea(cv2.convexHull(max(outline, key=len)))
+    if solid.sum() < 1.2 * (x2 - x1) * (y2 - y1) or solid.sum() < PLUMP * hull:
+        return None
+    rim = cv2.dilate(solid, np.ones((5, 5), np.uint8)) > solid
+    if (np.abs(part - ground)[rim] > LIKE).mean() < EDGED:
         return None
     part = slice(ys[0], ys[-1] + 1), slice(xs[0], xs[-1] + 1)
     return (a + int(xs[0]), b + int(ys[0])), solid[part].astype(bool)
@@ -94,8 +105,8 @@ def _group(pixels: np.ndarray, plate: np.ndarray, elements) -> Group | None:
         difference = grey[box] - ground
         most = float(difference[np.unravel_index(np.abs(difference).argmax(), difference.shape)]) if difference.size else 0.0
         strokes = difference * np.sign(most) > 0.45 * abs(most)
-        if abs(most) < CONTRAST or not 0.02 < strokes.mean() < 0.8:
-            continue
+        if abs(most) < CONTRAST or not 0.02 < strokes.mean() < 0.8 or min(strokes.any(0).mean(), strokes.any(1).mean()) < 0.6:
+            return None  # what is annotated is not what stands out here
         mask = np.zeros(grey.shape, np.float32)
         mask[box] = strokes
         base[cv2.dilate(mask, np.ones((3, 3), np.uint8)) > 0] = ground

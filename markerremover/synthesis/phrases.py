@@ -18,7 +18,7 @@ PAGES = ("www.{site}.org", "{site}.com", "Courtesy of {site}", "(c) {year} {site
          "Downloaded from {site} {year}", "For teaching only - {site}", "NOT FOR DIAGNOSTIC USE", "Lossy Compression {n}:1", "JPEG 10:1 (lossy)",
          "Page {n} of {n}", "Se: {n} Im: {n}", "{part} {view} {date}", "{hospital} - Radiology Department", "All rights reserved {year}")
 SITES = ("radcases", "bonefilms", "xray-atlas", "trauma-notes", "orthopix", "skelbase", "medfolio", "filmroom")
-SINGLES = "0123456789" * 3 + "ABCFHKMNTUXYZ" + "abcdefx" + "----–*+?!/'.:"
+SINGLES = "0123456789" * 3 + "ABCFKMNTUXYZ" + "abcdefx" + "----–*+?!/'.:"
 
 
 def small(rng: np.random.Generator, who: dict[str, str]) -> str:
@@ -79,4 +79,4 @@ def written_note(rng: np.random.Generator, who: dict[str, str]) -> str:
     family, given = (name.title() for name in who["PatientName"].split("^"))
     n = int(rng.integers(1, 90))
     return choice(rng, (family, f"{given} {family}", given, words.printed_date(rng, words.date(rng)), f"{n}", f"{n} J", "post op", "pre-op", f"{n} cm", f"{n}°", f"{n} mm", "fx", "ok", "?",
-                        "Dr. " + family, f"{family} {n}", "st.p.", "links", "rechts", "new", "old", f"{n}/{n % 12 + 1}", "10 min", "supine", "erect", "1", "2", "a", "b", "c"))
+                        "Dr. " + family, f"{family} {n}", "st.p.", "new", "old", f"{n}/{n % 12 + 1}", "10 min", "supine", "erect", "1", "2", "a", "b", "c"))

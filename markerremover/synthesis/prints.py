@@ -80,7 +80,10 @@ def single(rng, scene: Scene, kit: Kit) -> bool:
     """A digit, a letter that is no side sign, or a dash, standing alone; now and then in brackets, as in figures."""
     done = False
     for _ in range(int(rng.choice((1, 2, 3), p=(0.6, 0.25, 0.15)))):
+        panel = rng.random() < 0.3  # the letter of a figure's part, in a corner
         cap, text = cap_px(rng, scene, 0.01, 0.05), choice(rng, phrases.SINGLES)
+        if panel:
+            cap, text = cap_px(rng, scene, 0.025, 0.09), choice(rng, "ABCFabcdef")
         if rng.random() < 0.2 and text.isalnum():
             text = choice(rng, (f"({text})", f"{text})", f"{text}."))
         mask, level = glyphs(rng, kit, text, cap), rng.uniform(170, 255)
@@ -88,8 +91,15 @@ def single(rng, scene: Scene, kit: Kit) -> bool:
             continue
         decoration = str(rng.choice(("plain", "outline", "shadow", "box"), p=(0.6, 0.15, 0.1, 0.15)))
         made = lambda local: set_off(rng, mask, ("marker", text), polarity(rng, local, level, decoration), cap)
-        done |= lay(rng, scene, made, mask.shape, contrast=18)
+        done |= lay(rng, scene, made, mask.shape, spot=(lambda: _corner(rng, scene, mask.shape)) if panel else None, contrast=18)
     return done
+
+
+def _corner(rng, scene: Scene, shape_hw: tuple[int, int]) -> tuple[int, int]:
+    """A top left corner of a group near one of the picture's corners."""
+    h, w = scene.picture.shape
+    gap = rng.uniform(0.005, 0.04, 2) * max(h, w)
+    return (int(gap[0] if rng.random() < 0.6 else w - shape_hw[1] - gap[0])), int(gap[1] if rng.random() < 0.6 else h - shape_hw[0] - gap[1])
 
 
 def cut_print(rng, scene: Scene, kit: Kit) -> bool:
@@ -108,6 +118,11 @@ def cut_print(rng, scene: Scene, kit: Kit) -> bool:
             return over_edge(rng, scene, (mask.shape[0] + 2, mask.shape[1] + 2), 3.5 + (rng.uniform(0, 3) if rng.random() < 0.4 else rng.uniform(0, 0.75) * least))
 
         made = lambda local: set_off(rng, mask, ("marker", text), polarity(rng, local, level, decoration), cap)
+        if rng.random() < 0.35:  # of lead
+            sheet = markings.Sheet(additive=True)
+            sheet.put(mask, 0, 0, level, sheet.element("marker", text), rng.uniform(0.6, 1.0))
+            lead_group = turned(rng, sheet.group(margin=1), angle=rng.normal(0, 6), mirrored=rng.random() < 0.3)
+            made = lambda local: lead_group
         done |= lay(rng, scene, made, mask.shape, spot=spot, contrast=18)
     return done
 
@@ -130,6 +145,8 @@ def boxed_print(rng, scene: Scene, kit: Kit) -> bool:
     ground = float(choice(rng, (rng.uniform(200, 255), rng.uniform(70, 190), rng.uniform(70, 190), rng.uniform(0, 60), 0.0, 255.0)))
     dark = ground > 120 if rng.random() < 0.85 else ground > 190
     ink = rng.uniform(0, max(1.0, ground - 70)) if dark else rng.uniform(min(254.0, ground + 50), 255)
+    if rng.random() < 0.15:  # grey on grey
+        ink = float(np.clip(ground + choice(rng, (-1, 1)) * rng.uniform(24, 50), 0, 255))
     texts = [choice(rng, (words.loose_text(rng, kit.split), phrases.code(rng), phrases.small(rng, kit.who), words.header_line(rng, kit.split, kit.who)))
              for _ in range(int(rng.choice((1, 2, 3), p=(0.7, 0.2, 0.1))))]
     face = choice(rng, fonts.font_files(kit.split, kit.fonts_dir))
@@ -172,7 +189,7 @@ def handwriting(rng, scene: Scene, kit: Kit) -> bool:
     """Writing on film: script-like letters, bent, at any angle, now and then mirrored."""
     done = False
     for _ in range(int(rng.integers(1, 3))):
-        cap, text = cap_px(rng, scene, 0.014, 0.06), phrases.written_note(rng, kit.who)
+        cap, text = cap_px(rng, scene, 0.014, 0.06, 9.0), phrases.written_note(rng, kit.who)
         mask = warped(rng, np.pad(fonts.render(text, choice(rng, fonts.special("hand")), cap), 4 + int(cap * 0.15)), cap)
         if mask.size == 0:
             continue

@@ -265,10 +265,11 @@ def bitten(rng, scene: Scene, kit: Kit) -> bool:
     letter = _letter(rng, kit, side, cap, _face(rng, kit, *BOLD))
     text = choice(rng, (phrases.code(rng), words.initials(rng, kit.split), choice(rng, words.POSITIONS)))
     small = fonts.render(text, _face(rng, kit), cap * rng.uniform(0.3, 0.7))
-    bite, sheet = rng.uniform(0.06, 0.28), markings.Sheet(additive=False)
+    bite, sheet = rng.uniform(0.06, 0.25), markings.Sheet(additive=False)
     level, ground = rng.uniform(215, 255), float(choice(rng, (0, rng.uniform(40, 170), rng.uniform(40, 170), 235)))
     sheet.put(letter, 0, 0, level, sheet.element("laterality", f"{side} bitten"))
-    pad, place = cap * rng.uniform(0.1, 0.3), int(rng.integers(4))
+    # beneath and left are what tells an L from a stroke
+    pad, place = cap * rng.uniform(0.1, 0.3), int(choice(rng, (1, 2)) if side == "L" else rng.integers(4))
     h, w = letter.shape
     x = (w - small.shape[1]) * rng.random() if place < 2 else w * (1 - bite) + pad if place == 2 else w * bite - small.shape[1] - pad
     y = (h - small.shape[0]) * rng.random() if place >= 2 else h * (1 - bite) + pad if place == 0 else h * bite - small.shape[0] - pad

@@ -8,7 +8,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from .distractors import _path
+from . import degrade
+from .distractors import _path, edges
 from .metal import Patch
 from .words import choice
 
@@ -306,7 +307,13 @@ def soft_tube(rng, picture) -> None:
     p.screen(rng.uniform(0.2, 0.8))
 
 
+def collimator_edges(rng, picture) -> None:
+    """The edges of the field: dark outside a rectangle, or a bright bar or step along a side."""
+    picture[:] = degrade.collimate(rng, picture) if rng.random() < 0.6 else edges(rng, picture)
+
+
 KINDS = {
     "beads": beads, "necklace": chain, "sequins": sequins, "zip": zip_fastener, "buttons": buttons, "ring": finger_ring, "ECG clips": ecg_clips, "cable tag": cable_tag,
     "cast": cast, "detector lines": noise_lines, "film scratches": scratches, "dust": dust, "fingerprint": fingerprint, "teeth": teeth, "grid lines": grid_lines, "tube": soft_tube,
+    "collimator edges": collimator_edges,
 }
