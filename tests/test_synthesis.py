@@ -8,8 +8,9 @@ import pytest
 
 from markerremover import labelme
 from markerremover.errors import AnnotationError, UsageError
+from markerremover.records import Element
 from markerremover.synthesis import (
-    backgrounds, console, film, fonts, generate, graphics, kit, lead, markings, patches, prints, radiograph, real, signs, synthesize, words,
+    backgrounds, console, film, fonts, generate, graphics, kit, lead, lettering, markings, patches, prints, radiograph, real, signs, synthesize, words,
 )
 
 SIZE = (320, 288)
@@ -286,14 +287,14 @@ def test_a_drawing_says_what_it_is(kind):
     assert scene.elements and all(what == wanted and (wanted == "uncertain" or word in text) for what, text in scene.elements)
 
 
-@pytest.mark.parametrize("kind", [*prints.KINDS])
+@pytest.mark.parametrize("kind", [*prints.KINDS, *lettering.KINDS])
 def test_print_is_a_marker_and_is_not_taken_for_a_drawing(kind):
     import re
 
     rng, found = np.random.default_rng(2), []
     for _ in range(12):
         scene = generate.Scene(np.full((400, 400), 90, np.float32), pieces=True)
-        prints.KINDS[kind](rng, scene, kit.Kit("train", words.identity(rng, "train")))
+        film.MARKS[kind](rng, scene, kit.Kit("train", words.identity(rng, "train")))
         found += scene.elements
     drawn = re.compile(r"arrow|drawn|circle|dotted|pencil|pointer|\bline$|icon|\bdisc\b|logo", re.I)
     texts = [text for what, text in found if what == "marker"]
@@ -376,6 +377,19 @@ def test_a_sign_cut_out_of_a_plate_is_lifted_with_its_plate(tmp_path):
     (box,) = [e.xyxy for e in generate.truth(scene)[1]]
     assert (box[2] - box[0], box[3] - box[1]) == (41, 61)
     assert scene.picture.max() == 230 and (scene.picture == 90).sum() > 200 * 200 - 90 * 110
+
+
+def test_a_real_mark_that_metal_covers_is_uncertain():
+    picture = np.full((100, 100), 60, np.uint8)
+    picture[40:50, 40:50] = 240
+    ink = np.zeros((100, 100), np.uint16)
+    ink[40:50, 40:50] = 1
+    whole = real.Whole(picture, (Element((40, 40, 50, 50), "marker", "AP"),), ink)
+    for covered, kind in ((60.0, "uncertain"), (240.0, "marker")):
+        scene = generate.Scene(picture.astype(np.float32), pieces=True)
+        scene.picture[40:50, 40:50] = covered
+        film.own_marks(scene, whole)
+        assert scene.elements == [(kind, "AP (real)")] and not scene.free(42, 42, (20, 20))
 
 
 def test_several_folders_of_backgrounds_share_as_told(tmp_path):

@@ -9,19 +9,42 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from ..records import Element
-from . import backgrounds, degrade, distractors, frames, graphics, lead, markings, metal, prints, real, signs, wear, words
+from . import (
+    distractors,
+    graphics,
+    implants,
+    lettering,
+    markings,
+    metal,
+    prints,
+    signs,
+    wear,
+)
 from .kit import Kit
-from .scene import Scene
+from .real import Whole
+from .scene import Scene, free_spot
 from .words import choice
 
 WEIGHTS = {  # of the kinds that are drawn more or less often than their fellows
-    "overlay": 2.0, "shadow print": 1.5, "caption": 1.8, "cut print": 1.5, "single": 1.5, "boxed print": 1.3, "boxed sign": 1.6, "touching sign": 1.6, "lead code": 1.4,
-    "dark print": 1.3, "faint print": 1.3, "ECG clips": 1.5, "bone plate": 1.3, "screws": 1.3,
+    "overlay": 2.0,
+    "shadow print": 1.5,
+    "caption": 1.8,
+    "cut print": 1.5,
+    "single": 1.5,
+    "boxed print": 1.3,
+    "boxed sign": 1.6,
+    "touching sign": 1.6,
+    "lead code": 1.4,
+    "dark print": 1.3,
+    "faint print": 1.3,
+    "ECG clips": 1.5,
+    "bone plate": 1.3,
+    "screws": 1.3,
     "blank patch": 0.8,
 }
 FILMS = ("inverted film", "small film", "framed film", "side by side", "whole film", "lifted marks", "lifted patch")
 SHORTEST_PX = 190  # a small film is not made smaller than this on its longer side
+COVERED = 25  # mean change, in grey levels, of a real mark's strokes from which it is no longer sure to be seen
 LEGIBLE_PX = 3.0  # a mark that is lower than this on a film made smaller is only "uncertain"
 
 
@@ -29,7 +52,7 @@ def _table(*modules) -> dict:
     return {name: draw for module in modules for name, draw in module.KINDS.items()}
 
 
-MARKS, THINGS = _table(signs, prints, graphics), _table(metal, wear)
+MARKS, THINGS = _table(signs, prints, lettering, graphics), _table(metal, implants, wear)
 KINDS = (*MARKS, *THINGS, *FILMS)
 LEAD = {*signs.KINDS, "plate print", "faint print", "lead code", "handwriting"}  # what lay on the cassette or the film, before its grain
 
@@ -59,12 +82,14 @@ def marks(rng: np.random.Generator, scene: Scene, kit: Kit, names, kinds: list[s
             kinds.append(name)
 
 
-def own_marks(scene: Scene, elements: tuple[Element, ...], ink: np.ndarray) -> None:
-    """A whole real film's own marks into the scene."""
-    for k, element in enumerate(elements, start=1):
-        own = ink == k
+def own_marks(scene: Scene, film: Whole) -> None:
+    """A whole real film's own marks into the scene; what has been drawn over since is "uncertain"."""
+    changed = np.abs(scene.picture - film.picture)
+    for k, element in enumerate(film.elements, start=1):
+        own = film.ink == k
         if own.any():
-            scene.elements.append((element.kind, f"{element.text} (real)"))
+            covered = float(changed[own].mean()) > COVERED
+            scene.elements.append(("uncertain" if covered else element.kind, f"{element.text} (real)"))
             scene.ink[own] = len(scene.elements)
             x1, y1, x2, y2 = (round(v) for v in element.xyxy)
             scene.taken[max(0, y1 - 2) : y2 + 2, max(0, x1 - 2) : x2 + 2] = True
@@ -102,8 +127,6 @@ def smaller(rng: np.random.Generator, picture: np.ndarray, ink: np.ndarray, scen
 
 def lifted_marks(rng: np.random.Generator, scene: Scene, lifted, count: int, big: float, kinds: list[str]) -> None:
     """Marks lifted off real films, strokes or whole patches, resized, turned, mirrored."""
-    from .scene import free_spot
-
     for _ in range(count):
         group = choice(rng, lifted)
         patch = any(not layer.additive for layer in group.layers)

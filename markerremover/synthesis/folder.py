@@ -46,7 +46,8 @@ def synthesize(
 
     Args:
         out: gets split.csv (image, patient, split), images/NAME.ext, annotations/NAME.json, labels/NAME.txt (YOLO: laterality, marker), masks/NAME.png
-            (16-bit ink map) with `masks`; for split "train" also kinds.csv (image, kind): every kind of `film.KINDS` that an image shows.
+            (16-bit ink map) with `masks`; for split "train" also kinds.csv
+            (image, kind): every kind of `film.KINDS` that an image shows.
         backgrounds: folder of real radiographs whose annotated marks are painted over, and lifted off to lie on other
             pictures; see `real.listing`. Several share alike, or as a mapping's values say.
         size: rows and columns of every image; random by default.

@@ -25,7 +25,9 @@ def framed(rng: np.random.Generator, picture: np.ndarray) -> tuple[np.ndarray, t
     inner = h - top - bottom, w - left - right
     out[top : top + inner[0], left : left + inner[1]] = cv2.resize(picture, inner[::-1], interpolation=cv2.INTER_AREA)
     if rng.random() < 0.3:
-        cv2.rectangle(out, (left, top), (left + inner[1] - 1, top + inner[0] - 1), float(choice(rng, (0, 255, 128))), int(rng.integers(1, 4)))
+        cv2.rectangle(
+            out, (left, top), (left + inner[1] - 1, top + inner[0] - 1), float(choice(rng, (0, 255, 128))), int(rng.integers(1, 4))
+        )
     strips = (0, 0, w, top), (0, h - bottom, w, h)
     return out, tuple(z for z in strips if z[3] - z[1] >= NARROW)
 

@@ -9,7 +9,18 @@ import numpy as np
 
 from ..errors import UsageError
 from ..records import Annotation, locked
-from . import backgrounds, console, degrade, distractors, film, frames, lead, markings, real, words
+from . import (
+    backgrounds,
+    console,
+    degrade,
+    distractors,
+    film,
+    frames,
+    lead,
+    markings,
+    real,
+    words,
+)
 from .kit import Kit
 from .scene import Scene, free_spot, truth
 from .words import choice
@@ -173,7 +184,8 @@ def radiograph(
     if body is not None and body not in backgrounds.BODIES:
         raise UsageError(f"body is {body!r}, allowed are {', '.join(backgrounds.BODIES)}")
     if split == "train":
-        return _training(rng, body, size, background, second, whole, lifted, unmarked_share, 0.18 if inverted_share is None else inverted_share, name, fonts_dir)
+        inverted_share = 0.18 if inverted_share is None else inverted_share
+        return _training(rng, body, size, background, second, whole, lifted, unmarked_share, inverted_share, name, fonts_dir)
     inverted_share = 0.12 if inverted_share is None else inverted_share
     shape = size or _size(rng)
     if background is None:
@@ -256,7 +268,7 @@ def _training(rng, body, size, background, second, whole, lifted, unmarked_share
     body, picture, zones = _composed(rng, body, size, background, second, whole, kinds)
     scene = Scene(picture, pieces=True)
     if whole is not None:
-        film.own_marks(scene, whole.elements, whole.ink)
+        film.own_marks(scene, whole)
     marked = rng.random() >= unmarked_share
     who = words.identity(rng, "train")
     big = 1.7 if body == "limb" or rng.random() < 0.25 else 1.0  # small cassettes make large letters

@@ -43,7 +43,11 @@ def pointer(rng: np.random.Generator, length: float, kind: str | None = None) ->
             shaft = np.stack([t * (1 - head * 0.5), rng.normal(0, 0.25) * np.sin(np.pi * t)], 1)
         style = rng.random()
         turn = dict(size=length, angle=angle)
-        line = _place([(shaft, False), (tip if style < 0.75 else [(1 - head, -spread), (1, 0), (1 - head, spread)], style < 0.75)], width=width, **turn)
+        line = _place(
+            [(shaft, False), (tip if style < 0.75 else [(1 - head, -spread), (1, 0), (1 - head, spread)], style < 0.75)],
+            width=width,
+            **turn,
+        )
         return line, "arrow thin"
     shaft, head, back = rng.uniform(0.05, 0.2), rng.uniform(0.22, 0.42), rng.uniform(0.3, 0.6)
     notch = rng.uniform(0, 0.12)
@@ -87,7 +91,11 @@ def _inked(rng, mask: np.ndarray, element: tuple[str, str], local: float) -> Gro
 
 def _laid(rng, scene: Scene, mask: np.ndarray, text: str, kind: str = "marker") -> bool:
     def spot():
-        return over_edge(rng, scene, mask.shape, rng.uniform(0.3, 0.9) * min(mask.shape)) if rng.random() < 0.04 else anywhere(rng, scene, mask.shape)
+        return (
+            over_edge(rng, scene, mask.shape, rng.uniform(0.3, 0.9) * min(mask.shape))
+            if rng.random() < 0.04
+            else anywhere(rng, scene, mask.shape)
+        )
 
     return min(mask.shape) > 0 and lay(rng, scene, lambda local: _inked(rng, mask, (kind, text), local), mask.shape, spot=spot, contrast=24)
 
@@ -184,11 +192,24 @@ def logo(rng, scene: Scene, kit: Kit) -> bool:
         if kind == 0:
             cv2.circle(canvas, center, r, value, -1 if rng.random() < 0.5 else max(1, r // 4), cv2.LINE_AA)
         elif kind == 1:
-            cv2.rectangle(canvas, (center[0] - r, center[1] - r // 2), (center[0] + r, center[1] + r // 2), value, -1 if rng.random() < 0.5 else max(1, r // 5))
+            cv2.rectangle(
+                canvas,
+                (center[0] - r, center[1] - r // 2),
+                (center[0] + r, center[1] + r // 2),
+                value,
+                -1 if rng.random() < 0.5 else max(1, r // 5),
+            )
         elif kind == 2:
-            cv2.fillPoly(canvas, [np.int32([(center[0], center[1] - r), (center[0] + r, center[1] + r), (center[0] - r, center[1] + r)])], value, cv2.LINE_AA)
+            cv2.fillPoly(
+                canvas,
+                [np.int32([(center[0], center[1] - r), (center[0] + r, center[1] + r), (center[0] - r, center[1] + r)])],
+                value,
+                cv2.LINE_AA,
+            )
         elif kind == 3:
-            cv2.ellipse(canvas, center, (r, max(1, r // 2)), rng.uniform(0, 180), 0, rng.uniform(180, 360), value, max(1, r // 4), cv2.LINE_AA)
+            cv2.ellipse(
+                canvas, center, (r, max(1, r // 2)), rng.uniform(0, 180), 0, rng.uniform(180, 360), value, max(1, r // 4), cv2.LINE_AA
+            )
         else:
             cv2.line(canvas, (center[0] - r, center[1]), (center[0] + r, center[1]), value, max(1, r // 3), cv2.LINE_AA)
             cv2.line(canvas, (center[0], center[1] - r), (center[0], center[1] + r), value, max(1, r // 3), cv2.LINE_AA)
@@ -232,6 +253,16 @@ def blank_patch(rng, scene: Scene, kit: Kit) -> bool:
 
 
 KINDS = {
-    "thin arrow": _arrow_kind("thin"), "thick arrow": _arrow_kind("thick"), "hollow arrow": _arrow_kind("hollow"), "arrowhead": _arrow_kind("head"), "arrows": arrows,
-    "drawn circle": drawn_circle, "drawn line": drawn_line, "dotted line": dotted_line, "asterisk": asterisk, "logo": logo, "scale": scale_bar, "blank patch": blank_patch,
+    "thin arrow": _arrow_kind("thin"),
+    "thick arrow": _arrow_kind("thick"),
+    "hollow arrow": _arrow_kind("hollow"),
+    "arrowhead": _arrow_kind("head"),
+    "arrows": arrows,
+    "drawn circle": drawn_circle,
+    "drawn line": drawn_line,
+    "dotted line": dotted_line,
+    "asterisk": asterisk,
+    "logo": logo,
+    "scale": scale_bar,
+    "blank patch": blank_patch,
 }

@@ -1,4 +1,4 @@
-"""Metal in and around bones that is no marking: nails, screws, plates, prostheses, staples, fixators, wires.
+"""Metal in and around bones that is no marking: nails, screws, plates, staples, fixators, wires, dental metal.
 
 Every function takes a picture (H, W) float32, 0 to 255, and draws on a part of it, in place. None of it is ever labelled.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from .backgrounds import _rounded
 from .words import choice
 
 
@@ -69,15 +68,20 @@ def _in_bone(rng: np.random.Generator, picture: np.ndarray) -> tuple[float, floa
     h, w = picture.shape
     r = max(2, max(h, w) // 80)
     places = rng.uniform(0.06, 0.94, (int(choice(rng, (1, 6, 10))), 2)) * (w, h)
-    return tuple(max(places, key=lambda p: float(picture[max(0, int(p[1]) - r) : int(p[1]) + r : 2, max(0, int(p[0]) - r) : int(p[0]) + r : 2].mean())))
+    return tuple(
+        max(
+            places,
+            key=lambda p: float(picture[max(0, int(p[1]) - r) : int(p[1]) + r : 2, max(0, int(p[0]) - r) : int(p[0]) + r : 2].mean()),
+        )
+    )
 
 
-def _shine(rng) -> tuple[float, float]:
+def shine(rng) -> tuple[float, float]:
     """Opacity and level of metal: saturated as a rule."""
     return rng.uniform(0.75, 1.0), float(choice(rng, (255, 255, rng.uniform(215, 255))))
 
 
-def _screw(p: Patch, start, along, length: float, width: float, value: int = 255) -> None:
+def screw(p: Patch, start, along, length: float, width: float, value: int = 255) -> None:
     """A screw from its head at `start`: thread on both sides of the shaft."""
     start, along = np.asarray(start, np.float64), np.asarray(along, np.float64) / np.hypot(*along)
     side = np.array([-along[1], along[0]])
@@ -89,7 +93,15 @@ def _screw(p: Patch, start, along, length: float, width: float, value: int = 255
     left, right = start + np.outer(t, along) + np.outer(half, side), start + np.outer(t + pitch * 0.4, along) - np.outer(half, side)
     p.poly(np.concatenate([left, right[::-1]]), value)
     head = width * p.rng.uniform(0.7, 1.0)
-    p.poly([start + side * head - along * width * 0.6, start + side * head * 0.8 + along * width * 0.3, start - side * head * 0.8 + along * width * 0.3, start - side * head - along * width * 0.6], value)
+    p.poly(
+        [
+            start + side * head - along * width * 0.6,
+            start + side * head * 0.8 + along * width * 0.3,
+            start - side * head * 0.8 + along * width * 0.3,
+            start - side * head - along * width * 0.6,
+        ],
+        value,
+    )
 
 
 def screws(rng, picture) -> None:
@@ -98,8 +110,8 @@ def screws(rng, picture) -> None:
     width, length = rng.uniform(0.5, 1.4), rng.uniform(3, 11)
     for k in range(int(rng.integers(1, 7))):
         a = rng.normal(0, 0.2)
-        _screw(p, (k * rng.uniform(1.5, 3.5), rng.normal(0, 1)), (np.sin(a), np.cos(a)), length * rng.uniform(0.7, 1.2), width)
-    opacity, level = _shine(rng)
+        screw(p, (k * rng.uniform(1.5, 3.5), rng.normal(0, 1)), (np.sin(a), np.cos(a)), length * rng.uniform(0.7, 1.2), width)
+    opacity, level = shine(rng)
     p.screen(opacity, level)
 
 
@@ -121,8 +133,8 @@ def nail(rng, picture) -> None:
                 p.disc((at, bend * (at / half) ** 2), t * 0.6, 90)
             else:
                 long = rng.uniform(4, 9)
-                _screw(p, (at, bend - long / 2), (rng.normal(0, 0.15), 1), long, t * 0.8)
-    opacity, level = _shine(rng)
+                screw(p, (at, bend - long / 2), (rng.normal(0, 0.15), 1), long, t * 0.8)
+    opacity, level = shine(rng)
     p.screen(opacity, level)
 
 
@@ -141,7 +153,7 @@ def bone_plate(rng, picture) -> None:
         for k in range(n):
             if rng.random() < 0.75:
                 a = rng.normal(0, 0.1)
-                _screw(p, ((k + 0.5) * pitch, bend), (np.sin(a), np.cos(a)), rng.uniform(4, 9), t * 0.65)
+                screw(p, ((k + 0.5) * pitch, bend), (np.sin(a), np.cos(a)), rng.uniform(4, 9), t * 0.65)
     else:
         p.line(np.stack([x, y], 1), 2 * t)
         if rng.random() < 0.35:  # a head that is broader
@@ -153,57 +165,8 @@ def bone_plate(rng, picture) -> None:
             else:
                 p.disc(at, t * 0.75)
                 p.disc(at, t * 0.22, 170)
-    opacity, level = _shine(rng)
+    opacity, level = shine(rng)
     p.screen(opacity, level)
-
-
-def hip_stem(rng, picture) -> None:
-    """A hip prosthesis: cup, head, neck and a tapering stem, smooth and very bright."""
-    p = Patch(rng, picture, angle=rng.normal(0, 0.25) + float(choice(rng, (0, 0, np.pi))))
-    s, flip = rng.uniform(0.8, 2.2), float(choice(rng, (-1, 1)))
-
-    def f(points):
-        return [(flip * x * s, y * s) for x, y in points]
-
-    if rng.random() < 0.75:
-        t = np.linspace(np.pi * 0.95, np.pi * 2.15, 24)
-        cup = np.concatenate([np.stack([3.6 * np.cos(t), 3.6 * np.sin(t)], 1), np.stack([2.9 * np.cos(t), 2.9 * np.sin(t)], 1)[::-1]])
-        p.poly(f(cup), int(rng.integers(200, 256)))
-        if rng.random() < 0.4:
-            _screw(p, f([(1.5, -3.2)])[0], (flip * 0.4, -1), 4 * s, 0.6 * s)
-    p.disc((0, 0), 2.5 * s if rng.random() < 0.8 else 3.4 * s)
-    p.poly(f([(0.5, 1.8), (2.2, 1.0), (4.6, 3.4), (3.2, 4.8)]))
-    shoulder = rng.uniform(5, 7)
-    stem = [(2.6, 3.4), (4.4, 2.8), (shoulder, 5.0), (shoulder - 0.3, 8), (5.6, 16), (5.2, rng.uniform(19, 26)), (4.5, 19), (3.8, 10), (3.0, 6.5)]
-    p.poly(_rounded(f(stem)))
-    if rng.random() < 0.3:
-        for y in (9, 13):
-            p.ring(f([(4.6, y)])[0], 1.6 * s, 0.12 * s, 230)
-    p.screen(rng.uniform(0.9, 1.0), 255.0 if rng.random() < 0.7 else rng.uniform(225, 255), 0.8)
-
-
-def knee_implant(rng, picture) -> None:
-    """Components of a knee prosthesis from the front or the side."""
-    p = Patch(rng, picture, angle=rng.normal(0, 0.2) + float(choice(rng, (0, 0, 0, np.pi))))
-    s = rng.uniform(0.9, 2.4)
-
-    def f(points):
-        return np.asarray(points, np.float64) * s
-
-    if rng.random() < 0.5:  # from the front: two condyles, a tray with a keel
-        p.poly(_rounded(f([(-7, -1), (-7, -5), (-5.5, -6.5), (-1.5, -5), (1.5, -5), (5.5, -6.5), (7, -5), (7, -1), (5.5, 0.2), (2.5, -0.2), (1.2, -2.2), (-1.2, -2.2), (-2.5, -0.2), (-5.5, 0.2)])))
-        p.poly(f([(-7, 2.2), (7, 2.2), (7, 3.4), (2.4, 3.4), (1.2, 5), (1.0, rng.uniform(8, 14)), (-1.0, 9), (-1.2, 5), (-2.4, 3.4), (-7, 3.4)]))
-    else:  # from the side: a hook around the femur's end
-        t = np.linspace(-0.6, np.pi + 0.2, 26)
-        outer, inner = np.stack([5.5 * np.cos(t), 4.5 * np.sin(t)], 1), np.stack([3.8 * np.cos(t), 3.0 * np.sin(t) - 0.4], 1)
-        p.poly(f(np.concatenate([outer, inner[::-1]]) + (0, -4)))
-        p.poly(f([(3.6, -7), (5.6, -6), (5.4, -12), (4.6, -12.4)]))
-        if rng.random() < 0.6:
-            p.poly(f([(-0.8, -2.5), (0.8, -2.5), (0.5, -6), (-0.5, -6)]))
-        p.poly(f([(-5.5, 2.2), (5.5, 2.2), (5.5, 3.4), (1.8, 3.4), (0.9, rng.uniform(7, 12)), (-0.9, 7), (-1.8, 3.4), (-5.5, 3.4)]))
-    if rng.random() < 0.3:
-        p.ring((0, -14 * s), 1.8 * s, 0.3 * s, 160)
-    p.screen(rng.uniform(0.9, 1.0), 255.0 if rng.random() < 0.7 else rng.uniform(225, 255), 0.8)
 
 
 def staples(rng, picture) -> None:
@@ -214,9 +177,15 @@ def staples(rng, picture) -> None:
     for k in range(int(rng.integers(4, 26))):
         x, y, a = k * pitch, bend * (k * pitch) ** 2, turn + rng.normal(0, 0.25)
         c, s = np.cos(a), np.sin(a)
-        shape = [(-0.6, 0), (0.6, 0)] if kind < 0.35 else [(-0.5, 0.5), (-0.5, 0), (0.5, 0), (0.5, 0.5)] if kind < 0.7 else [(0.1, -0.5), (-0.4, -0.4), (-0.4, 0.4), (0.1, 0.5)]
+        shape = (
+            [(-0.6, 0), (0.6, 0)]
+            if kind < 0.35
+            else [(-0.5, 0.5), (-0.5, 0), (0.5, 0), (0.5, 0.5)]
+            if kind < 0.7
+            else [(0.1, -0.5), (-0.4, -0.4), (-0.4, 0.4), (0.1, 0.5)]
+        )
         p.line([(x + (u * c - v * s) * size * 1.6, y + (u * s + v * c) * size * 1.6) for u, v in shape], size * rng.uniform(0.16, 0.3))
-    opacity, level = _shine(rng)
+    opacity, level = shine(rng)
     p.screen(opacity, level, 0.5)
 
 
@@ -232,12 +201,16 @@ def fixator(rng, picture) -> None:
         p.line([(-half, y), (half, y + rng.normal(0, 2))], t, 255 if solid else int(rng.integers(60, 140)))
     for k in range(int(rng.integers(3, 9))):
         x, t = rng.uniform(-half, half), rng.uniform(0.3, 0.7)
-        low, high = (min(offsets) - rng.uniform(2, 8), max(offsets) + rng.uniform(2, 8)) if rods > 1 else (-rng.uniform(2, 6), offsets[0] + 4)
+        low, high = (
+            (min(offsets) - rng.uniform(2, 8), max(offsets) + rng.uniform(2, 8)) if rods > 1 else (-rng.uniform(2, 6), offsets[0] + 4)
+        )
         p.line([(x, low), (x + rng.normal(0, 2), high)], t)
         for y in offsets:
             if rng.random() < 0.7:
                 s = rng.uniform(0.8, 1.8)
-                p.poly([(x - s, y - 1.3 * s), (x + s, y - 1.3 * s), (x + s, y + 1.3 * s), (x - s, y + 1.3 * s)], int(rng.integers(180, 256)))
+                p.poly(
+                    [(x - s, y - 1.3 * s), (x + s, y - 1.3 * s), (x + s, y + 1.3 * s), (x - s, y + 1.3 * s)], int(rng.integers(180, 256))
+                )
                 p.disc((x, y), 0.4 * s, int(rng.integers(60, 200)))
     p.screen(rng.uniform(0.7, 1.0))
 
@@ -259,63 +232,7 @@ def bone_wires(rng, picture) -> None:
             if rng.random() < 0.6:
                 z = np.linspace(0, 1, 9)
                 p.line(np.stack([k * 3 + 0.3 * np.where(np.arange(9) % 2, 1, -1), 3.5 + 2 * z], 1), t)
-    opacity, level = _shine(rng)
-    p.screen(opacity, level, 0.5)
-
-
-def spine_rods(rng, picture) -> None:
-    """Two rods with pairs of screws."""
-    p = Patch(rng, picture, angle=np.pi / 2 + rng.normal(0, 0.1))
-    off, half, step = rng.uniform(1.5, 3), rng.uniform(6, 18), rng.uniform(3.5, 6)
-    for side in (-1, 1):
-        p.line([(-half, side * off), (0, side * off * 1.1), (half, side * off)], rng.uniform(0.5, 1.0))
-        for x in np.arange(-half + 1, half, step):
-            _screw(p, (x + rng.normal(0, 0.2), side * off), (rng.normal(0, 0.2), side * float(choice(rng, (1, -0.8)))), rng.uniform(2.5, 4.5), rng.uniform(0.6, 1.0))
-            p.disc((x, side * off), 0.8)
-    p.screen(rng.uniform(0.8, 1.0))
-
-
-def pacemaker(rng, picture) -> None:
-    """A pacemaker with its leads, a port, a stimulator: a rounded case with parts inside."""
-    p = Patch(rng, picture)
-    w, h = rng.uniform(3, 6), rng.uniform(2.5, 5)
-    t = np.linspace(0, 2 * np.pi, 40)
-    power = rng.uniform(0.5, 1.0)
-    case = np.stack([w * np.sign(np.cos(t)) * np.abs(np.cos(t)) ** power, h * np.sign(np.sin(t)) * np.abs(np.sin(t)) ** power], 1)
-    p.poly(case, int(rng.integers(110, 220)))
-    p.line(case, 0.25, 240)
-    for _ in range(int(rng.integers(1, 5))):
-        x, y = rng.uniform(-0.6, 0.3) * w, rng.uniform(-0.6, 0.3) * h
-        if rng.random() < 0.6:
-            p.poly([(x, y), (x + rng.uniform(0.5, 2.5), y), (x + rng.uniform(0.5, 2.5), y + 1.5), (x, y + 1.5)], int(rng.integers(190, 256)))
-        else:
-            p.disc((x, y), rng.uniform(0.3, 1.0), int(choice(rng, (60, 255))))
-    x, y = 0.0, -h
-    for _ in range(int(rng.integers(1, 3))):
-        steps = np.cumsum(rng.normal(0, 2.5, (6, 2)) + rng.normal(0, 4, 2), 0) + (x, y)
-        q = np.concatenate([[(x, y)], steps])
-        for _ in range(3):
-            a, b = q[:-1], q[1:]
-            q = np.concatenate([q[:1], np.stack([a * 0.75 + b * 0.25, a * 0.25 + b * 0.75], 1).reshape(-1, 2), q[-1:]])
-        p.line(q, rng.uniform(0.15, 0.35), int(rng.integers(150, 240)))
-        p.line(q[-4:], 0.45, 255)
-    p.screen(rng.uniform(0.6, 1.0))
-
-
-def sternal_wires(rng, picture) -> None:
-    """Wires around the breast-bone, one below the other, each a loop with a twist."""
-    h, w = picture.shape
-    p = Patch(rng, picture, (w * rng.uniform(0.35, 0.65), h * rng.uniform(0.15, 0.3)), rng.normal(0, 0.05))
-    pitch, r, t = rng.uniform(4, 7), rng.uniform(1.0, 2.0), rng.uniform(0.15, 0.3)
-    for k in range(int(rng.integers(4, 8))):
-        x, y, a = rng.normal(0, 0.3), k * pitch, rng.normal(0, 0.3)
-        angle = np.linspace(0, 2 * np.pi, 22)
-        loop = np.stack([r * np.cos(angle), rng.uniform(0.5, 0.9) * r * np.sin(angle)], 1)
-        c, s = np.cos(a), np.sin(a)
-        p.line(loop @ np.array([[c, s], [-s, c]]) + (x, y), t)
-        z = np.linspace(-0.6, 0.6, 7)
-        p.line(np.stack([x + z, y + 0.25 * np.where(np.arange(7) % 2, 1, -1)], 1), t)
-    opacity, level = _shine(rng)
+    opacity, level = shine(rng)
     p.screen(opacity, level, 0.5)
 
 
@@ -334,7 +251,11 @@ def dental(rng, picture) -> None:
 
 
 KINDS = {
-    "screws": screws, "nail": nail, "bone plate": bone_plate, "hip stem": hip_stem, "knee implant": knee_implant, "staples": staples, "fixator": fixator,
-    "bone wires": bone_wires, "spine rods": spine_rods, "dental metal": dental, "pacemaker": pacemaker,
-    "sternal wires": sternal_wires,
+    "screws": screws,
+    "nail": nail,
+    "bone plate": bone_plate,
+    "staples": staples,
+    "fixator": fixator,
+    "bone wires": bone_wires,
+    "dental metal": dental,
 }

@@ -44,7 +44,11 @@ def patches(image: str, note: str) -> tuple[Group, ...]:
         (x, y), plate = found
         h, w = plate.shape
         touched = [i for i, e in enumerate(elements) if e.xyxy[0] < x + w and e.xyxy[1] < y + h and e.xyxy[2] > x and e.xyxy[3] > y]
-        inside = [i for i in touched if elements[i].xyxy[0] >= x and elements[i].xyxy[1] >= y and elements[i].xyxy[2] <= x + w and elements[i].xyxy[3] <= y + h]
+        inside = [
+            i
+            for i in touched
+            if elements[i].xyxy[0] >= x and elements[i].xyxy[1] >= y and elements[i].xyxy[2] <= x + w and elements[i].xyxy[3] <= y + h
+        ]
         if inside != touched:
             continue
         group = _group(picture[y : y + h, x : x + w], plate, [(elements[i], (x, y)) for i in inside])

@@ -1,14 +1,26 @@
-"""Kinds of print on training films that were missed: each function lays one kind and says whether it did."""
+"""Kinds of print that consoles, viewers and printers set: each function lays one kind on a training film and says whether it did."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-import cv2
 import numpy as np
 
-from . import fonts, graphics, lead, markings, phrases, words
-from .kit import LIGHT, Ink, Kit, anywhere, box_on, cap_px, glyphs, lay, over_edge, polarity, set_off, turned
+from . import fonts, graphics, markings, phrases, words
+from .kit import (
+    LIGHT,
+    Ink,
+    Kit,
+    anywhere,
+    box_on,
+    cap_px,
+    glyphs,
+    lay,
+    over_edge,
+    polarity,
+    set_off,
+    turned,
+)
 from .scene import Scene
 from .words import choice
 
@@ -34,7 +46,10 @@ def overlay(rng, scene: Scene, kit: Kit) -> bool:
     """A viewer's lines at the corners, often faint."""
     h, w = scene.picture.shape
     cap = cap_px(rng, scene, 0.0065, 0.014)
-    face, level = choice(rng, fonts.font_files(kit.split, kit.fonts_dir)), float(choice(rng, (255, rng.uniform(110, 200), rng.uniform(150, 255))))
+    face, level = (
+        choice(rng, fonts.font_files(kit.split, kit.fonts_dir)),
+        float(choice(rng, (255, rng.uniform(110, 200), rng.uniform(150, 255)))),
+    )
     opacity = 1.0 if rng.random() < 0.6 else rng.uniform(0.3, 0.8)
     decoration = str(rng.choice(("plain", "shadow", "outline"), p=(0.65, 0.2, 0.15)))
     margin, pitch = rng.uniform(0.2, 2.0) * cap, cap * rng.uniform(1.35, 2.1)
@@ -68,7 +83,9 @@ def caption(rng, scene: Scene, kit: Kit) -> bool:
         if (x1, y1, x2, y2) != (0, 0, w, h):
             gap = max(0, (y2 - y1 - mask.shape[0]) // 2) if rng.random() < 0.5 else gap
         y = y2 - mask.shape[0] - gap if rng.random() < 0.75 else y1 + gap
-        x = choice(rng, (x1 + gap, x1 + max(0, (x2 - x1 - mask.shape[1]) // 2), x2 - mask.shape[1] - gap, x1 + int(rng.uniform(0, 0.3) * w)))
+        x = choice(
+            rng, (x1 + gap, x1 + max(0, (x2 - x1 - mask.shape[1]) // 2), x2 - mask.shape[1] - gap, x1 + int(rng.uniform(0, 0.3) * w))
+        )
         return int(x), int(y)
 
     level, decoration = rng.uniform(170, 255), "plain" if rng.random() < 0.6 else choice(rng, ("shadow", "outline", "box"))
@@ -99,7 +116,9 @@ def _corner(rng, scene: Scene, shape_hw: tuple[int, int]) -> tuple[int, int]:
     """A top left corner of a group near one of the picture's corners."""
     h, w = scene.picture.shape
     gap = rng.uniform(0.005, 0.04, 2) * max(h, w)
-    return (int(gap[0] if rng.random() < 0.6 else w - shape_hw[1] - gap[0])), int(gap[1] if rng.random() < 0.6 else h - shape_hw[0] - gap[1])
+    return (int(gap[0] if rng.random() < 0.6 else w - shape_hw[1] - gap[0])), int(
+        gap[1] if rng.random() < 0.6 else h - shape_hw[0] - gap[1]
+    )
 
 
 def cut_print(rng, scene: Scene, kit: Kit) -> bool:
@@ -107,7 +126,16 @@ def cut_print(rng, scene: Scene, kit: Kit) -> bool:
     done = False
     for _ in range(int(rng.integers(1, 3))):
         cap = cap_px(rng, scene, 0.01, 0.06)
-        text = choice(rng, (phrases.code(rng), words.loose_text(rng, kit.split), phrases.overlay(rng, kit.who), phrases.small(rng, kit.who), words.initials(rng, kit.split)))
+        text = choice(
+            rng,
+            (
+                phrases.code(rng),
+                words.loose_text(rng, kit.split),
+                phrases.overlay(rng, kit.who),
+                phrases.small(rng, kit.who),
+                words.initials(rng, kit.split),
+            ),
+        )
         mask = glyphs(rng, kit, text, cap)
         level, decoration = rng.uniform(180, 255), choice(rng, ("plain", "plain", "outline", "box"))
         if rng.random() < 0.3:
@@ -115,7 +143,12 @@ def cut_print(rng, scene: Scene, kit: Kit) -> bool:
         least = min(mask.shape)
 
         def spot():
-            return over_edge(rng, scene, (mask.shape[0] + 2, mask.shape[1] + 2), 3.5 + (rng.uniform(0, 3) if rng.random() < 0.4 else rng.uniform(0, 0.75) * least))
+            return over_edge(
+                rng,
+                scene,
+                (mask.shape[0] + 2, mask.shape[1] + 2),
+                3.5 + (rng.uniform(0, 3) if rng.random() < 0.4 else rng.uniform(0, 0.75) * least),
+            )
 
         made = lambda local: set_off(rng, mask, ("marker", text), polarity(rng, local, level, decoration), cap)
         if rng.random() < 0.35:  # of lead
@@ -129,7 +162,10 @@ def cut_print(rng, scene: Scene, kit: Kit) -> bool:
 
 def dark_print(rng, scene: Scene, kit: Kit) -> bool:
     """Dark print on the lightest ground that is found."""
-    cap, text = cap_px(rng, scene, 0.009, 0.045), choice(rng, (words.loose_text(rng, kit.split), phrases.small(rng, kit.who), phrases.overlay(rng, kit.who), phrases.code(rng)))
+    cap, text = (
+        cap_px(rng, scene, 0.009, 0.045),
+        choice(rng, (words.loose_text(rng, kit.split), phrases.small(rng, kit.who), phrases.overlay(rng, kit.who), phrases.code(rng))),
+    )
     mask, level = glyphs(rng, kit, text, cap), rng.uniform(0, 70)
 
     def spot():
@@ -147,8 +183,13 @@ def boxed_print(rng, scene: Scene, kit: Kit) -> bool:
     ink = rng.uniform(0, max(1.0, ground - 70)) if dark else rng.uniform(min(254.0, ground + 50), 255)
     if rng.random() < 0.15:  # grey on grey
         ink = float(np.clip(ground + choice(rng, (-1, 1)) * rng.uniform(24, 50), 0, 255))
-    texts = [choice(rng, (words.loose_text(rng, kit.split), phrases.code(rng), phrases.small(rng, kit.who), words.header_line(rng, kit.split, kit.who)))
-             for _ in range(int(rng.choice((1, 2, 3), p=(0.7, 0.2, 0.1))))]
+    texts = [
+        choice(
+            rng,
+            (words.loose_text(rng, kit.split), phrases.code(rng), phrases.small(rng, kit.who), words.header_line(rng, kit.split, kit.who)),
+        )
+        for _ in range(int(rng.choice((1, 2, 3), p=(0.7, 0.2, 0.1))))
+    ]
     face = choice(rng, fonts.font_files(kit.split, kit.fonts_dir))
     masks = [glyphs(rng, kit, text, cap, face) for text in texts]
     pads, pitch = cap * rng.uniform(0.15, 1.2, 4), cap * rng.uniform(1.3, 2.0)
@@ -163,118 +204,12 @@ def boxed_print(rng, scene: Scene, kit: Kit) -> bool:
     return lay(rng, scene, lambda local: group, group.layers[0].alpha.shape, contrast=20)
 
 
-def plate_print(rng, scene: Scene, kit: Kit) -> bool:
-    """Dark letters that are no side sign cut out of a bright plate."""
-    cap = cap_px(rng, scene, 0.014, 0.05 * kit.big)
-    text = choice(rng, (words.initials(rng, kit.split), phrases.code(rng), choice(rng, words.POSITIONS), str(rng.integers(1, 100))))
-    face = choice(rng, (*fonts.special("stencil"), *fonts.font_files(kit.split, kit.fonts_dir)))
-    mask = fonts.render(text, face, cap, spacing=rng.uniform(0, 0.2))
-    w, h = mask.shape[1] + cap * rng.uniform(0.4, 1.2), mask.shape[0] + cap * rng.uniform(0.4, 1.2)
-    sheet = markings.Sheet(additive=True)
-    sheet.elements = [("marker", f"{text} dark in plate")]
-    shape = markings.plate(choice(rng, ("square", "round_rect", "round_rect", "ellipse")), w, h)
-    sheet.put(shape, 0, 0, rng.uniform(150, 255), -1, rng.uniform(0.6, 1.0))
-    sheet.put(mask, (shape.shape[1] - mask.shape[1]) / 2, (shape.shape[0] - mask.shape[0]) / 2, markings.HOLE, 0, rng.uniform(0.6, 1.0))
-    group = turned(rng, sheet.group(), angle=_any_angle(rng), mirrored=rng.random() < 0.25)
-    return lay(rng, scene, lambda local: group, group.layers[0].alpha.shape)
-
-
-def _any_angle(rng) -> float:
-    """Mostly upright, else by a quarter turn or two, or any."""
-    kind = rng.random()
-    return rng.normal(0, 4) if kind < 0.5 else float(choice(rng, (90, 180, 270))) + rng.normal(0, 4) if kind < 0.75 else rng.uniform(0, 360)
-
-
-def handwriting(rng, scene: Scene, kit: Kit) -> bool:
-    """Writing on film: script-like letters, bent, at any angle, now and then mirrored."""
-    done = False
-    for _ in range(int(rng.integers(1, 3))):
-        cap, text = cap_px(rng, scene, 0.014, 0.06, 9.0), phrases.written_note(rng, kit.who)
-        mask = warped(rng, np.pad(fonts.render(text, choice(rng, fonts.special("hand")), cap), 4 + int(cap * 0.15)), cap)
-        if mask.size == 0:
-            continue
-        if rng.random() < 0.3:
-            mask = markings.grown(mask, 1)
-        level, opacity, mirrored, angle = rng.uniform(185, 255), rng.uniform(0.5, 1.0), rng.random() < 0.25, _any_angle(rng)
-
-        def made(local):
-            how = Ink(rng.uniform(0, 60) if local > LIGHT + 20 else level, 0.0, "plain", opacity)
-            return turned(rng, set_off(rng, mask, ("marker", f"{text} handwritten"), how, cap), angle=angle, mirrored=mirrored)
-
-        done |= lay(rng, scene, made, made(0.0).layers[0].alpha.shape, contrast=18)
-    return done
-
-
-def warped(rng, mask: np.ndarray, cap: float) -> np.ndarray:
-    """A mask bent by a smooth random field, as no two written letters are alike."""
-    h, w = mask.shape
-    grid = max(2, round(h / cap)) + 2, max(2, round(w / cap)) + 2
-    dx, dy = (cv2.resize(rng.standard_normal(grid).astype(np.float32), (w, h), interpolation=cv2.INTER_CUBIC) * cap * 0.07 for _ in range(2))
-    ys, xs = np.mgrid[0:h, 0:w].astype(np.float32)
-    return fonts.crop(cv2.remap(mask, xs + dx, ys + dy + np.sin(xs / max(1, w) * rng.uniform(1, 4)).astype(np.float32) * cap * rng.normal(0, 0.15), cv2.INTER_LINEAR))
-
-
-def turned_print(rng, scene: Scene, kit: Kit) -> bool:
-    """Print that is mirrored, on its side, upside down or at any angle."""
-    cap = cap_px(rng, scene, 0.01, 0.04)
-    text = choice(rng, (words.loose_text(rng, kit.split), phrases.code(rng), phrases.small(rng, kit.who), words.header_line(rng, kit.split, kit.who)))
-    mask, level = glyphs(rng, kit, text, cap), rng.uniform(180, 255)
-    mirrored = rng.random() < 0.5
-    angle = float(choice(rng, (90, 180, 270))) if rng.random() < 0.6 else rng.uniform(0, 360) if rng.random() < 0.7 or not mirrored else 0.0
-    decoration = choice(rng, ("plain", "plain", "outline", "shadow"))
-
-    def made(local):
-        return turned(rng, set_off(rng, mask, ("marker", text), polarity(rng, local, level, decoration), cap), angle=angle, mirrored=mirrored)
-
-    return lay(rng, scene, made, made(0.0).layers[0].alpha.shape, contrast=18)
-
-
-def faint_print(rng, scene: Scene, kit: Kit) -> bool:
-    """Very faint print, or embossed: light along one side of each stroke and dark along the other."""
-    cap = cap_px(rng, scene, 0.018, 0.08 * kit.big, 12.0)
-    text = choice(rng, (words.initials(rng, kit.split), phrases.code(rng), words.loose_text(rng, kit.split), phrases.written_note(rng, kit.who)))
-    mask = glyphs(rng, kit, text, cap)
-    least = 8.0 if cap > 30 else 11.0 if cap > 18 else 15.0
-    strength = rng.uniform(1.15, 2.6) * least
-    sheet = markings.Sheet(additive=False)
-    sheet.elements = [("marker", f"{text} faint")]
-    angle, mirrored, embossed = _any_angle(rng), rng.random() < 0.3, rng.random() < 0.45
-    if embossed:
-        sheet.elements = [("marker", f"{text} embossed")]
-        step = max(1, round(cap * rng.uniform(0.03, 0.08)))
-        light = np.clip(mask - _shifted(mask, step), 0, 1)
-        dark = np.clip(mask - _shifted(mask, -step), 0, 1)
-        sheet.put(light, 0, 0, 255.0, 0, min(1.0, strength * 1.7 / 130))
-        sheet.put(dark, 0, 0, 0.0, 0, min(1.0, strength * 1.7 / 110))
-    else:
-        sheet.put(mask, 0, 0, 255.0, 0, min(1.0, strength / 150))
-    made = lambda local: turned(rng, _stronger(sheet, local, strength, embossed), angle=angle, mirrored=mirrored)
-    return lay(rng, scene, made, made(100.0).layers[0].alpha.shape, contrast=least * (0.6 if embossed else 0.95))
-
-
-def _shifted(mask: np.ndarray, step: int) -> np.ndarray:
-    out = np.zeros_like(mask)
-    if step > 0:
-        out[step:, step:] = mask[:-step, :-step]
-    else:
-        out[:step, :step] = mask[-step:, -step:]
-    return out
-
-
-def _stronger(sheet: markings.Sheet, local: float, strength: float, embossed: bool) -> markings.Group:
-    """The sheet's group with opacities that change ground of mean grey `local` by about `strength` grey levels."""
-    group = sheet.group()
-    layers = []
-    for layer in group.layers:
-        level = 0.0 if local > 190 and not embossed else layer.level
-        top = max(1e-3, float(layer.alpha.max()))
-        layers.append(replace(layer, level=level, alpha=layer.alpha / top * min(1.0, strength * (1.6 if embossed else 1.0) / max(25.0, abs(level - local)))))
-    return markings.Group(group.elements, layers)
-
-
 def line_print(rng, scene: Scene, kit: Kit) -> bool:
     """Print beside, above or under a drawn line or an arrow."""
-    cap, text = cap_px(rng, scene, 0.01, 0.03), choice(rng, (phrases.small(rng, kit.who), words.loose_text(rng, kit.split), phrases.written_note(rng, kit.who)))
+    cap, text = (
+        cap_px(rng, scene, 0.01, 0.03),
+        choice(rng, (phrases.small(rng, kit.who), words.loose_text(rng, kit.split), phrases.written_note(rng, kit.who))),
+    )
     face = choice(rng, fonts.special("hand")) if rng.random() < 0.2 else None
     mask, thick = glyphs(rng, kit, text, cap, face), max(1, round(cap * rng.uniform(0.06, 0.18)))
     ink, gap = rng.uniform(190, 255), rng.uniform(0.1, 0.7) * cap
@@ -283,7 +218,13 @@ def line_print(rng, scene: Scene, kit: Kit) -> bool:
     if rng.random() < 0.55:
         long = mask.shape[1] * rng.uniform(0.8, 1.8)
         y = mask.shape[0] + gap if rng.random() < 0.6 else -gap - thick
-        sheet.put(np.ones((thick, max(6, round(long))), np.float32), rng.uniform(-0.3, 0.1) * mask.shape[1], y, ink, sheet.element("marker", "drawn line"))
+        sheet.put(
+            np.ones((thick, max(6, round(long))), np.float32),
+            rng.uniform(-0.3, 0.1) * mask.shape[1],
+            y,
+            ink,
+            sheet.element("marker", "drawn line"),
+        )
     else:
         shape, note = graphics.pointer(rng, cap * rng.uniform(1.5, 4))
         side = int(rng.integers(4))
@@ -300,37 +241,13 @@ def line_print(rng, scene: Scene, kit: Kit) -> bool:
     return lay(rng, scene, made, group.layers[0].alpha.shape, spot=lambda: anywhere(rng, scene, group.layers[0].alpha.shape))
 
 
-def lead_code(rng, scene: Scene, kit: Kit) -> bool:
-    """A code of lead letters on a faint carrier, or written or pasted by the console: one marker, side letter included."""
-    text = phrases.code(rng)
-    if rng.random() < 0.4:
-        cap = cap_px(rng, scene, 0.016, 0.045)
-        mask, level = glyphs(rng, kit, text, cap), rng.uniform(190, 255)
-        how = "box" if rng.random() < 0.35 else "plain"
-        grey = rng.uniform(60, 170)
-        made = lambda local: set_off(rng, mask, ("marker", text), Ink(level, grey, how) if how == "box" else polarity(rng, local, level, how), cap)
-        return lay(rng, scene, made, mask.shape)
-    cap = cap_px(rng, scene, 0.02, 0.055 * kit.big)
-    face = fonts.STROKE_FACES[kit.split][0] if rng.random() < 0.2 else choice(rng, fonts.font_files(kit.split, kit.fonts_dir))
-    level, opacity = rng.uniform(210, 255), float(choice(rng, (1.0, 0.9, rng.uniform(0.4, 0.9))))
-    sheet = markings.Sheet(additive=True)
-    element = sheet.element("marker", text)
-    if rng.random() < 0.2:  # one letter below the other
-        y = 0.0
-        for letter in text.replace(" ", ""):
-            piece = fonts.render(letter, face, cap, weight=rng.uniform(0.12, 0.2))
-            sheet.put(piece, rng.normal(0, 0.06) * cap, y, level, element, opacity)
-            y += piece.shape[0] + cap * rng.uniform(0.08, 0.35)
-    else:
-        sheet.put(fonts.render(text, face, cap, weight=rng.uniform(0.12, 0.2), spacing=rng.uniform(0, 0.3)), 0, 0, level, element, opacity)
-    if rng.random() < 0.6:
-        lead.plate_under(rng, kit.split, sheet, 0, cap, level)
-    group = turned(rng, sheet.group(), angle=_any_angle(rng), mirrored=rng.random() < 0.2)
-    return lay(rng, scene, lambda local: group, group.layers[0].alpha.shape)
-
-
 KINDS = {
-    "shadow print": shadow_print, "overlay": overlay, "caption": caption, "single": single, "cut print": cut_print, "dark print": dark_print,
-    "boxed print": boxed_print, "plate print": plate_print, "handwriting": handwriting, "turned print": turned_print, "faint print": faint_print,
-    "print at a line": line_print, "lead code": lead_code,
+    "shadow print": shadow_print,
+    "overlay": overlay,
+    "caption": caption,
+    "single": single,
+    "cut print": cut_print,
+    "dark print": dark_print,
+    "boxed print": boxed_print,
+    "print at a line": line_print,
 }

@@ -48,7 +48,8 @@ class Scene:
         strokes, inside = np.zeros(len(group.elements)), np.zeros(len(group.elements))
         for layer in group.layers:
             alpha = layer.alpha[window]
-            under, target = patch, before if layer.is_hole else layer.level[window] if isinstance(layer.level, np.ndarray) else np.float32(layer.level)
+            level = layer.level[window] if isinstance(layer.level, np.ndarray) else np.float32(layer.level)
+            under, target = patch, before if layer.is_hole else level
             if layer.additive:
                 target = np.maximum(target, under)
             patch = under + alpha * (target - under)

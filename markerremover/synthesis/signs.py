@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from . import fonts, graphics, lead, markings, phrases, words
-from .kit import LIGHT, Group, Ink, Kit, anywhere, box_on, cap_px, lay, over_edge, polarity, set_off, turned
+from .kit import Group, Kit, box_on, cap_px, lay, over_edge, polarity, set_off, turned
 from .scene import Scene
 from .words import choice
 
@@ -40,7 +40,9 @@ def _pose(rng, group: Group) -> Group:
 
 def _soft(rng, group: Group) -> Group:
     sigma = rng.uniform(0.3, 0.9)
-    return Group(group.elements, [replace(layer, alpha=cv2.GaussianBlur(layer.alpha, (0, 0), sigma)) for layer in group.layers], group.digital)
+    return Group(
+        group.elements, [replace(layer, alpha=cv2.GaussianBlur(layer.alpha, (0, 0), sigma)) for layer in group.layers], group.digital
+    )
 
 
 def _put(rng, scene: Scene, group: Group, contrast: float = 18.0) -> bool:
@@ -63,17 +65,45 @@ def touching(rng, scene: Scene, kit: Kit) -> bool:
     gap, sheet = cap * rng.uniform(-0.05, 0.08), markings.Sheet(additive=True)
     sheet.put(big, 0, 0, level, sheet.element("laterality", side), opacity)
     if rng.random() < 0.6:
-        sheet.put(small, (big.shape[1] - small.shape[1]) * rng.uniform(0.2, 0.8), big.shape[0] + gap, level, sheet.element("marker", text), opacity)
+        sheet.put(
+            small,
+            (big.shape[1] - small.shape[1]) * rng.uniform(0.2, 0.8),
+            big.shape[0] + gap,
+            level,
+            sheet.element("marker", text),
+            opacity,
+        )
     else:
-        sheet.put(small, big.shape[1] + gap, (big.shape[0] - small.shape[0]) * float(choice(rng, (0, 0.5, 1))), level, sheet.element("marker", text), opacity)
+        sheet.put(
+            small,
+            big.shape[1] + gap,
+            (big.shape[0] - small.shape[0]) * float(choice(rng, (0, 0.5, 1))),
+            level,
+            sheet.element("marker", text),
+            opacity,
+        )
     if rng.random() < 0.4:
         x1, y1, x2, y2 = sheet.box()
         d = cap * rng.uniform(0.7, 1.2)
         ring = sheet.element("uncertain", "ring with ball")
-        sheet.put(markings.plate("circle", d, d, frame=max(1.5, 0.13 * d)), (x1 + x2 - d) / 2, y2 + cap * rng.uniform(0.05, 0.3), level, ring, opacity)
+        sheet.put(
+            markings.plate("circle", d, d, frame=max(1.5, 0.13 * d)),
+            (x1 + x2 - d) / 2,
+            y2 + cap * rng.uniform(0.05, 0.3),
+            level,
+            ring,
+            opacity,
+        )
         for a in np.arange(3) * 2.1 + rng.uniform(0, 2):
             ball = max(2.0, 0.16 * d)
-            sheet.put(markings.disc(ball), (x1 + x2 - ball) / 2 + 0.16 * d * np.cos(a), y2 + cap * 0.15 + d / 2 - ball / 2 + 0.16 * d * np.sin(a), level, ring, opacity)
+            sheet.put(
+                markings.disc(ball),
+                (x1 + x2 - ball) / 2 + 0.16 * d * np.cos(a),
+                y2 + cap * 0.15 + d / 2 - ball / 2 + 0.16 * d * np.sin(a),
+                level,
+                ring,
+                opacity,
+            )
     if rng.random() < 0.6:
         lead.plate_under(rng, kit.split, sheet, 0, cap, level)
     return _put(rng, scene, _pose(rng, sheet.group()))
@@ -120,7 +150,14 @@ def cut_out(rng, scene: Scene, kit: Kit) -> bool:
     shape = markings.plate(choice(rng, ("round_rect", "square", "ellipse")), w, h)
     sheet.elements = [("laterality", f"{side} dark in plate")]
     sheet.put(shape, 0, 0, level, -1, opacity)
-    sheet.put(letter, (shape.shape[1] - letter.shape[1]) / 2, h - letter.shape[0] - cap * rng.uniform(0.2, 0.4), markings.HOLE, 0, rng.uniform(0.7, 1.0))
+    sheet.put(
+        letter,
+        (shape.shape[1] - letter.shape[1]) / 2,
+        h - letter.shape[0] - cap * rng.uniform(0.2, 0.4),
+        markings.HOLE,
+        0,
+        rng.uniform(0.7, 1.0),
+    )
     d = cap * rng.uniform(0.15, 0.35)
     sheet.put(markings.disc(d), (shape.shape[1] - d) / 2, cap * 0.18, markings.HOLE, sheet.element("uncertain", "plate hole"))
     return _put(rng, scene, _pose(rng, sheet.group()))
@@ -139,7 +176,11 @@ def neighbour(rng, scene: Scene, kit: Kit) -> bool:
     elif kind < 0.5:
         mask, text, what = markings.plate("circle", cap * rng.uniform(0.6, 1.3), cap * rng.uniform(0.6, 1.3)), "disc", "uncertain"
     elif kind < 0.65:
-        mask, text, what = markings.plate(choice(rng, ("square", "house", "tombstone")), cap, cap, frame=max(1.5, cap * 0.12)), "logo", "marker"
+        mask, text, what = (
+            markings.plate(choice(rng, ("square", "house", "tombstone")), cap, cap, frame=max(1.5, cap * 0.12)),
+            "logo",
+            "marker",
+        )
     else:
         text = choice(rng, (choice(rng, words.POSITIONS), phrases.code(rng), words.initials(rng, kit.split)))
         mask, what = fonts.render(text, _face(rng, kit), cap * rng.uniform(0.3, 0.9)), "marker"
@@ -152,13 +193,24 @@ def neighbour(rng, scene: Scene, kit: Kit) -> bool:
 
 def boxed(rng, scene: Scene, kit: Kit) -> bool:
     """A sign on a pasted box, grey as a rule, in light grey letters, as one hospital's viewer pastes them; or dark on light."""
-    cap, side = cap_px(rng, scene, 0.018, 0.05 * kit.big, 9.0), sign(rng) if rng.random() < 0.85 else choice(rng, ("LEFT", "RIGHT", "LT", "RT"))
+    cap, side = (
+        cap_px(rng, scene, 0.018, 0.05 * kit.big, 9.0),
+        sign(rng) if rng.random() < 0.85 else choice(rng, ("LEFT", "RIGHT", "LT", "RT")),
+    )
     mask = fonts.render(side, _face(rng, kit, *(("Regular", "Light", "Semi", "Medium", "Sans") if rng.random() < 0.7 else BOLD)), cap)
     pads = cap * rng.uniform(0.15, 0.7, 4)
     kind, near = rng.random(), rng.uniform(-45, 45)
 
     def made(local):
-        ground = np.clip(local + near, 20, 235) if kind < 0.6 else 0.0 if kind < 0.75 else rng.uniform(0, 60) if kind < 0.85 else rng.uniform(190, 255)
+        ground = (
+            np.clip(local + near, 20, 235)
+            if kind < 0.6
+            else 0.0
+            if kind < 0.75
+            else rng.uniform(0, 60)
+            if kind < 0.85
+            else rng.uniform(190, 255)
+        )
         ink = rng.uniform(0, ground - 60) if ground > 185 else min(255.0, ground + rng.uniform(28, 140))
         sheet = markings.Sheet(additive=False, digital=True)
         sheet.elements = [("laterality", f"{side} boxed")]
@@ -204,11 +256,15 @@ def _styled(style: str):
             solid = np.pad(fonts.render(side, _face(rng, kit, *BOLD), cap), 3)
             width = max(1, round(cap * rng.uniform(0.03, 0.06)))
             kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * width + 1,) * 2)
-            mask = fonts.crop(np.clip(cv2.dilate(solid, kernel) - solid, 0, 1) if rng.random() < 0.5 else np.clip(solid - cv2.erode(solid, kernel), 0, 1))
+            mask = fonts.crop(
+                np.clip(cv2.dilate(solid, kernel) - solid, 0, 1) if rng.random() < 0.5 else np.clip(solid - cv2.erode(solid, kernel), 0, 1)
+            )
         if mask.size == 0:
             return False
         if rng.random() < 0.45:
-            made = lambda local: set_off(rng, mask, ("laterality", side), polarity(rng, local, level, choice(rng, ("plain", "outline", "shadow"))), cap)
+            made = lambda local: set_off(
+                rng, mask, ("laterality", side), polarity(rng, local, level, choice(rng, ("plain", "outline", "shadow"))), cap
+            )
             return lay(rng, scene, made, mask.shape)
         sheet = markings.Sheet(additive=True)
         sheet.put(mask, 0, 0, level, sheet.element("laterality", side), _metal(rng)[1])
@@ -223,7 +279,9 @@ def side_word(rng, scene: Scene, kit: Kit) -> bool:
     cap = cap_px(rng, scene, 0.014, 0.045 * kit.big, 9.0)
     mask, level = _letter(rng, kit, text, cap, _face(rng, kit, *BOLD) if rng.random() < 0.6 else _face(rng, kit)), rng.uniform(190, 255)
     kind = rng.random()
-    angle = rng.uniform(0, 360) if kind < 0.4 else rng.normal(0, 15) if kind < 0.7 else float(choice(rng, (0, 90, 180, 270))) + rng.normal(0, 3)
+    angle = (
+        rng.uniform(0, 360) if kind < 0.4 else rng.normal(0, 15) if kind < 0.7 else float(choice(rng, (0, 90, 180, 270))) + rng.normal(0, 3)
+    )
     mirrored, opacity, digital = rng.random() < 0.25, _metal(rng)[1], rng.random() < 0.35
     sheet = markings.Sheet(additive=True)
     sheet.put(mask, 0, 0, level, sheet.element("laterality", text), opacity)
@@ -248,13 +306,23 @@ def ringed(rng, scene: Scene, kit: Kit) -> bool:
         return _put(rng, scene, _pose(rng, sheet.group()))
     letter = fonts.render(side, face, cap)
     if rng.random() < 0.5:
-        letter = fonts.crop(cv2.warpAffine(letter, np.float32([[1, -0.22, 0.22 * letter.shape[0]], [0, 1, 0]]), (int(letter.shape[1] + 0.25 * letter.shape[0]) + 1, letter.shape[0])))
+        letter = fonts.crop(
+            cv2.warpAffine(
+                letter,
+                np.float32([[1, -0.22, 0.22 * letter.shape[0]], [0, 1, 0]]),
+                (int(letter.shape[1] + 0.25 * letter.shape[0]) + 1, letter.shape[0]),
+            )
+        )
     d = max(letter.shape) * rng.uniform(1.5, 2.3)
     sheet = markings.Sheet(additive=False, digital=True)
     element = sheet.element("laterality", f"{side} ring")
     white, black = (255.0, 0.0) if rng.random() < 0.85 else (0.0, 255.0)
     gap = float(choice(rng, (0, 1, d * 0.05)))
-    for mask, level in ((markings.plate("circle", d + 2 * gap, d + 2 * gap), black), (markings.plate("circle", d, d, frame=max(1.2, d * rng.uniform(0.03, 0.09))), white), (letter, white)):
+    for mask, level in (
+        (markings.plate("circle", d + 2 * gap, d + 2 * gap), black),
+        (markings.plate("circle", d, d, frame=max(1.2, d * rng.uniform(0.03, 0.09))), white),
+        (letter, white),
+    ):
         sheet.put(mask, -mask.shape[1] / 2, -mask.shape[0] / 2, level, element)
     return _put(rng, scene, sheet.group(margin=1), 25)
 
@@ -322,7 +390,19 @@ def faint(rng, scene: Scene, kit: Kit) -> bool:
 
 
 KINDS = {
-    "touching sign": touching, "stencil sign": stencil, "sign cut out": cut_out, "sign with neighbour": neighbour, "boxed sign": boxed, "cut sign": cut,
-    "italic sign": _styled("italic"), "serif sign": _styled("serif"), "outlined sign": _styled("outlined"), "side word": side_word, "ringed sign": ringed,
-    "bitten sign": bitten, "mirrored sign": mirrored, "large sign": large, "faint sign": faint,
+    "touching sign": touching,
+    "stencil sign": stencil,
+    "sign cut out": cut_out,
+    "sign with neighbour": neighbour,
+    "boxed sign": boxed,
+    "cut sign": cut,
+    "italic sign": _styled("italic"),
+    "serif sign": _styled("serif"),
+    "outlined sign": _styled("outlined"),
+    "side word": side_word,
+    "ringed sign": ringed,
+    "bitten sign": bitten,
+    "mirrored sign": mirrored,
+    "large sign": large,
+    "faint sign": faint,
 }

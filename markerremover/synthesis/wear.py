@@ -9,13 +9,13 @@ import cv2
 import numpy as np
 
 from . import degrade
-from .distractors import _path, edges
+from .distractors import edges, smooth_path
 from .metal import Patch
 from .words import choice
 
 
 def _curve_points(rng, picture, n: int, reach: float) -> np.ndarray:
-    return _path(rng, picture.shape, n, reach)
+    return smooth_path(rng, picture.shape, n, reach)
 
 
 def _screen(picture, mask: np.ndarray, x: int, y: int, opacity: float, level: float = 255.0) -> None:
@@ -115,7 +115,7 @@ def zip_fastener(rng, picture) -> None:
 
 def buttons(rng, picture) -> None:
     """Buttons, snaps, hooks and eyes, bra clasps and wires."""
-    p, unit = Patch(rng, picture), max(picture.shape) / 100
+    p = Patch(rng, picture)
     kind, r, value = rng.random(), rng.uniform(0.5, 1.3), int(rng.integers(90, 256))
     for k in range(int(rng.integers(1, 7))):
         x, y = k * rng.uniform(4, 9), rng.normal(0, 0.5)
@@ -210,7 +210,9 @@ def cast(rng, picture) -> None:
     y, x = int(rng.uniform(0, h - ch)), int(rng.uniform(0, w - cw))
     ys, xs = np.mgrid[0:ch, 0:cw].astype(np.float32)
     a, pitch = rng.uniform(0, 3.1), max(h, w) / 100 * rng.uniform(0.5, 1.6)
-    weave = np.sin((xs * np.cos(a) + ys * np.sin(a)) * (6.28 / pitch)) + np.sin((xs * np.cos(a + 1.3) + ys * np.sin(a + 1.3)) * (6.28 / pitch))
+    weave = np.sin((xs * np.cos(a) + ys * np.sin(a)) * (6.28 / pitch)) + np.sin(
+        (xs * np.cos(a + 1.3) + ys * np.sin(a + 1.3)) * (6.28 / pitch)
+    )
     soft = cv2.GaussianBlur(cv2.resize(np.pad(np.ones((8, 8), np.float32), 2), (cw, ch), interpolation=cv2.INTER_LINEAR), (0, 0), 3)
     picture[y : y + ch, x : x + cw] += soft * (weave * rng.uniform(1, 6) + rng.uniform(0, 18))
 
@@ -255,7 +257,9 @@ def fingerprint(rng, picture) -> None:
     """A fingerprint: fine bent ridges in an oval."""
     size = int(max(picture.shape) * rng.uniform(0.05, 0.12))
     ys, xs = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j].astype(np.float32)
-    ridges = np.sin(np.hypot(xs * 1.1 + 0.15 * np.sin(3 * ys), ys * 0.8 + 0.3) * rng.uniform(28, 45)) * np.clip(1.2 - np.hypot(xs, ys) * 1.2, 0, 1)
+    ridges = np.sin(np.hypot(xs * 1.1 + 0.15 * np.sin(3 * ys), ys * 0.8 + 0.3) * rng.uniform(28, 45)) * np.clip(
+        1.2 - np.hypot(xs, ys) * 1.2, 0, 1
+    )
     h, w = picture.shape
     y, x = int(rng.uniform(0, max(1, h - size))), int(rng.uniform(0, max(1, w - size)))
     part = picture[y : y + size, x : x + size]
@@ -313,7 +317,21 @@ def collimator_edges(rng, picture) -> None:
 
 
 KINDS = {
-    "beads": beads, "necklace": chain, "sequins": sequins, "zip": zip_fastener, "buttons": buttons, "ring": finger_ring, "ECG clips": ecg_clips, "cable tag": cable_tag,
-    "cast": cast, "detector lines": noise_lines, "film scratches": scratches, "dust": dust, "fingerprint": fingerprint, "teeth": teeth, "grid lines": grid_lines, "tube": soft_tube,
+    "beads": beads,
+    "necklace": chain,
+    "sequins": sequins,
+    "zip": zip_fastener,
+    "buttons": buttons,
+    "ring": finger_ring,
+    "ECG clips": ecg_clips,
+    "cable tag": cable_tag,
+    "cast": cast,
+    "detector lines": noise_lines,
+    "film scratches": scratches,
+    "dust": dust,
+    "fingerprint": fingerprint,
+    "teeth": teeth,
+    "grid lines": grid_lines,
+    "tube": soft_tube,
     "collimator edges": collimator_edges,
 }
