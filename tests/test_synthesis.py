@@ -8,7 +8,10 @@ import pytest
 
 from markerremover import labelme
 from markerremover.errors import AnnotationError, UsageError
-from markerremover.synthesis import backgrounds, console, fonts, generate, lead, markings, radiograph, real, synthesize, words
+from markerremover.records import Element
+from markerremover.synthesis import (
+    backgrounds, console, film, fonts, generate, graphics, kit, lead, lettering, markings, patches, prints, radiograph, real, signs, synthesize, words,
+)
 
 SIZE = (320, 288)
 
@@ -121,8 +124,8 @@ def test_folder_repeats_itself_whatever_count_and_workers(tmp_path):
     synthesize(tmp_path / "c", 2, 11, **options)
     a, b, c = (contents(tmp_path / x) for x in "abc")
     assert a == b
-    key = next(k for k in c if str(k) == "split.csv")
-    assert a.pop(key).startswith(c.pop(key))
+    for key in [k for k in c if str(k) in ("split.csv", "kinds.csv")]:
+        assert a.pop(key).startswith(c.pop(key))
     assert c == {k: a[k] for k in c} and len(c) < len(a)
 
 
@@ -149,12 +152,13 @@ def test_unknown_format_is_refused(tmp_path):
         synthesize(tmp_path, 1, 0, formats=("bmp",))
 
 
-def plant(folder, name="a", annotate=True, value=250):
-    """A grey picture with one bright square, annotated if wanted."""
+def plant(folder, name="a", annotate=True, value=250, letter=False):
+    """A grey picture with one bright square, or an L, annotated if wanted."""
     (folder / "images").mkdir(parents=True, exist_ok=True)
     (folder / "annotations").mkdir(exist_ok=True)
     picture = np.full((200, 240), 90, np.uint8)
     picture[50:80, 100:130] = value
+    picture[50:72, 108:130] = 90 if letter else value
     cv2.imwrite(str(folder / "images" / f"{name}.png"), picture)
     if annotate:
         shape = {"label": "marker", "points": [[100, 50], [130, 80]], "shape_type": "rectangle", "flags": {}}
@@ -241,3 +245,170 @@ def test_a_folder_divides_into_training_and_validation_by_itself(tmp_path):
     synthesize(tmp_path, 10, 3, size=(200, 160))
     parts = {part: windows.load_samples(tmp_path, part) for part in ("train", "val")}
     assert (len(parts["train"]), len(parts["val"])) == (9, 1)
+
+
+# Training films: every kind is drawn, is counted, and is annotated as such.
+
+
+@pytest.fixture(scope="module")
+def thousand():
+    return [make([31, seed], size=(256, 224)) for seed in range(1000)]
+
+
+def shown(films):
+    return {kind: sum(kind in made.kinds for made in films) for kind in film.KINDS}
+
+
+def test_every_kind_of_mark_and_thing_is_drawn_twenty_times_in_a_thousand_films(thousand):
+    counts = shown(thousand)
+    rare = {kind: counts[kind] for kind in (*film.MARKS, *film.THINGS, "inverted film", "framed film", "side by side") if counts[kind] < 20}
+    assert not rare
+
+
+def test_small_films_and_what_real_films_give_are_drawn_as_often(tmp_path):
+    films = [radiograph(np.random.default_rng([5, seed]), unmarked_share=1.0) for seed in range(40)]
+    assert sum("small film" in made.kinds for made in films) >= 2
+    assert all(max(made.image.shape) <= 600 for made in films if "small film" in made.kinds)
+    plant(tmp_path, letter=True)
+    synthesize(tmp_path / "out", 100, 6, backgrounds=tmp_path, size=(200, 240), real_share=1.0)
+    lines = (tmp_path / "out" / "kinds.csv").read_text().splitlines()
+    counts = {kind: len({line.split(",")[0] for line in lines if line.endswith("," + kind)}) for kind in ("whole film", "lifted marks")}
+    assert lines[0] == "image,kind" and min(counts.values()) >= 5
+
+
+@pytest.mark.parametrize("kind", [*graphics.KINDS])
+def test_a_drawing_says_what_it_is(kind):
+    scene, rng = generate.Scene(np.full((400, 400), 60, np.float32), pieces=True), np.random.default_rng(1)
+    for _ in range(30):
+        if graphics.KINDS[kind](rng, scene, kit.Kit("train", {})):
+            break
+    wanted = "uncertain" if kind in ("scale", "blank patch") else "marker"
+    word = {"asterisk": "*", "drawn circle": "drawn circle", "drawn line": "drawn line", "dotted line": "dotted", "logo": "logo"}.get(kind, "arrow")
+    assert scene.elements and all(what == wanted and (wanted == "uncertain" or word in text) for what, text in scene.elements)
+
+
+@pytest.mark.parametrize("kind", [*prints.KINDS, *lettering.KINDS])
+def test_print_is_a_marker_and_is_not_taken_for_a_drawing(kind):
+    import re
+
+    rng, found = np.random.default_rng(2), []
+    for _ in range(12):
+        scene = generate.Scene(np.full((400, 400), 90, np.float32), pieces=True)
+        film.MARKS[kind](rng, scene, kit.Kit("train", words.identity(rng, "train")))
+        found += scene.elements
+    drawn = re.compile(r"arrow|drawn|circle|dotted|pencil|pointer|\bline$|icon|\bdisc\b|logo", re.I)
+    texts = [text for what, text in found if what == "marker"]
+    assert texts and all(kind == "print at a line" or not drawn.search(text) for text in texts)
+    assert kind in ("lead code", "plate print", "cut print") or all(what == "marker" for what, _ in found)
+
+
+@pytest.mark.parametrize("kind", [*signs.KINDS])
+def test_a_kind_of_sign_has_a_side_sign(kind):
+    rng, kinds = np.random.default_rng(3), []
+    for _ in range(12):
+        scene = generate.Scene(np.full((400, 400), 70, np.float32), pieces=True)
+        signs.KINDS[kind](rng, scene, kit.Kit("train", words.identity(rng, "train")))
+        kinds += [what for what, _ in scene.elements]
+    assert "laterality" in kinds
+
+
+@pytest.mark.parametrize("kind", [*film.THINGS])
+def test_what_is_no_marking_is_drawn_and_stays_in_range_once_clipped(kind):
+    rng = np.random.default_rng(4)
+    changed = 0
+    for _ in range(10):
+        picture = np.full((300, 260), 90, np.float32)
+        film.THINGS[kind](rng, picture)
+        assert np.isfinite(picture).all() and picture.shape == (300, 260)
+        changed += bool((np.abs(picture - 90) > 0.5).any())
+    assert changed >= 6
+
+
+def test_no_thing_is_ever_annotated():
+    made = [make([8, seed], unmarked_share=1.0) for seed in range(25)]
+    assert any(m.kinds for m in made) and not any(m.annotation.elements for m in made)
+
+
+@pytest.mark.parametrize(("left", "kind"), [(4, "marker"), (12, "marker")])
+def test_what_is_left_of_cut_print_is_a_marker_on_training_films(left, kind):
+    scene = generate.Scene(np.zeros((100, 100), np.float32), pieces=True)
+    style = console.TextStyle(fonts.font_files("train")[0], 40, 255.0, "plain")
+    group = console.written(np.random.default_rng(0), "HHHH", "marker", style)
+    assert scene.put(group, 20, 100 - 3 - left)
+    assert scene.elements == [(kind, "HHHH (cut)")]
+
+
+def test_a_side_sign_of_which_little_is_left_is_a_piece_of_print():
+    style = console.TextStyle(fonts.font_files("train")[0], 40, 255.0, "plain")
+    for share, kind in ((0.4, "marker"), (0.9, "laterality")):
+        scene = generate.Scene(np.zeros((100, 100), np.float32), pieces=True)
+        group = console.written(np.random.default_rng(0), "L", "laterality", style)
+        assert scene.put(group, 20, 97 - round((group.layers[0].alpha.shape[0] - 6) * share))
+        assert scene.elements[0] == (kind, "L (cut)")
+
+
+def test_a_smaller_film_has_the_boxes_of_the_smaller_strokes():
+    picture = np.full((900, 800), 40, np.float32)
+    scene = generate.Scene(picture, pieces=True)
+    style = console.TextStyle(fonts.font_files("train")[0], 60, 255.0, "plain")
+    assert scene.put(console.written(np.random.default_rng(0), "AP 12", "marker", style), 300, 400)
+    small, out = film.smaller(np.random.default_rng(1), scene.picture, scene.ink, scene)
+    assert max(small.shape) <= 600 and out.elements == scene.elements
+    ys, xs = np.nonzero(small > 120)
+    ink_ys, ink_xs = np.nonzero(out.ink)
+    assert all(abs(a - b) <= 1 for a, b in ((ys.min(), ink_ys.min()), (ys.max(), ink_ys.max()), (xs.min(), ink_xs.min()), (xs.max(), ink_xs.max())))
+
+
+def test_a_sign_cut_out_of_a_plate_is_lifted_with_its_plate(tmp_path):
+    plate = np.full((300, 300), 50, np.uint8)
+    cv2.rectangle(plate, (100, 100), (180, 200), 230, -1)
+    cv2.rectangle(plate, (120, 120), (130, 180), 60, -1)  # an L
+    cv2.rectangle(plate, (120, 170), (160, 180), 60, -1)
+    (tmp_path / "images").mkdir()
+    (tmp_path / "annotations").mkdir()
+    cv2.imwrite(str(tmp_path / "images" / "a.png"), plate)
+    shape = {"label": "laterality", "points": [[120, 120], [161, 181]], "shape_type": "rectangle", "flags": {}}
+    note = {"shapes": [shape], "imagePath": "a.png", "imageHeight": 300, "imageWidth": 300, "flags": {"reviewed": True}}
+    (tmp_path / "annotations" / "a.json").write_text(json.dumps(note))
+    (origin,) = real.listing(tmp_path)
+    (group,) = patches.patches(*origin)
+    scene = generate.Scene(np.full((200, 200), 90, np.float32))
+    assert scene.put(group, 20, 20) and scene.elements == [("laterality", " (lifted)")]
+    (box,) = [e.xyxy for e in generate.truth(scene)[1]]
+    assert (box[2] - box[0], box[3] - box[1]) == (41, 61)
+    assert scene.picture.max() == 230 and (scene.picture == 90).sum() > 200 * 200 - 90 * 110
+
+
+def test_a_real_mark_that_metal_covers_is_uncertain():
+    picture = np.full((100, 100), 60, np.uint8)
+    picture[40:50, 40:50] = 240
+    ink = np.zeros((100, 100), np.uint16)
+    ink[40:50, 40:50] = 1
+    whole = real.Whole(picture, (Element((40, 40, 50, 50), "marker", "AP"),), ink)
+    for covered, kind in ((60.0, "uncertain"), (240.0, "marker")):
+        scene = generate.Scene(picture.astype(np.float32), pieces=True)
+        scene.picture[40:50, 40:50] = covered
+        film.own_marks(scene, whole)
+        assert scene.elements == [(kind, "AP (real)")] and not scene.free(42, 42, (20, 20))
+
+
+def test_several_folders_of_backgrounds_share_as_told(tmp_path):
+    for name, value in (("a", 250), ("b", 200)):
+        plant(tmp_path / name, name, value=value)
+    synthesize(tmp_path / "out", 3, 0, backgrounds={tmp_path / "a": 1, tmp_path / "b": 0}, size=(96, 96))
+    synthesize(tmp_path / "again", 3, 0, backgrounds=[tmp_path / "a", tmp_path / "b"], size=(96, 96))
+    with pytest.raises(UsageError, match="not all 0"):
+        synthesize(tmp_path / "none", 1, 0, backgrounds={tmp_path / "a": 0})
+
+
+def test_split_eval_is_drawn_as_it_always_was():
+    """The benchmark's and the examples' pictures stay comparable: what they say and where, from before training films had kinds."""
+    before = (
+        (("R dark in plate", (190, 28, 196, 37)), ("S=2077 EXI=63.1", (15, 14, 103, 21)), ("CLARA THOMPSON", (10, 212, 95, 221)), ("16:31:30", (11, 239, 59, 248))),
+        (("B", (164, 14, 171, 23)), ("ID: 37866224", (10, 32, 69, 41)), ("21h11", (9, 54, 32, 64)), ("104Kv", (97, 9, 126, 18)),
+         ("Name: SUZUKI, G.", (10, 207, 89, 216)), ("Zoom: 98.6", (9, 230, 60, 239))),
+    )
+    for seed, elements in enumerate(before):
+        made = radiograph(np.random.default_rng([3, seed]), split="eval", size=(256, 224))
+        assert made.kinds == () and [e.text for e in made.annotation.elements] == [text for text, _ in elements]
+        assert np.abs(np.array([e.xyxy for e in made.annotation.elements]) - [box for _, box in elements]).max() <= 1

@@ -162,7 +162,7 @@ def _pelvis(c: _Canvas, variant: str) -> None:
         c.fill(gas, rng.uniform(0.75, 0.92), soft=3, multiply=True)
 
 
-def _rounded(points) -> np.ndarray:
+def rounded(points) -> np.ndarray:
     """A closed polygon (N, 2) with its corners cut three times, as bones have none; (8 N, 2)."""
     p = np.asarray(points, np.float64)
     for _ in range(3):
@@ -181,19 +181,19 @@ def _pelvic_ring(c: _Canvas) -> None:
         return np.asarray(points, np.float64) * (scale * breadth, scale * tilt) + (x0, y0)
 
     body = rng.uniform(0.5, 0.68)
-    c.fill(_rounded(at([(-0.47, -0.8), (-0.45, -0.2), (-0.52, 0.1), (-0.54, 0.3), (-0.47, 1.0), (-0.03, 1.0), (0, 0.4),
+    c.fill(rounded(at([(-0.47, -0.8), (-0.45, -0.2), (-0.52, 0.1), (-0.54, 0.3), (-0.47, 1.0), (-0.03, 1.0), (0, 0.4),
                         (0.03, 1.0), (0.47, 1.0), (0.54, 0.3), (0.52, 0.1), (0.45, -0.2), (0.47, -0.8)])), body, soft=5)
     c.fill(blob(at((0, -0.02)), (0.3 * scale, 0.28 * scale), rng), 0.16, soft=9)
     for y in (-0.47, -0.345):  # fourth and fifth lumbar vertebra
         c.line(at([(-0.15, y + 0.05), (0.15, y + 0.05)]), 0.02, 0.09, 1.2, bone=0.4)
         outline = [(-0.075, y), (0, y + 0.012), (0.075, y), (0.068, y + 0.05), (0.078, y + 0.105), (0, y + 0.095),
                    (-0.078, y + 0.105), (-0.068, y + 0.05)]
-        c.add_bone(c.shape(_rounded(at(outline))), 0.16, 1.0)
+        c.add_bone(c.shape(rounded(at(outline))), 0.16, 1.0)
         for x in (-0.05, 0.05, 0.0):
             c.add_bone(c.shape(blob(at((x, y + 0.045)), np.array([0.014, 0.02 if x else 0.032]) * scale, rng, 0.05)), 0.1, 0.8)
     sacrum = [(-0.12, -0.24), (-0.05, -0.235), (0.05, -0.235), (0.12, -0.24), (0.1, -0.1), (0.045, 0.0), (0.012, 0.07),
               (-0.012, 0.07), (-0.045, 0.0), (-0.1, -0.1)]
-    c.add_bone(c.shape(_rounded(at(sacrum))), 0.14, 1.4)
+    c.add_bone(c.shape(rounded(at(sacrum))), 0.14, 1.4)
     for side in (-1, 1):
         def s(points):
             return at([(side * x, y) for x, y in points])
@@ -202,7 +202,7 @@ def _pelvic_ring(c: _Canvas) -> None:
             c.fill(blob(s([(0.055 - 0.008 * k, -0.19 + 0.05 * k)])[0], np.array([0.011, 0.009]) * scale, rng), -0.07, soft=0.8)
         wing = [(0.085, -0.09), (0.075, -0.2), (0.13, -0.32), (0.24, -0.385), (0.36, -0.33), (0.4, -0.22), (0.36, -0.13),
                 (0.34, -0.02), (0.34, 0.06), (0.25, 0.1), (0.17, 0.04), (0.13, -0.02)]
-        c.add_bone(c.shape(_rounded(s(wing))), 0.2, 1.0)
+        c.add_bone(c.shape(rounded(s(wing))), 0.2, 1.0)
         c.line(s([(0.09, -0.1), (0.15, -0.01), (0.165, 0.05), (0.12, 0.11), (0.03, 0.15)]), 0.007, 0.13, 0.8)
         c.line(s([(0.24, 0.1), (0.15, 0.115), (0.08, 0.135), (0.015, 0.175)]), 0.042 * scale, 0.15, 1.0, bone=0.8)
         c.line(s([(0.25, 0.12), (0.225, 0.2), (0.19, 0.285), (0.15, 0.3)]), 0.062 * scale, 0.15, 1.0, bone=0.8)
@@ -210,7 +210,7 @@ def _pelvic_ring(c: _Canvas) -> None:
         c.line(_arc(at((side * 0.3, 0.085)), (side * 0.078 * scale, 0.078 * scale), -2.6, 0.4), 0.01, 0.14, 0.8)
         femur = [(0.3, 0.04), (0.36, 0.09), (0.43, 0.1), (0.455, 0.17), (0.44, 0.26), (0.43, 0.45), (0.42, 1.0),
                  (0.335, 1.0), (0.345, 0.45), (0.34, 0.3), (0.31, 0.2), (0.275, 0.14)]
-        c.add_bone(c.shape(_rounded(s(femur))), 0.24, 1.0)
+        c.add_bone(c.shape(rounded(s(femur))), 0.24, 1.0)
         c.add_bone(c.shape(blob(at((side * 0.3, 0.085)), np.array([0.064, 0.064]) * scale, rng, 0.02)), 0.2, 1.0)
         c.fill(s([(0.37, 0.4), (0.405, 0.4), (0.395, 1.0), (0.36, 1.0)]), -0.09, soft=1.5)
     for _ in range(int(rng.integers(3, 9))):  # bowel gas
@@ -276,9 +276,9 @@ def _limb(c: _Canvas, variant: str) -> None:
     elif variant == "ankle":
         _long_bone(c, at(-0.03, 0.02), at(-0.06, -0.8), 0.115 * size, level, 0.3 * size)
         _long_bone(c, at(0.085, 0.08), at(0.07, -0.8), 0.05 * size, level * 0.8, 0.12 * size)
-        c.fill(_rounded([at(*p) for p in ((-0.17, -0.1), (0.17, -0.1), (0.2, 0.4), (-0.18, 0.4))]), 0.3, soft=4)
-        c.add_bone(c.shape(_rounded([at(*p) for p in ((-0.1, 0.04), (0.06, 0.04), (0.075, 0.15), (-0.11, 0.15))])), level * 0.9)
-        c.add_bone(c.shape(_rounded([at(*p) for p in ((-0.1, 0.16), (0.08, 0.15), (0.1, 0.3), (0.0, 0.36), (-0.1, 0.3))])), level * 0.6)
+        c.fill(rounded([at(*p) for p in ((-0.17, -0.1), (0.17, -0.1), (0.2, 0.4), (-0.18, 0.4))]), 0.3, soft=4)
+        c.add_bone(c.shape(rounded([at(*p) for p in ((-0.1, 0.04), (0.06, 0.04), (0.075, 0.15), (-0.11, 0.15))])), level * 0.9)
+        c.add_bone(c.shape(rounded([at(*p) for p in ((-0.1, 0.16), (0.08, 0.15), (0.1, 0.3), (0.0, 0.36), (-0.1, 0.3))])), level * 0.6)
     else:
         gap, bend = 0.012, rng.normal(0, 0.08) if variant != "elbow" else rng.uniform(0.3, 1.6)
         pairs = [(-0.22, 0.6), (0.22, 0.6)] if variant == "knees" else [(0.0, 1.0)]

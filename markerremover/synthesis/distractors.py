@@ -16,7 +16,7 @@ def _screen(picture: np.ndarray, mask: np.ndarray, opacity: float) -> np.ndarray
     return picture + (255 - picture) * (mask.astype(np.float32) * (opacity / 255))
 
 
-def _path(rng: np.random.Generator, shape_hw, n: int = 5, reach: float = 0.3) -> np.ndarray:
+def smooth_path(rng: np.random.Generator, shape_hw, n: int = 5, reach: float = 0.3) -> np.ndarray:
     """A smooth random curve, (M, 2) float points in pixels."""
     h, w = shape_hw
     start = rng.uniform(0, 1, 2) * (w, h)
@@ -42,7 +42,7 @@ def wires(rng, picture):
     unit = max(picture.shape) / 100
     mask = np.zeros(picture.shape, np.uint8)
     for _ in range(int(rng.integers(1, 5))):
-        p = _path(rng, picture.shape, reach=rng.uniform(0.4, 1.4))
+        p = smooth_path(rng, picture.shape, reach=rng.uniform(0.4, 1.4))
         _curve(mask, p, unit * rng.uniform(0.15, 0.5), int(rng.integers(90, 230)))
         x, y = map(int, p[-1])
         r = unit * rng.uniform(0.6, 1.6)
@@ -62,7 +62,7 @@ def tube(rng, picture):
     """A tube or catheter: two walls or a bright stripe, sometimes with side holes."""
     unit = max(picture.shape) / 100
     mask = np.zeros(picture.shape, np.uint8)
-    p, width = _path(rng, picture.shape, 4, rng.uniform(0.5, 1.5)), unit * rng.uniform(0.4, 1.6)
+    p, width = smooth_path(rng, picture.shape, 4, rng.uniform(0.5, 1.5)), unit * rng.uniform(0.4, 1.6)
     _curve(mask, p, width, 110)
     if rng.random() < 0.5:
         _curve(mask, p, width * 0.6, 50)
@@ -90,7 +90,7 @@ def implants(rng, picture):
     if kind < 0.3:
         _ellipse(mask, center, unit * rng.uniform((5, 4), (8, 7)), np.degrees(angle), 190)
         poly([(-2, -1.5), (1, -1.5), (1, 1), (-2, 1)], 255)
-        lead = _path(rng, picture.shape)
+        lead = smooth_path(rng, picture.shape)
         _curve(mask, lead - lead[0] + center, unit * 0.25)
     elif kind < 0.55:
         r = rng.uniform(3, 5)
@@ -148,7 +148,7 @@ def clothing(rng, picture):
     mask = np.zeros(picture.shape, np.uint8)
     kind = rng.random()
     if kind < 0.3:
-        p = _path(rng, picture.shape, 3, 0.5)
+        p = smooth_path(rng, picture.shape, 3, 0.5)
         for x, y in p:
             cv2.rectangle(mask, (int(x - unit * 0.5), int(y)), (int(x + unit * 0.5), int(y + max(1, unit * 0.25))), 220, -1)
     elif kind < 0.55:
@@ -159,7 +159,7 @@ def clothing(rng, picture):
             for dx in (-0.3, 0.3):
                 cv2.circle(mask, (int(c[0] + dx * unit), c[1]), max(1, int(unit * 0.13)), 0, -1)
     elif kind < 0.8:
-        for x, y in _path(rng, picture.shape, 4, 0.8):
+        for x, y in smooth_path(rng, picture.shape, 4, 0.8):
             cv2.circle(mask, (int(x), int(y)), max(1, int(unit * 0.22)), 255, -1, cv2.LINE_AA)
     else:
         x, y = rng.uniform(0.1, 0.9, 2) * (w, h)

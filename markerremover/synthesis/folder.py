@@ -6,13 +6,14 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Mapping, Sequence
 
 import cv2
 import numpy as np
 
 from .. import labelme
 from ..errors import UsageError, WriteError
-from . import generate, real
+from . import generate, patches, real
 from .words import choice
 
 CLASS_NAMES = ("laterality", "marker")
@@ -21,6 +22,7 @@ VAL_EVERY = 10  # every tenth image is for validation; each is a patient of its 
 LIFTED_SHARE = 0.5  # of the images carry marks lifted off real radiographs where the folder has annotations
 LIFTED_FROM = 3  # radiographs that an image takes them from
 REAL_SHARE = 0.65  # of the images use a real background where a folder of them is given
+WHOLE_SHARE = 0.15  # of those of split "train" are whole real films with more marks drawn on them, half of these with their own marks
 
 
 def synthesize(
@@ -28,7 +30,7 @@ def synthesize(
     count: int,
     seed: int,
     *,
-    backgrounds: Path | str | None = None,
+    backgrounds: Path | str | Sequence[Path | str] | Mapping[Path | str, float] | None = None,
     split: str = "train",
     size: tuple[int, int] | None = None,
     formats: tuple[str, ...] = ("png",),
@@ -44,9 +46,10 @@ def synthesize(
 
     Args:
         out: gets split.csv (image, patient, split), images/NAME.ext, annotations/NAME.json, labels/NAME.txt (YOLO: laterality, marker), masks/NAME.png
-            (16-bit ink map) with `masks`.
+            (16-bit ink map) with `masks`; for split "train" also kinds.csv
+            (image, kind): every kind of `film.KINDS` that an image shows.
         backgrounds: folder of real radiographs whose annotated marks are painted over, and lifted off to lie on other
-            pictures; see `real.listing`.
+            pictures; see `real.listing`. Several share alike, or as a mapping's values say.
         size: rows and columns of every image; random by default.
         formats: of FORMATS, used in turn; "dcm" is 12-bit DICOM, "png16" a PNG of 16 bits.
         background_rows: which rows of the backgrounds' split.csv: "train" for split "train", else "val".
@@ -60,32 +63,73 @@ def synthesize(
     if count < 0 or not formats or any(f not in FORMATS for f in formats):
         raise UsageError(f"count is {count} and formats {formats!r}; allowed are 0 or more, and any of {', '.join(FORMATS)}")
     rows = background_rows or ("train" if split == "train" else "val")
-    listed = real.listing(backgrounds, rows=rows, clean=backgrounds_clean) if backgrounds else ()
+    sources = _sources(backgrounds, rows, backgrounds_clean)
     for name in ("images", "annotations", "labels") + (("masks",) if masks else ()):
         (out / name).mkdir(parents=True, exist_ok=True)
-    job = partial(_one, out=out, seed=seed, listed=listed, split=split, size=size, formats=tuple(formats), masks=masks,
+    job = partial(_one, out=out, seed=seed, sources=sources, split=split, size=size, formats=tuple(formats), masks=masks,
                   real_share=real_share, bodies=bodies, fonts_dir=fonts_dir)
     if workers <= 1:
-        paths = [job(i) for i in range(count)]
+        made = [job(i) for i in range(count)]
     else:
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,)) as pool:
-            paths = list(pool.map(job, range(count), chunksize=8))
+            made = list(pool.map(job, range(count), chunksize=8))
+    paths = [path for path, _ in made]
     rows = [f"{path.name},{path.stem},{'val' if i % VAL_EVERY == VAL_EVERY - 1 else 'train'}" for i, path in enumerate(paths)]
     (out / "split.csv").write_text("\n".join(["image,patient,split", *rows]) + "\n", encoding="utf-8")
+    if split == "train":
+        lines = [f"{path.name},{kind}" for path, kinds in made for kind in kinds]
+        (out / "kinds.csv").write_text("\n".join(["image,kind", *lines]) + "\n", encoding="utf-8")
     return paths
 
 
-def _one(i: int, *, out: Path, seed: int, listed, split, size, formats, masks, real_share, bodies, fonts_dir) -> Path:
+Sources = tuple[tuple[float, tuple[tuple[str, str], ...]], ...]
+
+
+def _sources(backgrounds, rows: str, clean: bool) -> Sources:
+    """(share, listing) of each folder of backgrounds; shares add up to 1."""
+    if not backgrounds:
+        return ()
+    if isinstance(backgrounds, (str, Path)):
+        backgrounds = (backgrounds,)
+    shares = backgrounds if isinstance(backgrounds, Mapping) else dict.fromkeys(backgrounds, 1.0)
+    if min(shares.values()) < 0 or sum(shares.values()) <= 0:
+        raise UsageError(f"shares of backgrounds are {list(shares.values())}, allowed are numbers from 0 on, not all 0")
+    total = sum(shares.values())
+    return tuple((share / total, real.listing(folder, rows=rows, clean=clean)) for folder, share in shares.items())
+
+
+def _from(rng: np.random.Generator, sources: Sources) -> tuple[str, str]:
+    """Image and annotation of one real radiograph."""
+    listed = sources[0][1] if len(sources) == 1 else sources[int(rng.choice(len(sources), p=[share for share, _ in sources]))][1]
+    return choice(rng, listed)
+
+
+def _real(rng: np.random.Generator, sources: Sources, split: str, real_share: float) -> dict:
+    """What real radiographs give to one image: options of `radiograph`."""
+    given: dict = {"background": real.load_clean(*_from(rng, sources)) if sources and rng.random() < real_share else None}
+    if sources and rng.random() < LIFTED_SHARE:
+        origins = [_from(rng, sources) for _ in range(LIFTED_FROM)]
+        given["lifted"] = sum((real.lifted(*origin, split == "train") for origin in origins), ())
+        if split == "train":
+            given["lifted"] += sum((patches.patches(*origin) for origin in origins), ())
+    if split == "train" and given["background"] is not None:
+        kind = rng.random()
+        if kind < WHOLE_SHARE:
+            origin = _from(rng, sources)
+            given["whole"] = real.load_whole(*origin) if kind < WHOLE_SHARE / 2 else real.Whole(real.load_clean(*origin), (), None)
+        elif kind < WHOLE_SHARE + 0.1:
+            given["second"] = real.load_clean(*_from(rng, sources))
+    return given
+
+
+def _one(i: int, *, out: Path, seed: int, sources, split, size, formats, masks, real_share, bodies, fonts_dir) -> tuple[Path, tuple[str, ...]]:
     rng = np.random.default_rng([seed, i])
-    background = real.load_clean(*choice(rng, listed)) if listed and rng.random() < real_share else None
-    lifted: tuple = ()
-    if listed and rng.random() < LIFTED_SHARE:
-        lifted = sum((real.lifted(*choice(rng, listed)) for _ in range(LIFTED_FROM)), ())
+    given = _real(rng, sources, split, real_share)
     style = formats[i % len(formats)]
     name = f"{split}_{seed}_{i:06d}"
     path = out / "images" / (name + FORMATS[style])
     body = bodies[i // len(formats) % len(bodies)] if bodies else None
-    made = generate.radiograph(rng, split=split, body=body, size=size, background=background, lifted=lifted, name=path.name, fonts_dir=fonts_dir)
+    made = generate.radiograph(rng, split=split, body=body, size=size, name=path.name, fonts_dir=fonts_dir, **given)
     if style == "dcm":
         _write_dicom(path, made, rng)
     else:
@@ -98,7 +142,7 @@ def _one(i: int, *, out: Path, seed: int, listed, split, size, formats, masks, r
     (out / "labels" / f"{name}.txt").write_text("".join(line + "\n" for line in lines), encoding="utf-8")
     if masks and not cv2.imwrite(str(out / "masks" / f"{name}.png"), np.ascontiguousarray(made.ink)):
         raise WriteError(f"{out / 'masks'}: could not be written")
-    return path
+    return path, made.kinds
 
 
 def _write_dicom(path: Path, made: generate.SyntheticRadiograph, rng: np.random.Generator) -> None:

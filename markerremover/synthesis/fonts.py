@@ -38,6 +38,12 @@ def font_files(split: str, fonts_dir: Path | str | None = None) -> tuple[str, ..
     return _font_files(split, str(fonts_dir) if fonts_dir else "")
 
 
+@lru_cache(maxsize=4)
+def special(folder: str) -> tuple[str, ...]:
+    """Paths of the fonts in "hand" (handwriting) or "stencil", sorted; for split "train" only."""
+    return tuple(str(p) for p in sorted((FONT_ROOT / folder).iterdir()) if p.suffix.lower() in (".ttf", ".otf"))
+
+
 @lru_cache(maxsize=8)
 def _font_files(split: str, fonts_dir: str) -> tuple[str, ...]:
     folders = [FONT_ROOT / split] + ([Path(fonts_dir)] if fonts_dir and split == "train" else [])

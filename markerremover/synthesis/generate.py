@@ -8,16 +8,24 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UsageError
-from ..records import Annotation, Element, locked
-from . import backgrounds, console, degrade, distractors, lead, markings, real, words
+from ..records import Annotation, locked
+from . import (
+    backgrounds,
+    console,
+    degrade,
+    distractors,
+    film,
+    frames,
+    lead,
+    markings,
+    real,
+    words,
+)
+from .kit import Kit
+from .scene import Scene, free_spot, truth
 from .words import choice
 
-ALPHA_MIN = 0.35  # a pixel belongs to a stroke from this opacity
-SEEN_MIN = 6.0  # and where it changed the picture by this many grey levels
-CONTRAST_MIN = 17.0  # a marking whose strokes change the picture by less, on average, is not drawn
-VISIBLE_MIN = 0.35  # with less of its strokes inside the picture it is only "uncertain"
 CAP_MIN_PX = 7.0
-CUT = " (cut)"  # ends the text of what the picture's edge cuts
 
 
 @dataclass(frozen=True)
@@ -26,6 +34,7 @@ class SyntheticRadiograph:
 
     image: (H, W) uint8.  annotation: tight boxes of every element.  ink: (H, W) uint16, 0 or 1 + index of the element
     whose stroke a pixel is.  body: "chest", "pelvis", "limb" or "real".  header: the invented patient, by DICOM keyword.
+    kinds: of split "train", which kinds of `film.KINDS` it shows, one entry for each time; else empty.
     """
 
     image: np.ndarray
@@ -33,90 +42,11 @@ class SyntheticRadiograph:
     ink: np.ndarray
     body: str
     header: dict[str, str] = field(default_factory=dict)
+    kinds: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image", locked(self.image))
         object.__setattr__(self, "ink", locked(self.ink))
-
-
-class Scene:
-    """A picture being marked: pixels, the ink map, and where there is still room."""
-
-    def __init__(self, picture: np.ndarray):
-        self.picture = picture
-        self.ink = np.zeros(picture.shape, np.uint16)
-        self.taken = np.zeros(picture.shape, bool)
-        self.elements: list[tuple[str, str]] = []
-
-    def free(self, x: int, y: int, shape_hw: tuple[int, int]) -> bool:
-        h, w = self.picture.shape
-        x1, y1, x2, y2 = max(0, x), max(0, y), min(w, x + shape_hw[1]), min(h, y + shape_hw[0])
-        return x2 - x1 > 4 and y2 - y1 > 4 and not self.taken[y1:y2, x1:x2].any()
-
-    def put(self, group: markings.Group, x: int, y: int, contrast: float = CONTRAST_MIN) -> bool:
-        """Lay a group with its top left corner at (x, y), unless one of its elements would hardly be seen."""
-        h, w = self.picture.shape
-        gh, gw = group.layers[0].alpha.shape
-        x1, y1, x2, y2 = max(0, x), max(0, y), min(w, x + gw), min(h, y + gh)
-        if x2 - x1 < 3 or y2 - y1 < 3:
-            return False
-        window = slice(y1 - y, y2 - y), slice(x1 - x, x2 - x)
-        before = self.picture[y1:y2, x1:x2]
-        patch, ink = before.copy(), np.zeros(before.shape, np.uint16)
-        change = np.zeros(len(group.elements))
-        strokes, inside = np.zeros(len(group.elements)), np.zeros(len(group.elements))
-        for layer in group.layers:
-            alpha = layer.alpha[window]
-            under, target = patch, before if layer.level == markings.HOLE else np.float32(layer.level)
-            if layer.additive:
-                target = np.maximum(target, under)
-            patch = under + alpha * (target - under)
-            if layer.element >= 0:
-                solid = layer.alpha > ALPHA_MIN * max(float(layer.alpha.max()), 1e-3)
-                here = solid[window]
-                difference = np.abs(patch - under)
-                strokes[layer.element] += solid.sum()
-                inside[layer.element] += here.sum()
-                change[layer.element] = max(change[layer.element], float(difference[here].mean()) if here.any() else 0.0)
-                ink[here & (difference > SEEN_MIN)] = layer.element + 1
-        kept, kinds = {}, []
-        for i, (kind, text) in enumerate(group.elements):
-            share, pixels = inside[i] / max(1, strokes[i]), int((ink == i + 1).sum())
-            if inside[i] and (change[i] < contrast or pixels < max(4, (0.6 if group.digital else 0.3) * inside[i])):
-                if kind != "uncertain":
-                    return False
-                continue  # a faint hole is drawn, but nobody would have labelled it
-            if pixels:
-                kept[i + 1] = len(self.elements) + len(kinds) + 1
-                kinds.append(("uncertain" if share < VISIBLE_MIN else kind, text + (CUT if share < 0.9 else "")))
-        if not kinds:
-            return False
-        table = np.zeros(len(group.elements) + 1, np.uint16)
-        for old, new in kept.items():
-            table[old] = new
-        fresh = table[ink]
-        self.picture[y1:y2, x1:x2] = patch
-        self.ink[y1:y2, x1:x2] = np.where(fresh > 0, fresh, self.ink[y1:y2, x1:x2])
-        self.taken[y1:y2, x1:x2] = True
-        self.elements += kinds
-        return True
-
-    def local(self, x: int, y: int, shape_hw: tuple[int, int]) -> float:
-        """Mean grey where a group would go."""
-        h, w = self.picture.shape
-        area = self.picture[max(0, y): max(1, min(h, y + shape_hw[0])), max(0, x): max(1, min(w, x + shape_hw[1]))]
-        return float(area.mean()) if area.size else 0.0
-
-
-def _boxes(ink: np.ndarray, count: int) -> list[tuple[float, float, float, float] | None]:
-    """The tight box (maxima exclusive) of each of the ink map's 1 … count, None where nothing is left of one."""
-    ys, xs = np.nonzero(ink)
-    values = ink[ys, xs].astype(np.int64) - 1
-    low, high = np.full((2, count), 1 << 30), np.full((2, count), -1)
-    for k, at in enumerate((xs, ys)):
-        np.minimum.at(low[k], values, at)
-        np.maximum.at(high[k], values, at)
-    return [tuple(map(float, (*low[:, i], *(high[:, i] + 1)))) if high[0, i] >= 0 else None for i in range(count)]
 
 
 def _size(rng: np.random.Generator) -> tuple[int, int]:
@@ -129,28 +59,6 @@ def _size(rng: np.random.Generator) -> tuple[int, int]:
 def _cap(rng: np.random.Generator, longer: int, low: float, high: float) -> float:
     """A letter height in pixels, log-uniform between shares of the longer side."""
     return max(CAP_MIN_PX, longer * float(np.exp(rng.uniform(np.log(low), np.log(high)))))
-
-
-def free_spot(rng: np.random.Generator, scene: Scene, shape_hw: tuple[int, int], cut: float = 0.08) -> tuple[int, int] | None:
-    """A free top left corner: mostly near the border, now and then over it (`cut`), else anywhere."""
-    h, w = scene.picture.shape
-    gh, gw = shape_hw
-    for _ in range(12):
-        x, y = rng.uniform(0, max(1, w - gw)), rng.uniform(0, max(1, h - gh))
-        kind = rng.random()
-        if kind < 0.7:
-            depth = abs(rng.normal(0, 0.09))
-            side = int(rng.integers(4))
-            x = depth * w if side == 0 else w - gw - depth * w if side == 1 else x
-            y = depth * h if side == 2 else h - gh - depth * h if side == 3 else y
-            if rng.random() < 0.5:  # towards a corner
-                x, y = (x, depth * h if y < h / 2 else h - gh - depth * h) if side < 2 else (depth * w if x < w / 2 else w - gw - depth * w, y)
-        if kind > 1 - cut:
-            over = rng.uniform(0.05, 0.55)
-            x, y = choice(rng, ((-gw * over, y), (w - gw * (1 - over), y), (x, -gh * over), (x, h - gh * (1 - over))))
-        if scene.free(int(x), int(y), shape_hw):
-            return int(x), int(y)
-    return None
 
 
 def _lead_marks(rng, scene: Scene, split: str, count: int, big: float, fonts_dir) -> None:
@@ -251,9 +159,11 @@ def radiograph(
     body: str | None = None,
     size: tuple[int, int] | None = None,
     background: np.ndarray | None = None,
+    second: np.ndarray | None = None,
+    whole: real.Whole | None = None,
     lifted: tuple[markings.Group, ...] = (),
     unmarked_share: float = 0.08,
-    inverted_share: float = 0.12,
+    inverted_share: float | None = None,
     name: str = "synthetic.png",
     fonts_dir: Path | str | None = None,
 ) -> SyntheticRadiograph:
@@ -263,14 +173,20 @@ def radiograph(
         split: "train" or "eval"; fonts, names, plates and bodies of one never occur in the other.
         body: "chest", "pelvis" or "limb"; any of them by default.  size: rows and columns; random by default.
         background: (h, w) uint8 real radiograph that carries no marks; `body` is ignored with it.
-        lifted: real marks to lay on the picture among the drawn ones (see `real.lifted`).
-        unmarked_share, inverted_share: chance of no marking at all, and of the whole picture being inverted.
+        second: another such radiograph, for pictures side by side; `background` or a drawn body without it.
+        whole: a real film at its own size, with its own marks, to draw more on; `size`, `body` and `background` are ignored with it.
+        lifted: real marks to lay on the picture among the drawn ones (see `real.lifted` and `patches.patches`).
+        unmarked_share, inverted_share: chance of no marking at all, and of the whole picture being inverted (0.12, for "train" 0.18).
         fonts_dir: further font files for split "train".
     """
     if split not in words.SPLITS:
         raise UsageError(f"split is {split!r}, allowed are {', '.join(words.SPLITS)}")
     if body is not None and body not in backgrounds.BODIES:
         raise UsageError(f"body is {body!r}, allowed are {', '.join(backgrounds.BODIES)}")
+    if split == "train":
+        inverted_share = 0.18 if inverted_share is None else inverted_share
+        return _training(rng, body, size, background, second, whole, lifted, unmarked_share, inverted_share, name, fonts_dir)
+    inverted_share = 0.12 if inverted_share is None else inverted_share
     shape = size or _size(rng)
     if background is None:
         body = body or str(rng.choice(backgrounds.BODIES, p=(0.3, 0.2, 0.5)))
@@ -316,12 +232,82 @@ def radiograph(
     return SyntheticRadiograph(image, Annotation(name, image.shape, elements), ink, body, who)
 
 
-def truth(scene: Scene) -> tuple[np.ndarray, tuple[Element, ...]]:
-    """The ink map and its elements, numbered alike; what another marking covered entirely is gone from both."""
-    boxes = _boxes(scene.ink, len(scene.elements))
-    table, elements = np.zeros(len(boxes) + 1, np.uint16), []
-    for i, (box, (kind, text)) in enumerate(zip(boxes, scene.elements)):
-        if box:
-            elements.append(Element(box, kind, text))
-            table[i + 1] = len(elements)
-    return table[scene.ink], tuple(elements)
+def _anatomy(rng, body: str | None, shape: tuple[int, int], background: np.ndarray | None) -> tuple[str, np.ndarray]:
+    """A drawn or real picture without marks, (H, W) float32, and what it shows."""
+    if background is None:
+        body = body or str(rng.choice(backgrounds.BODIES, p=(0.3, 0.2, 0.5)))
+        return body, backgrounds.procedural(rng, shape, "train", body)
+    return "real", (real.pieces_of_real if rng.random() < 0.12 else real.from_real)(rng, background, shape)
+
+
+def _composed(rng, body, size, background, second, whole, kinds: list[str]):
+    """Anatomy with what is no marking, exposed, perhaps in a frame: (body, picture, strips for captions)."""
+    if whole is not None:
+        kinds.append("whole film")
+        return "real", film.things(rng, whole.picture, kinds), ()
+    shape = size or _size(rng)
+    body, picture = _anatomy(rng, body, shape, background)
+    picture = film.things(rng, picture, kinds)
+    if rng.random() < (0.15 if body == "real" else 0.45):
+        picture = degrade.collimate(rng, picture)
+    picture = degrade.window(rng, picture)
+    layout = rng.random()
+    if layout < 0.14:
+        kinds.append("framed film")
+        return body, *frames.framed(rng, picture)
+    if layout < 0.22:
+        kinds.append("side by side")
+        other = degrade.window(rng, _anatomy(rng, None, shape, second if second is not None else background)[1])
+        return body, *frames.side_by_side(rng, picture, other)
+    return body, degrade.border(rng, picture) if layout < 0.34 else picture, ()
+
+
+def _training(rng, body, size, background, second, whole, lifted, unmarked_share, inverted_share, name, fonts_dir) -> SyntheticRadiograph:
+    """A radiograph of split "train": every kind of `film.KINDS`, and what the other split shows."""
+    kinds: list[str] = []
+    body, picture, zones = _composed(rng, body, size, background, second, whole, kinds)
+    scene = Scene(picture, pieces=True)
+    if whole is not None:
+        film.own_marks(scene, whole)
+    marked = rng.random() >= unmarked_share
+    who = words.identity(rng, "train")
+    big = 1.7 if body == "limb" or rng.random() < 0.25 else 1.0  # small cassettes make large letters
+    kit = Kit("train", who, big, fonts_dir, zones)
+    wanted = film.chosen(rng, film.MARKS, int(rng.choice((1, 2, 3, 4, 5, 7), p=(0.15, 0.25, 0.25, 0.17, 0.12, 0.06)))) if marked else []
+    inverted, early = rng.random() < inverted_share, rng.random() < 0.5
+    if marked:
+        film.marks(rng, scene, kit, [k for k in wanted if k in film.LEAD], kinds)
+        if rng.random() < 0.4:
+            _lead_marks(rng, scene, "train", int(rng.choice((1, 2, 3), p=(0.6, 0.3, 0.1))), big, fonts_dir)
+        if lifted:
+            film.lifted_marks(rng, scene, lifted, int(rng.integers(1, 5)), big, kinds)
+    if whole is None or rng.random() < 0.3:
+        scene.picture = degrade.grain(rng, scene.picture, rng.uniform(0.3, 4.0))
+        if rng.random() < 0.3:
+            scene.picture = degrade.soften(rng, scene.picture)
+    np.clip(scene.picture, 0, 255, out=scene.picture)
+    if inverted and early:  # the console writes on the inverted film
+        scene.picture = 255 - scene.picture
+    if marked:
+        film.marks(rng, scene, kit, [k for k in wanted if k not in film.LEAD], kinds)
+        if zones and rng.random() < 0.75:
+            film.marks(rng, scene, kit, ["caption"], kinds)
+        if rng.random() < 0.2:
+            _console_marks(rng, scene, "train", int(rng.choice((1, 2, 3), p=(0.5, 0.3, 0.2))), big, fonts_dir)
+        if rng.random() < 0.16:
+            _header(rng, scene, "train", who, int(rng.integers(1, 13)), fonts_dir)
+    picture = scene.picture
+    if rng.random() < 0.25:
+        picture = degrade.grain(rng, picture, rng.uniform(0.3, 2.5))
+    if inverted:
+        kinds.append("inverted film")
+        picture = picture if early else 255 - picture
+    ink = scene.ink
+    if size is None and rng.random() < 0.18 and max(picture.shape) > 640:
+        kinds.append("small film")
+        picture, scene = film.smaller(rng, picture, ink, scene)
+    image = np.clip(np.round(picture), 0, 255).astype(np.uint8)
+    if rng.random() < 0.6 or kinds[-1:] == ["small film"]:
+        image = degrade.jpeg(rng, image)
+    ink, elements = truth(scene)
+    return SyntheticRadiograph(image, Annotation(name, image.shape, elements), ink, body, who, tuple(kinds))

@@ -22,13 +22,17 @@ HOLE = -1.0  # level of a layer that lets the picture show through again
 
 @dataclass(frozen=True)
 class Layer:
-    """alpha: (h, w) float32, 0 to 1, opacity included.  level: grey it pulls towards, or `HOLE`.
+    """alpha: (h, w) float32, 0 to 1, opacity included.  level: grey it pulls towards, one or (h, w), or `HOLE`.
     element: index into the group's elements, -1 for what is no marking.  additive: never darkens, as metal does."""
 
     alpha: np.ndarray
-    level: float
+    level: float | np.ndarray
     element: int
     additive: bool = False
+
+    @property
+    def is_hole(self) -> bool:
+        return not isinstance(self.level, np.ndarray) and self.level == HOLE
 
 
 @dataclass
@@ -136,6 +140,10 @@ def transformed(group: Group, scale: float, angle_deg: float, mirrored: bool, op
         if scale < 0.7:  # an affine map samples points; smooth first
             source = cv2.GaussianBlur(source, (0, 0), 0.4 / scale)
         alpha = cv2.warpAffine(source, turn, size, flags=cv2.INTER_LINEAR)
-        layers.append(Layer(np.clip(alpha * opacity, 0, 1), layer.level, layer.element, layer.additive))
+        level = layer.level
+        if isinstance(level, np.ndarray):
+            level = np.ascontiguousarray(level[:, ::-1] if mirrored else level)
+            level = cv2.warpAffine(level, turn, size, flags=cv2.INTER_AREA if scale < 0.7 else cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        layers.append(Layer(np.clip(alpha * opacity, 0, 1), level, layer.element, layer.additive))
     note = (" mirrored" if mirrored else "") + f" turned {round(angle_deg) % 360}"
     return Group([(kind, text + note) for kind, text in group.elements], layers, group.digital)

@@ -6,6 +6,8 @@ Pictures are (h, w) uint8 as loaded, and (H, W) float32, 0 to 255, as background
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,6 +22,8 @@ from .markings import Group, Layer
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 LIFT_MAX_SHARE = 0.35  # groups of marks that take more of the picture's longer side are not lifted
+NOT_LIFTED = "circle|drawn|dotted|line|box|patch|smudge|illegible"  # in an element's text
+DARK = 60  # grey up to which nothing that is darker still counts as dark strokes
 HAZE = 0.04  # opacity up to which a lifted mark is taken for leftovers of the anatomy
 GROW_PX = 8  # annotated boxes are grown by at least this before they are painted over
 
@@ -89,7 +93,40 @@ def listing(folder: Path | str, *, rows: str = "train", clean: bool = False) -> 
     return tuple(found)
 
 
-@lru_cache(maxsize=96)
+@dataclass(frozen=True)
+class Whole:
+    """A real film: picture (h, w) uint8, its own marks, and their ink: (h, w) uint16, 0 or 1 + index of the element."""
+
+    picture: np.ndarray
+    elements: tuple[Element, ...]
+    ink: np.ndarray
+
+
+@lru_cache(maxsize=8)
+def load_whole(image: str, note: str, longest: int = 2000) -> Whole:
+    """One radiograph as it is, its longer side at most `longest`, with its annotated marks."""
+    picture, elements = _read(image, note)
+    scale = min(1.0, longest / max(picture.shape))
+    if scale < 1:
+        picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        elements = tuple(replace(e, xyxy=tuple(v * scale for v in e.xyxy)) for e in elements)
+    ink = np.zeros(picture.shape, np.uint16)
+    for k, element in enumerate(elements, start=1):
+        x1, y1, x2, y2 = (max(0, round(v)) for v in element.xyxy)
+        part = picture[y1:y2, x1:x2]
+        if part.size == 0:
+            continue
+        level, strokes = cv2.threshold(part, 0, 1, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
+        strokes = strokes.astype(bool) if strokes.mean() < 0.55 else ~strokes.astype(bool)
+        if element.kind == "uncertain" or not strokes.any():
+            strokes = np.ones(part.shape, bool)
+        strokes[[0, -1], :] |= ~strokes.any(1)[[0, -1], None]  # the box that was drawn stays the box
+        strokes[:, [0, -1]] |= ~strokes.any(0)[None, [0, -1]]
+        ink[y1:y2, x1:x2][strokes] = k
+    return Whole(picture, elements, ink)
+
+
+@lru_cache(maxsize=192)
 def load_clean(image: str, note: str, longest: int = 1536) -> np.ndarray:
     """One radiograph with every annotated region painted over, (h, w) uint8, longer side at most `longest`."""
     picture, elements = _read(image, note)
@@ -114,12 +151,16 @@ def _read(image: str, note: str) -> tuple[np.ndarray, tuple[Element, ...]]:
     return picture, windows.placed(path, labelme.read(note)).elements if note else ()
 
 
-@lru_cache(maxsize=512)
-def lifted(image: str, note: str) -> tuple[Group, ...]:
+@lru_cache(maxsize=1024)
+def lifted(image: str, note: str, choosy: bool = False) -> tuple[Group, ...]:
     """The annotated marks of a radiograph as opacities over what lies under them, one group for marks that lie together.
 
     Marks that are cut by the picture's edge, or whose group is larger than `LIFT_MAX_SHARE` of it, are left out; so are
     strokes darker than their surroundings, which have no opacity towards white.
+
+    Args:
+        choosy: marks darker than what lies under them are lifted as bright ones; those whose strokes do not stand out, and
+            drawn lines and pasted boxes, which carry anatomy with them, are left out.
     """
     if not note:
         return ()
@@ -127,13 +168,19 @@ def lifted(image: str, note: str) -> tuple[Group, ...]:
     mask = _holes(picture.shape, [e.xyxy for e in elements])
     under = erase(picture, [e.xyxy for e in elements]).astype(np.float32)
     opacity = np.clip((picture - under) / np.maximum(255 - under, 1) - HAZE, 0, 1) * (mask > 0)
+    darkness = np.clip((under - picture) / np.maximum(under, DARK) - HAZE, 0, 1) * (mask > 0) if choosy else opacity
     groups = []
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask)
     for k, (x, y, w, h, _) in enumerate(stats[1:count], start=1):
         cut = x == 0 or y == 0 or x + w == picture.shape[1] or y + h == picture.shape[0]
         if cut or max(w, h) > LIFT_MAX_SHARE * max(picture.shape):
             continue
-        own = np.where(labels[y : y + h, x : x + w] == k, opacity[y : y + h, x : x + w], np.float32(0))
+        part = slice(y, y + h), slice(x, x + w)
+        here = [e for e in elements if x <= e.xyxy[0] and y <= e.xyxy[1] and e.xyxy[2] <= x + w and e.xyxy[3] <= y + h]
+        found = _standing_out(opacity, darkness, here) if choosy else opacity
+        if found is None:
+            continue
+        own = np.where(labels[part] == k, found[part], np.float32(0))
         group, rest = Group(), own.copy()
         for e in elements:
             x1, y1, x2, y2 = (round(v - o) for v, o in zip(e.xyxy, (x, y, x, y)))
@@ -147,6 +194,25 @@ def lifted(image: str, note: str) -> tuple[Group, ...]:
             group.layers.append(Layer(rest, 255.0, -1, additive=True))
             groups.append(group)
     return tuple(groups)
+
+
+def _standing_out(opacity: np.ndarray, darkness: np.ndarray, elements) -> np.ndarray | None:
+    """Whichever of two maps (H, W) the strokes of all the elements stand out in, None if there is no such."""
+    wanted = [e for e in elements if e.kind != "uncertain"]
+    if not wanted or any(re.search(NOT_LIFTED, e.text) for e in wanted):
+        return None
+    bright = []
+    for element in wanted:
+        x1, y1, x2, y2 = (max(0, round(v)) for v in element.xyxy)
+        light, dark = opacity[y1:y2, x1:x2], darkness[y1:y2, x1:x2]
+        if light.size == 0:
+            return None
+        tops = float(np.percentile(light, 96)), float(np.percentile(dark, 96))
+        bright.append(tops[0] >= 0.6 * tops[1])
+        strokes, top = (light, tops[0]) if bright[-1] else (dark, tops[1])
+        if top < 0.1 or not 0.03 < (strokes > 0.5 * top).mean() < 0.72:
+            return None
+    return None if any(b != bright[0] for b in bright) else opacity if bright[0] else darkness
 
 
 def _holes(shape_hw: tuple[int, int], boxes) -> np.ndarray:

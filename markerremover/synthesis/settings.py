@@ -17,7 +17,8 @@ from ..errors import UsageError
 from ..records import Annotation
 from . import backgrounds, console, degrade, distractors, fonts, lead, markings, words
 from .console import TextStyle
-from .generate import CAP_MIN_PX, CUT, Scene, SyntheticRadiograph, free_spot, truth
+from .generate import CAP_MIN_PX, SyntheticRadiograph
+from .scene import CUT, Scene, free_spot, truth
 from .words import choice
 
 SPLIT = "eval"
