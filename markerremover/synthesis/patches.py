@@ -9,9 +9,8 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from .. import labelme
-from ..errors import AnnotationError
 from .markings import Group, Layer
+from .real import read
 
 REACH = 0.9  # the ground of a mark is looked for within this many of its longer sides around it
 LIKE = 16  # grey levels by which pixels of the same plate or box differ at most from its mean
@@ -28,12 +27,8 @@ def patches(image: str, note: str) -> tuple[Group, ...]:
     the ground, which is no marking, and the strokes of each element on it."""
     if not note:
         return ()
-    elements = [e for e in labelme.read(note).elements if e.kind != "uncertain" and "arrow" not in e.text]
-    if not elements:
-        return ()
-    picture = cv2.imread(image, cv2.IMREAD_GRAYSCALE)
-    if picture is None:
-        raise AnnotationError(f"{image}: cannot be decoded as an image")
+    picture, annotated = read(image, note)
+    elements = [e for e in annotated if e.kind != "uncertain" and "arrow" not in e.text]
     groups, used = [], set()
     for k, element in enumerate(elements):
         if k in used:

@@ -105,7 +105,7 @@ class Whole:
 @lru_cache(maxsize=8)
 def load_whole(image: str, note: str, longest: int = 2000) -> Whole:
     """One radiograph as it is, its longer side at most `longest`, with its annotated marks."""
-    picture, elements = _read(image, note)
+    picture, elements = read(image, note)
     scale = min(1.0, longest / max(picture.shape))
     if scale < 1:
         picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
@@ -129,15 +129,19 @@ def load_whole(image: str, note: str, longest: int = 2000) -> Whole:
 @lru_cache(maxsize=192)
 def load_clean(image: str, note: str, longest: int = 1536) -> np.ndarray:
     """One radiograph with every annotated region painted over, (h, w) uint8, longer side at most `longest`."""
-    picture, elements = _read(image, note)
+    picture, elements = read(image, note)
     if note:
         picture = erase(picture, [e.xyxy for e in elements])
     scale = longest / max(picture.shape)
     return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
 
 
-def _read(image: str, note: str) -> tuple[np.ndarray, tuple[Element, ...]]:
-    """A radiograph as the models see it, and its annotated elements in the same pixels; none without a note."""
+def read(image: str, note: str) -> tuple[np.ndarray, tuple[Element, ...]]:
+    """A radiograph as the models see it, (h, w) uint8, and its annotated elements in the same pixels; none without a note.
+
+    Raises:
+        AnnotationError: it cannot be decoded, or its annotation is malformed or does not fit it.
+    """
     path = Path(image)
     if path.suffix.lower() == ".bmp":  # holds no orientation, and is no format of ours
         picture = cv2.imread(image, cv2.IMREAD_GRAYSCALE)
@@ -164,7 +168,7 @@ def lifted(image: str, note: str, choosy: bool = False) -> tuple[Group, ...]:
     """
     if not note:
         return ()
-    picture, elements = _read(image, note)
+    picture, elements = read(image, note)
     mask = _holes(picture.shape, [e.xyxy for e in elements])
     under = erase(picture, [e.xyxy for e in elements]).astype(np.float32)
     opacity = np.clip((picture - under) / np.maximum(255 - under, 1) - HAZE, 0, 1) * (mask > 0)
