@@ -147,13 +147,12 @@ def test_accents_and_separators_make_no_difference(path, told):
     assert headers.tells(frozenset({"m\u00fcller", "hx-99812", "19610102"}))(path) == told
 
 
-def test_very_many_names_take_no_longer():
-    import time
-
+def test_very_many_names_are_told_apart():
+    """How long it takes is measured by eval/speed.py."""
     telling = frozenset(f"name{number:06d}" for number in range(200_000))
-    holds, begin = headers.tells(telling), time.perf_counter()
+    holds = headers.tells(telling)
     assert [holds(f"series {number:06d}/name{number * 7:06d}x") for number in (5, 100)] == [True, True]
-    assert not holds("x" * 255) and time.perf_counter() - begin < 2
+    assert not holds("x" * 255)
 
 
 def test_uids_of_the_standard_tell_nobody_apart(tmp_path):
