@@ -48,10 +48,9 @@ def read(path: Path, most: int = MOST_BYTES, *, follow: bool = False) -> bytes:
         UsageError: see `opened`; or it has more than `most` bytes.  OSError: as of `os.open`, for example there is none.
     """
     with os.fdopen(opened(path, follow=follow), "rb") as handle:
-        data = handle.read(most + 1) if os.fstat(handle.fileno()).st_size <= most else None
-    if data is None or len(data) > most:
-        raise UsageError(f"{path}: has more than {most} bytes")
-    return data
+        if os.fstat(handle.fileno()).st_size > most:
+            raise UsageError(f"{path}: has more than {most} bytes")
+        return handle.read()
 
 
 def folder(path: Path) -> None:

@@ -566,15 +566,15 @@ def test_threads_that_read_at_once_are_all_silent_and_leave_everything_as_it_was
     def first():
         with dicom._quiet:
             ways[0].set()
-            ways[1].wait(10)
+            ways[1].wait(600)
         silent.append(state())  # the other one is still at it
         ways[2].set()
 
     def other():
-        ways[0].wait(10)
+        ways[0].wait(600)
         with dicom._quiet:
             ways[1].set()
-            ways[2].wait(10)
+            ways[2].wait(600)
             silent.append(state())
 
     threads = [threading.Thread(target=task) for task in (first, other)]

@@ -34,7 +34,7 @@ RENDERED = (*NATIVE, uid.RLELossless, *uid.JPEGTransferSyntaxes, *uid.JPEGLSTran
 
 def said_by(tool: str, *arguments: object) -> tuple[int, set[str]]:
     """Exit status and what a tool complains of, without values, offsets and paths."""
-    done = subprocess.run([tool, *map(str, arguments)], capture_output=True, encoding="utf-8", errors="replace", timeout=60)
+    done = subprocess.run([tool, *map(str, arguments)], capture_output=True, encoding="utf-8", errors="replace", timeout=600)
     lines = (done.stdout + done.stderr).splitlines() if tool == "dciodvfy" else done.stderr.splitlines()
     found = [line for line in lines if ("Error" in line if tool == "dciodvfy" else line[:2] in ("W:", "E:", "F:"))]
     kinds = (re.sub(r"(value|VR)? ?<[^<>]*>(?= for value| not )|'[^']*'|\d+ bytes|at position \d+|/\S+", "_", line) for line in found)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import doctest
-import time
 
 import numpy as np
 import pytest
@@ -116,16 +115,6 @@ def test_coloured_text_stands_out_from_its_ground(colour, ground):
     assert abs(shown[0, 92, 100] - shown[0, 10, 10]) == 255
 
 
-def test_six_megapixels_take_less_than_40_ms():
-    stored = np.random.default_rng(0).integers(0, 4096, (1, 2500, 2400), dtype=np.uint16)
-    times = []
-    for _ in range(5):
-        start = time.process_time()
-        display(stored, window=(2048, 4096), bits=12)
-        times.append(time.process_time() - start)
-    assert min(times) < 0.04 * 3  # CPU time, three times the goal: busy cores are slow cores
-
-
 def name_on_ground(text: int, ground: int) -> np.ndarray:
     """(1, 96, 128) uint16 anatomy between 700 and 2300 with strokes of `text` on an even patch of `ground`."""
     stored = np.random.default_rng(0).integers(700, 2300, (1, 96, 128)).astype(np.uint16)
@@ -207,13 +196,3 @@ def test_a_look_up_table_with_a_flat_part_hides_nothing():
     assert int(further[2000]) - int(further[1000]) > 40
     falling = module.further_table(stored, 255 - table, 0, False)
     assert int(falling[1000]) - int(falling[2000]) > 40
-
-
-def test_the_second_view_of_six_megapixels_takes_less_than_200_ms():
-    stored = np.random.default_rng(0).integers(0, 4096, (1, 2500, 2400), dtype=np.uint16)
-    times = []
-    for _ in range(3):
-        start = time.process_time()
-        assert len(views(stored, window=(1250, 1500), bits=12)) == 2
-        times.append(time.process_time() - start)
-    assert min(times) < 0.2 * 3

@@ -147,7 +147,7 @@ def test_decisions_on_files_that_the_run_does_not_have_are_said(tmp_path, capsys
 
 
 def test_many_events_are_read_once_and_each_file_by_its_own(tmp_path):
-    """How long it takes is measured by eval/review_speed.py; here the work must not grow with the square."""
+    """How long it takes is measured by eval/speed.py; here the work must not grow with the square."""
     audit = run(tmp_path)
     sums = {name: (row["sha256_in"], row["sha256_out"]) for name, row in rows(audit).items()}
     write(corrections.log_path(audit), *(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import time
 
 import cv2
 import numpy as np
@@ -185,20 +184,3 @@ def test_a_file_too_large_for_memory_is_held(tmp_path, monkeypatch):
     monkeypatch.setattr(images, "MAX_FILE_BYTES", 100)
     with pytest.raises(HeldError, match="allowed are 100"):
         images.read(put(tmp_path, encoded("PNG")))
-
-
-def test_five_megapixels_are_quick(tmp_path):
-    rng = np.random.default_rng(0)
-    smooth = cv2.resize(rng.integers(0, 230, (50, 40), dtype=np.uint8), (2000, 2500), interpolation=cv2.INTER_CUBIC)
-    path = put(tmp_path, cv2.imencode(".png", smooth + rng.integers(0, 3, smooth.shape, dtype=np.uint8))[1].tobytes())
-    reads, writes = [], []
-    for _ in range(3):
-        start = time.process_time()
-        radiograph = images.read(path)
-        reads.append(time.process_time() - start)
-        new = radiograph.stored.copy()
-        new[:, :100, :900] = 0
-        start = time.process_time()
-        images.write(radiograph, new, tmp_path / "out", touched=True)
-        writes.append(time.process_time() - start)
-    assert min(reads) < 0.06 * 3 and min(writes) < 0.09 * 3  # CPU time, three times the goals: busy cores are slow cores

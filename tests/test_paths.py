@@ -158,13 +158,12 @@ def test_days_and_numbers_are_found_across_folders(path, told):
     assert sum(a != b for a, b in zip(relative.split("/"), path.split("/"))) == told and relative.endswith(".dcm")
 
 
-def test_very_many_names_take_no_longer():
-    import time
-
+def test_very_many_names_are_told_apart():
+    """How long it takes is measured by eval/speed.py."""
     telling = fakes.telling(*(f"n{number}x{number}^ann{number}" for number in range(1000)), numbers=tuple(f"kw{number}" for number in range(100_000, 300_000)))
-    holds, begin = identifiers.in_path(telling), time.perf_counter()
+    holds = identifiers.in_path(telling)
     assert [holds(f"series {number:06d}/kw{number * 7}x") for number in (20_000, 30_000)] == [True, True]
-    assert not holds("x" * 255) and time.perf_counter() - begin < 20
+    assert not holds("x" * 255)
 
 
 def test_uids_of_the_standard_tell_nobody_apart(tmp_path):

@@ -195,7 +195,7 @@ def test_originals_and_results_are_reached_through_no_link_that_leads_out(tmp_pa
 
 
 def test_ten_thousand_files_are_all_there(tmp_path):
-    """How long it takes is measured by eval/review_speed.py."""
+    """How long it takes is measured by eval/speed.py."""
     audit = run(tmp_path, count=1)
     (first,) = rows(audit).values()
     report.write_rows(audit / report.MANIFEST, ({**first, "relative": f"{i:05}.png", "boxes": first["boxes"] * 4} for i in range(10_000)))

@@ -29,7 +29,7 @@ def told(script: str, home: Path) -> dict:
     home.mkdir()
     environment = {name: value for name, value in os.environ.items() if name not in unconnected.ENVIRONMENT and not name.startswith(("XDG_", "CI"))}
     run = subprocess.run(
-        [sys.executable, "-c", LISTEN + script], capture_output=True, text=True, timeout=300,
+        [sys.executable, "-c", LISTEN + script], capture_output=True, text=True, timeout=1800,
         env={**environment, "HOME": str(home), "PYTHONPATH": str(PACKAGE)}, cwd=home)
     assert run.returncode == 0, run.stderr
     return json.loads(run.stdout.splitlines()[-1])

@@ -20,7 +20,7 @@ from . import sampling
 from .queue import doubts
 
 LEAST_PX = 2  # a side of a drawn box
-MOST_EVENTS = 10_000  # on one file
+MOST_EVENTS = 10_000  # on one file, after which none is drawn or changed
 SHOWN = ("frame", "xyxy", "score", "label", "action", "reason", "text", "confidence", "rotation_deg", "mirrored")
 
 
@@ -285,8 +285,8 @@ class Session:
                 raise UsageError("the file was redone since it was shown: look at it again")
             relative = row["relative"]
             own = self._events.setdefault(relative, [])
-            if len(own) >= MOST_EVENTS:
-                raise UsageError(f"{len(own)} decisions have been made on this file: no more are taken")
+            if len(own) >= MOST_EVENTS and said.get("event") in ("draw", "set"):
+                raise UsageError(f"{len(own)} decisions have been made on this file: no more boxes are drawn or changed")
             event = self._checked(row, said) | {
                 "n": self._next, "time": self._clock(), "who": self.reviewer, "file": relative,
                 "sha256_in": row["sha256_in"], "sha256_out": row["sha256_out"],
