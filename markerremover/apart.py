@@ -72,7 +72,7 @@ def call(function: Callable[[Path], Any], path: Path, limit: float | None = None
         try:
             future = _shared().schedule(function, args=(path,), timeout=limit)
         except RuntimeError:  # it broke while nobody waited for it
-            _forget()
+            end()
             continue
         try:
             return future.result()
@@ -81,7 +81,7 @@ def call(function: Callable[[Path], Any], path: Path, limit: float | None = None
         except ProcessExpired as error:
             raise ReadError(f"{path.name}: {DIED}") from error
         except BrokenProcessPool:
-            _forget()
+            end()
     raise UsageError(UNSTARTED)
 
 
@@ -160,11 +160,11 @@ def _shared() -> ProcessPool:
     with _lock:
         if os.getpid() not in _one:
             _one[os.getpid()] = ProcessPool(1, initializer=_start, context=multiprocessing.get_context("spawn"))
-            atexit.register(_forget)
+            atexit.register(end)
         return _one[os.getpid()]
 
 
-def _forget() -> None:
+def end() -> None:
     """End the process, if there is one."""
     with _lock:
         pool = _one.pop(os.getpid(), None)

@@ -166,9 +166,9 @@ def test_evaluate_with_several_processes_ends_where_one_of_them_dies(tmp_path, m
 
 def test_where_no_process_starts_it_says_so(monkeypatch, tmp_path):
     monkeypatch.setattr(apart, "_start", fakes.stillborn)
-    apart._forget()
+    apart.end()
     with pytest.raises(UsageError, match="no process can be started"):
         apart.read(tmp_path / "a.png")
     with pytest.raises(UsageError, match="no process can be started"):
         list(apart.each_header(images.path_parts, [tmp_path / "a"], 5.0, 1))
-    apart._forget()
+    apart.end()

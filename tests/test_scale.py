@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import fakes
-from markerremover import batch, cli, report, scale
+from markerremover import apart, batch, cli, report, scale
 from markerremover.errors import UsageError
 from markerremover.locations import default_weights
 from markerremover.options import RunOptions
@@ -21,6 +21,12 @@ from markerremover.records import Outcome, Policy
 from markerremover.synthesis import synthesize
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+
+
+@pytest.fixture(autouse=True)
+def no_process_of_other_tests():
+    """Ends the one that reads files, which lives as long as this process."""
+    apart.end()
 
 
 @pytest.fixture(scope="module")

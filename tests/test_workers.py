@@ -11,9 +11,15 @@ import fakes
 import cv2
 import pytest
 
-from markerremover import batch, capacity, pipeline, workers
+from markerremover import apart, batch, capacity, pipeline, workers
 from markerremover.errors import UsageError
 from markerremover.workers import Job, Place
+
+
+@pytest.fixture(autouse=True)
+def no_process_of_other_tests():
+    """Ends the one that reads files, which lives as long as this process."""
+    apart.end()
 
 
 def test_threads_are_shared_out_and_never_zero(monkeypatch, tmp_path):
