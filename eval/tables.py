@@ -66,6 +66,19 @@ def published() -> list[str]:
     return [*lines, f"| mAP-50, mean of markings and side signs | {' | '.join(cells)} |"]
 
 
+def letters() -> list[str]:
+    """Drawn letters that are no laterality marker, and drawn ones that are: how many were retained."""
+    found = result("letters-retained")
+    said = {
+        "alone": "one character, A–Z and 0–9 without L and R", "beside a name": "the initial L or R of a name",
+        "whole pictures": "both, on whole drawn radiographs from end to end", "signs alone": "an isolated L or R, to be retained",
+        "signs on a plate": "an L or R with initials under it, to be retained",
+    }
+    lines = ["| drawn letters | retained |", "|---|---|"]
+    lines += [f"| {words} | {in_words(found['by_kind'][kind])} |" for kind, words in said.items()]
+    return [*lines, f"| **letters retained that are no laterality marker** | {in_words(found['letters_retained_that_are_no_laterality_marker'])} |"]
+
+
 def tools(document: dict[str, Any], *, brief: bool = False) -> list[str]:
     """What `side_by_side.side_by_side` returned; if `brief` of each tool only the variant that keeps side signs, where it has one."""
     lines, rows = head("tool", *(() if brief else ("seconds an image (processor)",))), document["tools"]
@@ -137,7 +150,7 @@ def cost() -> list[str]:
 
 
 TABLES: dict[str, Callable[[], list[str]]] = {
-    "backends": backends, "stages": stages, "memory": memory, "cost": cost, "real": real, "published": published, "benchmark": lambda: synthetic(result("benchmark")),
+    "backends": backends, "stages": stages, "memory": memory, "cost": cost, "letters": letters, "real": real, "published": published, "benchmark": lambda: synthetic(result("benchmark")),
     "peers-val": lambda: tools(result("peers-val")), "peers-val-brief": lambda: tools(result("peers-val"), brief=True),
     "peers-benchmark": lambda: tools(result("peers-benchmark")), "peers-benchmark-brief": lambda: tools(result("peers-benchmark"), brief=True),
 }

@@ -18,7 +18,7 @@ from .results import Row
 
 NAMES = {
     "recall": "markings removed", "deid": "images with every marking removed", "retention": "side signs kept",
-    "letters_retained": "markings retained in a kept box, as no side sign is", "false_regions": "false regions", "leaks": "markings of which something leaks", "leaks_beside_signs": "of those, beside a side sign",
+    "letters_retained": "markings kept as side signs", "false_regions": "false regions", "leaks": "markings of which something leaks", "leaks_beside_signs": "of those, beside a side sign",
     "covered": "markings whose whole box is black", "readable": "markings whose text OCR still reads",
     "untouched": "images without markings left as they were", "patients": "patients with every marking removed",
 }

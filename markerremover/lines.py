@@ -34,7 +34,7 @@ WIDE = 1.3  # times the height: a wider thing is several letters in one
 CONTRAST, STROKE = 0.5, (0.5, 1.8)  # of the letter's: least contrast, and width of strokes
 OFF_DEG = 16.0  # how far a letter's own slant may be off the straight line that it stands on
 PITCH = (0.9, 2.3)  # of its height: from line to line of a block
-ROW, ROW_LONG = 3, 2.5  # letters, and letter heights, that a line above or below has at least
+ROW_HIGH, ROW, ROW_LONG = (0.88, 1.2), 3, 2.5  # height of a line above or below, of the letter's; letters, and letter heights, that it has at least
 LEAST, TOLD = 2, 1  # letters on the line that make a text of it, and where a box says that print is there
 HOLDS, ONE_LINE, BEYOND = 0.6, 1.6, 3.0  # share of a letter in the box of a text, the height of that and how far it goes on, of the letter's height
 OF_BOX = 0.5  # of a thing that lies in a box of print
@@ -129,7 +129,7 @@ def _is_part_of_text(
     things, width = _things(ink, own, points, rotation_deg, mirrored)
     text = _texts(view, ink, things, boxes)
     line = [t for t in things if _on_line(t) or _is_dash(t)]
-    rows_near = [t for t in things if HIGH[0] <= t.high <= HIGH[1] and PITCH[0] <= abs(t.xyxy[3] - 1) <= PITCH[1]]
+    rows_near = [t for t in things if ROW_HIGH[0] <= t.high <= ROW_HIGH[1] and PITCH[0] <= abs(t.xyxy[3] - 1) <= PITCH[1]]
     return _continues(line, text, width) or any(_is_row(rows_near, t, text) for t in rows_near)
 
 

@@ -112,9 +112,7 @@ def bars_of(shape: np.ndarray) -> Bars | None:
         return None
     ends = np.array([_first_run(shape[y]) for y in rows], float)
     width = float(np.median(ends[:, 1] - ends[:, 0]))
-    usual = np.abs(ends[:, 1] - ends[:, 0] - width) <= max(1.5, USUAL * width)
-    if usual.sum() < 4:
-        usual[:] = True
+    usual = _usual(ends, width)
     stem = _line_through(np.array(rows)[usual] + 0.5, ends[usual].mean(axis=1))
     edge = stem[0] + stem[1] * h + width / 2
     reach = w - edge
@@ -122,7 +120,15 @@ def bars_of(shape: np.ndarray) -> Bars | None:
     if len(columns) < 3:
         return None
     feet = np.array([_first_run(shape[::-1, x]) for x in columns], float)
-    return Bars(stem, _line_through(np.array(columns) + 0.5, h - feet.mean(axis=1)), width, float(np.median(feet[:, 1] - feet[:, 0])), reach)
+    high = float(np.median(feet[:, 1] - feet[:, 0]))
+    foot = _usual(feet, high)  # without the serif at its end
+    return Bars(stem, _line_through(np.array(columns)[foot] + 0.5, h - feet[foot].mean(axis=1)), width, high, reach)
+
+
+def _usual(ends: np.ndarray, width: float) -> np.ndarray:
+    """(n,) bool: which of (n, 2) stretches are about so wide, all of them where hardly any is."""
+    usual = np.abs(ends[:, 1] - ends[:, 0] - width) <= max(1.5, USUAL * width)
+    return usual if usual.sum() >= 4 else np.ones(len(ends), bool)
 
 
 def _first_run(line: np.ndarray) -> tuple[int, int]:

@@ -111,3 +111,22 @@ def test_the_manifest_explains_every_box(run):
         for box in row["boxes"]:
             assert box["action"] in ("keep", "remove") and box["reason"]
         json.dumps(row)
+
+
+@pytest.mark.parametrize(("text", "cap", "turns", "flip"), [
+    ("L. SCHMIDT", 27, 0, False), ("R. WU", 27, 0, False), ("R SCHMIDT", 44, 1, False), ("SCHMIDT, L", 44, 2, False), ("R-MUELLER", 36, 3, True), ("L - MEYER", 30, 0, True),
+])
+def test_no_initial_of_a_name_is_kept_in_a_whole_radiograph(text, cap, turns, flip):
+    from markerremover.looks import clean_radiograph
+    from markerremover.records import Radiograph
+    from markerremover.synthesis import backgrounds, fonts
+
+    picture = backgrounds.procedural(np.random.default_rng(3), (900, 900), "eval", "chest")
+    name = fonts.render(text, next(f for f in fonts.font_files("train") if "DejaVuSans-Bold" in f), cap)
+    name = np.rot90(name[:, ::-1] if flip else name, turns)
+    part = np.s_[40 : 40 + name.shape[0], 60 : 60 + name.shape[1]]
+    picture[part] = picture[part] * (1 - name) + 250 * name
+    shown = np.clip(picture, 0, 255).astype(np.uint8)
+    done = clean_radiograph(Radiograph((shown.astype(np.uint16) * 16)[None], shown[None], (0,), "drawn", "PNG"), open_cleaner(Policy()))
+    assert "keep" not in {d.action for d in done.decisions}
+    assert (done.shown[0][part][name > 0.6] <= 24).mean() > 0.95

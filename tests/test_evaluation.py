@@ -154,7 +154,7 @@ def test_what_stays_of_a_marking_in_a_kept_box_is_counted_apart(site):
                  {"relative": "sub/p2_c.png", "status": "unchanged", "boxes": []})
         document, _ = evaluated(site)
         counted[name] = document["letters_retained"]["k"], document["letters_retained"]["n"]
-        assert any("retained in a kept box" in line for line in evaluation.table(document))
+        assert any("markings kept as side signs" in line for line in evaluation.table(document))
         shutil.rmtree(site / "out-audit")
     assert counted == {"kept": (1, 2), "missed": (0, 2)} and "letters_retained" not in evaluated(site)[0]
 

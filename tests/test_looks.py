@@ -319,3 +319,19 @@ def test_the_exit_code_tells_of_released_files(tmp_path, monkeypatch):
 def test_both_options_are_part_of_the_settings():
     plain = RunOptions(policy=NOTHING)
     assert len({o.settings_sha256() for o in (plain, replace(plain, second_look=True), replace(plain, release_held=True))}) == 3
+
+
+def test_an_initial_is_judged_when_every_word_of_its_frame_is_known(monkeypatch):
+    """The name beside a letter is in a box that scores too low, or is only read afterwards; either way the letter goes in the end."""
+    stored = np.full((1, 120, 400), 40, np.uint8)
+    mask = np.ones((40, 24), bool)
+    kept = looks.decide.Decision(0, (20, 40, 44, 80), "keep", "isolated kept sign", 0.9, "laterality", looks.decide.Reading(
+        (20, 40, 44, 80), "L", 0.9, mask, letter=mask), mask)
+    asked = []
+    monkeypatch.setattr(looks.lines, "stands_in_print", lambda frame, reading, boxes: bool(asked.append(boxes.tolist()) or len(boxes)))
+    name = (90.0, 40.0, 300.0, 80.0)
+    faint = {(0, 0): looks._Seen(np.array([name]))}
+    words = {(0, 0): looks._Seen(np.zeros((0, 4)), ((Text(name, "SCHMIDT", 0.9), Text(name, "--", 0.9), Text(name, "x", 0.1)),))}
+    for seen, action in ((faint, "remove"), (words, "remove"), ({(0, 0): looks._Seen(np.zeros((0, 4)))}, "keep")):
+        assert [d.action for d in looks._alone([kept], [stored], seen)] == [action]
+    assert asked == [[list(name)], [list(name)], []]
