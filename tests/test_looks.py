@@ -30,7 +30,8 @@ NOTHING = Policy(keep=())
 
 def picture(text: str = "THOMPSON", boxes=()) -> np.ndarray:
     """(240, 420) uint8 with a text that is not white, and white boxes."""
-    image = np.random.default_rng(5).normal(70, 4, (240, 420)).clip(0, 255).astype(np.uint8)
+    ground = np.random.default_rng(5).normal(70, 4, (240, 420)) + np.linspace(-50, 50, 420)  # or it would be stretched, as few greys are
+    image = ground.clip(0, 255).astype(np.uint8)
     for x1, y1, x2, y2 in boxes:
         image[y1:y2, x1:x2] = 255
     return fakes.written(image, text, NAME[:2], 26) if text else image
