@@ -11,7 +11,7 @@ Tables are 1-D uint8: `table[value - low]`, where `low` is the least representab
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import reduce
 
 import cv2
 import numpy as np
@@ -137,7 +137,8 @@ def choose_tables(
     for index in range(len(stored) if stored.ndim > 2 and len(stored) > 1 else 0):
         frame = stored[index : index + 1]
         own.append(first)
-        if all(_say(levels.is_faint, t, frame, low, padding) for t in shared):
+        kinds = _counts(frame, low, size, padding)[1]
+        if all(levels.is_faint(t, kind) for t in shared for kind in kinds):
             alone, plain = _first_tables(frame, None, low, size, invert, padding)
             own[-1] = next((t for t in alone if t is not plain), plain)
     lone = [] if all(t is first for t in own) else [tuple(own)]
@@ -149,12 +150,16 @@ def _planes(stored: np.ndarray) -> np.ndarray:
     return np.moveaxis(stored, -1, 0) if stored.ndim == 4 else stored
 
 
-def _say(
-    what: Callable[[np.ndarray, np.ndarray], bool], table: np.ndarray, stored: np.ndarray, low: int, padding: tuple[int, int] | None
-) -> bool:
-    """One of the questions of levels.py about a picture as in `choose_tables`; of colour by the brightest channel and by the darkest."""
-    kinds = (stored.max(axis=-1), stored.min(axis=-1)) if stored.ndim == 4 else (stored,)
-    return all(what(table, levels.counts(_sample(kind, padding), low, len(table))) for kind in kinds)
+def _counts(stored: np.ndarray, low: int, size: int, padding: tuple[int, int] | None) -> tuple[np.ndarray, list[np.ndarray]]:
+    """`levels.counts` of a sample of a picture as in `choose_tables`, and those by which it is faint: of colour they are of the brightest
+    channel and of the darkest."""
+    if stored.ndim < 4:
+        counted = levels.counts(_sample(stored, padding), low, size)
+        return counted, [counted]
+    step = _step(stored)
+    channels = [np.ascontiguousarray(stored[:, ::step, ::step, channel]) for channel in range(stored.shape[3])]
+    counted = sum(levels.counts(channel, low, size) for channel in channels)
+    return counted, [levels.counts(reduce(pick, channels), low, size) for pick in (np.maximum, np.minimum)]
 
 
 def _first_tables(
@@ -172,20 +177,20 @@ def _first_tables(
     Returns:
         One or two tables, and that of them which shows what is not shown well as far apart as it is.
     """
-    counted = levels.counts(_sample(_planes(stored), padding), low, size)
+    counted, kinds = _counts(stored, low, size, padding)
     believed = False
     if table is not None:
         per_grey = np.bincount(table, weights=counted, minlength=256)
         believed = bool(max(per_grey[0], per_grey[255]) <= ABSURD_SHARE * counted.sum())
-        if believed and not _say(levels.is_faint, table, stored, low, padding):
+        if believed and not all(levels.is_faint(table, kind) for kind in kinds):
             return [table], table
     ends = levels.percentiles(counted)
     if ends[0] == ends[1]:  # little beside an even ground, which the sample may lack
         counted = levels.counts(_planes(stored), low, size)
     stretched = levels.stretched(counted, invert)
-    better = levels.spread(counted, invert) if _say(levels.is_faint, stretched, stored, low, padding) else stretched
+    better = levels.spread(counted, invert) if all(levels.is_faint(stretched, kind) for kind in kinds) else stretched
     plain = table if believed else stretched
-    if _say(levels.lies_together, plain, stored, low, padding):
+    if all(levels.lies_together(plain, kind) for kind in kinds):
         return ([better] if better is stretched else [better, stretched]), stretched
     return ([plain] if better is plain else [plain, better]), plain
 
@@ -204,6 +209,8 @@ def further_table(stored: np.ndarray, table: np.ndarray, low: int, invert: bool)
             there is an edge within a wider grey: text and its ground, both beyond the end of a window.
         invert: whether low stored values are to show bright where `table` does not tell.
     """
+    if len(table) <= 256 and np.bincount(table).max() == 1:
+        return None
     values = np.flatnonzero(levels.counts(stored, low, len(table)))
     greys, gaps = table[values], np.diff(values).astype(np.float64)
     spans = _spans(greys, values, len(table))
@@ -306,8 +313,13 @@ def _colour_frame(rgb: np.ndarray) -> np.ndarray:
     return np.where(ground < 128, bright, dark)
 
 
+def _step(stored: np.ndarray) -> int:
+    """Every how many rows and columns statistics look at."""
+    return max(1, int((stored.size / _SAMPLE_PX) ** 0.5))
+
+
 def _sample(stored: np.ndarray, padding: tuple[int, int] | None) -> np.ndarray:
-    step = max(1, int((stored.size / _SAMPLE_PX) ** 0.5))
+    step = _step(stored)
     sample = stored[..., ::step, ::step].ravel()
     if padding is not None:
         image = sample[(sample < padding[0]) | (sample > padding[1])]
