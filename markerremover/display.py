@@ -11,6 +11,8 @@ Tables are 1-D uint8: `table[value - low]`, where `low` is the least representab
 
 from __future__ import annotations
 
+from functools import reduce
+
 import cv2
 import numpy as np
 
@@ -127,15 +129,18 @@ def choose_tables(
         invert: whether low stored values are to show bright where `table` does not tell.
         padding: as in `views`.
     """
-    shared = _first_tables(stored, table, low, size, invert, padding)
+    shared, plain = _first_tables(stored, table, low, size, invert, padding)
     first = shared[0]
-    if (further := further_table(_planes(stored), shared[-1], low, invert)) is not None:
-        shared = [first, further]
+    if (further := further_table(_planes(stored), plain, low, invert)) is not None:
+        shared = [*(t for t in shared if t is first or t is not plain), further]
     own = []
     for index in range(len(stored) if stored.ndim > 2 and len(stored) > 1 else 0):
         frame = stored[index : index + 1]
-        faint = all(_is_faint(t, frame, low, padding) for t in shared)
-        own.append(_first_tables(frame, None, low, size, invert, padding)[0] if faint else first)
+        own.append(first)
+        kinds = _counts(frame, low, size, padding)[1]
+        if all(levels.is_faint(t, kind) for t in shared for kind in kinds):
+            alone, plain = _first_tables(frame, None, low, size, invert, padding)
+            own[-1] = next((t for t in alone if t is not plain), plain)
     lone = [] if all(t is first for t in own) else [tuple(own)]
     return (*((t,) for t in shared), *lone)
 
@@ -145,34 +150,49 @@ def _planes(stored: np.ndarray) -> np.ndarray:
     return np.moveaxis(stored, -1, 0) if stored.ndim == 4 else stored
 
 
-def _is_faint(table: np.ndarray, stored: np.ndarray, low: int, padding: tuple[int, int] | None) -> bool:
-    """`levels.is_faint` of a picture as in `choose_tables`; of colour by the brightest channel and by the darkest."""
-    kinds = (stored.max(axis=-1), stored.min(axis=-1)) if stored.ndim == 4 else (stored,)
-    return all(levels.is_faint(table, levels.counts(_sample(kind, padding), low, len(table))) for kind in kinds)
+def _counts(stored: np.ndarray, low: int, size: int, padding: tuple[int, int] | None) -> tuple[np.ndarray, list[np.ndarray]]:
+    """`levels.counts` of a sample of a picture as in `choose_tables`, and those by which it is faint: of colour they are of the brightest
+    channel and of the darkest."""
+    if stored.ndim < 4:
+        counted = levels.counts(_sample(stored, padding), low, size)
+        return counted, [counted]
+    step = _step(stored)
+    channels = [np.ascontiguousarray(stored[:, ::step, ::step, channel]) for channel in range(stored.shape[3])]
+    counted = sum(levels.counts(channel, low, size) for channel in channels)
+    return counted, [levels.counts(reduce(pick, channels), low, size) for pick in (np.maximum, np.minimum)]
 
 
 def _first_tables(
     stored: np.ndarray, table: np.ndarray | None, low: int, size: int, invert: bool, padding: tuple[int, int] | None
-) -> list[np.ndarray]:
+) -> tuple[list[np.ndarray], np.ndarray]:
     """`table` alone if it shows the image, else one made from the image's own percentiles.
 
     Where these already span more than half of the representable range, the whole range is shown, so that full-range rasters look as
-    they do in any viewer. Where most of the picture still lies in a small part of it (see `levels.is_faint`), a table of the values
-    that it uses comes first.
+    they do in any viewer. Where that uses few greys in every part (see `levels.is_faint`) there is a table of the values that are used,
+    too: before it if nearly all lies together, and but marks elsewhere, else behind it.
 
     Args:
         As of `choose_tables`.
+
+    Returns:
+        One or two tables, and that of them which shows what is not shown well as far apart as it is.
     """
-    counted = levels.counts(_sample(_planes(stored), padding), low, size)
+    counted, kinds = _counts(stored, low, size, padding)
+    believed = False
     if table is not None:
         per_grey = np.bincount(table, weights=counted, minlength=256)
-        if max(per_grey[0], per_grey[255]) <= ABSURD_SHARE * counted.sum() and not _is_faint(table, stored, low, padding):
-            return [table]
+        believed = bool(max(per_grey[0], per_grey[255]) <= ABSURD_SHARE * counted.sum())
+        if believed and not all(levels.is_faint(table, kind) for kind in kinds):
+            return [table], table
     ends = levels.percentiles(counted)
     if ends[0] == ends[1]:  # little beside an even ground, which the sample may lack
         counted = levels.counts(_planes(stored), low, size)
     stretched = levels.stretched(counted, invert)
-    return [levels.spread(counted, invert), stretched] if _is_faint(stretched, stored, low, padding) else [stretched]
+    better = levels.spread(counted, invert) if all(levels.is_faint(stretched, kind) for kind in kinds) else stretched
+    plain = table if believed else stretched
+    if all(levels.lies_together(plain, kind) for kind in kinds):
+        return ([better] if better is stretched else [better, stretched]), stretched
+    return ([plain] if better is plain else [plain, better]), plain
 
 
 def further_table(stored: np.ndarray, table: np.ndarray, low: int, invert: bool) -> np.ndarray | None:
@@ -189,6 +209,8 @@ def further_table(stored: np.ndarray, table: np.ndarray, low: int, invert: bool)
             there is an edge within a wider grey: text and its ground, both beyond the end of a window.
         invert: whether low stored values are to show bright where `table` does not tell.
     """
+    if len(table) <= 256 and np.bincount(table).max() == 1:
+        return None
     values = np.flatnonzero(levels.counts(stored, low, len(table)))
     greys, gaps = table[values], np.diff(values).astype(np.float64)
     spans = _spans(greys, values, len(table))
@@ -291,8 +313,13 @@ def _colour_frame(rgb: np.ndarray) -> np.ndarray:
     return np.where(ground < 128, bright, dark)
 
 
+def _step(stored: np.ndarray) -> int:
+    """Every how many rows and columns statistics look at."""
+    return max(1, int((stored.size / _SAMPLE_PX) ** 0.5))
+
+
 def _sample(stored: np.ndarray, padding: tuple[int, int] | None) -> np.ndarray:
-    step = max(1, int((stored.size / _SAMPLE_PX) ** 0.5))
+    step = _step(stored)
     sample = stored[..., ::step, ::step].ravel()
     if padding is not None:
         image = sample[(sample < padding[0]) | (sample > padding[1])]

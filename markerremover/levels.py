@@ -13,8 +13,8 @@ import numpy as np
 
 PERCENTILES = (0.1, 99.9)
 """Ends of a stretched view; what lies beyond clips, so burnt-in extremes stay visible."""
-FAINT = 64
-"""Greys, of 256, of the widest run of used ones from which a picture is faint. Films that are to be read use more."""
+FAINT, FAINT_TOGETHER = 64, 96
+"""Greys, of 256, up to which a picture is faint: of the widest run of used ones, and of all runs. Films that are to be read use more."""
 APART = 32
 """Greys between two used ones from which they belong to different runs: a picture, and marks far brighter or darker than it."""
 EDGE, EDGES = 0.1, 0.25
@@ -22,6 +22,8 @@ EDGE, EDGES = 0.1, 0.25
 the soft edges of a few marks, or of a border, have fewer at any size."""
 LEAST = 1 / 2048
 """And never more than this share of all pixels: an eighth of what each grey has where all are used alike."""
+MOSTLY = 2 / 3
+"""Share of the pixels from which a run of used greys is the picture itself; else it is as dark in one part as it is bright in another."""
 CLOSE = 8
 """Values at least that count as close beyond a run; else as many as the run has."""
 AROUND = 33
@@ -70,7 +72,15 @@ def is_faint(table: np.ndarray, counted: np.ndarray) -> bool:
     used = _used(np.bincount(table, weights=counted, minlength=256))
     if len(used) == 1:
         return np.count_nonzero(counted) > 1
-    return 0 < max((high - low for low, high in _runs(used)), default=0) <= FAINT
+    widths = [high - low for low, high in _runs(used)]
+    return 0 < max(widths, default=0) <= FAINT and sum(widths) <= FAINT_TOGETHER
+
+
+def lies_together(table: np.ndarray, counted: np.ndarray) -> bool:
+    """Whether most of what occurs is shown in one run of used greys: the rest is but marks and borders."""
+    per_grey = np.bincount(table, weights=counted, minlength=256)
+    heaviest = max((per_grey[low : high + 1].sum() for low, high in _runs(_used(per_grey))), default=0)
+    return bool(heaviest >= MOSTLY * per_grey.sum())
 
 
 def spread(counted: np.ndarray, invert: bool) -> np.ndarray:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from markerremover import batch, images, labelme, ocr, report
+from markerremover import batch, images, labelme, ocr, report, results
 from markerremover.detect import load_detector
 from markerremover.options import RunOptions
 from markerremover.pipeline import open_cleaner
@@ -48,7 +48,8 @@ def run(tmp_path_factory):
         target = out / path.name
         if not target.exists():
             continue
-        before, after = images.read(path).display[0], images.read(target).display[0]
+        original = images.read(path)
+        before, after = original.display[0], results.shown_after(original, images.read(target))
         truth = labelme.read(folder / "in" / "annotations" / f"{path.stem}.json")
         ink = cv2.imread(str(folder / "in" / "masks" / f"{path.stem}.png"), cv2.IMREAD_UNCHANGED)
         near = np.zeros(before.shape, np.uint8)
