@@ -1,7 +1,7 @@
 """Letters retained that are no laterality marker, on drawn characters: how often is one of A-Z or 0-9, other than L and R, or the
 initial L or R of a name, kept as a side sign? Seeded: the same on every machine but for single grey levels.
 
-usage: python eval/letters_retained.py [eval/results/letters-retained.json] [--letters 6800] [--names 1200] [--pictures 300] [--seed 1]
+usage: python eval/letters_retained.py [eval/results/letters-retained.json] [--letters 5100] [--names 1200] [--pictures 300] [--seed 1]
 
 "alone": one character on smooth, noisy ground, in one of eight ways, in a box as a localizer would draw it that takes it for a side sign.
 "beside a name": the L or R of a name the same way, upright or turned, and a box around the name.
@@ -199,7 +199,7 @@ def measure(kind: str, count: int, seed: int, pool: Any) -> dict[str, Any]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path, nargs="?")
-    parser.add_argument("--letters", type=int, default=6800)
+    parser.add_argument("--letters", type=int, default=5100)
     parser.add_argument("--names", type=int, default=1200)
     parser.add_argument("--pictures", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)

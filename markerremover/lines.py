@@ -141,6 +141,9 @@ def _ink_of(view: View, points: np.ndarray, kernel: float) -> tuple[Ink, np.ndar
     at = np.clip(points.astype(int), 0, np.array([[w - 1], [h - 1]]))
     own = np.zeros((h, w), bool)
     own[at[1], at[0]] = True
+    if view.scale > 1:  # no gaps between the pixels of a small letter
+        side = int(np.ceil(view.scale)) + 1
+        own = cv2.morphologyEx(own.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((side, side), np.uint8)) > 0
     for dark in (False, True):
         ink = coarse_ink(view, dark, kernel)
         found.append((percentile(ink.hat[own], 50), ink))
@@ -159,11 +162,12 @@ def _things(ink: Ink, own: np.ndarray, points: np.ndarray, rotation_deg: float, 
     bright, wide = percentile(ink.hat[own], 50), _stroke_width(own)
     found = []
     for i in range(1, len(ink.stats)):
-        x, y, w, h, area = ink.stats[i]
+        x, y, w, h, _ = ink.stats[i]
         here = ink.labels[y : y + h, x : x + w] == i
         if max(w, h) < LEAST_THING * high or (here & own[y : y + h, x : x + w]).any():
             continue
-        if percentile(ink.hat[y : y + h, x : x + w][here], 50) < CONTRAST * bright or not STROKE[0] * (min(w, h) > DASH * high) < _stroke_width(here) / wide < STROKE[1]:
+        stroke, least = _stroke_width(here) / wide, STROKE[0] if min(w, h) > DASH * high else 0.0  # a hyphen is as thin as can be
+        if percentile(ink.hat[y : y + h, x : x + w][here], 50) < CONTRAST * bright or not least < stroke < STROKE[1]:
             continue
         rows, columns = np.nonzero(here)
         turned = matrix @ np.stack([columns + x + 0.5, rows + y + 0.5])

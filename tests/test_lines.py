@@ -57,7 +57,7 @@ def test_an_initial_goes_whichever_way_its_name_lies(text, at, view):
     assert keep(frame, reading, rest) == "remove" and np.array_equal(frame, before)
 
 
-@pytest.mark.parametrize("cap", [15, 30, 60, 110])
+@pytest.mark.parametrize("cap", [10, 15, 30, 60, 110])
 def test_at_every_size(cap):
     frame, reading, rest = scene("R. SCHMIDT", 0, cap=cap, letter="R")
     assert keep(frame, reading, rest) == "remove"
