@@ -7,10 +7,12 @@ looked, so an empty list of shapes with it means "nothing burnt in" and without 
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Iterable
 
-from .errors import AnnotationError
+from . import regular
+from .errors import AnnotationError, UsageError
 from .records import Annotation, Element
 
 KINDS = ("laterality", "marker", "uncertain")
@@ -30,14 +32,16 @@ def read(path: Path | str) -> Annotation:
     """
     path = Path(path)
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(regular.read(path, follow=True))
         shape_hw = int(data["imageHeight"]), int(data["imageWidth"])
         image, shapes = Path(str(data["imagePath"]).replace("\\", "/")).name, data["shapes"]
         reviewed = bool((data.get("flags") or {}).get("reviewed", bool(shapes)))
         elements = tuple(_element(shape, shape_hw) for shape in shapes)
+    except UsageError as error:  # no regular file, so one that may never end
+        raise AnnotationError(str(error)) from None
     except AnnotationError as error:
         raise AnnotationError(f"{path}: {error}") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError) as error:
         raise AnnotationError(f"{path}: not a LabelMe file ({type(error).__name__}: {error})") from error
     if not reviewed and elements and data.get(ORIGIN):
         raise AnnotationError(f"{path}: proposals that nobody has reviewed: flags.reviewed is not true")
@@ -55,6 +59,8 @@ def _element(shape: dict, shape_hw: tuple[int, int]) -> Element:
     xs, ys = [float(p[0]) for p in points], [float(p[1]) for p in points]
     box = (min(xs), min(ys), max(xs), max(ys))
     h, w = shape_hw
+    if not all(map(math.isfinite, (*xs, *ys))):
+        raise AnnotationError("has a corner that is no finite number")
     if box[2] <= box[0] or box[3] <= box[1] or box[0] >= w or box[1] >= h or box[2] <= 0 or box[3] <= 0:
         raise AnnotationError(f"box {box} is empty or outside the {w}x{h} image")
     return Element((max(box[0], 0.0), max(box[1], 0.0), min(box[2], float(w)), min(box[3], float(h))), kind, shape.get("description") or "")

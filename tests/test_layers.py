@@ -75,7 +75,7 @@ LAYERS = {
     "crops": "records errors",
     "audit_page": "records",
     "report": "audit_page records errors crops header_profile regular",
-    "labelme": "records errors",
+    "labelme": "records errors regular",
     "metrics": "records boxes",
     "windows": "records boxes errors labelme",
     "synthesis": "records boxes errors labelme",
