@@ -59,7 +59,7 @@ def annotation_of(path: Path | str, data: dict[str, Any], shape_of: Callable[[],
         elements = tuple(_element(shape, shape_hw) for shape in shapes)
     except AnnotationError as error:
         raise AnnotationError(f"{path}: {error}") from None
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError) as error:
         raise AnnotationError(f"{path}: not a LabelMe file ({type(error).__name__}: {error})") from error
     if not reviewed and elements and data.get(ORIGIN):
         raise AnnotationError(f"{path}: proposals that nobody has reviewed: flags.reviewed is not true")
@@ -93,7 +93,9 @@ def _element(shape: dict, shape_hw: tuple[int, int]) -> Element:
     xs, ys = [float(p[0]) for p in points], [float(p[1]) for p in points]
     box = (min(xs), min(ys), max(xs), max(ys))
     h, w = shape_hw
-    if not all(map(math.isfinite, box)) or box[2] <= box[0] or box[3] <= box[1] or box[0] >= w or box[1] >= h or box[2] <= 0 or box[3] <= 0:
+    if not all(map(math.isfinite, (*xs, *ys))):
+        raise AnnotationError("has a corner that is no finite number")
+    if box[2] <= box[0] or box[3] <= box[1] or box[0] >= w or box[1] >= h or box[2] <= 0 or box[3] <= 0:
         raise AnnotationError(f"box {box} is empty or outside the {w}x{h} image")
     return Element((max(box[0], 0.0), max(box[1], 0.0), min(box[2], float(w)), min(box[3], float(h))), kind, shape.get("description") or "")
 

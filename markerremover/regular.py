@@ -75,6 +75,18 @@ def folder(path: Path) -> None:
             raise UsageError(f"{path}: others may look or write into it, and that cannot be changed ({error.strerror})") from error
 
 
+def only_files(path: Path) -> None:
+    """See that a folder holds regular files and folders, and nothing else.
+
+    Raises:
+        UsageError: it holds something else, named.
+    """
+    with os.scandir(path) as entries:
+        for entry in entries:
+            if not entry.is_file(follow_symlinks=False) and not entry.is_dir(follow_symlinks=False):
+                raise UsageError(f"{entry.path}: {STRANGE}")
+
+
 def real(path: Path) -> bool:
     """Whether a folder is there.
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from . import regular
 from .errors import MarkerRemoverError, UsageError
 
 DELIMITERS = ",;\t|"
@@ -21,10 +22,12 @@ def read(path: Path | str, kind: type[MarkerRemoverError] = UsageError) -> str:
     """The text of a file in UTF-8, UTF-16 or UTF-32, without a byte order mark.
 
     Raises:
-        kind: it cannot be read, or is in another encoding or no text.
+        kind: it is no regular file, cannot be read, or is in another encoding or no text.
     """
     try:
-        return decoded(Path(path).read_bytes())
+        return decoded(regular.read(Path(path), follow=True))
+    except UsageError:  # a pipe or device, which may never end
+        raise kind(f"{path}: cannot be read (it is no regular file)") from None
     except OSError as error:
         raise kind(f"{path}: cannot be read ({error.strerror})") from error
     except ValueError as error:

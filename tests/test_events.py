@@ -232,6 +232,21 @@ def test_nothing_but_a_regular_file_is_read_or_written_in_an_audit(tmp_path, pla
     assert all(path.read_text() == "untouched" for path in elsewhere)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="pipes and devices of POSIX")
+@pytest.mark.parametrize("stranger", [pipe, link, device], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("name", ["images/x.png", "annotations/x.json", "images", "."])
+def test_improve_reads_nothing_else_either(tmp_path, name, stranger):
+    audit = run(tmp_path)
+    say(audit, ("a/1.png", draw()), ("a/1.png", ACCEPT))
+    assert redo(audit)["labels"] == 1 and len(gathering.plan([audit], [], []).new) == 1
+    target = audit / "review" / "labels" / name
+    if target.is_dir():
+        target.rename(tmp_path / "away")
+    stranger(target)
+    with pytest.raises(UsageError, match="is a link, or no"):
+        gathering.plan([audit], [], [])
+
+
 @pytest.mark.skipif(os.name != "posix", reason="links of POSIX")
 def test_a_link_in_the_place_of_the_folder_is_not_followed(tmp_path):
     audit, elsewhere = run(tmp_path), tmp_path / "elsewhere"

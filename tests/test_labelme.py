@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -27,6 +28,7 @@ def test_reviewed_and_empty_means_nothing_burnt_in_but_unreviewed_and_empty_is_a
 @pytest.mark.parametrize("change", [
     {"label": "letter"}, {"shape_type": "circle"}, {"points": [[10, 10]]},
     {"points": [[10, 10], [10, 20]]}, {"points": [[500, 10], [600, 20]]}, {"points": "x"},
+    {"points": [[10, 10], [float("nan"), 20]]}, {"points": [[10, 10], [20, float("inf")]]}, {"points": [[10], [20, 20]]},
 ])
 def test_a_wrong_shape_names_the_file(tmp_path, change):
     labelme.write(tmp_path / "a.json", TRUTH)
@@ -37,10 +39,17 @@ def test_a_wrong_shape_names_the_file(tmp_path, change):
         labelme.read(tmp_path / "a.json")
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", "not json"])
+@pytest.mark.parametrize("text", ["", "[]", "{}", "not json", "[" * 100_000], ids=["empty", "list", "object", "no JSON", "deep"])
 def test_a_file_that_is_not_labelme_is_an_error(tmp_path, text):
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(AnnotationError, match="a.json"):
+        labelme.read(tmp_path / "a.json")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.json")
+    with pytest.raises(AnnotationError, match="a.json: is a link, or no regular file"):
         labelme.read(tmp_path / "a.json")
 
 

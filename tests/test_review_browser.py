@@ -6,6 +6,7 @@ Needs Chromium (Debian's `chromium`) and Playwright's Python package, which driv
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -18,8 +19,9 @@ import pytest
 import dicom_files
 import fakes
 import reviewing
-from markerremover import batch, corrections
+from markerremover import batch, corrections, labelme, report, windows
 from markerremover.options import RunOptions
+from pages import ROOT
 from test_review_server import Review
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
@@ -149,6 +151,71 @@ def test_a_whole_session_by_keyboard(tmp_path, browser):
     assert all(r.verdict == "accept" and r.who == "Dr. R" for r in said.values())
     assert reviewing.redo(audit)["redone"] == 2
     assert np.array_equal(fakes.read(tmp_path / "out" / "b" / "0.png"), fakes.read(tmp_path / "in" / "b" / "0.png"))
+
+
+TUTORIAL = ROOT / "docs" / "tutorial" / "3-reviewing.md"
+
+
+def tutorial_keys(what: str) -> list[str]:
+    """The keys of the row of the tutorial that begins so, as a reader presses them."""
+    (row,) = [line for line in TUTORIAL.read_text(encoding="utf-8").splitlines() if line.startswith(f"| {what}")]
+    return [key if len(key) > 1 else key.lower() for key in re.findall(r"`([^`]+)`", row)]
+
+
+def kept(audit: Path, *names: str) -> None:
+    """Have the run say that it kept the box of some files as a sign."""
+    found = reviewing.rows(audit)
+    for name in names:
+        found[name]["boxes"][0] |= {"action": "keep", "label": "laterality", "reason": "isolated kept sign", "text": "L", "confidence": 0.9}
+    report.write_rows(audit / report.MANIFEST, found.values())
+
+
+def test_who_follows_the_tutorial_gets_the_labels_that_it_tells_of(tmp_path, browser):
+    """On boxes that the run took for markers, and on boxes that it kept as signs; `finetune` reads them."""
+    audit = reviewing.run(tmp_path, count=8, missed=())
+    kept(audit, "b/0.png", "a/1.png", "b/2.png")
+    sign, nothing, marking, right, again = (tutorial_keys(what) for what in (
+        "a laterality marker went", "anatomy went black", "something stayed", "all right", "a mistake"))
+    assert right == ["Enter"] and sign[-1] == nothing[-1] == marking[-1] == "Enter" and sign[0] == "j"
+    nothing, marking = (["j", *keys] for keys in (nothing, marking))
+    steps = {
+        "b/0.png": nothing, "a/1.png": marking, "b/2.png": sign, "a/3.png": sign, "b/4.png": nothing,
+        "a/5.png": [*sign[:-1], nothing[1], "Enter"], "b/6.png": [*nothing[:-1], sign[1 + sign[1:].index("k")], "Enter"],
+        "a/7.png": [*sign[:-1], *again, "Enter"],
+    }
+    review = Review(audit)
+    page = Page(browser, review)
+    order = [f["file"] for f in page.page.evaluate("() => fetch('/api/files').then(a => a.json())")["files"]]
+    page.press("?")
+    for words in ("a laterality marker, it stays", "nothing burned in there, it stays", "a marking, it is removed"):
+        page.says("#keys", words)
+    page.shoot("help")
+    page.press("Escape")
+    for number, name in enumerate(order):
+        page.shown(number)
+        for key in steps[name]:
+            page.press(key)
+            page.page.wait_for_function("() => !S.busy")  # a key before that says nothing
+        if number == 3:
+            page.shoot("labels")
+    page.says("#end-title", "Every file has been looked at")
+    page.end()
+    review.end()
+    done = reviewing.redo(audit)
+    assert done["withdrawn"] == done["left"] == []
+    found = {}
+    for path in sorted((audit / "review" / "labels" / "annotations").glob("*.json")):
+        annotation = labelme.read(path)
+        assert annotation.reviewed
+        found[path.stem.split("-")[0].replace("_", "/") + ".png"] = [(e.kind, e.xyxy) for e in annotation.elements]
+    box = tuple(map(float, fakes.NAME_BOX))
+    assert found == {
+        "b/0.png": [], "a/1.png": [("marker", box)], "a/3.png": [("laterality", box)], "b/4.png": [], "a/5.png": [],
+        "b/6.png": [("laterality", box)],
+    }, "of b/2.png and a/7.png nothing was said but what the run says"
+    stays = {name: bool(fakes.read(tmp_path / "out" / name)[16:28, 22:58].any()) for name in found}
+    assert stays == {"b/0.png": False, "a/1.png": False, "a/3.png": True, "b/4.png": True, "a/5.png": True, "b/6.png": True}
+    assert len(windows.load_samples(audit / "review" / "labels", None)) == len(found)
 
 
 def test_a_right_image_takes_one_key_and_the_next_one_has_been_fetched_ahead(tmp_path, browser):

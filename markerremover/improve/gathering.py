@@ -89,7 +89,8 @@ def _source(source: Path) -> tuple[list[Picture], int, int]:
     """The pictures of one source that count, how many do not, and how many corrected files have none."""
     labels = source / corrections.FOLDER / LABELS
     for part in (labels.parent, labels, labels / "images", labels / "annotations"):
-        regular.real(part)
+        if regular.real(part):
+            regular.only_files(part)
     if not (source / report.MANIFEST).is_file():
         if not (source / "images").is_dir():
             raise UsageError(f"{source}: is neither the audit of a run (OUT-audit) nor a folder with images/ and annotations/")

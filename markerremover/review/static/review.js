@@ -265,8 +265,17 @@ async function decide(event) {
     return false;
   } finally { S.busy = false; }
 }
+let turn = Promise.resolve(), finishing = false;
+function inTurn(action) {  // one decision after the other, none of them lost, each on the file on which its key was pressed
+  const number = S.number;
+  if (finishing) return turn;
+  return turn = turn.then(() => number === S.number && S.file ? action() : false);
+}
 async function finish(event) {
-  if (!await decide({ event })) return;
+  if (finishing) return;
+  const done = inTurn(() => decide({ event }));
+  finishing = true;
+  try { if (!await done) return; } finally { finishing = false; }
   const next = todo(S.number);
   if (next >= 0) return show(next);
   const far = S.all.progress;
@@ -281,15 +290,16 @@ const area = b => Math.max(0, b[2] - b[0]) * Math.max(0, b[3] - b[1]);
 const within = (a, b) => area([Math.max(a[0], b[0]), Math.max(a[1], b[1]), Math.min(a[2], b[2]), Math.min(a[3], b[3])]) >= 0.8 * area(a);
 // What each of three keys says of a box, whatever was said of it before.
 const SAYS = { laterality: { now: "keep", kind: "laterality" }, none: { now: "keep", kind: "none" }, marker: { now: "remove", kind: "marker" } };
-async function tell(id) {  // and with it of the boxes that lie in it: they are about the same
-  const box = chosen(), { now, kind } = SAYS[id];
+const tell = id => { const i = S.chosen; return inTurn(() => told(id, all()[i])); };
+async function told(id, box) {  // and with it of the boxes that lie in it: they are about the same
+  const { now, kind } = SAYS[id];
   if (!box) return;
-  if (box.drawn) return now === "remove" ? erase() : say("a drawn box is removed; X erases it");
+  if (box.drawn) return now === "remove" ? decide({ event: "erase", of: box.id }) : say("a drawn box is removed; X erases it");
   const same = S.file.boxes.filter(b => b !== box && b.frame === box.frame && b.now === box.now && within(b.xyxy, box.xyxy));
   for (const each of [box, ...same])
     if (!await decide({ event: "set", frame: each.frame, xyxy: each.xyxy, to: now, kind })) return;
 }
-function erase() { const box = chosen(); if (box && box.drawn) decide({ event: "erase", of: box.id }); }
+const erase = () => { if (chosen()?.drawn) tell("marker"); };
 function startDrawing() {
   if (S.drawing) return stopDrawing();
   const { w, h } = size(), stage = at("stage");
@@ -308,8 +318,9 @@ const inside = ([x1, y1, x2, y2]) => {
     Math.min(h, Math.max(whole[3], whole[1] + 2))];
 };
 async function addDraft() {
-  if (!S.draft) return;
-  const done = await decide({ event: "draw", frame: S.frame, xyxy: inside(S.draft), kind: "marker" });
+  if (!S.draft || S.busy) return;
+  const frame = S.frame, xyxy = inside(S.draft);
+  const done = await inTurn(() => decide({ event: "draw", frame, xyxy, kind: "marker" }));
   if (done) { stopDrawing(); choose(all().length - 1); }
 }
 function moveDraft(dx, dy, resize, finely) {
@@ -368,7 +379,7 @@ const ACTIONS = {
   ArrowRight: () => ACTIONS.n(), ArrowLeft: () => ACTIONS.p(), g: () => { const n = todo(S.number); if (n >= 0) show(n); },
   j: () => choose(S.chosen + 1, true), J: () => choose(S.chosen < 0 ? -1 : S.chosen - 1, true), k: () => tell("laterality"), c: () => tell("none"), x: () => tell("marker"), Delete: erase,
     d: startDrawing,
-  u: () => decide({ event: "undo" }), r: () => { if (S.file.status === "held") finish("release"); }, Enter: () => finish("accept"),
+  u: () => inTurn(() => decide({ event: "undo" })), r: () => { if (S.file.status === "held") finish("release"); }, Enter: () => finish("accept"),
   a: () => see("after"), b: () => see("before"), w: () => see("wipe"), f: () => see("difference"),
     v: () => see(VIEWS[(VIEWS.indexOf(S.view) + 1) % VIEWS.length]),
   e: equalise, "[": () => windowed(S.centre, S.width / 1.15), "]": () => windowed(S.centre, S.width * 1.15),
