@@ -27,7 +27,7 @@ def read(path: Path | str, kind: type[MarkerRemoverError] = UsageError) -> str:
     try:
         return decoded(regular.read(Path(path), follow=True))
     except UsageError:  # a pipe or device, which may never end
-        raise kind(f"{path}: cannot be read (it is no regular file)") from None
+        raise kind(f"{path}: cannot be read (no regular file)") from None
     except OSError as error:
         raise kind(f"{path}: cannot be read ({error.strerror})") from error
     except ValueError as error:
