@@ -100,7 +100,7 @@ def judge(
             if first is None:
                 first = every
             else:
-                compared = comparison.compare(first, every)
+                compared = comparison.compare(first, every, missing_count=True)
                 row["against_first"] = {name: compared[name]["p_mcnemar"] for name in ("recall", "deid", "retention")}
             rows.append(row)
     return rows

@@ -22,6 +22,7 @@ from .unconnected import import_ultralytics
 CLASS_NAMES = ("laterality", "marker")
 #: Read before ultralytics is imported: it sets OMP_NUM_THREADS to 1, and leaves a core idle.
 THREADS = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
+KEPT_BYTES = 6 << 30  # decoded training images, all loader processes together, up to which they stay in memory: decoding takes a sixth of a step
 MOST_FALSE = 0.02  # share of boxes on nothing that is accepted in each folder, for the sake of recall
 ARCHITECTURES = tuple(f"yolov{v}{s}" for v in (8, 5) for s in "nsmlx")
 
@@ -74,8 +75,10 @@ def train(data: Sequence[Path | str], out: Path | str, *, arch: str = "yolov8n",
         raise UsageError(f"{len(leaked)} patients are in both training and validation")
     if not val:
         raise UsageError("no validation images: add a split.csv or more patients")
+    pixels = sum(s.annotation.shape_hw[0] * s.annotation.shape_hw[1] for g in groups for s in g)
     train_set = windows.WindowDataset(groups, class_names, shares=list(shares) if shares else None, window=window,
-                                      scale_to=image_size, length=windows_per_epoch, positive_share=positive_share, hard=hard)
+                                      scale_to=image_size, length=windows_per_epoch, positive_share=positive_share, hard=hard,
+                                      keep_decoded=pixels * max(1, loader_workers) <= KEPT_BYTES)
     val_set = windows.WholeDataset(val, class_names, size=image_size)
     return fit(
         train_set, val_set, out, model=str(weights) if weights else f"{arch}.yaml", class_names=class_names, image_size=image_size,
@@ -167,9 +170,15 @@ def _trainer_class():
             super().__init__(overrides=overrides)
             self.add_callback("on_train_start", lambda _: torch.set_num_threads(THREADS))
 
+        def preprocess_batch(self, batch):
+            batch = super().preprocess_batch(batch)
+            batch["img"] = batch["img"].contiguous(memory_format=torch.channels_last)
+            return batch
+
         def setup_model(self):
             found = super().setup_model()
             check_freeze(self.args.freeze or 0, len(self.model.model))
+            self.model = self.model.to(memory_format=torch.channels_last)  # as the CPU's convolutions like it: a sixth less time a step
             return found
 
         def get_dataset(self) -> dict:

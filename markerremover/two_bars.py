@@ -76,15 +76,16 @@ def is_whole_l(c: Candidate, base: Ink, scale: float) -> bool:
         return False
     tight = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     height_px = (rows[-1] + 1 - rows[0]) / scale
-    return is_an_l(letter[tight], height_px) and (height_px < SMALLEST_PX or not rest.any() or not _stands_in_crook(letter[tight], rest[tight]))
+    return is_an_l(letter[tight], height_px, rest[tight]) and (height_px < SMALLEST_PX or not rest.any() or not _stands_in_crook(letter[tight], rest[tight]))
 
 
-def is_an_l(upright: np.ndarray, height_px: float) -> bool:
+def is_an_l(upright: np.ndarray, height_px: float, parted: np.ndarray | None = None) -> bool:
     """Whether a shape that resembles an L is one.
 
     Args:
         upright: (h, w) bool, tight, held up as an L.
         height_px: its height in source pixels; of one lower than `SMALLEST_PX` nothing is said against it.
+        parted: (h, w) bool, strokes that were cut off it, as a ring that it touches: where they pass its corner, that may be cut away.
     """
     if height_px < SMALLEST_PX:
         return True
@@ -98,10 +99,18 @@ def is_an_l(upright: np.ndarray, height_px: float) -> bool:
     y, x = np.nonzero(shape)
     off = float(np.hypot(x + 0.5 - bars.corner[0], y + 0.5 - bars.corner[1]).min())
     stroke, coarse = min(bars.stem_width, bars.foot_width), height < COARSE
+    if parted is not None and height_px >= COARSE and _nearest(parted, bars.corner) <= stroke:  # the corner was cut away with it: its end says nothing
+        off = 0.0
     heels = [(wide + BLUNT, share, long) for wide, share, long in ROUND[:2]] if coarse else ROUND
     if any(off > wide * stroke and off > share * height and reach < long for wide, share, long in heels):
         return False
     return not _has_more(shape, bars)
+
+
+def _nearest(mask: np.ndarray, point: tuple[float, float]) -> float:
+    """Pixels from a point, x and y, to the nearest set pixel of a (h, w) bool mask; infinite where none is set."""
+    y, x = np.nonzero(mask)
+    return float(np.hypot(x + 0.5 - point[0], y + 0.5 - point[1]).min(initial=np.inf))
 
 
 def bars_of(shape: np.ndarray) -> Bars | None:

@@ -30,7 +30,7 @@ import cv2, numpy as np
 from markerremover import MarkerRemover, UsageError
 
 def picture(seed):
-    image = np.random.default_rng(seed).normal(90, 8, (400, 500)).clip(0, 255).astype(np.uint8)
+    image = (np.random.default_rng(seed).normal(0, 3, (400, 500)) + np.linspace(10, 180, 500)).clip(0, 255).astype(np.uint8)
     return cv2.putText(image, "SMITH 12", (60, 100 + 50 * seed), cv2.FONT_HERSHEY_SIMPLEX, 1.5, 255, 3)
 
 def look(remover, seed=0):
@@ -260,7 +260,7 @@ def test_a_torch_data_loader_around_a_remover_made_before(before):
 @needs_ocr
 def test_a_remover_goes_to_a_process_that_is_started_afresh():
     remover = pickle.loads(pickle.dumps(MarkerRemover(device="cpu", policy=markerremover.Policy(keep=("R",)))))
-    image = fakes.written(np.random.default_rng(0).normal(90, 8, (400, 400)).clip(0, 255).astype(np.uint8), "SMITH 12", (90, 90))
+    image = fakes.written((np.random.default_rng(0).normal(0, 3, (400, 400)) + np.linspace(10, 180, 400)).clip(0, 255).astype(np.uint8), "SMITH 12", (90, 90))
     assert remover.cleaner.policy.keep == ("R",) and remover.clean(image).status == "cleaned"
     with pytest.raises(UsageError, match="make one there"):
         pickle.dumps(MarkerRemover(cleaner=fakes.cleaner()))

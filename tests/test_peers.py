@@ -10,7 +10,7 @@ import pytest
 
 import fakes
 from markerremover import benchmark, labelme
-from markerremover.errors import UsageError
+from markerremover.errors import AnnotationError, UsageError
 from markerremover.records import Annotation, Element, Policy, Text
 
 sys.path.append(str(Path(__file__).parent.parent / "eval"))
@@ -129,7 +129,7 @@ def test_the_command_writes_figures_without_names_and_cleans_up(site, monkeypatc
 
 def test_an_image_that_is_missing_is_an_error_that_names_it(site):
     (site / "images" / "a.png").unlink()
-    with pytest.raises(UsageError, match="a.png is there 0 times"):
+    with pytest.raises(AnnotationError, match="a.png is missing among the images"):
         side_by_side.Part("all", site / "images", site / "truth").paths()
 
 

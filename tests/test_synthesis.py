@@ -360,7 +360,7 @@ def test_a_smaller_film_has_the_boxes_of_the_smaller_strokes():
 
 
 def test_a_sign_cut_out_of_a_plate_is_lifted_with_its_plate(tmp_path):
-    plate = np.full((300, 300), 50, np.uint8)
+    plate = np.tile(np.linspace(10, 150, 300).astype(np.uint8), (300, 1))
     cv2.rectangle(plate, (100, 100), (180, 200), 230, -1)
     cv2.rectangle(plate, (120, 120), (130, 180), 60, -1)  # an L
     cv2.rectangle(plate, (120, 170), (160, 180), 60, -1)
