@@ -29,6 +29,7 @@ COARSE, BLUNT = 40, 0.15  # pixels of height below which only the first two of t
 SLACK, SLACK_PX = 0.3, 2.2  # how far beyond the middle half of a bar its rough edge may reach: of that half, and pixels
 SERIF, OUTSIDE, HIGH = 0.2, 0.14, 0.45  # of the height: a serif is no longer, left of the stem and under the foot even shorter, and stands no
 # farther from an end of the stem; at the end of the foot it is no higher
+RINGED = 0.1  # of the longer side: how far a ring that was cut off goes on beyond the letter
 MORE = 0.25  # of a square of the stroke's width: a larger thing beside the bars is another stroke
 
 
@@ -76,7 +77,18 @@ def is_whole_l(c: Candidate, base: Ink, scale: float) -> bool:
         return False
     tight = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     height_px = (rows[-1] + 1 - rows[0]) / scale
-    return is_an_l(letter[tight], height_px, rest[tight]) and (height_px < SMALLEST_PX or not rest.any() or not _stands_in_crook(letter[tight], rest[tight]))
+    return is_an_l(letter[tight], height_px, rest[tight] if _is_ringed(c, base) else None) and (height_px < SMALLEST_PX or not rest.any() or not _stands_in_crook(letter[tight], rest[tight]))
+
+
+def _is_ringed(c: Candidate, base: Ink) -> bool:
+    """Whether what a candidate's letter was parted from goes on beyond it on all four sides, as a ring or frame does."""
+    x, y, w, h, _ = c.ink.stats[c.letters[0]]
+    labels = np.setdiff1d(np.unique(base.labels[y : y + h, x : x + w][c.ink.shape(c.letters[0])]), [0])
+    if not labels.size:
+        return False
+    left, top, wide, high = base.stats[labels, :4].T
+    far = RINGED * max(w, h)
+    return bool(((left < x - far) & (top < y - far) & (left + wide > x + w + far) & (top + high > y + h + far)).any())
 
 
 def is_an_l(upright: np.ndarray, height_px: float, parted: np.ndarray | None = None) -> bool:
@@ -85,7 +97,7 @@ def is_an_l(upright: np.ndarray, height_px: float, parted: np.ndarray | None = N
     Args:
         upright: (h, w) bool, tight, held up as an L.
         height_px: its height in source pixels; of one lower than `SMALLEST_PX` nothing is said against it.
-        parted: (h, w) bool, strokes that were cut off it, as a ring that it touches: where they pass its corner, that may be cut away.
+        parted: (h, w) bool, of a ring or frame that was cut off it: where that passes its corner, the corner may be cut away.
     """
     if height_px < SMALLEST_PX:
         return True
@@ -99,7 +111,7 @@ def is_an_l(upright: np.ndarray, height_px: float, parted: np.ndarray | None = N
     y, x = np.nonzero(shape)
     off = float(np.hypot(x + 0.5 - bars.corner[0], y + 0.5 - bars.corner[1]).min())
     stroke, coarse = min(bars.stem_width, bars.foot_width), height < COARSE
-    if parted is not None and height_px >= COARSE and _nearest(parted, bars.corner) <= stroke:  # the corner was cut away with it: its end says nothing
+    if parted is not None and _nearest(parted, bars.corner) <= stroke:  # the corner was cut away with it: its end says nothing
         off = 0.0
     heels = [(wide + BLUNT, share, long) for wide, share, long in ROUND[:2]] if coarse else ROUND
     if any(off > wide * stroke and off > share * height and reach < long for wide, share, long in heels):
