@@ -6,7 +6,6 @@ and every command that looks at pictures of a folder. In a process that can be e
 
 from __future__ import annotations
 
-import atexit
 import multiprocessing
 import os
 import threading
@@ -15,6 +14,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import replace
+from multiprocessing import util
 from pathlib import Path
 from typing import Any, Callable, Iterator, Sequence
 
@@ -160,7 +160,7 @@ def _shared() -> ProcessPool:
     with _lock:
         if os.getpid() not in _one:
             _one[os.getpid()] = ProcessPool(1, initializer=_start, context=multiprocessing.get_context("spawn"))
-            atexit.register(end)
+            util.Finalize(None, end, exitpriority=1)  # runs in child processes too, before they wait for the processes that they started
         return _one[os.getpid()]
 
 

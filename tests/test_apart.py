@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -162,6 +164,27 @@ def test_evaluate_with_several_processes_ends_where_one_of_them_dies(tmp_path, m
     with pytest.raises(AnnotationError, match="kills.png: it or its result ended the process"):
         list(results.judge(tasks, None, None, 2))
     assert time.monotonic() - begin < 120
+
+
+IN_A_POOL = """
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from markerremover import apart
+
+if __name__ == "__main__":
+    with ProcessPoolExecutor(1, mp_context=get_context(sys.argv[1])) as pool:
+        print(pool.submit(apart.size, Path(sys.argv[2])).result())
+"""
+
+
+@pytest.mark.parametrize("start", ["spawn", "fork"])
+def test_a_process_of_a_pool_that_read_a_file_ends(tmp_path, start):
+    (tmp_path / "script.py").write_text(IN_A_POOL)
+    path = fakes.put(tmp_path / "a.png", fakes.png(fakes.radiograph(0)))
+    done = subprocess.run([sys.executable, tmp_path / "script.py", start, path], capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout.startswith("(1, ("), done
 
 
 def test_where_no_process_starts_it_says_so(monkeypatch, tmp_path):
