@@ -154,7 +154,7 @@ def _inks(view: View, points: np.ndarray) -> Iterator[tuple[Ink, np.ndarray]]:
             seen.append(Ink.of(ink.hat > max(FLOOR, OWN * bright), ink.hat, ink.dark))
         elif np.isnan(bright):
             seen = [Ink.of(ink.hat > max(FLOOR, OWN * percentile(ink.hat[own], 75)), ink.hat, ink.dark)]
-        yield from ((each, letter) for each in seen if (letter := own & (each.labels > 0)).any())
+        yield from ((each, own) for each in seen if (own & (each.labels > 0)).any())
 
 
 def _things(ink: Ink, own: np.ndarray, rotation_deg: float, mirrored: bool) -> tuple[list[_Thing], float]:
