@@ -138,7 +138,7 @@ def _is_part_of_text(
 
 def _inks(view: View, points: np.ndarray) -> Iterator[tuple[Ink, np.ndarray]]:
     """The strokes of the polarity in which a letter, (2, n) points of the view, stands out more, and where in them the letter is: at
-    Otsu's threshold, where that shows it, and at one that its own contrast gives."""
+    Otsu's threshold, or where that does not show it at one that its own contrast gives."""
     h, w = view.grey.shape
     at = np.clip(points.astype(int), 0, np.array([[w - 1], [h - 1]]))
     own = np.zeros((h, w), bool)
@@ -148,13 +148,10 @@ def _inks(view: View, points: np.ndarray) -> Iterator[tuple[Ink, np.ndarray]]:
         own = cv2.morphologyEx(own.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((side, side), np.uint8)) > 0
     for kernel in KERNELS:
         ink = max((coarse_ink(view, dark, kernel) for dark in (False, True)), key=lambda ink: percentile(ink.hat[own], 50))
-        seen = [ink]
-        bright = percentile(ink.hat[own & (ink.labels > 0)], 50)
-        if bright > FLOOR:  # nan where Otsu's threshold does not show the letter
-            seen.append(Ink.of(ink.hat > max(FLOOR, OWN * bright), ink.hat, ink.dark))
-        elif np.isnan(bright):
-            seen = [Ink.of(ink.hat > max(FLOOR, OWN * percentile(ink.hat[own], 75)), ink.hat, ink.dark)]
-        yield from ((each, own) for each in seen if (own & (each.labels > 0)).any())
+        if not (ink.labels[own] > 0).any():  # Otsu's threshold does not show the letter
+            ink = Ink.of(ink.hat > max(FLOOR, OWN * percentile(ink.hat[own], 75)), ink.hat, ink.dark)
+        if (ink.labels[own] > 0).any():
+            yield ink, own
 
 
 def _things(ink: Ink, own: np.ndarray, rotation_deg: float, mirrored: bool) -> tuple[list[_Thing], float]:
