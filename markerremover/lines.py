@@ -8,7 +8,7 @@ Where a box of the frame is known to hold print (of any score, kept or not, or r
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Sequence
+from typing import Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -17,7 +17,7 @@ from . import boxes as boxes_module
 from . import glyphs
 from .isolation import CHARACTER, TEXT, looks_like
 from .records import Decision, Reading
-from .strokes import COARSE_KERNEL, Ink, View, around, coarse_ink, percentile
+from .strokes import COARSE_KERNEL, FLOOR, Ink, View, around, coarse_ink, percentile
 
 __all__ = ["SIGN", "alone", "stands_in_print"]
 
@@ -32,10 +32,13 @@ FIRST_GAP, GAP = 2.6, 1.2  # of its height: how far off the line's next print be
 APART = 0.1  # how far off it stands at least: initials may touch a plate's letter
 WIDE = 1.3  # times the height: a wider thing is several letters in one
 CONTRAST, STROKE = 0.5, (0.5, 1.8)  # of the letter's: least contrast, and width of strokes
+OWN = 0.6  # of the letter's contrast: a threshold for strokes beside it
 OFF_DEG = 16.0  # how far a letter's own slant may be off the straight line that it stands on
 PITCH = (0.9, 2.3)  # of its height: from line to line of a block
 ROW_HIGH, ROW, ROW_LONG = (0.88, 1.2), 3, 2.5  # height of a line above or below, of the letter's; letters, and letter heights, that it has at least
 LEAST, TOLD = 2, 1  # letters on the line that make a text of it, and where a box says that print is there
+STRIP, STRIP_HIGH, STRIP_GAP, STRAIGHT = 3.2, (0.8, 1.45), 1.2, 0.25  # of a box that can hold nothing but a line of print: length of its height;
+# its height, how far off it begins and how far its middle line is off the letter's, of the letter's height
 HOLDS, ONE_LINE, BEYOND = 0.6, 1.6, 3.0  # share of a letter in the box of a text, the height of that and how far it goes on, of the letter's height
 OF_BOX = 0.5  # of a thing that lies in a box of print
 
@@ -68,7 +71,7 @@ def alone(decisions: Sequence[Decision], views: Sequence[np.ndarray], others: Se
     """
     result = []
     for d in decisions:
-        if d.action == "keep" and d.reading is not None and len(d.reading.text) == 1 and not (d.reading.framed and d.label == SIGN):
+        if d.action == "keep" and d.reading is not None and len(d.reading.text) == 1:
             removed = [o for o in decisions if o.frame == d.frame and o.action == "remove" and o.label != SIGN]
             told = [o.xyxy for o in removed]
             told += [box for frame, box in others if frame == d.frame]
@@ -80,8 +83,9 @@ def alone(decisions: Sequence[Decision], views: Sequence[np.ndarray], others: Se
 
 
 def _is_of_the_text_in(kept: Decision, other: Decision) -> bool:
-    """Whether a removed box holds a kept letter and much more of its line, and was read as a longer text itself."""
-    if other.reading is None or other.reading.doubt != TEXT:
+    """Whether a removed box holds much more of a kept letter's line: it is long and goes on with the letter's line, or it holds the letter, too,
+    and was read as a longer text itself."""
+    if other.reading is None:
         return False
     (x, y), (rows, columns) = kept.xyxy[:2], np.nonzero(kept.strokes)
     letter = np.array([x + columns.min(), y + rows.min(), x + columns.max() + 1, y + rows.max() + 1], np.float64)
@@ -89,7 +93,12 @@ def _is_of_the_text_in(kept: Decision, other: Decision) -> bool:
     if round(kept.reading.rotation_deg / 90) % 2:
         letter, box = letter[[1, 0, 3, 2]], box[[1, 0, 3, 2]]
     high = letter[3] - letter[1]
-    beyond = max(letter[0] - box[0], box[2] - letter[2])
+    beyond, tall = max(letter[0] - box[0], box[2] - letter[2]), box[3] - box[1]
+    off, gap = abs(letter[1] + letter[3] - box[1] - box[3]) / 2, max(letter[0] - box[2], box[0] - letter[2])
+    if STRIP_HIGH[0] * high <= tall <= STRIP_HIGH[1] * high and box[2] - box[0] >= STRIP * tall and off <= STRAIGHT * high and gap <= STRIP_GAP * high:
+        return True
+    if other.reading.doubt != TEXT:
+        return False
     return boxes_module.covered_share(letter, box[None]) >= HOLDS and box[3] - box[1] <= ONE_LINE * high and beyond >= BEYOND * high
 
 
@@ -111,32 +120,25 @@ def stands_in_print(frame: np.ndarray, reading: Reading, boxes: np.ndarray | Non
     points = (np.stack([columns + x + 0.5, rows + y + 0.5]) - np.array(view.window[:2])[:, None]) * view.scale
     straight = 90.0 * round(reading.rotation_deg / 90)
     angles = {reading.rotation_deg, straight if abs(reading.rotation_deg - straight) < OFF_DEG else reading.rotation_deg}
-    for kernel in KERNELS:
-        ink, own = _ink_of(view, points, kernel)
-        if own is not None and any(_is_part_of_text(view, ink, own, points, angle, reading.mirrored, boxes) for angle in angles):
-            return True
-    return False
+    return any(
+        _is_part_of_text(view, ink, own, angle, reading.mirrored, boxes) for ink, own in _inks(view, points) for angle in angles
+    )
 
 
 def _is_part_of_text(
-    view: View, ink: Ink, own: np.ndarray, points: np.ndarray, rotation_deg: float, mirrored: bool, boxes: np.ndarray | None
+    view: View, ink: Ink, own: np.ndarray, rotation_deg: float, mirrored: bool, boxes: np.ndarray | None
 ) -> bool:
-    """`stands_in_print` for one way to hold the letter up.
-
-    Args:
-        own: (h, w) bool, the letter in the view.  points: (2, n), its pixels.
-    """
-    things, width = _things(ink, own, points, rotation_deg, mirrored)
+    """`stands_in_print` for one way to hold the letter, (h, w) bool `own` in the view, up."""
+    things, width = _things(ink, own, rotation_deg, mirrored)
     text = _texts(view, ink, things, boxes)
     line = [t for t in things if _on_line(t) or _is_dash(t)]
     rows_near = [t for t in things if ROW_HIGH[0] <= t.high <= ROW_HIGH[1] and PITCH[0] <= abs(t.xyxy[3] - 1) <= PITCH[1]]
     return _continues(line, text, width) or any(_is_row(rows_near, t, text) for t in rows_near)
 
 
-def _ink_of(view: View, points: np.ndarray, kernel: float) -> tuple[Ink, np.ndarray | None]:
-    """The strokes of the polarity in which the letter, (2, n) points of the view, stands out more, and where in it the letter is;
-    None for that where it is not seen."""
-    found = []
+def _inks(view: View, points: np.ndarray) -> Iterator[tuple[Ink, np.ndarray]]:
+    """The strokes of the polarity in which a letter, (2, n) points of the view, stands out more, and where in them the letter is: at
+    Otsu's threshold, or where that does not show it at one that its own contrast gives."""
     h, w = view.grey.shape
     at = np.clip(points.astype(int), 0, np.array([[w - 1], [h - 1]]))
     own = np.zeros((h, w), bool)
@@ -144,20 +146,22 @@ def _ink_of(view: View, points: np.ndarray, kernel: float) -> tuple[Ink, np.ndar
     if view.scale > 1:  # no gaps between the pixels of a small letter
         side = int(np.ceil(view.scale)) + 1
         own = cv2.morphologyEx(own.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((side, side), np.uint8)) > 0
-    for dark in (False, True):
-        ink = coarse_ink(view, dark, kernel)
-        found.append((percentile(ink.hat[own], 50), ink))
-    ink = max(found, key=lambda f: f[0])[1]
-    return ink, own if (ink.labels[own] > 0).any() else None
+    for kernel in KERNELS:
+        ink = max((coarse_ink(view, dark, kernel) for dark in (False, True)), key=lambda ink: percentile(ink.hat[own], 50))
+        if not (ink.labels[own] > 0).any():  # Otsu's threshold does not show the letter
+            ink = Ink.of(ink.hat > max(FLOOR, OWN * percentile(ink.hat[own], 75)), ink.hat, ink.dark)
+        if (ink.labels[own] > 0).any():
+            yield ink, own
 
 
-def _things(ink: Ink, own: np.ndarray, points: np.ndarray, rotation_deg: float, mirrored: bool) -> tuple[list[_Thing], float]:
+def _things(ink: Ink, own: np.ndarray, rotation_deg: float, mirrored: bool) -> tuple[list[_Thing], float]:
     """What stands near the letter and is as strong as it, in its upright frame; the letter's width in its heights."""
     angle = np.radians(rotation_deg)
     matrix = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     if mirrored:
         matrix[0] = -matrix[0]
-    me = matrix @ points
+    rows, columns = np.nonzero(own)
+    me = matrix @ np.stack([columns + 0.5, rows + 0.5])
     left, top, high = me[0].min(), me[1].min(), max(1.0, float(me[1].max() - me[1].min()))
     bright, wide = percentile(ink.hat[own], 50), _stroke_width(own)
     found = []
