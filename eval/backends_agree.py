@@ -23,10 +23,16 @@ from typing import Any, Callable, Iterator
 
 import numpy as np
 
-from markerremover import boxes, detect, images, looks, network, ocr, parity, rescore, sessions
+from markerremover import boxes
+from markerremover.detection import localizer, rescorer
+from markerremover.formats import images
+from markerremover.inference import network, runtimes
+from markerremover.redaction import cleaning
+from markerremover.second_pass import tesseract
+from markerremover.training import parity
 from markerremover.errors import HeldError, UsageError
 from markerremover.records import Policy
-from markerremover.unconnected import import_openvino
+from markerremover.system.telemetry import import_openvino
 
 MIN_IOU = 0.5
 SEED = 7007
@@ -45,7 +51,7 @@ class Result:
     doubt: str
 
 
-def detectors(weights: list[Path], threads: int) -> Iterator[tuple[str, detect.Detector]]:
+def detectors(weights: list[Path], threads: int) -> Iterator[tuple[str, localizer.Detector]]:
     """Name and localizer of every way to run the shipped weights and the given exports here."""
     for label, make in ways(threads):
         try:
@@ -58,36 +64,36 @@ def detectors(weights: list[Path], threads: int) -> Iterator[tuple[str, detect.D
             continue
         yield found.backend if label == FASTEST else label, found
     for path in weights:
-        found = detect.load_detector(path, device="cpu" if path.suffix == ".xml" else "onnxruntime", threads=threads)
+        found = localizer.load_detector(path, device="cpu" if path.suffix == ".xml" else "onnxruntime", threads=threads)
         yield f"{found.backend}, {found.card.get('precision', 'fp32')} export as {path.suffix[1:]}", found
 
 
-def ways(threads: int) -> list[tuple[str, Callable[[], detect.Detector]]]:
+def ways(threads: int) -> list[tuple[str, Callable[[], localizer.Detector]]]:
     """The shipped weights in whatever could run them on the CPU."""
     return [
-        ("OpenVINO CPU, f32", lambda: detect.load_detector(device="openvino", inference_precision="f32", threads=threads)),
+        ("OpenVINO CPU, f32", lambda: localizer.load_detector(device="openvino", inference_precision="f32", threads=threads)),
         ("OpenVINO CPU, f32, whole network", lambda: whole(threads)),
-        (FASTEST, lambda: detect.load_detector(device="openvino", inference_precision=network.FASTEST, threads=threads)),
-        ("ONNX Runtime CPU", lambda: detect.load_detector(device="onnxruntime", threads=threads)),
+        (FASTEST, lambda: localizer.load_detector(device="openvino", inference_precision=network.FASTEST, threads=threads)),
+        ("ONNX Runtime CPU", lambda: localizer.load_detector(device="onnxruntime", threads=threads)),
     ]
 
 
-def whole(threads: int) -> detect.Detector:
+def whole(threads: int) -> localizer.Detector:
     """The shipped weights in OpenVINO with every anchor worked out."""
     try:
         openvino = import_openvino()
     except ImportError as error:
         raise UsageError("OpenVINO is not installed") from error
     model = network.model_of(None)
-    card = detect.read_card(model)
-    far, close = (sessions.openvino_session(openvino, model, size, threads, "f32") for size in (int(card["image_size"]), network.CLOSE_SIZE))
-    return detect.Detector(far, card, "OpenVINO CPU, f32, whole network", close, rescore.of_card(card, model.parent, threads))
+    card = localizer.read_card(model)
+    far, close = (runtimes.openvino_session(openvino, model, size, threads, "f32") for size in (int(card["image_size"]), network.CLOSE_SIZE))
+    return localizer.Detector(far, card, "OpenVINO CPU, f32, whole network", close, rescorer.of_card(card, model.parent, threads))
 
 
-def cleaned(path: Path, cleaner: looks.Cleaner) -> Result:
+def cleaned(path: Path, cleaner: cleaning.Cleaner) -> Result:
     """One radiograph through the pipeline, nothing written."""
     try:
-        done = looks.clean_radiograph(images.read(path), cleaner)
+        done = cleaning.clean_radiograph(images.read(path), cleaner)
     except HeldError as error:
         return Result(np.zeros((0, 4)), (), (), (), None, str(error))
     order = sorted(done.decisions, key=lambda d: (d.frame, d.xyxy))
@@ -128,16 +134,16 @@ def compared(name_a: str, name_b: str, a: list[Result], b: list[Result]) -> dict
 
 def agreement(paths: list[Path], weights: list[Path], threads: int) -> dict[str, Any]:
     """Every backend on every radiograph, and every pair of backends."""
-    reader, policy = ocr.open_reader(), Policy()
+    reader, policy = tesseract.open_reader(), Policy()
     results: dict[str, list[Result]] = {}
     seconds: dict[str, float] = {}
     for name, detector in detectors(weights, threads):
-        cleaner, start = looks.Cleaner(detector, reader, policy), time.process_time()
+        cleaner, start = cleaning.Cleaner(detector, reader, policy), time.process_time()
         results[name] = [cleaned(path, cleaner) for path in paths]
         seconds[name] = round((time.process_time() - start) / len(paths), 3)
         print(f"{name}: {len(paths)} images, {seconds[name]} s of CPU each", file=sys.stderr, flush=True)
     return {
-        "images": len(paths), "threshold": detect.load_detector().threshold, "weights_sha256": detect.load_detector().sha256,
+        "images": len(paths), "threshold": localizer.load_detector().threshold, "weights_sha256": localizer.load_detector().sha256,
         "decisions": {
             name: {action: sum(r.actions.count(action) for r in found) for action in ("keep", "remove")} for name, found in results.items()},
         "cpu_seconds_an_image": seconds,

@@ -25,20 +25,23 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Callable, Sequence
 
-from markerremover import backends, batch, detect, images, network, rescore
-from markerremover.batching import Session
+from markerremover.detection import localizer, rescorer
+from markerremover.formats import images
+from markerremover.inference import backends, network
+from markerremover.run import batch
+from markerremover.inference.session import Session
 from markerremover.errors import MarkerRemoverError, UsageError
-from markerremover.inference_server import InferenceServer
+from markerremover.inference.server import InferenceServer
 from markerremover.options import RunOptions
 from markerremover.synthesis import synthesize
-from markerremover.unconnected import import_ultralytics
+from markerremover.system.telemetry import import_ultralytics
 
 SIZES = {"1920 x 1080": (1080, 1920), "1024 x 1024": (1024, 1024)}  # rows, columns
 BATCH = 4
 SEED = 8008
 
 
-def torch_detector(device: str) -> detect.Detector:
+def torch_detector(device: str) -> localizer.Detector:
     """The checkpoint of the shipped weights in PyTorch, fp32."""
     try:
         import torch
@@ -49,7 +52,7 @@ def torch_detector(device: str) -> detect.Detector:
     if device == "cuda" and not torch.cuda.is_available():
         raise UsageError("torch sees no GPU here")
     model = network.model_of(None)
-    checkpoint, card = model.with_suffix(".pt"), detect.read_card(model)
+    checkpoint, card = model.with_suffix(".pt"), localizer.read_card(model)
     if not checkpoint.is_file():
         raise UsageError("no checkpoint here; a checkout has it")
     net = YOLO(checkpoint).model.float().eval().to(device)
@@ -61,22 +64,22 @@ def torch_detector(device: str) -> detect.Detector:
 
     session = Session(run, BATCH, pads=True, wide=True)
     name = torch.cuda.get_device_name() if device == "cuda" else "CPU"
-    return detect.Detector(session, card, f"PyTorch on {name}", session, rescore.of_card(card, model.parent))
+    return localizer.Detector(session, card, f"PyTorch on {name}", session, rescorer.of_card(card, model.parent))
 
 
 def half_file(folder: Path) -> Path:
     """The shipped weights in half precision, made for this run."""
-    from markerremover.export import export
+    from markerremover.training.export import export
 
     return export(None, folder, format="onnx", precision="fp16", device="cpu")
 
 
-def steps(device: str, scratch: Path) -> list[tuple[str, Callable[[], detect.Detector], dict[str, Any]]]:
+def steps(device: str, scratch: Path) -> list[tuple[str, Callable[[], localizer.Detector], dict[str, Any]]]:
     """(name, opens the localizer, what `network.open_network` is told for it) of the rows with one picture a call."""
     half = functools.cache(lambda: half_file(scratch / "half"))
 
-    def opened(**told: Any) -> detect.Detector:
-        return detect.load_detector(**{"batch": 1, **told})
+    def opened(**told: Any) -> localizer.Detector:
+        return localizer.load_detector(**{"batch": 1, **told})
 
     rows = [("PyTorch fp32", lambda: torch_detector(device), {})]
     if device == "cpu":
@@ -91,39 +94,39 @@ def steps(device: str, scratch: Path) -> list[tuple[str, Callable[[], detect.Det
     return rows
 
 
-def _half(kind: str, half: Callable[[], Path]) -> detect.Detector:
+def _half(kind: str, half: Callable[[], Path]) -> localizer.Detector:
     """The weights in half precision on a GPU. Raises UsageError, before any export is made, where there is none."""
     backends.candidates(network.model_of(None), kind)
-    return detect.load_detector(half(), device=kind, batch=1)
+    return localizer.load_detector(half(), device=kind, batch=1)
 
 
-def one_by_one(detector: detect.Detector, paths: Sequence[Path]) -> int:
+def one_by_one(detector: localizer.Detector, paths: Sequence[Path]) -> int:
     """Each file read and looked at; how many boxes."""
     return sum(len(detector(images.read(path).display[0])) for path in paths)
 
 
-def in_batches(detector: detect.Detector, paths: Sequence[Path]) -> int:
+def in_batches(detector: localizer.Detector, paths: Sequence[Path]) -> int:
     """The same, the looks at `BATCH` files together through the network; how many candidates scored the threshold."""
     found = 0
     for start in range(0, len(paths), BATCH):
         frames = [images.read(path).display[0] for path in paths[start : start + BATCH]]
         looks = [(k, view) for k, frame in enumerate(frames) for view in detector.views(frame.shape)]
-        shown = [detect.show(frames[k], view, detector.size) for k, view in looks]
-        raws = detect.answers(detector._session, [picture for picture, _, _ in shown])
+        shown = [localizer.show(frames[k], view, detector.size) for k, view in looks]
+        raws = localizer.answers(detector._session, [picture for picture, _, _ in shown])
         rows = [(k, detector._rows(raw, view, pad, detector.threshold, frames[k].shape)) for raw, (k, view), (_, *pad) in zip(raws, looks, shown)]
         for k, frame in enumerate(frames):
-            merged = detect.merge([own for index, own in rows if index == k], detector.class_names)
+            merged = localizer.merge([own for index, own in rows if index == k], detector.class_names)
             found += len(detector._judged(frame, merged, detector.threshold))
     return found
 
 
-_asking: dict[str, detect.Detector] = {}
+_asking: dict[str, localizer.Detector] = {}
 
 
 def _ask(address: str, path: Path) -> int:
     """In a worker: read a file and have the server look at it."""
     if address not in _asking:
-        _asking[address] = detect.load_detector(server=address, threads=1)
+        _asking[address] = localizer.load_detector(server=address, threads=1)
     return one_by_one(_asking[address], [path])
 
 
@@ -164,7 +167,7 @@ def table(paths: list[Path], device: str, repeat: int, workers: int, scratch: Pa
     if best is None:
         return rows
     told = {key: value for key, value in best[2].items() if key != "half"} | ({"weights": best[2]["half"]()} if "half" in best[2] else {})
-    many = detect.load_detector(**told, batch=BATCH)
+    many = localizer.load_detector(**told, batch=BATCH)
     rows.append(row(f"{best[1]}, batches of {BATCH}", many.backend, timed(lambda: in_batches(many, paths), len(paths), repeat)))
     del many
     opener = functools.partial(network.open_network, **told, batch=BATCH)
@@ -177,7 +180,7 @@ def table(paths: list[Path], device: str, repeat: int, workers: int, scratch: Pa
 
 
 def _title(address: str) -> str:
-    return detect.load_detector(server=address, threads=1).backend
+    return localizer.load_detector(server=address, threads=1).backend
 
 
 def whole(paths: list[Path], told: dict[str, Any], workers: int) -> dict[str, Any]:

@@ -34,11 +34,14 @@ import cv2
 import numpy as np
 import pydicom
 
-from markerremover import backends, detect, images, pipeline
+from markerremover.detection import localizer
+from markerremover.formats import images
+from markerremover.inference import backends
+from markerremover.run import one_file
 from markerremover.options import RunOptions
 from markerremover.records import Policy
 from markerremover.synthesis import synthesize
-from markerremover.workers import Alone, Job, Place
+from markerremover.run.workers import Alone, Job, Place
 
 SEED = 6006
 KINDS: dict[str, tuple[tuple[int, int], str]] = {
@@ -100,10 +103,10 @@ def floor(path: Path, changed: Path | None, network: Callable, size: int, scratc
     return steps
 
 
-def closer(path: Path, detector: detect.Detector, network: Callable) -> float:
+def closer(path: Path, detector: localizer.Detector, network: Callable) -> float:
     """Milliseconds of the bare passes by which a large image is looked at closer; 0.0 for others."""
     display = images.read(path).display[0]
-    pictures = [detect.show(display, view, detector.size)[0] for view in detector.views(display.shape)[1:]]
+    pictures = [localizer.show(display, view, detector.size)[0] for view in detector.views(display.shape)[1:]]
     return sum(timed(lambda: network(picture))[0] for picture in pictures)
 
 
@@ -112,7 +115,7 @@ def middle(rows: list[dict[str, float]]) -> dict[str, float]:
     return {key: round(median(row.get(key, 0.0) for row in rows), 1) for key in dict.fromkeys(k for row in rows for k in row)}
 
 
-def in_a_run(paths: list[Path], cleaner: pipeline.Cleaner, scratch: Path) -> float:
+def in_a_run(paths: list[Path], cleaner: one_file.Cleaner, scratch: Path) -> float:
     """Milliseconds an image, where one process cleans all of them, some at the same time."""
     place = Place(scratch / "out", scratch / "audit", RunOptions())
     for folder in (place.out, place.audit / "tmp", place.audit / "crops"):
@@ -125,9 +128,9 @@ def in_a_run(paths: list[Path], cleaner: pipeline.Cleaner, scratch: Path) -> flo
     return took / len(jobs)
 
 
-def measured(paths: list[Path], cleaner: pipeline.Cleaner, repeat: int, scratch: Path) -> dict[str, Any]:
+def measured(paths: list[Path], cleaner: one_file.Cleaner, repeat: int, scratch: Path) -> dict[str, Any]:
     """Stages, floor and ratio of some files."""
-    options, network = RunOptions(), detect.load_detector()._session  # the bare pass is of the same network
+    options, network = RunOptions(), localizer.load_detector()._session  # the bare pass is of the same network
     stages, floors, wholes, closers = [], [], [], []
     for path in paths:
         own_stages, own_floors, own_wholes, own_closers = [], [], [], []
@@ -135,7 +138,7 @@ def measured(paths: list[Path], cleaner: pipeline.Cleaner, repeat: int, scratch:
             out, audit = scratch / str(turn) / "out", scratch / str(turn) / "audit"  # as in a run: to replace files takes longer
             for place in (out, audit / "tmp", audit / "crops"):
                 place.mkdir(parents=True, exist_ok=True)
-            whole, outcome = timed(lambda: pipeline.process_file(path, path.name, out, audit, cleaner, options))
+            whole, outcome = timed(lambda: one_file.process_file(path, path.name, out, audit, cleaner, options))
             if outcome.status not in ("cleaned", "unchanged"):
                 raise SystemExit(f"{path.name}: {outcome.status}, {outcome.reason}")
             steps = floor(path, out / path.name if outcome.status == "cleaned" else None, network, cleaner.detector.size, scratch)
@@ -211,7 +214,7 @@ def main() -> int:
     parser.add_argument("--folders-only", action="store_true")
     args = parser.parse_args()
     before = os.getloadavg()[0]
-    cleaner = pipeline.open_cleaner(Policy())
+    cleaner = one_file.open_cleaner(Policy())
     document: dict[str, Any] = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count(), "bf16": "bf16" in backends.BACKENDS["openvino"].precisions(), "backend": cleaner.detector.backend,
                                 "kinds": {}, "folders": {}}
     if args.folders_only and args.out:

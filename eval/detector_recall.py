@@ -15,8 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from markerremover import backends, boxes, detect, windows
-from markerremover.locations import default_weights
+from markerremover import boxes
+from markerremover.detection import localizer
+from markerremover.inference import backends
+from markerremover.training import window_dataset
+from markerremover.inference.shipped_weights import default_weights
 from markerremover.records import Policy
 
 BANDS = (0, 12, 18, 25, 35, 50, 10**6)  # marking height (shorter side), px of a 1000-px image
@@ -42,20 +45,20 @@ def main() -> int:
     parser.add_argument("--misses", action="store_true")
     args = parser.parse_args()
     onnx = (args.weights or default_weights()).with_suffix(".onnx")
-    card = detect.read_card(onnx)
+    card = localizer.read_card(onnx)
     thresholds = [float(t) for t in args.thresholds.split(",")]
-    samples = windows.load_samples(args.folder, args.split)
+    samples = window_dataset.load_samples(args.folder, args.split)
     policy = Policy()
     for size in [int(s) for s in (args.sizes or str(card["image_size"])).split(",")]:
         (session,), backend = backends.open_sessions(onnx, [size], "cpu", 2)
-        detector = detect.Detector(session, {**card, "image_size": size}, backend)
+        detector = localizer.Detector(session, {**card, "image_size": size}, backend)
         if args.tile_scales:
-            detector.tiling = detect.Tiling(above=0, scales=tuple(int(s) for s in args.tile_scales.split(",")))
+            detector.tiling = localizer.Tiling(above=0, scales=tuple(int(s) for s in args.tile_scales.split(",")))
         hits = {t: {k: [0, 0] for k in ("laterality", "marker")} for t in thresholds}
         bands = {t: [[0, 0] for _ in BANDS[1:]] for t in thresholds}
         false, total, seconds, missed = dict.fromkeys(thresholds, 0), dict.fromkeys(thresholds, 0), 0.0, []
         for sample in samples:
-            grey = windows.read_grey(sample.path)
+            grey = window_dataset.read_grey(sample.path)
             start = time.perf_counter()
             found = detector(grey, threshold=min(thresholds))
             seconds += time.perf_counter() - start

@@ -28,7 +28,9 @@ from pathlib import Path
 from typing import Callable, Iterator
 
 import mutate
-from markerremover import images, ocr, report
+from markerremover.audit import manifest_files
+from markerremover.formats import images
+from markerremover.second_pass import tesseract
 from markerremover.synthesis import synthesize
 
 COUNT, SIZE, SEED = 4, (256, 256), 7
@@ -141,7 +143,7 @@ def audit_of(out: Path) -> Path:
 
 def rows_of(out: Path) -> dict[str, dict]:
     """Manifest rows by relative path."""
-    return {row["relative"]: row for row in report.read_manifest(audit_of(out) / report.MANIFEST)}
+    return {row["relative"]: row for row in manifest_files.read_manifest(audit_of(out) / manifest_files.MANIFEST)}
 
 
 def first_output(run: subprocess.Popen, out: Path, least: int = 1) -> bool:
@@ -250,7 +252,7 @@ def change(bench: Bench, out: Path, moment: float) -> None:
 def torn(bench: Bench, out: Path, moment: float) -> None:
     """The manifest of a finished run ends in the middle of a line, in zeros, or in bytes that are no text."""
     bench.resumed(out)
-    manifest = audit_of(out) / report.MANIFEST
+    manifest = audit_of(out) / manifest_files.MANIFEST
     data = manifest.read_bytes()
     start = data[:-1].rindex(b"\n") + 1
     manifest.write_bytes(data[: start + int((len(data) - start) * moment)] + random.Random(moment).choice([b"", b"\0" * 512, b"\xff\xfe\x80"]))
@@ -365,7 +367,7 @@ def odd(bench: Bench, out: Path, moment: float) -> None:
         (source / name).write_bytes(data)
     run = bench.run(out, "--workers", "1" if moment < 0.5 else "2", source=source)
     demand(run.returncode in (0, 1) and "Traceback" not in run.stderr, f"the run ended {run.returncode}: {run.stderr.strip()[-200:]}")
-    rows, there, reader = rows_of(out), contents(out), ocr.open_reader()
+    rows, there, reader = rows_of(out), contents(out), tesseract.open_reader()
     for name, data in bench.reference.items():
         demand(there.pop(name, None) == data, f"{name} is not the reference's")
     demand(set(rows) == {*files, *bench.reference}, "the manifest does not account for every input")

@@ -26,10 +26,13 @@ from pathlib import Path
 import numpy as np
 
 import mutate
-from markerremover import detect, images, ocr, workers
-from markerremover.header_profile import HeaderProfile
+from markerremover.detection import localizer
+from markerremover.formats import images
+from markerremover.run import workers
+from markerremover.second_pass import tesseract
+from markerremover.headers.profile import HeaderProfile
 from markerremover.options import RunOptions
-from markerremover.pipeline import Cleaner
+from markerremover.run.one_file import Cleaner
 from markerremover.records import Policy
 
 HANG_S = 60  # seconds without an answer
@@ -103,7 +106,7 @@ def prepared(folder: Path) -> Path:
 def _child(connection, cases: list[tuple[str, int]]) -> None:
     """Answer each case with its row, then the most memory that was used."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    cleaner, reader = Cleaner(Remembering(detect.load_detector(device="cpu", threads=1)), None, Policy(keep=())), ocr.open_reader()
+    cleaner, reader = Cleaner(Remembering(localizer.load_detector(device="cpu", threads=1)), None, Policy(keep=())), tesseract.open_reader()
     cleaner.detector(mutate.picture(0)), reader.read([mutate.picture(0)], psm=11)
     before = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (before + EXTRA_BYTES, resource.RLIM_INFINITY))
@@ -199,7 +202,7 @@ def main() -> int:
     result = {
         "wanted": len(cases), "first": args.first, "counts": table, "slowest_s": max((r.get("seconds", 0) for r in rows), default=0),
         "peak_mb": max((r.get("peak_mb", 0) for r in rows), default=0), "limit_mb_beyond_models": EXTRA_BYTES >> 20,
-        "localizer_sha256": detect.load_detector(device="cpu").sha256, "listed": listed,
+        "localizer_sha256": localizer.load_detector(device="cpu").sha256, "listed": listed,
     }
     print(f"{len(rows)} of {len(cases)} in {time.monotonic() - begun:.0f} s, slowest {result['slowest_s']} s, peak {result['peak_mb']} MB")
     if args.add:

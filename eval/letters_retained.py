@@ -23,8 +23,9 @@ from typing import Any, Callable
 import cv2
 import numpy as np
 
-from markerremover import __version__, glyphs
-from markerremover.metrics import in_words, rate
+from markerremover import __version__
+from markerremover.second_pass import glyphs
+from markerremover.evaluation.metrics import in_words, rate
 from markerremover.records import DEFAULT_KEEP, Detections, Policy, Radiograph
 
 OTHERS, SIGNS = "ABCDEFGHIJKMNOPQSTUVWXYZ0123456789", "LR"
@@ -41,7 +42,7 @@ MISSED = ", not found"  # said of a letter that stays because no box holds it
 
 def text(rng: np.random.Generator, words: str, cap: float) -> np.ndarray:
     """(h, w) float32 alpha, 0-1: words in a font of the project, chosen at random."""
-    from markerremover.synthesis import fonts
+    from markerremover.synthesis.marks import fonts
 
     faces = [*fonts.font_files("train"), *fonts.font_files("eval"), *fonts.STROKE_FACES["train"], *fonts.STROKE_FACES["eval"]]
     return fonts.render(words, faces[int(rng.integers(len(faces)))], cap, weight=rng.uniform(0.1, 0.22))
@@ -49,7 +50,7 @@ def text(rng: np.random.Generator, words: str, cap: float) -> np.ndarray:
 
 def named(rng: np.random.Generator, cap: float) -> tuple[np.ndarray, np.ndarray]:
     """A name with its initial L or R: (h, w) alpha of all, and of the initial alone, one size."""
-    from markerremover.synthesis import fonts
+    from markerremover.synthesis.marks import fonts
 
     faces = [*fonts.font_files("train"), *fonts.font_files("eval")]
     face, initial = faces[int(rng.integers(len(faces)))], SIGNS[int(rng.integers(2))]
@@ -101,12 +102,13 @@ def cap_of(rng: np.random.Generator, sizes: tuple[float, float] = SIZES) -> floa
 
 def kept(frame: np.ndarray, box: np.ndarray, reader: Any, near: list[np.ndarray]) -> bool:
     """Whether the letter in a box stays, as `looks` decides it: second pass, decision, isolation."""
-    from markerremover import decide, lines
-    from markerremover.second_pass import insist
+    from markerremover.redaction import decision_rules
+    from markerremover.second_pass import lines_of_print
+    from markerremover.second_pass.reader import insist
 
     reading = insist(frame, box, DEFAULT_KEEP, reader)
-    decision = decide.decide(0, box, 0.9, lines.SIGN, reading, Policy(), frame.shape)
-    return lines.alone(decide.resolve([decision]), [frame[None]], [(0, each) for each in near])[0].action == "keep"
+    decision = decision_rules.decide(0, box, 0.9, lines_of_print.SIGN, reading, Policy(), frame.shape)
+    return lines_of_print.alone(decision_rules.resolve([decision]), [frame[None]], [(0, each) for each in near])[0].action == "keep"
 
 
 def one_alone(rng: np.random.Generator, number: int, chars: str, tools: dict[str, Any]) -> tuple[str, bool]:
@@ -141,8 +143,8 @@ def one_plate(rng: np.random.Generator, number: int, tools: dict[str, Any]) -> t
 
 def one_picture(rng: np.random.Generator, number: int, tools: dict[str, Any]) -> tuple[str, bool]:
     """A drawn radiograph of 8 or 16 bits, cleaned; whether the letter's strokes are still there."""
-    from markerremover.looks import clean_radiograph
-    from markerremover.synthesis import backgrounds
+    from markerremover.redaction.cleaning import clean_radiograph
+    from markerremover.synthesis.radiographs import backgrounds
 
     body = backgrounds.BODIES[int(rng.integers(len(backgrounds.BODIES)))]
     picture = backgrounds.procedural(rng, (SIDE, SIDE), "eval", body)
@@ -178,8 +180,8 @@ _TOOLS: dict[str, Any] = {}
 def run_part(kind: str, seed: int, numbers: list[int]) -> list[tuple[str, bool]]:
     """Some of the experiments of one kind; each depends on its number and the seed alone."""
     if not _TOOLS:
-        from markerremover.looks import open_cleaner
-        from markerremover.ocr import open_reader
+        from markerremover.redaction.cleaning import open_cleaner
+        from markerremover.second_pass.tesseract import open_reader
 
         cv2.setNumThreads(1)
         _TOOLS["reader"] = open_reader()

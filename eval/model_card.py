@@ -16,8 +16,11 @@ import cv2
 import numpy as np
 
 import tables
-from markerremover import boxes, detect, metrics, windows
-from markerremover.operating import FLOOR, found_in
+from markerremover import boxes
+from markerremover.detection import localizer
+from markerremover.evaluation import metrics
+from markerremover.training import window_dataset
+from markerremover.detection.operating_point import FLOOR, found_in
 from markerremover.records import Policy
 from markerremover.synthesis import synthesize
 
@@ -50,13 +53,13 @@ def sheet(tiles: list[np.ndarray]) -> np.ndarray:
 
 def look(count: int, seed: int) -> tuple[dict, np.ndarray]:
     """Counts by marking height, and the picture of misses (red) and false boxes (blue)."""
-    detector, policy = detect.load_detector(device="cpu"), Policy()
+    detector, policy = localizer.load_detector(device="cpu"), Policy()
     by_height, misses, false = [[0, 0] for _ in BANDS[1:]], [], []
     boxes_seen = false_seen = 0
     with tempfile.TemporaryDirectory() as folder:
         synthesize(folder, count, seed, split="eval", workers=2)
-        for sample in windows.load_samples(Path(folder), "train") + windows.load_samples(Path(folder), "val"):
-            grey = windows.read_grey(sample.path)
+        for sample in window_dataset.load_samples(Path(folder), "train") + window_dataset.load_samples(Path(folder), "val"):
+            grey = window_dataset.read_grey(sample.path)
             found = detector(grey, FLOOR)
             elements = [e for e in sample.annotation.elements if e.kind != "uncertain"]
             for element, covered_from in zip(elements, found_in(found, sample.annotation, policy).elements):

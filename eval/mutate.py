@@ -26,8 +26,9 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels import compress
 from pydicom.sequence import Sequence
 
-from markerremover import jpeg
-from markerremover.synthesis import backgrounds, fonts
+from markerremover.formats import jpeg
+from markerremover.synthesis.marks import fonts
+from markerremover.synthesis.radiographs import backgrounds
 
 NAME, GIVEN = "QUIXMORE", "ZELDAWYN"
 """Burnt in, and with it in every header. No dictionary holds them, so neither stands anywhere by chance."""
@@ -592,7 +593,7 @@ def readable(display: np.ndarray, reader) -> bool:
 
     Args:
         display: (H, W) uint8.
-        reader: of `markerremover.ocr`.
+        reader: of `markerremover.second_pass.tesseract`.
     """
     x1, y1, x2, y2 = BOX
     whole = 255 - display

@@ -16,13 +16,14 @@ from typing import Callable, Sequence
 import cv2
 import numpy as np
 
-from markerremover import __version__, boxes, second_look
+from markerremover import __version__, boxes
+from markerremover.redaction import text_finder
 from markerremover.errors import HeldError, UsageError
-from markerremover.ocr import RESOLUTION_DPI, open_reader
-from markerremover.pipeline import open_cleaner
+from markerremover.second_pass.tesseract import RESOLUTION_DPI, open_reader
+from markerremover.run.one_file import open_cleaner
 from markerremover.records import Policy, Text
 from markerremover.remover import MarkerRemover
-from markerremover.unconnected import import_onnxruntime
+from markerremover.system.telemetry import import_onnxruntime
 
 Find = Callable[[np.ndarray], Sequence[Text]]
 PADDING_PX = 25  # grey border that Presidio's DICOM redactor lays around a picture before it is read
@@ -123,7 +124,7 @@ def rapidocr(policy: Policy) -> Tool:
     Raises:
         UsageError: RapidOCR is not installed.
     """
-    find = second_look.open_second_look()
+    find = text_finder.open_second_look()
     return finder("RapidOCR, all texts", f"rapidocr {metadata.version('rapidocr')}", find, policy)
 
 
@@ -133,7 +134,7 @@ def rapidocr_sizes(policy: Policy) -> Tool:
     Raises:
         UsageError: RapidOCR is not installed.
     """
-    read = second_look.open_second_look()
+    read = text_finder.open_second_look()
 
     def find(image: np.ndarray) -> list[Text]:
         found = []
@@ -160,7 +161,7 @@ def dbnet(policy: Policy) -> Tool:
     except ImportError as error:
         raise UsageError("this peer needs the network in RapidOCR's wheel") from error
     try:
-        net = cv2.dnn.readNet(str(Path(package.__file__).parent / "models" / second_look.MODELS[0]))
+        net = cv2.dnn.readNet(str(Path(package.__file__).parent / "models" / text_finder.MODELS[0]))
     except cv2.error as error:
         raise UsageError(f"OpenCV {cv2.__version__} cannot load the network of RapidOCR's wheel ({error})") from error
     reader = open_reader()
@@ -175,7 +176,7 @@ def dbnet(policy: Policy) -> Tool:
         read = reader.read([np.ascontiguousarray(255 - crop) for crop in crops], psm=8)
         return [Text(box, text, score) for (box, score), (text, _) in zip(boxes, read)]
 
-    version = f"OpenCV {cv2.__version__}, {second_look.MODELS[0].removesuffix('.onnx')}"
+    version = f"OpenCV {cv2.__version__}, {text_finder.MODELS[0].removesuffix('.onnx')}"
     return finder("DBNet in OpenCV, all boxes", version, find, policy)
 
 

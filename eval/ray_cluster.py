@@ -24,7 +24,7 @@ from typing import Any
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
-from markerremover import report
+from markerremover.audit import manifest_files
 from markerremover.synthesis import synthesize
 
 SIZE, SEED, PATIENCE_S = (384, 384), 11, 1500
@@ -48,7 +48,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def rows(out: Path) -> list[dict[str, Any]]:
     """The manifest's rows without timings, sorted by path; every one of them, so that a second row of a file shows."""
-    found = report.read_manifest(out.with_name(out.name + "-audit") / report.MANIFEST)
+    found = manifest_files.read_manifest(out.with_name(out.name + "-audit") / manifest_files.MANIFEST)
     return sorted(({k: v for k, v in row.items() if k != "timings_ms"} for row in found), key=lambda row: row["relative"])
 
 
@@ -90,7 +90,7 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp())
     try:
         key = folder / "key"
-        report.write_private(key, "5a" * 32 + "\n")
+        manifest_files.write_private(key, "5a" * 32 + "\n")
         synthesize(folder / "made", args.count, SEED, split="eval", formats=("png", "dcm"), size=SIZE)
         source = folder / "made" / "images"
         end = remove(source, folder / "local", key)
@@ -109,7 +109,7 @@ def main() -> int:
             }
             again = remove(source, out, key, "--resume")
             again.communicate()
-            summary = json.loads((out.with_name(out.name + "-audit") / report.SUMMARY).read_text())
+            summary = json.loads((out.with_name(out.name + "-audit") / manifest_files.SUMMARY).read_text())
             said["resume_took_over"] = summary["resumed"]
             good = said["exit"] == end.returncode and said["once"] and said["same_files"] and said["same_rows"]
             good = good and len(wanted_rows) == args.count and summary["resumed"] == len(wanted) > 0

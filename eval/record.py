@@ -14,11 +14,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from markerremover import evaluation
-from markerremover.cli import main as run
-from markerremover.cli import parse_keep
-from markerremover.detect import load_detector
-from markerremover.ocr import open_reader
+from markerremover.evaluation import evaluate
+from markerremover.cli.main import main as run
+from markerremover.cli.main import parse_keep
+from markerremover.detection.localizer import load_detector
+from markerremover.second_pass.tesseract import open_reader
 from markerremover.records import DEFAULT_KEEP
 
 
@@ -37,7 +37,7 @@ def main() -> int:
         code = run(["remove", str(args.images), "-o", str(results), *(["--keep", args.keep] if args.keep else [])])
         if code not in (0, 1):
             return code
-        document, _ = evaluation.evaluate(
+        document, _ = evaluate.evaluate(
             results, args.truth, args.images, split=args.split, reader=open_reader, localizer=load_detector, workers=os.cpu_count() or 1)
     for name in ("sentences", "failures", "notes"):
         del document[name]
@@ -47,7 +47,7 @@ def main() -> int:
     told = document.pop("run")
     document = {"name": args.name, "keep": list(kept), "threshold": load_detector().threshold, **told, **document}
     args.out.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(evaluation.table({**document, "sentences": []})[0])
+    print(evaluate.table({**document, "sentences": []})[0])
     return 0
 
 

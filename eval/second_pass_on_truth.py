@@ -21,8 +21,10 @@ import cv2
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from markerremover import labelme, ocr, windows  # noqa: E402
-from markerremover.second_pass import insist  # noqa: E402
+from markerremover.labels import labelme
+from markerremover.second_pass import tesseract
+from markerremover.training import window_dataset  # noqa: E402
+from markerremover.second_pass.reader import insist  # noqa: E402
 
 TOUCH_PX = 8  # a marker this near belongs to the sign's plate
 
@@ -93,14 +95,14 @@ def main() -> None:
 
 
 def run(args, referee, names) -> None:
-    keep, reader, rng = tuple(args.keep.split(",")), ocr.open_reader(), np.random.default_rng(0)
+    keep, reader, rng = tuple(args.keep.split(",")), tesseract.open_reader(), np.random.default_rng(0)
     kept, total, why = collections.Counter(), collections.Counter(), collections.Counter()
     leaks, spent = collections.Counter(), []
     for n, path in enumerate(sorted(args.annotations.glob("*.json"))):
         truth = labelme.read(path)
         if (names is not None and truth.image not in names) or (args.limit and n >= args.limit):
             continue
-        frame = windows.read_grey(args.images / truth.image)
+        frame = window_dataset.read_grey(args.images / truth.image)
         scored = [e for e in truth.elements if e.kind != "uncertain"]
         inks = referee.strokes(frame, [{"type": e.kind, "box": e.xyxy} for e in scored]) if referee else [None] * len(scored)
         for index, (element, ink) in enumerate(zip(scored, inks)):

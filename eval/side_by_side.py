@@ -25,11 +25,13 @@ import numpy as np
 
 import peers
 import tables
-from markerremover import benchmark, comparison, evaluation, results, truth
-from markerremover.cli import parse_keep
+from markerremover import benchmark
+from markerremover.evaluation import comparison, evaluate, results
+from markerremover.labels import truth
+from markerremover.cli.main import parse_keep
 from markerremover.errors import WriteError
-from markerremover.evaluation import Row
-from markerremover.images import read as read_image
+from markerremover.evaluation.evaluate import Row
+from markerremover.formats.images import read as read_image
 from markerremover.records import DEFAULT_KEEP, Policy
 
 
@@ -49,7 +51,7 @@ class Part:
             AnnotationError, UsageError: see `evaluation.choose`.
         """
         there = results.originals(self.images)
-        chosen, _ = evaluation.choose(truth.read(self.truth), self.split, there, lambda label, path: results.shape_of(self.images / path))
+        chosen, _ = evaluate.choose(truth.read(self.truth), self.split, there, lambda label, path: results.shape_of(self.images / path))
         return [self.images / path for path, _, _ in chosen]
 
 
@@ -113,7 +115,7 @@ def _write(path: Path, result: np.ndarray | None) -> None:
 
 
 def _judged(results: Path, part: Part) -> list[Row]:
-    return evaluation.evaluate(results, part.truth, part.images, split=part.split)[1]
+    return evaluate.evaluate(results, part.truth, part.images, split=part.split)[1]
 
 
 def benchmark_parts(folder: Path) -> list[Part]:

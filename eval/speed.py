@@ -4,7 +4,7 @@ usage: python eval/speed.py [-o FILE.json] [--only WORD]
 
 Processor time of this process, the least of several rounds. For the review an audit of 10,000 files is drawn, and a log of 200,000 events
 over them; then 20,000 drawings on one file. What the browser does is measured by tests that print it:
-`python -m pytest -s tests/test_audit_browser.py -k opens` and `tests/test_review_browser.py -k fetched_ahead`.
+`python -m pytest -s tests/audit/test_audit_browser.py -k opens` and `tests/review/test_review_browser.py -k fetched_ahead`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,11 @@ from typing import Callable, Iterator
 import cv2
 import numpy as np
 
-from markerremover import corrections, display, identifiers, images, report, runs
+from markerremover.audit import manifest_files
+from markerremover.formats import images, views
+from markerremover.headers import identifiers
+from markerremover.redaction import corrections
+from markerremover.run import run_file
 from markerremover.options import RunOptions
 from markerremover.records import Identifier, Policy
 from markerremover.review.session import Session
@@ -47,8 +51,8 @@ def steps(folder: Path) -> Iterator[Step]:
     """Everything that is measured, each made when it is its turn."""
     rng = np.random.default_rng(0)
     stored = rng.integers(0, 4096, (1, 2500, 2400), dtype=np.uint16)
-    yield Step("display of 6 megapixels", 0.04, lambda: display.views(stored, window=(2048, 4096), bits=12), 5)
-    yield Step("both views of 6 megapixels", 0.2, lambda: display.views(stored, window=(1250, 1500), bits=12))
+    yield Step("display of 6 megapixels", 0.04, lambda: views.views(stored, window=(2048, 4096), bits=12), 5)
+    yield Step("both views of 6 megapixels", 0.2, lambda: views.views(stored, window=(1250, 1500), bits=12))
     smooth = cv2.resize(rng.integers(0, 230, (50, 40), dtype=np.uint8), (2000, 2500), interpolation=cv2.INTER_CUBIC)
     path = folder / "five.png"
     path.write_bytes(cv2.imencode(".png", smooth + rng.integers(0, 3, smooth.shape, dtype=np.uint8))[1].tobytes())
@@ -74,11 +78,11 @@ def drawn_audit(audit: Path, files: int) -> Path:
     (audit.parent / "in").mkdir()
     box = {"frame": 0, "xyxy": [20, 14, 60, 30], "score": 0.9, "label": "marker", "action": "remove", "reason": "not a kept sign", "text": "",
            "confidence": 0.0, "rotation_deg": 0.0, "mirrored": False}
-    report.write_rows(audit / report.MANIFEST, ({
+    manifest_files.write_rows(audit / manifest_files.MANIFEST, ({
         "relative": f"{i:05}.png", "status": "cleaned", "reason": "", "format": "PNG", "shape": [1, 96, 128], "sha256_in": _hash(i),
         "sha256_out": _hash(-i), "weights_sha256": "", "boxes": [box] * 4, "crops": [], "timings_ms": {},
     } for i in range(files)))
-    runs.write(audit, audit.parent / "out", [audit.parent / "in"], RunOptions(policy=Policy(keep=()), headers="keep"))
+    run_file.write(audit, audit.parent / "out", [audit.parent / "in"], RunOptions(policy=Policy(keep=()), headers="keep"))
     return audit
 
 

@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 from typing import Any, Callable
 
-from markerremover.box_level import PUBLISHED, PUBLISHED_LOCALIZER
-from markerremover.metrics import in_words, rate
+from markerremover.evaluation.box_measures import PUBLISHED, PUBLISHED_LOCALIZER
+from markerremover.evaluation.metrics import in_words, rate
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ("README.md", "eval/BENCHMARK.md", "docs/backends.md", "docs/scale.md")

@@ -24,11 +24,11 @@ _HOMES = {
     "Reading": "records",
     "Result": "remover",
     "RunOptions": "options",
-    "SiteProfile": "site",
+    "SiteProfile": "site_profile",
     "UsageError": "errors",
     "WeightsError": "errors",
     "WriteError": "errors",
-    "remove": "batch",
+    "remove": "run.batch",
     "synthesize": "synthesis",
 }
 

@@ -17,14 +17,17 @@ from typing import Any, Callable, Iterator, Sequence
 import cv2
 import numpy as np
 
-from . import __version__, batch, evaluation, labelme
+from . import __version__
+from .evaluation import evaluate
+from .labels import labelme
+from .run import batch
 from .errors import UsageError, WriteError
-from .evaluation import Row
-from .metrics import in_words
+from .evaluation.evaluate import Row
+from .evaluation.metrics import in_words
 from .options import RunOptions
 from .records import Policy
-from .site import read as read_site
-from .synthesis import SyntheticRadiograph, settings
+from .site_profile import read as read_site
+from .synthesis import SyntheticRadiograph, benchmark_scenes
 
 RATES = ("recall", "deid", "retention", "false_regions", "harm", "untouched")
 RESAMPLES = 2000  # of the bootstrap
@@ -34,9 +37,9 @@ OWN = (
 Say = Callable[[str], None]
 
 
-def cells() -> list[tuple[settings.Body, settings.Difficulty]]:
+def cells() -> list[tuple[benchmark_scenes.Body, benchmark_scenes.Difficulty]]:
     """Body part and difficulty, every pair."""
-    return [(part, how) for part in settings.BODIES for how in settings.DIFFICULTIES]
+    return [(part, how) for part in benchmark_scenes.BODIES for how in benchmark_scenes.DIFFICULTIES]
 
 
 def make(folder: Path, images: int, seed: int) -> str:
@@ -50,7 +53,7 @@ def make(folder: Path, images: int, seed: int) -> str:
         name = f"{part.name}-{how.name}"
         for number in range(images):
             file = f"{name}-{number:03d}.png"
-            made = settings.picture(part, how, seed, number, name=file)
+            made = benchmark_scenes.picture(part, how, seed, number, name=file)
             _save(made, folder / "pictures" / name / file, folder / "truth" / name, digest)
     return digest.hexdigest()
 
@@ -67,7 +70,7 @@ def _save(made: SyntheticRadiograph, path: Path, truth: Path, digest) -> None:
 def judge(folder: Path, results: Path) -> dict[str, list[Row]]:
     """PART-DIFFICULTY -> a row a picture, of the results of any tool in `results`/PART-DIFFICULTY."""
     names = [f"{part.name}-{how.name}" for part, how in cells()]
-    return {name: evaluation.evaluate(results / name, folder / "truth" / name, folder / "pictures" / name)[1] for name in names}
+    return {name: evaluate.evaluate(results / name, folder / "truth" / name, folder / "pictures" / name)[1] for name in names}
 
 
 def tables(found: dict[str, list[Row]]) -> dict[str, Any]:
@@ -77,7 +80,7 @@ def tables(found: dict[str, list[Row]]) -> dict[str, Any]:
         wanted = [name for name in found if part in (None, name.split("-")[0]) and how in (None, name.split("-")[1])]
         return rates([row for name in wanted for row in found[name]])
 
-    parts, hows = [p.name for p in settings.BODIES], [h.name for h in settings.DIFFICULTIES]
+    parts, hows = [p.name for p in benchmark_scenes.BODIES], [h.name for h in benchmark_scenes.DIFFICULTIES]
     return {
         "cells": {part: {how: of(part, how) for how in hows} for part in parts},
         "by_body": {part: of(part) for part in parts}, "by_difficulty": {how: of(how=how) for how in hows}, "all": of(),
@@ -87,7 +90,7 @@ def tables(found: dict[str, list[Row]]) -> dict[str, Any]:
 def rates(rows: Sequence[Row]) -> dict[str, Any]:
     """What the benchmark tells of some pictures: their number, results that are missing, and `RATES` as `evaluation.summary` has them,
     harm with limits too."""
-    whole = evaluation.summary(rows)
+    whole = evaluate.summary(rows)
     low, high = harm_limits([row.judged.harm for row in rows])
     found = {name: whole[name] for name in (*RATES, "letters_retained") if name in whole} | {"harm": {**whole["harm"], "low95": low, "high95": high}}
     return {"images": whole["images"], "missing": whole["missing"], **found}
@@ -145,7 +148,7 @@ def run(
         raise UsageError("at least one image is needed")
     _prepare(folder)
     if site_images:
-        from .training import require
+        from .training.train_localizer import require
 
         require()
     sha = make(folder, images, seed)
@@ -192,15 +195,15 @@ def new_site(
     Raises:
         UsageError: see `finetune.finetune`.
     """
-    from .finetune import finetune
+    from .training.finetune import finetune
 
     site, digest, parts = folder / "site", hashlib.sha256(), ["image,patient,split"]
     for number in range(train + test):
         name = f"site-{number:03d}"
-        _save(settings.site_picture(seed, number, name=f"{name}.png"), site / "images" / f"{name}.png", site / "annotations", digest)
+        _save(benchmark_scenes.site_picture(seed, number, name=f"{name}.png"), site / "images" / f"{name}.png", site / "annotations", digest)
         parts.append(f"{name}.png,{name},{'train' if number < train else 'val'}")
     (site / "split.csv").write_text("\n".join(parts) + "\n", encoding="utf-8")
-    keep, seconds, measured = settings.SITE_SIGNS, {}, {}
+    keep, seconds, measured = benchmark_scenes.SITE_SIGNS, {}, {}
     with clocked(seconds, 1):
         card = finetune(site, site / "tuned.pt", weights=weights, keep=keep, folds=0, seed=seed, say=say, **options)
     tests = [site / "images" / f"site-{number:03d}.png" for number in range(train, train + test)]
@@ -211,7 +214,7 @@ def new_site(
         say(f"cleaning {test} held-out radiographs of the new site {name} fine-tuning")
         out = folder / f"site-{name}"
         batch.remove(tests, out, options=run_options)
-        measured[name] = rates(evaluation.evaluate(out, site / "annotations", site / "images", split=f"{site / 'split.csv'}=val")[1])
+        measured[name] = rates(evaluate.evaluate(out, site / "annotations", site / "images", split=f"{site / 'split.csv'}=val")[1])
     return {
         "keep": sorted(keep), "train_images": train, "test_images": test, "pictures_sha256": digest.hexdigest(), **measured,
         "learnt": {name: card["recipe"][name] for name in ("name", "trained_epochs", "share", "rescorer_taught")},
@@ -231,7 +234,7 @@ def lines(document: dict[str, Any]) -> list[str]:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     found = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
     if "letters_retained" in document["all"]:
-        found.append(f"{evaluation.NAMES['letters_retained']}: {in_words(document['all']['letters_retained'])}")
+        found.append(f"{evaluate.NAMES['letters_retained']}: {in_words(document['all']['letters_retained'])}")
     seconds = document["seconds_per_image"]
     images, held = document["all"]["images"], document["held"]
     found.append(f"{images} images, {held} held; {seconds['wall']} s an image, {seconds['cpu']} s of processor time")

@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from .errors import UsageError
-from .header_profile import CONSONANTS, MODES, RETAINABLE, HeaderProfile, read_key
+from .headers.profile import CONSONANTS, HeaderProfile, MODES, RETAINABLE, read_key
 from .records import Policy
-from .site import SiteProfile
+from .site_profile import SiteProfile
 
 PATHS = ("auto", "pseudonym", "keep")
 DEVICES = ("auto", "cpu", "openvino", "onnxruntime", "cuda", "tensorrt")
-#: How DICOM pixels are written: as the source's are, or all in one transfer syntax; `dicom_pixels.CHOICES` has their UIDs.
+#: How DICOM pixels are written: as the source's are, or all in one transfer syntax; `pixels.CHOICES` has their UIDs.
 TRANSFER_SYNTAXES = ("source", "explicit-le", "rle", "jpeg2000-lossless", "jpeg-ls-lossless", "deflated")
 ENGINES = ("local", "ray")
 MOST_BATCH = 64
@@ -42,9 +42,9 @@ class RunOptions:
     overwrite: replace outputs of an earlier run.  resume: carry on with an earlier run.
     ignore: globs on the file name or on the path below its input; matches are listed, not processed.
     audit: the audit folder; None is "OUT-audit" beside OUT.
-    headers: what happens to DICOM headers, one of `header_profile.MODES`.
+    headers: what happens to DICOM headers, one of `profile.MODES`.
     key: file of the secret key for pseudonyms and UIDs; None is `KEY` in the audit folder, made where it is not there.
-    retain: patient characteristics that stay, names of `header_profile.RETAINABLE`.
+    retain: patient characteristics that stay, names of `profile.RETAINABLE`.
     shift_dates: dates move by days of the patient's own instead of going.
     paths: what happens to paths that name a patient, one of `PATHS`: "auto" gives a pseudonym to every part that holds something of
         a DICOM header of the run (none where headers are kept), "pseudonym" to every part of every path.

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from . import images
+from .formats import images
 from .errors import HeldError, ReadError, UsageError
-from .pipeline import Cleaner, clean_radiograph, open_cleaner
+from .run.one_file import Cleaner, clean_radiograph, open_cleaner
 from .records import Decision, Detections, Policy, Radiograph, locked
-from .site import SiteProfile, read as read_site
+from .site_profile import SiteProfile, read as read_site
 
 
 @dataclass(frozen=True)

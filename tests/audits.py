@@ -11,9 +11,11 @@ import cv2
 import numpy as np
 
 import fakes
-from markerremover import crops, decide, report, runs
+from markerremover.audit import crops, manifest_files
+from markerremover.redaction import decision_rules
+from markerremover.run import run_file
 from markerremover.options import RunOptions
-from markerremover.pipeline import sha256_file
+from markerremover.run.one_file import sha256_file
 from markerremover.records import Policy
 
 KINDS = 20  # of pictures: every other file is a link to one of them
@@ -28,7 +30,7 @@ def rows(count: int, boxes: int = 3, seed: int = 0) -> Iterator[dict[str, Any]]:
         relative = f"site-{i % 7}/{i // 1000:03d}/radiograph_{i:06d}.{('png', 'dcm', 'jpg')[i % 3]}"
         status = "failed" if i % 100 == 99 else "held" if i % 50 == 9 else "unchanged" if i % 10 == 5 else "cleaned"
         has = status in ("cleaned", "held")
-        found = [_box(random, decide.REASONS[(i + n) % len(decide.REASONS)]) for n in range(boxes)] if has else []
+        found = [_box(random, decision_rules.REASONS[(i + n) % len(decision_rules.REASONS)]) for n in range(boxes)] if has else []
         names = [[f"{crops.file_id(relative)}-{n:03d}-{side}.jpg" for side in ("before", "after")] for n in range(len(found))]
         yield {
             "relative": relative, "status": status, "format": ("PNG", "DICOM", "JPEG")[i % 3],
@@ -41,7 +43,7 @@ def rows(count: int, boxes: int = 3, seed: int = 0) -> Iterator[dict[str, Any]]:
 
 def _box(random: np.random.Generator, reason: str) -> dict[str, Any]:
     x, y, height = int(random.integers(0, 1500)), int(random.integers(0, 2200)), int(random.lognormal(3.6, 0.4))
-    keep = reason == decide.KEPT
+    keep = reason == decision_rules.KEPT
     return {
         "frame": 0, "xyxy": [x, y, x + 2 * height, y + height], "score": round(1 - float(random.beta(1.2, 6)), 4),
         "label": "laterality" if keep else "marker", "action": "keep" if keep else "remove", "reason": reason,
@@ -53,7 +55,7 @@ def summary(found: list[dict[str, Any]], audit: Path) -> dict[str, Any]:
     """What summary.json of such a run says."""
     boxes = [box for row in found for box in row["boxes"]]
     return {
-        "counts": report.counts(found), "reconciles": True, "released_held": 0, "results_read": True, "ignored": [], "site": None,
+        "counts": manifest_files.counts(found), "reconciles": True, "released_held": 0, "results_read": True, "ignored": [], "site": None,
         "boxes": {action: sum(b["action"] == name for b in boxes) for action, name in (("kept", "keep"), ("removed", "remove"))},
         "options": {"keep": ["L", "R"], "threshold": 0.7, "dry_run": False, "style": "box"},
         "weights": {"name": "shipped", "sha256": "ab" * 32}, "backend": "onnx", "headers": "DICOM headers follow the profile",
@@ -92,9 +94,9 @@ def write(folder: Path, count: int, boxes: int = 3, *, files: bool = True) -> Pa
     if files:
         _files(folder, found)
     pictures(audit, found)
-    report.write_rows(audit / report.MANIFEST, found)
-    report.write_summary(audit, summary(found, audit))
-    runs.write(audit, folder / "out", [folder / "in"], RunOptions(policy=Policy(keep=("L", "R")), headers="keep"))
+    manifest_files.write_rows(audit / manifest_files.MANIFEST, found)
+    manifest_files.write_summary(audit, summary(found, audit))
+    run_file.write(audit, folder / "out", [folder / "in"], RunOptions(policy=Policy(keep=("L", "R")), headers="keep"))
     return audit
 
 
@@ -118,6 +120,6 @@ def _files(folder: Path, found: list[dict[str, Any]]) -> None:
 
 def page(audit: Path) -> Path:
     """Write the page of an audit that `write` made."""
-    told = json.loads((audit / report.SUMMARY).read_text(encoding="utf-8"))
-    report.write_page(audit, report.read_manifest(audit / report.MANIFEST), told)
-    return audit / report.PAGE
+    told = json.loads((audit / manifest_files.SUMMARY).read_text(encoding="utf-8"))
+    manifest_files.write_page(audit, manifest_files.read_manifest(audit / manifest_files.MANIFEST), told)
+    return audit / manifest_files.PAGE

@@ -10,10 +10,12 @@ import hypothesis
 import pytest
 
 import fakes
-from markerremover import batch, report, unconnected
+from markerremover.audit import manifest_files
+from markerremover.run import batch
+from markerremover.system import telemetry
 
-os.environ.update(unconnected.ENVIRONMENT)  # also of tests that import such a library themselves
-unconnected.import_openvino() if util.find_spec("openvino") else None
+os.environ.update(telemetry.ENVIRONMENT)  # also of tests that import such a library themselves
+telemetry.import_openvino() if util.find_spec("openvino") else None
 
 # The suite tries the same examples every time: a red run must be somebody's change. Searching for new ones is eval/'s job.
 hypothesis.settings.register_profile("suite", derandomize=True, deadline=None)
@@ -49,7 +51,7 @@ def clean(inputs: Path, out: Path):
 
     def run(options=fakes.NO_KEEP, sources=None, open_cleaner=fakes.cleaner):
         summary = batch.remove(sources or [inputs], out, options=options, open_cleaner=open_cleaner)
-        rows = report.read_manifest(Path(summary["audit"]) / report.MANIFEST)
+        rows = manifest_files.read_manifest(Path(summary["audit"]) / manifest_files.MANIFEST)
         return summary, {row["relative"]: row for row in rows}
 
     return run
@@ -63,4 +65,4 @@ def fake_weights(monkeypatch):
         return fakes.Cleaner(fakes.find_white, fakes.SilentReader() if policy.keep else None, policy)
 
     monkeypatch.setattr(batch, "open_cleaner", open_cleaner)
-    monkeypatch.setattr("markerremover.cli.TIME_LIMIT", 0.0)  # a process apart would have the shipped ones
+    monkeypatch.setattr("markerremover.cli.main.TIME_LIMIT", 0.0)  # a process apart would have the shipped ones

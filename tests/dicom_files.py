@@ -12,7 +12,7 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels import apply_modality_lut, apply_voi_lut, compress
 from pydicom.sequence import Sequence
 
-from markerremover.dicom import read_dicom, verify_dicom, write_dicom
+from markerremover.formats.dicom.files import read_dicom, verify_dicom, write_dicom
 
 NATIVE = [uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian, uid.DeflatedExplicitVRLittleEndian]
 ENCODED = [uid.RLELossless, uid.JPEG2000Lossless, uid.JPEGLSLossless]

@@ -18,12 +18,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from markerremover import cards, detect
-from markerremover.batching import Session
+from markerremover.detection import localizer
+from markerremover.inference import weights_card
+from markerremover.inference.session import Session
 from markerremover.errors import UsageError
-from markerremover.network import Network
+from markerremover.inference.network import Network
 from markerremover.options import RunOptions
-from markerremover.pipeline import Cleaner
+from markerremover.run.one_file import Cleaner
 from markerremover.records import Detections, Identifier, Policy
 
 WHITE = 250
@@ -43,7 +44,7 @@ def written(image: np.ndarray, text: str, at: tuple[int, int], height: int = 24,
     """A copy with a text in one of the shipped fonts, its top left corner `at` (x, y)."""
     from PIL import Image, ImageDraw, ImageFont
 
-    from markerremover.synthesis.fonts import FONT_ROOT
+    from markerremover.synthesis.marks.fonts import FONT_ROOT
 
     plain = str(FONT_ROOT / "train" / "DejaVuSans-Bold.ttf")
     picture = Image.fromarray(image)
@@ -145,7 +146,7 @@ def misbehave(path: Path) -> None:
 
 def parts_or_worse(path: Path) -> frozenset[str] | None:
     """`images.path_parts`, but see `misbehave`."""
-    from markerremover import images
+    from markerremover.formats import images
 
     misbehave(path)
     return images.path_parts(path)
@@ -153,7 +154,7 @@ def parts_or_worse(path: Path) -> frozenset[str] | None:
 
 def parts_and_process(path: Path) -> frozenset[str] | None:
     """`images.path_parts`, and the number of the process that was asked, in a file."""
-    from markerremover import images
+    from markerremover.formats import images
 
     with open(os.environ["MARKERREMOVER_TEST_MARK"], "a") as handle:
         handle.write(f"{os.getpid()}\n")
@@ -173,7 +174,7 @@ def stillborn(*arguments) -> None:
 
 def read_or_worse(path: Path):
     """`images.read`, but see `misbehave`."""
-    from markerremover import images
+    from markerremover.formats import images
 
     misbehave(path)
     return images.read(path)
@@ -250,12 +251,12 @@ def white_network(model: Path, deadly: int = -1, most: int = 4) -> Network:
         return [np.concatenate([(b[:, :2] + b[:, 2:]) / 2, b[:, 2:] - b[:, :2], np.tile([0.0, 0.9], (len(b), 1))], axis=1).T.astype(np.float32) for b in found]
 
     session = Session(run, most, pads=True)
-    return Network(Path(model), cards.read_card(Path(model)), (session, session), "white")
+    return Network(Path(model), weights_card.read_card(Path(model)), (session, session), "white")
 
 
 def asking_cleaner(threads: int = 1, address: str = "") -> Cleaner:
     """A cleaner whose localizer asks an inference server."""
-    return Cleaner(detect.load_detector(server=address, threads=threads), None, Policy(keep=()))
+    return Cleaner(localizer.load_detector(server=address, threads=threads), None, Policy(keep=()))
 
 
 def no_network() -> Network:

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 
 import fakes
-from markerremover import batch, corrections, report
+from markerremover.audit import manifest_files
+from markerremover.redaction import corrections
+from markerremover.run import batch
 from markerremover.options import RunOptions
 from markerremover.records import Policy
-from markerremover.review.redo import apply
+from markerremover.review.apply import apply
 from markerremover.review.session import Session
 
 NOTHING = Policy(keep=())
@@ -36,7 +38,7 @@ def run(folder: Path, count: int = 4, missed=(1,), open_cleaner=fakes.cleaner, *
 
 
 def rows(audit: Path) -> dict[str, dict]:
-    return {row["relative"]: row for row in report.read_manifest(audit / report.MANIFEST)}
+    return {row["relative"]: row for row in manifest_files.read_manifest(audit / manifest_files.MANIFEST)}
 
 
 def say(audit: Path, *events: tuple[str, dict], who: str = "Dr. R") -> None:
@@ -67,11 +69,11 @@ def redo(audit: Path, open_cleaner=fakes.cleaner, **options) -> dict:
 
 
 def page(audit: Path) -> str:
-    return (audit / report.PAGE).read_text()
+    return (audit / manifest_files.PAGE).read_text()
 
 
 def summary(audit: Path) -> dict:
-    return json.loads((audit / report.SUMMARY).read_text())
+    return json.loads((audit / manifest_files.SUMMARY).read_text())
 
 
 def events(audit: Path) -> list[dict]:

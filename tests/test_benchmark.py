@@ -6,38 +6,43 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from markerremover import benchmark, benchmark_cli, cli, judging, ocr
+from markerremover import benchmark
+from markerremover.cli import benchmark as benchmark_cli, main
+from markerremover.evaluation import judge
+from markerremover.second_pass import tesseract
 from markerremover.errors import UsageError
-from markerremover.synthesis import backgrounds, console, fonts, markings, settings, words
+from markerremover.synthesis import benchmark_scenes
+from markerremover.synthesis.marks import console_text, fonts, layers, texts
+from markerremover.synthesis.radiographs import backgrounds
 
-CELLS = [(part, how) for part in settings.BODIES for how in settings.DIFFICULTIES]
-needs_ocr = pytest.mark.skipif(ocr.available() is None, reason="no Tesseract: keeping signs needs one")
+CELLS = [(part, how) for part in benchmark_scenes.BODIES for how in benchmark_scenes.DIFFICULTIES]
+needs_ocr = pytest.mark.skipif(tesseract.available() is None, reason="no Tesseract: keeping signs needs one")
 
 
 @pytest.fixture(scope="module")
 def some():
     """Two pictures of every setting and six of the site."""
-    drawn = [settings.picture(part, how, 4, number) for part, how in CELLS for number in (0, 1)]
-    return drawn + [settings.site_picture(4, number) for number in range(6)]
+    drawn = [benchmark_scenes.picture(part, how, 4, number) for part, how in CELLS for number in (0, 1)]
+    return drawn + [benchmark_scenes.site_picture(4, number) for number in range(6)]
 
 
 @pytest.fixture
 def small(monkeypatch):
     """The benchmark with limbs only, easy and hard."""
-    monkeypatch.setattr(settings, "BODIES", (settings.body("limb"),))
-    monkeypatch.setattr(settings, "DIFFICULTIES", (settings.difficulty("easy"), settings.difficulty("hard")))
+    monkeypatch.setattr(benchmark_scenes, "BODIES", (benchmark_scenes.body("limb"),))
+    monkeypatch.setattr(benchmark_scenes, "DIFFICULTIES", (benchmark_scenes.difficulty("easy"), benchmark_scenes.difficulty("hard")))
 
 
 def test_the_same_seed_draws_the_same_and_another_does_not():
-    part, how = settings.BODIES[2], settings.DIFFICULTIES[1]
-    for draw in (lambda seed: settings.picture(part, how, seed, 3), lambda seed: settings.site_picture(seed, 3)):
+    part, how = benchmark_scenes.BODIES[2], benchmark_scenes.DIFFICULTIES[1]
+    for draw in (lambda seed: benchmark_scenes.picture(part, how, seed, 3), lambda seed: benchmark_scenes.site_picture(seed, 3)):
         first, again, other = draw(1), draw(1), draw(2)
         assert np.array_equal(first.image, again.image) and first.annotation == again.annotation
         assert first.annotation != other.annotation
 
 
 def test_nothing_of_the_training_split_is_touched(monkeypatch):
-    tables = (words.FAMILY, words.GIVEN, words.HOSPITAL, words._FIRST_LETTERS, markings.PLATES, fonts.STROKE_FACES, backgrounds.VARIANTS)
+    tables = (texts.FAMILY, texts.GIVEN, texts.HOSPITAL, texts._FIRST_LETTERS, layers.PLATES, fonts.STROKE_FACES, backgrounds.VARIANTS)
     for table in tables:
         monkeypatch.delitem(table, "train")
     real = fonts.font_files
@@ -48,12 +53,12 @@ def test_nothing_of_the_training_split_is_touched(monkeypatch):
 
     monkeypatch.setattr(fonts, "font_files", eval_only)
     for part, how in CELLS:
-        settings.picture(part, how, 8, 0)
-    settings.site_picture(8, 0)
+        benchmark_scenes.picture(part, how, 8, 0)
+    benchmark_scenes.site_picture(8, 0)
 
 
 def test_bodies_are_of_the_evaluation_split_or_of_the_benchmark_alone():
-    for part in settings.BODIES:
+    for part in benchmark_scenes.BODIES:
         assert not set(part.variants) & set(backgrounds.VARIANTS["train"][part.name])
     own = {variant for variants in backgrounds.BENCHMARK.values() for variant in variants}
     assert not own & {v for split in backgrounds.VARIANTS.values() for variants in split.values() for v in variants}
@@ -65,13 +70,13 @@ def test_boxes_are_tight_to_the_ink_and_strokes_stand_out_in_them(some):
         for index, element in enumerate(made.annotation.elements):
             ys, xs = np.nonzero(made.ink == index + 1)
             assert element.xyxy == (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1)
-        scored += [e.scored for e in judging.judge(made.image, made.image, made.annotation).elements]
+        scored += [e.scored for e in judge.judge(made.image, made.image, made.annotation).elements]
     assert len(scored) > 60 and np.mean(scored) > 0.97
 
 
 def test_marked_pictures_carry_a_marker_and_every_eighth_carries_nothing(some):
     assert all(any(e.kind == "marker" for e in made.annotation.elements) for made in some)
-    assert not settings.picture(*CELLS[0], 4, settings.UNMARKED_EVERY - 1).annotation.elements
+    assert not benchmark_scenes.picture(*CELLS[0], 4, benchmark_scenes.UNMARKED_EVERY - 1).annotation.elements
 
 
 def test_limbs_are_small_and_dark_and_no_picture_is_washed_out(some):
@@ -81,15 +86,15 @@ def test_limbs_are_small_and_dark_and_no_picture_is_washed_out(some):
 
 
 def test_harder_marks_are_smaller_and_fainter():
-    easy, medium, hard = settings.DIFFICULTIES
+    easy, medium, hard = benchmark_scenes.DIFFICULTIES
     for a, b in ((easy, medium), (medium, hard)):
         assert a.sign > b.sign and a.line > b.line and a.opacity > b.opacity and a.contrast > b.contrast
 
 
 def test_a_sign_that_the_edge_cuts_is_uncertain(monkeypatch):
-    how = replace(settings.difficulty("medium"), cut=1.0)
-    monkeypatch.setattr(settings, "DIFFICULTIES", (how,))
-    elements = [e for number in range(30) for e in settings.picture(settings.BODIES[2], how, 5, number).annotation.elements]
+    how = replace(benchmark_scenes.difficulty("medium"), cut=1.0)
+    monkeypatch.setattr(benchmark_scenes, "DIFFICULTIES", (how,))
+    elements = [e for number in range(30) for e in benchmark_scenes.picture(benchmark_scenes.BODIES[2], how, 5, number).annotation.elements]
     cut = [e for e in elements if e.text.endswith("(cut)")]
     assert cut and not any(e.kind == "laterality" for e in cut)
 
@@ -97,16 +102,16 @@ def test_a_sign_that_the_edge_cuts_is_uncertain(monkeypatch):
 def test_a_text_is_seen_on_black_and_on_white():
     rng = np.random.default_rng(0)
     for ground in (0, 255):
-        scene = settings.Scene(np.full((120, 300), ground, np.float32))
+        scene = benchmark_scenes.Scene(np.full((120, 300), ground, np.float32))
         for decoration in ("outline", "box", "plain", "shadow"):
             scene.taken[:], scene.elements = False, []
             scene.picture[:] = ground
-            style = console.TextStyle(fonts.font_files("eval")[0], 20, 250.0, decoration)
-            settings._line(scene, rng, "VISSER", style, 10, 40, right=False, contrast=60)
+            style = console_text.TextStyle(fonts.font_files("eval")[0], 20, 250.0, decoration)
+            benchmark_scenes._line(scene, rng, "VISSER", style, 10, 40, right=False, contrast=60)
             assert [text for _, text in scene.elements] == ["VISSER"]
 
 
-@pytest.mark.parametrize("look", [settings.body, settings.difficulty])
+@pytest.mark.parametrize("look", [benchmark_scenes.body, benchmark_scenes.difficulty])
 def test_an_unknown_setting_is_refused(look):
     with pytest.raises(UsageError, match="allowed are"):
         look("skull")
@@ -115,7 +120,7 @@ def test_an_unknown_setting_is_refused(look):
 @needs_ocr
 def test_one_command_draws_cleans_judges_and_writes_figures(small, tmp_path, capsys, monkeypatch):
     target = tmp_path / "figures.json"
-    assert cli.main(["benchmark", str(tmp_path / "b"), "--images", "2", "--seed", "3", "--json", str(target)]) == 0
+    assert main.main(["benchmark", str(tmp_path / "b"), "--images", "2", "--seed", "3", "--json", str(target)]) == 0
     document = json.loads(target.read_text())
     printed = capsys.readouterr().out
     assert "limb, hard" in printed and "all easy" in printed and "s an image" in printed
@@ -136,7 +141,7 @@ def test_harm_has_limits_around_its_mean():
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path, capsys):
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "mine.txt").write_text("x")
-    assert cli.main(["benchmark", str(tmp_path / "b")]) == 2
+    assert main.main(["benchmark", str(tmp_path / "b")]) == 2
     assert "mine.txt" in capsys.readouterr().err and (tmp_path / "b" / "mine.txt").exists()
 
 
@@ -150,7 +155,7 @@ def test_the_command_fine_tunes_on_twenty_and_measures_on_others(tmp_path, monke
     seen = {}
     monkeypatch.setattr(benchmark, "run", lambda folder, **options: seen.update(options) or {})
     monkeypatch.setattr(benchmark, "lines", lambda document: [])
-    assert cli.main(["benchmark", str(tmp_path / "b"), "--finetune"]) == 0
+    assert main.main(["benchmark", str(tmp_path / "b"), "--finetune"]) == 0
     assert seen["site_images"] == (benchmark_cli.SITE_TRAIN, benchmark_cli.SITE_TEST) and benchmark_cli.SITE_TRAIN == 20
 
 
@@ -158,7 +163,7 @@ def test_the_command_fine_tunes_on_twenty_and_measures_on_others(tmp_path, monke
 @pytest.mark.train
 def test_the_new_site_is_learnt_from_some_images_and_measured_on_others(tmp_path):
     pytest.importorskip("ultralytics", reason="the extra 'train' is not installed")
-    from markerremover.recipes import Recipe
+    from markerremover.training.recipes import Recipe
 
     tiny = Recipe("tiny", epochs=1, repeat=1, batch=2, window=96, patience=0, blend=0.5)
     document = benchmark.new_site(tmp_path, 2, 2, 1, say=lambda line: None, recipe=tiny, loader_workers=0)

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Callable
 
 import markerremover
-from markerremover import fields
-from markerremover.cli import build_parser
+from markerremover.audit import field_docs
+from markerremover.cli.main import build_parser
 
 ROOT = Path(__file__).resolve().parent.parent
 PLACE = re.compile(r"(<!-- generated ([a-z-]+) -->\n).*?(<!-- end of generated -->)", re.DOTALL)
@@ -92,8 +92,8 @@ def python_api() -> str:
 
 def manifest() -> str:
     """The fields of manifest.jsonl and summary.json."""
-    rows = [(f"`{name}`", said) for name, said in fields.MANIFEST.items()]
-    summary = [(f"`{name}`", said) for name, said in fields.SUMMARY.items()]
+    rows = [(f"`{name}`", said) for name, said in field_docs.MANIFEST.items()]
+    summary = [(f"`{name}`", said) for name, said in field_docs.SUMMARY.items()]
     head = ("field", "what it says")
     return (
         "# Manifest and summary\n\n" + NOTE + "`OUT-audit/manifest.jsonl` has one JSON object a line for each input, in the order in which they were done. "
@@ -103,7 +103,7 @@ def manifest() -> str:
 
 
 def exit_codes() -> str:
-    return "# Exit codes\n\n" + NOTE + table(("code", "meaning"), [(f"`{code}`", said) for code, said in fields.EXIT_CODES.items()])
+    return "# Exit codes\n\n" + NOTE + table(("code", "meaning"), [(f"`{code}`", said) for code, said in field_docs.EXIT_CODES.items()])
 
 
 def errors() -> str:
@@ -118,12 +118,12 @@ def weights() -> str:
     """The fields of a card, and what the shipped one says."""
     import json
 
-    from markerremover.cards import CARD_KEYS
-    from markerremover.locations import default_weights
+    from markerremover.inference.weights_card import CARD_KEYS
+    from markerremover.inference.shipped_weights import default_weights
 
     card = json.loads(default_weights().with_suffix(".json").read_text(encoding="utf-8"))
     simple = [(f"`{key}`", str(value)) for key, value in card.items() if isinstance(value, (str, int, float)) and key not in ("data", "recipe", "operating_note", "known_misses")]
-    rows = [(f"`{name}`" + (" **required**" if name in CARD_KEYS else ""), said) for name, said in fields.CARD.items()]
+    rows = [(f"`{name}`" + (" **required**" if name in CARD_KEYS else ""), said) for name, said in field_docs.CARD.items()]
     return (
         "# Card of the weights\n\n" + NOTE + "A model is a file and a JSON card of the same name beside it. What the weights were trained on, and what they "
         "miss, with pictures: [weights/MODEL_CARD.md](../../weights/MODEL_CARD.md).\n\n## Fields\n\n" + table(("field", "what it says"), rows)
@@ -138,7 +138,7 @@ PAGES: dict[str, Callable[[], str]] = {
 
 def written_as(syntax) -> str:
     """The transfer syntax that changed pixels of a source get by default."""
-    from markerremover import dicom_pixels
+    from markerremover.formats.dicom import pixels as dicom_pixels
 
     return "the same" if syntax in (*dicom_pixels.NATIVE, *dicom_pixels.ENCODED) else "Explicit VR Little Endian"
 
@@ -148,11 +148,11 @@ def transfer_syntaxes() -> str:
     from pydicom.pixels import get_decoder
     from pydicom.uid import AllTransferSyntaxes
 
-    from markerremover import dicom_pixels as pixels, encapsulated
+    from markerremover.formats.dicom import frames, pixels
 
     rows = []
     for syntax in AllTransferSyntaxes:
-        walked = syntax in (*encapsulated._J2K, *encapsulated.uid.JPEGTransferSyntaxes, *encapsulated.uid.JPEGLSTransferSyntaxes, encapsulated.uid.RLELossless)
+        walked = syntax in (*frames._J2K, *frames.uid.JPEGTransferSyntaxes, *frames.uid.JPEGLSTransferSyntaxes, frames.uid.RLELossless)
         try:
             decoder = walked and get_decoder(syntax)
         except NotImplementedError:
@@ -167,11 +167,12 @@ def transfer_syntaxes() -> str:
 
 def method_codes() -> str:
     """The items that De-identification Method Code Sequence can get."""
-    from markerremover import dicom_tags, header_profile
+    from markerremover.formats.dicom import tags
+    from markerremover.headers import profile
 
     when = {
-        dicom_tags.CLEAN_PIXEL_DATA: "always", header_profile.BASIC: "`--headers basic` (the default)", header_profile.RETAINED: "`--retain ...`",
-        header_profile.SHIFTED: "`--shift-dates`",
+        tags.CLEAN_PIXEL_DATA: "always", profile.BASIC: "`--headers basic` (the default)", profile.RETAINED: "`--retain ...`",
+        profile.SHIFTED: "`--shift-dates`",
     }
     return table(("Code Value (0008,0100)", "Coding Scheme Designator", "Code Meaning (0008,0104)", "written with"),
                  [(code, "DCM", meaning, said) for (code, meaning), said in when.items()])
@@ -181,24 +182,24 @@ def header_actions() -> str:
     """How many elements of Table E.1-1 get which treatment."""
     from collections import Counter
 
-    from markerremover import headers
+    from markerremover.headers import dicom_headers
 
-    single, repeating = headers._table()
-    groups = {"removed": headers._REMOVE, "emptied": headers._EMPTY, "replaced by a dummy value": headers._REPLACE, "UID replaced": headers._UIDS}
+    single, repeating = dicom_headers._table()
+    groups = {"removed": dicom_headers._REMOVE, "emptied": dicom_headers._EMPTY, "replaced by a dummy value": dicom_headers._REPLACE, "UID replaced": dicom_headers._UIDS}
     counted = Counter([*single.values(), *(name for _, name in repeating)])
     rows = [(said, str(sum(counted[name] for name in names))) for said, names in groups.items()]
     assert sum(int(count) for _, count in rows) == sum(counted.values()), "an action of the table is in no group"
-    return f"Edition: `{headers.EDITION}`.\n\n" + table(("action on the element", "rows of Table E.1-1"), rows)
+    return f"Edition: `{dicom_headers.EDITION}`.\n\n" + table(("action on the element", "rows of Table E.1-1"), rows)
 
 
 def refused_bits() -> str:
     """Limits of what is parsed."""
-    from markerremover import dicom_decode, dicom_file, dicom_tags
+    from markerremover.formats.dicom import decoding, parsing, tags
 
     return table(("limit", "value"), [
-        ("pixels, over all frames, that a file may declare", f"{dicom_decode.MAX_PIXELS:,}"), ("bytes that a deflated data set may grow to", f"{dicom_file.MAX_INFLATED_BYTES:,}"),
-        ("levels of nested sequences", str(dicom_file.MAX_DEPTH)),
-        ("longest binary value that stays, bytes; look-up tables and palettes apart", str(dicom_tags.BULK_BYTES)),
+        ("pixels, over all frames, that a file may declare", f"{decoding.MAX_PIXELS:,}"), ("bytes that a deflated data set may grow to", f"{parsing.MAX_INFLATED_BYTES:,}"),
+        ("levels of nested sequences", str(parsing.MAX_DEPTH)),
+        ("longest binary value that stays, bytes; look-up tables and palettes apart", str(tags.BULK_BYTES)),
     ])
 
 

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Sequence
 
-from .. import corrections, regular, report
+from ..audit import manifest_files
+from ..redaction import corrections
+from ..system import regular_files
 from ..errors import UsageError
-from ..review.redo import LABELS
-from . import pictures
-from .pictures import Picture
+from ..review.apply import LABELS
+from . import picture_store
+from .picture_store import Picture
 
 
 @dataclass(frozen=True)
@@ -89,16 +91,16 @@ def _source(source: Path) -> tuple[list[Picture], int, int]:
     """The pictures of one source that count, how many do not, and how many corrected files have none."""
     labels = source / corrections.FOLDER / LABELS
     for part in (labels.parent, labels, labels / "images", labels / "annotations"):
-        if regular.real(part):
-            regular.only_files(part)
-    if not (source / report.MANIFEST).is_file():
+        if regular_files.real(part):
+            regular_files.only_files(part)
+    if not (source / manifest_files.MANIFEST).is_file():
         if not (source / "images").is_dir():
             raise UsageError(f"{source}: is neither the audit of a run (OUT-audit) nor a folder with images/ and annotations/")
-        return pictures.read(source), 0, 0
+        return picture_store.read(source), 0, 0
     finished = [r for r in corrections.reviews(corrections.read_events(corrections.log_path(source))).values() if r.verdict]
     if not (labels / "images").is_dir():
         raise UsageError(f"{source}: holds no annotations: `markerremover review {source}` and then `apply` make them")
-    found = pictures.read(labels)
+    found = picture_store.read(labels)
     said = {(r.sha256_in, r.when, r.digest) for r in finished}
     current = [p for p in found if (p.source[0], p.when, p.said) in said]
     written = {(p.source[0], p.when, p.said) for p in current}
@@ -108,8 +110,8 @@ def _source(source: Path) -> tuple[list[Picture], int, int]:
 def carry_out(gathered: Gathered, folder: Path) -> None:
     """Write what `plan` found into the training set; cut short, it can be done again."""
     for picture in gathered.new:
-        pictures.store(picture, folder)
+        picture_store.store(picture, folder)
     for old, picture in gathered.replaced:
-        pictures.store(picture, folder)
+        picture_store.store(picture, folder)
         if old.name != picture.name:
-            pictures.take_out([old.name], folder)
+            picture_store.take_out([old.name], folder)

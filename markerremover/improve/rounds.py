@@ -13,14 +13,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
-from .. import __version__, detect, finetune, shards, site, training
+from .. import __version__, site_profile
+from ..detection import localizer
+from ..run import shards
+from ..training import finetune, train_localizer
 from ..errors import UsageError
-from ..folds import whole
-from ..recipes import RECIPES, Recipe
-from . import folder as folders, gathering, looking, pictures, rule, validation
-from .folder import Say, SiteFolder
+from ..training.folds import whole
+from ..training.recipes import RECIPES, Recipe
+from . import adoption_rule, gathering, picture_store, score_weights, site_folder as folders, validation
+from .site_folder import Say, SiteFolder
 from .gathering import Gathered
-from .pictures import Picture
+from .picture_store import Picture
 
 PASS_S, TRIAL_S, LOOK_S = 0.066, 1.5, 1.5  # seconds on two CPU cores: a training window, all trials on a training picture, the pipeline on a picture
 HOW = {"given": "a folder that was given", "dealt": "dealt by patient from what was gathered"}
@@ -64,7 +67,7 @@ class Plan:
 
 def improve(
     path: Path | str, sources: Sequence[Path] = (), *, options: ImproveOptions = ImproveOptions(),
-    train: Callable[..., dict[str, Any]] = finetune.tune, look: looking.Look = looking.rows, say: Say = lambda line: None,
+    train: Callable[..., dict[str, Any]] = finetune.tune, look: score_weights.Look = score_weights.rows, say: Say = lambda line: None,
 ) -> dict[str, Any] | None:
     """One round of a site.
 
@@ -108,10 +111,10 @@ def _check_start(folder: SiteFolder, options: ImproveOptions) -> None:
     base = finetune.base_of(options.weights)[0] if options.weights is not None or not folder.begun else None
     if not folder.begun:
         return
-    profile = site.read(folder.profile)
-    if options.keep is not None and site.SiteProfile(keep=options.keep).keep != profile.keep:
+    profile = site_profile.read(folder.profile)
+    if options.keep is not None and site_profile.SiteProfile(keep=options.keep).keep != profile.keep:
         raise UsageError(f"{folder.path} has begun with other signs: change them in {folder.profile}")
-    if base is not None and training.sha256(base) != training.sha256(folders.checkpoint_of_start(folder)):
+    if base is not None and train_localizer.sha256(base) != train_localizer.sha256(folders.checkpoint_of_start(folder)):
         raise UsageError(f"{folder.path} has begun with other weights: begin another site folder for these")
 
 
@@ -121,9 +124,9 @@ def _plan(folder: SiteFolder, sources: Sequence[Path], options: ImproveOptions) 
     Raises:
         UsageError, AnnotationError: see `improve`.
     """
-    there, fixed = pictures.read_stored(folder.training), validation.read(folder)
-    given = [] if options.validation is None else pictures.read(options.validation)
-    if fixed and given and pictures.digest(given) != pictures.digest(fixed):
+    there, fixed = picture_store.read_stored(folder.training), validation.read(folder)
+    given = [] if options.validation is None else picture_store.read(options.validation)
+    if fixed and given and picture_store.digest(given) != picture_store.digest(fixed):
         raise UsageError(f"{folder.validation} is fixed: for another validation set begin another site folder")
     gathered = gathering.plan(sources, there, fixed or given)
     learnt = gathered.training(there)
@@ -138,8 +141,8 @@ def _plan(folder: SiteFolder, sources: Sequence[Path], options: ImproveOptions) 
 
 
 def _key(learnt: Sequence[Picture], start: Path, options: ImproveOptions) -> str:
-    card = detect.read_card(start.with_suffix(".onnx"))
-    said = [sorted((p.digest, p.patient) for p in learnt), training.sha256(start), folders.identity(card), asdict(options.recipe), options.seed]
+    card = localizer.read_card(start.with_suffix(".onnx"))
+    said = [sorted((p.digest, p.patient) for p in learnt), train_localizer.sha256(start), folders.identity(card), asdict(options.recipe), options.seed]
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -153,7 +156,7 @@ def _gather(folder: SiteFolder, sources: Sequence[Path], options: ImproveOptions
     gathering.carry_out(plan.gathered, folder.training)
     if plan.how == "dealt":
         validation.fix(folder, plan.validation, HOW["dealt"], [p.name for p in plan.validation])
-    learnt, measured = pictures.read_stored(folder.training), validation.read(folder)
+    learnt, measured = picture_store.read_stored(folder.training), validation.read(folder)
     validation.check_apart(learnt, measured)
     plan = Plan(plan.gathered, tuple(learnt), tuple(measured), "fixed", plan.start, _key(learnt, plan.start, options))
     _tell_sets(folder, plan, options, say)
@@ -161,7 +164,7 @@ def _gather(folder: SiteFolder, sources: Sequence[Path], options: ImproveOptions
 
 
 def _round(
-    folder: SiteFolder, plan: Plan, options: ImproveOptions, train: Callable[..., dict[str, Any]], look: looking.Look, say: Say
+    folder: SiteFolder, plan: Plan, options: ImproveOptions, train: Callable[..., dict[str, Any]], look: score_weights.Look, say: Say
 ) -> dict[str, Any]:
     """Train, compare, decide, and put the result where it belongs; the weights in use change last."""
     number = 1 + max(folder.generations())
@@ -169,17 +172,17 @@ def _round(
     out = place / f"site-{number:04d}.pt"
     _trained(folder, plan, options, out, train, say)
     onnx, used = out.with_suffix(".onnx"), folders.weights_in_use(folder)
-    card = detect.read_card(onnx)
+    card = localizer.read_card(onnx)
     results, why = None, ["nothing was learnt: they are the weights in use"]
-    if folders.identity(card) != folders.identity(detect.read_card(used)):
+    if folders.identity(card) != folders.identity(localizer.read_card(used)):
         results = _compared(folder, plan, used, onnx, options, look, say)
-        why = rule.objections(results)
+        why = adoption_rule.objections(results)
         told = {k: v for k, v in results.items() if k != "pictures"}
         held = asdict(validation.strength(plan.validation))
-        training.rewrite_card(onnx, {**card, "metrics": {"method": "a fixed validation set that was never trained on", **held, **told}})
+        train_localizer.rewrite_card(onnx, {**card, "metrics": {"method": "a fixed validation set that was never trained on", **held, **told}})
     row = {
         **folders.row_of(folder, "round", number, out.stem, card), **_facts(plan, options, used), "results": results,
-        "adopted": not why, "reason": "; ".join(why) or rule.reason(results),
+        "adopted": not why, "reason": "; ".join(why) or adoption_rule.reason(results),
     }
     folders.put_in_place(folder, place, number, row)
     folders.rows(folder, and_write=True)
@@ -210,25 +213,25 @@ def _trained(folder: SiteFolder, plan: Plan, options: ImproveOptions, out: Path,
 
 
 def _compared(
-    folder: SiteFolder, plan: Plan, used: Path, onnx: Path, options: ImproveOptions, look: looking.Look, say: Say
+    folder: SiteFolder, plan: Plan, used: Path, onnx: Path, options: ImproveOptions, look: score_weights.Look, say: Say
 ) -> dict[str, Any]:
-    policy, found = site.read(folder.profile).policy(), []
+    policy, found = site_profile.read(folder.profile).policy(), []
     for name, weights in (("the weights in use", used), ("the new ones", onnx)):
         say(f"looking at the validation set with {name}")
         found.append(look(plan.validation, weights, policy, options.device))
-    return looking.compared(*found)
+    return score_weights.compared(*found)
 
 
 def _facts(plan: Plan, options: ImproveOptions, used: Path) -> dict[str, Any]:
     """What a row of the history says of a round beside its result; no names of files or patients."""
     return {
-        "key": plan.key, "started_from": {"generation": 0, "sha256": training.sha256(plan.start)},
-        "compared_with": folders.identity(detect.read_card(used)),
+        "key": plan.key, "started_from": {"generation": 0, "sha256": train_localizer.sha256(plan.start)},
+        "compared_with": folders.identity(localizer.read_card(used)),
         "training": {
-            "pictures": len(plan.training), "patients": len({p.patient for p in plan.training}), "sha256": pictures.digest(plan.training),
+            "pictures": len(plan.training), "patients": len({p.patient for p in plan.training}), "sha256": picture_store.digest(plan.training),
             "annotations": sorted(p.digest for p in plan.training),
         },
-        "validation": {**asdict(validation.strength(plan.validation)), "sha256": pictures.digest(plan.validation)},
+        "validation": {**asdict(validation.strength(plan.validation)), "sha256": picture_store.digest(plan.validation)},
         "recipe": asdict(options.recipe), "seed": options.seed,
     }
 

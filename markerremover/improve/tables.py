@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Mapping, Sequence
 
-from . import looking
-from .folder import SiteFolder
+from . import score_weights
+from .site_folder import SiteFolder
 
 TITLES = ("", "generation", "when (UTC)", "learnt from", "markings removed", "images", "side signs kept", "false regions", "outcome")
 
@@ -14,7 +14,7 @@ def result(row: Mapping[str, Any]) -> list[str]:
     """One round."""
     found = []
     if row["results"]:
-        found = ["validation set, weights in use -> new ones; exact 95 % intervals, P of McNemar's exact test:", *looking.lines(row["results"])]
+        found = ["validation set, weights in use -> new ones; exact 95 % intervals, P of McNemar's exact test:", *score_weights.lines(row["results"])]
     return [*found, f"{'adopted' if row['adopted'] else 'NOT adopted'}: generation {row['generation']}: {row['reason']}"]
 
 
@@ -28,7 +28,7 @@ def history(rows: Sequence[Mapping[str, Any]], in_use: str) -> list[str]:
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     results = row.get("results") or {}
-    rates = [f"{_k_of_n(results[name]['before'])} -> {_k_of_n(results[name]['after'])}" if results else "" for name in looking.SHOWN]
+    rates = [f"{_k_of_n(results[name]['before'])} -> {_k_of_n(results[name]['after'])}" if results else "" for name in score_weights.SHOWN]
     outcome = {"start": "start", "adopt": "adopted by hand"}.get(row["event"], "adopted" if row["adopted"] else f"not adopted: {row['reason']}")
     learnt = f"{row['training']['pictures']} pictures" if "training" in row else ""
     return (str(row["generation"]), row["when"][:16].replace("T", " "), learnt, *rates, outcome)

@@ -8,12 +8,13 @@ import shutil
 from dataclasses import dataclass
 from typing import Sequence
 
-from .. import folds, report
+from ..audit import manifest_files
+from ..training import folds
 from ..errors import UsageError
-from ..evaluation import upper_bound
-from . import pictures
-from .folder import SiteFolder, now
-from .pictures import Picture, sync
+from ..evaluation.evaluate import upper_bound
+from . import picture_store
+from .site_folder import SiteFolder, now
+from .picture_store import Picture, sync
 
 FIXED = "fixed.json"
 PARTS = 3  # where the set is dealt from what was gathered, one patient in so many goes into it
@@ -80,11 +81,11 @@ def fix(folder: SiteFolder, chosen: Sequence[Picture], how: str, taken_out: Sequ
     building = folder.path / "validation.new"
     shutil.rmtree(building, ignore_errors=True)
     for picture in chosen:
-        pictures.store(picture, building)
-    stored = pictures.read_stored(building)
+        picture_store.store(picture, building)
+    stored = picture_store.read_stored(building)
     rows = [{"name": p.name, "patient": p.patient, "pixels": p.pixels, "digest": p.digest} for p in stored]
-    document = {"when": now(), "how": how, "taken_out": list(taken_out), "sha256": pictures.digest(stored), "pictures": rows}
-    report.write_private(building / FIXED, json.dumps(document, indent=1) + "\n")
+    document = {"when": now(), "how": how, "taken_out": list(taken_out), "sha256": picture_store.digest(stored), "pictures": rows}
+    manifest_files.write_private(building / FIXED, json.dumps(document, indent=1) + "\n")
     settle(folder)
 
 
@@ -92,7 +93,7 @@ def settle(folder: SiteFolder) -> None:
     """Finish making a validation set that a crash cut off, or undo it where not all of it was there yet."""
     building = folder.path / "validation.new"
     if (building / FIXED).is_file():
-        pictures.take_out(json.loads((building / FIXED).read_text(encoding="utf-8"))["taken_out"], folder.training)
+        picture_store.take_out(json.loads((building / FIXED).read_text(encoding="utf-8"))["taken_out"], folder.training)
         os.rename(building, folder.validation)
         sync(folder.path)
     elif building.is_dir():
@@ -113,7 +114,7 @@ def read(folder: SiteFolder) -> list[Picture]:
         wanted = {row["name"]: (row["digest"], row["patient"]) for row in rows}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{place}: is missing or damaged, so nobody knows what was fixed") from error
-    found = pictures.read_stored(folder.validation)
+    found = picture_store.read_stored(folder.validation)
     there = {p.name: (p.digest, p.patient) for p in found}
     if wrong := sorted(name for name in wanted.keys() | there.keys() if wanted.get(name) != there.get(name)):
         raise UsageError(f"{folder.validation}: {wrong[0]} is not as it was fixed ({len(wrong)} such); results would not compare. Put it back, "

@@ -8,10 +8,13 @@ from typing import Any, Sequence
 
 import numpy as np
 
-from .. import crops, images, labelme, regular, report
+from ..audit import crops, manifest_files
+from ..formats import images
+from ..labels import labelme
+from ..system import regular_files
 from ..boxes import without_margin
-from ..corrections import LABEL, Review
-from ..decide import SIGN
+from ..redaction.corrections import LABEL, Review
+from ..redaction.decision_rules import SIGN
 from ..errors import WriteError
 from ..records import Annotation, Element, Policy, Radiograph
 
@@ -57,12 +60,12 @@ def write(
         part.mkdir(mode=0o700, parents=True, exist_ok=True)
     target = folder / "images" / f"{name}.png"
     temporary = target.with_name(target.name + ".new")
-    with open(regular.opened(temporary, os.O_WRONLY | os.O_CREAT), "wb") as handle:
+    with open(regular_files.opened(temporary, os.O_WRONLY | os.O_CREAT), "wb") as handle:
         handle.truncate()
         handle.write(data.tobytes())
     os.replace(temporary, target)
     annotation = Annotation(f"{name}.png", picture.shape, tuple(elements), reviewed)
-    report.write_private(folder / "annotations" / f"{name}.json", labelme.text(annotation, f"../images/{name}.png", origin))
+    manifest_files.write_private(folder / "annotations" / f"{name}.json", labelme.text(annotation, f"../images/{name}.png", origin))
 
 
 def remove(folder: Path, relative: str) -> None:

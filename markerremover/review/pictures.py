@@ -56,18 +56,18 @@ def load(source: Path, result: Path | None, row: dict[str, Any], boxes: list[dic
     Raises:
         ReadError: original or result cannot be read, or are not those that the manifest speaks of.
     """
-    from .. import apart  # with every decoder: the page is served before they are loaded
-    from ..pipeline import sha256_file
+    from ..formats import read_apart  # with every decoder: the page is served before they are loaded
+    from ..run.one_file import sha256_file
 
     try:
         if sha256_file(source) != row["sha256_in"]:
             raise ReadError("its original has changed since the run")
-        radiograph = apart.read(source)
+        radiograph = read_apart.read(source)
         if result is None:
             return _unwritten(radiograph, boxes)
         if sha256_file(result) != row["sha256_out"]:
             raise ReadError("its result has changed since the run")
-        other = apart.read(result)
+        other = read_apart.read(result)
     except OSError as error:
         raise ReadError(f"it cannot be read ({error.strerror or type(error).__name__})") from error
     except ReadError:
@@ -93,7 +93,7 @@ def _unwritten(radiograph: Radiograph, boxes: list[dict[str, Any]]) -> Pair:
 
 def _pair(radiograph: Radiograph, other: Radiograph) -> Pair:
     """Both through the table of the original, so that what did not change looks the same."""
-    from .. import images
+    from ..formats import images
 
     if radiograph.stored.ndim == 4 or radiograph.stored.dtype.itemsize > 2:
         return Pair(radiograph.display, images.shown_as(radiograph, other), None, None, (0, 255), True, _moved(radiograph, other))
@@ -109,7 +109,7 @@ def _moved(radiograph: Radiograph, other: Radiograph) -> np.ndarray | None:
     """See `Pair.moved`; in stored values, for a stretched view makes much of little."""
     if radiograph.format != "JPEG":
         return None
-    from ..display import colour_to_grey
+    from ..formats.views import colour_to_grey
 
     before, after = (r.stored if r.stored.ndim == 3 else colour_to_grey(r.stored) for r in (radiograph, other))
     return np.abs(before.astype(np.int16) - after) > LOSSY

@@ -10,8 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Mapping, Sequence
 
-from .. import __version__, corrections, regular, report
-from ..corrections import FOLDER, Review
+from .. import __version__
+from ..audit import manifest_files
+from ..redaction import corrections
+from ..system import regular_files
+from ..redaction.corrections import FOLDER, Review
 from ..errors import UsageError
 
 RELEASED = ("cleaned", "unchanged")
@@ -92,7 +95,7 @@ def drawn(audit: Path, rows: Sequence[dict[str, Any]], count: int, seed: int, wh
         UsageError: see `draw`; or the saved one is damaged or holds files that the audit does not.
     """
     path = audit / FOLDER / f"sample-{count}-{seed}.json"
-    regular.folder(audit / FOLDER)
+    regular_files.folder(audit / FOLDER)
     if os.path.lexists(path):
         try:
             found = _read(path)
@@ -102,13 +105,13 @@ def drawn(audit: Path, rows: Sequence[dict[str, Any]], count: int, seed: int, wh
             raise UsageError(f"{path}: was drawn from another run; choose another --seed")
         return found
     sample = draw(rows, count, seed, when)
-    report.write_private(path, json.dumps(asdict(sample), indent=1) + "\n")
+    manifest_files.write_private(path, json.dumps(asdict(sample), indent=1) + "\n")
     return sample
 
 
 def _read(path: Path) -> Sample:
     """A sample as it was saved. Raises ValueError, KeyError, TypeError or RecursionError where it is damaged."""
-    data = json.loads(regular.read(path))
+    data = json.loads(regular_files.read(path))
     files, numbers = data["files"], (data["population"], data["seed"])
     if not all(type(number) is int for number in numbers) or not isinstance(files, list) or not isinstance(data["drawn"], str):
         raise ValueError
@@ -134,7 +137,7 @@ def take_back(audit: Path, reviews: Mapping[str, Review], rows: Mapping[str, dic
 
 def bound(misses: int, count: int) -> float:
     """One-sided 95 % upper bound of the share of results with a miss, 0-1."""
-    from ..evaluation import upper_bound
+    from ..evaluation.evaluate import upper_bound
 
     return upper_bound(misses, count)
 

@@ -12,8 +12,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Callable
 
-from .. import corrections, events, regular, report, runs
-from ..corrections import Review
+from ..audit import manifest_files
+from ..redaction import corrections, review_events
+from ..run import run_file
+from ..system import regular_files
+from ..redaction.corrections import Review
 from ..errors import ReadError, UsageError
 from ..records import Mark
 from . import sampling
@@ -31,7 +34,7 @@ def now() -> str:
 
 def base_boxes(row: dict[str, Any]) -> list[dict[str, Any]]:
     """The boxes of a row as the program alone decided, also where they were corrected since: what corrections are made to."""
-    before = report.boxes_before(row)
+    before = manifest_files.boxes_before(row)
     known = {(b["frame"], tuple(b["xyxy"])) for b in before}
     more = [b for b in row["boxes"] if (b["frame"], tuple(b["xyxy"])) not in known and b["label"] != corrections.LABEL]
     return [*before, *({**b, "action": _turned_back(b)} for b in more)]
@@ -65,7 +68,7 @@ class Session:
         self.reviewer = reviewer.strip()
         if not self.reviewer or not self.reviewer.isprintable() or len(self.reviewer) > 100:
             raise UsageError("a reviewer needs a name of at most 100 printable characters: --name")
-        self.run, self._clock, self._lock = runs.read(audit), clock, threading.RLock()
+        self.run, self._clock, self._lock = run_file.read(audit), clock, threading.RLock()
         self._rows: dict[str, dict[str, Any]] = {}
         self._carried: set[str] = set()  # files whose result has corrections in it
         self._stamp: tuple[int, int] = (0, 0)
@@ -102,7 +105,7 @@ class Session:
 
     def _threshold(self) -> float | None:
         """That of the run, as far as its summary tells."""
-        options = report.read_summary(self.run.audit).get("options")
+        options = manifest_files.read_summary(self.run.audit).get("options")
         found = options.get("threshold") if isinstance(options, dict) else None
         return float(found) if type(found) in (int, float) and 0 <= found <= 1 else None
 
@@ -118,9 +121,9 @@ class Session:
 
     def _refresh(self) -> None:
         """Take in what `apply` has changed since."""
-        stat = os.lstat(self.run.audit / report.MANIFEST)
+        stat = os.lstat(self.run.audit / manifest_files.MANIFEST)
         if (stamp := (stat.st_mtime_ns, stat.st_ino)) != self._stamp:
-            self._rows = report.checked_rows(self.run.audit)
+            self._rows = manifest_files.checked_rows(self.run.audit)
             self._carried = {relative for relative, row in self._rows.items() if (row.get("review") or {}).get("digest")}
             self._stamp = stamp
 
@@ -147,11 +150,11 @@ class Session:
         Raises:
             ReadError: it is not among the inputs of the run, or a link leads out of them.
         """
-        path = runs.direct(self.run, relative)
+        path = run_file.direct(self.run, relative)
         if path is None:
             with self._walking:  # another lock: other requests need not wait for a walk through the inputs
                 if self._sources is None:
-                    self._sources = runs.sources(self.run)
+                    self._sources = run_file.sources(self.run)
                 path = self._sources.get(relative)
         roots = [p.resolve() for p in self.run.inputs]
         if path is None or not any(path.resolve() == root or path.resolve().is_relative_to(root) for root in roots):
@@ -291,7 +294,7 @@ class Session:
                 "n": self._next, "time": self._clock(), "who": self.reviewer, "file": relative,
                 "sha256_in": row["sha256_in"], "sha256_out": row["sha256_out"],
             }
-            if wrong := events.problem(event):
+            if wrong := review_events.problem(event):
                 raise UsageError(wrong)
             corrections.append(self.run.audit, event)
             self._next += 1
@@ -327,7 +330,7 @@ class Session:
         if kind not in ("draw", "set"):
             raise UsageError(f"event is {kind!r}, allowed are draw, erase, set, accept, release, undo")
         frame, xyxy = _place(said, row["shape"])
-        if said.get("kind") not in events.KINDS:
+        if said.get("kind") not in review_events.KINDS:
             raise UsageError("kind: allowed are marker, laterality and none")
         if kind == "draw":
             if sum(mark.drawn for mark in self._reviews.get(relative, Review()).marks) >= corrections.MOST_MARKS:
@@ -348,7 +351,7 @@ class Session:
             if not again and path.exists():
                 return
             day = datetime.datetime.fromisoformat(self._clock()).date()
-            report.write_private(path, sampling.statement(self.sample, self._reviews, self._rows, day))
+            manifest_files.write_private(path, sampling.statement(self.sample, self._reviews, self._rows, day))
         else:
             path.unlink(missing_ok=True)
 
@@ -385,8 +388,8 @@ def _locked(audit: Path) -> int:
         UsageError: another session holds it.
     """
     folder = audit / corrections.FOLDER
-    regular.folder(folder)
-    descriptor = regular.opened(folder / "lock", os.O_RDWR | os.O_CREAT)
+    regular_files.folder(folder)
+    descriptor = regular_files.opened(folder / "lock", os.O_RDWR | os.O_CREAT)
     try:
         import fcntl
 

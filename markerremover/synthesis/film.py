@@ -9,21 +9,12 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from . import (
-    distractors,
-    graphics,
-    implants,
-    lettering,
-    markings,
-    metal,
-    prints,
-    signs,
-    wear,
-)
-from .kit import Kit
-from .real import Whole
+from .distractors import implants, leads_and_tubes, metal, wear
+from .marks import graphics, layers, lettering, prints, signs
+from .marks.kit import Kit
+from .radiographs.real import Whole
 from .scene import Scene, free_spot
-from .words import choice
+from .marks.texts import choice
 
 WEIGHTS = {  # of the kinds that are drawn more or less often than their fellows
     "overlay": 2.0,
@@ -71,7 +62,7 @@ def things(rng: np.random.Generator, picture: np.ndarray, kinds: list[str]) -> n
         THINGS[name](rng, picture)
         kinds.append(name)
     if rng.random() < 0.2:
-        picture = choice(rng, distractors.CHOICES)(rng, picture)
+        picture = choice(rng, leads_and_tubes.CHOICES)(rng, picture)
     return picture
 
 
@@ -136,7 +127,7 @@ def lifted_marks(rng: np.random.Generator, scene: Scene, lifted, count: int, big
         angle = rng.uniform(0, 360) if rng.random() < 0.3 else float(choice(rng, (0, 0, 0, 90, 180, 270))) + rng.normal(0, 3)
         if patch:
             angle = float(choice(rng, (0, 0, 0, 0, 90, 180, 270)))
-        group = markings.transformed(group, scale, angle, rng.random() < 0.3, 1.0 if patch else float(np.exp(rng.uniform(-0.5, 0.25))))
+        group = layers.transformed(group, scale, angle, rng.random() < 0.3, 1.0 if patch else float(np.exp(rng.uniform(-0.5, 0.25))))
         spot = free_spot(rng, scene, group.layers[0].alpha.shape)
         if spot and scene.put(group, *spot):
             kinds.append("lifted patch" if patch else "lifted marks")

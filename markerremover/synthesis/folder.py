@@ -11,10 +11,12 @@ from typing import Mapping, Sequence
 import cv2
 import numpy as np
 
-from .. import labelme
+from ..labels import labelme
 from ..errors import UsageError, WriteError
-from . import generate, patches, real
-from .words import choice
+from . import generate
+from .marks import patches
+from .radiographs import real
+from .marks.texts import choice
 
 CLASS_NAMES = ("laterality", "marker")
 FORMATS = {"png": ".png", "jpg": ".jpg", "tiff": ".tiff", "dcm": ".dcm", "png16": ".png"}

@@ -9,21 +9,13 @@ import numpy as np
 
 from ..errors import UsageError
 from ..records import Annotation, locked
-from . import (
-    backgrounds,
-    console,
-    degrade,
-    distractors,
-    film,
-    frames,
-    lead,
-    markings,
-    real,
-    words,
-)
-from .kit import Kit
+from . import film
+from .distractors import leads_and_tubes
+from .marks import console_text, layers, lead_markers, texts
+from .radiographs import backgrounds, degrade, frames, real
+from .marks.kit import Kit
 from .scene import Scene, free_spot, truth
-from .words import choice
+from .marks.texts import choice
 
 CAP_MIN_PX = 7.0
 
@@ -64,19 +56,19 @@ def _cap(rng: np.random.Generator, longer: int, low: float, high: float) -> floa
 def _lead_marks(rng, scene: Scene, split: str, count: int, big: float, fonts_dir) -> None:
     longer = max(scene.picture.shape)
     for _ in range(count):
-        group = lead.lead_marker(rng, split, _cap(rng, longer, 0.013 * big, 0.07 * big), fonts_dir)
+        group = lead_markers.lead_marker(rng, split, _cap(rng, longer, 0.013 * big, 0.07 * big), fonts_dir)
         spot = free_spot(rng, scene, group.layers[0].alpha.shape)
         if spot:
             scene.put(group, *spot)
 
 
-def _lifted_marks(rng, scene: Scene, lifted: tuple[markings.Group, ...], count: int, big: float) -> None:
+def _lifted_marks(rng, scene: Scene, lifted: tuple[layers.Group, ...], count: int, big: float) -> None:
     """Marks lifted off other radiographs (see `real.lifted`), resized, turned, mirrored, fainter or brighter."""
     for _ in range(count):
         group = choice(rng, lifted)
         scale = big * max(scene.picture.shape) / 1024 * float(np.exp(rng.uniform(np.log(0.6), np.log(1.7))))
         angle = rng.uniform(0, 360) if rng.random() < 0.35 else float(choice(rng, (0, 0, 0, 90, 180, 270))) + rng.normal(0, 3)
-        group = markings.transformed(group, scale, angle, rng.random() < 0.3, float(np.exp(rng.uniform(-0.5, 0.25))))
+        group = layers.transformed(group, scale, angle, rng.random() < 0.3, float(np.exp(rng.uniform(-0.5, 0.25))))
         spot = free_spot(rng, scene, group.layers[0].alpha.shape)
         if spot:
             scene.put(group, *spot)
@@ -85,30 +77,30 @@ def _lifted_marks(rng, scene: Scene, lifted: tuple[markings.Group, ...], count: 
 def _console_marks(rng, scene: Scene, split: str, count: int, big: float, fonts_dir) -> None:
     """Loose texts, badges and symbols."""
     longer = max(scene.picture.shape)
-    style = console.text_style(rng, split, _cap(rng, longer, 0.007, 0.035), fonts_dir)
+    style = console_text.text_style(rng, split, _cap(rng, longer, 0.007, 0.035), fonts_dir)
     for _ in range(count):
         kind = rng.random()
         if rng.random() < 0.3:
-            style = console.text_style(rng, split, _cap(rng, longer, 0.007, 0.04 * big), fonts_dir)
+            style = console_text.text_style(rng, split, _cap(rng, longer, 0.007, 0.04 * big), fonts_dir)
         if kind < 0.3:
-            group = console.badge(rng, split, _cap(rng, longer, 0.011, 0.055 * big), fonts_dir)
+            group = console_text.badge(rng, split, _cap(rng, longer, 0.011, 0.055 * big), fonts_dir)
         elif kind < 0.42:
-            group = console.symbol(rng, _cap(rng, longer, 0.012, 0.04), style)
+            group = console_text.symbol(rng, _cap(rng, longer, 0.012, 0.04), style)
         else:
-            group = console.written(rng, words.loose_text(rng, split), "marker", style)
+            group = console_text.written(rng, texts.loose_text(rng, split), "marker", style)
             if rng.random() < 0.06:
-                group = console.quarter_turned(group, int(choice(rng, (1, 3))))
+                group = console_text.quarter_turned(group, int(choice(rng, (1, 3))))
         spot = free_spot(rng, scene, group.layers[0].alpha.shape)
         if spot and not scene.put(group, *spot, contrast=25) and 0.42 <= kind:
             text = group.elements[0][1]
             dark = scene.local(*spot, group.layers[0].alpha.shape) > 150 and rng.random() < 0.5
-            scene.put(console.written(rng, text, "marker", replace(style, decoration="plain" if dark else "outline"), dark=dark), *spot, contrast=25)
+            scene.put(console_text.written(rng, text, "marker", replace(style, decoration="plain" if dark else "outline"), dark=dark), *spot, contrast=25)
 
 
 def _header(rng, scene: Scene, split: str, who: dict[str, str], lines: int, fonts_dir) -> None:
     """Blocks of lines in corners and along edges."""
     h, w = scene.picture.shape
-    style = console.text_style(rng, split, _cap(rng, max(h, w), 0.006, 0.026), fonts_dir)
+    style = console_text.text_style(rng, split, _cap(rng, max(h, w), 0.006, 0.026), fonts_dir)
     if style.decoration == "box" and rng.random() < 0.7:
         style = replace(style, decoration="plain")
     corners = rng.permutation(6)
@@ -118,7 +110,7 @@ def _header(rng, scene: Scene, split: str, who: dict[str, str], lines: int, font
         block = min(lines, int(rng.integers(1, 6)))
         lines -= block
         if rng.random() < 0.15:
-            group = console.label(rng, [words.header_line(rng, split, who) for _ in range(block)], style)
+            group = console_text.label(rng, [texts.header_line(rng, split, who) for _ in range(block)], style)
             gh, gw = group.layers[0].alpha.shape
             x, y = int((margin, (w - gw) / 2, w - gw - margin)[corner % 3]), int(margin if corner < 3 else h - gh - margin)
             if scene.free(x, y, (gh, gw)):
@@ -126,13 +118,13 @@ def _header(rng, scene: Scene, split: str, who: dict[str, str], lines: int, font
             continue
         y = margin if corner < 3 else h - margin - block * (style.cap_px + gap)
         for _ in range(block):
-            group = console.written(rng, words.header_line(rng, split, who), "marker", style)
+            group = console_text.written(rng, texts.header_line(rng, split, who), "marker", style)
             gh, gw = group.layers[0].alpha.shape
             x = (margin, (w - gw) / 2, w - gw - margin)[corner % 3]
             if scene.free(int(x), int(y), (gh, gw)) and not scene.put(group, int(x), int(y), contrast=25):
                 dark = style.level > 128 and rng.random() < 0.3
                 other = replace(style, decoration="plain" if dark else "outline")
-                scene.put(console.written(rng, group.elements[0][1], "marker", other, dark=dark), int(x), int(y), contrast=25)
+                scene.put(console_text.written(rng, group.elements[0][1], "marker", other, dark=dark), int(x), int(y), contrast=25)
             y += max(style.cap_px + gap, gh - 4)
 
 
@@ -146,7 +138,7 @@ def _ruler(rng, scene: Scene) -> None:
     alpha[:, 0] = 1
     if rng.random() < 0.5:
         alpha = alpha[:, ::-1]
-    group = markings.Group([("uncertain", "ruler")], [markings.Layer(np.pad(alpha, 2), 255.0, 0)], digital=True)
+    group = layers.Group([("uncertain", "ruler")], [layers.Layer(np.pad(alpha, 2), 255.0, 0)], digital=True)
     x, y = int(choice(rng, (0.01 * w, 0.985 * w - tick - 4))), int(rng.uniform(0, h - long - 4))
     if scene.free(x, y, (long, tick)):
         scene.put(group, x, y)
@@ -161,7 +153,7 @@ def radiograph(
     background: np.ndarray | None = None,
     second: np.ndarray | None = None,
     whole: real.Whole | None = None,
-    lifted: tuple[markings.Group, ...] = (),
+    lifted: tuple[layers.Group, ...] = (),
     unmarked_share: float = 0.08,
     inverted_share: float | None = None,
     name: str = "synthetic.png",
@@ -179,8 +171,8 @@ def radiograph(
         unmarked_share, inverted_share: chance of no marking at all, and of the whole picture being inverted (0.12, for "train" 0.18).
         fonts_dir: further font files for split "train".
     """
-    if split not in words.SPLITS:
-        raise UsageError(f"split is {split!r}, allowed are {', '.join(words.SPLITS)}")
+    if split not in texts.SPLITS:
+        raise UsageError(f"split is {split!r}, allowed are {', '.join(texts.SPLITS)}")
     if body is not None and body not in backgrounds.BODIES:
         raise UsageError(f"body is {body!r}, allowed are {', '.join(backgrounds.BODIES)}")
     if split == "train":
@@ -194,14 +186,14 @@ def radiograph(
     else:
         lay = real.pieces_of_real if rng.random() < 0.15 else real.from_real
         body, picture = "real", lay(rng, background, shape)
-    picture = distractors.scatter(rng, picture)
+    picture = leads_and_tubes.scatter(rng, picture)
     if rng.random() < (0.15 if body == "real" else 0.45):
         picture = degrade.collimate(rng, picture)
     picture = degrade.window(rng, picture)
     if rng.random() < 0.15:
         picture = degrade.border(rng, picture)
     marked = rng.random() >= unmarked_share
-    who = words.identity(rng, split)
+    who = texts.identity(rng, split)
     scene = Scene(picture)
     big = 1.7 if body == "limb" or rng.random() < 0.1 else 1.0  # small cassettes make large letters
     style = rng.random()  # which kinds of marks this site uses
@@ -270,7 +262,7 @@ def _training(rng, body, size, background, second, whole, lifted, unmarked_share
     if whole is not None:
         film.own_marks(scene, whole)
     marked = rng.random() >= unmarked_share
-    who = words.identity(rng, "train")
+    who = texts.identity(rng, "train")
     big = 1.7 if body == "limb" or rng.random() < 0.25 else 1.0  # small cassettes make large letters
     kit = Kit("train", who, big, fonts_dir, zones)
     wanted = film.chosen(rng, film.MARKS, int(rng.choice((1, 2, 3, 4, 5, 7), p=(0.15, 0.25, 0.25, 0.17, 0.12, 0.06)))) if marked else []

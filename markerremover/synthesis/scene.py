@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..records import Element
-from . import markings
-from .words import choice
+from .marks import layers
+from .marks.texts import choice
 
 ALPHA_MIN = 0.35  # a pixel belongs to a stroke from this opacity
 SEEN_MIN = 6.0  # and where it changed the picture by this many grey levels
@@ -34,7 +34,7 @@ class Scene:
         x1, y1, x2, y2 = max(0, x), max(0, y), min(w, x + shape_hw[1]), min(h, y + shape_hw[0])
         return x2 - x1 > 4 and y2 - y1 > 4 and not self.taken[y1:y2, x1:x2].any()
 
-    def put(self, group: markings.Group, x: int, y: int, contrast: float = CONTRAST_MIN) -> bool:
+    def put(self, group: layers.Group, x: int, y: int, contrast: float = CONTRAST_MIN) -> bool:
         """Lay a group with its top left corner at (x, y), unless one of its elements would hardly be seen."""
         h, w = self.picture.shape
         gh, gw = group.layers[0].alpha.shape

@@ -1,0 +1,233 @@
+"""Outcomes -> manifest.jsonl, summary.json and the audit page.
+
+The audit shows what was removed: every file is readable by its owner only, and the page loads nothing from elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import secrets
+from collections import Counter
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, Iterable, TextIO
+
+from . import page
+from ..system import regular_files
+from .crops import thumb_names
+from ..errors import UsageError
+from ..headers.profile import read_key
+from ..records import Decision, Outcome, STATUSES
+
+MANIFEST, SUMMARY, PAGE = "manifest.jsonl", "summary.json", "index.html"
+
+
+def manifest_row(outcome: Outcome, run: dict[str, str]) -> dict[str, Any]:
+    """One input as a JSON object.
+
+    Args:
+        run: what is the same for every row: `weights_sha256`, `version`, `settings_sha256`.
+    """
+    return {
+        "relative": outcome.relative,
+        "status": outcome.status,
+        "reason": outcome.reason,
+        "format": outcome.format,
+        "shape": list(outcome.shape),
+        **({"orientation": outcome.orientation} if outcome.orientation != 1 else {}),
+        "sha256_in": outcome.sha256_in,
+        "sha256_out": outcome.sha256_out,
+        "boxes": [_box(d) | _style(*style) for d, style in zip_longest(outcome.decisions, outcome.styles, fillvalue=("", ""))],
+        "crops": [list(pair) for pair in outcome.crops],
+        "path_tells": outcome.path_tells,
+        "released_held": outcome.released_held,
+        "notes": list(outcome.notes),
+        "timings_ms": dict(outcome.timings_ms),
+        **({"synthetic_pixels": outcome.made_up} if outcome.styles else {}),
+        **run,
+    }
+
+
+def _style(style: str, reason: str) -> dict[str, str]:
+    """What a box's row says of its style; nothing where all boxes are black by choice."""
+    return {"style": style, "style_reason": reason} if style else {}
+
+
+def _box(decision: Decision) -> dict[str, Any]:
+    reading = decision.reading
+    return {
+        "frame": decision.frame,
+        "xyxy": [int(v) for v in decision.xyxy],
+        "score": round(float(decision.score), 4),
+        "label": decision.label,
+        "action": decision.action,
+        "reason": decision.reason,
+        "text": reading.text if reading else "",
+        "confidence": round(float(reading.confidence), 4) if reading else 0.0,
+        "rotation_deg": round(float(reading.rotation_deg), 1) if reading else 0.0,
+        "mirrored": bool(reading.mirrored) if reading else False,
+    }
+
+
+def append(handle: TextIO, row: dict[str, Any]) -> None:
+    """Add one row to an open manifest and hand it to the operating system at once."""
+    handle.write(json.dumps(row) + "\n")  # ASCII only: file names need not be valid Unicode
+    handle.flush()
+
+
+def read_manifest(path: Path) -> list[dict[str, Any]]:
+    """The rows of a manifest, [] where there is none. A line that a crash cut short is left out.
+
+    Raises:
+        UsageError: a link or something that is no regular file stands in its place.
+    """
+    try:
+        text = regular_files.read(path).decode("utf-8", "replace")
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    rows = []
+    for line in text.splitlines():
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(row, dict) and isinstance(row.get("relative"), str) and row.get("status") in STATUSES:
+            rows.append(row)
+    return rows
+
+
+def checked_rows(audit: Path) -> dict[str, dict[str, Any]]:
+    """The rows of an audit's manifest by path, for who builds on what they say.
+
+    Raises:
+        UsageError: as for `read_manifest`; or a row is not as `manifest_row` makes it.
+    """
+    rows = read_manifest(audit / MANIFEST)
+    for row in rows:
+        if wrong := _row_problem(row):
+            raise UsageError(f"{audit / MANIFEST}: the row of {ascii(row['relative'])} is damaged ({wrong}); `remove --resume` makes it anew")
+    return {row["relative"]: row for row in rows}
+
+
+def _row_problem(row: dict[str, Any]) -> str:
+    """The first field of a row that is not as it should be, "" if there is none."""
+    for name in ("reason", "format", "sha256_in", "sha256_out", "weights_sha256"):
+        if not isinstance(row.get(name), str):
+            return name
+    review = row.get("review")
+    if review is not None and not (isinstance(review, dict) and isinstance(review.get("digest"), str) and isinstance(review.get("marks"), list)):
+        return "review"
+    if not isinstance(row.get("shape"), list) or not all(_whole(v) for v in row["shape"]):
+        return "shape"
+    for name, boxes in (("boxes", row.get("boxes")), ("review", (review or {}).get("boxes_before", [])), ("review", (review or {}).get("marks", []))):
+        if not isinstance(boxes, list) or not all(_box_is_right(box, mark=boxes is (review or {}).get("marks")) for box in boxes):
+            return name
+    return ""
+
+
+def _box_is_right(box: Any, *, mark: bool) -> bool:
+    if not isinstance(box, dict) or not _whole(box.get("frame")) or box.get("action") not in ("keep", "remove"):
+        return False
+    xyxy = box.get("xyxy")
+    if not isinstance(xyxy, list) or len(xyxy) != 4 or not all(type(v) is int for v in xyxy):
+        return False
+    texts, numbers = ((), ()) if mark else (("label", "reason", "text"), ("score", "confidence", "rotation_deg"))
+    return all(isinstance(box.get(name), str) for name in texts) and all(
+        type(box.get(name)) in (int, float) and math.isfinite(box[name]) for name in numbers)
+
+
+def _whole(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def read_summary(audit: Path) -> dict[str, Any]:
+    """summary.json, {} where there is none or it is damaged: the run did not get that far.
+
+    Raises:
+        UsageError: a link or something that is no regular file stands in its place.
+    """
+    try:
+        found = json.loads(regular_files.read(audit / SUMMARY))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def boxes_before(row: dict[str, Any]) -> list[dict[str, Any]]:
+    """The boxes of a row as the program alone decided, before any review."""
+    return (row.get("review") or {}).get("boxes_before", row["boxes"])
+
+
+def counts(rows: Iterable[dict[str, Any]]) -> dict[str, int]:
+    """How many inputs there are and how they ended; every status is there, also at 0."""
+    ended = Counter(row["status"] for row in rows)
+    return {"inputs": sum(ended.values()), **{status: ended[status] for status in STATUSES}}
+
+
+def open_private(path: Path, mode: str = "w") -> TextIO:
+    """Open a text file that only its owner may read; "w" replaces, "a" appends.
+
+    Raises:
+        UsageError: a link or something that is no regular file stands in its place.
+    """
+    descriptor = regular_files.opened(path, os.O_WRONLY | os.O_CREAT | (os.O_APPEND if mode == "a" else 0))
+    if mode != "a":
+        os.ftruncate(descriptor, 0)
+    return open(descriptor, mode, encoding="utf-8", newline="\n")
+
+
+def write_private(path: Path, text: str | Iterable[str]) -> None:
+    """Replace a file in one step: readers see the old one or the new one, whole. Pieces of a text are written as they come."""
+    temporary = path.with_name(path.name + ".new")
+    try:
+        with open_private(temporary) as handle:
+            handle.writelines([text] if isinstance(text, str) else text)
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+    except UsageError:  # what stands there is not ours to take away
+        raise
+    except BaseException:  # the one before stays; nothing half is left beside it
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def agreed_key(path: Path, key: bytes) -> bytes:
+    """The key in a file, made with `key` if it is not there; of several that do this at once, all get the same one.
+
+    Raises:
+        UsageError: the file is there and holds no key.
+    """
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.chmod(path.parent, 0o700)
+        temporary = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+        with open_private(temporary) as handle:
+            handle.write(key.hex() + "\n")
+            handle.flush()
+            os.fsync(handle.fileno())
+        try:
+            os.link(temporary, path)  # unlike a rename it fails where another was first
+        except FileExistsError:
+            pass
+        finally:
+            temporary.unlink()
+    return read_key(path)
+
+
+def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Replace a manifest by these rows, in one step."""
+    write_private(path, (json.dumps(row) + "\n" for row in rows))
+
+
+def write_summary(audit: Path, summary: dict[str, Any]) -> None:
+    """Write summary.json."""
+    write_private(audit / SUMMARY, json.dumps(summary, indent=1) + "\n")
+
+
+def write_page(audit: Path, rows: Iterable[dict[str, Any]], summary: dict[str, Any]) -> None:
+    """Write index.html, see `audit_page`; pictures that are not in crops/ are left out."""
+    drawn = {entry.name for entry in os.scandir(audit / "crops")} if (audit / "crops").is_dir() else set()
+    write_private(audit / PAGE, page.parts(rows, summary, thumb_names, drawn))

@@ -1,0 +1,168 @@
+"""What the page says of the whole run: figures, warnings, charts, options. HTML that needs no script."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections import Counter
+from typing import Any, Iterator, Sequence
+
+from ...records import STATUSES
+from .charts import Bar, Chart, fields, histogram, number, quartiles, ranking, text
+from .entries import kind, milliseconds
+
+SCORE_STEPS = 50  # of the scores from 0 to 1; those below the lowest score are not drawn
+HEIGHTS = (0, 8, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256, 384, 512, 1024)  # px: lower edges
+TIMES = (0, 50, 100, 150, 200, 300, 400, 500, 700, 1000, 1500, 2000, 3000, 5000, 10_000, 30_000, 60_000)  # ms: lower edges
+MOST = 10  # bars of a ranking
+ACTIONS = (("removed", "remove"), ("kept", "keep"))
+IGNORED = 50  # names that are listed
+
+
+def parts(rows: Sequence[dict[str, Any]], summary: dict[str, Any]) -> Iterator[str]:
+    """Everything above the list of files."""
+    yield _tiles(summary)
+    yield _warnings(summary)
+    yield '<section class="charts" aria-label="Distributions">\n'
+    yield from _charts(rows)
+    yield "</section>\n"
+    yield _facts(summary)
+
+
+def _tiles(summary: dict[str, Any]) -> str:
+    tiles = [(number(summary["counts"]["inputs"]), "inputs", "", ("status", ""))]
+    tiles += [(number(summary["counts"][status]), status, status, ("status", status)) for status in STATUSES]
+    boxes = summary.get("boxes", {})
+    tiles += [(number(boxes[name]), f"boxes {name}", action, ("action", action)) for name, action in ACTIONS if name in boxes]
+    return '<div class="tiles">' + "".join(
+        f'<div class="tile {name}" data-query="{fields([query])}"><b>{value}</b>{said}</div>' for value, said, name, query in tiles
+    ) + f"</div>\n{_shares(summary['counts'])}"
+
+
+def _shares(counts: dict[str, int]) -> str:
+    """One bar, parted as the files ended; the tiles say the numbers."""
+    x, parts = 0.0, []
+    for status in STATUSES:
+        wide = 100 * counts[status] / max(1, counts["inputs"])
+        parts.append(f'<rect class="fill-{status}" x="{x:.3f}" y="0" width="{wide:.3f}" height="2"/>')
+        x += wide
+    return f'<svg class="shares" viewBox="0 0 100 2" preserveAspectRatio="none" aria-hidden="true">{"".join(parts)}</svg>\n'
+
+
+def _warnings(summary: dict[str, Any]) -> str:
+    lines = []
+    if summary.get("released_held"):
+        lines.append(f"{number(summary['released_held'])} files were written though something still shows in them (--release-held). "
+                     "Look at each before it is shared.")
+    if summary.get("paths_that_tell"):
+        lines.append(f"{number(summary['paths_that_tell'])} outputs lie under paths that hold a name, number or UID of their own header.")
+    if summary.get("by_hand"):
+        lines.append("Only what was drawn by hand was removed; nothing looked at the results.")
+    said = "Dry run: no image was written. " if summary["options"].get("dry_run") else ""
+    said += f"Inputs {'=' if summary.get('reconciles') else chr(8800)} cleaned + unchanged + held + failed; {len(summary['ignored'])} ignored. "
+    if "seconds" in summary:
+        said += f"{number(summary['seconds'])} s, {summary['images_per_second']} images/s. "
+    said += f"{summary['headers']}." if summary.get("headers") else ""
+    return "".join(f'<p class="warn">{text(line)}</p>\n' for line in lines) + f'<p class="soft">{text(said)}</p>\n'
+
+
+def _charts(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """One walk over the rows; only numbers are kept."""
+    scores, heights = [array("f"), array("f")], [array("l"), array("l")]
+    times, why, ended = array("l"), Counter(), Counter()
+    for row in rows:
+        times.append(milliseconds(row))
+        if row["reason"]:
+            ended[kind(row)] += 1
+        for box in row["boxes"]:
+            keeps = int(box["action"] == "keep")
+            scores[keeps].append(box["score"])
+            heights[keeps].append(box["xyxy"][3] - box["xyxy"][1])
+            why[box["reason"], keeps] += 1
+    if why:
+        yield histogram(_scores(scores))
+        yield histogram(_edges("Heights of markings", HEIGHTS, "height", "px", heights, ACTIONS, "boxes"))
+    if times:
+        yield histogram(_edges("Time per file", TIMES, "ms", "ms", [times], (("files", "plain"),), "files"))
+    if why:
+        yield ranking(_why(why))
+    if ended:
+        found = [Bar(reason, (count,), (("reason", f"file:{reason}"),)) for reason, count in ended.most_common()]
+        yield ranking(_short("Why files were held or failed", "files", found, (("files", "held"),)))
+
+
+def _scores(scores: Sequence[Sequence[float]]) -> Chart:
+    counts = [Counter(min(SCORE_STEPS - 1, int(score * SCORE_STEPS + 1e-4)) for score in side) for side in scores]
+    first = min(min(side, default=SCORE_STEPS - 1) for side in counts) // 5 * 5
+    bars = tuple(
+        Bar(f"{at / SCORE_STEPS:.2f} to {(at + 1) / SCORE_STEPS:.2f}", tuple(side[at] for side in counts),
+            (("score-from", f"{at / SCORE_STEPS:.2f}"), ("score-to", _below((at + 1) / SCORE_STEPS))))
+        for at in range(first, SCORE_STEPS))
+    ticks = tuple((at - first, f"{at / SCORE_STEPS:.1f}") for at in range(first, SCORE_STEPS + 1, 5))
+    return Chart("Scores of boxes", "score", bars, ACTIONS, _middle([*scores[0], *scores[1]], "{:.2f}", "boxes"), ticks)
+
+
+def _below(score: float) -> str:
+    """The greatest score of the manifest (four places) below an edge; 1 itself belongs to the last bar.
+
+    >>> _below(0.5), _below(1.0)
+    ('0.4999', '1')
+    """
+    return "1" if score >= 1 else f"{score - 1e-4:.4f}"
+
+
+def _edges(
+    title: str, edges: Sequence[int], query: str, unit: str, values: Sequence[Sequence[int]], series: tuple[tuple[str, str], ...], what: str
+) -> Chart:
+    """A histogram over lower edges, the last bin open; empty bins at both ends are not drawn."""
+    counts = [Counter(bisect_right(edges, value) - 1 for value in side) for side in values]
+    there = [at for side in counts for at in side]
+    first, last = min(there, default=0), max(there, default=0)
+    bars = []
+    for at in range(first, last + 1):
+        low, high = edges[at], edges[at + 1] if at + 1 < len(edges) else None
+        wanted = [(f"{query}-from", str(low)), *([(f"{query}-to", str(high - 1))] if high else [])]
+        name = f"{number(low)} to {number(high - 1)} {unit}" if high else f"{number(low)} {unit} or more"
+        bars.append(Bar(name, tuple(side[at] for side in counts), tuple(wanted)))
+    every = 1 if last - first < 10 else 2
+    ticks = tuple((at - first, number(edges[at])) for at in range(first, last + 1, every))
+    both = [value for side in values for value in side]
+    return Chart(title, unit, tuple(bars), series, _middle(both, "{:,.0f} " + unit, what), ticks)
+
+
+def _middle(values: Sequence[float], form: str, what: str) -> str:
+    found = quartiles(values)
+    if found is None:
+        return ""
+    low, middle, high = (form.format(value) for value in found)
+    return f"{number(len(values))} {what}; median {middle}, the middle half from {low} to {high}"
+
+
+def _why(why: Counter) -> Chart:
+    reasons = sorted({reason for reason, _ in why}, key=lambda reason: (-why[reason, 0] - why[reason, 1], reason))
+    bars = [Bar(reason, (why[reason, 0], why[reason, 1]), (("reason", f"box:{reason}"),)) for reason in reasons]
+    return _short("Why boxes were removed or kept", "boxes", bars, ACTIONS)
+
+
+def _short(title: str, what: str, bars: list[Bar], series: tuple[tuple[str, str], ...]) -> Chart:
+    """The longest bars; the rest are one."""
+    rest = bars[MOST:]
+    if rest:
+        bars = [*bars[:MOST], Bar(f"{len(rest)} other reasons", tuple(sum(column) for column in zip(*(bar.counts for bar in rest))))]
+    return Chart(title, what, tuple(bars), series)
+
+
+def _facts(summary: dict[str, Any]) -> str:
+    facts = {
+        **summary["options"], "weights": summary["weights"]["name"], "weights SHA-256": summary["weights"]["sha256"],
+        "backend": summary.get("backend", ""), "markerremover": summary.get("version", ""), **summary.get("versions", {}),
+        "ignored": summary["ignored"][:IGNORED],
+    }
+    lines = "".join(f"<dt>{text(name.replace('_', ' '))}</dt><dd>{text(_plain(value))}</dd>" for name, value in facts.items())
+    return f"<details><summary>Options, weights and versions</summary><dl>{lines}</dl></details>\n"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return {None: "none", True: "yes", False: "no"}.get(value, str(value)) if value is None or isinstance(value, bool) else str(value)

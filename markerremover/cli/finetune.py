@@ -1,0 +1,106 @@
+"""Arguments of `markerremover finetune`, and the call they stand for."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from ..training.recipes import RECIPES, Recipe
+
+#: Options that change one value of the recipe, with what they say in --help.
+RECIPE_OPTIONS = {
+    "epochs": (int, "at most"), "repeat": (int, "windows an epoch for each training image"), "batch": (int, "windows a step"),
+    "lr0": (float, "first learning rate"), "lrf": (float, "last learning rate, as a share of the first"),
+    "freeze": (int, "how many first layers stay as they are"),
+    "blend": (float, "share of the tuned weights in the result, the rest of those it started from; by default as much as pays"),
+    "patience": (int, "stop after this many epochs without gain on images apart; 0 never"),
+}
+
+
+def add_finetune_parser(subparsers) -> None:
+    """Add the `finetune` subcommand; it sets `run` to a function of the parsed arguments that returns an exit code."""
+    parser = subparsers.add_parser(
+        "finetune", help="fine-tune the localizer for a new site and measure it (needs the extra `train`)",
+        description="Fine-tune on labelled radiographs of a new site (about 20), measure before and after on images that were held "
+        "out, and write OUT.pt, OUT.onnx, OUT.json (card), OUT.toml (site profile) and OUT-report/ (shows originals).",
+    )
+    add = parser.add_argument
+    add("site", type=Path, metavar="SITE_DIR",
+        help="folder with images/ (PNG, JPEG, TIFF) and LabelMe files in annotations/, perhaps split.csv")
+    add("-o", "--out", type=Path, required=True, metavar="OUT.pt", help="the fine-tuned checkpoint; the rest is written beside it")
+    add("--weights", type=Path, metavar="FILE.pt",
+        help="checkpoint to start from, its .onnx and card beside it (default: weights/detector.pt of a checkout)")
+    add("--keep", default="L,R,LT,RT,LEFT,RIGHT", metavar="SIGNS",
+        help="side signs that stay, such as D,I or X=left,Y=right, or `none` (default: %(default)s)")
+    add("--folds", type=int, default=5,
+        help="of the cross-validation, by patient; 0 holds out the val rows of split.csv (default: %(default)s)")
+    add("--one-image-a-patient", action="store_true",
+        help="every image is of another patient; by default split.csv, the DICOM header that `annotate` saw or the name up to its first _ says")
+    add_training_options(parser)
+    add("--resume", action="store_true", help="go on with an interrupted run; finished folds are not trained again")
+    parser.set_defaults(run=_run)
+
+
+def add_training_options(parser: argparse.ArgumentParser) -> None:
+    """Add what says how to train; `recipe_of` reads the recipe from it."""
+    add = parser.add_argument
+    add("--recipe", choices=("fast", "published"), default="fast",
+        help="fast: windows, minutes; published: Khosravi et al. 2023, whole images, hours on a CPU (default: %(default)s)")
+    for name, (kind, text) in RECIPE_OPTIONS.items():
+        add(f"--{name}", type=kind, help=f"{text} (default: the recipe's)")
+    add("--device", default="cpu", help="cpu or a CUDA device number, for training (default: %(default)s)")
+    add("--loader-workers", type=int, default=1, help="processes that cut windows (default: %(default)s)")
+    add("--seed", type=int, default=0, help="of every random choice (default: %(default)s)")
+
+
+def recipe_of(args: argparse.Namespace) -> Recipe:
+    """The recipe with what the command line changes of it."""
+    given = {name: getattr(args, name) for name in RECIPE_OPTIONS if getattr(args, name) is not None}
+    return replace(RECIPES[args.recipe], **given)
+
+
+def _run(args: argparse.Namespace) -> int:
+    import functools
+
+    from ..training.finetune import finetune
+    from ..site_profile import parse_signs
+
+    card = finetune(
+        args.site, args.out, weights=args.weights, keep=parse_signs(args.keep), recipe=recipe_of(args),
+        folds=args.folds, seed=args.seed, device=args.device, loader_workers=args.loader_workers, resume=args.resume,
+        one_image_a_patient=args.one_image_a_patient, say=functools.partial(print, flush=True),
+    )
+    print("\n".join(lines(card)))
+    print(f"for `remove --site`: {args.out.with_suffix('.toml')}")
+    print(f"report: {args.out.with_name(args.out.stem + '-report') / 'index.html'} (shows originals: keep it with them)")
+    return 0
+
+
+def lines(card: dict) -> list[str]:
+    """The measurement of a card, a line a rate."""
+    from ..evaluation.metrics import RATES, in_words
+
+    measured = card["metrics"]
+    found = [f"{measured['method']}, {measured['images']} held-out images, exact 95 % intervals, P of Fisher's exact test:"]
+    for name in RATES:
+        row = measured[name]
+        p = "" if row["p_fisher"] is None else f", P = {row['p_fisher']:.4f}"
+        found.append(f"  {name}: before {in_words(row['before'])}, after {in_words(row['after'])}{p}")
+    taught = card["recipe"].get("rescorer_taught", False)
+    if taught:
+        found.append(f"the second network was taught as well: {Path(card['rescorer']['file']).name} goes wherever the weights go")
+    elif card["recipe"]["share"] == 0:
+        found.append("the weights it started from were kept: nothing tuned made fewer errors on the labelled images")
+    worse = [name for name in RATES if _worse(name, measured[name])]
+    if worse:
+        found.append(f"NOT BETTER in {', '.join(worse)}: consider keeping the weights it started from")
+    return found
+
+
+def _worse(name: str, row: dict) -> bool:
+    """Whether a rate is worse after than before; of false positives less is better, of all others more."""
+    before, after = row["before"]["value"], row["after"]["value"]
+    if before is None or after is None:
+        return False
+    return after > before if name == "false-positive rate" else after < before

@@ -1,0 +1,87 @@
+"""`markerremover improve`: parse, call, print."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from .finetune import add_training_options, recipe_of
+
+NOT_ADOPTED = 1
+
+
+def add_improve_parser(subparsers) -> None:
+    """Add the subcommand; it sets `run` to a function of the parsed arguments that returns an exit code."""
+    parser = subparsers.add_parser(
+        "improve", help="learn from corrections, over and over, and adopt what is not worse (needs the extra `train`)",
+        description="Gathers what people corrected, fine-tunes on all of it, compares old and new weights on a fixed validation set that is "
+        "never trained on, and adopts the new ones only if no fewer markings are removed; docs/improve.md has the whole rule. Exit codes: 0 "
+        "adopted, or nothing new; 1 not adopted; 2 wrong use.",
+    )
+    add = parser.add_argument
+    add("site", type=Path, metavar="SITE", help="folder of the site, made at first use; `remove --site SITE` takes the weights in use")
+    add("audits", nargs="*", type=Path, metavar="AUDIT",
+        help="audits whose review was applied, or LabelMe folders (images/ and annotations/); none: train on what was gathered before")
+    add("--validation", type=Path, metavar="FOLDER",
+        help="LabelMe folder of the validation set, once; default: a third of the patients of the first gathering that has enough")
+    add("--keep", metavar="SIGNS", help="first use: side signs that stay, such as D,I or X=left,Y=right, or `none` (default: L, R and their words)")
+    add("--weights", type=Path, metavar="FILE.pt",
+        help="first use: checkpoint to start from, its .onnx and card beside it (default: weights/detector.pt of a checkout)")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--dry-run", action="store_true", help="say what would be gathered, trained and compared, and how long it takes")
+    what.add_argument("--history", action="store_true", help="print all generations with their results")
+    what.add_argument("--adopt", type=int, metavar="N", help="put generation N, adopted earlier, in use again")
+    add_training_options(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from ..improve import site_folder as folders, tables
+
+    if args.history or args.adopt is not None:
+        return _look_back(args)
+    try:
+        row = _improve(args)
+    except KeyboardInterrupt:
+        print("markerremover: interrupted; the weights in use are as they were, the same command goes on", file=sys.stderr)
+        return 130
+    if row is not None:
+        print("\n".join(tables.result(row)))
+    if not args.dry_run:
+        print(tables.where(folders.open_folder(args.site)))
+    return NOT_ADOPTED if row is not None and not row["adopted"] else 0
+
+
+def _improve(args: argparse.Namespace):
+    import functools
+
+    from ..site_profile import parse_signs
+    from ..improve.rounds import ImproveOptions, improve
+
+    options = ImproveOptions(
+        validation=args.validation, weights=args.weights, keep=None if args.keep is None else parse_signs(args.keep), recipe=recipe_of(args),
+        seed=args.seed, device=args.device, loader_workers=args.loader_workers, dry_run=args.dry_run,
+    )
+    return improve(args.site, args.audits, options=options, say=functools.partial(print, flush=True))
+
+
+def _look_back(args: argparse.Namespace) -> int:
+    from .. import site_profile
+    from ..run import shards
+    from ..errors import UsageError
+    from ..improve import site_folder as folders, tables
+
+    if args.audits or args.validation or args.keep is not None or args.weights:
+        raise UsageError("--history and --adopt take nothing else")
+    folder = folders.open_folder(args.site)
+    if not folder.begun:
+        raise UsageError(f"{args.site}: there is no such site folder yet")
+    if args.adopt is not None:
+        with shards.alone(folder.path):
+            row = folders.adopt_by_hand(folder, args.adopt)
+        print(f"generation {row['generation']} is in use")
+        return 0
+    weights = site_profile.read(folder.profile).weights
+    print("\n".join(tables.history(folders.rows(folder), "" if weights is None else folders.named(folder, weights))))
+    return 0

@@ -1,0 +1,174 @@
+"""The second opinion on every box that the localizer proposes: a small network looks at it at the source's own resolution.
+
+The localizer sees the whole image scaled down and must find small things in much anatomy; whether one box holds print or
+a port, a clip, a rib is easier to tell from the box alone, closer (a cascade of detectors, Viola and Jones 2001; Cai and
+Vasconcelos 2018). The two scores become one by logistic regression:
+
+    score = sigmoid(localizer * logit(localizer's score) + rescorer * (rescorer's logit) + offset)
+
+The network takes (N, 3, `SIDE`, `SIDE`) float32 in 0–1, two square windows of each box (`CONTEXT` times its longer side) and
+where the box lies in the closer one, and gives (N,) logits of "this is the box of a marking". Card: `rescorer` = {file, sha256, floor, localizer, rescorer, offset}.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+from typing import Callable
+
+import cv2
+import numpy as np
+
+from ..errors import HeldError, WeightsError
+from ..system.forks import Own, at_work
+from ..inference.shipped_weights import weights_folder
+from .operating_point import logit, sigmoid
+from ..system.telemetry import import_onnxruntime
+
+SIDE = 56  # pixels of a window
+CONTEXT = (1.35, 3.2)  # sides of the two windows in longer sides of the box
+LEAST_RADIUS = 6.0  # source pixels from the middle of a window to its side, at least
+BATCH = 64  # boxes a call of the network
+CARD_KEYS = ("file", "sha256", "floor", "localizer", "rescorer", "offset")
+
+
+class Rescorer:
+    """Turns the localizer's scores into those of both networks.
+
+    Attributes:
+        floor: raw localizer score from which boxes are looked at; what is below is no candidate.
+        sha256: of the network's file.
+    """
+
+    def __init__(self, network: Callable[[np.ndarray], np.ndarray], facts: dict) -> None:
+        self._network = network
+        self.floor, self.sha256 = float(facts["floor"]), str(facts["sha256"])
+        self._weights = float(facts["localizer"]), float(facts["rescorer"]), float(facts["offset"])
+
+    def __call__(self, display: np.ndarray, xyxy: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        """The joint scores of some boxes, (N,) float64 in 0–1.
+
+        Args:
+            display: (H, W) uint8, bright = dense.  xyxy: (N, 4) source pixels.  scores: (N,) raw, of the localizer.
+
+        Raises:
+            HeldError: the network's answer is not one finite number a box: nothing can be said about the image.
+        """
+        if not len(xyxy):
+            return np.zeros(0)
+        a, b, c = self._weights
+        return sigmoid(a * logit(np.asarray(scores, np.float64)) + b * self.logits(display, xyxy) + c)
+
+    def logits(self, display: np.ndarray, xyxy: np.ndarray) -> np.ndarray:
+        """(N,) float64: the network's own answer for each box. Raises as a call does."""
+        answers = [np.zeros(0)]
+        for start in range(0, len(xyxy), BATCH):
+            part = xyxy[start : start + BATCH]
+            answer = np.asarray(self._network(windows(display, part).astype(np.float32) / np.float32(255)), np.float64)
+            if answer.shape != (len(part),) or not np.isfinite(answer).all():
+                raise HeldError(f"the rescorer's answer, shape {answer.shape}, is not a finite number for each box")
+            answers.append(answer)
+        return np.concatenate(answers)
+
+
+def windows(display: np.ndarray, xyxy: np.ndarray) -> np.ndarray:
+    """(N, 3, SIDE, SIDE) uint8: a close and a wide square window around each box, beyond the image its edge goes on; and the
+    close window with 255 in the box and 0 around it, for a line of text and a square box far too high for it look alike.
+
+    Args:
+        display: (H, W) uint8.  xyxy: (N, 4) source pixels.
+    """
+    out = np.zeros((len(xyxy), len(CONTEXT) + 1, SIDE, SIDE), np.uint8)
+    for box, channels in zip(np.asarray(xyxy, np.float64), out):
+        for context, window in zip(CONTEXT, channels):
+            window[:] = _window(display, box, context)
+        half = np.array([box[2] - box[0], box[3] - box[1]]) / 2 * SIDE / (2 * _radius(box, CONTEXT[0]))
+        left, top = (min(int(round(SIDE / 2 - h)), SIDE // 2 - 1) for h in half)
+        channels[-1, max(0, top) : max(0, SIDE - top), max(0, left) : max(0, SIDE - left)] = 255
+    return out
+
+
+def _radius(box: np.ndarray, context: float) -> float:
+    """Source pixels from the middle of a window to its side."""
+    return max(max(box[2] - box[0], box[3] - box[1]) * context / 2, LEAST_RADIUS)
+
+
+def _window(display: np.ndarray, box: np.ndarray, context: float) -> np.ndarray:
+    x1, y1, x2, y2 = box
+    cx, cy = (x1 + x2) / 2, (y1 + y2) / 2
+    radius = _radius(box, context)
+    scale = SIDE / (2 * radius)
+    h, w = display.shape
+    pad = radius + 4
+    left, top = int(np.clip(cx - pad, 0, w - 1)), int(np.clip(cy - pad, 0, h - 1))
+    part = display[top : max(top + 1, int(min(h, cy + pad))), left : max(left + 1, int(min(w, cx + pad)))]
+    if scale < 1 / 1.5:  # an affine map samples points; smooth first
+        part = cv2.GaussianBlur(part, (0, 0), 0.4 / scale)
+    matrix = np.array([[scale, 0, SIDE / 2 - (cx - left) * scale], [0, scale, SIDE / 2 - (cy - top) * scale]])
+    return cv2.warpAffine(part, matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def of_card(card: dict, folder: Path, threads: int = 1) -> Rescorer | None:
+    """The rescorer that a localizer's card names; None where it names none.
+
+    Args:
+        folder: where card and localizer lie. The file is looked for there, then among the shipped weights.
+        threads: CPU threads; the network is small, it always runs in ONNX Runtime on the CPU.
+
+    Raises:
+        WeightsError: the file is not there or not the one that the card means, or a key is absent.
+    """
+    facts = card.get("rescorer")
+    if facts is None:
+        return None
+    missing = [key for key in CARD_KEYS if key not in facts]
+    if missing:
+        raise WeightsError(f"{folder}: the card's rescorer lacks {', '.join(missing)}")
+    onnxruntime = import_onnxruntime()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    # threads that wait in a loop for the next call would take a core from the localizer: a third more time a frame
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+
+    def network():
+        try:
+            return onnxruntime.InferenceSession(str(find(facts, folder)), options, providers=["CPUExecutionProvider"])
+        except WeightsError:
+            raise
+        except Exception as error:
+            raise WeightsError(f"{facts['file']}: cannot be opened ({type(error).__name__}: {error})") from error
+
+    with at_work():
+        opened = Own(network)
+        name = opened().get_inputs()[0].name
+
+    def run(batch: np.ndarray) -> np.ndarray:
+        with at_work():
+            return opened().run(None, {name: batch})[0]
+
+    return Rescorer(run, facts)
+
+
+def find(facts: dict, folder: Path) -> Path:
+    """The file of a card's `rescorer`, beside the card or among the shipped weights, checked against its SHA-256.
+
+    Raises:
+        WeightsError: neither place has it.
+    """
+    name = Path(str(facts["file"])).name
+    places = [Path(folder) / name, weights_folder() / name]
+    for path in places:
+        if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == facts["sha256"]:
+            return path
+    found = "has another SHA-256 than its card says" if any(path.is_file() for path in places) else "is not there"
+    raise WeightsError(f"{places[0]}: {found}, the localizer needs it")
+
+
+def carry(card: dict, folder: Path, target: Path) -> None:
+    """Copy what a card's `rescorer` names from beside it to another folder; nothing where the card names none."""
+    facts = card.get("rescorer")
+    if facts is not None:
+        source, copy = find(facts, folder), Path(target) / Path(str(facts["file"])).name
+        if not copy.is_file() or copy.read_bytes() != source.read_bytes():
+            shutil.copyfile(source, copy)

@@ -1,0 +1,173 @@
+"""What is counted on labelled radiographs, and what the counts say: rates, exact intervals, Fisher's exact test.
+
+The measures are those of Khosravi et al., Radiology: Artificial Intelligence 2023;5(6):e230085.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Sequence
+
+import numpy as np
+
+from .. import boxes
+from ..records import Element
+
+REMOVED_SHARE = 0.95  # of a marking's strokes that must be black for it to count as removed
+CHANGED_SHARE = 0.10  # of a side sign's strokes that may be black for it to count as retained
+NEAR = 0.008  # of the image's longer side: a box that comes this near to an annotated element is about it
+LEAST_CONTRAST = 8  # grey values by which strokes stand out of their surroundings
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Sums over radiographs.
+
+    images: all of them.  held: those that the pipeline would not write; they count as neither cleaned nor retained.
+    marked: images with a `marker` element.  deidentified: of those, the ones with every such element removed.
+    markers, removed: `marker` elements, and those removed.
+    signs, retained: `laterality` elements, and those left as they were.
+    boxes, false_boxes: decided about, and those that touch no annotated element of any kind.
+    """
+
+    images: int = 0
+    held: int = 0
+    marked: int = 0
+    deidentified: int = 0
+    markers: int = 0
+    removed: int = 0
+    signs: int = 0
+    retained: int = 0
+    boxes: int = 0
+    false_boxes: int = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        theirs = asdict(other)
+        return Counts(**{name: value + theirs[name] for name, value in asdict(self).items()})
+
+
+#: Rate -> the counts it is made of: successes, trials.
+RATES = {
+    "de-identification accuracy": ("deidentified", "marked"),
+    "retention accuracy": ("retained", "signs"),
+    "false-positive rate": ("false_boxes", "boxes"),
+    "marker recall": ("removed", "markers"),
+}
+
+
+def element_strokes(display: np.ndarray, elements: Sequence[Element]) -> list[np.ndarray]:
+    """One (H, W) bool mask an element: its strokes; nothing where none stand out.
+
+    Where the boxes of a side sign and of a marker overlap, the largest stroke in the sign's box is its letter, and what
+    else lies in both boxes is the marker's.
+    """
+    windows = [_window(e, display.shape) for e in elements]
+    masks = []
+    for window in windows:
+        mask = np.zeros(display.shape, bool)
+        mask[window] = _ink(display, window)
+        masks.append(mask)
+    for i, sign in enumerate(elements):
+        for j, marker in enumerate(elements):
+            if sign.kind == "laterality" and marker.kind == "marker" and _overlap(sign, marker):
+                _share_out(masks, i, j, windows)
+    return masks
+
+
+def _window(element: Element, shape_hw: tuple[int, int]) -> tuple[slice, slice]:
+    """The element's whole pixels, at least one."""
+    x1, y1, x2, y2 = (int(round(v)) for v in element.xyxy)
+    x1, y1 = min(max(0, x1), shape_hw[1] - 1), min(max(0, y1), shape_hw[0] - 1)
+    return slice(y1, max(y1 + 1, min(y2, shape_hw[0]))), slice(x1, max(x1 + 1, min(x2, shape_hw[1])))
+
+
+def _ink(display: np.ndarray, window: tuple[slice, slice]) -> np.ndarray:
+    """Strokes inside a window: Otsu on the white top-hat, or on the black one where it holds clearly more energy."""
+    import cv2
+
+    rows, columns = window
+    h, w = rows.stop - rows.start, columns.stop - columns.start
+    top, left = max(0, rows.start - 4), max(0, columns.start - 4)
+    around = np.ascontiguousarray(display[top : rows.stop + 4, left : columns.stop + 4])
+    side = int(max(9, 0.9 * min(h, w))) | 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    inner = np.s_[rows.start - top : rows.start - top + h, columns.start - left : columns.start - left + w]
+    bright, dark = (cv2.morphologyEx(around, kind, kernel)[inner] for kind in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT))
+    energy_bright, energy_dark = (float(np.square(a.astype(np.float32)).sum()) for a in (bright, dark))
+    hat = np.ascontiguousarray(dark if energy_dark > 2 * energy_bright else bright)
+    threshold, _ = cv2.threshold(hat.reshape(1, -1), 0, 255, cv2.THRESH_OTSU)
+    return hat > max(threshold, LEAST_CONTRAST)
+
+
+def _overlap(a: Element, b: Element) -> bool:
+    return bool(boxes.intersection(np.array([a.xyxy], np.float64), np.array([b.xyxy], np.float64))[0, 0] > 0)
+
+
+def _share_out(masks: list[np.ndarray], sign: int, marker: int, windows: list[tuple[slice, slice]]) -> None:
+    """Divide the strokes of an overlapping sign and marker, in place."""
+    import cv2
+
+    labels = cv2.connectedComponents((masks[sign] | masks[marker]).astype(np.uint8))[1]
+    sizes = np.bincount(labels[windows[sign]].ravel(), minlength=2)
+    sizes[0] = 0
+    letter = (labels == sizes.argmax()) & (labels > 0)
+    masks[marker] &= ~(cv2.dilate(letter.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
+    elsewhere = np.ones(letter.shape, bool)
+    elsewhere[windows[marker]] = False
+    masks[sign] &= letter | elsewhere
+
+
+def interval(k: int, n: int) -> tuple[float, float]:
+    """Exact two-sided 95 % (Clopper-Pearson) interval of k successes in n trials, 0–1; (0, 1) for no trials."""
+    from scipy.stats import beta
+
+    low = 0.0 if k == 0 else float(beta.ppf(0.025, k, n - k + 1))
+    high = 1.0 if k == n else float(beta.ppf(0.975, k + 1, n - k))
+    return low, high
+
+
+def rate(k: float, n: float) -> dict[str, Any]:
+    """k of n as a JSON object: `k`, `n`, `value` (None for no trials) and the limits `low95`, `high95`, to four places."""
+    k, n = int(k), int(n)
+    low, high = interval(k, n)
+    return {"k": k, "n": n, "value": round(k / n, 4) if n else None, "low95": round(low, 4), "high95": round(high, 4)}
+
+
+def rates(counts: Counts) -> dict[str, dict[str, Any]]:
+    """Name in `RATES` -> `rate`."""
+    values = asdict(counts)
+    return {name: rate(values[k], values[n]) for name, (k, n) in RATES.items()}
+
+
+def fisher(before: tuple[int, int], after: tuple[int, int]) -> float | None:
+    """Two-sided P of Fisher's exact test that two rates, each (successes, trials), are the same; None without trials.
+
+    The test takes both rates for independent, as the publication did. Of the same images before and after it is
+    conservative rather than exact.
+    """
+    from scipy.stats import fisher_exact
+
+    if not before[1] or not after[1]:
+        return None
+    return float(fisher_exact([[k, n - k] for k, n in (before, after)])[1])
+
+
+def compare(before: Counts, after: Counts) -> dict[str, dict[str, Any]]:
+    """Name in `RATES` -> {"before": rate, "after": rate, "p_fisher": P to four places or None}."""
+    old, new = rates(before), rates(after)
+    result = {}
+    for name in RATES:
+        p = fisher((old[name]["k"], old[name]["n"]), (new[name]["k"], new[name]["n"]))
+        result[name] = {"before": old[name], "after": new[name], "p_fisher": None if p is None else round(p, 4)}
+    return result
+
+
+def in_words(value: dict[str, Any]) -> str:
+    """A `rate` as "95.0 % (19/20; 75–100)", limits in per cent.
+
+    >>> in_words({"k": 19, "n": 20, "value": 0.95, "low95": 0.7513, "high95": 0.9987})
+    '95.0 % (19/20; 75–100)'
+    """
+    if value["value"] is None:
+        return "none to count"
+    return f"{100 * value['value']:.1f} % ({value['k']}/{value['n']}; {100 * value['low95']:.0f}–{100 * value['high95']:.0f})"

@@ -1,0 +1,271 @@
+"""The page of an evaluation: figures, plots, and every failure zoomed, before beside after. It shows originals, so only its owner may
+read it, and it loads nothing from elsewhere."""
+
+from __future__ import annotations
+
+import html
+import os
+import shutil
+from pathlib import Path
+from typing import Any, Mapping, Sequence
+
+import numpy as np
+
+from . import box_measures, breakdown, results
+from ..formats import read_apart
+from .average_precision import ANY
+from ..errors import MarkerRemoverError, UsageError, WriteError
+from .evaluate import NAMES, by_patient
+from ..training.finetune_report import WARNING
+from .metrics import in_words, rate
+from ..audit.manifest_files import write_private
+from .results import Row
+
+SIDE_PX = 300  # of a zoomed picture
+AROUND = 1.2  # of the longer side of what is shown, on each side of it
+LEAST_AROUND = 24  # source pixels
+#: What went wrong -> how it is outlined, RGB.
+FAILURES = {"missed": (255, 60, 60), "signs lost": (0, 190, 255), "leaks": (255, 150, 0), "false": (255, 0, 255)}
+
+
+def write(folder: Path | str, document: Mapping[str, Any], rows: Sequence[Row], inputs: Path | str, out: Path | str) -> Path:
+    """Write index.html, its plots and pictures into a new folder.
+
+    Args:
+        document, rows: of `evaluation.evaluate`.  inputs, out: the folders it was called with.
+
+    Raises:
+        UsageError: the folder exists, or matplotlib is not installed (extra `evaluate`).  WriteError: a picture cannot be written.
+    """
+    folder = Path(folder)
+    if folder.exists():
+        raise UsageError(f"{folder}: is there already; remove it or choose another folder")
+    pyplot = _pyplot()
+    try:
+        for place in (folder, folder / "pictures"):
+            place.mkdir(parents=True)
+            os.chmod(place, 0o700)
+        plots = _plots(pyplot, folder, document, rows)
+        gallery = [_figures(folder / "pictures", number, row, Path(inputs), Path(out), failure)
+                   for number, (row, failure) in enumerate(_failed(document, rows))]
+        write_private(folder / "index.html", page(document, by_patient(rows), plots, gallery))
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise WriteError(f"{folder}: cannot be written ({error.strerror})") from error
+    except MarkerRemoverError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return folder / "index.html"
+
+
+def _pyplot() -> Any:
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise UsageError("the report needs the extra 'evaluate': pip install 'markerremover[evaluate]' (matplotlib is not installed)") from error
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    return pyplot
+
+
+def _failed(document: Mapping[str, Any], rows: Sequence[Row]) -> list[tuple[Row, Mapping[str, Any]]]:
+    by_name = {row.name: row for row in rows}
+    return [(by_name[failure["image"]], failure) for failure in document["failures"]]
+
+
+def _plots(pyplot: Any, folder: Path, document: Mapping[str, Any], rows: Sequence[Row]) -> list[tuple[str, str]]:
+    """(file name, caption) of each plot."""
+    made = [_height_plot(pyplot, folder, document)] if document["by"]["height"] else []
+    if "localizer" in document and document["localizer"][ANY]["recall"]:
+        made.append(_curve_plot(pyplot, folder, document["localizer"]))
+    return made
+
+
+def _height_plot(pyplot: Any, folder: Path, document: Mapping[str, Any]) -> tuple[str, str]:
+    figure, axes = pyplot.subplots(figsize=(7, 3.2), layout="constrained")
+    names = [name for name in breakdown.heights() if name in document["by"]["height"]]
+    for shift, key, label, colour in ((-0.17, "recall", "markings removed", "#b00020"), (0.17, "retention", "side signs kept", "#0a6ea8")):
+        there = [(at, document["by"]["height"][name][key]) for at, name in enumerate(names) if key in document["by"]["height"][name]]
+        if not there:
+            continue
+        places, values = [at + shift for at, _ in there], [r["value"] for _, r in there]
+        limits = np.array([(r["value"] - r["low95"], r["high95"] - r["value"]) for _, r in there]).clip(0).T
+        axes.bar(places, values, 0.32, yerr=limits, capsize=3, color=colour, alpha=0.75, label=label)
+        for place, (_, r) in zip(places, there):
+            axes.text(place, 0.02, f"{r['k']}/{r['n']}", ha="center", color="white", fontsize=8)
+    axes.set_xticks(range(len(names)), names)
+    axes.set_ylim(0, 1.02)
+    axes.set_ylabel("share, exact 95 % interval")
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, fontsize=8, frameon=False)
+    return _save(pyplot, figure, folder, "height.png"), "By height of the marking (the shorter side of its box) in source pixels."
+
+
+def _curve_plot(pyplot: Any, folder: Path, localizer: Mapping[str, Any]) -> tuple[str, str]:
+    figure, axes = pyplot.subplots(figsize=(5, 4), layout="constrained")
+    for name in (ANY, "laterality", "marker"):
+        curve = localizer[name]
+        if curve["recall"]:
+            axes.step(curve["recall"], curve["precision"], where="post", label=f"{name}: AUPRC {curve['auprc']:.3f}, AP-50 {curve['ap50']:.3f}")
+    axes.set_xlim(0, 1.01)
+    axes.set_ylim(0, 1.02)
+    axes.set_xlabel("recall")
+    axes.set_ylabel("precision")
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower left", fontsize=8)
+    return _save(pyplot, figure, folder, "precision-recall.png"), "Boxes of the localizer at IoU 0.5."
+
+
+def _save(pyplot: Any, figure: Any, folder: Path, name: str) -> str:
+    with open(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as handle:
+        figure.savefig(handle, format="png", dpi=110)
+    pyplot.close(figure)
+    return name
+
+
+def _figures(
+    folder: Path, number: int, row: Row, inputs: Path, out: Path, failure: Mapping[str, Any]
+) -> tuple[str, list[tuple[str, str, list[float]]]]:
+    """The name of an image that went wrong, and (what, picture, its box xyxy) of each place."""
+    if failure["missing"]:
+        return row.name, []
+    original = read_apart.read(inputs / row.relative)
+    before, after = original.display[0], results.shown_after(original, read_apart.read(out / row.result))
+    pictures = []
+    for what in FAILURES:
+        for index, box in enumerate(failure.get(what, ())):
+            x, y, third, fourth = box
+            xyxy = [x, y, third, fourth] if what in ("missed", "signs lost") else [x, y, x + third, y + fourth]
+            name = f"{number:04d}-{what.replace(' ', '-')}-{index:02d}.png"
+            _draw(folder / name, before, after, xyxy, FAILURES[what])
+            pictures.append((what, name, xyxy))
+    return row.name, pictures
+
+
+def _draw(path: Path, before: np.ndarray, after: np.ndarray, xyxy: Sequence[float], colour: tuple[int, int, int]) -> None:
+    """Write one PNG: the surroundings of a box before, beside after, the box outlined in both."""
+    import cv2
+
+    x1, y1, x2, y2 = xyxy
+    reach = max(LEAST_AROUND, AROUND * max(x2 - x1, y2 - y1))
+    h, w = before.shape
+    left, top, right, bottom = int(max(0, x1 - reach)), int(max(0, y1 - reach)), int(min(w, x2 + reach)), int(min(h, y2 + reach))
+    scale = SIDE_PX / max(right - left, bottom - top)
+    size = max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale))
+    panels = []
+    for image in (before, after):
+        part = cv2.resize(image[top:bottom, left:right], size, interpolation=cv2.INTER_NEAREST if scale > 3 else cv2.INTER_LINEAR)
+        part = np.repeat(part[..., None], 3, 2)
+        corners = [(int(round((x - left) * scale)), int(round((y - top) * scale))) for x, y in ((x1, y1), (x2, y2))]
+        cv2.rectangle(part, (corners[0][0] - 2, corners[0][1] - 2), (corners[1][0] + 2, corners[1][1] + 2), colour, 1)
+        panels.append(part)
+    both = np.concatenate([panels[0], np.full((size[1], 6, 3), 255, np.uint8), panels[1]], axis=1)
+    done, data = cv2.imencode(".png", both[..., ::-1])
+    if not done:
+        raise WriteError(f"{path.name}: the picture cannot be encoded")
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as handle:
+        handle.write(data.tobytes())
+
+
+def page(
+    document: Mapping[str, Any], patients: Mapping[str, Mapping[str, int]], plots: Sequence[tuple[str, str]],
+    gallery: Sequence[tuple[str, Sequence[tuple[str, str, Sequence[float]]]]],
+) -> str:
+    """The whole page.
+
+    Args:
+        patients: of `evaluation.by_patient`.  plots: (file, caption).
+        gallery: (image, [(what went wrong, file below pictures/, its box)]), an image without a result with [].
+    """
+    rows = "".join(f"<tr><td>{NAMES[n]}</td><td>{in_words(document[n])}</td></tr>" for n in NAMES if n in document and document[n]["n"])
+    rows += f"<tr><td>harm to everything else</td><td>{document['harm']['value']:.2f} ‰ of the pixels, mean of the images</td></tr>"
+    key = " ".join(f'<span style="color:rgb{colour}">■ {name}</span>' for name, colour in FAILURES.items())
+    return f"""<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta name="referrer" content="no-referrer">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src 'self'; style-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width, initial-scale=1"><title>Evaluation</title>
+<style>
+body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 1120px; padding: 0 1em; color: #222; background: #f4f4f4 }}
+.warning {{ background: #b00020; color: #fff; padding: .8em 1em; font-weight: 600 }}
+table {{ border-collapse: collapse; background: #fff; margin: .5em 0 1.5em }} td, th {{ border: 1px solid #ccc; padding: .3em .8em; text-align: left }}
+figure {{ margin: 0 }} img {{ max-width: 100%; display: block }} .key {{ background: #333; padding: .3em .8em }}
+.places {{ display: flex; flex-wrap: wrap; gap: 1em }} section {{ border-top: 2px solid #999; margin-top: 1.5em }}
+figcaption {{ font-size: 13px }} .scroll {{ overflow-x: auto }}
+@media print {{ body {{ background: #fff }} section {{ break-inside: avoid }} }}
+</style></head><body>
+<p class="warning">{WARNING}</p>
+<h1>Evaluation of {document["images"]} images</h1>
+{"".join(f"<p>{html.escape(sentence)}</p>" for sentence in (*document["sentences"], *document.get("notes", ())))}
+<table><tr><th>measure</th><th>result (count; exact 95&nbsp;% interval)</th></tr>{rows}</table>
+{_published(document)}{_localizer(document)}
+{"".join(f'<figure><img alt="" src="{name}"><figcaption>{html.escape(caption)}</figcaption></figure>' for name, caption in plots)}
+{"".join(_breakdown(title, document["by"][name]) for name, title in BREAKDOWNS.items())}
+{_patients(patients)}
+<h2>What went wrong: {len(gallery)} images</h2>
+<p class="key">{key}</p><p>Left: before. Right: after.</p>
+{"".join(_section(name, pictures) for name, pictures in gallery)}
+</body></html>
+"""
+
+
+BREAKDOWNS = {
+    "kind": "By kind of marking", "height": "By height", "photometric_interpretation": "By photometric interpretation", "site": "By site",
+}
+
+
+def _breakdown(title: str, classes: Mapping[str, Any]) -> str:
+    if not classes:
+        return ""
+    shown = [n for n in ("recall", "deid", "retention", "false_regions") if any(n in r and r[n]["n"] for r in classes.values())]
+    head = "".join(f"<th>{NAMES[n]}</th>" for n in shown)
+    body = ""
+    for name, rates in classes.items():
+        cells = [in_words(rates[n]) if n in rates and rates[n]["n"] else "" for n in shown]
+        body += f"<tr><td>{html.escape(name)}</td>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+    return f'<h2>{title}</h2><div class="scroll"><table><tr><th></th>{head}</tr>{body}</table></div>'
+
+
+def _published(document: Mapping[str, Any]) -> str:
+    if "published_measures" not in document:
+        return ""
+    rows = "".join(
+        f"<tr><td>{box_measures.NAMES[name]}</td><td>{in_words(value)}</td>"
+        + "".join(f"<td>{in_words(rate(k, n))}</td>" for k, n in box_measures.PUBLISHED[name]) + "</tr>"
+        for name, value in document["published_measures"].items()
+    )
+    bare = document["images_without_markings"]
+    left = f" {bare} images without markings are left out of the first row." if bare else ""
+    return f"""<h2>The publication's measures</h2>
+<div class="scroll"><table><tr><th></th><th>here</th><th>published: home site</th><th>foreign site</th><th>foreign site after 20 images</th></tr>{rows}</table></div>
+<p>The published figures are of other images (Khosravi et al., Radiology: Artificial Intelligence 2023;5(6):e230085).{left}</p>"""
+
+
+def _localizer(document: Mapping[str, Any]) -> str:
+    if "localizer" not in document:
+        return ""
+    found = document["localizer"]
+    rows = "".join(
+        f"<tr><td>{name}</td><td>{found[name]['n']}</td><td>{found[name]['ap50']}</td><td>{found[name]['auprc']}</td></tr>"
+        for name in (ANY, "laterality", "marker")
+    )
+    return f"<h2>Localizer: mAP-50 {found['map50']}</h2><table><tr><th></th><th>elements</th><th>AP-50</th><th>AUPRC</th></tr>{rows}</table>"
+
+
+def _patients(patients: Mapping[str, Mapping[str, int]]) -> str:
+    wrong = {name: p for name, p in patients.items() if p["removed"] < p["markings"] or p["kept"] < p["signs"]}
+    rows = "".join(
+        f"<tr><td>{html.escape(name)}</td><td>{p['images']}</td><td>{p['removed']} of {p['markings']}</td><td>{p['kept']} of {p['signs']}</td></tr>"
+        for name, p in wrong.items()
+    )
+    if not rows:
+        return ""
+    return (f"<h2>Patients with something wrong: {len(wrong)} of {len(patients)}</h2><table><tr><th>patient</th><th>images</th>"
+            f"<th>markings removed</th><th>side signs kept</th></tr>{rows}</table>")
+
+
+def _section(name: str, pictures: Sequence[tuple[str, str, Sequence[float]]]) -> str:
+    places = "".join(
+        f'<figure><img loading="lazy" alt="" src="pictures/{file}"><figcaption>{what}: {", ".join(f"{v:.0f}" for v in box)}</figcaption></figure>'
+        for what, file, box in pictures
+    )
+    return f'<section><h3>{html.escape(name)}</h3><div class="places">{places or "no result"}</div></section>\n'

@@ -1,0 +1,267 @@
+"""JPEG files to `Radiograph` and back. Baseline, extended and progressive; 8 bits; grey, YCbCr or RGB.
+
+Untouched pixels keep their compressed scans byte for byte, up to the last byte that they need. Touched ones are encoded
+again with the source's own quantisation tables and subsampling, which changes unchanged regions by little and rings a few
+grey levels into the edge of removed ones; the image is redrawn from pixels, so nothing of what was removed is left in it.
+
+Only these segments are written: JFIF without its thumbnail, Adobe's colour flag, tables, frame and scans, and an Exif
+that holds the orientation alone. Comments, other applications' segments, thumbnails, rows behind the declared height
+and bytes after the end go.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, JpegImagePlugin
+
+from . import views as view
+from ..errors import HeldError, ReadError, WriteError
+from .exif import orientation_block, orientation_of
+from ..records import Radiograph
+from .jpeg_scans import EOI, FRAMES, SOI, SOS, TABLES, trim
+
+MAX_PIXELS = 400_000_000
+BEHIND = "bytes behind the end of the image, left out"
+PIXELS_A_BYTE = 1024
+"""Pixels, at most, that one byte of a scan stands for: a block of 64 takes a bit or more of the finest component, and
+blocks of odd proportions cover four of it."""
+_XMP = b"http://ns.adobe.com/xap/1.0/\0"
+
+
+@dataclass(frozen=True)
+class JpegSource:
+    """Segments of one file as (marker, body), scans with their entropy-coded data, and how it was encoded.
+
+    tables: quantisation table of each component, 64 values in zigzag-free order.  subsampling: Pillow's 0, 1, 2.
+    notes: what the file held beside its picture and its metadata.
+    """
+
+    segments: tuple[tuple[int, bytes], ...]
+    tables: tuple[tuple[int, ...], ...]
+    subsampling: int
+    progressive: bool
+    rgb: bool
+    orientation: int
+    notes: tuple[str, ...] = ()
+
+
+def read_jpeg(path: Path, data: bytes) -> Radiograph:
+    """Decode one JPEG.
+
+    Args:
+        data: the file's bytes.
+
+    Returns:
+        A Radiograph with stored (1, H, W) or (1, H, W, 3) uint8, in file orientation.
+
+    Raises:
+        ReadError: damaged or truncated.
+        HeldError: a kind that cannot be handled: CMYK, 12 bits, lossless, several pictures in one file, one hidden.
+    """
+    found, end = _segments(path, data)
+    progressive, components = _check_frame(path, found)
+    if any(marker == 0xE2 and body.startswith(b"MPF\0") for marker, body in found):
+        raise HeldError(f"{path.name}: holds several pictures (MPF); only single images are supported")
+    if SOI + b"\xff" in data[end:]:
+        raise HeldError(f"{path.name}: a further picture follows the first one; only single images are supported")
+    found = trim(path, found)
+    try:
+        image = JpegImagePlugin.JpegImageFile(io.BytesIO(data))
+        image.load()
+        pixels = np.asarray(image)
+    except Exception as exc:
+        raise ReadError(f"{path.name}: is damaged or truncated, its pixels cannot be decoded ({type(exc).__name__})") from exc
+    tables = tuple(tuple(image.quantization[layer[3]]) for layer in image.layer)
+    subsampling = max(JpegImagePlugin.get_sampling(image), 0)  # an unusual one comes out finer, as 4:4:4
+    notes = (BEHIND,) if data[end:] else ()
+    source = JpegSource(tuple(found), tables, subsampling, progressive, _is_rgb(found, components), _orientation(found), notes)
+    stored = pixels[None]
+    fill = (0,) * (1 if pixels.ndim == 2 else 3)
+    shown = views_jpeg(stored)
+    return Radiograph(stored=stored, display=shown[0], fill=fill, path=path, format="JPEG", source=source, also=shown[1:])
+
+
+def layout(path: Path, data: bytes) -> tuple[tuple[int, int], int, bool]:
+    """Rows and columns, and `turned`, of a file whose pixels are not decoded. Raises as `read_jpeg`."""
+    found = segments(path, data)
+    _check_frame(path, found)
+    return (shape_hw(found), *turned(found))
+
+
+def turned(found: Sequence[tuple[int, bytes]]) -> tuple[int, bool]:
+    """The orientation 1–8 of a file's segments, and whether programs agree on it: few heed that of XMP."""
+    xmp = next((body for marker, body in found if marker == 0xE1 and body.startswith(_XMP)), b"")
+    said = re.search(rb"tiff:Orientation\s*(?:=\s*[\"']|>)\s*([2-8])", xmp)
+    orientation = _orientation(found)
+    return (int(said[1]), False) if said and orientation == 1 else (orientation, True)
+
+
+def _orientation(found: Iterable[tuple[int, bytes]]) -> int:
+    """What the first Exif segment says, 1 without one."""
+    return orientation_of(next((body[6:] for marker, body in found if marker == 0xE1 and body.startswith(b"Exif\0\0")), b""))
+
+
+def views_jpeg(stored: np.ndarray, reference: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
+    """The views of pixels: of those that were read, or of others in their place, shown as `reference` would be."""
+    return view.views(stored, reference=reference) if stored.ndim == 3 else view.colour_views(stored, 8, reference)
+
+
+def encode_jpeg(radiograph: Radiograph, new_stored: np.ndarray, *, touched: bool) -> bytes:
+    """The file's bytes; see the module's docstring."""
+    source: JpegSource = radiograph.source
+    coded = list(source.segments)
+    if touched:
+        buffer = io.BytesIO()
+        tables = list(source.tables)
+        while len(tables) > 1 and tables[-1] == tables[-2]:
+            tables.pop()  # the encoder repeats the last one
+        options = {"qtables": tables, "progressive": source.progressive}
+        if new_stored.ndim == 4:
+            options |= {"subsampling": 0 if source.rgb else source.subsampling, "keep_rgb": source.rgb}
+        Image.fromarray(np.ascontiguousarray(new_stored[0])).save(buffer, "JPEG", **options)
+        coded = segments(radiograph.path, buffer.getvalue())
+    return assemble(coded, jfif=_jfif(source.segments), orientation=source.orientation)
+
+
+def verify_jpeg(radiograph: Radiograph, new_stored: np.ndarray, again: np.ndarray) -> None:
+    """Compare decoded pixels with what was to be written, as closely as the quantisation tables allow.
+
+    Raises:
+        WriteError: size or mode differ, removed areas are not near black, or the rest moved too far.
+    """
+    name, source = radiograph.path.name, radiograph.source
+    if again.shape != new_stored.shape:
+        raise WriteError(f"{name}: the output has shape {again.shape}, needs {new_stored.shape}")
+    off = np.abs(again.astype(np.int16) - new_stored)
+    removed = new_stored != radiograph.stored
+    if off.ndim == 4:  # shared chroma bleeds over the edge, so colour is judged by its green, which is mostly brightness
+        off, removed = off[..., 1], removed.any(axis=-1)
+    steps = np.array(source.tables, np.float64)
+    inside, limit = off[removed], 32 if len(source.tables) == 1 else 64
+    if inside.size and (inside.max() > limit + steps.max() / 2 or inside.mean() > limit / 4 + steps.mean() / 2):
+        raise WriteError(f"{name}: removed areas are {inside.max()} grey levels from black in the output")
+    if off.mean() > 2 + steps.mean() / 4:
+        raise WriteError(f"{name}: the output differs by {off.mean():.1f} grey levels on average")
+
+
+def segments(path: Path, data: bytes) -> list[tuple[int, bytes]]:
+    """(marker, body) of every segment between SOI and EOI; the body of SOS goes on to the next marker.
+
+    Raises:
+        ReadError: the structure is broken or the end of image is missing.
+    """
+    return _segments(path, data)[0]
+
+
+def _segments(path: Path, data: bytes) -> tuple[list[tuple[int, bytes]], int]:
+    """`segments`, and where the image ends."""
+    found, at = [], 2
+    while True:
+        while data[at : at + 2] == b"\xff\xff":  # fill bytes
+            at += 1
+        if at + 2 > len(data):
+            raise ReadError(f"{path.name}: is truncated, no end of image after {len(data)} bytes")
+        if data[at] != 0xFF:
+            raise ReadError(f"{path.name}: is damaged, no JPEG marker at byte {at}")
+        marker = data[at + 1]
+        if marker == EOI[1]:
+            return found, at + 2
+        length = int.from_bytes(data[at + 2 : at + 4], "big")
+        end = at + 2 + length
+        if length < 2 or end > len(data) or marker in (0x00, 0x01, *range(0xD0, 0xD9)):
+            raise ReadError(f"{path.name}: is truncated or damaged at byte {at}")
+        if marker == SOS:
+            end = _scan_end(data, end)
+        found.append((marker, data[at + 4 : end]))
+        at = end
+
+
+def assemble(coded: Sequence[tuple[int, bytes]], *, jfif: bytes = b"", orientation: int = 1) -> bytes:
+    """A JPEG stream of the allowed segments of `coded`, with the given JFIF body and orientation."""
+    out = [SOI]
+    if jfif:
+        out.append(_segment(0xE0, jfif))
+    if orientation != 1:
+        out.append(_segment(0xE1, b"Exif\0\0" + orientation_block(orientation)))
+    if adobe := _adobe(coded):
+        out.append(_segment(0xEE, adobe))
+    for marker, body in coded:
+        if marker == SOS:
+            head = int.from_bytes(body[:1], "big") * 2 + 4
+            out.append(_segment(SOS, body[:head]) + body[head:])
+        elif marker in FRAMES or marker in TABLES:
+            out.append(_segment(marker, body))
+    return b"".join([*out, EOI])
+
+
+def shape_hw(found: Iterable[tuple[int, bytes]]) -> tuple[int, int]:
+    """Rows and columns of the frame; (0, 0) if there is none that is supported."""
+    body = next((body for marker, body in found if marker in FRAMES and len(body) > 5), bytes(5))
+    return struct.unpack_from(">HH", body, 1)
+
+
+def _segment(marker: int, body: bytes) -> bytes:
+    return struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body
+
+
+def _scan_end(data: bytes, at: int) -> int:
+    """Where entropy-coded data ends: at the next marker that is neither stuffing nor a restart."""
+    while True:
+        at = data.find(b"\xff", at)
+        if at < 0 or at + 1 >= len(data):
+            return len(data)
+        if data[at + 1] == 0x00 or 0xD0 <= data[at + 1] <= 0xD7:
+            at += 2
+        elif data[at + 1] == 0xFF:
+            at += 1
+        else:
+            return at
+
+
+def _check_frame(path: Path, found: list[tuple[int, bytes]]) -> tuple[bool, bytes]:
+    """Whether the one frame is progressive, and its component identifiers."""
+    frames = [(m, b) for m, b in found if 0xC0 <= m <= 0xCF and m not in (0xC4, 0xC8, 0xCC)]
+    if len(frames) != 1 or len(frames[0][1]) < 6:
+        raise ReadError(f"{path.name}: has {len(frames)} JPEG frames, needs exactly 1")
+    marker, body = frames[0]
+    precision, height, width, count = struct.unpack_from(">BHHB", body)
+    if marker not in FRAMES or precision != 8:
+        raise HeldError(f"{path.name}: this kind of JPEG (frame {marker:#x}, {precision} bits) is not supported")
+    if count not in (1, 3):
+        raise HeldError(f"{path.name}: JPEG with {count} components (CMYK?) is not supported")
+    if not width or not height:
+        raise ReadError(f"{path.name}: has size {width} x {height}, both must be at least 1")
+    if width * height > MAX_PIXELS:
+        raise HeldError(f"{path.name}: declares {width * height} pixels, allowed are {MAX_PIXELS}")
+    if all(m != SOS for m, _ in found) or len(body) < 6 + 3 * count:
+        raise ReadError(f"{path.name}: is a JPEG without pixels")
+    if width * height > PIXELS_A_BYTE * sum(len(b) for m, b in found if m == SOS):  # before memory is taken for them
+        raise ReadError(f"{path.name}: is truncated, its scans are too short for {width} x {height} pixels")
+    return FRAMES[marker], body[6 : 6 + 3 * count : 3]
+
+
+def _is_rgb(found: list[tuple[int, bytes]], components: bytes) -> bool:
+    """Whether three components are RGB and not YCbCr, as libjpeg decides it."""
+    if len(components) != 3 or _jfif(found):
+        return False
+    adobe = _adobe(found)
+    return adobe[11] == 0 if adobe else components == b"RGB"
+
+
+def _adobe(found: Iterable[tuple[int, bytes]]) -> bytes:
+    """The 12 bytes of Adobe's segment, the last of which tells the colour transform; b"" if there is none."""
+    bodies = (body for marker, body in found if marker == 0xEE and body.startswith(b"Adobe"))
+    return next((body[:12] for body in bodies if len(body) >= 12), b"")
+
+
+def _jfif(found: Iterable[tuple[int, bytes]]) -> bytes:
+    """The file's JFIF body (version, density) without its thumbnail, b"" if there is none."""
+    body = next((body for marker, body in found if marker == 0xE0 and body.startswith(b"JFIF\0")), b"")
+    return body[:12] + b"\0\0" if len(body) >= 12 else b""

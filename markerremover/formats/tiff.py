@@ -1,0 +1,446 @@
+"""TIFF files to `Radiograph` and back: one page, 8 or 16 bit grey or RGB, strips or tiles.
+
+Read: uncompressed, LZW, Deflate, PackBits, and JPEG inside TIFF (8 bit). tifffile parses the directory; strips are
+unpacked here, with libtiff (through Pillow) as a plain byte decoder for LZW and PackBits, so that every bit depth and
+byte order comes out as stored.
+
+Written is always a fresh minimal TIFF. Untouched pixels keep their strips or tiles byte for byte, compressed as they
+were, unless those may hold more than the pixels: rows or columns outside of the image, or bytes behind them (LZW is
+taken to if it is not what libtiff writes). Then, and if touched, pixels are written uncompressed if they came so,
+otherwise with Deflate, which every reader knows; pixels from JPEG inside TIFF then come out lossless. Only tags that
+decoding, orientation and resolution need are written.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import math
+import struct
+import zlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from PIL import Image, TiffImagePlugin
+
+from . import views as view
+from . import jpeg, jpeg_scans
+from ..errors import HeldError, ReadError
+from ..records import Radiograph
+
+MAX_PIXELS = 400_000_000
+NONE, LZW, JPEG, DEFLATE, PACKBITS, OLD_DEFLATE = 1, 5, 7, 8, 32773, 32946
+WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, YCBCR = 0, 1, 2, 6
+ORIENTATION = 274
+KEPT = {ORIENTATION: "H", 282: "II", 283: "II", 296: "H"}
+"""Orientation, X and Y resolution and its unit: copied as they are, if they have the right type and one value."""
+EXPANSION = {NONE: 1, LZW: 4096, JPEG: 3 * jpeg.PIXELS_A_BYTE, DEFLATE: 1032, OLD_DEFLATE: 1032, PACKBITS: 64}
+"""Bytes of pixels, at most, that one stored byte stands for."""
+_STRIP_BYTES = 1 << 18
+_TYPES = {"B": 1, "H": 3, "I": 4, "II": 5, "b": 7}  # struct code → TIFF type: BYTE, SHORT, LONG, RATIONAL, UNDEFINED
+
+
+@dataclass(frozen=True)
+class TiffSource:
+    """Layout of one page, its compressed segments (strips or tiles, in order), and the tags worth keeping.
+
+    segment_hw: rows and columns of a full segment.  kept: tag → values.  tables: of JPEG segments, b"" if none.
+    hides: whether the segments hold more than the image's pixels.
+    """
+
+    order: str
+    shape_hw: tuple[int, int]
+    depth: int
+    samples: int
+    photometric: int
+    compression: int
+    predictor: int
+    tiled: bool
+    segment_hw: tuple[int, int]
+    segments: tuple[bytes, ...]
+    extra: tuple[int, ...]
+    kept: dict[int, tuple[int, ...]]
+    tables: bytes = b""
+    ycbcr: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
+    hides: bool = False
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the file held beside its picture and its metadata."""
+        return ("strips or tiles held more than the picture, left out",) if self.hides else ()
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one unpacked row of a segment."""
+        return self.segment_hw[1] * self.samples * self.depth // 8
+
+
+def read_tiff(path: Path, data: bytes) -> Radiograph:
+    """Decode one TIFF.
+
+    Args:
+        data: the file's bytes.
+
+    Returns:
+        A Radiograph with stored (1, H, W) or (1, H, W, C), uint8 or native uint16, as stored: white-is-zero stays so.
+
+    Raises:
+        ReadError: damaged or truncated.
+        HeldError: several pages, transparency, or a kind that is not supported.
+    """
+    source = _source(path, data)
+    pixels, hides = _decode(path, source)
+    source, stored = replace(source, hides=hides), pixels[None]
+    top = (1 << source.depth) - 1
+    colours = 3 if source.photometric in (RGB, YCBCR) else 1
+    if source.samples > colours and (stored[..., colours:] != top).any():
+        raise HeldError(f"{path.name}: transparency hides pixels, or there is an extra channel")
+    shown = views_tiff(source, stored)
+    fill = (0, 0, 0) if colours == 3 else (top if source.photometric == WHITE_IS_ZERO else 0,)
+    fill += (top,) * (source.samples - colours)
+    return Radiograph(stored=stored, display=shown[0], fill=fill, path=path, format="TIFF", source=source, also=shown[1:])
+
+
+def layout(path: Path, data: bytes) -> tuple[tuple[int, int], int, bool]:
+    """Rows and columns, the orientation 1–8, and False for programs do not agree to heed it, of a file whose pixels are not decoded. Raises as
+    `read_tiff`."""
+    source = _source(path, data)
+    return source.shape_hw, orientation_of(source), False
+
+
+def orientation_of(source: TiffSource) -> int:
+    """Its Orientation tag, 1–8; 1 where it has none or an odd one."""
+    (value,) = source.kept.get(ORIENTATION, (1,))
+    return value if 1 <= value <= 8 else 1
+
+
+def _source(path: Path, data: bytes) -> TiffSource:
+    logging.getLogger("tifffile").addFilter(_silence)  # its log lines can quote tags
+    try:
+        with tifffile.TiffFile(io.BytesIO(data)) as file:
+            return _parse(path, data, file)
+    except (ReadError, HeldError):
+        raise
+    except Exception as exc:
+        raise ReadError(f"{path.name}: is damaged or truncated, not a readable TIFF ({type(exc).__name__})") from exc
+    finally:
+        logging.getLogger("tifffile").removeFilter(_silence)
+
+
+def views_tiff(source: TiffSource, stored: np.ndarray, reference: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
+    """The views of pixels: of those that were read, or of others in their place, shown as `reference` would be."""
+    like = stored if reference is None else reference
+    if source.photometric in (RGB, YCBCR):
+        return view.colour_views(stored[..., :3], source.depth, like[..., :3])
+    grey, like = (np.ascontiguousarray(pixels[..., 0]) if source.samples > 1 else pixels for pixels in (stored, like))
+    return view.views(grey, invert=source.photometric == WHITE_IS_ZERO, reference=like)
+
+
+def encode_tiff(radiograph: Radiograph, new_stored: np.ndarray, *, touched: bool) -> bytes:
+    """The file's bytes; see the module's docstring."""
+    source: TiffSource = radiograph.source
+    if touched or source.hides:
+        return _encode_new(new_stored[0], source, _tags(source))
+    return _as_stored(source)
+
+
+def _tags(source: TiffSource) -> dict[int, tuple[str, tuple[int, ...]]]:
+    """Those that new and stored segments share."""
+    tags: dict[int, tuple[str, tuple[int, ...]]] = {
+        256: ("I", (source.shape_hw[1],)),
+        257: ("I", (source.shape_hw[0],)),
+        258: ("H", (source.depth,) * source.samples),
+        259: ("H", (source.compression,)),
+        262: ("H", (source.photometric,)),
+        277: ("H", (source.samples,)),
+        284: ("H", (1,)),
+        **{tag: (KEPT[tag], values) for tag, values in source.kept.items()},
+    }
+    if source.extra:
+        tags[338] = ("H", source.extra)
+    return tags
+
+
+def _as_stored(source: TiffSource) -> bytes:
+    """A TIFF with the very segments of the source."""
+    tags = _tags(source)
+    if source.predictor != 1:
+        tags[317] = ("H", (source.predictor,))
+    if source.compression == JPEG:
+        if source.tables:
+            tags[347] = ("b", tuple(source.tables))
+        for tag, kind, values in ((530, "H", source.ycbcr[0]), (532, "II", source.ycbcr[1])):
+            if values:
+                tags[tag] = (kind, values)
+    rows, columns = source.segment_hw
+    if source.tiled:
+        tags.update({322: ("I", (columns,)), 323: ("I", (rows,))})
+    else:
+        tags[278] = ("I", (rows,))
+    return assemble(source.order, tags, source.segments, tiled=source.tiled)
+
+
+def assemble(order: str, tags: dict[int, tuple[str, tuple[int, ...]]], parts: tuple[bytes, ...], *, tiled: bool = False) -> bytes:
+    """A classic TIFF of one page.
+
+    Args:
+        order: "<" or ">".
+        tags: number → (struct code of one value, values), without those that say where the segments lie.
+        parts: the segments in order.
+    """
+    out, at, offsets = [], 8, []
+    for part in parts:
+        offsets.append(at)
+        out.append(part + b"\0" * (len(part) % 2))
+        at += len(out[-1])
+    tags = {**tags, (324 if tiled else 273): ("I", tuple(offsets)), (325 if tiled else 279): ("I", tuple(map(len, parts)))}
+    if at + 64 * len(tags) + 8 * len(parts) + sum(8 * len(v) for _, v in tags.values()) > 0xFFFFFFFF:
+        raise ValueError("more than 4 GiB do not fit a classic TIFF")
+    entries, overflow, behind = [], [], at + 2 + 12 * len(tags) + 4
+    for tag, (kind, values) in sorted(tags.items()):
+        code = "B" if kind == "b" else kind[0]
+        body = struct.pack(f"{order}{len(values)}{code}", *values)
+        head = struct.pack(f"{order}HHI", tag, _TYPES[kind], len(values) // len(kind))
+        if len(body) <= 4:
+            entries.append(head + body.ljust(4, b"\0"))
+        else:
+            entries.append(head + struct.pack(f"{order}I", behind))
+            overflow.append(body + b"\0" * (len(body) % 2))
+            behind += len(overflow[-1])
+    header = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", at)
+    count = struct.pack(f"{order}H", len(entries))
+    return b"".join([header, *out, count, *entries, b"\0\0\0\0", *overflow])
+
+
+def _silence(record: logging.LogRecord) -> bool:
+    return False
+
+
+def _parse(path: Path, data: bytes, file: tifffile.TiffFile) -> TiffSource:
+    if len(file.pages) != 1:
+        raise HeldError(f"{path.name}: has {len(file.pages)} pages; only single images are supported")
+    page = file.pages[0]
+    if page.subifds:
+        raise HeldError(f"{path.name}: holds further pictures (SubIFDs); only single images are supported")
+    height, width, samples = page.imagelength, page.imagewidth, page.samplesperpixel
+    if height < 1 or width < 1:
+        raise ReadError(f"{path.name}: has size {width} x {height}, both must be at least 1")
+    if height * width > MAX_PIXELS:
+        raise HeldError(f"{path.name}: declares {height * width} pixels, allowed are {MAX_PIXELS}")
+    _hold_unsupported(path, page, samples)
+    tiled = bool(page.is_tiled)
+    rows = page.tilelength if tiled else min(page.rowsperstrip or height, height)
+    columns = page.tilewidth if tiled else width
+    wanted = math.ceil(height / rows) * (math.ceil(width / columns) if tiled else 1)
+    if len(page.dataoffsets) != wanted or len(page.databytecounts) != wanted:
+        raise ReadError(f"{path.name}: has {len(page.dataoffsets)} strips or tiles, its size needs {wanted}")
+    source = TiffSource(
+        order=file.byteorder,
+        shape_hw=(height, width),
+        depth=_depth(page),
+        samples=samples,
+        photometric=int(page.photometric),
+        compression=int(page.compression),
+        predictor=int(page.predictor),
+        tiled=tiled,
+        segment_hw=(rows, columns),
+        segments=tuple(_segment(path, data, o, n) for o, n in zip(page.dataoffsets, page.databytecounts)),
+        extra=tuple(int(e) for e in page.extrasamples),
+        kept={tag: v for tag in KEPT if (v := _values(page, tag, KEPT[tag]))},
+        tables=_tables(path, page.jpegtables or b""),
+        ycbcr=(_values(page, 530, "HH"), _values(page, 532, "II" * 6)),
+    )
+    return _trim(path, source)
+
+
+def _depth(page: tifffile.TiffPage) -> int:
+    bits = page.bitspersample
+    return int(bits[0] if isinstance(bits, tuple) and len(set(bits)) == 1 else bits if isinstance(bits, int) else 0)
+
+
+def _hold_unsupported(path: Path, page: tifffile.TiffPage, samples: int) -> None:
+    compression, photometric = int(page.compression), int(page.photometric)
+    if compression not in (NONE, LZW, JPEG, DEFLATE, PACKBITS, OLD_DEFLATE):
+        raise HeldError(f"{path.name}: TIFF compression {compression} is not supported")
+    colours = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, YCBCR: 3}.get(photometric, 0)
+    if not colours or samples not in (colours, colours + 1) or (photometric == YCBCR and compression != JPEG):
+        raise HeldError(f"{path.name}: TIFF photometric {photometric} with {samples} samples is not supported")
+    jpeg_wrong = compression == JPEG and (_depth(page) != 8 or samples != colours or photometric == WHITE_IS_ZERO)
+    sample_format = page.sampleformat if isinstance(page.sampleformat, tuple) else (page.sampleformat,)
+    if _depth(page) not in (8, 16) or jpeg_wrong or any(int(f) != 1 for f in sample_format):
+        raise HeldError(f"{path.name}: TIFF samples of this depth or format are not supported (8 or 16 bit unsigned are)")
+    if samples > 1 and int(page.planarconfig) != 1:
+        raise HeldError(f"{path.name}: TIFF with separate colour planes is not supported")
+    if int(page.predictor) not in (1, 2) or int(page.fillorder) != 1:
+        raise HeldError(f"{path.name}: TIFF predictor {int(page.predictor)} or its bit order is not supported")
+
+
+def _segment(path: Path, data: bytes, offset: int, count: int) -> bytes:
+    if offset + count > len(data) or not count:
+        raise ReadError(f"{path.name}: is truncated, a strip or tile ends behind byte {len(data)}")
+    return data[offset : offset + count]
+
+
+def _values(page: tifffile.TiffPage, tag: int, kind: str) -> tuple[int, ...]:
+    """The integers of a tag if it has as many as `kind`, otherwise ()."""
+    found = page.tags.get(tag)
+    if found is None:
+        return ()
+    values = found.value if isinstance(found.value, tuple) else (found.value,)
+    top = 0xFFFF if kind[0] == "H" else 0xFFFFFFFF
+    good = len(values) == len(kind) and all(isinstance(v, int) and 0 <= v <= top for v in values)
+    return tuple(int(v) for v in values) if good else ()
+
+
+def _tables(path: Path, tables: bytes) -> bytes:
+    """Shared JPEG tables without anything that is none."""
+    return jpeg.assemble(jpeg.segments(path, tables)) if tables else b""
+
+
+def _trim(path: Path, source: TiffSource) -> TiffSource:
+    """The source without what lies behind the pixels of its segments, where that shows without decoding them."""
+    parts = []
+    for index, part in enumerate(source.segments):
+        if source.compression == NONE:
+            part = part[: _size(source, index)]
+        elif source.compression == JPEG:
+            part = jpeg.assemble(jpeg.segments(path, part))
+        parts.append(part)
+    return replace(source, segments=tuple(parts))
+
+
+def _rows(source: TiffSource, index: int) -> int:
+    """Rows of a segment: the last strip may be short, tiles never are."""
+    rows = source.segment_hw[0]
+    return rows if source.tiled else min(rows, source.shape_hw[0] - index * rows)
+
+
+def _size(source: TiffSource, index: int) -> int:
+    return _rows(source, index) * source.row_bytes
+
+
+def _decode(path: Path, source: TiffSource) -> tuple[np.ndarray, bool]:
+    """Samples (H, W) or (H, W, C), uint8 or native uint16, and whether the segments hold more than these."""
+    height, width = source.shape_hw
+    size = sum(map(len, source.segments))
+    if height * width * source.samples * source.depth // 8 > EXPANSION[source.compression] * size:  # before memory is taken for it
+        raise ReadError(f"{path.name}: is damaged or truncated, its {size} stored bytes cannot hold its pixels")
+    try:
+        if source.compression == JPEG:
+            bare = _as_stored(replace(source, kept={}))  # Pillow would turn the pixels as the orientation says
+            pixels = np.asarray(TiffImagePlugin.TiffImageFile(io.BytesIO(bare)))
+            if pixels.shape[:2] != (height, width) or pixels.dtype != np.uint8:
+                raise ValueError(f"shape {pixels.shape}")
+            return pixels, _jpeg_hides(path, source)
+        parts, hides = _unpack(source)
+    except (ValueError, OSError, zlib.error, SyntaxError) as exc:
+        raise ReadError(f"{path.name}: is damaged or truncated, its pixels cannot be decoded ({type(exc).__name__})") from exc
+    rows, columns = source.segment_hw
+    across = math.ceil(width / columns)
+    out = np.empty((height, width, source.samples), np.dtype(f"u{source.depth // 8}"))
+    for index, part in enumerate(parts):
+        block = np.frombuffer(part, f"{source.order}u{source.depth // 8}", count=len(part) * 8 // source.depth)
+        block = block.reshape(-1, columns, source.samples)
+        if source.predictor == 2:
+            block = np.cumsum(block, axis=1, dtype=out.dtype)
+        y, x = index // across * rows, index % across * columns
+        cut = block[: height - y, : width - x]
+        out[y : y + rows, x : x + columns] = cut
+        hides |= any((rest != rest[:1, :1]).any() for rest in (block[height - y :], block[:, width - x :]))
+    return out[..., 0] if source.samples == 1 else out, hides
+
+
+def _jpeg_hides(path: Path, source: TiffSource) -> bool:
+    """Whether JPEG segments hold more than their pixels; tiles that reach over the edge are taken to.
+
+    Raises:
+        ReadError: a segment ends before its pixels do.
+    """
+    if source.tiled and any(size % tile for size, tile in zip(source.shape_hw, source.segment_hw)):
+        return True
+    tables = jpeg.segments(path, source.tables) if source.tables else []
+    for index, part in enumerate(source.segments):
+        found = [*tables, *jpeg.segments(path, part)]
+        if jpeg.shape_hw(found) != (_rows(source, index), source.segment_hw[1]):
+            return True
+        try:
+            if jpeg_scans.trim(path, found) != found:
+                return True
+        except HeldError:
+            return True
+    return False
+
+
+def _unpack(source: TiffSource) -> tuple[list[bytes], bool]:
+    """Every segment uncompressed, exactly as long as its rows need, and whether one holds more than that.
+
+    Raises:
+        ValueError: a segment is too short.
+    """
+    parts, hides = [], False
+    if source.compression == NONE:
+        parts = list(source.segments)
+    elif source.compression in (DEFLATE, OLD_DEFLATE):
+        for index, segment in enumerate(source.segments):
+            inflate = zlib.decompressobj()
+            parts.append(inflate.decompress(segment, _size(source, index)))
+            hides |= bool(inflate.decompress(inflate.unconsumed_tail, 1) or inflate.unused_data or not inflate.eof)
+    else:
+        sizes = [_rows(source, i) for i in range(len(source.segments))]
+        plain, ends = _libtiff(source, source.segments, sum(sizes)), np.cumsum(sizes)
+        parts = [plain[end - size : end].tobytes() for size, end in zip(sizes, ends)]
+        hides = _lzw_differs(source, plain) if source.compression == LZW else _packbits_hides(source, plain, ends)
+    if any(len(part) < _size(source, i) for i, part in enumerate(parts)):
+        raise ValueError("a strip or tile is too short")
+    return parts, hides
+
+
+def _libtiff(source: TiffSource, segments: tuple[bytes, ...], rows: int) -> np.ndarray:
+    """LZW and PackBits, by showing libtiff the segments as strips of an 8-bit grey image as wide as their rows."""
+    tags = {256: ("I", (source.row_bytes,)), 257: ("I", (rows,)), 258: ("H", (8,)), 277: ("H", (1,))}
+    tags |= {259: ("H", (source.compression,)), 262: ("H", (1,)), 278: ("I", (source.segment_hw[0],)), 284: ("H", (1,))}
+    image = TiffImagePlugin.TiffImageFile(io.BytesIO(assemble("<", tags, segments)))
+    plain = np.asarray(image)
+    if plain.shape != (rows, source.row_bytes):
+        raise ValueError(f"shape {plain.shape}")
+    return plain
+
+
+def _lzw_differs(source: TiffSource, plain: np.ndarray) -> bool:
+    """Whether the segments are not what libtiff writes for their bytes. Then they may hold more: other encoders differ
+    too, but asking libtiff for more than there is puts its complaints on the terminal for every good file."""
+    buffer = io.BytesIO()
+    Image.fromarray(plain).save(buffer, "TIFF", compression="tiff_lzw", tiffinfo={278: source.segment_hw[0]})
+    data = buffer.getvalue()
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        page = file.pages[0]
+        again = tuple(data[at : at + size] for at, size in zip(page.dataoffsets, page.databytecounts))
+    return again != source.segments
+
+
+def _packbits_hides(source: TiffSource, plain: np.ndarray, ends: np.ndarray) -> bool:
+    """Whether the last byte of a segment decides no pixel; PackBits has no end mark, so in an honest one it does."""
+    flipped = tuple(part[:-1] + bytes([part[-1] ^ 0xFF]) for part in source.segments)
+    changed = (_libtiff(source, flipped, len(plain)) != plain).any(axis=1)
+    return not np.logical_or.reduceat(changed, [0, *ends[:-1]]).all()
+
+
+def _encode_new(pixels: np.ndarray, source: TiffSource, tags: dict[int, tuple[str, tuple[int, ...]]]) -> bytes:
+    """Strips of new pixels: as they are if the source was uncompressed, otherwise differenced and deflated."""
+    height, width = source.shape_hw
+    rows = max(1, min(height, _STRIP_BYTES // max(1, width * source.samples * source.depth // 8)))
+    samples = pixels.reshape(height, width, source.samples)
+    stored_type = f"{source.order}u{source.depth // 8}"
+    tags = {**tags, 278: ("I", (rows,)), 262: ("H", (RGB if source.photometric == YCBCR else source.photometric,))}
+    if source.compression == NONE:
+        plain = samples.astype(stored_type)
+        parts = tuple(plain[y : y + rows].tobytes() for y in range(0, height, rows))
+        return assemble(source.order, tags, parts)
+    steps = samples.copy()
+    steps[:, 1:] -= samples[:, :-1]
+    steps = steps.astype(stored_type)
+    tags |= {259: ("H", (DEFLATE,)), 317: ("H", (2,))}
+    parts = tuple(zlib.compress(steps[y : y + rows].tobytes(), 1) for y in range(0, height, rows))
+    return assemble(source.order, tags, parts)

@@ -1,0 +1,159 @@
+"""Annotated pictures of a site: LabelMe files with their pictures, each named by the hash of its pixels."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Sequence
+
+import numpy as np
+
+from ..formats import read_apart
+from ..labels import labelme
+from ..training import window_dataset
+from ..errors import AnnotationError, MarkerRemoverError, UsageError
+from ..run.one_file import sha256_file
+from ..records import Annotation
+from ..review import labels
+from ..training.window_dataset import IMAGE_SUFFIXES, Sample
+
+NAME_DIGITS = 32  # of the hash of the pixels, in file names
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One annotated picture.
+
+    path: its image file.  patient: whose it is; the same text is the same patient.
+    pixels: hex SHA-256 of what the models see: its rows and columns, and its (H, W) uint8 greys.
+    source: (SHA-256 of the file it was made of, frame), of itself where nothing else is said.
+    when: of the review, ISO 8601; "" where unknown.  reviewer: "" where unknown.
+    said: `corrections.Review.digest` of what the review said; "" where it changed nothing or is unknown.
+    """
+
+    path: Path
+    annotation: Annotation
+    patient: str
+    pixels: str
+    source: tuple[str, int]
+    when: str = ""
+    reviewer: str = ""
+    said: str = ""
+
+    @property
+    def name(self) -> str:
+        """File name without suffix in a site's folder."""
+        return self.pixels[:NAME_DIGITS]
+
+    @cached_property
+    def digest(self) -> str:
+        """Hex SHA-256 of what is learnt from it: pixels and elements."""
+        elements = sorted([*map(float, e.xyxy), e.kind] for e in self.annotation.elements)
+        return hashlib.sha256(json.dumps([self.pixels, elements]).encode()).hexdigest()
+
+    @property
+    def sample(self) -> Sample:
+        """What `windows` and `finetune` take."""
+        return Sample(self.path, self.annotation, self.patient)
+
+    def count(self, kind: str) -> int:
+        """How many elements of a kind it has."""
+        return sum(e.kind == kind for e in self.annotation.elements)
+
+
+def digest(pictures: Sequence[Picture]) -> str:
+    """Hex SHA-256 of a set of pictures, whatever their order."""
+    return hashlib.sha256("".join(sorted(p.digest for p in pictures)).encode()).hexdigest()
+
+
+def read(folder: Path) -> list[Picture]:
+    """The pictures of a LabelMe folder: images/ and annotations/, perhaps split.csv, which then says whose they are. Otherwise the
+    header of the DICOM file that a picture was made of does, if its annotation knows, or else its name up to its first `_`.
+
+    Raises:
+        AnnotationError: an annotation is broken, not reviewed, without its picture or does not fit it, or a picture has no annotation.
+        UsageError: a picture cannot be read, or has several frames.
+    """
+    return [_picture(s.path, window_dataset.label_of(folder, s.path), s.annotation, s.patient) for s in window_dataset.load_samples(folder, None)]
+
+
+def read_stored(folder: Path) -> list[Picture]:
+    """The pictures that `store` put into a folder, by name; [] where there is none. A picture whose annotation is not there yet was
+    being stored when something crashed, and is left out.
+
+    Raises:
+        AnnotationError, UsageError: as for `read`; or the pixels of a picture are no longer those of its name.
+    """
+    found = []
+    there = {p.stem: p for p in (folder / "images").glob("*") if p.suffix.lower() in IMAGE_SUFFIXES}
+    for label in sorted((folder / "annotations").glob("*.json")):
+        if label.stem not in there:
+            raise AnnotationError(f"{label}: its picture is not in {folder / 'images'}; remove the annotation, or gather it again")
+        picture = _picture(there[label.stem], label, labelme.read(label), stored=True)
+        if picture.name != label.stem or not picture.patient:
+            raise AnnotationError(f"{label}: is not as `improve` wrote it: its picture has changed, or it does not say whose it is")
+        found.append(picture)
+    return found
+
+
+def _picture(path: Path, label: Path, annotation: Annotation, patient: str = "", *, stored: bool = False) -> Picture:
+    """One picture; without a `patient` its annotation says whose it is, "" if it does not. `stored`: `store` wrote it, its pixels are
+    what was looked at then."""
+    shown = display(path, stored=stored)
+    if shown.shape != annotation.shape_hw:
+        raise AnnotationError(f"{path} has {shown.shape} rows and columns, its annotation says {annotation.shape_hw}")
+    origin = labelme.origin(labelme.load(label))
+    source = str(origin.get("sha256") or sha256_file(path)), int(origin.get("frame") or 0)
+    return Picture(path, annotation, patient or str(origin.get("patient") or ""), pixels_of(shown), source, str(origin.get("when") or ""),
+        str(origin.get("reviewer") or ""), str(origin.get("digest") or ""))
+
+
+def display(path: Path, *, stored: bool = False) -> np.ndarray:
+    """(H, W) uint8: a picture as the models see it, or if `stored` as `store` wrote it.
+
+    Raises:
+        UsageError: it cannot be read, or has several frames.
+    """
+    try:
+        radiograph = read_apart.read(path)
+    except (MarkerRemoverError, OSError) as error:
+        raise UsageError(f"{path}: cannot be read ({error})") from error
+    if len(radiograph.display) != 1:
+        raise UsageError(f"{path} has {len(radiograph.display)} frames, allowed is one")
+    return radiograph.stored[0] if stored and radiograph.stored.ndim == 3 else radiograph.display[0]
+
+
+def pixels_of(shown: np.ndarray) -> str:
+    """Hex SHA-256 of an (H, W) uint8 picture."""
+    return hashlib.sha256(repr(shown.shape).encode() + np.ascontiguousarray(shown).tobytes()).hexdigest()
+
+
+def store(picture: Picture, folder: Path) -> None:
+    """Put a picture into a folder of the site, readable by its owner only: the image first, its annotation last, each in one step."""
+    origin: dict[str, Any] = {"sha256": picture.source[0], "frame": picture.source[1], "patient": picture.patient, "when": picture.when,
+        "reviewer": picture.reviewer, "digest": picture.said}
+    labels.write(folder, picture.name, display(picture.path), picture.annotation.elements, reviewed=True, origin=origin)
+
+
+def take_out(names: Sequence[str], folder: Path) -> None:
+    """Remove stored pictures, the annotation first; those that are gone already are passed over."""
+    for name in names:
+        (folder / "annotations" / f"{name}.json").unlink(missing_ok=True)
+        (folder / "images" / f"{name}.png").unlink(missing_ok=True)
+    for part in ("annotations", "images"):
+        if (folder / part).is_dir():
+            sync(folder / part)
+
+
+def sync(folder: Path) -> None:
+    """Flush a folder to the disk; folders cannot be opened on Windows, which needs no such call."""
+    if os.name != "nt":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

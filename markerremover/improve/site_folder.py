@@ -1,0 +1,285 @@
+"""A site's folder: the weights it has had, the history of what became of them, and which are in use.
+
+    site.toml          what `remove --site` reads: the weights in use, threshold and signs; replaced last, in one step
+    history.jsonl      one row a start, a round or an adoption by hand; only ever added to
+    weights/NNNN/      a generation: checkpoint, ONNX file, card, rescorer, and its row of the history; 0000 is what the site starts from
+    training/, validation/   annotated pictures, see `pictures` and `validation`
+    work/              of a round that is under way
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import re
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Callable, Iterator, Mapping
+
+from .. import __version__, site_profile
+from ..audit import manifest_files
+from ..detection import localizer, rescorer
+from ..run import shards
+from ..system import journal
+from ..training import train_localizer
+from ..errors import UsageError
+from ..training.finetune import base_of, check_apart
+from ..site_profile import SiteProfile
+from .picture_store import sync
+
+HISTORY, ROW = "history.jsonl", "row.json"
+OWN = {site_profile.FILE, f"{site_profile.FILE}.new", HISTORY, "weights", "training", "validation", "validation.new", "work", shards.LOCK}
+EVENTS = ("start", "round", "adopt")
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class SiteFolder:
+    """Where everything of a site lies.  path: absolute."""
+
+    path: Path
+
+    @property
+    def profile(self) -> Path:
+        return self.path / site_profile.FILE
+
+    @property
+    def history(self) -> Path:
+        return self.path / HISTORY
+
+    @property
+    def training(self) -> Path:
+        return self.path / "training"
+
+    @property
+    def validation(self) -> Path:
+        return self.path / "validation"
+
+    @property
+    def work(self) -> Path:
+        return self.path / "work"
+
+    @property
+    def begun(self) -> bool:
+        """Whether there are weights to improve."""
+        return self.profile.is_file()
+
+    def generation(self, number: int) -> Path:
+        """Folder of a generation's weights."""
+        return self.path / "weights" / f"{number:04d}"
+
+    def generations(self) -> Iterator[int]:
+        """The numbers of those that are there, in order."""
+        for path in sorted((self.path / "weights").glob("*")):
+            if re.fullmatch(r"\d{4,}", path.name):
+                yield int(path.name)
+
+
+def now() -> str:
+    """The time, UTC, ISO 8601, to the second."""
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+
+
+def open_folder(path: Path | str) -> SiteFolder:
+    """A site's folder, which need not be there yet.
+
+    Raises:
+        UsageError: the folder holds something else, or lies in results of `remove`.
+    """
+    folder = SiteFolder(Path(os.path.abspath(path)))
+    check_apart(folder.path / site_profile.FILE)
+    if folder.path.exists() and not folder.path.is_dir():
+        raise UsageError(f"{path} is a file, a site needs a folder")
+    strangers = sorted({p.name for p in folder.path.iterdir()} - OWN) if folder.path.is_dir() else []
+    if strangers or (folder.begun and not folder.history.is_file()):
+        what = strangers[0] if strangers else f"a {site_profile.FILE} without a {HISTORY}"
+        raise UsageError(f"{path} holds {what}, so `improve` did not make it: name a folder that is not there yet")
+    return folder
+
+
+def begin(folder: SiteFolder, weights: Path | None, keep: Mapping[str, str] | None) -> None:
+    """Make a site's folder around copies of the weights that it starts from.
+
+    Args:
+        weights: checkpoint, its `.onnx` and card beside it; the shipped one by default.  keep: signs that stay; L, R and their words by
+            default.
+
+    Raises:
+        UsageError, WeightsError: there are no such weights.
+    """
+    base, card = base_of(weights)
+    place = folder.generation(0)
+    if not place.is_dir():
+        building = place.with_name("0000.new")
+        shutil.rmtree(building, ignore_errors=True)
+        building.mkdir(parents=True, mode=0o700)
+        os.chmod(folder.path, 0o700)
+        for suffix in (".pt", ".onnx", ".json"):
+            shutil.copyfile(base.with_suffix(suffix), building / base.with_suffix(suffix).name)
+        rescorer.carry(card, base.parent, building)
+        put_in_place(folder, building, 0, {
+            **row_of(folder, "start", 0, base.stem, card), "checkpoint_sha256": train_localizer.sha256(base), "adopted": True,
+            "reason": "what the site starts from",
+        })
+    start = next(row for row in rows(folder, and_write=True) if row["generation"] == 0)
+    profile = SiteProfile(folder.path / start["weights"]["file"], **({} if keep is None else {"keep": keep}))
+    site_profile.write(folder.profile, profile)
+    sync(folder.path)
+
+
+def row_of(folder: SiteFolder, event: str, number: int, stem: str, card: Mapping[str, Any]) -> dict[str, Any]:
+    """What every row of the history has."""
+    onnx = folder.generation(number) / f"{stem}.onnx"
+    instead = weights_in_use(folder) if folder.begun else None
+    return {
+        "event": event, "generation": number, "when": now(), "version": __version__,
+        "weights": {"file": named(folder, onnx), "sha256": identity(card)},
+        "instead_of": "" if instead is None else named(folder, instead),
+    }
+
+
+def identity(card: Mapping[str, Any]) -> str:
+    """Hash of all that decides what weights find, as `localizer.Detector.sha256`: that of the localizer, and with "+" the rescorer's."""
+    return "+".join([card["sha256"], *([card["rescorer"]["sha256"]] if card.get("rescorer") else [])])
+
+
+def named(folder: SiteFolder, path: Path) -> str:
+    """A path as the history has it: from the site's folder, where it lies below that."""
+    path = Path(os.path.abspath(path))
+    return path.relative_to(folder.path).as_posix() if path.is_relative_to(folder.path) else str(path)
+
+
+def put_in_place(folder: SiteFolder, building: Path, number: int, row: Mapping[str, Any]) -> None:
+    """Make a finished folder of weights a generation, with its row; in one step, so that it is there whole or not at all."""
+    manifest_files.write_private(building / ROW, json.dumps(row) + "\n")
+    for path in building.iterdir():
+        with open(path, "rb+") as handle:
+            os.fsync(handle.fileno())
+    sync(building)
+    os.rename(building, folder.generation(number))
+    sync(folder.generation(number).parent)
+
+
+def rows(folder: SiteFolder, *, and_write: bool = False) -> list[dict[str, Any]]:
+    """The history, in order. A generation that is there but not in it was cut off by a crash: its row is added.
+
+    Args:
+        and_write: also to the file.
+
+    Raises:
+        UsageError: a line is damaged, or a generation has no row.
+    """
+    found = []
+    for number, line in enumerate(journal.lines(folder.history), 1):
+        try:
+            found.append(_checked(json.loads(line)))
+        except (ValueError, KeyError, TypeError):
+            raise UsageError(f"{folder.history}, line {number}: is no row of a history; mend or move the file, nothing is guessed") from None
+    known = {row["generation"] for row in found}
+    for number in folder.generations():
+        if number not in known:
+            place = folder.generation(number) / ROW
+            try:
+                found.append(_checked(json.loads(place.read_text(encoding="utf-8"))))
+            except (OSError, ValueError, KeyError, TypeError):
+                raise UsageError(f"{place}: is missing or damaged; move {place.parent} away, nothing is guessed") from None
+            if and_write:
+                journal.append(folder.history, found[-1])
+    return found
+
+
+def _checked(row: dict[str, Any]) -> dict[str, Any]:
+    if row["event"] not in EVENTS or not isinstance(row["generation"], int) or not isinstance(row["adopted"], bool):
+        raise ValueError
+    if not all(isinstance(value, str) for value in (row["weights"]["file"], row["weights"]["sha256"], row["instead_of"], row["reason"])):
+        raise ValueError
+    return row
+
+
+def weights_in_use(folder: SiteFolder) -> Path:
+    """The ONNX file that the site's profile names, checked against its card.
+
+    Raises:
+        UsageError: it names none, or one that is not as its card says.
+    """
+    weights = site_profile.read(folder.profile).weights
+    if weights is None:
+        raise UsageError(f"{folder.profile}: names no weights; `--adopt N` puts those of a generation in use")
+    localizer.read_card(weights)
+    return weights
+
+
+def adopt(folder: SiteFolder, row: Mapping[str, Any]) -> None:
+    """Put the weights of a row in use, in one step. Threshold and signs stay as they are.
+
+    Raises:
+        UsageError: its files are no longer what they were.
+    """
+    onnx = folder.path / row["weights"]["file"]
+    if identity(localizer.read_card(onnx)) != row["weights"]["sha256"]:
+        raise UsageError(f"{onnx}: is no longer what the history says it was")
+    site_profile.write(folder.profile, replace(site_profile.read(folder.profile), weights=onnx))
+    sync(folder.path)
+
+
+def settle(folder: SiteFolder, say: Say) -> None:
+    """Finish what a crash cut off between a round's result and the weights that are in use.
+
+    Raises:
+        UsageError: the profile names other weights than the history and no crash explains it: it was edited.
+    """
+    last = [row for row in rows(folder, and_write=True) if row["adopted"]][-1]
+    used = named(folder, weights_in_use(folder))
+    if used != last["weights"]["file"]:
+        if used != last["instead_of"] or not folder.work.is_dir():
+            raise UsageError(
+                f"{folder.profile} names {used}, but generation {last['generation']} was adopted last: settle it with --adopt N"
+            )
+        say(f"generation {last['generation']} had been adopted when something broke off: now it is in use")
+        adopt(folder, last)
+        shutil.rmtree(folder.work)
+    for unfinished in (folder.path / "weights").glob("*.new"):
+        shutil.rmtree(unfinished)
+
+
+def adopt_by_hand(folder: SiteFolder, number: int) -> dict[str, Any]:
+    """Put an earlier generation in use again; returns the row.
+
+    Raises:
+        UsageError: there is none of this number, it was not adopted, or it is in use.
+    """
+    made = {row["generation"]: row for row in rows(folder, and_write=True) if row["event"] != "adopt"}
+    if number not in made:
+        raise UsageError(f"generation {number}: there is none, there are {', '.join(map(str, sorted(made)))}")
+    if not made[number]["adopted"]:
+        raise UsageError(f"generation {number} was not adopted ({made[number]['reason']}), so it is not put in use by hand either")
+    instead = site_profile.read(folder.profile).weights
+    row = {
+        "event": "adopt", "generation": number, "when": now(), "version": __version__, "weights": made[number]["weights"],
+        "instead_of": "" if instead is None else named(folder, instead), "adopted": True, "reason": "put in use by hand",
+    }
+    if row["instead_of"] == row["weights"]["file"]:
+        raise UsageError(f"generation {number} is in use")
+    if identity(localizer.read_card(folder.path / row["weights"]["file"])) != row["weights"]["sha256"]:
+        raise UsageError(f"{row['weights']['file']}: is no longer what the history says it was")
+    journal.append(folder.history, row)
+    adopt(folder, row)
+    return row
+
+
+def checkpoint_of_start(folder: SiteFolder) -> Path:
+    """The checkpoint that every round starts from, checked against the history.
+
+    Raises:
+        UsageError: it is gone, or not what it was.
+    """
+    start = next(row for row in rows(folder) if row["generation"] == 0)
+    onnx = folder.path / start["weights"]["file"]
+    card, checkpoint = localizer.read_card(onnx), onnx.with_suffix(".pt")
+    if identity(card) != start["weights"]["sha256"] or not checkpoint.is_file():
+        raise UsageError(f"{onnx.parent}: is no longer what the history says it was")
+    if start.get("checkpoint_sha256") and train_localizer.sha256(checkpoint) != start["checkpoint_sha256"]:
+        raise UsageError(f"{checkpoint}: is no longer what the history says it was")
+    return checkpoint

@@ -1,0 +1,200 @@
+"""What runs a localizer's model on a CPU or through ONNX Runtime's providers: each function opens one network for one size."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+from pathlib import Path
+from typing import Any, Callable, Iterable, Sequence
+
+import numpy as np
+
+from . import openvino_rewrite
+from .session import Run, Session
+from .ort_binding import BoundRun
+from ..errors import UsageError
+from ..system.forks import NO_GPU, Own, at_work
+from ..system.telemetry import import_onnxruntime
+
+log = logging.getLogger(__name__)
+
+#: ONNX Runtime's providers that run on an NVIDIA GPU.
+CUDA, TENSORRT, CPU = "CUDAExecutionProvider", "TensorrtExecutionProvider", "CPUExecutionProvider"
+SHAPES = 6  # of pictures besides the usual squares for which networks are kept: some 60 MB each, compiled in 0.1 to 0.4 s
+
+
+def openvino_session(openvino: Any, model: Path, size: int, threads: int, precision: str | None = None) -> Session:
+    """One session for one size, every anchor in its answer."""
+    return open_openvino(openvino, model, [size], threads, precision, None)[0][0]
+
+
+def open_openvino(
+    openvino: Any, model: Path, sizes: Sequence[int], threads: int, precision: str | None, floor: float | None, batch: int = 1
+) -> tuple[list[Session], str]:
+    """A session a size, each of which takes other pictures, too, and what OpenVINO computes in. The first size is compiled now; the others
+    beside what this thread does next, and what batches of 2, 4 ... or pictures of another shape need when the first such one comes.
+
+    Args:
+        precision: "f32", "bf16" or "f16"; the device's fastest for None.
+        floor: score below which no anchor is ever looked at; None if that is not known.
+    """
+    settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False}  # else all workers share core 0
+    settings |= {"INFERENCE_PRECISION_HINT": precision} if precision else {}
+    squares = [(1, size, size) for size in sizes]
+    counts = sorted({batch, *(1 << k for k in range(batch.bit_length()))})  # that a session asks
+
+    def networks() -> tuple[Kept, Once]:
+        sides = Once(lambda: [_branch(openvino, part, settings) for part in compiled(squares[0])[2]])
+        always = [(n, size, size) for size in sizes for n in counts]
+        compiled = Kept(lambda shape: _compiled(openvino, model, shape, settings, floor, sides), always, SHAPES)
+        return compiled, sides
+
+    opened = Own(networks)
+
+    def run(pictures: np.ndarray) -> Sequence[np.ndarray]:
+        with at_work():
+            compiled, _ = opened()
+            return compiled(pictures.shape)[0](pictures)
+
+    def the_others(compiled: Kept, sides: Once) -> None:
+        try:
+            for step in (*(functools.partial(compiled, shape) for shape in squares[1:]), sides):
+                with at_work():
+                    step()
+        except Exception as error:  # whoever needs it tries again, and says so
+            log.debug("a network was not compiled ahead (%s)", type(error).__name__)
+
+    with at_work():
+        runs_in = opened()[0](squares[0])[1]
+    threading.Thread(target=the_others, args=opened()).start()
+    return [Session(run, batch, wide=True)] * len(sizes), runs_in
+
+
+class Once:
+    """What is made when it is first asked for, by whichever thread, and then kept. A failure is not kept."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make, self._lock, self._made = make, threading.Lock(), []
+
+    def __call__(self) -> Any:
+        with self._lock:
+            if not self._made:
+                self._made.append(self._make())
+            return self._made[0]
+
+
+class Kept:
+    """What is made for a key when it is first asked for, and kept: for some keys always, for others while they are among the last used.
+
+    Args:
+        make: key -> what is kept.  always: keys.  most: others kept at a time.
+    """
+
+    def __init__(self, make: Callable[[Any], Any], always: Iterable[Any], most: int) -> None:
+        self._make, self._most, self._lock = make, most, threading.Lock()
+        self._always = {key: self._once(key) for key in always}
+        self._others: dict[Any, Once] = {}
+
+    def _once(self, key: Any) -> Once:
+        return Once(functools.partial(self._make, key))
+
+    def __call__(self, key: Any) -> Any:
+        if key in self._always:
+            return self._always[key]()
+        with self._lock:  # the last used is the last in the dict
+            self._others[key] = once = self._others.pop(key, None) or self._once(key)
+            if len(self._others) > self._most:
+                del self._others[next(iter(self._others))]
+        return once()
+
+
+def _compiled(
+    openvino: Any, model: Path, shape: tuple[int, int, int], settings: dict[str, Any], floor: float | None, sides: Once
+) -> tuple[Run, str, list[openvino_rewrite.Branch]]:
+    """A network for exactly so many pictures, what OpenVINO computes in, and its parts that are left out, to be run by `sides`.
+
+    Args:
+        shape: number, height and width of the pictures.  settings: OpenVINO's.  sides: what works out boxes, see `lean`.
+    """
+    batch, height, width = shape
+    core = openvino.Core()
+    network = core.read_model(model)
+    network.reshape([batch, 3, height, width])
+    channels = 1 if openvino_rewrite.grey(openvino, network) else 3
+    openvino_rewrite.spare_copies(openvino, network)
+    parts = None if floor is None else openvino_rewrite.branches(network)
+    if parts:
+        network = openvino_rewrite.scores_and_features(openvino, network, parts)
+    steps = openvino.preprocess.PrePostProcessor(network)
+    steps.input().tensor().set_element_type(openvino.Type.u8)
+    steps.input().preprocess().convert_element_type(openvino.Type.f32).scale(255.0)
+    compiled = core.compile_model(steps.build(), "CPU", settings)
+    request, shape = compiled.create_infer_request(), (batch, channels, height, width)
+
+    def run(pictures: np.ndarray) -> list[np.ndarray]:
+        request.infer([np.ascontiguousarray(np.broadcast_to(pictures[:, None], shape))])
+        return list(np.array(request.get_output_tensor(0).data))
+
+    runs_in = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+    if not parts:
+        return run, runs_in, []
+
+    def run_lean(pictures: np.ndarray) -> list[np.ndarray]:
+        found = []
+        for index, scores in enumerate(run(pictures)):
+            anchors = np.flatnonzero(~(scores.max(axis=0) < floor))  # one that is no number is passed on, to be refused
+            features = [request.get_output_tensor(1 + number).data[index] for number in range(len(parts))]
+            found.append(np.concatenate([openvino_rewrite.boxes_of(features, sides() if len(anchors) else [], anchors, height), scores[:, anchors]]))
+        return found
+
+    return run_lean, runs_in, parts
+
+
+def _branch(openvino: Any, part: openvino_rewrite.Branch, settings: dict[str, Any]) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """A branch for any number of anchors."""
+    request = openvino.Core().compile_model(openvino_rewrite.branch_model(openvino, part), "CPU", settings).create_infer_request()
+
+    def run(cells: np.ndarray, inside: np.ndarray) -> np.ndarray:
+        found = []
+        for start in range(0, len(cells), openvino_rewrite.BATCH):
+            part = [array[start : start + openvino_rewrite.BATCH] for array in (cells, inside)]
+            short = openvino_rewrite.BATCH - len(part[0])
+            request.infer([np.concatenate([array, np.zeros((short, *array.shape[1:]), np.float32)]) for array in part])
+            found.append(np.array(request.get_output_tensor(0).data[: len(part[0])]))
+        return np.concatenate(found)
+
+    return run
+
+
+def onnxruntime_session(onnx: Path, providers: list, threads: int, needed: str | None = None, *, batch: int = 1) -> Session:
+    """One session of ONNX Runtime for square pictures of any side, and where TensorRT does not run it for others, too.
+
+    Args:
+        providers: in order of preference, as ONNX Runtime takes them.
+        needed: the provider that must run it.
+
+    Raises:
+        UsageError: ONNX Runtime fell back to another provider than `needed`.
+    """
+    onnxruntime = import_onnxruntime()
+    if needed and hasattr(onnxruntime, "preload_dlls"):
+        onnxruntime.preload_dlls()  # CUDA's libraries, where they were installed as Python packages
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+
+    def network() -> BoundRun:
+        opened = onnxruntime.InferenceSession(str(onnx), options, providers=providers)
+        if needed and needed not in opened.get_providers():
+            started = ", ".join(opened.get_providers())
+            raise UsageError(f"ONNX Runtime could not start {needed}, only {started}: its libraries or the GPU are missing")
+        return BoundRun(opened, batch, "cuda" if needed in (CUDA, TENSORRT) else "cpu")
+
+    with at_work():
+        opened = Own(network, NO_GPU if needed in (CUDA, TENSORRT) else "")
+
+    def run(pictures: np.ndarray) -> Sequence[np.ndarray]:
+        with at_work():
+            return opened()(pictures)
+
+    return Session(run, batch, pads=True, wide=needed != TENSORRT)  # that would build an engine for each shape, for minutes

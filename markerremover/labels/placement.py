@@ -1,0 +1,118 @@
+"""The frame of reference of drawn coordinates: from an image as a program showed it to its stored pixels.
+
+A file may say how it is to be turned before it is shown (Exif, the Orientation tag of TIFF). The pixels here are always the stored ones, but
+LabelMe and nearly every other program that people draw with turns JPEG files upright first, so that its coordinates are of another
+image. Nothing is guessed: an annotation that names another image size is refused, and so is one of which nobody can tell how its image was
+turned.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..errors import AnnotationError, HeldError
+from ..records import Annotation, Corrections, Mark
+
+DRAWN, STORED, FRACTIONS = "drawn", "stored", "fractions"  # see `Annotation.coordinates`
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the pixels of an image lie in its file.
+
+    shape_hw: stored rows and columns.  orientation: 1–8, of Exif and TIFF: how they are turned to be shown.
+    settled: whether programs agree to turn such a file; they do for Exif in JPEG only.  frames: how many.
+    """
+
+    shape_hw: tuple[int, int]
+    orientation: int = 1
+    settled: bool = True
+    frames: int = 1
+
+    @property
+    def upright_hw(self) -> tuple[int, int]:
+        """Rows and columns of the image when it is turned upright."""
+        h, w = self.shape_hw
+        return (w, h) if self.orientation >= 5 else (h, w)
+
+
+def to_stored(points: np.ndarray, layout: Layout) -> np.ndarray:
+    """(N, 2) x, y of the upright image as x, y of the stored one; a new array.
+
+    The numbers of orientations are those of Exif 2.3, table 6: 3 is a half turn, 6 has to be turned by 90° clockwise to be upright.
+
+    >>> to_stored(np.array([[1, 2]]), Layout((10, 20), 6)).tolist()
+    [[2, 9]]
+    """
+    h, w = layout.shape_hw
+    x, y = np.asarray(points).reshape(-1, 2).T
+    if layout.orientation >= 5:
+        x, y = y, x
+    if layout.orientation in (2, 3, 7, 8):
+        x = w - x
+    if layout.orientation in (3, 4, 6, 7):
+        y = h - y
+    return np.stack([x, y], axis=1)
+
+
+def placed(annotation: Annotation, layout: Layout) -> Annotation:
+    """The same annotation in the stored pixels of its image.
+
+    Raises:
+        AnnotationError: it names another size than the image has, or it cannot be told how the image was turned when it was drawn.
+    """
+    turned = _is_turned(annotation.shape_hw, annotation.coordinates, layout)
+    elements = annotation.elements
+    if turned:
+        elements = tuple(replace(e, xyxy=tuple(map(float, _box(e.xyxy, layout)))) for e in elements)
+    return replace(annotation, shape_hw=layout.shape_hw, elements=elements, coordinates=STORED)
+
+
+def placed_marks(corrections: Corrections, layout: Layout) -> Corrections:
+    """What was drawn by hand, in the stored pixels of its image.
+
+    Raises:
+        HeldError: as `placed` raises AnnotationError; or some frames have no annotation: whether anything is burnt in there is unknown.
+    """
+    if corrections.canvas_hw is None:
+        return corrections
+    if missing := sorted(set(range(layout.frames)) - set(corrections.frames)):
+        raise HeldError(f"has {layout.frames} frames, and no annotation of frame {missing[0]}: whether anything is burnt in there is unknown")
+    try:
+        turned = _is_turned(corrections.canvas_hw, corrections.coordinates, layout)
+    except AnnotationError as error:
+        raise HeldError(f"its annotation {error}") from None
+    return replace(corrections, marks=tuple(_turned(mark, layout) for mark in corrections.marks)) if turned else corrections
+
+
+def _is_turned(shape_hw: tuple[int, int], coordinates: str, layout: Layout) -> bool:
+    """Whether coordinates are of the upright image and not of the stored one, where these differ.
+
+    Raises:
+        AnnotationError: see `placed`.
+    """
+    fits, fits_upright = shape_hw == layout.shape_hw, shape_hw == layout.upright_hw
+    if layout.orientation == 1 or coordinates == STORED:
+        fits_upright = False
+    if not fits and not fits_upright:
+        sizes = sorted({layout.shape_hw, layout.upright_hw} if layout.orientation > 1 and coordinates != STORED else {layout.shape_hw})
+        named = " or ".join(f"{w}x{h}" for h, w in sizes)
+        raise AnnotationError(f"is of an image of {shape_hw[1]}x{shape_hw[0]} pixels, this one has {named}")
+    if coordinates == FRACTIONS and layout.orientation > 1:
+        fits = fits_upright = True  # no size was named that could tell
+    if fits and fits_upright and not layout.settled:
+        raise AnnotationError(f"does not tell whether it was drawn on the image turned upright (its orientation is {layout.orientation}): "
+                              "turn the image upright for good, or draw on what `annotate` writes")
+    return fits_upright
+
+
+def _box(xyxy: tuple[float, ...], layout: Layout) -> np.ndarray:
+    corners = to_stored(np.array(xyxy).reshape(2, 2), layout)
+    return np.concatenate([corners.min(axis=0), corners.max(axis=0)])
+
+
+def _turned(mark: Mark, layout: Layout) -> Mark:
+    outline = tuple((float(x), float(y)) for x, y in to_stored(np.array(mark.outline), layout)) if mark.outline else ()
+    return replace(mark, xyxy=tuple(int(v) for v in _box(mark.xyxy, layout)), outline=outline)

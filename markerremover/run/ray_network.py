@@ -1,0 +1,112 @@
+"""Networks that the cleaning actors of a Ray cluster share: the GPU's stage of a run. One actor a GPU has an `InferenceServer`; whoever
+cleans on the same machine asks it through that machine's Unix sockets, so that pictures never pass through Ray or between machines.
+
+    cleaning actors (CPU: read, second pass, redact, verify, write) --socket of the machine--> network actor (GPU) and back
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+from typing import Any, Callable
+
+from ..errors import InferenceError
+from ..inference.server import InferenceServer
+from ..inference.network import Network
+
+log = logging.getLogger(__name__)
+
+NETWORK_GPU, CLEAN_GPU = 0.9, 0.001  # of a GPU; the latter only sees to it that who cleans is on a machine that has one
+Line = tuple[str, bytes]
+"""Address of a network and the secret of who may ask it."""
+Lines = dict[str, list[Line]]
+"""Ray's ID of a machine -> its networks."""
+
+
+class Networks:
+    """The networks of a run, one a GPU of the cluster, or one a machine where they run on CPUs; they end with the process that has this.
+
+    Args:
+        opener: importable by name; opens a network in the server's process.
+        gpu: whether a network takes a GPU.
+    """
+
+    def __init__(self, opener: Callable[[], Network], gpu: bool) -> None:
+        self._opener, self._gpu = opener, gpu
+        self._actors: dict[tuple[str, int], Any] = {}
+
+    def lines(self) -> Lines:
+        """How to ask them, as far as their machines are there; networks of machines that are new are started.
+
+        Raises:
+            InferenceError, UsageError, WeightsError: none can be opened.
+        """
+        import ray
+
+        trouble: Exception | None = None
+        wanted = {(n["NodeID"], i) for n in ray.nodes() if n["Alive"] for i in range(self._count(n["Resources"]))}
+        self._actors = {key: self._actors.get(key) or self._started(key[0]) for key in sorted(wanted)}
+        asked, found = {key: actor.line.remote() for key, actor in self._actors.items()}, {}
+        for (node, number), answer in asked.items():
+            try:
+                line = ray.get(answer)
+                found.setdefault(node, []).append(line)
+            except ray.exceptions.RayTaskError as error:
+                trouble = cause_of(error)
+                log.error("a machine of the cluster cannot open the network (%s)", type(trouble).__name__)
+            except ray.exceptions.RayError as error:  # its machine was lost
+                log.warning("a network was lost (%s)", type(error).__name__)
+                del self._actors[node, number]
+        if trouble and not found:
+            raise trouble
+        return found
+
+    def _count(self, resources: dict[str, float]) -> int:
+        return int(resources.get("GPU", 0)) if self._gpu else int(resources.get("CPU", 0) > 0)
+
+    def _started(self, node: str) -> Any:
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        return ray.remote(NetworkActor).options(
+            num_cpus=0, num_gpus=NETWORK_GPU if self._gpu else 0, scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
+        ).remote(self._opener)
+
+
+class NetworkActor:
+    """An actor: has the process with the network, and starts it again where it dies."""
+
+    def __init__(self, opener: Callable[[], Network]) -> None:
+        self._opener, self._server = opener, None
+
+    def line(self) -> Line:
+        """Its address and secret; the first call opens it.
+
+        Raises:
+            InferenceError, UsageError, WeightsError: it cannot be opened.
+        """
+        if self._server is None:
+            self._server = InferenceServer(self._opener).__enter__()  # until this process ends, and that one with it
+        return self._server.address, bytes(multiprocessing.current_process().authkey)
+
+
+def connected(lines: Lines) -> str:
+    """The address of a network of this machine, for this process and those that it starts.
+
+    Raises:
+        InferenceError: this machine has none: it has joined since.
+    """
+    import ray
+
+    here = lines.get(ray.get_runtime_context().get_node_id())
+    if not here:
+        raise InferenceError("this machine of the cluster has no network yet")
+    address, secret = here[os.getpid() % len(here)]
+    multiprocessing.current_process().authkey = secret
+    return address
+
+
+def cause_of(error: Any) -> Exception:
+    """What a task of Ray raised, where it is known."""
+    return error.cause if isinstance(getattr(error, "cause", None), Exception) else error

@@ -1,0 +1,255 @@
+"""Tesseract, in process through tesserocr (about 1 ms a letter) or, failing that, through pytesseract.
+
+Only the LSTM engine is used: it keeps no state from one image to the next. Nothing read is ever logged.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import tempfile
+import threading
+from pathlib import Path
+from typing import Protocol, Sequence
+
+import numpy as np
+
+from ..errors import UsageError
+from ..system.forks import Own, at_work
+from ..records import Text
+
+__all__ = ["Reader", "available", "engine", "open_reader"]
+
+LANGUAGE = "eng"
+SPARSE = 11  # Tesseract's page segmentation mode for print anywhere
+RESOLUTION_DPI = 150  # told to Tesseract, which otherwise guesses (and warns) for every crop
+#: Letters are no words.
+SETTINGS = {"load_system_dawg": "0", "load_freq_dawg": "0"}
+_OPTIONS = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
+INVERT = "tessedit_do_invert"  # whether a line that reads badly is also tried as light print on dark. With it Tesseract drops many a fat R, whose
+# strokes cover more than its ground; without it, it misses a few words of print that may be anything (106 instead of 109 of 476 markings read
+# clearly). So it is off where only some characters may be read, and on where the question is whether anything shows.
+HINT = (
+    "no OCR engine: the second pass needs Tesseract 5 to tell a side sign from a name. Install it (Debian/Ubuntu: "
+    "apt-get install tesseract-ocr; macOS: brew install tesseract; conda: conda install -c conda-forge tesseract) with "
+    "`pip install tesserocr` or `pip install pytesseract`, set TESSDATA_PREFIX to the folder of eng.traineddata if it is "
+    "an unusual one, or keep nothing with --keep none"
+)
+_COMMON_FOLDERS = (
+    "/usr/share/tesseract-ocr/5/tessdata", "/usr/share/tesseract-ocr/4.00/tessdata", "/usr/share/tessdata",
+    "/usr/share/tesseract/tessdata", "/usr/local/share/tessdata", "/opt/homebrew/share/tessdata",
+    "/opt/local/share/tessdata", r"C:\Program Files\Tesseract-OCR\tessdata",
+)
+
+
+class Reader(Protocol):
+    """Anything that reads dark text on white."""
+
+    def read(self, images: Sequence[np.ndarray], *, whitelist: str | None = None, psm: int = 10) -> list[tuple[str, float]]:
+        """One (text, confidence 0–1) an image.
+
+        Args:
+            images: (H, W) uint8 arrays, dark text on white; may be empty.
+            whitelist: the characters that may be read, None for all; with one, light print on dark is not tried.
+            psm: Tesseract's page segmentation mode (7 one line, 8 one word, 10 one character).
+
+        Returns:
+            Text without surrounding blanks, "" (confidence 0) where nothing was read.
+        """
+
+    def words(self, image: np.ndarray) -> list[Text]:
+        """Every word of a picture of which nobody knows where or whether there is print, in reading order.
+
+        Args:
+            image: (H, W) uint8, dark text on white.
+
+        Returns:
+            Words in pixels of the image, possibly none.
+        """
+
+
+def tessdata_folder() -> str | None:
+    """The folder that holds the language's data: $TESSDATA_PREFIX, what the program says, or a usual place."""
+    prefix = os.environ.get("TESSDATA_PREFIX")
+    folders = [prefix, os.path.join(prefix, "tessdata")] if prefix else []
+    for folder in [*folders, *_COMMON_FOLDERS]:
+        if os.path.isfile(os.path.join(folder, f"{LANGUAGE}.traineddata")):
+            return folder
+    try:
+        told = subprocess.run(["tesseract", "--list-langs"], capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    named = re.search(r'"([^"]+)"', told.stdout + told.stderr)
+    if named and os.path.isfile(os.path.join(named[1], f"{LANGUAGE}.traineddata")):
+        return named[1]
+    return None
+
+
+def _one_threaded_tesserocr():
+    """The module, with its OpenMP held to one thread: on a single letter more of them only wait for each other, three
+    times slower. The limit is read when the library loads, so it does not reach others in the process."""
+    before = os.environ.get("OMP_THREAD_LIMIT")
+    os.environ["OMP_THREAD_LIMIT"] = "1"
+    try:
+        import tesserocr
+    finally:
+        if before is None:
+            del os.environ["OMP_THREAD_LIMIT"]
+        else:
+            os.environ["OMP_THREAD_LIMIT"] = before
+    return tesserocr
+
+
+class TesserocrReader:
+    """Reads in process; every thread gets an engine of its own, made when it first reads."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder, self._local = folder, Own(threading.local)
+        with at_work():
+            self._engine()
+
+    def _engine(self):
+        local = self._local()
+        engine = getattr(local, "engine", None)
+        if engine is None:
+            tesserocr = _one_threaded_tesserocr()
+            settings = {"debug_file": os.devnull, **SETTINGS}
+            tesserocr.set_leptonica_log_level(tesserocr.LeptLogLevel.NONE)  # it complains on the terminal about specks
+            engine = tesserocr.PyTessBaseAPI(
+                path=self._folder, lang=LANGUAGE, oem=tesserocr.OEM.LSTM_ONLY, psm=10, variables=settings
+            )
+            local.engine = engine
+        return engine
+
+    def read(self, images: Sequence[np.ndarray], *, whitelist: str | None = None, psm: int = 10) -> list[tuple[str, float]]:
+        """See `Reader.read`."""
+        with at_work():
+            return self._read(self._engine(), images, whitelist, psm)
+
+    @staticmethod
+    def _read(engine, images: Sequence[np.ndarray], whitelist: str | None, psm: int) -> list[tuple[str, float]]:
+        engine.SetPageSegMode(psm)
+        engine.SetVariable("tessedit_char_whitelist", whitelist or "")
+        engine.SetVariable(INVERT, "0" if whitelist else "1")
+        found = []
+        for image in images:
+            h, w = image.shape
+            engine.SetImageBytes(np.ascontiguousarray(image).tobytes(), w, h, 1, w)
+            engine.SetSourceResolution(RESOLUTION_DPI)
+            text = engine.GetUTF8Text().strip()
+            confidences = engine.AllWordConfidences() if text else []
+            found.append((text, min(confidences, default=0) / 100))
+        engine.Clear()
+        return found
+
+    def words(self, image: np.ndarray) -> list[Text]:
+        """See `Reader.words`."""
+        h, w = image.shape
+        with at_work():
+            engine = self._engine()
+            engine.SetPageSegMode(SPARSE)
+            engine.SetVariable("tessedit_char_whitelist", "")
+            engine.SetVariable(INVERT, "1")
+            engine.SetImageBytes(np.ascontiguousarray(image).tobytes(), w, h, 1, w)
+            engine.SetSourceResolution(RESOLUTION_DPI)
+            table = engine.GetTSVText(0)
+            engine.Clear()
+        rows = (line.split("\t") for line in table.splitlines())
+        return [_word(*row[6:12]) for row in rows if len(row) == 12 and row[0] == "5" and row[11].strip()]
+
+
+class PytesseractReader:
+    """Reads through the tesseract program, one call for a whole list of images."""
+
+    def __init__(self) -> None:
+        import pytesseract
+
+        pytesseract.get_tesseract_version()
+
+    def read(self, images: Sequence[np.ndarray], *, whitelist: str | None = None, psm: int = 10) -> list[tuple[str, float]]:
+        """See `Reader.read`."""
+        if not len(images):
+            return []
+        import cv2
+        import pytesseract
+
+        config = f"--oem 1 --psm {psm} --dpi {RESOLUTION_DPI} {_OPTIONS}"
+        config += f" -c tessedit_char_whitelist={whitelist} -c {INVERT}=0" if whitelist else ""
+        with tempfile.TemporaryDirectory() as folder:
+            paths = [os.path.join(folder, f"{i}.png") for i in range(len(images))]
+            for path, image in zip(paths, images):
+                cv2.imwrite(path, image)
+            listing = Path(folder, "pages.txt")
+            listing.write_text("\n".join(paths) + "\n", encoding="utf-8")
+            data = pytesseract.image_to_data(str(listing), lang=LANGUAGE, config=config, output_type=pytesseract.Output.DICT)
+        words: list[list[tuple[str, float]]] = [[] for _ in images]
+        for page, text, confidence in zip(data["page_num"], data["text"], data["conf"]):
+            if str(text).strip():
+                words[int(page) - 1].append((str(text).strip(), float(confidence) / 100))
+        return [(" ".join(t for t, _ in page), min((c for _, c in page), default=0.0)) for page in words]
+
+
+    def words(self, image: np.ndarray) -> list[Text]:
+        """See `Reader.words`."""
+        import pytesseract
+
+        config = f"--oem 1 --psm {SPARSE} --dpi {RESOLUTION_DPI} {_OPTIONS}"
+        data = pytesseract.image_to_data(image, lang=LANGUAGE, config=config, output_type=pytesseract.Output.DICT)
+        columns = zip(*(data[name] for name in ("left", "top", "width", "height", "conf", "text")))
+        return [_word(*row) for row in columns if str(row[5]).strip()]
+
+
+def _word(left: str, top: str, width: str, height: str, confidence: str, text: str) -> Text:
+    """One row of Tesseract's table, whose confidence is in per cent."""
+    x, y, w, h = (float(v) for v in (left, top, width, height))
+    return Text((x, y, x + w, y + h), str(text).strip(), max(0.0, float(confidence)) / 100)
+
+
+def _open_tesserocr() -> Reader | None:
+    folder = tessdata_folder()
+    try:
+        return TesserocrReader(folder) if folder else None
+    except (ImportError, OSError, RuntimeError):
+        return None
+
+
+def _open_pytesseract() -> Reader | None:
+    try:
+        return PytesseractReader()
+    except (ImportError, OSError, RuntimeError, SystemExit):  # SystemExit: what pytesseract raises on an unreadable version
+        return None
+
+
+def open_reader() -> Reader:
+    """The best reader there is.
+
+    Raises:
+        UsageError: neither tesserocr nor pytesseract works here; the message says how to install them.
+    """
+    reader = _open_tesserocr() or _open_pytesseract()
+    if reader is None:
+        raise UsageError(HINT)
+    return reader
+
+
+def available() -> str | None:
+    """"tesserocr" or "pytesseract", whichever `open_reader` would use; None if neither works."""
+    try:
+        return "tesserocr" if isinstance(open_reader(), TesserocrReader) else "pytesseract"
+    except UsageError:
+        return None
+
+
+def engine() -> dict[str, str | None] | None:
+    """What `open_reader` would use: name, version of Tesseract and the folder of its language data; None if nothing works."""
+    name = available()
+    if name is None:
+        return None
+    if name == "tesserocr":
+        version = _one_threaded_tesserocr().tesseract_version().split("\n")[0].removeprefix("tesseract").strip()
+    else:
+        import pytesseract
+
+        version = str(pytesseract.get_tesseract_version())
+    return {"engine": name, "tesseract": version, "tessdata": tessdata_folder()}

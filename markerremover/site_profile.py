@@ -1,0 +1,153 @@
+"""A site profile: the weights, the threshold and the side signs of one place, in a small TOML file.
+
+    weights = "site.onnx"     # relative to this file
+    threshold = 0.15
+
+    [keep]
+    D = "right"
+    I = "left"
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Mapping
+
+from .system import user_text
+from .errors import UsageError
+from .records import DEFAULT_KEEP, Policy
+
+FILE = "site.toml"
+KEYS = ("weights", "threshold", "keep")
+MEANINGS = ("left", "right")
+#: Signs whose meaning need not be said: English, then Spanish, Portuguese and French words.
+KNOWN_SIGNS = {
+    "L": "left", "LT": "left", "LEFT": "left", "R": "right", "RT": "right", "RIGHT": "right",
+    "I": "left", "E": "left", "G": "left", "D": "right",
+}
+
+
+@dataclass(frozen=True)
+class SiteProfile:
+    """What one site's radiographs need.
+
+    weights: an ONNX file with its card beside it; None takes the shipped one.
+    threshold: localizer score from which a box counts, 0–1, both excluded; None takes the weights' own.
+    keep: sign → "left" or "right"; the signs are upper case; empty keeps none.
+    sha256: hex, of the file it was read from; "" if it was made otherwise.
+
+    Raises:
+        UsageError: threshold, sign or meaning out of range, or a sign that comes twice.
+    """
+
+    weights: Path | None = None
+    threshold: float | None = None
+    keep: Mapping[str, str] = field(default_factory=lambda: {s: KNOWN_SIGNS[s] for s in DEFAULT_KEEP}, hash=False)
+    sha256: str = ""
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None and not (_is_number(self.threshold) and 0 < self.threshold < 1):
+            raise UsageError(f"threshold is {self.threshold!r}, allowed is between 0 and 1, both excluded")
+        keep: dict[str, str] = {}
+        for sign, meaning in self.keep.items():
+            upper = sign.strip().upper()
+            if not upper.isalnum():
+                raise UsageError(f"keep has the sign {sign!r}, allowed are letters and digits")
+            meaning = meaning.strip().lower() if isinstance(meaning, str) else meaning
+            if meaning not in MEANINGS:
+                raise UsageError(f"keep.{sign} is {meaning!r}, allowed are {' and '.join(MEANINGS)}")
+            if upper in keep:
+                raise UsageError(f"keep has the sign {upper!r} twice")
+            keep[upper] = meaning
+        object.__setattr__(self, "keep", keep)
+
+    def policy(self) -> Policy:
+        """The default policy with this site's signs and threshold."""
+        return Policy(keep=tuple(self.keep), threshold=self.threshold)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def read(path: Path | str) -> SiteProfile:
+    """Read a site profile; a relative `weights` is taken from the folder of the file.
+
+    Args:
+        path: the file, or a folder with a `site.toml` in it, as `improve` makes one.
+
+    Raises:
+        UsageError: the file is missing or no TOML, a key is unknown, or a value is not what it must be.
+    """
+    path = Path(path) / FILE if Path(path).is_dir() else Path(path)
+    try:
+        data = path.read_bytes()
+        content = tomllib.loads(user_text.decoded(data))
+    except OSError as error:
+        raise UsageError(f"{path}: site profile cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise UsageError(f"{path}: not a TOML file ({error})") from error
+    unknown = sorted(set(content) - set(KEYS))
+    if unknown:
+        raise UsageError(f"{path}: unknown key {unknown[0]!r}, allowed are {', '.join(KEYS)}")
+    weights, options = content.pop("weights", None), dict(content)
+    if weights is not None and (not isinstance(weights, str) or not weights):
+        raise UsageError(f"{path}: weights is {weights!r}, allowed is the path of an ONNX file with its card beside it")
+    if not isinstance(options.get("keep", {}), dict):
+        raise UsageError(f'{path}: keep is {options["keep"]!r}, allowed is a table such as [keep] with D = "right"')
+    try:
+        resolved = path.parent / weights if weights is not None else None
+        return SiteProfile(weights=resolved, sha256=hashlib.sha256(data).hexdigest(), **options)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
+
+
+def write(path: Path | str, profile: SiteProfile) -> None:
+    """Write a profile that `read` reads back, in one step; weights in or below the same folder are named from there."""
+    path, lines = Path(path), []
+    if profile.weights is not None:
+        weights, folder = profile.weights.resolve(), path.resolve().parent
+        beside = weights.is_relative_to(folder)
+        lines.append(f"weights = {_quoted(weights.relative_to(folder).as_posix() if beside else str(weights))}")
+    if profile.threshold is not None:
+        lines.append(f"threshold = {float(profile.threshold)!r}")
+    lines += ["", "[keep]", *(f"{_quoted(sign)} = {_quoted(meaning)}" for sign, meaning in profile.keep.items())]
+    temporary = path.with_name(path.name + ".new")
+    with open(temporary, "w", encoding="utf-8", newline="\n") as handle:
+        handle.write("\n".join(lines) + "\n")
+        handle.flush()
+        os.fsync(handle.fileno())
+    os.replace(temporary, path)
+
+
+def _quoted(text: str) -> str:
+    """A TOML basic string; JSON's is one, but for DEL, which JSON leaves as it is."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def parse_signs(text: str) -> dict[str, str]:
+    """Signs with their meaning from a comma-separated list; `none` is no sign at all.
+
+    >>> parse_signs("d, I, X=left"), parse_signs("none")
+    ({'D': 'right', 'I': 'left', 'X': 'left'}, {})
+
+    Raises:
+        UsageError: a sign is odd or comes twice, or its meaning is not known and not given.
+    """
+    if text.strip().lower() == "none":
+        return {}
+    keep: dict[str, str] = {}
+    for part in text.split(","):
+        sign, _, meaning = (piece.strip() for piece in part.partition("="))
+        sign, meaning = sign.upper(), meaning.lower() or KNOWN_SIGNS.get(sign.upper(), "")
+        if not meaning and sign.isalnum():
+            raise UsageError(f"{sign} may mean left or right: say {sign}=left or {sign}=right")
+        if sign in keep:
+            raise UsageError(f"the sign {sign!r} comes twice")
+        keep[sign] = meaning
+    return dict(SiteProfile(keep=keep).keep)

@@ -1,0 +1,240 @@
+"""Kinds of print that consoles, viewers and printers set: each function lays one kind on a training film and says whether it did."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from . import fonts, graphics, layers, phrases, texts as words
+from .kit import Ink, Kit, LIGHT, anywhere, box_on, cap_px, glyphs, lay, over_edge, polarity, set_off, turned
+from ..scene import Scene
+from .texts import choice
+
+
+def shadow_print(rng, scene: Scene, kit: Kit) -> bool:
+    """Small digital print with a drop shadow or none, on mid-grey as a rule."""
+    done = False
+    for _ in range(int(rng.integers(1, 4))):
+        cap, text = cap_px(rng, scene, 0.007, 0.017), phrases.small(rng, kit.who)
+        mask, level = glyphs(rng, kit, text, cap), rng.uniform(190, 255)
+        decoration = "shadow" if rng.random() < 0.75 else "plain"
+
+        def grey_spot():
+            places = [anywhere(rng, scene, mask.shape) for _ in range(6)]
+            return min(places, key=lambda at: abs(scene.local(*at, mask.shape) - 120))
+
+        made = lambda local: set_off(rng, mask, ("marker", text), Ink(level, rng.uniform(0, 40), decoration), cap)
+        done |= lay(rng, scene, made, mask.shape, spot=grey_spot if rng.random() < 0.8 else None, contrast=14)
+    return done
+
+
+def overlay(rng, scene: Scene, kit: Kit) -> bool:
+    """A viewer's lines at the corners, often faint."""
+    h, w = scene.picture.shape
+    cap = cap_px(rng, scene, 0.0065, 0.014)
+    face, level = (
+        choice(rng, fonts.font_files(kit.split, kit.fonts_dir)),
+        float(choice(rng, (255, rng.uniform(110, 200), rng.uniform(150, 255)))),
+    )
+    opacity = 1.0 if rng.random() < 0.6 else rng.uniform(0.3, 0.8)
+    decoration = str(rng.choice(("plain", "shadow", "outline"), p=(0.65, 0.2, 0.15)))
+    margin, pitch = rng.uniform(0.2, 2.0) * cap, cap * rng.uniform(1.35, 2.1)
+    done = False
+    for corner in rng.permutation(4)[: int(rng.integers(1, 5))]:
+        lines = [phrases.overlay(rng, kit.who) for _ in range(int(rng.integers(1, 6)))]
+        y = margin if corner < 2 else h - margin - len(lines) * pitch
+        for text in lines:
+            mask = glyphs(rng, kit, text, cap, face)
+            x = margin if corner % 2 == 0 else w - margin - mask.shape[1]
+            if scene.free(int(x), int(y), mask.shape):
+                how = polarity(rng, scene.local(int(x), int(y), mask.shape), level, decoration)
+                done |= scene.put(set_off(rng, mask, ("marker", text), replace(how, opacity=opacity), cap), int(x), int(y), contrast=9)
+            y += pitch
+    return done
+
+
+def caption(rng, scene: Scene, kit: Kit) -> bool:
+    """One line of print 6 to 9 pixels high along the lower or upper edge, in the picture or in a frame around it."""
+    h, w = scene.picture.shape
+    cap = rng.uniform(5.5, 9.5) * max(1.0, max(h, w) / 1200)
+    if rng.random() < 0.2:
+        cap *= rng.uniform(1.2, 2.2)
+    text = phrases.caption(rng, kit.who)
+    mask = glyphs(rng, kit, text, cap)
+    mask = mask[:, : max(20, int(0.98 * w))] if rng.random() < 0.8 else mask
+    x1, y1, x2, y2 = choice(rng, kit.zones) if kit.zones and rng.random() < 0.85 else (0, 0, w, h)
+
+    def spot():
+        gap = int(rng.integers(0, 6)) if rng.random() < 0.6 else int(rng.uniform(0, 0.02) * h)
+        if (x1, y1, x2, y2) != (0, 0, w, h):
+            gap = max(0, (y2 - y1 - mask.shape[0]) // 2) if rng.random() < 0.5 else gap
+        y = y2 - mask.shape[0] - gap if rng.random() < 0.75 else y1 + gap
+        x = choice(
+            rng, (x1 + gap, x1 + max(0, (x2 - x1 - mask.shape[1]) // 2), x2 - mask.shape[1] - gap, x1 + int(rng.uniform(0, 0.3) * w))
+        )
+        return int(x), int(y)
+
+    level, decoration = rng.uniform(170, 255), "plain" if rng.random() < 0.6 else choice(rng, ("shadow", "outline", "box"))
+    made = lambda local: set_off(rng, mask, ("marker", text), polarity(rng, local, level, decoration), cap)
+    return lay(rng, scene, made, mask.shape, spot=spot, contrast=14)
+
+
+def single(rng, scene: Scene, kit: Kit) -> bool:
+    """A digit, a letter that is no side sign, or a dash, standing alone; now and then in brackets, as in figures."""
+    done = False
+    for _ in range(int(rng.choice((1, 2, 3), p=(0.6, 0.25, 0.15)))):
+        panel = rng.random() < 0.3  # the letter of a figure's part, in a corner
+        cap, text = cap_px(rng, scene, 0.01, 0.05), choice(rng, phrases.SINGLES)
+        if panel:
+            cap, text = cap_px(rng, scene, 0.025, 0.09), choice(rng, "ABCFabcdef")
+        if rng.random() < 0.2 and text.isalnum():
+            text = choice(rng, (f"({text})", f"{text})", f"{text}."))
+        mask, level = glyphs(rng, kit, text, cap), rng.uniform(170, 255)
+        if min(mask.shape) < 1:
+            continue
+        decoration = str(rng.choice(("plain", "outline", "shadow", "box"), p=(0.6, 0.15, 0.1, 0.15)))
+        made = lambda local: set_off(rng, mask, ("marker", text), polarity(rng, local, level, decoration), cap)
+        done |= lay(rng, scene, made, mask.shape, spot=(lambda: _corner(rng, scene, mask.shape)) if panel else None, contrast=18)
+    return done
+
+
+def _corner(rng, scene: Scene, shape_hw: tuple[int, int]) -> tuple[int, int]:
+    """A top left corner of a group near one of the picture's corners."""
+    h, w = scene.picture.shape
+    gap = rng.uniform(0.005, 0.04, 2) * max(h, w)
+    return (int(gap[0] if rng.random() < 0.6 else w - shape_hw[1] - gap[0])), int(
+        gap[1] if rng.random() < 0.6 else h - shape_hw[0] - gap[1]
+    )
+
+
+def cut_print(rng, scene: Scene, kit: Kit) -> bool:
+    """Print that the picture's edge cuts, down to three pixels; lead letters as well as a console's."""
+    done = False
+    for _ in range(int(rng.integers(1, 3))):
+        cap = cap_px(rng, scene, 0.01, 0.06)
+        text = choice(
+            rng,
+            (
+                phrases.code(rng),
+                words.loose_text(rng, kit.split),
+                phrases.overlay(rng, kit.who),
+                phrases.small(rng, kit.who),
+                words.initials(rng, kit.split),
+            ),
+        )
+        mask = glyphs(rng, kit, text, cap)
+        level, decoration = rng.uniform(180, 255), choice(rng, ("plain", "plain", "outline", "box"))
+        if rng.random() < 0.3:
+            mask = np.ascontiguousarray(np.rot90(mask, int(choice(rng, (1, 3)))))
+        least = min(mask.shape)
+
+        def spot():
+            return over_edge(
+                rng,
+                scene,
+                (mask.shape[0] + 2, mask.shape[1] + 2),
+                3.5 + (rng.uniform(0, 3) if rng.random() < 0.4 else rng.uniform(0, 0.75) * least),
+            )
+
+        made = lambda local: set_off(rng, mask, ("marker", text), polarity(rng, local, level, decoration), cap)
+        if rng.random() < 0.35:  # of lead
+            sheet = layers.Sheet(additive=True)
+            sheet.put(mask, 0, 0, level, sheet.element("marker", text), rng.uniform(0.6, 1.0))
+            lead_group = turned(rng, sheet.group(margin=1), angle=rng.normal(0, 6), mirrored=rng.random() < 0.3)
+            made = lambda local: lead_group
+        done |= lay(rng, scene, made, mask.shape, spot=spot, contrast=18)
+    return done
+
+
+def dark_print(rng, scene: Scene, kit: Kit) -> bool:
+    """Dark print on the lightest ground that is found."""
+    cap, text = (
+        cap_px(rng, scene, 0.009, 0.045),
+        choice(rng, (words.loose_text(rng, kit.split), phrases.small(rng, kit.who), phrases.overlay(rng, kit.who), phrases.code(rng))),
+    )
+    mask, level = glyphs(rng, kit, text, cap), rng.uniform(0, 70)
+
+    def spot():
+        return max((anywhere(rng, scene, mask.shape) for _ in range(14)), key=lambda at: scene.local(*at, mask.shape))
+
+    made = lambda local: set_off(rng, mask, ("marker", text), Ink(level, 255.0, "plain" if rng.random() < 0.85 else "outline"), cap)
+    return lay(rng, scene, made, mask.shape, spot=spot, contrast=22)
+
+
+def boxed_print(rng, scene: Scene, kit: Kit) -> bool:
+    """Print on a pasted box, light, grey or dark, with one line or two."""
+    cap = cap_px(rng, scene, 0.009, 0.04)
+    ground = float(choice(rng, (rng.uniform(200, 255), rng.uniform(70, 190), rng.uniform(70, 190), rng.uniform(0, 60), 0.0, 255.0)))
+    dark = ground > 120 if rng.random() < 0.85 else ground > 190
+    ink = rng.uniform(0, max(1.0, ground - 70)) if dark else rng.uniform(min(254.0, ground + 50), 255)
+    if rng.random() < 0.15:  # grey on grey
+        ink = float(np.clip(ground + choice(rng, (-1, 1)) * rng.uniform(24, 50), 0, 255))
+    texts = [
+        choice(
+            rng,
+            (words.loose_text(rng, kit.split), phrases.code(rng), phrases.small(rng, kit.who), words.header_line(rng, kit.split, kit.who)),
+        )
+        for _ in range(int(rng.choice((1, 2, 3), p=(0.7, 0.2, 0.1))))
+    ]
+    face = choice(rng, fonts.font_files(kit.split, kit.fonts_dir))
+    masks = [glyphs(rng, kit, text, cap, face) for text in texts]
+    pads, pitch = cap * rng.uniform(0.15, 1.2, 4), cap * rng.uniform(1.3, 2.0)
+    sheet = layers.Sheet(additive=False, digital=True)
+    w = max(m.shape[1] for m in masks)
+    box_on(rng, sheet, -pads[0], -pads[1], w + pads[2], (len(masks) - 1) * pitch + masks[-1].shape[0] + pads[3], ground)
+    for k, (text, mask) in enumerate(zip(texts, masks)):
+        sheet.put(mask, rng.choice((0, (w - mask.shape[1]) / 2)), k * pitch, ink, sheet.element("marker", text))
+    group = sheet.group(margin=1)
+    if rng.random() < 0.2:
+        group = turned(rng, group, angle=float(choice(rng, (90, 180, 270))), mirrored=rng.random() < 0.2)
+    return lay(rng, scene, lambda local: group, group.layers[0].alpha.shape, contrast=20)
+
+
+def line_print(rng, scene: Scene, kit: Kit) -> bool:
+    """Print beside, above or under a drawn line or an arrow."""
+    cap, text = (
+        cap_px(rng, scene, 0.01, 0.03),
+        choice(rng, (phrases.small(rng, kit.who), words.loose_text(rng, kit.split), phrases.written_note(rng, kit.who))),
+    )
+    face = choice(rng, fonts.special("hand")) if rng.random() < 0.2 else None
+    mask, thick = glyphs(rng, kit, text, cap, face), max(1, round(cap * rng.uniform(0.06, 0.18)))
+    ink, gap = rng.uniform(190, 255), rng.uniform(0.1, 0.7) * cap
+    sheet = layers.Sheet(additive=False, digital=True)
+    sheet.put(mask, 0, 0, ink, sheet.element("marker", text))
+    if rng.random() < 0.55:
+        long = mask.shape[1] * rng.uniform(0.8, 1.8)
+        y = mask.shape[0] + gap if rng.random() < 0.6 else -gap - thick
+        sheet.put(
+            np.ones((thick, max(6, round(long))), np.float32),
+            rng.uniform(-0.3, 0.1) * mask.shape[1],
+            y,
+            ink,
+            sheet.element("marker", "drawn line"),
+        )
+    else:
+        shape, note = graphics.pointer(rng, cap * rng.uniform(1.5, 4))
+        side = int(rng.integers(4))
+        x = -shape.shape[1] - gap if side == 0 else mask.shape[1] + gap if side == 1 else (mask.shape[1] - shape.shape[1]) * rng.random()
+        y = (mask.shape[0] - shape.shape[0]) / 2 if side < 2 else -shape.shape[0] - gap if side == 2 else mask.shape[0] + gap
+        sheet.put(shape, x, y, ink, sheet.element("marker", note))
+    group = sheet.group(margin=1)
+
+    def made(local):
+        if local < LIGHT + 20:
+            return group
+        return layers.Group(group.elements, [replace(layer, level=255 - layer.level) for layer in group.layers], True)
+
+    return lay(rng, scene, made, group.layers[0].alpha.shape, spot=lambda: anywhere(rng, scene, group.layers[0].alpha.shape))
+
+
+KINDS = {
+    "shadow print": shadow_print,
+    "overlay": overlay,
+    "caption": caption,
+    "single": single,
+    "cut print": cut_print,
+    "dark print": dark_print,
+    "boxed print": boxed_print,
+    "print at a line": line_print,
+}

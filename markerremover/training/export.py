@@ -1,0 +1,257 @@
+"""A localizer as ONNX, OpenVINO or TensorRT in less precision, kept only if it finds what its source finds.
+
+The reference is the source as given: an `.onnx` through ONNX Runtime, a `.pt` through PyTorch, both fp32 on the CPU. The
+rule is `parity.SAME_BOXES` where model and device compute in fp32, else `parity.SAME_DECISIONS`.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import logging
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Iterator, Sequence
+
+import numpy as np
+
+from ..detection import localizer, rescorer
+from ..formats import read_apart
+from ..inference import network, tensorrt_engine
+from ..run import inputs
+from . import parity, precision as convert
+from ..errors import MarkerRemoverError, ParityError, UsageError, WeightsError
+from ..inference.shipped_weights import default_weights
+from ..records import locked
+
+log = logging.getLogger(__name__)
+
+FORMATS = {"onnx": ".onnx", "openvino": ".xml", "engine": ".engine"}
+PRECISIONS = ("fp32", "fp16", "int8")
+SAMPLE_COUNT = 12  # radiographs that a parity check looks at
+CALIBRATION_COUNT = 32  # radiographs from which int8 takes its ranges
+SAMPLE_SEED, CALIBRATION_SEED = 4101, 4102
+REDUCED = (", bf16", ", f16")  # how a backend's name ends where it computes in less than fp32
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One radiograph to compare models on.
+
+    display: (H, W) uint8, bright = dense.  planted: (K, 4) source pixels, the markings known to be there; None if unknown.
+    """
+
+    display: np.ndarray
+    planted: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "display", locked(self.display))
+
+
+def synthetic_samples(count: int = SAMPLE_COUNT, *, seed: int = SAMPLE_SEED, split: str = "eval") -> list[Sample]:
+    """Synthetic radiographs whose longer side has 640 to 1400 pixels; the same seed makes the same ones."""
+    from .. import synthesis
+
+    result = []
+    for index in range(count):
+        rng = np.random.default_rng([seed, index])
+        longer = int(rng.integers(640, 1401))
+        made = synthesis.radiograph(rng, split=split, size=(longer, int(longer * rng.uniform(0.75, 1))), unmarked_share=0)
+        planted = [e.xyxy for e in made.annotation.elements if e.kind != "uncertain"]
+        result.append(Sample(made.image, np.array(planted, np.float64).reshape(-1, 4)))
+    return result
+
+
+def read_samples(folder: Path) -> list[Sample]:
+    """Every frame of every radiograph below a folder, markings unknown.
+
+    Raises:
+        UsageError: no such folder, or nothing in it.  ReadError, HeldError: a file in it is no readable radiograph.
+    """
+    found, _ = inputs.gather([Path(folder)], ())
+    for item in found:
+        if item.problem:
+            raise UsageError(f"{item.source}: {item.problem}")
+    result = [Sample(frame) for item in found for frame in read_apart.read(item.source).display]
+    if not result:
+        raise UsageError(f"{folder}: holds no radiographs")
+    return result
+
+
+def export(
+    weights: Path | str | None, out: Path | str, *, format: str, precision: str = "fp32", samples: Sequence[Sample] | None = None,
+    calibration: Sequence[Sample] | None = None, device: str = "auto", threads: int | None = None,
+) -> Path:
+    """Write a localizer in another format or precision, with its card, if it finds what its source finds.
+
+    Args:
+        weights: a `.onnx` with its card, or a `.pt` with the card of the same stem, which gives its classes, input size
+            and threshold. None takes the shipped `.onnx`, or the shipped `.pt` where the format needs one.
+        out: folder that gets STEM-FORMAT-PRECISION with the suffix of the format, and its card; made if missing.
+        format: one of FORMATS; "engine", and "onnx" at fp32, are made from a `.pt`.
+        precision: one of PRECISIONS; "engine" has no int8.
+        samples: radiographs for the parity check; synthetic ones by default.
+        calibration: radiographs from which int8 takes its ranges; synthetic ones of the train split by default.
+        device: where the result is checked beside ONNX Runtime on the CPU, as for `localizer.load_detector`.
+        threads: CPU threads.
+
+    Returns:
+        Path of the model; its card beside it says what the parity check gave.
+
+    Raises:
+        UsageError: an option is out of range, the target exists, or something the format needs is missing.
+        WeightsError: the source or its card is missing or damaged, or cannot be converted.
+        ParityError: the result does not find what its source finds. Nothing is left of it then.
+    """
+    source = _source(weights, format, precision)
+    reference = _reference(source, threads)
+    if reference.card.get("precision", "fp32") != "fp32":
+        raise UsageError(f"{source}: is {reference.card['precision']} already; an export starts from fp32")
+    out, name = Path(out), f"{source.stem}-{format}-{precision}"
+    made = not out.exists()
+    taken = [name + suffix for suffix in (FORMATS[format], ".json", ".bin") if (out / (name + suffix)).exists()]
+    if taken:
+        raise UsageError(f"{out}: has {', '.join(taken)} already; remove it or choose another folder")
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryDirectory(dir=out, prefix=".export-") as scratch:
+            model = Path(scratch) / (name + FORMATS[format])
+            try:
+                _convert(source, model, format, precision, reference, calibration)
+            except MarkerRemoverError:
+                raise
+            except Exception as error:
+                reason = f"{type(error).__name__}: {error}"
+                raise WeightsError(f"{source}: cannot be written as {format} at {precision} ({reason})") from error
+            card = _card(reference, source, model, format, precision)
+            _write_card(model, card)
+            rescorer.carry(card, source.parent, model.parent)
+            shown = list(samples) if samples is not None else synthetic_samples()
+            checks = _checks(model, reference, shown, precision, device, threads)
+            ran_in = [check["backend"].rpartition(", ")[2] for check in checks if check["backend"].startswith("OpenVINO") and "broken" not in check]
+            card |= {"inference_precision": ran_in[-1]} if ran_in else {}
+            origin = f"synthetic, eval split, seed {SAMPLE_SEED}" if samples is None else "given"
+            card["parity"] = {"reference": reference.backend, "samples": origin, "images": len(shown), "checks": checks}
+            _write_card(model, card)
+            # the card last: without it nothing opens the model
+            for path in sorted(Path(scratch).iterdir(), key=lambda path: path.suffix == ".json"):
+                path.rename(out / path.name)
+    finally:
+        if made and not any(out.iterdir()):
+            out.rmdir()
+    return out / (name + FORMATS[format])
+
+
+def _source(weights: Path | str | None, format: str, precision: str) -> Path:
+    """The file to start from, once the request makes sense and what an engine needs is there."""
+    if format not in FORMATS or precision not in PRECISIONS:
+        raise UsageError(f"format {format!r} at {precision!r}, allowed are {', '.join(FORMATS)} at {', '.join(PRECISIONS)}")
+    needs_checkpoint = format == "engine" or (format, precision) == ("onnx", "fp32")
+    source = Path(weights) if weights is not None else default_weights().with_suffix(".pt" if needs_checkpoint else ".onnx")
+    if source.suffix not in (".onnx", ".pt"):
+        raise UsageError(f"{source}: an export starts from an .onnx or a .pt")
+    if needs_checkpoint and source.suffix != ".pt":
+        raise UsageError(f"{source}: {format} at {precision} is made from a .pt checkpoint")
+    if format == "engine":
+        if precision == "int8":
+            raise UsageError("format 'engine' at 'int8' is not offered, allowed are fp32 and fp16")
+        tensorrt_engine.require()
+    return source
+
+
+def _reference(source: Path, threads: int | None) -> localizer.Detector:
+    if source.suffix == ".onnx":
+        return localizer.load_detector(source, device="cpu", runtime="onnxruntime", threads=threads)
+    if not source.is_file():
+        raise WeightsError(f"{source}: there is no such checkpoint")
+    from . import train_localizer
+
+    card = localizer.parse_card(source.with_suffix(".json"))
+    second = rescorer.of_card(card, source.parent)
+    return localizer.Detector(train_localizer.checkpoint_session(source, card["classes"]), card, "PyTorch CPU", rescorer=second)
+
+
+def _checks(model: Path, reference: localizer.Detector, samples: Sequence[Sample], precision: str, device: str,
+            threads: int | None) -> list[dict]:
+    """Compare the model with the reference on everything that can run it here; one entry each, what runs fastest last. Where OpenVINO
+    computes in less than fp32 and the rule is broken, the entry says so (`broken`), and the model is not run so."""
+    alike = {True: reference, False: reference.in_tiles()}  # tiles cut what a wide picture shows whole: that is no fault of the model
+    entries = []
+    for other in _ways(model, device, threads):
+        expected = [alike[other.wide](sample.display) for sample in samples]
+        exact = precision == "fp32" and not other.backend.endswith(REDUCED)
+        rule = parity.SAME_BOXES if exact else parity.SAME_DECISIONS
+        result = parity.total([
+            parity.compare(found, other(sample.display), threshold=reference.threshold, rule=rule, planted=sample.planted,
+                           scale=parity.network_scale(sample.display.shape, reference.size))
+            for sample, found in zip(samples, expected)
+        ])
+        try:
+            kept = parity.check(result, rule, f"{model.name} through {other.backend}")
+        except ParityError as error:
+            if not (entries and other.backend.startswith("OpenVINO") and other.backend.endswith(REDUCED)):
+                raise
+            log.warning("%s; it will run in f32", error)
+            kept = {"rule": rule.name, "broken": str(error)}
+        entries.append({"backend": other.backend, **kept})
+    return entries
+
+
+def _ways(model: Path, device: str, threads: int | None) -> Iterator[localizer.Detector]:
+    """The model in ONNX Runtime, in OpenVINO at f32, and in what OpenVINO does fastest, each once."""
+    options = [{"device": "cpu", "runtime": "onnxruntime"}] if model.suffix == ".onnx" else []
+    if model.suffix != ".engine":
+        options.append({"device": device, "inference_precision": "f32"})
+    options.append({"device": device, "inference_precision": network.FASTEST})
+    seen = set()
+    for chosen in options:
+        detector = localizer.load_detector(model, threads=threads, **chosen)
+        if detector.backend not in seen:
+            yield detector
+        seen.add(detector.backend)
+
+
+def _card(reference: localizer.Detector, source: Path, model: Path, format: str, precision: str) -> dict:
+    """The source's card, except for what an earlier export found out about the source itself."""
+    kept = {key: value for key, value in reference.card.items() if key not in ("inference_precision", "parity")}
+    return {
+        **kept, "name": model.stem, "file": model.name, "sha256": localizer.model_sha256(model), "format": format,
+        "precision": precision, "written": datetime.date.today().isoformat(), "exported_from": localizer.model_sha256(source),
+        **({"batch": tensorrt_engine.BATCH} if format == "engine" else {}),
+    }
+
+
+def _write_card(model: Path, card: dict) -> None:
+    model.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+
+
+def _convert(source: Path, model: Path, format: str, precision: str, reference: localizer.Detector,
+             calibration: Sequence[Sample] | None) -> None:
+    """Write `source` as `model`, and for OpenVINO a `.bin` beside it; nothing else is left in its folder."""
+    if format == "engine":
+        tensorrt_engine.build_engine(source, model, precision=precision, image_size=reference.size)
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        onnx = source
+        if source.suffix == ".pt":
+            from . import train_localizer
+
+            onnx = train_localizer.export_onnx(source, Path(scratch) / "fp32.onnx")
+        if precision == "int8":
+            onnx = convert.to_int8(onnx, Path(scratch) / "int8.onnx", _pictures(calibration, reference.size))
+        elif (format, precision) == ("onnx", "fp16"):
+            onnx = convert.to_fp16(onnx, Path(scratch) / "fp16.onnx")
+        if format == "openvino":
+            convert.to_openvino(onnx, model, fp16=precision == "fp16")
+        else:
+            shutil.copyfile(onnx, model)
+
+
+def _pictures(calibration: Sequence[Sample] | None, size: int) -> list[np.ndarray]:
+    """The calibration radiographs as the network sees them whole, (size, size) uint8; synthetic ones where None is given."""
+    if calibration is None:
+        calibration = synthetic_samples(CALIBRATION_COUNT, seed=CALIBRATION_SEED, split="train")
+    displays = [sample.display for sample in calibration]
+    return [localizer.show(display, localizer.views(display.shape, size, localizer.Tiling())[0], size)[0] for display in displays]

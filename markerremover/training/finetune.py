@@ -1,0 +1,280 @@
+"""Fine-tuning the localizer for a new site, and measuring honestly what that gave.
+
+The patients are dealt into folds. Each fold is held out once: the localizer is fine-tuned on the others, a part of which
+only decides when to stop, and then the whole pipeline runs on the held-out images, before and after. At last one
+localizer is fine-tuned on all images, for as long as the folds took. No image that is measured was ever trained on or
+used to choose an epoch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import shutil
+import statistics
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Callable, Mapping, Sequence
+
+from .. import __version__, site_profile
+from ..detection import localizer
+from ..evaluation import metrics
+from ..formats import read_apart
+from . import finetune_report, train_localizer
+from ..errors import AnnotationError, UsageError
+from .folds import Fold, plan, whole
+from ..inference.shipped_weights import default_weights
+from .measure import measure, total
+from ..run.one_file import Cleaner
+from .recipes import RECIPES, Recipe
+from ..records import Policy
+from .one_training import Run, note_errors, outcome, own_rescorer, picture_id, trained, write_card
+from .window_dataset import Sample
+
+
+def passes(recipe: Recipe, folds: Sequence[Fold]) -> int:
+    """Training images (or windows) that go through the network at most, the last training included."""
+    count = sum(len(fold.train) for fold in folds)
+    if len(folds) > 1:
+        count += len(folds[0].train) + len(folds[0].stop) + len(folds[0].held_out)
+    return count * recipe.repeat * recipe.epochs
+
+
+def finetune(
+    folder: Path | str, out: Path | str, *, weights: Path | str | None = None, keep: Mapping[str, str] | None = None,
+    recipe: Recipe = RECIPES["fast"], folds: int = 5, seed: int = 0, device: str = "cpu", loader_workers: int = 1,
+    resume: bool = False, one_image_a_patient: bool = False, say: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """Fine-tune for the site of a LabelMe folder and measure before and after on images that were held out.
+
+    Beside `out`, a `.pt`, it writes the same name as `.onnx`, `.json` (the card, with the measurement), `.toml` (a site
+    profile) and `-report/` (a page with pictures of the originals: as confidential as those).
+
+    Args:
+        folder: `images/` (PNG, JPEG, TIFF) and `annotations/`, optionally split.csv; see `window_dataset.load_samples`.
+        weights: the `.pt` to start from, with its `.onnx` and card beside it; the shipped one by default.
+        keep: sign → "left" or "right", the signs that stay; L, R and their words by default.
+        recipe: see `Recipe` and `RECIPES`.  folds: see `plan`.
+        seed: of every random choice; fold k uses seed + k, the last training the one after them.
+        device: "cpu" or a CUDA device number, for training.
+        resume: go on with an interrupted run of the same settings; finished folds are not trained again.
+        one_image_a_patient: see `window_dataset.load_samples`.
+        say: told how it goes, a line at a time.
+
+    Returns:
+        The content of the card.
+
+    Raises:
+        UsageError: weights, folder, target or a setting is wrong; an extra or the OCR engine is missing.
+        AnnotationError: labels are missing, malformed, or do not fit their image.
+    """
+    folder, out = Path(folder), Path(os.path.abspath(out))
+    base, card = base_of(weights)
+    profile = site_profile.SiteProfile(threshold=float(card["threshold"]), **({} if keep is None else {"keep": keep}))
+    parts = plan(folder, folds, early_stop=recipe.patience > 0, one_image_a_patient=one_image_a_patient)
+    reader = None
+    if profile.keep:
+        from ..second_pass.tesseract import open_reader
+
+        reader = open_reader()
+    run = Run(out, base, card, recipe, Policy(keep=tuple(profile.keep)), reader, seed, device, loader_workers, say)
+    _check_samples(parts)
+    _prepare(run, _fingerprint(run, parts, profile), resume)
+    if recipe.blend is None:
+        note_errors(run, parts)
+    held_out = sum(len(part.held_out) for part in parts)
+    say(f"{len(parts)} folds of {held_out} held-out images, at most {passes(recipe, parts)} image passes")
+    before = [_measured(run, part, base.with_suffix(".onnx"), "before") for part in parts]
+    tuned = [trained(run, part, run.work / f"fold-{part.number}") for part in parts]
+    after = [_measured(run, part, onnx, "after") for part, onnx in zip(parts, tuned)]
+    final = _last_training(run, parts, tuned) if len(parts) > 1 else tuned[0]
+    return _publish(run, parts, profile, final, before, after)
+
+
+def tune(
+    samples: Sequence[Sample], out: Path | str, *, weights: Path | str | None = None, recipe: Recipe = RECIPES["fast"], seed: int = 0,
+    device: str = "cpu", loader_workers: int = 1, resume: bool = False, say: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """Fine-tune on samples, all of them, and measure nothing; with patience a part of the patients only chooses the epoch.
+
+    Beside `out`, a `.pt`, it writes the same name as `.onnx` and `.json` (the card), and a rescorer where one was taught.
+
+    Args:
+        Others as in `finetune`.
+
+    Returns:
+        The content of the card.
+
+    Raises:
+        UsageError, AnnotationError: see `finetune`.
+    """
+    base, card = base_of(weights)
+    run = Run(Path(os.path.abspath(out)), base, card, recipe, Policy(keep=()), None, seed, device, loader_workers, say)
+    part = whole(samples, early_stop=recipe.patience > 0)
+    _check_samples([part])
+    _prepare(run, _fingerprint(run, [part], site_profile.SiteProfile(keep={})), resume)
+    if recipe.blend is None:
+        note_errors(run, [part])
+    final = trained(run, part, run.work / "final")
+    made = _placed(run, final, _origin(run, (*part.train, *part.stop), final, [seed]))
+    shutil.rmtree(run.work)
+    return made
+
+
+def base_of(weights: Path | str | None) -> tuple[Path, dict]:
+    """The checkpoint to start from, the shipped one by default, and the card of its ONNX file.
+
+    Raises:
+        UsageError: there is none, or it has other classes than ours.
+    """
+    base = (Path(weights) if weights is not None else default_weights()).with_suffix(".pt")
+    if not base.is_file():
+        hint = ": installed packages carry no checkpoint, name one with --weights (weights/detector.pt of a checkout)"
+        raise UsageError(f"{base}: there is no such checkpoint to start from{hint if weights is None else ''}")
+    card = localizer.read_card(base.with_suffix(".onnx"))
+    if tuple(card["classes"]) not in (train_localizer.CLASS_NAMES, ("marker",)):
+        raise UsageError(f"{base}: classes are {card['classes']}, allowed are {list(train_localizer.CLASS_NAMES)} and ['marker']")
+    return base, card
+
+
+def _check_samples(parts: Sequence[Fold]) -> None:
+    """Every label file fits its image, and the images are single pictures.
+
+    Raises:
+        AnnotationError: size differs.  UsageError: several frames.
+    """
+    for sample in {s.path: s for part in parts for s in (*part.train, *part.stop, *part.held_out)}.values():
+        frames, shape_hw = read_apart.size(sample.path)
+        if frames != 1:
+            raise UsageError(f"{sample.path} has {frames} frames, allowed is one")
+        if shape_hw != sample.annotation.shape_hw:
+            raise AnnotationError(
+                f"{sample.path} has {shape_hw} rows and columns, its labels say {sample.annotation.shape_hw}"
+            )
+
+
+def _fingerprint(run: Run, parts: Sequence[Fold], profile: site_profile.SiteProfile) -> str:
+    """Hash of what decides the result; an interrupted run goes on only with the same."""
+    samples = [
+        [[s.path.name, s.patient, train_localizer.sha256(s.path), [asdict(e) for e in s.annotation.elements]] for s in group]
+        for part in parts for group in (part.train, part.stop, part.held_out)
+    ]
+    facts = {
+        "version": __version__, "recipe": asdict(run.recipe), "seed": run.seed, "keep": dict(profile.keep), "samples": samples,
+        "base": [train_localizer.sha256(run.base), run.card["sha256"]], "device": run.device,
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _prepare(run: Run, fingerprint: str, resume: bool) -> None:
+    """Make the work folder, or take over that of an interrupted run.
+
+    Raises:
+        UsageError: the target is wrong or taken, or what is to be resumed had other settings or is not there.
+    """
+    if run.out.suffix != ".pt":
+        raise UsageError(f"{run.out}: the target must end in .pt")
+    check_apart(run.out)
+    if run.out.resolve() == run.base.resolve():
+        raise UsageError(f"{run.out} is the checkpoint to start from: choose another name")
+    mark = run.work / "settings.sha256"
+    if mark.is_file():
+        if not resume:
+            raise UsageError(f"{run.work} is of an interrupted run: use --resume to go on with it, or remove it")
+        if mark.read_text(encoding="utf-8").strip() != fingerprint:
+            raise UsageError(f"{run.work} is of a run with other settings, images or labels: remove it, or choose another target")
+        return
+    targets = [*(run.out.with_suffix(suffix) for suffix in (".pt", ".onnx", ".json", ".toml")), run.out.with_name(f"{run.out.stem}-rescorer.onnx")]
+    taken = [path for path in (*targets, run.report, run.work) if path.exists()]
+    if taken:
+        raise UsageError(f"{taken[0]} is there already: choose another target, or remove it")
+    if resume:
+        raise UsageError(f"{run.work}: there is nothing to resume")
+    train_localizer.require()
+    train_localizer.check_settings(loader_workers=run.loader_workers, seed=run.seed, device=run.device)
+    train_localizer.check_freeze(run.recipe.freeze, train_localizer.layers_of(run.base))
+    (run.work / "pictures").mkdir(parents=True, mode=0o700)
+    os.chmod(run.work, 0o700)
+    mark.write_text(fingerprint + "\n", encoding="utf-8")
+
+
+def check_apart(path: Path) -> None:
+    """Refuse a place for originals in an output folder of `remove`.
+
+    Raises:
+        UsageError: it is in one.
+    """
+    for parent in path.parents:
+        if (parent.parent / f"{parent.name}-audit" / "manifest.jsonl").is_file():
+            raise UsageError(f"{path} is in {parent}, an output folder of `remove`, but originals are shown there: choose another")
+
+
+def _last_training(run: Run, parts: Sequence[Fold], tuned: Sequence[Path]) -> Path:
+    """Train on every image, for the median number of epochs that the folds chose, of those that were trained."""
+    chosen = [epochs for epochs, _ in map(outcome, tuned) if epochs] or [0]
+    everything = (*parts[0].train, *parts[0].stop, *parts[0].held_out)
+    whole = Fold(len(parts), tuple(sorted(everything, key=lambda s: s.path.name)), (), ())
+    return trained(run, whole, run.work / "final", stop_after=max(1, math.ceil(statistics.median(chosen))))
+
+
+def _measured(run: Run, part: Fold, onnx: Path, stage: str) -> list[dict[str, Any]]:
+    """One row a held-out image: its name, its counts and its picture; measured only if that was not done."""
+    done = run.work / f"{stage}-{part.number}.json"
+    if done.is_file():
+        return json.loads(done.read_text(encoding="utf-8"))
+    run.say(f"measuring {stage}, fold {part.number}: {len(part.held_out)} images")
+    cleaner = Cleaner(localizer.load_detector(onnx, device="cpu" if run.device == "cpu" else "auto"), run.reader, run.policy)
+    rows = [measure(sample, cleaner, run.work / "pictures" / f"{picture_id(sample)}-{stage}.png") for sample in part.held_out]
+    temporary = done.with_suffix(".new")
+    temporary.write_text(json.dumps(rows), encoding="utf-8")
+    os.replace(temporary, done)
+    return rows
+
+
+def _publish(
+    run: Run, parts: Sequence[Fold], profile: site_profile.SiteProfile, final: Path, before: list, after: list
+) -> dict[str, Any]:
+    """Write everything beside `out`; the work folder goes last, so that an interrupted run can be taken up until then."""
+    old, new = [row for rows in before for row in rows], [row for rows in after for row in rows]
+    card = _placed(run, final, _facts(run, parts, final, old, new))
+    finetune_report.write(run.report, run.work / "pictures", card, [list(pair) for pair in zip(old, new)])
+    site_profile.write(run.out.with_suffix(".toml"), site_profile.SiteProfile(run.out.with_suffix(".onnx"), profile.threshold, profile.keep))
+    shutil.rmtree(run.work)
+    return card
+
+
+def _placed(run: Run, final: Path, facts: dict[str, Any]) -> dict[str, Any]:
+    """Write checkpoint, ONNX file and card of a finished training to `out` and beside it; returns the card."""
+    onnx = run.out.with_suffix(".onnx")
+    train_localizer.save_checkpoint(final.with_suffix(".pt"), run.out)
+    shutil.copyfile(final, onnx)
+    card = write_card(run, onnx, own_rescorer(run, final), checkpoint=run.out.name, checkpoint_sha256=train_localizer.sha256(run.out), **facts)
+    return json.loads(card.read_text(encoding="utf-8"))
+
+
+def _facts(run: Run, parts: Sequence[Fold], final: Path, old: list, new: list) -> dict[str, Any]:
+    """What the card says of where the weights come from and how they were measured. No names of images or patients."""
+    crossed = len(parts) > 1
+    trained_on = (*parts[0].train, *parts[0].stop, *parts[0].held_out) if crossed else parts[0].train
+    return _origin(run, trained_on, final, [run.seed + k for k in range(len(parts) + crossed)]) | {
+        "metrics": {
+            "method": f"{len(parts)}-fold cross-validation by patient" if crossed else "the val rows of split.csv",
+            "images": len(new), "keep": list(run.policy.keep), "held": {"before": total(old).held, "after": total(new).held},
+            **metrics.compare(total(old), total(new)),
+        },
+    }
+
+
+def _origin(run: Run, trained_on: Sequence[Sample], final: Path, seeds: list[int]) -> dict[str, Any]:
+    """What the card says of where the weights come from. No names of images or patients."""
+    epochs, share = outcome(final)
+    return {
+        "base": {
+            "name": str(run.card.get("name", run.base.stem)), "sha256": train_localizer.sha256(run.base), "onnx_sha256": run.card["sha256"],
+        },
+        "data": {"images": len(trained_on), "patients": len({s.patient for s in trained_on})},
+        "recipe": {**asdict(run.recipe), "flips": False, "trained_epochs": epochs, "share": share, "rescorer_taught": own_rescorer(run, final) is not None},
+        "seeds": seeds,
+    }

@@ -1,0 +1,131 @@
+"""The page of a fine-tuning: the measurement, and every held-out image before and after. It shows originals, so it is
+readable by its owner only, and loads nothing from elsewhere."""
+
+from __future__ import annotations
+
+import html
+import os
+import shutil
+from pathlib import Path
+from typing import Any, Mapping, Sequence
+
+import numpy as np
+
+from ..audit.crops import shrunk
+from ..errors import WriteError
+from ..evaluation.metrics import RATES, in_words
+from ..records import Annotation, Decision
+from ..audit.manifest_files import write_private
+
+SIDE_PX = 520  # longer side of a picture
+#: What is outlined -> RGB. Labels are drawn thin and a little outside, decisions thick.
+COLOURS = {
+    "marker": (255, 200, 0), "laterality": (0, 190, 255), "uncertain": (150, 150, 150), "removed": (255, 60, 60), "kept": (60, 220, 60),
+}
+WARNING = ("This page shows un-redacted radiographs. It is as confidential as the originals: keep it with them, "
+           "and never put it in an output folder.")
+
+
+def draw(path: Path, display: np.ndarray, annotation: Annotation, decisions: Sequence[Decision], removed: np.ndarray) -> None:
+    """Write one PNG: labels on the original at the left; at the right the result, with what was removed and kept.
+
+    Args:
+        display: (H, W) uint8, before; not changed.
+        removed: (H, W) bool, the pixels that went black.
+
+    Raises:
+        WriteError: it cannot be encoded.
+    """
+    import cv2
+
+    left, right = (np.repeat(shrunk(a, SIDE_PX)[..., None], 3, 2) for a in (display, np.where(removed, np.uint8(0), display)))
+    scale = left.shape[1] / display.shape[1], left.shape[0] / display.shape[0]
+    for element in annotation.elements:
+        _outline(left, element.xyxy, scale, COLOURS[element.kind], grow=2, thickness=1)
+    for decision in decisions:
+        _outline(right, decision.xyxy, scale, COLOURS["kept" if decision.action == "keep" else "removed"], grow=0, thickness=2)
+    both = np.concatenate([left, np.full((len(left), 6, 3), 255, np.uint8), right], axis=1)
+    done, data = cv2.imencode(".png", both[..., ::-1])
+    if not done:
+        raise WriteError(f"{path.name}: the picture cannot be encoded")
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as handle:
+        handle.write(data.tobytes())
+
+
+def _outline(
+    picture: np.ndarray, xyxy: Sequence[float], scale: tuple[float, float], colour: tuple[int, int, int], *, grow: int, thickness: int
+) -> None:
+    import cv2
+
+    x1, y1, x2, y2 = (int(round(v * scale[axis % 2])) for axis, v in enumerate(xyxy))
+    cv2.rectangle(picture, (x1 - grow, y1 - grow), (x2 + grow, y2 + grow), colour, thickness)
+
+
+def write(folder: Path, pictures: Path, card: Mapping[str, Any], pairs: Sequence[Sequence[Mapping[str, Any]]]) -> None:
+    """Write index.html with its pictures into a new folder, or replace it.
+
+    Args:
+        pictures: where `draw` put them.
+        card: of the fine-tuned weights.
+        pairs: (before, after) rows of `finetune.measure`, one a held-out image.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(pictures, folder / "pictures")
+    for place in (folder, folder / "pictures"):
+        os.chmod(place, 0o700)
+    write_private(folder / "index.html", page(card, pairs))
+
+
+def page(card: Mapping[str, Any], pairs: Sequence[Sequence[Mapping[str, Any]]]) -> str:
+    """The whole page; arguments as `write`."""
+    measured = card["metrics"]
+    rows = "".join(
+        f"<tr><td>{html.escape(name)}</td><td>{in_words(measured[name]['before'])}</td><td>{in_words(measured[name]['after'])}</td>"
+        f"<td>{_p_value(measured[name]['p_fisher'])}</td></tr>"
+        for name in RATES
+    )
+    key = " ".join(f'<span style="color:rgb{colour}">■ {name}</span>' for name, colour in COLOURS.items())
+    return f"""<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><meta name="referrer" content="no-referrer">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src 'self'; style-src 'unsafe-inline'">
+<title>Fine-tuning of {html.escape(card["name"])}</title>
+<style>
+body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 1120px; padding: 0 1em; color: #222; background: #f4f4f4 }}
+.warning {{ background: #b00020; color: #fff; padding: .8em 1em; font-weight: 600 }}
+table {{ border-collapse: collapse; background: #fff }} td, th {{ border: 1px solid #ccc; padding: .3em .8em; text-align: left }}
+figure {{ margin: 1em 0 }} img {{ max-width: 100%; display: block }} .key {{ background: #333; padding: .3em .8em }}
+section {{ border-top: 2px solid #999; margin-top: 2em }} .bad {{ color: #b00020 }}
+</style></head><body>
+<p class="warning">{WARNING}</p>
+<h1>Fine-tuning of {html.escape(card["name"])}</h1>
+<p>{html.escape(measured["method"])}, {measured["images"]} held-out images, the whole pipeline; exact 95&nbsp;% intervals. Held
+for review: {measured["held"]["before"]} before, {measured["held"]["after"]} after.</p>
+<table><tr><th></th><th>before</th><th>after</th><th>P (Fisher)</th></tr>{rows}</table>
+<p class="key">{key}</p>
+<p>Left: labels. Right: what the pipeline made of it.</p>
+{"".join(_section(before, after) for before, after in pairs)}
+</body></html>
+"""
+
+
+def _section(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    figures = "".join(
+        f'<figure><figcaption>{stage}: {_sentence(row)}</figcaption>'
+        f'<img loading="lazy" alt="" src="pictures/{row["picture"]}"></figure>'
+        for stage, row in (("before", before), ("after", after))
+    )
+    return f"<section><h2>{html.escape(before['image'])}</h2>{figures}</section>\n"
+
+
+def _sentence(row: Mapping[str, Any]) -> str:
+    c = row["counts"]
+    text = f"{c['removed']} of {c['markers']} markers removed, {c['retained']} of {c['signs']} side signs kept, "
+    text += f"{c['false_boxes']} of {c['boxes']} boxes false"
+    if row["reason"]:
+        text += f"; held: {row['reason']}"
+    good = c["removed"] == c["markers"] and c["retained"] == c["signs"] and not row["reason"]
+    return html.escape(text) if good else f'<span class="bad">{html.escape(text)}</span>'
+
+
+def _p_value(p: float | None) -> str:
+    return "–" if p is None else "&lt; 0.0001" if p < 1e-4 else f"{p:.4f}"

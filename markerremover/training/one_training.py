@@ -1,0 +1,248 @@
+"""One training of a fine-tuning: what it learns from, how much of what was learnt pays, and the weights that come of it.
+
+Where the share of the tuned weights is not given, it is chosen by the errors on the images that were learnt from or chose the epoch; where
+the weights it starts from make none, nothing is trained.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Sequence
+
+import numpy as np
+
+from ..detection import localizer, operating_point, rescorer as rescore
+from . import train_localizer, window_dataset
+from ..errors import UsageError
+from .folds import Fold
+from .recipes import Recipe
+from ..records import Policy
+from .window_dataset import Sample
+
+SHARES = (0.25, 0.5, 1.0)  # of tuned weights that are tried, none too, each with the rescorer as it was and taught on the same images:
+# the one with the fewest misses, then false boxes, on the images that were trained on or chose the epoch; the least change where
+# several are as good
+POSITIVE_SHARE = 0.75  # of the windows lie around a marking
+JITTER = (0.75, 1.33)  # of the scale, around those that inference looks at
+
+
+@dataclass(frozen=True)
+class Run:
+    """What stays the same throughout one fine-tuning."""
+
+    out: Path
+    base: Path
+    card: dict
+    recipe: Recipe
+    policy: Policy
+    reader: Any
+    seed: int
+    device: str
+    loader_workers: int
+    say: Callable[[str], None]
+
+    @property
+    def work(self) -> Path:
+        return self.out.with_name(f"{self.out.stem}-work")
+
+    @property
+    def report(self) -> Path:
+        return self.out.with_name(f"{self.out.stem}-report")
+
+
+def _datasets(run: Run, train: Sequence[Sample], stop: Sequence[Sample]):
+    """Training dataset, and the one that chooses the epoch, None without `stop`."""
+    names, size = tuple(run.card["classes"]), _image_size(run)
+    if run.recipe.window:
+        scales = functools.partial(localizer.scales, size=size, tiling=localizer.Tiling.of_card(run.card))
+        train_set: Any = window_dataset.WindowDataset(
+            [list(train)], names, window=run.recipe.window, length=run.recipe.repeat * len(train),
+            positive_share=POSITIVE_SHARE, scale_range=JITTER, scales=scales, keep_decoded=True,
+        )
+    else:
+        train_set = window_dataset.WholeDataset(list(train), names, size=size, repeat=run.recipe.repeat, varied=True)
+    return train_set, window_dataset.WholeDataset(list(stop), names, size=size) if stop else None
+
+
+def _image_size(run: Run) -> int:
+    return int(run.recipe.image_size or run.card["image_size"])
+
+
+def trained(run: Run, part: Fold, place: Path, *, stop_after: int | None = None) -> Path:
+    """The ONNX file of one training, with its card; made only if it is not there.
+
+    Where the share of tuned weights is to be chosen and the weights it starts from make no error on the images, there is nothing
+    to learn from them: those weights are the result.
+    """
+    onnx, samples = place / "tuned.onnx", (*part.train, *part.stop)
+    if (place / "done").is_file():
+        return onnx
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    before = _base_errors(run, samples)
+    if before == (0, 0):
+        run.say(f"training {place.name}: left out, the weights it starts from make no error on its {len(samples)} images")
+        return _finish(run, place, run.base, 0, 0.0)
+    run.say(f"training {place.name}: {len(part.train)} images, {len(part.stop)} to choose the epoch")
+    train_set, stop_set = _datasets(run, part.train, part.stop)
+    recipe = run.recipe
+    chosen: list[int] = []
+
+    def report_epoch(trainer) -> None:
+        score = f": mAP-50 {trainer.metrics['metrics/mAP50(B)']:.3f} on those" if stop_set is not None else ""
+        run.say(f"  epoch {trainer.epoch + 1} of at most {stop_after or recipe.epochs}{score}")
+
+    with train_localizer.quieter():
+        best = train_localizer.fit(
+            train_set, stop_set, place, model=str(run.base), class_names=run.card["classes"], image_size=_image_size(run),
+            epochs=recipe.epochs, batch=recipe.batch, optimizer=recipe.optimizer, lr0=recipe.lr0, lrf=recipe.lrf,
+            cosine=recipe.cosine, momentum=recipe.momentum, weight_decay=recipe.weight_decay, freeze=recipe.freeze,
+            patience=recipe.patience, loader_workers=run.loader_workers, seed=run.seed + part.number, device=run.device,
+            stop_after=stop_after, callbacks={
+                "on_fit_epoch_end": [report_epoch],
+                "on_train_end": [lambda trainer: chosen.append(int(trainer.stopper.best_epoch))],
+            },
+        )
+        share, rescorer = (run.recipe.blend, None) if before is None else _best_change(run, place, best, samples, before)
+        mixed = train_localizer.blend(run.base, best, share, place / "mixed.pt") if share else run.base
+        return _finish(run, place, mixed, chosen[0], share, rescorer)
+
+
+def _finish(run: Run, place: Path, checkpoint: Path, epochs: int, share: float, rescorer: Path | None = None) -> Path:
+    """Write a training's result: checkpoint, ONNX file and card, and that it is done."""
+    onnx = place / "tuned.onnx"
+    _exported(run, checkpoint, onnx, rescorer)
+    (place / "done").write_text(f"{epochs} {share}\n", encoding="utf-8")
+    return onnx
+
+
+def _exported(run: Run, checkpoint: Path, onnx: Path, rescorer: Path | None = None) -> None:
+    train_localizer.save_checkpoint(checkpoint, onnx.with_suffix(".pt"))
+    if checkpoint == run.base and _image_size(run) == int(run.card["image_size"]):
+        shutil.copyfile(run.base.with_suffix(".onnx"), onnx)
+    else:
+        train_localizer.export_onnx(onnx.with_suffix(".pt"), onnx)
+    write_card(run, onnx, rescorer)
+
+
+def own_rescorer(run: Run, onnx: Path) -> Path | None:
+    """The rescorer that was taught along with a localizer; None if it runs with the base weights' own."""
+    facts = localizer.read_card(onnx).get("rescorer")
+    return None if facts is None or facts["sha256"] == run.card["rescorer"]["sha256"] else rescore.find(facts, onnx.parent)
+
+
+def outcome(onnx: Path) -> tuple[int, float]:
+    """Epochs of a finished training, and the share of its weights in the result."""
+    epochs, share = (onnx.parent / "done").read_text(encoding="utf-8").split()
+    return int(epochs), float(share)
+
+
+def _best_change(
+    run: Run, place: Path, best: Path, samples: Sequence[Sample], before: tuple[int, int]
+) -> tuple[float, Path | None]:
+    """The share of tuned weights, and the rescorer to go with it if not the base weights' own, with the fewest errors on some
+    images, see `SHARES`."""
+    taught = _taught_rescorer(run, place, best, samples)
+    found: list[tuple[int, int, float, bool]] = [(*before, 0.0, False)]
+    for share in (0.0, *SHARES):
+        trial = place / f"share-{share}"
+        trial.mkdir()
+        mixed = train_localizer.blend(run.base, best, share, trial / "mixed.pt") if share else run.base
+        _exported(run, mixed, trial / "trial.onnx")
+        for with_taught in (False, True)[not share : 1 + (taught is not None)]:
+            if with_taught:
+                write_card(run, trial / "trial.onnx", taught)
+            if min(found)[:2] != (0, 0):  # or else no greater change is better
+                found.append((*_errors(run, trial / "trial.onnx", samples), share, with_taught))
+        shutil.rmtree(trial)
+        if min(found)[:2] == (0, 0):
+            break
+    trials = ", ".join(f"{s:g}{' with the rescorer taught' if t else ''}: {m} and {f}" for m, f, s, t in found)
+    run.say(f"  misses and false boxes by share of tuned weights: {trials}")
+    _, _, share, with_taught = min(found)
+    return share, taught if with_taught else None
+
+
+def _taught_rescorer(run: Run, place: Path, best: Path, samples: Sequence[Sample]) -> Path | None:
+    """The base weights' rescorer, taught on what the localizer proposes in some images before and after its own tuning; None
+    where there is no rescorer, or nothing to tell apart."""
+    from . import train_rescorer
+
+    if not run.card.get("rescorer"):
+        return None
+    trial = place / "proposals"
+    trial.mkdir()
+    found = []
+    for name, checkpoint in (("base", run.base), ("tuned", best)):
+        onnx = trial / f"{name}.onnx"
+        _exported(run, checkpoint, onnx)
+        card = json.loads(onnx.with_suffix(".json").read_text(encoding="utf-8"))
+        train_localizer.rewrite_card(onnx, {k: v for k, v in card.items() if k not in ("rescorer", "calibration", "beside_sign")})
+        rng = np.random.default_rng(run.seed)
+        try:
+            found.append(train_rescorer.gather(localizer.load_detector(onnx, device="cpu"), [samples], rng))
+        except UsageError:  # its proposals are all markings, or none are
+            continue
+    if not found:
+        run.say("  the second network stays as it is: the localizer's proposals are all markings, or none are")
+        return None
+    target = place / "rescorer.onnx"
+    train_rescorer.tune(rescore.find(run.card["rescorer"], run.base.parent), train_rescorer.Examples.joined(found), target, seed=run.seed)
+    shutil.rmtree(trial)
+    return target
+
+
+def _errors(run: Run, onnx: Path, samples: Sequence[Sample]) -> tuple[int, int]:
+    """Elements that a localizer misses on some images at its threshold, and its boxes on nothing."""
+    detector = localizer.load_detector(onnx, device="cpu" if run.device == "cpu" else "auto")
+    counts = (0, 0)
+    for sample in samples:
+        found = detector(window_dataset.read_grey(sample.path))
+        here = len(operating_point.missed(found, sample.annotation)), len(operating_point.false_boxes(found, sample.annotation))
+        counts = counts[0] + here[0], counts[1] + here[1]
+    return counts
+
+
+def note_errors(run: Run, parts: Sequence[Fold]) -> None:
+    """Write down what the weights it starts from do wrong on each image; every fold looks it up."""
+    target = run.work / "base-errors.json"
+    if not target.is_file():
+        samples = {picture_id(s): s for part in parts for s in (*part.train, *part.stop, *part.held_out)}
+        errors = {name: _errors(run, run.base.with_suffix(".onnx"), [sample]) for name, sample in samples.items()}
+        target.write_text(json.dumps(errors), encoding="utf-8")
+
+
+def _base_errors(run: Run, samples: Sequence[Sample]) -> tuple[int, int] | None:
+    """What `note_errors` wrote down of some images, summed; None where the share is not to be chosen."""
+    if run.recipe.blend is not None:
+        return None
+    errors = json.loads((run.work / "base-errors.json").read_text(encoding="utf-8"))
+    rows = [errors[picture_id(sample)] for sample in samples]
+    return sum(row[0] for row in rows), sum(row[1] for row in rows)
+
+
+def write_card(run: Run, onnx: Path, rescorer: Path | None = None, **extra) -> Path:
+    """A card like the base weights', but for a rescorer of its own, which goes beside it. The threshold is one of calibrated
+    scores, so the calibration goes with it. Whole-image training at a size of its own is also looked at so: no tiles."""
+    names = ("calibration", "beside_sign", "rescorer", *(("tiling",) if run.recipe.window else ()))
+    carried = {name: run.card[name] for name in names if run.card.get(name)}
+    if rescorer is None:
+        rescore.carry(run.card, run.base.parent, onnx.parent)
+    else:
+        own = shutil.copyfile(rescorer, onnx.with_name(f"{onnx.stem}-rescorer.onnx"))
+        carried["rescorer"] = {**run.card["rescorer"], "file": own.name, "sha256": train_localizer.sha256(own)}
+    return train_localizer.write_card(
+        onnx, arch=str(run.card.get("architecture", "unknown")), class_names=run.card["classes"], image_size=_image_size(run),
+        threshold=float(run.card["threshold"]), **carried, **extra,
+    )
+
+
+def picture_id(sample: Sample) -> str:
+    """16 hex digits that tell a sample from others, also from those of the same file name in another folder."""
+    name = sample.path.name.encode("utf-8", "surrogateescape")
+    return hashlib.sha256(name + b"\0" + train_localizer.sha256(sample.path).encode()).hexdigest()[:16]

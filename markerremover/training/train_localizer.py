@@ -1,0 +1,454 @@
+"""Training and exporting the localizer to ONNX, with ultralytics (extra `train`)."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import hashlib
+import json
+import logging
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Iterator, Sequence
+
+import numpy as np
+
+from ..detection import localizer, operating_point
+from . import window_dataset
+from ..inference.session import Session
+from ..errors import UsageError, WeightsError
+from ..system.telemetry import import_ultralytics
+
+CLASS_NAMES = ("laterality", "marker")
+#: Read before ultralytics is imported: it sets OMP_NUM_THREADS to 1, and leaves a core idle.
+THREADS = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
+KEPT_BYTES = 6 << 30  # decoded training images, all loader processes together, up to which they stay in memory: decoding takes a sixth of a step
+MOST_FALSE = 0.02  # share of boxes on nothing that is accepted in each folder, for the sake of recall
+ARCHITECTURES = tuple(f"yolov{v}{s}" for v in (8, 5) for s in "nsmlx")
+
+
+def train(data: Sequence[Path | str], out: Path | str, *, arch: str = "yolov8n", weights: Path | str | None = None,
+          shares: Sequence[float] | None = None, epochs: int = 50, hours: float | None = None, window: int = 320,
+          image_size: int = 768, windows_per_epoch: int = 4000, positive_share: float = 0.8, batch: int = 16, lr0: float = 1.5e-3, lrf: float = 0.02,
+          warmup_epochs: float = 0.3, freeze: int = 0, patience: int = 0, loader_workers: int = 1, seed: int = 0,
+          device: str = "cpu", class_names: Sequence[str] = CLASS_NAMES, hard: dict[str, list] | None = None, resume: bool = False,
+          callbacks: dict[str, list] | None = None) -> Path:
+    """Train a localizer on LabelMe folders.
+
+    Args:
+        data: folders with `images/`, `annotations/` and optionally `split.csv` (see `window_dataset.load_samples`).
+        out: folder for checkpoints, logs and results; made if missing.
+        arch: one of ARCHITECTURES, built from ultralytics' own YAML, from scratch unless `weights` is given.
+        weights: a `.pt` to start from.
+        shares: how often each folder is drawn, any positive numbers; by image count if None.
+        epochs, hours: whichever ends first; `hours` re-plans the learning rate for the time given.
+        window, image_size: side of a training window and longer side of whole images, network pixels.
+        positive_share: share of windows placed around a marking, 0–1; the rest lie anywhere.
+        lr0, lrf: first learning rate and last as a share of it (AdamW, cosine).
+        freeze: how many first layers stay as they are.
+        hard: what an earlier localizer got wrong, from `mine`; a quarter of the windows are placed there.
+        resume: go on from `out/weights/last.pt`.
+        callbacks: ultralytics trainer events → functions of the trainer.
+
+    Returns:
+        Path of the best checkpoint (`out/weights/best.pt`), by mAP-50 on the validation parts.
+
+    Raises:
+        UsageError: ultralytics or torch is missing, or an option is out of range.
+        AnnotationError: labels are missing or malformed.
+    """
+    require()
+    if arch not in ARCHITECTURES:
+        raise UsageError(f"arch is {arch!r}, allowed are {', '.join(ARCHITECTURES)}")
+    class_names = tuple(class_names)
+    if class_names not in (CLASS_NAMES, ("marker",)):
+        raise UsageError(f"classes are {class_names}, allowed are {CLASS_NAMES} and ('marker',)")
+    check_settings(
+        epochs=epochs, batch=batch, lr0=lr0, lrf=lrf, loader_workers=loader_workers, seed=seed, device=device, window=window,
+        image_size=image_size, windows_per_epoch=windows_per_epoch, positive_share=positive_share)
+    if weights is not None and not Path(weights).is_file():
+        raise UsageError(f"{weights}: there is no such checkpoint to start from")
+    groups = [window_dataset.load_samples(Path(d), "train") for d in data]
+    val = [s for d in data for s in window_dataset.load_samples(Path(d), "val")]
+    leaked = {(s.path.parent, s.patient) for s in val} & {(s.path.parent, s.patient) for g in groups for s in g}
+    if leaked:
+        raise UsageError(f"{len(leaked)} patients are in both training and validation")
+    if not val:
+        raise UsageError("no validation images: add a split.csv or more patients")
+    pixels = sum(s.annotation.shape_hw[0] * s.annotation.shape_hw[1] for g in groups for s in g)
+    train_set = window_dataset.WindowDataset(groups, class_names, shares=list(shares) if shares else None, window=window,
+                                      scale_to=image_size, length=windows_per_epoch, positive_share=positive_share, hard=hard,
+                                      keep_decoded=pixels * max(1, loader_workers) <= KEPT_BYTES)
+    val_set = window_dataset.WholeDataset(val, class_names, size=image_size)
+    return fit(
+        train_set, val_set, out, model=str(weights) if weights else f"{arch}.yaml", class_names=class_names, image_size=image_size,
+        epochs=epochs, hours=hours, batch=batch, lr0=lr0, lrf=lrf, warmup_epochs=warmup_epochs, freeze=freeze, patience=patience,
+        loader_workers=loader_workers, seed=seed, device=device, resume=resume, callbacks=callbacks,
+    )
+
+
+def fit(train_set, val_set, out: Path | str, *, model: str, class_names: Sequence[str], image_size: int, epochs: int,
+        hours: float | None = None, batch: int = 16, optimizer: str = "AdamW", lr0: float = 1.5e-3, lrf: float = 0.02,
+        cosine: bool = True, momentum: float = 0.9, weight_decay: float = 0.01, warmup_epochs: float = 0.3, freeze: int = 0,
+        patience: int = 0, loader_workers: int = 1, seed: int = 0, device: str = "cpu", resume: bool = False,
+        stop_after: int | None = None, callbacks: dict[str, list] | None = None) -> Path:
+    """Train on datasets of `windows`; what `train` and `finetune` share. Nothing is ever flipped.
+
+    Args:
+        train_set, val_set: map-style datasets of `window_dataset.as_item` items. With `val_set` None nothing is validated, no
+            epoch is chosen, and the last one is the best.
+        out: folder of the run.
+        model: a `.pt` to start from, or an ultralytics YAML name for a start from scratch.
+        cosine: whether the learning rate falls along a cosine, else along a line.
+        stop_after: end after this many epochs, the learning rate planned for all of `epochs`.
+        Others as in `train`.
+
+    Returns:
+        Path of the best checkpoint, fp16 and without optimizer state.
+
+    Raises:
+        UsageError: ultralytics or torch is missing.
+    """
+    trainer_class = _trainer_class()
+    check_settings(epochs=epochs, batch=batch, lr0=lr0, lrf=lrf, loader_workers=loader_workers, seed=seed, device=device)
+    out = Path(out).resolve()
+    overrides = dict(
+        model=model, project=str(out.parent), name=out.name, exist_ok=True,
+        epochs=epochs, time=hours, imgsz=image_size, batch=batch, nbs=batch, optimizer=optimizer, lr0=lr0, lrf=lrf,
+        cos_lr=cosine, warmup_epochs=warmup_epochs, warmup_bias_lr=lr0, weight_decay=weight_decay, momentum=momentum,
+        freeze=freeze or None, patience=patience or 10**6, workers=loader_workers, seed=seed, device=device, plots=False,
+        val=True, close_mosaic=0, amp=device != "cpu", task="detect", verbose=False, fliplr=0.0, flipud=0.0, mosaic=0.0,
+    )
+    if resume:
+        overrides = {**overrides, "model": str(out / "weights" / "last.pt"), "resume": str(out / "weights" / "last.pt")}
+    trainer = trainer_class(overrides=overrides, train_set=train_set, val_set=val_set, class_names=tuple(class_names))
+    for event, functions in (callbacks or {}).items():
+        for function in functions:
+            trainer.add_callback(event, function)
+    if stop_after is not None:
+        trainer.add_callback("on_fit_epoch_end", lambda t: setattr(t, "stop", t.stop or t.epoch + 1 >= stop_after))
+    trainer.train()
+    return out / "weights" / "best.pt"
+
+
+def require() -> None:
+    """Raises UsageError if the extra `train` is not installed."""
+    _trainer_class()
+
+
+@contextmanager
+def quieter() -> Iterator[None]:
+    """ultralytics' log at warnings only, and without progress bars, while the block runs."""
+    import_ultralytics()
+    from ultralytics.utils import LOGGER
+
+    level = LOGGER.level
+    LOGGER.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        LOGGER.setLevel(level)
+
+
+def _trainer_class():
+    try:
+        import_ultralytics()
+        from ultralytics.data.dataset import YOLODataset
+        from ultralytics.models.yolo.detect import DetectionTrainer
+        from ultralytics.utils.torch_utils import strip_optimizer
+        import torch
+    except ImportError as error:
+        raise UsageError(f"training needs the extra 'train': pip install 'markerremover[train]' ({error})") from error
+
+    class WindowTrainer(DetectionTrainer):
+        """ultralytics' detection trainer on our windows; everything else is its own."""
+
+        def __init__(self, *, overrides: dict, train_set, val_set, class_names) -> None:
+            self._sets, self._names = {"train": train_set, "val": val_set}, class_names
+            for dataset in filter(None, self._sets.values()):
+                dataset.collate_fn = YOLODataset.collate_fn
+            super().__init__(overrides=overrides)
+            self.add_callback("on_train_start", lambda _: torch.set_num_threads(THREADS))
+
+        def preprocess_batch(self, batch):
+            batch = super().preprocess_batch(batch)
+            batch["img"] = batch["img"].contiguous(memory_format=torch.channels_last)
+            return batch
+
+        def setup_model(self):
+            found = super().setup_model()
+            check_freeze(self.args.freeze or 0, len(self.model.model))
+            self.model = self.model.to(memory_format=torch.channels_last)  # as the CPU's convolutions like it: a sixth less time a step
+            return found
+
+        def get_dataset(self) -> dict:
+            return {"train": "train", "val": "val", "names": dict(enumerate(self._names)), "nc": len(self._names), "channels": 3}
+
+        def build_dataset(self, img_path, mode="train", batch=None):
+            return self._sets[mode]
+
+        def get_dataloader(self, dataset_path, batch_size=16, rank=0, mode="train"):
+            if self._sets[mode] is None:
+                return torch.utils.data.DataLoader([])
+            return super().get_dataloader(dataset_path, batch_size if mode == "train" else 4, rank, mode)
+
+        def validate(self):
+            if self._sets["val"] is not None:
+                return super().validate()
+            self.best_fitness = float(self.epoch + 1)  # so that the newest checkpoint is saved as the best one
+            return dict(self.metrics), self.best_fitness
+
+        def final_eval(self):
+            """Only shrinks the checkpoints: the best one was validated when it was made, and ultralytics would look for
+            a data file here."""
+            for path in (self.last, self.best):
+                if path.exists():
+                    strip_optimizer(path)
+
+    return WindowTrainer
+
+
+#: Setting -> least and greatest value that makes sense, None for no limit.
+LIMITS = {
+    "epochs": (1, None), "batch": (1, None), "lr0": (1e-9, 1), "lrf": (1e-9, 1), "loader_workers": (0, None), "seed": (0, 2**32 - 1),
+    "window": (32, None), "image_size": (32, None), "windows_per_epoch": (1, None), "positive_share": (0, 1),
+}
+
+
+def check_settings(*, device: str, **values: float) -> None:
+    """Refuse what no training can do. values: names in `LIMITS`.
+
+    Raises:
+        UsageError: a value is out of range, or there is no such device.
+    """
+    import torch
+
+    for name, value in values.items():
+        least, most = LIMITS[name]
+        if not (value >= least and (most is None or value <= most)):
+            raise UsageError(f"{name} is {value}, allowed is {least} " + ("or more" if most is None else f"to {most}"))
+    there = [str(i) for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    if wrong := [part for part in str(device).split(",") if part != "cpu" and part not in there]:
+        raise UsageError(f"device is {wrong[0]!r}, allowed is cpu" + (f" or a CUDA device number: {', '.join(there)}" if there else "; PyTorch sees no CUDA device here"))
+
+
+def check_freeze(freeze: int, layers: int) -> None:
+    """Refuse to freeze a whole network: its last layer, which gives the boxes, must be able to learn.
+
+    Raises:
+        UsageError: it is that many layers or more.
+    """
+    if not 0 <= freeze < layers:
+        raise UsageError(f"freeze is {freeze}, allowed is 0 to {layers - 1}: the network has {layers} layers, and the last one must learn")
+
+
+def layers_of(checkpoint: Path | str) -> int:
+    """How many layers the network of a checkpoint has, as `freeze` counts them.
+
+    Raises:
+        WeightsError: it cannot be loaded.
+    """
+    import torch
+
+    try:
+        return len(torch.load(checkpoint, map_location="cpu", weights_only=False)["model"].model)
+    except Exception as error:
+        raise WeightsError(f"{checkpoint}: cannot be loaded ({type(error).__name__}: {error})") from error
+
+
+def save_checkpoint(checkpoint: Path | str, target: Path | str) -> Path:
+    """Copy a finished checkpoint without the folders it was trained in and the log of its training.
+
+    Raises:
+        WeightsError: it cannot be loaded.
+    """
+    import torch
+
+    try:
+        content = torch.load(checkpoint, map_location="cpu", weights_only=False)
+        arguments = content["train_args"]
+    except Exception as error:
+        raise WeightsError(f"{checkpoint}: cannot be loaded ({type(error).__name__}: {error})") from error
+    own = {"model": Path(target).name, "project": None, "name": None, "data": None, "save_dir": None, "resume": False}
+    content["train_args"] = arguments | {key: value for key, value in own.items() if key in arguments}
+    model = content["model"]
+    if isinstance(getattr(model, "args", None), dict):
+        model.args = model.args | {key: value for key, value in own.items() if key in model.args}
+    if hasattr(model, "pt_path"):
+        model.pt_path = Path(target).name
+    torch.save({key: value for key, value in content.items() if key not in ("git", "train_results")}, target)
+    return Path(target)
+
+
+def blend(base: Path | str, tuned: Path | str, share: float, target: Path | str) -> Path:
+    """Write a checkpoint with the mean of two networks' weights.
+
+    Args:
+        base, tuned: checkpoints of the same architecture, ours to load.  share: of `tuned`, 0–1.
+        target: everything but the weights is that of `tuned`.
+
+    Raises:
+        WeightsError: one cannot be loaded, or their weights differ in name or shape.
+    """
+    import torch
+
+    contents = []
+    for path in (base, tuned):
+        try:
+            contents.append(torch.load(path, map_location="cpu", weights_only=False))
+        except Exception as error:
+            raise WeightsError(f"{path}: cannot be loaded ({type(error).__name__}: {error})") from error
+    old, new = (content["model"].state_dict() for content in contents)
+    if {k: v.shape for k, v in old.items()} != {k: v.shape for k, v in new.items()}:
+        raise WeightsError(f"{tuned}: its weights have other names or shapes than those of {base}")
+    mixed = {
+        k: ((1 - share) * old[k].float() + share * v.float()).to(v.dtype) if v.is_floating_point() else v for k, v in new.items()
+    }
+    contents[1]["model"].load_state_dict(mixed)
+    torch.save(contents[1], target)
+    return Path(target)
+
+
+def best_epoch(run: Path | str) -> dict[str, float]:
+    """Validation metrics (precision, recall, mAP-50, mAP-50-95, epoch) of a run's best epoch by mAP-50."""
+    with (Path(run) / "results.csv").open(newline="", encoding="utf-8") as handle:
+        rows = [{k.strip(): float(v) for k, v in row.items()} for row in csv.DictReader(handle)]
+    best = max(rows, key=lambda row: row["metrics/mAP50(B)"])
+    names = {"epoch": "epoch", "metrics/precision(B)": "precision", "metrics/recall(B)": "recall",
+             "metrics/mAP50(B)": "mAP-50", "metrics/mAP50-95(B)": "mAP-50-95"}
+    return {name: best[key] for key, name in names.items()}
+
+
+def sha256(path: Path | str) -> str:
+    """Hex SHA-256 of a file."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def export_onnx(checkpoint: Path | str, target: Path | str) -> Path:
+    """Write a checkpoint as ONNX: input `images` (N, 3, H, W) float32 in 0–1, H and W multiples of 32 and free, output
+    (N, 4 + classes, anchors) with xywh in network pixels and class scores.
+
+    Raises:
+        UsageError: the extra `train` is missing.  WeightsError: the checkpoint cannot be loaded or exported.
+    """
+    try:
+        YOLO = import_ultralytics().YOLO
+    except ImportError as error:
+        raise UsageError(f"exporting needs the extra 'train': pip install 'markerremover[train]' ({error})") from error
+    import shutil
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(scratch) / "model.pt"
+        shutil.copyfile(checkpoint, copy)
+        try:
+            written = YOLO(copy).export(format="onnx", dynamic=True, simplify=True, opset=17, verbose=False)
+        except Exception as error:
+            raise WeightsError(f"{checkpoint}: cannot be exported ({type(error).__name__}: {error})") from error
+        shutil.copyfile(written, target)
+    return Path(target)
+
+
+def checkpoint_session(checkpoint: Path | str, class_names: Sequence[str]) -> Session:
+    """A checkpoint in PyTorch, fp32 on the CPU.
+
+    Raises:
+        UsageError: the extra `train` is missing.  WeightsError: the checkpoint cannot be loaded or has other classes.
+    """
+    try:
+        import torch
+
+        YOLO = import_ultralytics().YOLO
+    except ImportError as error:
+        raise UsageError(f"a checkpoint needs the extra 'train': pip install 'markerremover[train]' ({error})") from error
+    try:
+        network = YOLO(checkpoint).model.float().eval()
+    except Exception as error:
+        raise WeightsError(f"{checkpoint}: cannot be loaded ({type(error).__name__}: {error})") from error
+    taught = [network.names[i] for i in sorted(network.names)]
+    if taught != list(class_names):
+        raise WeightsError(f"{checkpoint}: its classes are {taught}, its card says {list(class_names)}")
+
+    def run(pictures: np.ndarray) -> list[np.ndarray]:
+        shape = (len(pictures), 3, *pictures.shape[1:])
+        batch = torch.from_numpy(np.ascontiguousarray(np.broadcast_to(pictures[:, None], shape))).float() / 255
+        with torch.inference_mode():
+            return list(network(batch)[0].numpy())
+
+    return Session(run, wide=True)
+
+
+def mine(onnx: Path | str, data: Sequence[Path | str], *, threshold: float = 0.1, limit: int = 600) -> dict[str, list]:
+    """Hard examples: boxes on nothing, and elements that are not covered, on training images.
+
+    Args:
+        onnx: a localizer with its card.  data: LabelMe folders.
+        threshold: score from which its boxes count.  limit: images of each folder at most, evenly spaced.
+
+    Returns:
+        Image path → xyxy boxes in source pixels, for `train(hard=…)`.
+    """
+    detector, hard = localizer.load_detector(onnx, device="cpu"), {}
+    for folder in map(Path, data):
+        samples = window_dataset.load_samples(folder, "train")
+        for sample in samples[:: max(1, len(samples) // limit)][:limit]:
+            detections = detector(window_dataset.read_grey(sample.path), threshold)
+            found = operating_point.wrong(detections, sample.annotation)
+            if found:
+                hard[str(sample.path)] = found
+    return hard
+
+
+def fit_operating_point(
+    onnx: Path | str, data: Sequence[Path | str], *, part: str = "train", most_false: float = MOST_FALSE, limit: int = 600
+) -> dict:
+    """Choose threshold and calibration for an exported localizer on labelled images and write them into its card.
+
+    Args:
+        onnx: with its card beside it; an earlier calibration is dropped first.
+        data: LabelMe folders, each a group of its own.  part: "train" or "val" rows of them.
+        most_false: share of false boxes, see `operating_point.choose_threshold`.  limit: images of each folder at most, evenly spaced.
+
+    Returns:
+        The new card.
+    """
+    onnx = Path(onnx)
+    card = {k: v for k, v in json.loads(onnx.with_suffix(".json").read_text(encoding="utf-8")).items()
+            if k not in ("beside_sign", "calibration", "curve", "operating_point")}
+    rewrite_card(onnx, card)
+    detector = localizer.load_detector(onnx, device="cpu")
+    groups = {}
+    for folder in map(Path, data):
+        samples = window_dataset.load_samples(folder, part)
+        samples = samples[:: max(1, len(samples) // limit)][:limit]
+        name = folder.name if folder.name not in groups else str(folder)
+        groups[name] = operating_point.gather(detector, ((window_dataset.read_grey(s.path), s.annotation) for s in samples))
+    card = {**card, **operating_point.summary(groups, card["classes"], most_false)}
+    rewrite_card(onnx, card)
+    return card
+
+
+def set_threshold(onnx: Path | str, threshold: float) -> dict:
+    """Write another operating point (0–1, calibrated score) into a card; returns the card."""
+    card = {**json.loads(Path(onnx).with_suffix(".json").read_text(encoding="utf-8")), "threshold": threshold}
+    rewrite_card(onnx, card)
+    return card
+
+
+def rewrite_card(onnx: Path | str, card: dict) -> Path:
+    """Write a whole card beside an ONNX file; returns its path."""
+    target = Path(onnx).with_suffix(".json")
+    target.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    return target
+
+
+def write_card(onnx: Path | str, *, arch: str, class_names: Sequence[str], image_size: int, threshold: float, **extra) -> Path:
+    """Write the JSON card beside an ONNX file; `extra` (data, metrics, recipe, …) is stored as it is."""
+    onnx = Path(onnx)
+    card = {
+        "name": onnx.stem, "file": onnx.name, "sha256": sha256(onnx), "architecture": arch, "classes": list(class_names),
+        "image_size": image_size, "threshold": threshold, "written": datetime.date.today().isoformat(),
+        "licence": "AGPL-3.0-or-later", **extra,
+    }
+    return rewrite_card(onnx, card)

@@ -1,0 +1,333 @@
+"""Teach the rescorer (see `rescore`) on what a localizer proposes in labelled radiographs. Needs the extra `train`.
+
+Its examples are the localizer's own candidates, most of them wrong, and the labelled elements a little displaced. A
+candidate is a marking if it is mostly inside a labelled one or agrees with it (`AGREES`), nothing if it touches none at
+all or is far too large for what it touches (`LOOSE`); the rest, and what touches `uncertain` regions only, is not taught.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable, Iterable, Sequence
+
+import numpy as np
+
+from .. import boxes
+from ..detection import localizer, rescorer
+from . import train_localizer, window_dataset
+from ..errors import UsageError
+from ..detection.operating_point import logit, sigmoid
+from ..records import Annotation, locked
+
+FLOOR = 0.01  # raw localizer score from which a box is a candidate
+AGREES, INSIDE = 0.4, 0.5  # IoU with an element, or share of a box in one, from which it is a marking
+LOOSE = 0.25  # share of a box in all elements together below which it is nothing, though it touches one
+JITTER = 0.06  # standard deviation by which a labelled box's sides are displaced, share of its size
+DOUBTFUL = 0.2  # raw score from which a candidate on nothing is drawn more often,
+DOUBTFUL_WEIGHT = 4.0  # by this factor
+HELD_OUT = 0.2  # share of the patients on which the two networks are weighed against each other
+SMOOTHING = 0.02  # of the targets
+BATCH = 128
+TUNE_STEPS, TUNE_RATE = 100, 3e-4  # of teaching one that is taught already: few, so that it forgets little
+
+
+@dataclass(frozen=True)
+class Examples:
+    """windows: (N, 3, SIDE, SIDE) uint8, see `rescorer.windows`.  marking: (N,) bool.  scores: (N,) raw localizer scores, NaN for
+    labelled boxes.  groups: (N,) index of the data folder.  held_out: (N,) bool, of patients that are."""
+
+    windows: np.ndarray
+    marking: np.ndarray
+    scores: np.ndarray
+    groups: np.ndarray
+    held_out: np.ndarray
+
+    def __post_init__(self) -> None:
+        for name in ("windows", "marking", "scores", "groups", "held_out"):
+            object.__setattr__(self, name, locked(getattr(self, name)))
+
+    @classmethod
+    def joined(cls, parts: Sequence["Examples"]) -> "Examples":
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in cls.__dataclass_fields__))
+
+
+def train(
+    onnx: Path | str, data: Sequence[Path | str], *, shares: Sequence[float] | None = None, passes: int = 400_000, networks: int = 1,
+    limit: int = 1500, seed: int = 0, say: Callable[[str], None] = print,
+) -> Path:
+    """Teach a rescorer for a localizer and name it in the localizer's card; the calibration there is dropped (see
+    `training.fit_operating_point`).
+
+    It is taught twice: first without `HELD_OUT` of the patients, on whose candidates the weights of both scores are then
+    fitted, and again on all.
+
+    Args:
+        onnx: the localizer with its card; `rescorer.onnx` is written beside it.
+        data: LabelMe folders.  shares: how often each is drawn; by its number of images if None.
+        passes: examples that each network of each of the two trainings sees.
+        networks: how many are taught with different chance; the mean of their answers is one network's.
+        limit: images of each folder at most, evenly spaced.
+
+    Returns:
+        The rescorer's file.
+
+    Raises:
+        UsageError: the extra `train` is missing, or there are no candidates of both kinds.
+    """
+    onnx = Path(onnx)
+    card = {k: v for k, v in json.loads(onnx.with_suffix(".json").read_text(encoding="utf-8")).items()
+            if k not in ("beside_sign", "rescorer", "calibration", "curve", "operating_point")}
+    train_localizer.rewrite_card(onnx, card)
+    rng = np.random.default_rng(seed)
+    folders = [_picked(window_dataset.load_samples(Path(folder), "train"), limit) for folder in data]
+    examples = gather(localizer.load_detector(onnx, device="cpu"), folders, rng)
+    weights = np.array([len(f) for f in folders] if shares is None else shares, float)
+    say(f"{len(examples.marking)} examples, {int(examples.marking.sum())} of them markings")
+    first = fit(examples, weights, passes, networks, rng, say, examples.held_out)
+    facts = weigh(examples, first)
+    say(f"on held-out patients: {facts}")
+    target = onnx.with_name("rescorer.onnx")
+    write_onnx(fit(examples, weights, passes, networks, rng, say), target)
+    facts = {"file": target.name, "sha256": train_localizer.sha256(target), "floor": FLOOR, **facts, "passes": passes, "networks": networks,
+             "seed": seed}
+    train_localizer.rewrite_card(onnx, {**card, "rescorer": facts})
+    return target
+
+
+def tune(source: Path, examples: Examples, target: Path, *, steps: int = TUNE_STEPS, seed: int = 0) -> None:
+    """Teach an ONNX rescorer on some more examples and write it to `target`; the weights of both scores stay as they are.
+
+    Raises:
+        UsageError: the extra `train` is missing, or the file holds no network like those that `train` writes.
+    """
+    import torch
+
+    rng = np.random.default_rng(seed)
+    torch.manual_seed(seed)
+    torch.set_num_threads(train_localizer.THREADS)
+    network = load(source).train()
+    optimizer = torch.optim.AdamW(network.parameters(), TUNE_RATE, weight_decay=0.0)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, TUNE_RATE, steps)
+    chances = _chances(examples, np.ones(int(examples.groups.max()) + 1), None)
+    _steps(network, optimizer, schedule, examples, chances, steps, rng, lambda line: None)
+    write_onnx(network.eval(), target)
+
+
+def _picked(samples: list, limit: int) -> list:
+    return samples[:: max(1, len(samples) // limit)][:limit]
+
+
+def gather(detector: localizer.Detector, folders: Iterable[Sequence[window_dataset.Sample]], rng: np.random.Generator) -> Examples:
+    """The examples of some labelled images. The detector must have no rescorer and no calibration yet."""
+    columns: tuple[list, ...] = ([], [], [], [], [])
+    for group, samples in enumerate(folders):
+        for sample in samples:
+            display = window_dataset.read_grey(sample.path)
+            found = detector(display, FLOOR)
+            kinds = np.array([kind_of(box, sample.annotation) for box in found.xyxy.astype(np.float64)], dtype=int)
+            taught = np.array([e.xyxy for e in sample.annotation.elements if e.kind != "uncertain"], np.float64).reshape(-1, 4)
+            size = np.tile(taught[:, 2:] - taught[:, :2], 2)
+            xyxy = np.concatenate([found.xyxy[kinds >= 0], taught + rng.normal(0, JITTER, taught.shape) * size])
+            columns[0].append(rescorer.windows(display, xyxy))
+            columns[1].append(np.concatenate([kinds[kinds >= 0] > 0, np.ones(len(taught), bool)]))
+            columns[2].append(np.concatenate([found.scores[kinds >= 0], np.full(len(taught), np.nan)]))
+            columns[3].append(np.full(len(xyxy), group))
+            columns[4].append(np.full(len(xyxy), window_dataset.share_of(sample.patient) < HELD_OUT))
+    examples = Examples(*(np.concatenate(column) for column in columns))
+    if not examples.marking.any() or examples.marking.all():
+        raise UsageError("the localizer's candidates in DATA are all markings or none are: nothing to tell apart")
+    return examples
+
+
+def kind_of(box: np.ndarray, annotation: Annotation) -> int:
+    """1 for a marking, 0 for nothing, -1 for neither; box: (4,) source pixels."""
+    elements = np.array([e.xyxy for e in annotation.elements], np.float64).reshape(-1, 4)
+    marking = np.array([e.kind != "uncertain" for e in annotation.elements], bool)
+    shared = boxes.intersection(box[None], elements)[0]
+    if not (shared > 0).any():
+        return 0
+    area = boxes.area(box[None])[0]
+    agrees = (boxes.iou(box[None], elements)[0] > AGREES) | (shared > INSIDE * area)
+    if (agrees & marking).any():
+        return 1
+    return 0 if shared.sum() < LOOSE * area and not (shared[~marking] > 0).any() else -1
+
+
+def fit(
+    examples: Examples, shares: np.ndarray, passes: int, networks: int, rng: np.random.Generator, say: Callable[[str], None],
+    without: np.ndarray | None = None,
+):
+    """Networks taught on the examples, but for those of `without` (N,) bool, as one torch module in evaluation mode."""
+    import torch
+
+    torch.manual_seed(int(rng.integers(2**31)))
+    torch.set_num_threads(train_localizer.THREADS)
+    chances = _chances(examples, shares, without)
+    return _mean([_taught(examples, chances, max(1, passes // BATCH), rng, say) for _ in range(networks)])
+
+
+def _taught(examples: Examples, chances: np.ndarray, steps: int, rng: np.random.Generator, say: Callable[[str], None]):
+    """One network after so many steps."""
+    import torch
+
+    network = _network()
+    optimizer = torch.optim.AdamW(network.parameters(), 2e-3, weight_decay=0.02)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, steps)
+    _steps(network, optimizer, schedule, examples, chances, steps, rng, say)
+    return network
+
+
+def _steps(network, optimizer, schedule, examples: Examples, chances: np.ndarray, steps: int, rng: np.random.Generator, say) -> None:
+    import torch
+
+    targets = torch.from_numpy(examples.marking.astype(np.float32) * (1 - SMOOTHING) + SMOOTHING / 2)
+    mean = 0.0
+    for step in range(steps):
+        chosen = rng.choice(len(chances), BATCH, p=chances)
+        answer = network(torch.from_numpy(_varied(rng, examples.windows[chosen])))
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(answer, targets[chosen])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        mean += (float(loss.detach()) - mean) * max(0.02, 1 / (step + 1))
+        if step % 500 == 0:
+            say(f"  step {step} of {steps}: loss {mean:.3f}")
+
+
+def _chances(examples: Examples, shares: np.ndarray, without: np.ndarray | None) -> np.ndarray:
+    """(N,) how likely each example is drawn: markings and nothing alike often, the localizer's surer mistakes more often."""
+    chances = np.zeros(len(examples.marking))
+    weight = np.where(~examples.marking & (np.nan_to_num(examples.scores) > DOUBTFUL), DOUBTFUL_WEIGHT, 1.0)
+    taught = np.ones(len(chances), bool) if without is None else ~without
+    for group, share in enumerate(shares / shares.sum()):
+        for marking in (True, False):
+            part = (examples.groups == group) & (examples.marking == marking) & taught
+            if part.any():
+                chances[part] = share * weight[part] / weight[part].sum()
+    return chances / chances.sum()
+
+
+def load(onnx: Path):
+    """The networks of a file that `write_onnx` wrote, as one torch module in evaluation mode. The export has worked the batch
+    normalisation into the convolutions, so they have none.
+
+    Raises:
+        UsageError: the file holds something else.
+    """
+    import onnx as onnx_format
+    import torch
+
+    graph = onnx_format.load(str(onnx)).graph
+    values = {entry.name: torch.from_numpy(onnx_format.numpy_helper.to_array(entry).copy()) for entry in graph.initializer}
+    values.update({node.output[0]: values[node.input[0]] for node in graph.node if node.op_type == "Identity" and node.input[0] in values})
+    convolutions, heads = ([node.input[1:3] for node in graph.node if node.op_type == kind] for kind in ("Conv", "Gemm"))
+    networks = []
+    try:
+        for k, head in enumerate(heads):
+            network = _network(normalised=False)
+            layers = [*(m for m in network.features.modules() if isinstance(m, torch.nn.Conv2d)), network.head]
+            for layer, names in zip(layers, [*convolutions[k * (len(layers) - 1) :][: len(layers) - 1], head], strict=True):
+                layer.load_state_dict(dict(zip(("weight", "bias"), (values[name] for name in names), strict=True)))
+            networks.append(network)
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise UsageError(f"{onnx}: not a rescorer as this version teaches it ({type(error).__name__})") from error
+    if not networks or len(convolutions) != len(networks) * (len(layers) - 1):
+        raise UsageError(f"{onnx}: not a rescorer as this version teaches it")
+    return _mean(networks)
+
+
+def _network(normalised: bool = True):
+    """Six convolutions, then mean and maximum over what is left; about 265,000 weights."""
+    import torch
+
+    def block(inputs: int, outputs: int, stride: int):
+        normalisation = torch.nn.BatchNorm2d(outputs) if normalised else torch.nn.Identity()
+        return torch.nn.Sequential(
+            torch.nn.Conv2d(inputs, outputs, 3, stride, 1, bias=not normalised), normalisation, torch.nn.ReLU(inplace=True)
+        )
+
+    class Network(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.features = torch.nn.Sequential(
+                block(3, 24, 2), block(24, 48, 2), block(48, 48, 1), block(48, 96, 2), block(96, 96, 1), block(96, 128, 2)
+            )
+            self.drop, self.head = torch.nn.Dropout(0.2), torch.nn.Linear(256, 1)
+
+        def forward(self, pictures):
+            seen = self.features(pictures)
+            return self.head(self.drop(torch.cat([seen.mean((2, 3)), seen.amax((2, 3))], 1)))[:, 0]
+
+    return Network()
+
+
+def _mean(networks: list):
+    """Several networks as one, whose answer is the mean of theirs."""
+    import torch
+
+    class Mean(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.networks = torch.nn.ModuleList(networks)
+
+        def forward(self, pictures):
+            return torch.stack([network(pictures) for network in self.networks]).mean(0)
+
+    return Mean().eval()
+
+
+def _varied(rng: np.random.Generator, pictures: np.ndarray) -> np.ndarray:
+    """(N, 3, SIDE, SIDE) float32 0–1: tone, inversion, noise of each picture varied; all flipped, turned or moved alike."""
+    n = len(pictures)
+    x, box = pictures[:, :2].astype(np.float32) / 255, pictures[:, 2:].astype(np.float32) / 255
+    low, gain, gamma = rng.uniform(-0.1, 0.12, (n, 1, 1, 1)), rng.uniform(0.75, 1.3, (n, 1, 1, 1)), np.exp(rng.uniform(-0.5, 0.5, (n, 1, 1, 1)))
+    x = np.clip((x - low) * gain, 0, 1) ** gamma
+    inverted = rng.random(n) < 0.08
+    x[inverted] = 1 - x[inverted]
+    x = x + rng.normal(0, 1, x.shape) * rng.uniform(0, 0.03, (n, 1, 1, 1)) * (rng.random((n, 1, 1, 1)) < 0.3)
+    x = np.concatenate([x, box], axis=1)
+    if rng.random() < 0.5:
+        x = x[..., ::-1]
+    if rng.random() < 0.3:
+        x = x.swapaxes(2, 3)
+    return np.ascontiguousarray(np.roll(x, tuple(rng.integers(-2, 3, 2)), (2, 3)), dtype=np.float32)
+
+
+def weigh(examples: Examples, network) -> dict[str, float]:
+    """`localizer`, `rescorer` and `offset` of the joint score by maximum likelihood, on the held-out candidates."""
+    from scipy.optimize import minimize
+
+    part = examples.held_out & np.isfinite(examples.scores)
+    marking = examples.marking[part]
+    if not marking.any() or marking.all():
+        raise UsageError("the held-out patients have no candidates of both kinds: more labelled images are needed")
+    x = np.stack([logit(examples.scores[part].astype(np.float64)), _answers(network, examples.windows[part]), np.ones(part.sum())])
+
+    def loss(w: np.ndarray) -> tuple[float, np.ndarray]:
+        z = w @ x
+        return float((np.logaddexp(0, z) - marking * z).sum()), x @ (sigmoid(z) - marking)
+
+    limits = ((0, None), (0, None), (None, None))  # neither score may count against a marking
+    found = minimize(loss, np.array([0.5, 0.5, 0.0]), jac=True, method="L-BFGS-B", bounds=limits).x
+    return {name: round(float(value), 4) for name, value in zip(("localizer", "rescorer", "offset"), found)}
+
+
+def _answers(network, pictures: np.ndarray) -> np.ndarray:
+    import torch
+
+    with torch.inference_mode():
+        parts = (pictures[i : i + 512].astype(np.float32) / 255 for i in range(0, len(pictures), 512))
+        return np.concatenate([network(torch.from_numpy(part)).numpy() for part in parts]).astype(np.float64)
+
+
+def write_onnx(network, target: Path) -> None:
+    """The network as ONNX: input `windows` (N, 3, SIDE, SIDE) float32 in 0–1, output `logits` (N,)."""
+    import torch
+
+    torch.onnx.export(
+        network, (torch.zeros(2, 3, rescorer.SIDE, rescorer.SIDE),), str(target), input_names=["windows"], output_names=["logits"],
+        dynamic_axes={"windows": {0: "n"}, "logits": {0: "n"}}, opset_version=17, dynamo=False,
+    )

@@ -1,0 +1,44 @@
+"""What an installed wheel holds, and that no file of the project names a machine or a registry."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def wheel_names(tmp_path_factory) -> set[str]:
+    pytest.importorskip("hatchling")
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)], cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    return set(zipfile.ZipFile(wheel).namelist())
+
+
+def test_the_wheel_holds_the_page_the_fonts_and_the_licence(wheel_names):
+    pages = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("markerremover/**/static/*")}
+    assert {"markerremover/audit/page/static/page.html", "markerremover/review/static/index.html"} <= pages <= wheel_names
+    assert any(name.startswith("markerremover/fonts/") for name in wheel_names)
+    assert any(name.endswith("licenses/LICENSE") for name in wheel_names)
+
+
+def test_the_wheel_holds_the_weights_as_onnx_and_card_only(wheel_names):
+    shipped = {f"markerremover/weights/{p.name}" for p in (ROOT / "weights").iterdir() if p.suffix in (".onnx", ".json")}
+    assert {name for name in wheel_names if "weights/" in name} == shipped
+
+
+def test_the_wheel_holds_nothing_else_of_the_checkout(wheel_names):
+    assert {name.split("/")[0] for name in wheel_names} == {"markerremover", "markerremover-0.1.0.dist-info"}
+
+
+@pytest.mark.parametrize("name", ["pyproject.toml", "Makefile", ".ci/run", "tools/prepare-system"])
+def test_no_machine_path_and_no_registry_is_named(name):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert not re.search(r"https?://|index-url|find-links|/home/|/root/", text)

@@ -1,0 +1,238 @@
+"""`annotate` and `remove --boxes`: LabelMe files out, drawn boxes and polygons in, and nothing is guessed."""
+
+from __future__ import annotations
+
+import json
+import stat
+
+import numpy as np
+import pydicom
+import pytest
+
+import fakes
+from markerremover.audit import manifest_files
+from markerremover.cli import main
+from markerremover.labels import labelme
+from markerremover.run import batch, drawn_boxes
+from markerremover.training import window_dataset
+from markerremover.cli.annotate import annotate, open_labelme
+from markerremover.errors import AnnotationError, UsageError
+from markerremover.options import RunOptions
+from markerremover.run.one_file import sha256_file
+from markerremover.records import Policy
+from test_header_run import dicom_file
+
+BOX = (70, 50, 100, 70)
+
+
+def shape(points, kind="rectangle", label="marker", **more):
+    return {"label": label, "points": points, "shape_type": kind, "flags": {}, "group_id": None, **more}
+
+
+def note(path, image, shapes=(), reviewed=True, **more):
+    document = {"version": "5.5.0", "flags": {"reviewed": reviewed}, "shapes": list(shapes), "imagePath": image, "imageData": None,
+                "imageHeight": 96, "imageWidth": 128, **more}
+    return fakes.put(path, json.dumps(document).encode())
+
+
+def drawn(xyxy=BOX):
+    return shape([[xyxy[0], xyxy[1]], [xyxy[2], xyxy[3]]])
+
+
+def never(threads=1):
+    raise AssertionError("nothing is to be looked for")
+
+
+@pytest.fixture
+def run(tmp_path, inputs, out, monkeypatch):
+    """Notes for all but a few of the inputs, then the run; returns (summary, rows)."""
+    monkeypatch.setattr(batch, "open_cleaner", never)
+
+    def done(notes, **options):
+        for relative, said in notes.items():
+            note(tmp_path / "notes" / relative, **said)
+        given = RunOptions(boxes=tmp_path / "notes", **options)
+        summary = batch.remove([inputs], out, options=given)
+        return summary, {row["relative"]: row for row in manifest_files.read_manifest(tmp_path / "out-audit" / manifest_files.MANIFEST)}
+
+    return done
+
+
+ALL = {f"{folder}/{n}.json": {"image": f"{n}.png"} for folder in "ab" for n in (0, 1)}
+
+
+def test_what_was_drawn_goes_black_without_any_detector_and_nothing_else_changes(run, inputs, out):
+    summary, rows = run(ALL | {"a/0.json": {"image": "0.png", "shapes": [drawn()]}})
+    assert summary["by_hand"] and (summary["counts"]["cleaned"], summary["counts"]["unchanged"]) == (1, 3)
+    wanted = fakes.read(inputs / "a" / "0.png").copy()
+    wanted[50:70, 70:100] = 0
+    assert np.array_equal(fakes.read(out / "a" / "0.png"),
+        wanted), "also what a detector would have found stays: only what was drawn counts"
+    (box,) = rows["a/0.png"]["boxes"]
+    assert (box["xyxy"], box["label"], box["reason"]) == (list(BOX), "annotation", "drawn by hand")
+
+
+def test_a_polygon_goes_and_not_the_box_around_it(run, inputs, out):
+    triangle = shape([[70, 50], [110, 50], [70, 90]], "polygon")
+    run(ALL | {"a/0.json": {"image": "0.png", "shapes": [triangle]}})
+    new, old = fakes.read(out / "a" / "0.png"), fakes.read(inputs / "a" / "0.png")
+    assert not new[50:89, 70].any() and not new[50, 70:109].any() and not new[60:65, 75:85].any()
+    assert np.array_equal(new[80:90, 100:110], old[80:90, 100:110])
+
+
+PROBLEMS = {
+    "no file": None, "not reviewed": {"image": "0.png", "shapes": [drawn()],
+        "reviewed": False}, "empty and not reviewed": {"image": "0.png", "reviewed": False},
+    "of another image": {"image": "7.png"}, "a circle": {"image": "0.png", "shapes": [shape([[1, 1], [5, 5]], "circle")]},
+    "one corner": {"image": "0.png", "shapes": [shape([[1, 1]])]}, "two corners of a polygon": {"image": "0.png",
+        "shapes": [shape([[1, 1], [9, 9]], "polygon")]},
+    "outside": {"image": "0.png", "shapes": [drawn((200, 200, 210, 210))]}, "no number": {"image": "0.png",
+        "shapes": [shape([["a", 1], [5, 5]])]},
+    "not finite": {"image": "0.png", "shapes": [shape([[float("inf"), 1], [5, 5]])]}, "of another file": {"image": "0.png",
+        "markerremover": {"sha256": "00", "frame": 0}},
+}
+
+
+@pytest.mark.parametrize("said", PROBLEMS.values(), ids=PROBLEMS)
+def test_a_doubtful_annotation_is_a_row_without_output_never_nothing_burnt_in(run, out, said):
+    notes = {name: value for name, value in ALL.items() if name != "a/0.json"} | ({"a/0.json": said} if said else {})
+    summary, rows = run(notes)
+    assert rows["a/0.png"]["status"] in ("failed", "held") and not (out / "a" / "0.png").exists()
+    assert rows["a/0.png"]["reason"] and summary["counts"]["unchanged"] == 3
+
+
+@pytest.mark.parametrize("data", [b"{", b"[]", b"\xff", b"[" * 100_000, b'{"markerremover": 1}'])
+def test_what_is_no_labelme_file_fails_its_image(tmp_path, run, out, data):
+    fakes.put(tmp_path / "notes" / "a" / "0.json", data)
+    _, rows = run({name: said for name, said in ALL.items() if name != "a/0.json"})
+    assert rows["a/0.png"]["status"] == "failed" and "annotation" in rows["a/0.png"]["reason"] and not (out / "a" / "0.png").exists()
+
+
+def test_a_laterality_shape_stays_only_where_it_says_that_it_reads_a_kept_sign(run, out, inputs):
+    sign = {"image": "0.png", "shapes": [shape([[70, 50], [100, 70]], label="laterality", description="L mirrored")]}
+    unread = {"image": "1.png", "shapes": [shape([[70, 50], [100, 70]], label="laterality")]}
+    _, rows = run(ALL | {"a/0.json": sign, "a/1.json": unread})
+    assert rows["a/0.png"]["status"] == "unchanged" and rows["a/1.png"]["status"] == "cleaned"
+
+
+def test_another_annotation_is_another_run_for_resume(run, out):
+    run(ALL)
+    assert run(ALL, resume=True)[0]["resumed"] == 4
+    summary, _ = run({"a/0.json": {"image": "0.png", "shapes": [drawn()]}}, resume=True)
+    assert summary["resumed"] == 0 and not fakes.read(out / "a" / "0.png")[50:70, 70:100].any()
+
+
+def test_a_dicom_file_claims_no_check(tmp_path, monkeypatch):
+    monkeypatch.setattr(batch, "open_cleaner", never)
+    dicom_file(tmp_path / "in" / "1.dcm", BurnedInAnnotation="YES")
+    note(tmp_path / "notes" / "1.json", "1.dcm", [drawn()])
+    summary = batch.remove([tmp_path / "in"], tmp_path / "out", options=RunOptions(boxes=tmp_path / "notes"))
+    assert summary["counts"]["cleaned"] == 1
+    written = pydicom.dcmread(tmp_path / "out" / "1.dcm")
+    assert written.BurnedInAnnotation == "YES" and not written.pixel_array[50:70, 70:100].any()
+
+
+def test_paths_with_pseudonyms_and_workers(run, out):
+    summary, rows = run(ALL | {"a/0.json": {"image": "0.png", "shapes": [drawn()]}}, paths="pseudonym", workers=2)
+    assert summary["counts"]["cleaned"] == 1 and summary["counts"]["unchanged"] == 3 and not any("a/" in name for name in rows)
+
+
+def test_wrong_use_is_refused(tmp_path, inputs, out):
+    (tmp_path / "empty").mkdir()
+    for boxes, match in ((tmp_path / "none", "no such folder"), (tmp_path / "empty", "no LabelMe"), ):
+        with pytest.raises(UsageError, match=match):
+            batch.remove([inputs], out, options=RunOptions(boxes=boxes))
+    with pytest.raises(UsageError, match="second-look"):
+        RunOptions(boxes=tmp_path, second_look=True)
+
+
+def test_the_command_line(run, tmp_path, inputs, out, capsys):
+    for name, said in ALL.items():
+        note(tmp_path / "notes" / name, **said)
+    assert main.main(["remove", str(inputs), "-o", str(out), "--boxes", str(tmp_path / "notes"), "--time-limit", "0"]) == 0
+    assert "only what was drawn was removed" in capsys.readouterr().out
+
+
+# annotate
+
+
+def annotated(inputs, folder, **options):
+    return annotate([inputs], folder, policy=Policy(keep=()), open_cleaner=fakes.cleaner, **options)
+
+
+def test_proposals_lie_where_labelme_and_finetune_look_and_count_only_once_reviewed(tmp_path, inputs):
+    done = annotated(inputs, tmp_path / "labels")
+    assert done == {"written": 4, "kept": 0, "failed": []}
+    paths = sorted((tmp_path / "labels" / "annotations").iterdir())
+    for path in paths:
+        data = json.loads(path.read_text())
+        assert data["flags"] == {"reviewed": False} and (path.parent / data["imagePath"]).is_file()
+        with pytest.raises(AnnotationError, match="nobody has reviewed"):
+            labelme.read(path)
+        path.write_text(json.dumps(data | {"flags": {"reviewed": True}}))
+    assert all(stat.S_IMODE(p.stat().st_mode) == 0o600 for p in (tmp_path / "labels").rglob("*") if p.is_file())
+    samples = window_dataset.load_samples(tmp_path / "labels", None)
+    assert [[e.xyxy for e in s.annotation.elements] for s in samples] == [[fakes.NAME_BOX]] * 4
+    assert {s.patient for s in samples} == {"a", "b"}
+
+
+def test_a_second_call_keeps_what_was_corrected(tmp_path, inputs):
+    annotated(inputs, tmp_path / "labels")
+    (path, *_) = sorted((tmp_path / "labels" / "annotations").iterdir())
+    path.write_text("corrected")
+    fakes.put(inputs / "new.png", fakes.png(fakes.radiograph(8)))
+    assert annotated(inputs, tmp_path / "labels") == {"written": 1, "kept": 4, "failed": []} and path.read_text() == "corrected"
+
+
+def test_what_cannot_be_read_is_said_and_the_rest_goes_on(tmp_path, inputs):
+    fakes.put(inputs / "notes.txt", b"hello")
+    said = []
+    assert annotated(inputs, tmp_path / "labels", say=said.append)["failed"] == ["notes.txt"] and "notes.txt" in said[0]
+    with pytest.raises(UsageError, match="nested"):
+        annotated(inputs, inputs / "labels")
+
+
+def test_there_and_back_again(tmp_path, inputs, out, monkeypatch):
+    dicom_file(inputs / "a" / "0.dcm", "4711-X")  # the same stem as a/0.png
+    annotated(inputs, tmp_path / "labels")
+    for path in (tmp_path / "labels" / "annotations").iterdir():
+        data = json.loads(path.read_text())
+        data["flags"]["reviewed"] = True
+        path.write_text(json.dumps(data))
+    monkeypatch.setattr(batch, "open_cleaner", never)
+    summary = batch.remove([inputs], out, options=RunOptions(boxes=tmp_path / "labels" / "annotations"))
+    assert summary["counts"]["cleaned"] == 5
+    x1, y1, x2, y2 = fakes.NAME_BOX
+    assert not any(fakes.read(path)[y1:y2, x1:x2].any() for path in out.rglob("*.png"))
+    assert not pydicom.dcmread(out / "a" / "0.dcm").pixel_array[y1:y2, x1:x2].any()
+
+
+def test_annotations_are_found_by_the_image_they_were_made_of_whatever_their_name(tmp_path, inputs):
+    target = inputs / "a" / "0.png"
+    origin = {"sha256": sha256_file(target), "frame": 0}
+    note(tmp_path / "notes" / "else.json", "x.png", [drawn()], markerremover=origin)
+    found = drawn_boxes.corrections(drawn_boxes.read(tmp_path / "notes"), "a/0.png", origin["sha256"], ())
+    assert [m.xyxy for m in found.marks] == [BOX] and found.alone
+
+
+def test_labelme_is_started_on_the_folder_or_its_absence_is_said(tmp_path, inputs, monkeypatch, capsys):
+    from importlib import util
+
+    monkeypatch.setattr("markerremover.redaction.cleaning.open_cleaner", lambda policy, **_: fakes.cleaner())
+    monkeypatch.setattr(util, "find_spec", lambda name: None)
+    folder = tmp_path / "labels"
+    assert main.main(["annotate", str(inputs), "-o", str(folder), "--keep", "none"]) == 2
+    printed = capsys.readouterr()
+    assert "extra `label`" in printed.err and "4 annotations written" in printed.out
+    assert main.main(["annotate", str(inputs), "-o", str(folder), "--keep", "none", "--no-open"]) == 0
+    started = []
+    monkeypatch.setattr(util, "find_spec", lambda name: name)
+    monkeypatch.setattr("subprocess.run", lambda command, **_: started.append(command))
+    open_labelme(folder)
+    assert str(folder / "images") in started[0] and str(folder / "annotations") in started[0] and "reviewed" in started[0]
+
+
+@pytest.mark.parametrize("options", [{"shard": (1, 2)}, {"engine": "ray"}, {"policy": Policy(style="fill")}], ids=str)
+def test_drawn_boxes_do_not_go_with_what_does_not_heed_them(tmp_path, options):
+    with pytest.raises(UsageError, match="--boxes"):
+        RunOptions(boxes=tmp_path, **options)
