@@ -18,8 +18,8 @@ import numpy as np
 from markerremover import boxes
 from markerremover.detection import localizer
 from markerremover.inference import backends
-from markerremover.training import window_dataset
 from markerremover.inference.shipped_weights import default_weights
+from markerremover.labels import labelled_folder
 from markerremover.records import Policy
 
 BANDS = (0, 12, 18, 25, 35, 50, 10**6)  # marking height (shorter side), px of a 1000-px image
@@ -47,7 +47,7 @@ def main() -> int:
     onnx = (args.weights or default_weights()).with_suffix(".onnx")
     card = localizer.read_card(onnx)
     thresholds = [float(t) for t in args.thresholds.split(",")]
-    samples = window_dataset.load_samples(args.folder, args.split)
+    samples = labelled_folder.load_samples(args.folder, args.split)
     policy = Policy()
     for size in [int(s) for s in (args.sizes or str(card["image_size"])).split(",")]:
         (session,), backend = backends.open_sessions(onnx, [size], "cpu", 2)
@@ -58,7 +58,7 @@ def main() -> int:
         bands = {t: [[0, 0] for _ in BANDS[1:]] for t in thresholds}
         false, total, seconds, missed = dict.fromkeys(thresholds, 0), dict.fromkeys(thresholds, 0), 0.0, []
         for sample in samples:
-            grey = window_dataset.read_grey(sample.path)
+            grey = labelled_folder.read_grey(sample.path)
             start = time.perf_counter()
             found = detector(grey, threshold=min(thresholds))
             seconds += time.perf_counter() - start

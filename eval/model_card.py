@@ -14,13 +14,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-
 import tables
+
 from markerremover import boxes
 from markerremover.detection import localizer
-from markerremover.evaluation import metrics
-from markerremover.training import window_dataset
 from markerremover.detection.operating_point import FLOOR, found_in
+from markerremover.evaluation import metrics
+from markerremover.labels import labelled_folder
 from markerremover.records import Policy
 from markerremover.synthesis import synthesize
 
@@ -58,8 +58,8 @@ def look(count: int, seed: int) -> tuple[dict, np.ndarray]:
     boxes_seen = false_seen = 0
     with tempfile.TemporaryDirectory() as folder:
         synthesize(folder, count, seed, split="eval", workers=2)
-        for sample in window_dataset.load_samples(Path(folder), "train") + window_dataset.load_samples(Path(folder), "val"):
-            grey = window_dataset.read_grey(sample.path)
+        for sample in labelled_folder.load_samples(Path(folder), "train") + labelled_folder.load_samples(Path(folder), "val"):
+            grey = labelled_folder.read_grey(sample.path)
             found = detector(grey, FLOOR)
             elements = [e for e in sample.annotation.elements if e.kind != "uncertain"]
             for element, covered_from in zip(elements, found_in(found, sample.annotation, policy).elements):

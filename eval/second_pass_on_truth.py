@@ -21,9 +21,8 @@ import cv2
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from markerremover.labels import labelme
+from markerremover.labels import labelled_folder, labelme
 from markerremover.second_pass import tesseract
-from markerremover.training import window_dataset  # noqa: E402
 from markerremover.second_pass.reader import insist  # noqa: E402
 
 TOUCH_PX = 8  # a marker this near belongs to the sign's plate
@@ -102,7 +101,7 @@ def run(args, referee, names) -> None:
         truth = labelme.read(path)
         if (names is not None and truth.image not in names) or (args.limit and n >= args.limit):
             continue
-        frame = window_dataset.read_grey(args.images / truth.image)
+        frame = labelled_folder.read_grey(args.images / truth.image)
         scored = [e for e in truth.elements if e.kind != "uncertain"]
         inks = referee.strokes(frame, [{"type": e.kind, "box": e.xyxy} for e in scored]) if referee else [None] * len(scored)
         for index, (element, ink) in enumerate(zip(scored, inks)):

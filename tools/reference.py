@@ -118,8 +118,8 @@ def weights() -> str:
     """The fields of a card, and what the shipped one says."""
     import json
 
-    from markerremover.inference.weights_card import CARD_KEYS
     from markerremover.inference.shipped_weights import default_weights
+    from markerremover.inference.weights_card import CARD_KEYS
 
     card = json.loads(default_weights().with_suffix(".json").read_text(encoding="utf-8"))
     simple = [(f"`{key}`", str(value)) for key, value in card.items() if isinstance(value, (str, int, float)) and key not in ("data", "recipe", "operating_note", "known_misses")]
@@ -167,11 +167,10 @@ def transfer_syntaxes() -> str:
 
 def method_codes() -> str:
     """The items that De-identification Method Code Sequence can get."""
-    from markerremover.formats.dicom import tags
-    from markerremover.headers import profile
+    from markerremover.headers import profile, program_words
 
     when = {
-        tags.CLEAN_PIXEL_DATA: "always", profile.BASIC: "`--headers basic` (the default)", profile.RETAINED: "`--retain ...`",
+        program_words.CLEAN_PIXEL_DATA: "always", profile.BASIC: "`--headers basic` (the default)", profile.RETAINED: "`--retain ...`",
         profile.SHIFTED: "`--shift-dates`",
     }
     return table(("Code Value (0008,0100)", "Coding Scheme Designator", "Code Meaning (0008,0104)", "written with"),

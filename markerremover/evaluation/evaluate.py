@@ -8,13 +8,14 @@ from typing import Any, Callable, Iterable, Sequence
 
 import numpy as np
 
-from . import box_measures, breakdown, image_matching, judge, results
-from ..labels import image_names, placement, truth
 from ..errors import AnnotationError, UsageError
-from .judge import Judged
-from .image_matching import Images
-from .metrics import Counts, in_words, rate
+from ..formats import placement
+from ..labels import image_names, truth
 from ..records import Annotation
+from . import box_measures, breakdown, image_matching, judge, results
+from .image_matching import Images
+from .judge import Judged
+from .metrics import Counts, in_words, rate
 from .results import Row
 
 NAMES = {

@@ -11,14 +11,14 @@ from typing import Any, Mapping, Sequence
 
 import numpy as np
 
-from . import box_measures, breakdown, results
-from ..formats import read_apart
-from .average_precision import ANY
-from ..errors import MarkerRemoverError, UsageError, WriteError
-from .evaluate import NAMES, by_patient
-from ..training.finetune_report import WARNING
-from .metrics import in_words, rate
 from ..audit.manifest_files import write_private
+from ..audit.report_pages import WARNING
+from ..errors import MarkerRemoverError, UsageError, WriteError
+from ..formats import read_apart
+from . import box_measures, breakdown, results
+from .average_precision import ANY
+from .evaluate import NAMES, by_patient
+from .metrics import in_words, rate
 from .results import Row
 
 SIDE_PX = 300  # of a zoomed picture

@@ -11,13 +11,14 @@ from typing import Any, Callable, Container, Iterator, Mapping, Sequence
 import numpy as np
 
 from ..audit import manifest_files
-from . import breakdown, judge as judging
-from ..formats import images, read_apart
-from ..labels import image_names, placement
 from ..errors import AnnotationError, HeldError, MarkerRemoverError, ReadError, UsageError
-from .judge import Judged
-from .image_matching import Images
+from ..formats import images, placement, read_apart
+from ..labels import image_names
 from ..records import Annotation, Detections, Element, Radiograph
+from . import breakdown
+from . import judge as judging
+from .image_matching import Images
+from .judge import Judged
 
 JUDGED_S = 600.0  # that reading and judging one image may take in a process of its own
 

@@ -14,11 +14,12 @@ from typing import Any, Sequence
 
 import numpy as np
 
-from . import jpeg, png, views as view
 from ..errors import HeldError, MarkerRemoverError, ReadError, UsageError, WriteError
 from ..headers.profile import HeaderProfile
-from ..labels.placement import Layout
 from ..records import Radiograph, Telling
+from . import jpeg, png
+from . import views as view
+from .placement import Layout
 
 FORMATS = ("DICOM", "JPEG", "PNG", "TIFF")
 MAX_FILE_BYTES = 4 << 30

@@ -19,10 +19,9 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.uid import UID_dictionary
 
-from ..formats.dicom import tags
-from . import identifiers, terms
-from .profile import BASIC, CONSONANTS, DUMMIES, HeaderProfile, PSEUDONYM_LETTERS, RETAINED, SHIFTED
 from ..records import Identifier, Telling
+from . import identifiers, program_words, terms
+from .profile import BASIC, CONSONANTS, DUMMIES, PSEUDONYM_LETTERS, RETAINED, SHIFTED, HeaderProfile
 from .spelling import forms, plain, repaired, words
 
 __all__ = ["PSEUDONYMS", "in_path", "is_public", "names_left", "patient_of", "take_out", "telling"]
@@ -42,7 +41,7 @@ _CODED_TEXTS = frozenset({"RescaleType", "ModalityLUTType"})  # of free text by 
 _REPLACEMENTS = {"Modality": "OT", "RescaleType": "US", "ModalityLUTType": "US", "SpecificCharacterSet": "ISO_IR 192"}
 """What stands where no text of one's own may; other elements get `DUMMIES`."""
 _OWN_CODES = frozenset({
-    (tags.CLEAN_PIXEL_DATA[0], "DCM", tags.CLEAN_PIXEL_DATA[1]), tags.INPAINTED,
+    (program_words.CLEAN_PIXEL_DATA[0], "DCM", program_words.CLEAN_PIXEL_DATA[1]), program_words.INPAINTED,
     *((value, "DCM", meaning) for value, meaning in (BASIC, RETAINED, SHIFTED)),
 })  # fmt: skip
 _PUBLIC_UIDS = re.compile(r"(SOPClass|TransferSyntax|CodingScheme|Context|MappingResource|CreatorVersion|ExtensionCreator)UID$")
@@ -202,7 +201,7 @@ def _of_others(element: DataElement, text: str) -> str:
     text, tag = text.strip(" \0"), int(element.tag)
     if text == str(DUMMIES.get(element.VR, "")) or (tag in PSEUDONYMS and re.fullmatch(f"[{CONSONANTS}]{{{PSEUDONYM_LETTERS}}}", text)):
         return ""
-    return tags.of_others(tag, text)
+    return program_words.of_others(tag, text)
 
 
 def _is_standard(item: Dataset) -> bool:

@@ -12,14 +12,13 @@ from typing import Any, Sequence
 
 import numpy as np
 
-from ..formats import read_apart
-from ..labels import labelme
-from ..training import window_dataset
 from ..errors import AnnotationError, MarkerRemoverError, UsageError
-from ..run.one_file import sha256_file
+from ..formats import read_apart
+from ..labels import labelled_folder, labelme
+from ..labels.labelled_folder import IMAGE_SUFFIXES, Sample
 from ..records import Annotation
 from ..review import labels
-from ..training.window_dataset import IMAGE_SUFFIXES, Sample
+from ..run.one_file import sha256_file
 
 NAME_DIGITS = 32  # of the hash of the pixels, in file names
 
@@ -78,7 +77,7 @@ def read(folder: Path) -> list[Picture]:
         AnnotationError: an annotation is broken, not reviewed, without its picture or does not fit it, or a picture has no annotation.
         UsageError: a picture cannot be read, or has several frames.
     """
-    return [_picture(s.path, window_dataset.label_of(folder, s.path), s.annotation, s.patient) for s in window_dataset.load_samples(folder, None)]
+    return [_picture(s.path, labelled_folder.label_of(folder, s.path), s.annotation, s.patient) for s in labelled_folder.load_samples(folder, None)]
 
 
 def read_stored(folder: Path) -> list[Picture]:

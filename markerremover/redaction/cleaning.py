@@ -19,14 +19,14 @@ from typing import Any, Callable, Iterator, Sequence
 import numpy as np
 
 from ..detection import localizer
-from ..formats import images
-from ..headers import telltales
-from ..labels import placement
-from . import across_frames, corrections as corrections_module, cut_strokes, decision_rules, readable_text, redact, styles, text_finder, verify
-from ..second_pass import lines_of_print
 from ..errors import HeldError, UsageError
-from ..system.forks import Threads
+from ..formats import images, placement
+from ..headers import telltales
 from ..records import Corrections, Decision, Detections, Policy, Radiograph, Telling, Text
+from ..second_pass import lines_of_print
+from ..system.forks import Threads
+from . import across_frames, cut_strokes, decision_rules, readable_text, redact, styles, text_finder, verify
+from . import corrections as corrections_module
 
 #: Rounds in which residual findings are removed; what still shows after the last one holds the file.
 VERIFY_ROUNDS = 2

@@ -20,18 +20,18 @@ from typing import Any, Callable, Mapping, Sequence
 
 from .. import __version__, site_profile
 from ..detection import localizer
+from ..errors import AnnotationError, UsageError
 from ..evaluation import metrics
 from ..formats import read_apart
-from . import finetune_report, train_localizer
-from ..errors import AnnotationError, UsageError
-from .folds import Fold, plan, whole
 from ..inference.shipped_weights import default_weights
-from .measure import measure, total
-from ..run.one_file import Cleaner
-from .recipes import RECIPES, Recipe
+from ..labels.labelled_folder import Sample
 from ..records import Policy
+from ..run.one_file import Cleaner
+from . import finetune_report, train_localizer
+from .folds import Fold, plan, whole
+from .measure import measure, total
 from .one_training import Run, note_errors, outcome, own_rescorer, picture_id, trained, write_card
-from .window_dataset import Sample
+from .recipes import RECIPES, Recipe
 
 
 def passes(recipe: Recipe, folds: Sequence[Fold]) -> int:

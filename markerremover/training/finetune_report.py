@@ -12,18 +12,17 @@ from typing import Any, Mapping, Sequence
 import numpy as np
 
 from ..audit.crops import shrunk
+from ..audit.manifest_files import write_private
+from ..audit.report_pages import WARNING
 from ..errors import WriteError
 from ..evaluation.metrics import RATES, in_words
 from ..records import Annotation, Decision
-from ..audit.manifest_files import write_private
 
 SIDE_PX = 520  # longer side of a picture
 #: What is outlined -> RGB. Labels are drawn thin and a little outside, decisions thick.
 COLOURS = {
     "marker": (255, 200, 0), "laterality": (0, 190, 255), "uncertain": (150, 150, 150), "removed": (255, 60, 60), "kept": (60, 220, 60),
 }
-WARNING = ("This page shows un-redacted radiographs. It is as confidential as the originals: keep it with them, "
-           "and never put it in an output folder.")
 
 
 def draw(path: Path, display: np.ndarray, annotation: Annotation, decisions: Sequence[Decision], removed: np.ndarray) -> None:

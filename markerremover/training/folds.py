@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Sequence
 
-from . import window_dataset
 from ..errors import UsageError
-from .window_dataset import Sample
+from ..labels import labelled_folder
+from ..labels.labelled_folder import Sample
 
 STOP_PARTS = 5  # one part in five of the training patients decides when to stop
 
@@ -61,32 +61,32 @@ def plan(folder: Path, folds: int, *, early_stop: bool, one_image_a_patient: boo
     Args:
         folds: 2 or more for cross-validation, at most one a patient; 0 holds out the `val` rows of its split.csv.
         early_stop: whether a part of the training patients is set apart to choose the epoch.
-        one_image_a_patient: see `window_dataset.load_samples`.
+        one_image_a_patient: see `labelled_folder.load_samples`.
 
     Raises:
         UsageError: too few patients, no split.csv to use, or `folds` is 1 or negative.
-        AnnotationError: see `window_dataset.load_samples`.
+        AnnotationError: see `labelled_folder.load_samples`.
     """
     if folds < 0 or folds == 1:
         raise UsageError(f"folds is {folds}, allowed are 0 (the val rows of split.csv) and 2 or more")
     if folds == 0:
         if not (folder / "split.csv").is_file():
             raise UsageError(f"{folder}: folds is 0, which needs a split.csv with val rows")
-        divisions = [(window_dataset.load_samples(folder, "train"), window_dataset.load_samples(folder, "val"))]
+        divisions = [(labelled_folder.load_samples(folder, "train"), labelled_folder.load_samples(folder, "val"))]
         if not divisions[0][1]:
             raise UsageError(f"{folder / 'split.csv'}: no row says val")
     else:
-        samples = window_dataset.load_samples(folder, None, one_image_a_patient=one_image_a_patient)
+        samples = labelled_folder.load_samples(folder, None, one_image_a_patient=one_image_a_patient)
         patients = len({s.patient for s in samples})
         if patients < 2:
-            raise UsageError(f"{folder} holds {patients} patient, at least 2 are needed: {window_dataset.tell_patients(samples, folder)}")
+            raise UsageError(f"{folder} holds {patients} patient, at least 2 are needed: {labelled_folder.tell_patients(samples, folder)}")
         parts = deal(samples, min(folds, patients))
         divisions = [([s for other in parts if other is not part for s in other], part) for part in parts]
     try:
         return tuple(_fold(number, train, held_out, early_stop) for number, (train, held_out) in enumerate(divisions))
     except UsageError as error:
         everything = [s for part in divisions[0] for s in part]
-        raise UsageError(f"{folder}: {error}; {window_dataset.tell_patients(everything, folder)}") from None
+        raise UsageError(f"{folder}: {error}; {labelled_folder.tell_patients(everything, folder)}") from None
 
 
 def whole(samples: Sequence[Sample], *, early_stop: bool) -> Fold:

@@ -8,16 +8,16 @@ from typing import Any, Mapping, Sequence
 
 import numpy as np
 
+from ..errors import HeldError
 from ..evaluation import box_measures, judge
+from ..evaluation.metrics import Counts
 from ..formats import read_apart
+from ..labels.labelled_folder import Sample
+from ..records import Decision
 from ..redaction import redact
 from ..run import one_file
-from . import finetune_report
-from ..errors import HeldError
-from ..evaluation.metrics import Counts
 from ..run.one_file import Cleaner
-from ..records import Decision
-from .window_dataset import Sample
+from . import finetune_report
 
 
 @dataclass(frozen=True)

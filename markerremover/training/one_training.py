@@ -16,13 +16,15 @@ from typing import Any, Callable, Sequence
 
 import numpy as np
 
-from ..detection import localizer, operating_point, rescorer as rescore
-from . import train_localizer, window_dataset
+from ..detection import localizer, operating_point
+from ..detection import rescorer as rescore
 from ..errors import UsageError
+from ..labels import labelled_folder
+from ..labels.labelled_folder import Sample
+from ..records import Policy
+from . import train_localizer, window_dataset
 from .folds import Fold
 from .recipes import Recipe
-from ..records import Policy
-from .window_dataset import Sample
 
 SHARES = (0.25, 0.5, 1.0)  # of tuned weights that are tried, none too, each with the rescorer as it was and taught on the same images:
 # the one with the fewest misses, then false boxes, on the images that were trained on or chose the epoch; the least change where
@@ -202,7 +204,7 @@ def _errors(run: Run, onnx: Path, samples: Sequence[Sample]) -> tuple[int, int]:
     detector = localizer.load_detector(onnx, device="cpu" if run.device == "cpu" else "auto")
     counts = (0, 0)
     for sample in samples:
-        found = detector(window_dataset.read_grey(sample.path))
+        found = detector(labelled_folder.read_grey(sample.path))
         here = len(operating_point.missed(found, sample.annotation)), len(operating_point.false_boxes(found, sample.annotation))
         counts = counts[0] + here[0], counts[1] + here[1]
     return counts

@@ -15,10 +15,11 @@ from typing import Iterator, Sequence
 import numpy as np
 
 from ..detection import localizer, operating_point
-from . import window_dataset
-from ..inference.session import Session
 from ..errors import UsageError, WeightsError
+from ..inference.session import Session
+from ..labels import labelled_folder
 from ..system.telemetry import import_ultralytics
+from . import window_dataset
 
 CLASS_NAMES = ("laterality", "marker")
 #: Read before ultralytics is imported: it sets OMP_NUM_THREADS to 1, and leaves a core idle.
@@ -37,7 +38,7 @@ def train(data: Sequence[Path | str], out: Path | str, *, arch: str = "yolov8n",
     """Train a localizer on LabelMe folders.
 
     Args:
-        data: folders with `images/`, `annotations/` and optionally `split.csv` (see `window_dataset.load_samples`).
+        data: folders with `images/`, `annotations/` and optionally `split.csv` (see `labelled_folder.load_samples`).
         out: folder for checkpoints, logs and results; made if missing.
         arch: one of ARCHITECTURES, built from ultralytics' own YAML, from scratch unless `weights` is given.
         weights: a `.pt` to start from.
@@ -69,8 +70,8 @@ def train(data: Sequence[Path | str], out: Path | str, *, arch: str = "yolov8n",
         image_size=image_size, windows_per_epoch=windows_per_epoch, positive_share=positive_share)
     if weights is not None and not Path(weights).is_file():
         raise UsageError(f"{weights}: there is no such checkpoint to start from")
-    groups = [window_dataset.load_samples(Path(d), "train") for d in data]
-    val = [s for d in data for s in window_dataset.load_samples(Path(d), "val")]
+    groups = [labelled_folder.load_samples(Path(d), "train") for d in data]
+    val = [s for d in data for s in labelled_folder.load_samples(Path(d), "val")]
     leaked = {(s.path.parent, s.patient) for s in val} & {(s.path.parent, s.patient) for g in groups for s in g}
     if leaked:
         raise UsageError(f"{len(leaked)} patients are in both training and validation")
@@ -154,10 +155,10 @@ def quieter() -> Iterator[None]:
 def _trainer_class():
     try:
         import_ultralytics()
+        import torch
         from ultralytics.data.dataset import YOLODataset
         from ultralytics.models.yolo.detect import DetectionTrainer
         from ultralytics.utils.torch_utils import strip_optimizer
-        import torch
     except ImportError as error:
         raise UsageError(f"training needs the extra 'train': pip install 'markerremover[train]' ({error})") from error
 
@@ -391,9 +392,9 @@ def mine(onnx: Path | str, data: Sequence[Path | str], *, threshold: float = 0.1
     """
     detector, hard = localizer.load_detector(onnx, device="cpu"), {}
     for folder in map(Path, data):
-        samples = window_dataset.load_samples(folder, "train")
+        samples = labelled_folder.load_samples(folder, "train")
         for sample in samples[:: max(1, len(samples) // limit)][:limit]:
-            detections = detector(window_dataset.read_grey(sample.path), threshold)
+            detections = detector(labelled_folder.read_grey(sample.path), threshold)
             found = operating_point.wrong(detections, sample.annotation)
             if found:
                 hard[str(sample.path)] = found
@@ -420,10 +421,10 @@ def fit_operating_point(
     detector = localizer.load_detector(onnx, device="cpu")
     groups = {}
     for folder in map(Path, data):
-        samples = window_dataset.load_samples(folder, part)
+        samples = labelled_folder.load_samples(folder, part)
         samples = samples[:: max(1, len(samples) // limit)][:limit]
         name = folder.name if folder.name not in groups else str(folder)
-        groups[name] = operating_point.gather(detector, ((window_dataset.read_grey(s.path), s.annotation) for s in samples))
+        groups[name] = operating_point.gather(detector, ((labelled_folder.read_grey(s.path), s.annotation) for s in samples))
     card = {**card, **operating_point.summary(groups, card["classes"], most_false)}
     rewrite_card(onnx, card)
     return card

@@ -16,10 +16,11 @@ import numpy as np
 
 from .. import boxes
 from ..detection import localizer, rescorer
-from . import train_localizer, window_dataset
-from ..errors import UsageError
 from ..detection.operating_point import logit, sigmoid
+from ..errors import UsageError
+from ..labels import labelled_folder
 from ..records import Annotation, locked
+from . import train_localizer
 
 FLOOR = 0.01  # raw localizer score from which a box is a candidate
 AGREES, INSIDE = 0.4, 0.5  # IoU with an element, or share of a box in one, from which it is a marking
@@ -81,7 +82,7 @@ def train(
             if k not in ("beside_sign", "rescorer", "calibration", "curve", "operating_point")}
     train_localizer.rewrite_card(onnx, card)
     rng = np.random.default_rng(seed)
-    folders = [_picked(window_dataset.load_samples(Path(folder), "train"), limit) for folder in data]
+    folders = [_picked(labelled_folder.load_samples(Path(folder), "train"), limit) for folder in data]
     examples = gather(localizer.load_detector(onnx, device="cpu"), folders, rng)
     weights = np.array([len(f) for f in folders] if shares is None else shares, float)
     say(f"{len(examples.marking)} examples, {int(examples.marking.sum())} of them markings")
@@ -119,12 +120,12 @@ def _picked(samples: list, limit: int) -> list:
     return samples[:: max(1, len(samples) // limit)][:limit]
 
 
-def gather(detector: localizer.Detector, folders: Iterable[Sequence[window_dataset.Sample]], rng: np.random.Generator) -> Examples:
+def gather(detector: localizer.Detector, folders: Iterable[Sequence[labelled_folder.Sample]], rng: np.random.Generator) -> Examples:
     """The examples of some labelled images. The detector must have no rescorer and no calibration yet."""
     columns: tuple[list, ...] = ([], [], [], [], [])
     for group, samples in enumerate(folders):
         for sample in samples:
-            display = window_dataset.read_grey(sample.path)
+            display = labelled_folder.read_grey(sample.path)
             found = detector(display, FLOOR)
             kinds = np.array([kind_of(box, sample.annotation) for box in found.xyxy.astype(np.float64)], dtype=int)
             taught = np.array([e.xyxy for e in sample.annotation.elements if e.kind != "uncertain"], np.float64).reshape(-1, 4)
@@ -134,7 +135,7 @@ def gather(detector: localizer.Detector, folders: Iterable[Sequence[window_datas
             columns[1].append(np.concatenate([kinds[kinds >= 0] > 0, np.ones(len(taught), bool)]))
             columns[2].append(np.concatenate([found.scores[kinds >= 0], np.full(len(taught), np.nan)]))
             columns[3].append(np.full(len(xyxy), group))
-            columns[4].append(np.full(len(xyxy), window_dataset.share_of(sample.patient) < HELD_OUT))
+            columns[4].append(np.full(len(xyxy), labelled_folder.share_of(sample.patient) < HELD_OUT))
     examples = Examples(*(np.concatenate(column) for column in columns))
     if not examples.marking.any() or examples.marking.all():
         raise UsageError("the localizer's candidates in DATA are all markings or none are: nothing to tell apart")

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from markerremover import boxes
-from markerremover.detection import localizer, rescorer as rescore
+from markerremover.detection import localizer
+from markerremover.detection import rescorer as rescore
+from markerremover.detection.operating_point import sigmoid
 from markerremover.errors import HeldError, UsageError, WeightsError
 from markerremover.inference.shipped_weights import default_weights
-from markerremover.detection.operating_point import sigmoid
 
 FACTS = {"file": "rescorer.onnx", "sha256": "0" * 64, "floor": 0.01, "localizer": 0.5, "rescorer": 2.0, "offset": -1.0}
 CARD = {"classes": ["laterality", "marker"], "image_size": 64, "threshold": 0.5, "sha256": "1" * 64}
@@ -226,11 +227,11 @@ def test_one_is_taught_for_a_localizer_and_named_in_its_card(tmp_path, capsys):
     pytest.importorskip("torch", reason="the extra 'train' is not installed")
     from markerremover import synthesis
     from markerremover.cli import main
-    from markerremover.training import window_dataset
+    from markerremover.labels import labelled_folder
 
     data, out = tmp_path / "data", tmp_path / "out"
     synthesis.synthesize(data, 24, 3, formats=("png",))
-    held_out = [window_dataset.share_of(s.patient) < 0.2 for s in window_dataset.load_samples(data, "train")]
+    held_out = [labelled_folder.share_of(s.patient) < 0.2 for s in labelled_folder.load_samples(data, "train")]
     assert any(held_out) and not all(held_out)
     shipped = default_weights()
     command = ["train", str(data), "-o", str(out), "--localizer", str(shipped), "--rescorer-passes", "512", "--seed", "1"]
@@ -260,8 +261,8 @@ def test_too_few_images_for_a_second_network_leave_the_localizer_without_and_say
 @pytest.mark.train
 def test_candidates_are_markings_nothing_or_neither():
     pytest.importorskip("torch", reason="the extra 'train' is not installed")
-    from markerremover.training import train_rescorer
     from markerremover.records import Annotation, Element
+    from markerremover.training import train_rescorer
 
     truth = Annotation("a.png", (200, 200), (Element((20, 20, 60, 40), "marker", "AB"), Element((100, 100, 140, 140), "uncertain", "disc")))
     kinds = [train_rescorer.kind_of(np.array(box, float), truth) for box in

@@ -10,9 +10,8 @@ from pydicom.datadict import DicomDictionary, dictionary_VR, keyword_for_tag
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from markerremover.formats.dicom import tags
-from markerremover.headers import dicom_headers, header_identifiers
 from markerremover.formats.dicom.files import read_dicom, verify_dicom, write_dicom
+from markerremover.headers import dicom_headers, header_identifiers, program_words
 from markerremover.headers.profile import HeaderProfile
 
 PROFILE = HeaderProfile("basic", bytes(range(32)))
@@ -83,7 +82,7 @@ def test_a_patient_called_like_words_of_the_program_has_an_output_that_says_what
     verify_dicom(radiograph, radiograph.stored, target, **how)
     written = dcmread(target)
     assert written.DeidentificationMethod == "markerremover 0.1.0, weights 0123456789ab" and written.PatientIdentityRemoved == "YES"
-    assert [(i.CodeValue, i.CodeMeaning) for i in written.DeidentificationMethodCodeSequence] == [tags.CLEAN_PIXEL_DATA, *profile.codes]
+    assert [(i.CodeValue, i.CodeMeaning) for i in written.DeidentificationMethodCodeSequence] == [program_words.CLEAN_PIXEL_DATA, *profile.codes]
     assert written.LongitudinalTemporalInformationModified == ("MODIFIED" if profile.shift_dates else "REMOVED")
 
 

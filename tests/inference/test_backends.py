@@ -15,8 +15,9 @@ import pytest
 
 from markerremover import options
 from markerremover.detection import localizer
-from markerremover.inference import backends, network, ort_binding, runtimes, session as batching, weights_card
 from markerremover.errors import UsageError
+from markerremover.inference import backends, network, ort_binding, runtimes, weights_card
+from markerremover.inference import session as batching
 from markerremover.inference.shipped_weights import default_weights
 from markerremover.synthesis import radiograph
 
@@ -361,7 +362,7 @@ def test_the_cpu_does_not_take_the_export_in_half_precision(tmp_path):
 def test_choosing_loads_no_library_that_is_not_asked_for():
     import subprocess
 
-    code = ("import sys; from markerremover import backends; backends.candidates(backends.Path('x.onnx'), 'openvino'); "
+    code = ("import sys; from markerremover.inference import backends; backends.candidates(backends.Path('x.onnx'), 'openvino'); "
             "print([m for m in ('torch', 'onnxruntime', 'openvino') if m in sys.modules])")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     if "openvino" in HERE:

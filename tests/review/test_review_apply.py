@@ -6,27 +6,26 @@ import shutil
 from functools import partial
 from pathlib import Path
 
+import fakes
 import numpy as np
 import pydicom
 import pytest
-
-import fakes
 import reviewing
-from markerremover.audit import manifest_files
-from markerremover.cli import main
-from markerremover.formats import images
-from markerremover.labels import labelme
-from markerremover.redaction import corrections
-from markerremover.run import batch, one_file
-from markerremover.second_pass import tesseract
-from markerremover.training import window_dataset
-from markerremover.errors import UsageError, WriteError
-from markerremover.redaction.cleaning import Cleaner
-from markerremover.options import RunOptions
-from markerremover.records import Detections, Policy
-from markerremover.review.session import Session
 from reviewing import ACCEPT, MISSED, RELEASE, UNDO, draw, keep, redo, rows, run, say
 from test_header_run import dicom_file
+
+from markerremover.audit import manifest_files
+from markerremover.cli import main
+from markerremover.errors import UsageError, WriteError
+from markerremover.formats import images
+from markerremover.labels import labelled_folder, labelme
+from markerremover.options import RunOptions
+from markerremover.records import Detections, Policy
+from markerremover.redaction import corrections
+from markerremover.redaction.cleaning import Cleaner
+from markerremover.review.session import Session
+from markerremover.run import batch, one_file
+from markerremover.second_pass import tesseract
 
 X1, Y1, X2, Y2 = MISSED
 
@@ -276,12 +275,12 @@ def test_corrections_are_labelme_files_that_finetune_reads(tmp_path):
     say(audit, ("a/1.png", draw()), ("a/1.png", ACCEPT), ("b/0.png", keep(audit, "b/0.png")), ("b/0.png", ACCEPT), ("b/2.png", ACCEPT))
     folder = audit / "review" / "labels"
     assert redo(audit)["labels"] == 2
-    samples = {s.path.name.split("-")[0]: s for s in window_dataset.load_samples(folder, None)}
+    samples = {s.path.name.split("-")[0]: s for s in labelled_folder.load_samples(folder, None)}
     assert set(samples) == {"a_1", "b_0"} and samples["a_1"].patient == "a" and samples["a_1"].annotation.reviewed
     assert [(e.kind, e.xyxy) for e in samples["a_1"].annotation.elements] == [("marker", tuple(map(float, MISSED))),
         ("marker", fakes.NAME_BOX)]
     assert samples["b_0"].annotation.elements == (), "a person said that nothing is burnt in there"
-    assert np.array_equal(window_dataset.read_grey(samples["a_1"].path), fakes.read(tmp_path / "in" / "a" / "1.png"))
+    assert np.array_equal(labelled_folder.read_grey(samples["a_1"].path), fakes.read(tmp_path / "in" / "a" / "1.png"))
     assert redo(audit, every_label=True)["labels"] == 3
     assert all(path.stat().st_mode & 0o077 == 0 for path in folder.rglob("*") if path.is_file())
     say(audit, ("b/0.png", UNDO), ("b/0.png", UNDO), ("a/1.png", UNDO))

@@ -13,20 +13,19 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import cv2
-import numpy as np
-import pytest
-
 import dicom_files
 import fakes
+import numpy as np
+import pytest
 import reviewing
-from markerremover.audit import manifest_files
-from markerremover.labels import labelme
-from markerremover.redaction import corrections
-from markerremover.run import batch
-from markerremover.training import window_dataset
-from markerremover.options import RunOptions
 from pages import ROOT
 from test_review_server import Review
+
+from markerremover.audit import manifest_files
+from markerremover.labels import labelled_folder, labelme
+from markerremover.options import RunOptions
+from markerremover.redaction import corrections
+from markerremover.run import batch
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -219,7 +218,7 @@ def test_who_follows_the_tutorial_gets_the_labels_that_it_tells_of(tmp_path, bro
     }, "of b/2.png and a/7.png nothing was said but what the run says"
     stays = {name: bool(fakes.read(tmp_path / "out" / name)[16:28, 22:58].any()) for name in found}
     assert stays == {"b/0.png": False, "a/1.png": False, "a/3.png": True, "b/4.png": True, "a/5.png": True, "b/6.png": True}
-    assert len(window_dataset.load_samples(audit / "review" / "labels", None)) == len(found)
+    assert len(labelled_folder.load_samples(audit / "review" / "labels", None)) == len(found)
 
 
 def test_a_right_image_takes_one_key_and_the_next_one_has_been_fetched_ahead(tmp_path, browser):

@@ -13,10 +13,10 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import pytest
-
 import fakes
+import pytest
 import reviewing
+
 from markerremover.review import connections, server
 
 pytest.importorskip("starlette", reason="the extra `review` is not installed")
@@ -339,7 +339,7 @@ def test_it_listens_on_loopback_only(inside):
 
 def test_the_address_does_not_wait_for_the_decoders(tmp_path):
     audit = reviewing.run(tmp_path, count=2)
-    code = ("import sys; from pathlib import Path; from markerremover import cli; from markerremover.review import cli as review, server, session; "
+    code = ("import sys; from pathlib import Path; from markerremover.cli import main as cli, review; from markerremover.review import server, session; "
             "opened = session.Session(Path(sys.argv[1]), 'R'); opened.overview(); "
             "loaded = {'pydicom', 'tifffile', 'cv2', 'scipy'} & set(sys.modules); "
             "server.Pictures(opened).warm(); print(sorted(loaded), 'markerremover.formats.images' in sys.modules)")

@@ -5,22 +5,21 @@ from __future__ import annotations
 import json
 import stat
 
+import fakes
 import numpy as np
 import pydicom
 import pytest
+from test_header_run import dicom_file
 
-import fakes
 from markerremover.audit import manifest_files
 from markerremover.cli import main
-from markerremover.labels import labelme
-from markerremover.run import batch, drawn_boxes
-from markerremover.training import window_dataset
 from markerremover.cli.annotate import annotate, open_labelme
 from markerremover.errors import AnnotationError, UsageError
+from markerremover.labels import labelled_folder, labelme
 from markerremover.options import RunOptions
-from markerremover.run.one_file import sha256_file
 from markerremover.records import Policy
-from test_header_run import dicom_file
+from markerremover.run import batch, drawn_boxes
+from markerremover.run.one_file import sha256_file
 
 BOX = (70, 50, 100, 70)
 
@@ -171,7 +170,7 @@ def test_proposals_lie_where_labelme_and_finetune_look_and_count_only_once_revie
             labelme.read(path)
         path.write_text(json.dumps(data | {"flags": {"reviewed": True}}))
     assert all(stat.S_IMODE(p.stat().st_mode) == 0o600 for p in (tmp_path / "labels").rglob("*") if p.is_file())
-    samples = window_dataset.load_samples(tmp_path / "labels", None)
+    samples = labelled_folder.load_samples(tmp_path / "labels", None)
     assert [[e.xyxy for e in s.annotation.elements] for s in samples] == [[fakes.NAME_BOX]] * 4
     assert {s.patient for s in samples} == {"a", "b"}
 

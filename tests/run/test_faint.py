@@ -5,23 +5,22 @@ from __future__ import annotations
 import io
 
 import cv2
+import dicom_files
+import fakes
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
 
-import dicom_files
-import fakes
 from markerremover.audit import manifest_files
 from markerremover.cli import annotate
 from markerremover.evaluation import evaluate, results
 from markerremover.formats import images
-from markerremover.labels import labelme
-from markerremover.run import batch
-from markerremover.training import window_dataset
+from markerremover.labels import labelled_folder, labelme
 from markerremover.options import RunOptions
 from markerremover.records import Annotation, Element, Policy
 from markerremover.review import pictures
+from markerremover.run import batch
 
 NOTHING = Policy(keep=())
 X1, Y1, X2, Y2 = fakes.NAME_BOX
@@ -125,9 +124,9 @@ def test_annotations_show_it_stretched_and_training_sees_the_same(faint, tmp_pat
     assert done["written"] == 1
     (picture,) = (tmp_path / "labels" / "images").iterdir()
     display = images.read(faint).display[0]
-    assert np.array_equal(cv2.imread(str(picture), cv2.IMREAD_UNCHANGED), display) and np.array_equal(window_dataset.read_grey(picture), display)
+    assert np.array_equal(cv2.imread(str(picture), cv2.IMREAD_UNCHANGED), display) and np.array_equal(labelled_folder.read_grey(picture), display)
     if faint.suffix != ".dcm":
-        assert np.array_equal(window_dataset.read_grey(faint), display)
+        assert np.array_equal(labelled_folder.read_grey(faint), display)
 
 
 def test_few_bits_of_a_png_that_hold_fewer(tmp_path):
@@ -159,4 +158,4 @@ def test_a_faint_frame_of_a_cine_is_cleaned_too(tmp_path):
 
 def test_training_sees_sixteen_bits_as_the_models_do(tmp_path):
     path = fakes.put(tmp_path / "wide.png", encoded(Image.fromarray(fakes.radiograph(1).astype(np.uint16) * 4), "PNG"))
-    assert np.array_equal(window_dataset.read_grey(path), images.read(path).display[0]) and window_dataset.read_grey(path).max() == 255
+    assert np.array_equal(labelled_folder.read_grey(path), images.read(path).display[0]) and labelled_folder.read_grey(path).max() == 255

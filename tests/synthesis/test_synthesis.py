@@ -6,11 +6,23 @@ import cv2
 import numpy as np
 import pytest
 
-from markerremover.labels import labelme
 from markerremover.errors import AnnotationError, UsageError
+from markerremover.labels import labelme
 from markerremover.records import Element
 from markerremover.synthesis import film, generate, radiograph, synthesize
-from markerremover.synthesis.marks import console_text, fonts, graphics, kit, layers, lead_markers, lettering, patches, prints, signs, texts as words
+from markerremover.synthesis.marks import (
+    console_text,
+    fonts,
+    graphics,
+    kit,
+    layers,
+    lead_markers,
+    lettering,
+    patches,
+    prints,
+    signs,
+)
+from markerremover.synthesis.marks import texts as words
 from markerremover.synthesis.radiographs import backgrounds, real
 
 SIZE = (320, 288)
@@ -240,10 +252,10 @@ def test_a_marking_mostly_outside_is_uncertain():
 
 
 def test_a_folder_divides_into_training_and_validation_by_itself(tmp_path):
-    from markerremover.training import window_dataset
+    from markerremover.labels import labelled_folder
 
     synthesize(tmp_path, 10, 3, size=(200, 160))
-    parts = {part: window_dataset.load_samples(tmp_path, part) for part in ("train", "val")}
+    parts = {part: labelled_folder.load_samples(tmp_path, part) for part in ("train", "val")}
     assert (len(parts["train"]), len(parts["val"])) == (9, 1)
 
 

@@ -13,10 +13,10 @@ import sys
 import textwrap
 from pathlib import Path
 
+import fakes
 import numpy as np
 import pytest
 
-import fakes
 import markerremover
 from markerremover import MarkerRemover, UsageError
 from markerremover.second_pass import tesseract
@@ -160,7 +160,7 @@ def test_a_fork_while_other_threads_clean():
 
 def test_a_forked_process_is_refused_where_a_thread_did_not_come_out_of_a_library():
     alone("""
-        from markerremover import forks
+        from markerremover.system import forks
         forks.WAIT_S = 0.1
         own, inside, end = forks.Own(object), threading.Event(), threading.Event()
         def stuck():
@@ -185,7 +185,7 @@ def test_a_forked_process_is_refused_where_a_thread_did_not_come_out_of_a_librar
 
 def test_a_network_on_a_gpu_is_refused_after_a_fork():
     alone("""
-        from markerremover import forks
+        from markerremover.system import forks
         own = forks.Own(object, forks.NO_GPU)
         def ask():
             try:
@@ -202,7 +202,7 @@ def test_a_forked_process_has_a_connection_of_its_own_to_a_server():
     alone("""
         from multiprocessing.connection import Listener
         import tempfile
-        from markerremover import forks
+        from markerremover.system import forks
         from markerremover.inference.client import Facts, Link
         address = tempfile.mkdtemp() + "/s"
         listener = Listener(address, family="AF_UNIX", backlog=8, authkey=bytes(multiprocessing.current_process().authkey))

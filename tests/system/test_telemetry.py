@@ -63,8 +63,8 @@ def test_without_that_they_would(tmp_path, library, place):
 def test_training_tells_no_analytics_and_no_tracker_of_experiments_and_installs_nothing(tmp_path):
     pytest.importorskip("ultralytics", reason="the extra 'train' is not installed")
     found = told("""
-from markerremover import training
-training.require()
+from markerremover.training import train_localizer
+train_localizer.require()
 from ultralytics.utils import AUTOINSTALL, ONLINE, SETTINGS, callbacks, events
 dict.update(SETTINGS, sync=True, comet=True, wandb=True, mlflow=True)
 class AnyTrainer:

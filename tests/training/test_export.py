@@ -11,10 +11,11 @@ import pytest
 from markerremover import options
 from markerremover.cli import information, main
 from markerremover.detection import localizer
-from markerremover.inference import backends, network, runtimes, shipped_weights, tensorrt_engine
-from markerremover.training import export, precision as convert
 from markerremover.errors import ParityError, UsageError, WeightsError
+from markerremover.inference import backends, network, runtimes, shipped_weights, tensorrt_engine
 from markerremover.synthesis import radiograph
+from markerremover.training import export
+from markerremover.training import precision as convert
 
 WEIGHTS = shipped_weights.default_weights()
 CHECKPOINT = WEIGHTS.with_suffix(".pt")
@@ -391,7 +392,7 @@ def test_a_checkpoint_becomes_onnx_and_is_compared_with_pytorch(samples, tmp_pat
 def test_help_loads_nothing_heavy():
     import subprocess
 
-    code = "import sys; from markerremover import cli; cli.main(['export', '--help']); print(sorted(sys.modules))"
+    code = "import sys; from markerremover.cli import main as cli; cli.main(['export', '--help']); print(sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     loaded = done.stdout.splitlines()[-1]
     assert "'markerremover.cli.export'" in loaded

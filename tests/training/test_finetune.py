@@ -5,23 +5,25 @@ import json
 import tomllib
 from dataclasses import asdict, replace
 
+import fakes
 import numpy as np
 import pytest
 from test_window_dataset import folder_of
 
-import fakes
 from markerremover import site_profile
-from markerremover.cli import finetune as finetune_cli, main
+from markerremover.audit import report_pages
+from markerremover.cli import finetune as finetune_cli
+from markerremover.cli import main
 from markerremover.detection import localizer
-from markerremover.evaluation import metrics
-from markerremover.labels import labelme
-from markerremover.training import finetune, finetune_report, one_training, train_localizer
 from markerremover.errors import AnnotationError, UsageError
-from markerremover.training.finetune import RECIPES, Recipe
+from markerremover.evaluation import metrics
 from markerremover.evaluation.metrics import Counts
-from markerremover.run.one_file import Cleaner
+from markerremover.labels import labelme
+from markerremover.labels.labelled_folder import Sample
 from markerremover.records import Annotation, Element, Policy
-from markerremover.training.window_dataset import Sample
+from markerremover.run.one_file import Cleaner
+from markerremover.training import finetune, finetune_report, one_training, train_localizer
+from markerremover.training.finetune import RECIPES, Recipe
 
 TINY = Recipe("tiny", epochs=1, repeat=2, batch=4, window=96, patience=1, blend=1.0)
 ELEMENTS = (Element((100, 50, 130, 100), "laterality", "L"), Element((200, 150, 290, 180), "marker", "AB"))
@@ -155,7 +157,7 @@ def test_the_report_warns_and_shows_every_held_out_image_before_and_after(tuned)
     _, out, *_ = tuned
     folder = out.with_name("site-report")
     text = (folder / "index.html").read_text()
-    assert finetune_report.WARNING in text and all(f"p{i}_0.png" in text for i in range(6))
+    assert report_pages.WARNING in text and all(f"p{i}_0.png" in text for i in range(6))
     pictures = {f"pictures/{p.name}" for p in (folder / "pictures").iterdir()}
     assert len(pictures) == 12 and all(name in text for name in pictures) and "http" not in text.replace("http-equiv", "")
     assert (folder / "index.html").stat().st_mode & 0o077 == folder.stat().st_mode & 0o077 == 0
@@ -356,8 +358,8 @@ def test_the_change_is_the_one_with_the_fewest_misses_then_false_boxes_and_the_l
 @pytest.mark.train
 def test_a_taught_second_network_goes_along_with_the_weights_and_is_the_one_they_run_with(tmp_path, monkeypatch):
     from markerremover import synthesis
-    from markerremover.training import train_rescorer
     from markerremover.inference.shipped_weights import default_weights
+    from markerremover.training import train_rescorer
 
     data = tmp_path / "site"
     synthesis.synthesize(data, 8, 5, formats=("png",))
@@ -405,10 +407,11 @@ def test_freezing_every_layer_is_refused_before_anything_is_trained(tmp_path, da
 
 def test_what_is_measured_is_counted_by_the_code_of_evaluate(tmp_path, data, monkeypatch):
     """A letter that is kept by mistake is no removal, whatever box it lies in."""
-    from markerremover.training import measure, window_dataset
+    from markerremover.labels import labelled_folder
     from markerremover.records import Decision
+    from markerremover.training import measure
 
-    sample = window_dataset.load_samples(data, None)[0]
+    sample = labelled_folder.load_samples(data, None)[0]
     decisions = (Decision(0, (198, 148, 292, 182), "keep", "a sign", 0.9, strokes=np.ones((34, 94), bool)), Decision(0, (10, 200, 30, 220), "remove", "", 0.9))
     shown = measure.apart.read(sample.path).display[0]
     monkeypatch.setattr(measure, "look", lambda *_: measure.Look(shown, decisions, np.zeros(shown.shape, bool), ""))

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from test_window_dataset import folder_of
 
-from markerremover.training import folds
 from markerremover.errors import UsageError
-from markerremover.training.folds import Fold
+from markerremover.labels.labelled_folder import Sample
 from markerremover.records import Annotation, Element
-from markerremover.training.window_dataset import Sample
+from markerremover.training import folds
+from markerremover.training.folds import Fold
 
 
 def samples(patients, marked=()):

@@ -10,9 +10,10 @@ pytest.importorskip("torch", reason="the extra 'train' is not installed")
 pytest.importorskip("ultralytics", reason="the extra 'train' is not installed")
 
 from markerremover.detection import localizer
-from markerremover.inference import runtimes
-from markerremover.training import train_localizer, window_dataset  # noqa: E402
 from markerremover.errors import UsageError, WeightsError  # noqa: E402
+from markerremover.inference import runtimes
+from markerremover.labels import labelled_folder
+from markerremover.training import train_localizer, window_dataset  # noqa: E402
 
 pytestmark = pytest.mark.train
 SPLIT = [("a", "train"), ("b", "train"), ("c", "train"), ("d", "train"), ("e", "val"), ("f", "val")]
@@ -91,7 +92,7 @@ def test_without_validation_the_last_epoch_is_the_best_and_an_early_end_is_kept_
     import torch
 
     folder, out = trained
-    dataset = window_dataset.WindowDataset([window_dataset.load_samples(folder, "train")], train_localizer.CLASS_NAMES, window=96, scale_to=128, length=8)
+    dataset = window_dataset.WindowDataset([labelled_folder.load_samples(folder, "train")], train_localizer.CLASS_NAMES, window=96, scale_to=128, length=8)
     epochs = []
     best = train_localizer.fit(
         dataset, None, tmp_path / "run", model=str(out / "weights" / "last.pt"), class_names=train_localizer.CLASS_NAMES, image_size=128, epochs=4,

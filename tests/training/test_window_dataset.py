@@ -2,10 +2,10 @@ import cv2
 import numpy as np
 import pytest
 
-from markerremover.labels import labelme
-from markerremover.training import window_dataset
 from markerremover.errors import AnnotationError, UsageError
+from markerremover.labels import labelled_folder, labelme
 from markerremover.records import Annotation, Element
+from markerremover.training import window_dataset
 
 NAMES = ("laterality", "marker")
 
@@ -27,15 +27,15 @@ def folder_of(tmp_path, count=6, size=(300, 400), elements=(Element((100, 50, 13
 
 def test_the_split_file_decides_and_a_patient_on_both_sides_is_an_error(tmp_path):
     good = folder_of(tmp_path / "a", 3, split=[("1", "train"), ("2", "val"), ("3", "train")])
-    assert [s.path.name for s in window_dataset.load_samples(good, "val")] == ["p1_0.png"]
+    assert [s.path.name for s in labelled_folder.load_samples(good, "val")] == ["p1_0.png"]
     bad = folder_of(tmp_path / "b", 2, split=[("1", "train"), ("1", "val")])
     with pytest.raises(UsageError, match="both"):
-        window_dataset.load_samples(bad, "train")
+        labelled_folder.load_samples(bad, "train")
 
 
 def test_without_a_split_file_patients_are_divided_and_never_shared(tmp_path):
     folder = folder_of(tmp_path, 40)
-    parts = {p: {s.patient for s in window_dataset.load_samples(folder, p, val_share=0.3)} for p in ("train", "val")}
+    parts = {p: {s.patient for s in labelled_folder.load_samples(folder, p, val_share=0.3)} for p in ("train", "val")}
     assert parts["train"] and parts["val"] and not parts["train"] & parts["val"]
     assert len(parts["train"] | parts["val"]) == 40
 
@@ -44,11 +44,11 @@ def test_a_missing_label_file_is_an_error_never_no_objects(tmp_path):
     folder = folder_of(tmp_path, 2)
     (folder / "annotations" / "p1_0.json").unlink()
     with pytest.raises(AnnotationError, match="p1_0.json"):
-        window_dataset.load_samples(folder, "train", val_share=0)
+        labelled_folder.load_samples(folder, "train", val_share=0)
 
 
 def test_boxes_of_a_window_still_frame_the_marking(tmp_path):
-    samples = window_dataset.load_samples(folder_of(tmp_path), "train", val_share=0)
+    samples = labelled_folder.load_samples(folder_of(tmp_path), "train", val_share=0)
     dataset = window_dataset.WindowDataset([samples], NAMES, window=160, scale_to=400, positive_share=1.0)
     rng, seen = np.random.default_rng(1), 0
     for _ in range(60):
@@ -93,7 +93,7 @@ def test_a_marking_mostly_outside_the_window_is_greyed_out_not_taught():
 
 def test_no_data_is_an_error(tmp_path):
     with pytest.raises(AnnotationError):
-        window_dataset.load_samples(tmp_path, "train")
+        labelled_folder.load_samples(tmp_path, "train")
     with pytest.raises(UsageError):
         window_dataset.WindowDataset([[]], NAMES)
 
@@ -107,7 +107,7 @@ def test_letterbox_keeps_the_aspect_and_says_how_to_map_back():
 def test_windows_go_where_an_earlier_localizer_was_wrong(tmp_path):
     """A square that is no marking is in every window drawn around it, and never taught as one."""
     folder = folder_of(tmp_path, size=(900, 900))
-    samples = window_dataset.load_samples(folder, "train", val_share=0)
+    samples = labelled_folder.load_samples(folder, "train", val_share=0)
     for sample in samples:
         picture = cv2.imread(str(sample.path), cv2.IMREAD_GRAYSCALE)
         picture[700:740, 700:740] = 120
@@ -127,7 +127,7 @@ def test_windows_go_where_an_earlier_localizer_was_wrong(tmp_path):
 
 
 def test_windows_are_cut_at_each_scale_of_the_inference(tmp_path):
-    samples = window_dataset.load_samples(folder_of(tmp_path), None)
+    samples = labelled_folder.load_samples(folder_of(tmp_path), None)
     asked = []
 
     def scales(shape_hw):
@@ -145,9 +145,9 @@ def test_windows_are_cut_at_each_scale_of_the_inference(tmp_path):
 
 
 def test_decoded_images_are_kept_only_when_asked(tmp_path, monkeypatch):
-    samples = window_dataset.load_samples(folder_of(tmp_path, 2), None)
-    read, paths = window_dataset.read_grey, []
-    monkeypatch.setattr(window_dataset, "read_grey", lambda path: paths.append(path) or read(path))
+    samples = labelled_folder.load_samples(folder_of(tmp_path, 2), None)
+    read, paths = labelled_folder.read_grey, []
+    monkeypatch.setattr(labelled_folder, "read_grey", lambda path: paths.append(path) or read(path))
     for keep, most in ((True, 2), (False, 10)):
         dataset = window_dataset.WindowDataset([samples], NAMES, window=100, keep_decoded=keep)
         before = [dataset.draw(np.random.default_rng(i))[0] for i in range(10)]
@@ -158,7 +158,7 @@ def test_decoded_images_are_kept_only_when_asked(tmp_path, monkeypatch):
 
 def test_whole_images_repeat_and_vary_in_tone_only_for_training(tmp_path):
     torch = pytest.importorskip("torch")
-    samples = window_dataset.load_samples(folder_of(tmp_path, 2), None)
+    samples = labelled_folder.load_samples(folder_of(tmp_path, 2), None)
     plain, varied = window_dataset.WholeDataset(samples, NAMES, size=64), window_dataset.WholeDataset(samples, NAMES, size=64, repeat=20, varied=True)
     assert (len(plain), len(varied)) == (2, 40)
     items = [varied[i] for i in range(0, 40, 2)]
@@ -176,7 +176,7 @@ SPLIT = "image,patient,split\np0_0.png,1,train\np1_0.png,2,val\np2_0.png,3,train
 def test_a_split_file_of_a_spreadsheet_is_read(tmp_path, data):
     folder = folder_of(tmp_path, 3)
     (folder / "split.csv").write_bytes(data)
-    assert [(s.path.name, s.patient) for s in window_dataset.load_samples(folder, "val")] == [("p1_0.png", "2")]
+    assert [(s.path.name, s.patient) for s in labelled_folder.load_samples(folder, "val")] == [("p1_0.png", "2")]
 
 
 @pytest.mark.parametrize(("data", "words"), [
@@ -188,14 +188,14 @@ def test_an_unclear_split_file_is_an_error_that_says_what_to_do(tmp_path, data, 
     folder = folder_of(tmp_path, 3)
     (folder / "split.csv").write_text(data)
     with pytest.raises(UsageError, match=words) as error:
-        window_dataset.load_samples(folder, "val")
+        labelled_folder.load_samples(folder, "val")
     assert "split.csv" in str(error.value)
 
 
 def test_where_no_part_is_asked_for_a_split_file_need_not_tell_any(tmp_path):
     folder = folder_of(tmp_path, 3)
     (folder / "split.csv").write_text("image;patient\n" + "".join(f"p{i}_0.png;{i // 2}\n" for i in range(3)))
-    assert [s.patient for s in window_dataset.load_samples(folder, None)] == ["0", "0", "1"]
+    assert [s.patient for s in labelled_folder.load_samples(folder, None)] == ["0", "0", "1"]
 
 
 def test_a_label_without_its_image_and_an_image_without_its_label_are_errors(tmp_path):
@@ -203,17 +203,17 @@ def test_a_label_without_its_image_and_an_image_without_its_label_are_errors(tmp
     (folder / "images" / ".DS_Store").write_bytes(b"x")
     (folder / "images" / "._p0_0.png").write_bytes(b"x")
     (folder / "annotations" / "._p0_0.json").write_bytes(b"x")
-    assert len(window_dataset.load_samples(folder, None)) == 3
+    assert len(labelled_folder.load_samples(folder, None)) == 3
     (folder / "images" / "p1_0.png").rename(folder / "p1_0.png")
     with pytest.raises(AnnotationError, match="p1_0.json: its image is not in"):
-        window_dataset.load_samples(folder, None)
+        labelled_folder.load_samples(folder, None)
     (folder / "annotations" / "p1_0.json").unlink()
     (folder / "p1_0.png").rename(folder / "images" / "p1_0.png")
     with pytest.raises(AnnotationError, match="p1_0.png: has no label file .*p1_0.json"):
-        window_dataset.load_samples(folder, None)
+        labelled_folder.load_samples(folder, None)
     (folder / "images" / "p1_0.png").rename(folder / "images" / "p0_0.jpg")
     with pytest.raises(AnnotationError, match="shares its label file"):
-        window_dataset.load_samples(folder, None)
+        labelled_folder.load_samples(folder, None)
 
 
 def test_sub_folders_of_images_and_annotations_go_together(tmp_path):
@@ -222,13 +222,13 @@ def test_sub_folders_of_images_and_annotations_go_together(tmp_path):
         for part, suffix in (("images", "png"), ("annotations", "json")):
             (folder / part / name).mkdir()
             (folder / part / f"p{i}_0.{suffix}").rename(folder / part / name / f"x.{suffix}")
-    samples = window_dataset.load_samples(folder, None)
+    samples = labelled_folder.load_samples(folder, None)
     assert [(s.path.relative_to(folder / "images").as_posix(), s.patient) for s in samples] == [("a/x.png", "a"), ("b/x.png", "b"), ("p2_0.png", "p2")]
     (folder / "split.csv").write_text("image,patient\na/x.png,1\nb\\x.png,2\np2_0.png,2\n")
-    assert [s.patient for s in window_dataset.load_samples(folder, None)] == ["1", "2", "2"]
+    assert [s.patient for s in labelled_folder.load_samples(folder, None)] == ["1", "2", "2"]
     (folder / "split.csv").write_text("image,patient\nx.png,1\np2_0.png,2\n")
     with pytest.raises(UsageError, match="could be a/x.png or b/x.png"):
-        window_dataset.load_samples(folder, None)
+        labelled_folder.load_samples(folder, None)
 
 
 def test_the_patient_that_annotate_wrote_goes_before_the_name(tmp_path):
@@ -236,5 +236,5 @@ def test_the_patient_that_annotate_wrote_goes_before_the_name(tmp_path):
     for i, patient in enumerate(("ann", "ann", "")):
         origin = {"sha256": f"{i // 2}" * 64, "frame": 0, "patient": patient}
         labelme.write(folder / "annotations" / f"p{i}_0.json", Annotation(f"p{i}_0.png", (300, 400), ()), None, origin)
-    assert [s.patient for s in window_dataset.load_samples(folder, None)] == ["ann", "ann", "p2"]
-    assert [s.patient[:1] for s in window_dataset.load_samples(folder, None, one_image_a_patient=True)] == ["0", "0", "1"]
+    assert [s.patient for s in labelled_folder.load_samples(folder, None)] == ["ann", "ann", "p2"]
+    assert [s.patient[:1] for s in labelled_folder.load_samples(folder, None, one_image_a_patient=True)] == ["0", "0", "1"]

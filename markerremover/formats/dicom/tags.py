@@ -6,16 +6,17 @@ The functions here change the dataset that they are given; `dicom.write_dicom` g
 from __future__ import annotations
 
 import hashlib
-import re
 
 import numpy as np
 from pydicom import uid
-from pydicom.dataelem import RawDataElement
 from pydicom.datadict import dictionary_has_tag
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag
+
+from ...headers.program_words import CLEAN_PIXEL_DATA, INPAINTED
 
 CARRIERS = frozenset({0x00880200, 0x00420011, 0xFFFAFFFA, 0x4FFE0001})
 """Icon Image Sequence, Encapsulated Document, Digital Signatures and MAC Parameters: removed at any depth."""
@@ -36,28 +37,6 @@ _LOSSY_METHODS = {
 """Lossy Image Compression Method (0028,2114) of what may have lost something."""
 _ITEM = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
 """The tag that every item of a sequence starts with, in both byte orders."""
-CLEAN_PIXEL_DATA = ("113101", "Clean Pixel Data Option")
-"""Code and meaning, of scheme DCM, context group 7050."""
-
-INPAINTED = ("INPAINTED", "99MARKERREMOVER", "Removed markings filled by inpainting")
-"""Code, scheme and meaning; designators that begin with 99 are private ones (PS3.3 section 8.2)."""
-_OWN_WORDS = {
-    0x00120063: r"markerremover \d[\d.]*(?:(?:a|b|rc|\.dev|\.post)\d+)*(?:\+[0-9a-z.]+)?, weights (?:[0-9a-f]{1,12}|unknown)",
-    0x00120062: "YES|NO", 0x00280301: "YES|NO", 0x0008001C: "YES", 0x00280303: "MODIFIED|REMOVED",
-    0x00082111: r"Burnt-in markings removed; \d+ pixels were filled by inpainting from their surroundings and are synthetic\.",
-}
-"""What this program writes into De-identification Method, Patient Identity Removed, Burned In Annotation, Synthetic Data, Longitudinal Temporal
-Information Modified and Derivation Description."""
-
-
-def of_others(tag: int, text: str) -> str:
-    """A value of an element without what this program writes there.
-
-    >>> of_others(0x00120063, "markerremover 0.1.0, weights 0123456789ab"), of_others(0x00081070, "markerremover 0.1.0")
-    ('', 'markerremover 0.1.0')
-    """
-    return re.sub(_OWN_WORDS[tag], "", text).strip() if tag in _OWN_WORDS else text
-
 
 
 def remove_carriers(dataset: Dataset, *, depth: int = 0) -> int:

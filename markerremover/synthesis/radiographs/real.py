@@ -14,13 +14,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ...labels import image_names, labelme
-from ...system import user_text
-from ...training import window_dataset
 from ...errors import AnnotationError, ReadError
+from ...labels import image_names, labelled_folder, labelme
 from ...records import Element
-from .backgrounds import blob
+from ...system import user_text
 from ..marks.layers import Group, Layer
+from .backgrounds import blob
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 LIFT_MAX_SHARE = 0.35  # groups of marks that take more of the picture's longer side are not lifted
@@ -151,10 +150,10 @@ def read(image: str, note: str) -> tuple[np.ndarray, tuple[Element, ...]]:
             raise AnnotationError(f"{image}: cannot be decoded as an image")
     else:
         try:
-            picture = window_dataset.read_grey(path)
+            picture = labelled_folder.read_grey(path)
         except ReadError as error:
             raise AnnotationError(f"{image}: cannot be decoded as an image ({error})") from error
-    return picture, window_dataset.placed(path, labelme.read(note)).elements if note else ()
+    return picture, labelled_folder.placed(path, labelme.read(note)).elements if note else ()
 
 
 @lru_cache(maxsize=1024)

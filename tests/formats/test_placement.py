@@ -8,24 +8,23 @@ import json
 import shutil
 import struct
 
-import numpy as np
-import pytest
-from PIL import Image, ImageOps
-
 import dicom_files
 import fakes
+import numpy as np
+import pytest
+from markerremover.formats.placement import Layout, placed, to_stored
+from PIL import Image, ImageOps
+
 from markerremover.audit import manifest_files
 from markerremover.cli import main
+from markerremover.errors import AnnotationError
 from markerremover.evaluation import evaluate
 from markerremover.formats import exif, images
-from markerremover.labels import labelme, placement, truth
-from markerremover.run import batch
-from markerremover.training import window_dataset
-from markerremover.errors import AnnotationError
+from markerremover.labels import labelled_folder, labelme, placement, truth
 from markerremover.options import RunOptions
-from markerremover.run.one_file import sha256_file
-from markerremover.labels.placement import Layout, placed, to_stored
 from markerremover.records import Annotation, Element, Policy
+from markerremover.run import batch
+from markerremover.run.one_file import sha256_file
 from markerremover.synthesis.radiographs import real
 
 BOX = (20, 14, 60, 30)  # on the upright image
@@ -261,8 +260,8 @@ def test_truth_of_another_size_is_an_error_with_and_without_images(site):
 def test_training_sees_pictures_and_boxes_in_the_same_frame(tmp_path, upright, orientation):
     path = write(tmp_path / "images" / "p_a.jpg", upright, orientation)
     note(tmp_path / "annotations" / "p_a.json", "p_a.jpg", upright.shape)
-    (sample,) = window_dataset.load_samples(tmp_path, None)
-    grey = window_dataset.read_grey(path)
+    (sample,) = labelled_folder.load_samples(tmp_path, None)
+    grey = labelled_folder.read_grey(path)
     assert grey.shape == sample.annotation.shape_hw == np.asarray(stored_of(upright, orientation)).shape
     x1, y1, x2, y2 = map(int, sample.annotation.elements[0].xyxy)
     assert grey[y1 + 2 : y2 - 2, x1 + 2 : x2 - 2].min() > 240 and grey.size * 0.2 > (grey > 240).sum() > 0
@@ -274,7 +273,7 @@ def test_training_refuses_another_size(tmp_path):
     write(tmp_path / "images" / "p_a.png", UPRIGHT, 1)
     note(tmp_path / "annotations" / "p_a.json", "p_a.png", (48, 64), (10, 7, 30, 15))
     with pytest.raises(AnnotationError, match="p_a.png: its annotation is of an image of 64x48 pixels"):
-        window_dataset.load_samples(tmp_path, None)
+        labelled_folder.load_samples(tmp_path, None)
 
 
 def test_the_size_of_a_yolo_image_is_that_of_the_upright_one(tmp_path):
