@@ -17,22 +17,23 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any
 
 import numpy as np
 
 from markerremover import boxes
 from markerremover.detection import localizer, rescorer
+from markerremover.errors import HeldError, UsageError
 from markerremover.formats import images
 from markerremover.inference import network, runtimes
+from markerremover.records import Policy
 from markerremover.redaction import cleaning
 from markerremover.second_pass import tesseract
-from markerremover.training import parity
-from markerremover.errors import HeldError, UsageError
-from markerremover.records import Policy
 from markerremover.system.telemetry import import_openvino
+from markerremover.training import parity
 
 MIN_IOU = 0.5
 SEED = 7007

@@ -19,20 +19,21 @@ import platform
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
-from typing import Any, Callable, Sequence
+from typing import Any
 
 from markerremover.detection import localizer, rescorer
+from markerremover.errors import MarkerRemoverError, UsageError
 from markerremover.formats import images
 from markerremover.inference import backends, network
-from markerremover.run import batch
-from markerremover.inference.session import Session
-from markerremover.errors import MarkerRemoverError, UsageError
 from markerremover.inference.server import InferenceServer
+from markerremover.inference.session import Session
 from markerremover.options import RunOptions
+from markerremover.run import batch
 from markerremover.synthesis import synthesize
 from markerremover.system.telemetry import import_ultralytics
 
@@ -168,7 +169,7 @@ def table(paths: list[Path], device: str, repeat: int, workers: int, scratch: Pa
         return rows
     told = {key: value for key, value in best[2].items() if key != "half"} | ({"weights": best[2]["half"]()} if "half" in best[2] else {})
     many = localizer.load_detector(**told, batch=BATCH)
-    rows.append(row(f"{best[1]}, batches of {BATCH}", many.backend, timed(lambda: in_batches(many, paths), len(paths), repeat)))
+    rows.append(row(f"{best[1]}, batches of {BATCH}", many.backend, timed(functools.partial(in_batches, many, paths), len(paths), repeat)))
     del many
     opener = functools.partial(network.open_network, **told, batch=BATCH)
     with InferenceServer(opener) as server, ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:

@@ -26,9 +26,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import mean, median
-from typing import Any, Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -37,11 +38,11 @@ import pydicom
 from markerremover.detection import localizer
 from markerremover.formats import images
 from markerremover.inference import backends
-from markerremover.run import one_file
 from markerremover.options import RunOptions
 from markerremover.records import Policy
-from markerremover.synthesis import synthesize
+from markerremover.run import one_file
 from markerremover.run.workers import Alone, Job, Place
+from markerremover.synthesis import synthesize
 
 SEED = 6006
 KINDS: dict[str, tuple[tuple[int, int], str]] = {

@@ -23,17 +23,17 @@ import tempfile
 import time
 from pathlib import Path
 
+import mutate
 import numpy as np
 
-import mutate
 from markerremover.detection import localizer
 from markerremover.formats import images
-from markerremover.run import workers
-from markerremover.second_pass import tesseract
 from markerremover.headers.profile import HeaderProfile
 from markerremover.options import RunOptions
-from markerremover.run.one_file import Cleaner
 from markerremover.records import Policy
+from markerremover.run import workers
+from markerremover.run.one_file import Cleaner
+from markerremover.second_pass import tesseract
 
 HANG_S = 60  # seconds without an answer
 SLOW_S = 20  # seconds of processor time that a file may take

@@ -16,17 +16,18 @@ import argparse
 import collections
 import json
 import sys
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import cv2
 import numpy as np
 
 from markerremover import __version__
-from markerremover.second_pass import glyphs
 from markerremover.evaluation.metrics import in_words, rate
-from markerremover.records import DEFAULT_KEEP, Detections, Policy, Radiograph
+from markerremover.records import DEFAULT_KEEP, Policy, Radiograph
+from markerremover.second_pass import glyphs
 
 OTHERS, SIGNS = "ABCDEFGHIJKMNOPQSTUVWXYZ0123456789", "LR"
 SIZES = (15.0, 120.0)  # pixels, height of a capital

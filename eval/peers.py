@@ -8,21 +8,21 @@ with `words` single characters stay, as in RewritePixel. Boxes are grown by the 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Callable, Sequence
 
 import cv2
 import numpy as np
 
 from markerremover import __version__, boxes
-from markerremover.redaction import text_finder
 from markerremover.errors import HeldError, UsageError
-from markerremover.second_pass.tesseract import RESOLUTION_DPI, open_reader
-from markerremover.run.one_file import open_cleaner
 from markerremover.records import Policy, Text
+from markerremover.redaction import text_finder
 from markerremover.remover import MarkerRemover
+from markerremover.run.one_file import open_cleaner
+from markerremover.second_pass.tesseract import RESOLUTION_DPI, open_reader
 from markerremover.system.telemetry import import_onnxruntime
 
 Find = Callable[[np.ndarray], Sequence[Text]]

@@ -14,12 +14,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from markerremover.evaluation import evaluate
+from markerremover.cli.arguments import parse_keep
 from markerremover.cli.main import main as run
-from markerremover.cli.main import parse_keep
 from markerremover.detection.localizer import load_detector
-from markerremover.second_pass.tesseract import open_reader
+from markerremover.evaluation import evaluate
 from markerremover.records import DEFAULT_KEEP
+from markerremover.second_pass.tesseract import open_reader
 
 
 def main() -> int:

@@ -16,22 +16,23 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
-
 import peers
 import tables
+
 from markerremover import benchmark
-from markerremover.evaluation import comparison, evaluate, results
-from markerremover.labels import truth
-from markerremover.cli.main import parse_keep
+from markerremover.cli.arguments import parse_keep
 from markerremover.errors import WriteError
+from markerremover.evaluation import comparison, evaluate, results
 from markerremover.evaluation.evaluate import Row
 from markerremover.formats.images import read as read_image
+from markerremover.labels import truth
 from markerremover.records import DEFAULT_KEEP, Policy
 
 

@@ -15,9 +15,9 @@ import hashlib
 import json
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Iterator
 
 import cv2
 import numpy as np
@@ -25,11 +25,11 @@ import numpy as np
 from markerremover.audit import manifest_files
 from markerremover.formats import images, views
 from markerremover.headers import identifiers
-from markerremover.redaction import corrections
-from markerremover.run import run_file
 from markerremover.options import RunOptions
 from markerremover.records import Identifier, Policy
+from markerremover.redaction import corrections
 from markerremover.review.session import Session
+from markerremover.run import run_file
 
 FILES, EVENTS, DRAWINGS = 10_000, 200_000, 20_000
 

@@ -11,8 +11,9 @@ import argparse
 import json
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 from markerremover.evaluation.box_measures import PUBLISHED, PUBLISHED_LOCALIZER
 from markerremover.evaluation.metrics import in_words, rate

@@ -10,22 +10,23 @@ import hashlib
 import os
 import shutil
 import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Callable, Iterator, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
 
 from . import __version__
-from .evaluation import evaluate
-from .labels import labelme
-from .run import batch
 from .errors import UsageError, WriteError
+from .evaluation import evaluate
 from .evaluation.evaluate import Row
 from .evaluation.metrics import in_words
+from .labels import labelme
 from .options import RunOptions
 from .records import Policy
+from .run import batch
 from .site_profile import read as read_site
 from .synthesis import SyntheticRadiograph, benchmark_scenes
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from .errors import UsageError
-from .headers.profile import CONSONANTS, HeaderProfile, MODES, RETAINABLE, read_key
+from .headers.profile import CONSONANTS, MODES, RETAINABLE, HeaderProfile, read_key
 from .records import Policy
 from .site_profile import SiteProfile
 

@@ -17,6 +17,7 @@ from .errors import UsageError
 DEFAULT_KEEP = ("L", "R", "LT", "RT", "LEFT", "RIGHT")
 STYLES = ("box", "mask", "fill")
 STATUSES = ("cleaned", "unchanged", "held", "failed")
+RELEASED = ("cleaned", "unchanged")  # the statuses that come with an output
 IDENTIFIERS = ("name", "number", "birth", "day", "text", "uid")
 """Kinds of what tells: names of persons, numbers of patients and studies, days of birth and death, other days, addresses and the like, UIDs."""
 
@@ -104,7 +105,7 @@ class Detections:
         for name in ("xyxy", "scores", "class_ids", "loose"):
             object.__setattr__(self, name, locked(getattr(self, name)))
 
-    def chosen(self, rows: np.ndarray) -> "Detections":
+    def chosen(self, rows: np.ndarray) -> Detections:
         """Some of them: rows is (M,) indices or (N,) bool."""
         return Detections(self.xyxy[rows], self.scores[rows], self.class_ids[rows], self.class_names, self.loose[rows])
 
@@ -112,7 +113,7 @@ class Detections:
         return len(self.scores)
 
     @classmethod
-    def empty(cls, class_names: tuple[str, ...] = ("marker",)) -> "Detections":
+    def empty(cls, class_names: tuple[str, ...] = ("marker",)) -> Detections:
         """No detections: arrays of shape (0, 4), (0,) and (0,)."""
         return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64), class_names)
 
@@ -376,3 +377,4 @@ class Annotation:
     elements: tuple[Element, ...]
     reviewed: bool = True
     coordinates: str = field(default="drawn", compare=False)
+

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from .formats import images
 from .errors import HeldError, ReadError, UsageError
-from .run.one_file import Cleaner, clean_radiograph, open_cleaner
+from .formats import images
 from .records import Decision, Detections, Policy, Radiograph, locked
-from .site_profile import SiteProfile, read as read_site
+from .run.one_file import Cleaner, clean_radiograph, open_cleaner
+from .site_profile import SiteProfile
+from .site_profile import read as read_site
 
 
 @dataclass(frozen=True)

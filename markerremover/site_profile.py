@@ -14,13 +14,13 @@ import hashlib
 import json
 import os
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Mapping
 
-from .system import user_text
 from .errors import UsageError
 from .records import DEFAULT_KEEP, Policy
+from .system import user_text
 
 FILE = "site.toml"
 KEYS = ("weights", "threshold", "keep")

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 import cv2
+import fakes
 import numpy as np
 
-import fakes
 from markerremover.audit import crops, manifest_files
+from markerremover.options import RunOptions
+from markerremover.records import Policy
 from markerremover.redaction import decision_rules
 from markerremover.run import run_file
-from markerremover.options import RunOptions
 from markerremover.run.one_file import sha256_file
-from markerremover.records import Policy
 
 KINDS = 20  # of pictures: every other file is a link to one of them
 FACTS = {"weights_sha256": "ab" * 32, "version": "0.1.0", "settings_sha256": "cd" * 32}

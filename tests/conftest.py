@@ -6,10 +6,10 @@ import os
 from importlib import util
 from pathlib import Path
 
+import fakes
 import hypothesis
 import pytest
 
-import fakes
 from markerremover.audit import manifest_files
 from markerremover.run import batch
 from markerremover.system import telemetry
@@ -65,4 +65,4 @@ def fake_weights(monkeypatch):
         return fakes.Cleaner(fakes.find_white, fakes.SilentReader() if policy.keep else None, policy)
 
     monkeypatch.setattr(batch, "open_cleaner", open_cleaner)
-    monkeypatch.setattr("markerremover.cli.main.TIME_LIMIT", 0.0)  # a process apart would have the shipped ones
+    monkeypatch.setattr("markerremover.cli.remove.TIME_LIMIT", 0.0)  # a process apart would have the shipped ones

@@ -19,13 +19,13 @@ import cv2
 import numpy as np
 
 from markerremover.detection import localizer
-from markerremover.inference import weights_card
-from markerremover.inference.session import Session
 from markerremover.errors import UsageError
+from markerremover.inference import weights_card
 from markerremover.inference.network import Network
+from markerremover.inference.session import Session
 from markerremover.options import RunOptions
-from markerremover.run.one_file import Cleaner
 from markerremover.records import Detections, Identifier, Policy
+from markerremover.run.one_file import Cleaner
 
 WHITE = 250
 NAME_BOX = (20, 14, 60, 30)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import fakes
 import numpy as np
 
-import fakes
 from markerremover.audit import manifest_files
-from markerremover.redaction import corrections
-from markerremover.run import batch
 from markerremover.options import RunOptions
 from markerremover.records import Policy
+from markerremover.redaction import corrections
 from markerremover.review.apply import apply
 from markerremover.review.session import Session
+from markerremover.run import batch
 
 NOTHING = Policy(keep=())
 MISSED = (70, 60, 100, 76)  # a marking that the fake localizer does not see

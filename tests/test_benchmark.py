@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from markerremover import benchmark
-from markerremover.cli import benchmark as benchmark_cli, main
+from markerremover.cli import benchmark as benchmark_cli
+from markerremover.cli import main
+from markerremover.errors import UsageError
 from markerremover.evaluation import judge
 from markerremover.second_pass import tesseract
-from markerremover.errors import UsageError
 from markerremover.synthesis import benchmark_scenes
 from markerremover.synthesis.marks import console_text, fonts, layers, texts
 from markerremover.synthesis.radiographs import backgrounds

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
+import fakes
 import numpy as np
 import pytest
 
-import fakes
 from markerremover import HeldError, MarkerRemover, Policy, ReadError, SiteProfile, UsageError
 
 x1, y1, x2, y2 = fakes.NAME_BOX

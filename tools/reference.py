@@ -13,9 +13,9 @@ import ast
 import inspect
 import re
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Callable
 
 import markerremover
 from markerremover.audit import field_docs

@@ -10,16 +10,17 @@ import math
 import os
 import secrets
 from collections import Counter
+from collections.abc import Iterable
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Iterable, TextIO
+from typing import Any, TextIO
 
-from . import page
-from ..system import regular_files
-from .crops import thumb_names
 from ..errors import UsageError
 from ..headers.profile import read_key
-from ..records import Decision, Outcome, STATUSES
+from ..records import STATUSES, Decision, Outcome
+from ..system import regular_files
+from . import page
+from .crops import thumb_names
 
 MANIFEST, SUMMARY, PAGE = "manifest.jsonl", "summary.json", "index.html"
 

@@ -20,9 +20,9 @@ def run_demo(folder: Path) -> int:
         UsageError: `folder` holds something that no demo made.
     """
     from ..run.batch import remove
-    from .main import print_summary
     from ..run.progress import show_progress
     from ..synthesis import synthesize
+    from .remove import print_summary
 
     strangers = sorted(p.name for p in folder.iterdir() if p.name not in PRINTED_NAMES) if folder.is_dir() else []
     if strangers:

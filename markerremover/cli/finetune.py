@@ -63,8 +63,8 @@ def recipe_of(args: argparse.Namespace) -> Recipe:
 def _run(args: argparse.Namespace) -> int:
     import functools
 
-    from ..training.finetune import finetune
     from ..site_profile import parse_signs
+    from ..training.finetune import finetune
 
     card = finetune(
         args.site, args.out, weights=args.weights, keep=parse_signs(args.keep), recipe=recipe_of(args),

@@ -37,7 +37,8 @@ def add_improve_parser(subparsers) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from ..improve import site_folder as folders, tables
+    from ..improve import site_folder as folders
+    from ..improve import tables
 
     if args.history or args.adopt is not None:
         return _look_back(args)
@@ -56,8 +57,8 @@ def _run(args: argparse.Namespace) -> int:
 def _improve(args: argparse.Namespace):
     import functools
 
-    from ..site_profile import parse_signs
     from ..improve.rounds import ImproveOptions, improve
+    from ..site_profile import parse_signs
 
     options = ImproveOptions(
         validation=args.validation, weights=args.weights, keep=None if args.keep is None else parse_signs(args.keep), recipe=recipe_of(args),
@@ -68,9 +69,10 @@ def _improve(args: argparse.Namespace):
 
 def _look_back(args: argparse.Namespace) -> int:
     from .. import site_profile
-    from ..run import shards
     from ..errors import UsageError
-    from ..improve import site_folder as folders, tables
+    from ..improve import site_folder as folders
+    from ..improve import tables
+    from ..run import shards
 
     if args.audits or args.validation or args.keep is not None or args.weights:
         raise UsageError("--history and --adopt take nothing else")

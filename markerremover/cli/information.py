@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import logging
 import platform
+from collections.abc import Callable, Iterator
 from importlib import util
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any
 
 from .. import __version__
-from ..inference import backends
-from ..run import batch
-from ..system import capacity
 from ..errors import MarkerRemoverError
-from ..inference.shipped_weights import default_weights
+from ..inference import backends
 from ..inference.network import model_of
+from ..inference.shipped_weights import default_weights
+from ..run import run_summary
 from ..run.workers import fitting
+from ..system import capacity
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ def gather(weights: Path | None = None, device: str = "auto") -> dict[str, Any]:
     facts["ocr"] = _or_why(_ocr)
     facts["codecs"] = _or_why(_codecs)
     facts["extras"] = {name: util.find_spec(module) is not None for name, module in EXTRAS.items()}
-    return facts | {"libraries": batch.library_versions()}
+    return facts | {"libraries": run_summary.library_versions()}
 
 
 def lines(facts: dict[str, Any]) -> Iterator[str]:

@@ -90,8 +90,8 @@ def _say_unknown(files: list[str]) -> None:
 
 
 def _apply(args: argparse.Namespace) -> int:
-    from ..run.progress import show_progress
     from ..review.apply import apply
+    from ..run.progress import show_progress
 
     with show_progress() as progress:
         done = apply(args.audit, every_label=args.every_label, progress=progress)

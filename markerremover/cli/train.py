@@ -41,8 +41,8 @@ def add_train_parser(subparsers) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from ..training import train_localizer
     from ..errors import UsageError
+    from ..training import localizer_files, train_localizer
 
     try:
         shares = [float(v) for v in args.shares.split(",")] if args.shares else None
@@ -64,7 +64,7 @@ def _run(args: argparse.Namespace) -> int:
             print(f"NO SECOND NETWORK: {error}")
     card = train_localizer.fit_operating_point(onnx, args.data)
     if args.threshold is not None:
-        card = train_localizer.set_threshold(onnx, args.threshold)
+        card = localizer_files.set_threshold(onnx, args.threshold)
     print(f"threshold {card['threshold']}: {card['operating_point']['at']}")
     print(f"for `remove --weights`: {onnx}")
     return 0
@@ -87,7 +87,7 @@ def _copied(localizer: Path, out: Path) -> Path:
 
 def _localizer(args: argparse.Namespace, shares: list[float] | None) -> Path:
     """Train one; its ONNX file, with a card whose operating point is still to be found."""
-    from ..training import train_localizer
+    from ..training import checkpoints, localizer_files, train_localizer
 
     classes = tuple(args.classes.split(","))
     best = train_localizer.train(
@@ -98,11 +98,11 @@ def _localizer(args: argparse.Namespace, shares: list[float] | None) -> Path:
         device=args.device, class_names=classes, resume=args.resume,
         hard=train_localizer.mine(args.mine, args.data) if args.mine else None,
     )
-    onnx = train_localizer.export_onnx(best, args.out / "detector.onnx")
+    onnx = localizer_files.export_onnx(best, args.out / "detector.onnx")
     recipe = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items() if k not in ("run", "data", "out", "command")}
-    train_localizer.write_card(
+    localizer_files.write_card(
         onnx, arch=args.arch, class_names=classes, image_size=args.image_size, threshold=args.threshold or 0.2,
-        data=[d.name for d in args.data], recipe=recipe, metrics=train_localizer.best_epoch(args.out),
+        data=[d.name for d in args.data], recipe=recipe, metrics=checkpoints.best_epoch(args.out),
     )
     print(f"best checkpoint: {best}")
     return onnx

@@ -10,22 +10,22 @@ the `inference_precision` it was checked at.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Sequence
 
 import cv2
 import numpy as np
 
 from .. import boxes
-from . import rescorer as rescore
-from ..inference.session import answers
-from ..inference.weights_card import model_sha256, parse_card, read_card  # noqa: F401
 from ..errors import HeldError, UsageError, WeightsError
 from ..inference.client import remote_network
-from ..inference.network import CLOSE_SIZE, DEVICES, open_network
-from .operating_point import Calibration
+from ..inference.network import CLOSE_SIZE, open_network
+from ..inference.session import answers
+from ..inference.weights_card import model_sha256, parse_card, read_card  # noqa: F401
 from ..records import Detections
+from . import rescorer as rescore
+from .operating_point import Calibration
 
 NETWORK_GREY = 114  # the grey that ultralytics pads with in training
 NMS_IOU = 0.6  # higher than usual: a letter and the plate around it are two findings
@@ -51,7 +51,7 @@ class Tiling:
     overlap: int = 96
 
     @classmethod
-    def of_card(cls, card: dict) -> "Tiling":
+    def of_card(cls, card: dict) -> Tiling:
         """What a weights' card says; no closer look where it says nothing."""
         return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in (card.get("tiling") or {}).items()})
 
@@ -128,7 +128,7 @@ class Detector:
         found = self._seen(self._session, self.size, display, self.views(display.shape), least)
         return self._judged(display, merge(found, self.class_names), least)
 
-    def in_tiles(self) -> "Detector":
+    def in_tiles(self) -> Detector:
         """The same one, but large images are seen closer in tiles, as by networks that take squares only."""
         plain, close = ((lambda picture, session=session: session(picture)) for session in (self._session, self._close_session))
         return Detector(plain, self.card, self.backend, close, self.rescorer)

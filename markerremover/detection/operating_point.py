@@ -7,8 +7,8 @@ only `uncertain` regions, those that lie mostly in a better one, and far too lar
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -38,7 +38,7 @@ class Found:
     classes: np.ndarray
 
     @classmethod
-    def pooled(cls, parts: Iterable["Found"]) -> "Found":
+    def pooled(cls, parts: Iterable[Found]) -> Found:
         """All of them as one."""
         parts = list(parts)
         return cls(*(np.concatenate([getattr(p, name) for p in parts]) if parts else np.zeros(0) for name in ("elements", "scores", "true", "classes")))
@@ -104,12 +104,12 @@ def gather(detector: Callable[..., Detections], samples: Iterable[tuple[np.ndarr
     return [(detector(display, FLOOR), annotation) for display, annotation in samples]
 
 
-def found(looked: Looked, calibration: Sequence["Calibration"] = ()) -> Found:
+def found(looked: Looked, calibration: Sequence[Calibration] = ()) -> Found:
     """Pooled; with one calibration a class, after it."""
     return Found.pooled(found_in(_calibrated(d, calibration) if calibration else d, a) for d, a in looked)
 
 
-def _calibrated(detections: Detections, calibration: Sequence["Calibration"]) -> Detections:
+def _calibrated(detections: Detections, calibration: Sequence[Calibration]) -> Detections:
     scores = np.array([calibration[c](np.float64(s)) for s, c in zip(detections.scores, detections.class_ids)], np.float64)
     return replace(detections, scores=scores)
 

@@ -14,17 +14,17 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable
 
 import cv2
 import numpy as np
 
 from ..errors import HeldError, WeightsError
-from ..system.forks import Own, at_work
 from ..inference.shipped_weights import weights_folder
-from .operating_point import logit, sigmoid
+from ..system.forks import Own, at_work
 from ..system.telemetry import import_onnxruntime
+from .operating_point import logit, sigmoid
 
 SIDE = 56  # pixels of a window
 CONTEXT = (1.35, 3.2)  # sides of the two windows in longer sides of the box

@@ -20,12 +20,11 @@ from typing import Any
 
 import numpy as np
 
+from ..records import RELEASED, Annotation, Decision, Element
 from .judge import Judged
-from .metrics import Counts, NEAR, rates
-from ..records import Annotation, Decision, Element
+from .metrics import NEAR, Counts, rates
 
 COVERED = 0.95  # of a marker's box
-RELEASED = ("cleaned", "unchanged")
 NAMES = {
     "deidentification_accuracy": "radiographs with markings, every one but side signs removed",
     "false_positive_rate": "false-positive boxes of all boxes",

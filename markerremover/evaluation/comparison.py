@@ -3,10 +3,11 @@ worse in which image."""
 
 from __future__ import annotations
 
-from typing import Any, Callable, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from . import box_measures
 from ..errors import UsageError
+from . import box_measures
 from .evaluate import NAMES, published, summary
 from .metrics import fisher, in_words, rate
 from .results import Row

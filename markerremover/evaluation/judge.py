@@ -13,15 +13,15 @@ An element's strokes are those of `metrics.element_strokes`. The limits are thos
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Sequence
 
 import cv2
 import numpy as np
 
 from .. import boxes
-from .metrics import CHANGED_SHARE, NEAR, REMOVED_SHARE, element_strokes
 from ..records import Annotation, Element
+from .metrics import CHANGED_SHARE, NEAR, REMOVED_SHARE, element_strokes
 
 BLACK, WAS_BLACK, CHANGED = 24, 8, 2  # grey levels of 255
 LEAST_REGION = 12  # pixels

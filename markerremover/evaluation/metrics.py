@@ -5,8 +5,9 @@ The measures are those of Khosravi et al., Radiology: Artificial Intelligence 20
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +42,7 @@ class Counts:
     boxes: int = 0
     false_boxes: int = 0
 
-    def __add__(self, other: "Counts") -> "Counts":
+    def __add__(self, other: Counts) -> Counts:
         theirs = asdict(other)
         return Counts(**{name: value + theirs[name] for name, value in asdict(self).items()})
 

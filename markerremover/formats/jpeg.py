@@ -21,13 +21,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, JpegImagePlugin
 
-from . import views as view
 from ..errors import HeldError, ReadError, WriteError
-from .exif import orientation_block, orientation_of
 from ..records import Radiograph
+from . import views as view
+from .exif import orientation_block, orientation_of
 from .jpeg_scans import EOI, FRAMES, SOI, SOS, TABLES, trim
+from .limits import MAX_PIXELS
 
-MAX_PIXELS = 400_000_000
 BEHIND = "bytes behind the end of the image, left out"
 PIXELS_A_BYTE = 1024
 """Pixels, at most, that one byte of a scan stands for: a block of 64 takes a bit or more of the finest component, and

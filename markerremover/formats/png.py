@@ -18,13 +18,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from . import views as view
 from ..errors import HeldError, ReadError
-from .exif import orientation_block, orientation_of
 from ..records import Radiograph
+from . import views as view
+from .exif import orientation_block, orientation_of
+from .limits import MAX_PIXELS
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
-MAX_PIXELS = 400_000_000
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Samples a pixel by PNG colour type: grey, RGB, palette, grey + alpha, RGBA."""
 KEPT = {b"gAMA": (4,), b"cHRM": (32,), b"sRGB": (1,), b"sBIT": (1, 2, 3, 4), b"pHYs": (9,)}

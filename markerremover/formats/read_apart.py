@@ -10,20 +10,21 @@ import multiprocessing
 import os
 import threading
 from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing import util
 from pathlib import Path
-from typing import Any, Callable, Iterator, Sequence
+from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
-from . import images
 from ..errors import ReadError, UsageError
-from ..system.parent_process import end_with_parent
 from ..records import Radiograph
+from ..system.parent_process import end_with_parent
+from . import images
 
 READ_S = 300.0  # that reading one file may take; the largest take some seconds
 TOGETHER, TOGETHER_S = 64, 20.0  # files that go to a process at once, and seconds for them; those that do not end are tried one by one

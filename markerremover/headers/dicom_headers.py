@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Callable
 from datetime import date, timedelta
-from typing import Callable
 
 from pydicom.datadict import dictionary_has_tag, dictionary_VR, keyword_for_tag, tag_for_keyword
 from pydicom.dataelem import DataElement
@@ -26,7 +26,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import UID_dictionary
 
 from .header_identifiers import PSEUDONYMS, is_public, patient_of, take_out, telling
-from .profile import DUMMIES, HeaderProfile, RETAINABLE
+from .profile import DUMMIES, RETAINABLE, HeaderProfile
 
 EDITION = "dicomfields_2026c"
 OLDEST = 89  # years; an age above is given as "090Y"

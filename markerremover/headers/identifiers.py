@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from . import days
-from .naming import Name, ORDINARY, PLACEHOLDERS, names_in
 from ..records import IDENTIFIERS, Telling
+from . import days
+from .naming import ORDINARY, PLACEHOLDERS, Name, names_in
 from .spelling import forms, is_unspaced, pieces, plain, repaired, unpadded, words
 
 __all__ = ["LONG_UID", "as_whole", "days_of", "in_path", "in_text", "numbers_of", "telling_parts"]
@@ -133,7 +133,7 @@ def _holds(index: _Index, text: str, ordinary: frozenset[str]) -> bool:
 
 def _is_named(index: _Index, found: Sequence[str]) -> bool:
     """Whether one of the words, a piece of one, or some of them joined are a part of a name."""
-    single = [word for word in found] + [piece for word in found for piece in pieces(word) if len(piece) > 2]
+    single = list(found) + [piece for word in found for piece in pieces(word) if len(piece) > 2]
     if any(not index.words.isdisjoint(forms(plain(word))) or not index.glued.isdisjoint(forms(plain(word))) for word in single):
         return True
     fine = [piece for word in found for piece in pieces(word)]

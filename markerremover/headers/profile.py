@@ -10,8 +10,8 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..system import regular_files, user_text
 from ..errors import UsageError
+from ..system import regular_files, user_text
 
 MODES = ("basic", "keep")
 KEY_BYTES = 32

@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import date
 
+from ..records import Telling
 from . import days
 from .identifiers import days_of, numbers_of
 from .naming import ORDINARY, names_in
-from ..records import Telling
 from .spelling import alike, forms, unpadded
 
 __all__ = ["tells"]

@@ -3,15 +3,15 @@ that it was made of; of two annotations of one picture the later review counts."
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Sequence
 
 from ..audit import manifest_files
-from ..redaction import corrections
-from ..system import regular_files
 from ..errors import UsageError
+from ..redaction import corrections
 from ..review.apply import LABELS
+from ..system import regular_files
 from . import picture_store
 from .picture_store import Picture
 

@@ -9,21 +9,23 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any
 
 from .. import __version__, site_profile
 from ..detection import localizer
-from ..run import shards
-from ..training import finetune, train_localizer
 from ..errors import UsageError
+from ..run import shards
+from ..training import finetune, localizer_files
 from ..training.folds import whole
 from ..training.recipes import RECIPES, Recipe
-from . import adoption_rule, gathering, picture_store, score_weights, site_folder as folders, validation
-from .site_folder import Say, SiteFolder
+from . import adoption_rule, gathering, picture_store, score_weights, validation
+from . import site_folder as folders
 from .gathering import Gathered
 from .picture_store import Picture
+from .site_folder import Say, SiteFolder
 
 PASS_S, TRIAL_S, LOOK_S = 0.066, 1.5, 1.5  # seconds on two CPU cores: a training window, all trials on a training picture, the pipeline on a picture
 HOW = {"given": "a folder that was given", "dealt": "dealt by patient from what was gathered"}
@@ -114,7 +116,7 @@ def _check_start(folder: SiteFolder, options: ImproveOptions) -> None:
     profile = site_profile.read(folder.profile)
     if options.keep is not None and site_profile.SiteProfile(keep=options.keep).keep != profile.keep:
         raise UsageError(f"{folder.path} has begun with other signs: change them in {folder.profile}")
-    if base is not None and train_localizer.sha256(base) != train_localizer.sha256(folders.checkpoint_of_start(folder)):
+    if base is not None and localizer_files.sha256(base) != localizer_files.sha256(folders.checkpoint_of_start(folder)):
         raise UsageError(f"{folder.path} has begun with other weights: begin another site folder for these")
 
 
@@ -142,7 +144,7 @@ def _plan(folder: SiteFolder, sources: Sequence[Path], options: ImproveOptions) 
 
 def _key(learnt: Sequence[Picture], start: Path, options: ImproveOptions) -> str:
     card = localizer.read_card(start.with_suffix(".onnx"))
-    said = [sorted((p.digest, p.patient) for p in learnt), train_localizer.sha256(start), folders.identity(card), asdict(options.recipe), options.seed]
+    said = [sorted((p.digest, p.patient) for p in learnt), localizer_files.sha256(start), folders.identity(card), asdict(options.recipe), options.seed]
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -179,7 +181,7 @@ def _round(
         why = adoption_rule.objections(results)
         told = {k: v for k, v in results.items() if k != "pictures"}
         held = asdict(validation.strength(plan.validation))
-        train_localizer.rewrite_card(onnx, {**card, "metrics": {"method": "a fixed validation set that was never trained on", **held, **told}})
+        localizer_files.rewrite_card(onnx, {**card, "metrics": {"method": "a fixed validation set that was never trained on", **held, **told}})
     row = {
         **folders.row_of(folder, "round", number, out.stem, card), **_facts(plan, options, used), "results": results,
         "adopted": not why, "reason": "; ".join(why) or adoption_rule.reason(results),
@@ -225,7 +227,7 @@ def _compared(
 def _facts(plan: Plan, options: ImproveOptions, used: Path) -> dict[str, Any]:
     """What a row of the history says of a round beside its result; no names of files or patients."""
     return {
-        "key": plan.key, "started_from": {"generation": 0, "sha256": train_localizer.sha256(plan.start)},
+        "key": plan.key, "started_from": {"generation": 0, "sha256": localizer_files.sha256(plan.start)},
         "compared_with": folders.identity(localizer.read_card(used)),
         "training": {
             "pictures": len(plan.training), "patients": len({p.patient for p in plan.training}), "sha256": picture_store.digest(plan.training),

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Callable, Sequence
+from typing import Any
 
 from ..detection import localizer
 from ..evaluation import comparison, evaluate, judge, metrics
-from ..training.measure import look
-from ..run.one_file import Cleaner
-from ..records import Policy
 from ..evaluation.results import Row
+from ..records import Policy
+from ..run.one_file import Cleaner
+from ..training.measure import look
 from .picture_store import Picture
 
 SHOWN = ("recall", "deid", "retention", "false_regions")

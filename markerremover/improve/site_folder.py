@@ -14,19 +14,20 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Callable, Iterator, Mapping
+from typing import Any
 
 from .. import __version__, site_profile
 from ..audit import manifest_files
 from ..detection import localizer, rescorer
-from ..run import shards
-from ..system import journal
-from ..training import train_localizer
 from ..errors import UsageError
-from ..training.finetune import base_of, check_apart
+from ..run import shards
 from ..site_profile import SiteProfile
+from ..system import journal
+from ..training import localizer_files
+from ..training.finetune import base_of, check_apart
 from .picture_store import sync
 
 HISTORY, ROW = "history.jsonl", "row.json"
@@ -79,7 +80,7 @@ class SiteFolder:
 
 def now() -> str:
     """The time, UTC, ISO 8601, to the second."""
-    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def open_folder(path: Path | str) -> SiteFolder:
@@ -120,7 +121,7 @@ def begin(folder: SiteFolder, weights: Path | None, keep: Mapping[str, str] | No
             shutil.copyfile(base.with_suffix(suffix), building / base.with_suffix(suffix).name)
         rescorer.carry(card, base.parent, building)
         put_in_place(folder, building, 0, {
-            **row_of(folder, "start", 0, base.stem, card), "checkpoint_sha256": train_localizer.sha256(base), "adopted": True,
+            **row_of(folder, "start", 0, base.stem, card), "checkpoint_sha256": localizer_files.sha256(base), "adopted": True,
             "reason": "what the site starts from",
         })
     start = next(row for row in rows(folder, and_write=True) if row["generation"] == 0)
@@ -280,6 +281,6 @@ def checkpoint_of_start(folder: SiteFolder) -> Path:
     card, checkpoint = localizer.read_card(onnx), onnx.with_suffix(".pt")
     if identity(card) != start["weights"]["sha256"] or not checkpoint.is_file():
         raise UsageError(f"{onnx.parent}: is no longer what the history says it was")
-    if start.get("checkpoint_sha256") and train_localizer.sha256(checkpoint) != start["checkpoint_sha256"]:
+    if start.get("checkpoint_sha256") and localizer_files.sha256(checkpoint) != start["checkpoint_sha256"]:
         raise UsageError(f"{checkpoint}: is no longer what the history says it was")
     return checkpoint

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Sequence
 
 from ..audit import manifest_files
-from ..training import folds
 from ..errors import UsageError
 from ..evaluation.evaluate import upper_bound
+from ..training import folds
 from . import picture_store
-from .site_folder import SiteFolder, now
 from .picture_store import Picture, sync
+from .site_folder import SiteFolder, now
 
 FIXED = "fixed.json"
 PARTS = 3  # where the set is dealt from what was gathered, one patient in so many goes into it

@@ -9,16 +9,16 @@ from __future__ import annotations
 import functools
 import json
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
-from typing import Callable, Sequence
 
-from . import runtimes, tensorrt_engine
-from .session import Session
 from ..errors import UsageError
-from .runtimes import CPU, CUDA, TENSORRT
 from ..system.telemetry import import_onnxruntime, import_openvino
+from . import runtimes, tensorrt_engine
+from .runtimes import CPU, CUDA, TENSORRT
+from .session import Session
 
 log = logging.getLogger(__name__)
 

@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .session import Session
-from .weights_card import read_card
 from ..errors import InferenceError, WeightsError
 from ..system.forks import Own
 from .network import Network
+from .session import Session
+from .weights_card import read_card
 
 log = logging.getLogger(__name__)
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any
 
+from ..errors import UsageError
 from . import backends
 from .session import Session
-from .weights_card import read_card
-from ..errors import UsageError
 from .shipped_weights import default_weights, engine_cache_folder
+from .weights_card import read_card
 
 #: Side of the square that `Detector.near` shows the network: the windows it was trained on. 192 finds markings as surely and twice as fast,
 #: but takes more pieces of rulers for markings, and then holds the file.

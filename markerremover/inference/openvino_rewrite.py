@@ -13,8 +13,9 @@ four sides as distributions), or else like what a change is for, is left as it i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Callable
+from typing import Any
 
 import numpy as np
 

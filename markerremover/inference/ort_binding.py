@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from .session import room
 from ..system.telemetry import import_onnxruntime
+from .session import room
 
 LEVELS = (np.arange(256, dtype=np.float32) / np.float32(255)).astype(np.float32)  # a grey level as the network sees it
 CUDA_RUNTIMES = ("libcudart.so.13", "libcudart.so.12", "libcudart.so.11.0", "libcudart.so")  # ONNX Runtime has loaded one of them

@@ -5,17 +5,18 @@ from __future__ import annotations
 import functools
 import logging
 import threading
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
-from . import openvino_rewrite
-from .session import Run, Session
-from .ort_binding import BoundRun
 from ..errors import UsageError
 from ..system.forks import NO_GPU, Own, at_work
 from ..system.telemetry import import_onnxruntime
+from . import openvino_rewrite
+from .ort_binding import BoundRun
+from .session import Run, Session
 
 log = logging.getLogger(__name__)
 

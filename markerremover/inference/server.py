@@ -21,21 +21,22 @@ import tempfile
 import threading
 import time
 from collections import deque
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from multiprocessing import connection as connections
 from pathlib import Path
-from typing import Callable, Iterator, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from . import backends
-from .session import Session, room
 from ..errors import InferenceError, MarkerRemoverError, UsageError
-from .client import Facts, MANY
-from .network import CLOSE_SIZE, Network, model_of, open_network
 from ..options import RunOptions
 from ..system.parent_process import end_with_parent
+from . import backends
+from .client import MANY, Facts
+from .network import CLOSE_SIZE, Network, model_of, open_network
+from .session import Session, room
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ class InferenceServer:
         self._opener, self._delay_s = opener, delay_s
         self._ending, self._turn = threading.Event(), threading.Lock()
 
-    def __enter__(self) -> "InferenceServer":
+    def __enter__(self) -> InferenceServer:
         """Raises what `opener` raises; InferenceError where its process dies."""
         self._folder = Path(tempfile.mkdtemp(prefix="markerremover-"))  # its owner's only
         self.address = str(self._folder / "network")

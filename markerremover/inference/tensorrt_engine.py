@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from .session import Session
 from ..errors import UsageError, WeightsError
 from ..system.forks import NO_GPU, Own
 from ..system.telemetry import import_ultralytics
+from .session import Session
 
 BATCH = 8  # pictures a call that an engine is built for, at most
 

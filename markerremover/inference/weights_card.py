@@ -6,8 +6,8 @@ import hashlib
 import json
 from pathlib import Path
 
-from ..system import user_text
 from ..errors import WeightsError
+from ..system import user_text
 
 CARD_KEYS = ("classes", "image_size", "threshold", "sha256")
 

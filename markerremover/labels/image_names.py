@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import unicodedata
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
-from typing import Iterable, Mapping
 
-from ..system import user_text
 from ..errors import UsageError
+from ..system import user_text
 from ..system.user_text import Table
 
 HEADINGS = ("image", "images", "file", "filename", "file_name", "name", "path")  # of the column of images, else it is the first

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Callable, Iterable
+from typing import Any
 
-from ..system import user_text
 from ..errors import AnnotationError
 from ..records import Annotation, Element
+from ..system import user_text
 
 KINDS = ("laterality", "marker", "uncertain")
 ORIGIN = "markerremover"

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from . import image_names, labelme
-from ..system import user_text
 from ..errors import AnnotationError, UsageError
 from ..records import Annotation, Element
+from ..system import user_text
+from . import image_names, labelme
 
 KINDS = labelme.KINDS
 SLACK_PX, SLACK = 2.0, 0.01  # pixels, or share of the longer side: how far a box may reach out of its image

@@ -11,18 +11,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Container, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
 from .. import boxes
-from . import review_events as events_module
-from ..system import journal, regular_files
 from ..errors import HeldError, UsageError
 from ..records import Corrections, Decision, Mark
+from ..system import journal, regular_files
+from . import review_events as events_module
 
 FOLDER, LOG = "review", "decisions.jsonl"
 LABEL = "reviewer"

@@ -7,16 +7,17 @@ catheter is followed.
 
 from __future__ import annotations
 
-from typing import Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
 from .. import boxes
-from .decision_rules import CUT
-from ..second_pass.glyphs import padded
 from ..records import Decision
-from ..second_pass.strokes import Ink, THRESHOLDS, View, distance, inks, look, percentile
+from ..second_pass.glyphs import padded
+from ..second_pass.strokes import THRESHOLDS, Ink, distance, inks, percentile
+from ..second_pass.view import View, look
+from .decision_rules import CUT
 
 REACH, REACH_PX = 0.6, 6  # how far out of a box a stroke is followed: share of its shorter side, at least so many pixels
 LEAST_OUTSIDE = 1.0  # source pixels that a stroke must reach out, less is a box's jitter

@@ -5,15 +5,15 @@ A pixel ends up black if it lies in the `xyxy` of any decision and in the `strok
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Iterable
 
 import cv2
 import numpy as np
 
 from .. import boxes
-from ..second_pass import glyphs
 from ..records import Decision, Policy, Reading, extent
+from ..second_pass import glyphs
 
 __all__ = ["REASONS", "decide", "resolve"]
 

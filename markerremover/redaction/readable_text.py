@@ -6,15 +6,15 @@ goes on beside it in letters of the same height.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from typing import Callable, Sequence
 
 import cv2
 import numpy as np
 
-from ..second_pass.tesseract import Reader
 from ..records import Detections, Text
 from ..second_pass.strokes import percentile
+from ..second_pass.tesseract import Reader
 
 __all__ = ["LABEL", "as_detections", "begin", "clearly", "read"]
 

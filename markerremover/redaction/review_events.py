@@ -12,11 +12,12 @@ All of them say who decided, when, on which file (`sha256_in`) and result (`sha2
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
-from ..system import journal
 from ..errors import UsageError
+from ..system import journal
 
 MOST_EVENTS = 2_000_000
 MOST_LINE = 1 << 16  # bytes of a line

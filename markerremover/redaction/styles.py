@@ -7,18 +7,18 @@ the result of style "box", which has passed its own look.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Callable, Sequence
 
 import numpy as np
 
 from .. import boxes
+from ..errors import HeldError
 from ..formats import images
 from ..headers import telltales
-from . import inpaint, readable_text, redact, verify, word_holes
-from ..errors import HeldError
-from .word_holes import Hole
 from ..records import Decision, Policy, Radiograph, Telling, Text
+from . import inpaint, readable_text, redact, verify, word_holes
+from .word_holes import Hole
 
 __all__ = ["DOUBTFUL", "FOUND_AGAIN", "SHOWS", "Styled", "styled"]
 
@@ -54,7 +54,7 @@ class _Plan:
     style: str
     reason: str = ""
 
-    def black(self, reason: str) -> "_Plan":
+    def black(self, reason: str) -> _Plan:
         """The whole box black after all."""
         return replace(self, hole=Hole(_whole(self.decision)), style="box", reason=reason)
 

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Callable, Sequence
 
 import numpy as np
 
 from ..errors import UsageError
-from ..system.forks import Own, at_work
-from .readable_text import as_detections, clearly
 from ..records import Detections, Text
+from ..system.forks import Own, at_work
 from ..system.telemetry import import_onnxruntime
+from .readable_text import as_detections, clearly
 
 __all__ = ["LABEL", "TextFinder", "findings", "findings_again", "is_print", "open_second_look", "uncovered"]
 

@@ -8,15 +8,16 @@ stay, the whole box goes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Sequence
 
 import cv2
 import numpy as np
 
 from ..records import Decision
 from ..second_pass.kept_pixels import is_empty
-from ..second_pass.strokes import Ink, View, in_source, inks, look
+from ..second_pass.strokes import Ink, inks
+from ..second_pass.view import View, in_source, look
 
 __all__ = ["REASONS", "Hole", "hole_in"]
 

@@ -6,22 +6,24 @@ The result of a file is replaced in one step, or stays as it is; where a person 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any
 
+from .. import records
 from ..audit import manifest_files
-from ..formats import read_apart
-from ..redaction import corrections
-from ..run import batch, run_file
-from ..system import regular_files
-from ..redaction.corrections import FOLDER, Review
 from ..errors import MarkerRemoverError, UsageError
+from ..formats import read_apart
+from ..records import Outcome
+from ..redaction import corrections
+from ..redaction.corrections import FOLDER, Review
+from ..run import batch, run_file, run_summary
 from ..run.inputs import Input
 from ..run.one_file import Cleaner
-from ..records import Outcome
 from ..run.workers import Place
+from ..system import regular_files
 from . import labels, sampling
 from .session import base_boxes
 
@@ -76,10 +78,10 @@ def _apply(run: run_file.Run, every_label: bool, open_cleaner, progress) -> dict
         for outcome, facts in _outcomes(run, [rows[r] for r in changed], reviews, sources, open_cleaner):
             old, review = rows[outcome.relative], reviews.get(outcome.relative)
             said = {} if review is None else {"review": {**review.as_row(), "boxes_before": manifest_files.boxes_before(old)}}
-            if outcome.status in batch.RELEASED:
+            if outcome.status in records.RELEASED:
                 rows[outcome.relative] = manifest_files.manifest_row(outcome, facts) | said
                 redone += 1
-            elif old["status"] not in batch.RELEASED:
+            elif old["status"] not in records.RELEASED:
                 rows[outcome.relative] = _still_held(old, outcome, said)
             elif corrections.unapplied(review, old):
                 _withdraw(run.out, outcome.relative)
@@ -135,7 +137,7 @@ def _outcomes(
     make = open_cleaner or _maker(options)
     with batch.crew(options, make, len(rows)) as at_work:
         headers = options.header_profile()
-        facts = batch.run_facts(at_work.equipment(), options, headers)
+        facts = run_summary.run_facts(at_work.equipment(), options, headers)
         if any(row["weights_sha256"] != facts["weights_sha256"] for row in rows):
             raise UsageError("the weights are not those of the run (their SHA-256 differs): run `remove` again")
         todo, said = [], {}
@@ -173,7 +175,7 @@ def _summary(audit: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
             "boxes": {"kept": sum(b["action"] == "keep" for b in boxes), "removed": sum(b["action"] == "remove" for b in boxes)},
             "released_held": sum(bool(row.get("released_held")) for row in rows),
             "noted": sum(bool(row.get("notes")) for row in rows),
-            "paths_that_tell": sum(bool(row.get("path_tells")) and row["status"] in batch.RELEASED for row in rows),
+            "paths_that_tell": sum(bool(row.get("path_tells")) and row["status"] in records.RELEASED for row in rows),
             "reviewed": sum(bool((row.get("review") or {}).get("verdict")) for row in rows),
             "corrected": sum(bool((row.get("review") or {}).get("digest")) for row in rows),
         }

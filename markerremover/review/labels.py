@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any, Sequence
+from typing import Any
 
 import numpy as np
 
 from ..audit import crops, manifest_files
+from ..boxes import without_margin
+from ..errors import WriteError
 from ..formats import images
 from ..labels import labelme
-from ..system import regular_files
-from ..boxes import without_margin
+from ..records import Annotation, Element, Policy, Radiograph
 from ..redaction.corrections import LABEL, Review
 from ..redaction.decision_rules import SIGN
-from ..errors import WriteError
-from ..records import Annotation, Element, Policy, Radiograph
+from ..system import regular_files
 
 LONGEST = 60  # characters of a path in a file name: file systems take 255 bytes
 INSIDE = 0.8  # share of a box in another from which it is about the same marking

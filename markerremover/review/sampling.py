@@ -6,18 +6,18 @@ import datetime
 import json
 import os
 import random
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Any
 
 from .. import __version__
 from ..audit import manifest_files
-from ..redaction import corrections
-from ..system import regular_files
-from ..redaction.corrections import FOLDER, Review
 from ..errors import UsageError
-
-RELEASED = ("cleaned", "unchanged")
+from ..records import RELEASED
+from ..redaction import corrections
+from ..redaction.corrections import FOLDER, Review
+from ..system import regular_files
 
 
 @dataclass(frozen=True)

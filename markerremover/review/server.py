@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import MarkerRemoverError, ReadError, UsageError
 from . import pictures
-from .gate import Gate, Guard, HOSTS, cookie_name
+from .gate import HOSTS, Gate, Guard, cookie_name
 from .session import Session, base_boxes
 
 log = logging.getLogger(__name__)

@@ -8,28 +8,25 @@ from __future__ import annotations
 import datetime
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 from ..audit import manifest_files
+from ..errors import ReadError, UsageError
+from ..records import RELEASED, Mark
 from ..redaction import corrections, review_events
+from ..redaction.corrections import Review
 from ..run import run_file
 from ..system import regular_files
-from ..redaction.corrections import Review
-from ..errors import ReadError, UsageError
-from ..records import Mark
+from ..system.journal import now
 from . import sampling
 from .queue import doubts
 
 LEAST_PX = 2  # a side of a drawn box
 MOST_EVENTS = 10_000  # on one file, after which none is drawn or changed
 SHOWN = ("frame", "xyxy", "score", "label", "action", "reason", "text", "confidence", "rotation_deg", "mirrored")
-
-
-def now() -> str:
-    """The time, UTC, ISO 8601, to the second."""
-    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
 
 
 def base_boxes(row: dict[str, Any]) -> list[dict[str, Any]]:
@@ -207,7 +204,7 @@ class Session:
         """"todo"; "done"; "corrected": done, with corrections; "again": it was redone after a person had looked; "gone": of a sample, it has
         no result any more."""
         row, review = self._rows.get(relative), self._reviews.get(relative)
-        if self.sample and (row is None or row["status"] not in sampling.RELEASED):
+        if self.sample and (row is None or row["status"] not in RELEASED):
             return "gone"
         if row is None or review is None or not review.verdict:
             return "todo"
@@ -320,7 +317,7 @@ class Session:
             if kind == "release" and row["status"] != "held":
                 raise UsageError(f"only a file that was held can be released, this one is {row['status']}")
             unseen = (relative, row["sha256_in"], row["sha256_out"]) not in self._looked
-            if unseen and (kind == "release" or row["status"] in sampling.RELEASED):
+            if unseen and (kind == "release" or row["status"] in RELEASED):
                 raise UsageError("its result has not been shown, so nobody can say that it is right; skip it")
             return {"event": kind}
         if kind == "erase":

@@ -3,47 +3,38 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import json
 import logging
 import os
-import platform
 import shutil
 import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
-from typing import Any, Callable, Iterator, Sequence
+from typing import Any
 
-from .. import __version__
 from ..audit import manifest_files
-from ..formats import images, read_apart
-from ..inference import server as inference_server
-from ..redaction import corrections
-from . import drawn_boxes, inputs as inputs_module, output_paths, run_file, shards, workers
-from ..system import capacity, regular_files
 from ..errors import AnnotationError, ReadError, UsageError
+from ..formats import images, read_apart
 from ..headers.profile import HeaderProfile, new_key, read_key
-from .inputs import Input
+from ..inference import server as inference_server
 from ..options import KEY, RunOptions
+from ..records import RELEASED, Corrections, Detections, Outcome, Policy
+from ..redaction import corrections
+from ..system import capacity, regular_files
+from . import drawn_boxes, output_paths, run_file, shards, workers
+from . import inputs as inputs_module
+from .finished_rows import _rows, _split_finished, _was_dry
+from .inputs import Input
 from .one_file import Cleaner, open_cleaner, sha256_file
-from ..records import Corrections, Detections, Outcome, Policy
-from .workers import Crew, Equipment, Job, Place
+from .run_summary import _summary, run_facts
+from .workers import Crew, Job, Place
 
 log = logging.getLogger(__name__)
 
 #: Called after each file as progress(outcome, done, total); files that --resume takes over count as done.
 Progress = Callable[[Outcome, int, int], None]
-HEADERS_NOTES = {
-    "basic": "DICOM headers follow the Basic Application Level Confidentiality Profile",
-    "keep": "DICOM headers STILL IDENTIFY: they were kept as they are, only pixels and what else can carry pixels were cleaned",
-}
 HEADER_S = 60.0  # that parsing a header may take, seconds: it is read for the paths of all files before any is cleaned
-#: Ends that come with an output.
-RELEASED = ("cleaned", "unchanged")
-LIBRARIES = ("numpy", "opencv-python-headless", "pydicom", "Pillow", "tifffile", "onnxruntime", "onnxruntime-gpu", "openvino", "tesserocr", "pytesseract",
-    "rapidocr")
 
 
 def remove(
@@ -246,12 +237,6 @@ def _header_profile(options: RunOptions, audit: Path) -> HeaderProfile:
     return HeaderProfile(options.headers, read_key(own) if own.exists() else new_key(), options.retain, options.shift_dates)
 
 
-def _rows(audit: Path) -> Iterator[dict[str, Any]]:
-    """The rows of earlier runs into an audit, those of parts too."""
-    for folder in (audit, *shards.folders(audit)):
-        yield from manifest_files.read_manifest(folder / manifest_files.MANIFEST)
-
-
 def _check_state(out: Path, audit: Path, options: RunOptions) -> None:
     """Refuse to mix with an earlier run unasked, or to use a folder as audit that is something else."""
     parts = shards.folders(audit)
@@ -285,14 +270,6 @@ def _check_own_outputs(out: Path, found: list[Input], options: RunOptions) -> No
         raise UsageError(f"{out} holds {there} outputs of this part already: use --resume, --overwrite, or another folder")
 
 
-def _was_dry(audit: Path) -> bool:
-    """Whether the audit is that of a finished dry run, which a real run may replace."""
-    try:
-        return json.loads((audit / manifest_files.SUMMARY).read_text(encoding="utf-8"))["options"]["dry_run"] is True
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return False
-
-
 def _make_folders(out: Path, audit: Path, options: RunOptions) -> None:
     """OUT, the audit with its tmp/ and crops/ (owner-only), all writable; leftovers of a killed run are dropped."""
     try:
@@ -313,42 +290,6 @@ def _make_folders(out: Path, audit: Path, options: RunOptions) -> None:
         raise UsageError(f"{error.filename}: cannot be written ({error.strerror})") from error
     if not options.dry_run and not os.access(out, os.W_OK | os.X_OK):
         raise UsageError(f"{out}: cannot be written (permission denied)")
-
-
-def _split_finished(
-    found: list[Input], out: Path, audit: Path, options: RunOptions, run: dict[str, str], reviews: dict[str, corrections.Review]
-) -> tuple[list[dict[str, Any]], list[Input]]:
-    """Rows that --resume takes over, and the inputs still to do; the manifest is cut down to the former. A whole run takes
-    over those of earlier parts too."""
-    if not options.resume:
-        return [], found
-    earlier = {} if options.shard else shards.earlier_rows(audit)
-    earlier |= {row["relative"]: (row, audit) for row in manifest_files.read_manifest(audit / manifest_files.MANIFEST)}
-    rows, todo = [], []
-    for item in found:
-        row, home = earlier.get(item.relative, (None, audit))
-        said = reviews[item.relative].digest if item.relative in reviews else ""
-        if row and not item.problem and (row.get("review") or {}).get("digest", "") == said and _finished(row, item, out, options, run):
-            rows.append(row)
-            if home != audit:
-                shards.take_over_crops(row, home, audit)
-        else:
-            todo.append(item)
-    manifest_files.write_rows(audit / manifest_files.MANIFEST, rows)
-    return rows, todo
-
-
-def _finished(row: dict[str, Any], item: Input, out: Path, options: RunOptions, run: dict[str, str]) -> bool:
-    """Whether a row stands for this very input, cleaned by these weights and options, with its output still as written."""
-    if row["status"] not in RELEASED or any(row.get(key) != value for key, value in run.items()):
-        return False
-    target = out / item.relative
-    try:
-        if row.get("sha256_in") != sha256_file(item.source):
-            return False
-        return options.dry_run or (not target.is_symlink() and row.get("sha256_out") == sha256_file(target))
-    except OSError:
-        return False
 
 
 def outcomes(todo: list[Input], place: Place, at_work: Crew, said: dict[str, Corrections]) -> Iterator[Outcome]:
@@ -415,69 +356,3 @@ def _unaccounted(rows: list[dict[str, Any]], out: Path, others: set[str]) -> lis
     return sorted(set(found) - released - (others - {row["relative"] for row in rows}))
 
 
-def run_facts(equipment: Equipment, options: RunOptions, headers: HeaderProfile, drawn: drawn_boxes.Annotations | None = None) -> dict[str, str]:
-    """What every row of this run carries."""
-    settings = options.settings_sha256(headers.key)
-    if drawn:
-        settings = hashlib.sha256(f"{settings} {drawn.sha256}".encode()).hexdigest()
-    return {"weights_sha256": equipment.sha256, "version": __version__, "settings_sha256": settings}
-
-
-def _summary(
-    rows: list[dict[str, Any]], found: list[Input], ignored: list[str], equipment: Equipment, options: RunOptions, run: dict[str, str]
-) -> dict[str, Any]:
-    """Counts and circumstances of the run; the counts are checked here, not believed.
-
-    Raises:
-        AssertionError: inputs and rows do not match one to one, which would be a defect of this package.
-    """
-    counts = manifest_files.counts(rows)
-    if sorted(row["relative"] for row in rows) != sorted(item.relative for item in found):
-        raise AssertionError(f"{len(found)} inputs but {len(rows)} rows, or not the same ones")
-    boxes = [box for row in rows for box in row["boxes"]]
-    policy = options.policy
-    return {
-        "counts": counts,
-        "reconciles": counts["inputs"] == len(found) == sum(counts[s] for s in manifest_files.STATUSES),
-        "boxes": {"kept": sum(b["action"] == "keep" for b in boxes), "removed": sum(b["action"] == "remove" for b in boxes)},
-        "released_held": sum(bool(row.get("released_held")) for row in rows),
-        "noted": sum(bool(row.get("notes")) for row in rows),
-        "results_read": equipment.reads,
-        "ignored": ignored,
-        "options": {
-            "keep": list(policy.keep), "threshold": policy.threshold or equipment.threshold,
-            "margin": policy.margin, "style": policy.style, "workers": options.workers, "device": options.device,
-            "batch": options.batch,
-            "engine": options.engine, "dry_run": options.dry_run,
-            "overwrite": options.overwrite, "resume": options.resume, "ignore": list(options.ignore), "headers": options.headers,
-            "retain": list(options.retain), "shift_dates": options.shift_dates, "paths": options.paths, "time_limit": options.time_limit,
-            "second_look": options.second_look, "release_held": options.release_held,
-            "transfer_syntax": options.transfer_syntax, "shard": "{}/{}".format(*options.shard) if options.shard else None,
-        },
-        "site": _site(options),
-        "weights": {"name": equipment.name, "sha256": run["weights_sha256"]},
-        "backend": equipment.backend,
-        "headers": HEADERS_NOTES[options.headers],
-        "paths_that_tell": sum(bool(row.get("path_tells")) and row["status"] in RELEASED for row in rows),
-        "version": __version__,
-        "versions": {"python": platform.python_version(), **library_versions()},
-    }
-
-
-def _site(options: RunOptions) -> dict[str, Any] | None:
-    """The site profile of the run: its file's hash, and what the signs mean that this run keeps."""
-    if options.site is None:
-        return None
-    signs = {sign: meaning for sign, meaning in options.site.keep.items() if sign in options.policy.keep}
-    return {"sha256": options.site.sha256, "signs": signs}
-
-
-def library_versions() -> dict[str, str]:
-    """Distribution -> version of what is installed of LIBRARIES."""
-    found = {}
-    for name in LIBRARIES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found

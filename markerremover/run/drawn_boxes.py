@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Sequence
+from typing import Any
 
-from ..labels import labelme
 from ..errors import AnnotationError, UsageError
+from ..labels import labelme
 from ..records import Corrections, Mark
 
 

@@ -10,19 +10,20 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import numpy as np
 
 from .. import __version__
 from ..audit import crops
-from ..formats import images
 from ..errors import HeldError, MarkerRemoverError, ReadError, WriteError
+from ..formats import images
 from ..headers.profile import HeaderProfile
-from ..redaction.cleaning import Cleaned, Cleaner, VERIFY_ROUNDS, clean_radiograph, open_cleaner, timed
 from ..options import RunOptions
 from ..records import Corrections, Outcome
+from ..redaction.cleaning import VERIFY_ROUNDS, Cleaned, Cleaner, clean_radiograph, open_cleaner, timed
 
 __all__ = ["VERIFY_ROUNDS", "Cleaned", "Cleaner", "clean_radiograph", "method", "move_into", "open_cleaner", "process_file", "sha256_file"]
 

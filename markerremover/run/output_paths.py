@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Callable, Sequence
+from typing import Any
 
 from ..audit import manifest_files
-from ..headers import identifiers
-from . import inputs
 from ..errors import ReadError
+from ..headers import identifiers
 from ..headers.profile import HeaderProfile
-from .inputs import Input
 from ..records import Identifier, Telling
+from . import inputs
+from .inputs import Input
 
 MAP = "paths.jsonl"
 SUFFIXES = frozenset({".dcm", ".dicom", ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".tif", ".tiff"})

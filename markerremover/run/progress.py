@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Callable, Iterator
 
-from ..records import Outcome, STATUSES
+from ..records import STATUSES, Outcome
 
 #: Seconds between plain lines: a log of a night's run stays readable.
 EVERY_S = 15.0

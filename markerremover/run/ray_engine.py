@@ -20,10 +20,11 @@ import logging
 import os
 import pickle
 import warnings
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -31,10 +32,10 @@ from .. import __version__
 from ..errors import UsageError
 from ..inference.server import opener_of, shared_batch
 from ..options import RunOptions
-from .one_file import Cleaner, sha256_file
-from .ray_network import CLEAN_GPU, Lines, Networks, cause_of, connected
 from ..records import Outcome
 from ..system.telemetry import ENVIRONMENT
+from .one_file import Cleaner, sha256_file
+from .ray_network import CLEAN_GPU, Lines, Networks, cause_of, connected
 from .workers import Equipment, Job, OneByOne, Place, equipment, threads_each
 
 __all__ = ["OnRay"]
@@ -67,7 +68,7 @@ class OnRay:
         self._options, self._open, self._stack = options, open_cleaner, ExitStack()
         self._equipment: Equipment | None = None
 
-    def __enter__(self) -> "OnRay":
+    def __enter__(self) -> OnRay:
         """Raises UsageError where Ray is missing, the cluster cannot be reached, or it has too few CPUs or no GPU."""
         batch = shared_batch(self._options)
         self._ray = self._stack.enter_context(_connected(self._options))
@@ -88,7 +89,7 @@ class OnRay:
             try:
                 self._equipment = self._ray.get(task.remote(self._open, threads_each(self._options.workers), self._lines(), __version__))
             except self._ray.exceptions.RayTaskError as error:
-                raise cause_of(error)
+                raise cause_of(error) from None
             except self._ray.exceptions.RayError as error:
                 raise UsageError(f"no machine of the Ray cluster can open what cleans ({type(error).__name__})") from error
         return self._equipment

@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 from ..errors import InferenceError
-from ..inference.server import InferenceServer
 from ..inference.network import Network
+from ..inference.server import InferenceServer
 
 log = logging.getLogger(__name__)
 

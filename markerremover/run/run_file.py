@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any
 
 from ..audit import manifest_files
-from . import inputs as inputs_module
-from ..system import regular_files
 from ..errors import UsageError
 from ..options import KEY, RunOptions
-from .output_paths import MAP
 from ..records import Policy
+from ..system import regular_files
+from . import inputs as inputs_module
+from .output_paths import MAP
 
 RUN = "run.json"
 _PATHS = ("weights", "audit", "key", "boxes")

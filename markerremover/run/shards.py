@@ -10,9 +10,10 @@ import hashlib
 import os
 import re
 import shutil
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterator, Sequence
+from typing import Any
 
 from ..audit import manifest_files
 from ..audit.crops import thumb_names

@@ -8,22 +8,23 @@ import multiprocessing
 import os
 import traceback
 from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Callable, Iterator, NamedTuple, Protocol, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import cv2
 from pebble import ProcessExpired, ProcessPool
 
-from ..system import capacity
 from ..errors import MarkerRemoverError, UsageError, WeightsError
 from ..headers.profile import HeaderProfile
 from ..options import RunOptions
+from ..records import Corrections, Outcome
+from ..system import capacity
 from ..system.parent_process import end_with_parent
 from .one_file import Cleaner, process_file, temporary_file
-from ..records import Corrections, Outcome
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ def equipment(cleaner: Cleaner) -> Equipment:
 class Crew(Protocol):
     """Who cleans the files of a run, as long as its context lasts."""
 
-    def __enter__(self) -> "Crew": ...
+    def __enter__(self) -> Crew: ...
 
     def __exit__(self, *error: Any) -> None: ...
 
@@ -105,7 +106,7 @@ class Alone:
     def __init__(self, open_cleaner: Callable[[int], Cleaner]) -> None:
         self._open = open_cleaner
 
-    def __enter__(self) -> "Alone":
+    def __enter__(self) -> Alone:
         """Raises what `open_cleaner` raises."""
         self._cleaner = self._open(threads_each(1))
         self._threads = ThreadPoolExecutor(self._cleaner.at_once, "cleaning")
@@ -152,7 +153,7 @@ class Processes:
         self._pool: ProcessPool | None = None
         self._told: Equipment | None = None
 
-    def __enter__(self) -> "Processes":
+    def __enter__(self) -> Processes:
         self._first = self._started().schedule(_equipped)
         return self
 

@@ -7,10 +7,11 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
+from ..records import Reading
 from . import glyphs
 from .sign_candidates import Candidate
-from ..records import Reading
-from .strokes import Ink, View, around, coarse_ink, inside, on_plate, percentile
+from .strokes import Ink, coarse_ink, inside, on_plate, percentile
+from .view import View, around
 
 LARGER, LARGEST_SIGN, NEXT = 1.5, 4.0, 1.5  # a sign this many times as large, at most this far off, makes a letter its initial
 CHARACTER = 0.75  # how alike a neighbour off the line must be to some character to count as text

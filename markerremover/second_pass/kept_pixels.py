@@ -5,14 +5,15 @@ Frames as in `strokes`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Iterator
 
 import cv2
 import numpy as np
 
 from .glyphs import padded
-from .strokes import EDGE_PX, EDGE_SHARE, FLOOR, Ink, SHELL, View, closed_at_edges, distance, filled, percentile, picked
+from .strokes import EDGE_PX, EDGE_SHARE, SHELL, Ink, closed_at_edges, distance, filled, percentile, picked
+from .view import FLOOR, View
 
 DISC = 0.7  # share of its bounding box that a disc, oval or plate behind a letter fills
 DISC_RIM = 0.35  # how far around such a disc its bright rim may reach, as a share of the letter

@@ -7,17 +7,18 @@ Where a box of the frame is known to hold print (of any score, kept or not, or r
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Iterator, Sequence
 
 import cv2
 import numpy as np
 
 from .. import boxes as boxes_module
+from ..records import Decision, Reading
 from . import glyphs
 from .isolation import CHARACTER, TEXT, looks_like
-from ..records import Decision, Reading
-from .strokes import COARSE_KERNEL, FLOOR, Ink, View, around, coarse_ink, percentile
+from .strokes import COARSE_KERNEL, Ink, coarse_ink, percentile
+from .view import FLOOR, View, around
 
 __all__ = ["SIGN", "alone", "stands_in_print"]
 

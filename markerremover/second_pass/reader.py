@@ -11,20 +11,35 @@ around it makes it part of a longer text. Whatever else comes back without text 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Sequence
 
 import cv2
 import numpy as np
 
-from . import glyphs
-from .sign_candidates import AHEAD_IN_WORDS, CONVINCING, Candidate, LEAST_LIKENESS, candidates, vote
-from .isolation import TEXT, spoils, unless_initial
-from .tesseract import Reader
 from ..records import Reading
+from . import glyphs
+from .isolation import TEXT, spoils, unless_initial
 from .kept_pixels import CLEAR, CLEAR_PX, is_empty, own_pixels, pieces
-from .strokes import EDGE_PX, EDGE_SHARE, Ink, SMALLEST_BOX, THRESHOLDS, View, cropped, distance, in_source, inks, inside, largest, look, on_plate, parted, picked, without_appendix, without_neighbour
+from .sign_candidates import AHEAD_IN_WORDS, CONVINCING, LEAST_LIKENESS, Candidate, candidates, vote
+from .strokes import (
+    EDGE_PX,
+    EDGE_SHARE,
+    THRESHOLDS,
+    Ink,
+    distance,
+    inks,
+    inside,
+    largest,
+    on_plate,
+    parted,
+    picked,
+    without_appendix,
+    without_neighbour,
+)
+from .tesseract import Reader
 from .two_bars import is_whole_l
+from .view import SMALLEST_BOX, View, cropped, in_source, look
 
 __all__ = ["insist", "second_pass"]
 

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from . import glyphs
-from .tesseract import Reader
 from .strokes import Ink, percentile, picked
+from .tesseract import Reader
 
 WHITELIST = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"  # all letters: offered L and R alone, Tesseract makes an L of a bar
 LEAST_LIKENESS = 0.62  # shapes less alike than this to a kept sign are not shown to the OCR engine

@@ -6,25 +6,20 @@ about `WORK_SIDE` pixels.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Iterable, Iterator, Sequence
 
 import cv2
 import numpy as np
 
 from .glyphs import padded
+from .view import COARSE_SIDE, FLOOR, View
 
-WORK_SIDE = 64  # work pixels along the box's shorter side: a letter is then 40-90 high
-SCALE_RANGE = (0.05, 4.0)  # work pixels a source pixel
-LARGEST_WORK = 700  # a longer crop (a very long text line) is shrunk to this
-CONTEXT = 1.1  # how far to look around the box, in its shorter sides
 MOST, LEAST_SIZE = 3, 0.5  # how many components of a box are tried, and how large, as a share of the largest
 LEAST_ENERGY = 0.1  # strokes of a polarity weaker than this share of the other's are not looked at, unless
 LEAST_CONTRAST = 0.6  # they are bright and stand out by this share of what the dark ones do: a letter on a large disc
-COARSE_SIDE, COARSE_KERNEL = 16, 1.5  # a letter in a coarse view, pixels; the flat-field's window in such letters
-FLOOR = 6  # grey levels of contrast below which nothing counts as a stroke
-SMALLEST_BOX = 3  # source pixels; nothing can be read in less
+COARSE_KERNEL = 1.5  # letters of a coarse view: side of the flat-field's window
 THRESHOLDS = (1.0, 1.35, 0.75, 1.7)  # of Otsu's: higher parts a letter from initials that touch it, lower finds faint ones
 NECK = 0.6  # of a component's greatest stroke width: thinner joints are cut
 APPENDIX = 0.06  # of a letter's size: larger parts on thin joints are something else
@@ -33,21 +28,6 @@ EDGE_PX, EDGE_SHARE = 2.0, 0.05  # a stroke's soft edge: source pixels, or this 
 RING_WIDTH = 0.5  # of the distance from a ring's outline to its middle: a wider one is no ring
 SHELL = (0.05, 0.14)  # how far around a cut-out letter the plate is looked for, as shares of the letter
 SURROUNDED = 0.9  # share of the shell around a dark letter that must be as bright as a plate
-
-
-@dataclass(frozen=True)
-class View:
-    """A box with its surroundings.
-
-    grey: (h, w) uint8, work frame.  scale: work pixels a source pixel.  window, box: integer source xyxy of the crop and
-    of the box in it.  inner: (4,) float work xyxy of the box.
-    """
-
-    grey: np.ndarray
-    scale: float
-    window: tuple[int, int, int, int]
-    box: tuple[int, int, int, int]
-    inner: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -64,7 +44,7 @@ class Ink:
     dark: bool
 
     @classmethod
-    def of(cls, mask: np.ndarray, hat: np.ndarray, dark: bool) -> "Ink":
+    def of(cls, mask: np.ndarray, hat: np.ndarray, dark: bool) -> Ink:
         """The components of a (h, w) bool mask."""
         narrow = mask.size // 4 < 2**16  # that many components there are at most, and 16 bits are counted in two thirds of the time
         kind = cv2.CV_16U if narrow else cv2.CV_32S
@@ -115,47 +95,6 @@ def percentile(values: np.ndarray, percent: float) -> float:
         values = np.sort(values, axis=None)
         a, b = float(values[low]), float(values[min(low + 1, values.size - 1)])
     return b - (b - a) * (1 - share) if share >= 0.5 else a + (b - a) * share
-
-
-def look(frame: np.ndarray, xyxy: np.ndarray) -> View | tuple[int, int, int, int]:
-    """The box and its surroundings in the work frame; only its integer box, cut to the image, where there is nothing
-    to look at (too small, outside, flat, not a number)."""
-    h, w = frame.shape
-    box = np.asarray(xyxy, np.float64)
-    if not np.isfinite(box).all():
-        return (0, 0, 0, 0)
-    x1, y1 = (int(np.clip(np.floor(v), 0, limit)) for v, limit in zip(box[:2], (w, h)))
-    x2, y2 = (int(np.clip(np.ceil(v), 0, limit)) for v, limit in zip(box[2:], (w, h)))
-    x2, y2 = max(x1, x2), max(y1, y2)
-    short = min(x2 - x1, y2 - y1)
-    if short < SMALLEST_BOX:
-        return (x1, y1, x2, y2)
-    pad = int(np.ceil(CONTEXT * short)) + 3
-    X1, Y1, X2, Y2 = max(0, x1 - pad), max(0, y1 - pad), min(w, x2 + pad), min(h, y2 + pad)
-    crop = frame[Y1:Y2, X1:X2]
-    if int(crop.max()) - int(crop.min()) <= FLOOR:
-        return (x1, y1, x2, y2)
-    scale = min(float(np.clip(WORK_SIDE / short, *SCALE_RANGE)), LARGEST_WORK / max(X2 - X1, Y2 - Y1))
-    size = max(4, round((X2 - X1) * scale)), max(4, round((Y2 - Y1) * scale))
-    grey = cv2.resize(crop, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-    inner = np.array([x1 - X1, y1 - Y1, x2 - X1, y2 - Y1], np.float64) * scale
-    return View(grey, scale, (X1, Y1, X2, Y2), (x1, y1, x2, y2), inner)
-
-
-def around(frame: np.ndarray, xyxy: tuple[int, int, int, int], reach: float) -> View | None:
-    """A coarse view of much more of the surroundings: `reach` times the longer side on every side, that side at
-    `COARSE_SIDE` work pixels; None if there is nothing to see."""
-    x1, y1, x2, y2 = xyxy
-    pad = reach * max(x2 - x1, y2 - y1)
-    wide = look(frame, np.array([x1 - pad, y1 - pad, x2 + pad, y2 + pad]))
-    if not isinstance(wide, View):
-        return None
-    X1, Y1, X2, Y2 = wide.box
-    scale = COARSE_SIDE / max(x2 - x1, y2 - y1)
-    size = max(4, round((X2 - X1) * scale)), max(4, round((Y2 - Y1) * scale))
-    grey = cv2.resize(frame[Y1:Y2, X1:X2], size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    inner = np.array([x1 - X1, y1 - Y1, x2 - X1, y2 - Y1], np.float64) * scale
-    return View(grey, scale, wide.box, xyxy, inner)
 
 
 def coarse_ink(view: View, dark: bool, kernel: float = COARSE_KERNEL) -> Ink:
@@ -393,20 +332,3 @@ def on_plate(view: View, ink: Ink, index: int) -> bool:
     return float((grey[shell] > middle).mean()) >= SURROUNDED
 
 
-def in_source(view: View, mask: np.ndarray) -> np.ndarray:
-    """A work-frame mask as one of the view's window in source pixels, bool."""
-    X1, Y1, X2, Y2 = view.window
-    method = cv2.INTER_AREA if view.scale > 1 else cv2.INTER_LINEAR
-    return cv2.resize(mask.astype(np.float32), (X2 - X1, Y2 - Y1), interpolation=method) > 0.4
-
-
-def cropped(view: View, there: np.ndarray) -> tuple[tuple[int, int, int, int], np.ndarray]:
-    """A mask over the view's window in source pixels as (integer source xyxy that covers it and the box, bool mask in that
-    crop frame)."""
-    X1, Y1 = view.window[:2]
-    x1, y1, x2, y2 = view.box
-    if there.any():
-        rows, columns = np.flatnonzero(there.any(1)), np.flatnonzero(there.any(0))
-        x1, x2 = min(x1, X1 + int(columns[0])), max(x2, X1 + int(columns[-1]) + 1)
-        y1, y2 = min(y1, Y1 + int(rows[0])), max(y2, Y1 + int(rows[-1]) + 1)
-    return (x1, y1, x2, y2), there[y1 - Y1 : y2 - Y1, x1 - X1 : x2 - X1].copy()

@@ -10,14 +10,15 @@ import re
 import subprocess
 import tempfile
 import threading
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, Sequence
+from typing import Protocol
 
 import numpy as np
 
 from ..errors import UsageError
-from ..system.forks import Own, at_work
 from ..records import Text
+from ..system.forks import Own, at_work
 
 __all__ = ["Reader", "available", "engine", "open_reader"]
 

@@ -7,8 +7,8 @@ picture depends on its setting, the seed and its number only.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Iterator
 
 import cv2
 import numpy as np
@@ -16,12 +16,13 @@ import numpy as np
 from ..errors import UsageError
 from ..records import Annotation
 from .distractors import leads_and_tubes
-from .marks import console_text, fonts, layers as markings, lead_markers, texts
-from .radiographs import backgrounds, degrade
-from .marks.console_text import TextStyle
 from .generate import CAP_MIN_PX, SyntheticRadiograph
-from .scene import CUT, Scene, free_spot, truth
+from .marks import console_text, fonts, lead_markers, texts
+from .marks import layers as markings
+from .marks.console_text import TextStyle
+from .marks.scene import CUT, Scene, free_spot, truth
 from .marks.texts import choice
+from .radiographs import backgrounds, degrade
 
 SPLIT = "eval"
 SIGNS = ("L", "R", "L", "R", "L", "R", "L", "R", "LEFT", "RIGHT")  # of a benchmark picture: what `remove` keeps unasked

@@ -12,9 +12,9 @@ import numpy as np
 from .distractors import implants, leads_and_tubes, metal, wear
 from .marks import graphics, layers, lettering, prints, signs
 from .marks.kit import Kit
-from .radiographs.real import Whole
-from .scene import Scene, free_spot
+from .marks.scene import Scene, free_spot
 from .marks.texts import choice
+from .radiographs.real import Whole
 
 WEIGHTS = {  # of the kinds that are drawn more or less often than their fellows
     "overlay": 2.0,

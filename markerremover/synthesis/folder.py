@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Mapping, Sequence
 
 import cv2
 import numpy as np
 
-from ..labels import labelme
 from ..errors import UsageError, WriteError
+from ..labels import labelme
 from . import generate
-from .marks import patches
-from .radiographs import real
 from .marks.texts import choice
+from .radiographs import patches, real
 
 CLASS_NAMES = ("laterality", "marker")
 FORMATS = {"png": ".png", "jpg": ".jpg", "tiff": ".tiff", "dcm": ".dcm", "png16": ".png"}

@@ -12,10 +12,10 @@ from ..records import Annotation, locked
 from . import film
 from .distractors import leads_and_tubes
 from .marks import console_text, layers, lead_markers, texts
-from .radiographs import backgrounds, degrade, frames, real
 from .marks.kit import Kit
-from .scene import Scene, free_spot, truth
+from .marks.scene import Scene, free_spot, truth
 from .marks.texts import choice
+from .radiographs import backgrounds, degrade, frames, real
 
 CAP_MIN_PX = 7.0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 from pathlib import Path
@@ -56,3 +57,8 @@ def _whole_lines(descriptor: int) -> int:
             return size
         handle.seek(0)
         return handle.read().rfind(b"\n") + 1
+
+
+def now() -> str:
+    """The time, UTC, ISO 8601, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

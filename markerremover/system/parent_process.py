@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-from typing import Callable
+from collections.abc import Callable
 
 
 def end_with_parent(then: Callable[[], object] = lambda: None) -> None:

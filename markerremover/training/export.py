@@ -11,20 +11,21 @@ import json
 import logging
 import shutil
 import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator, Sequence
 
 import numpy as np
 
 from ..detection import localizer, rescorer
+from ..errors import MarkerRemoverError, ParityError, UsageError, WeightsError
 from ..formats import read_apart
 from ..inference import network, tensorrt_engine
-from ..run import inputs
-from . import parity, precision as convert
-from ..errors import MarkerRemoverError, ParityError, UsageError, WeightsError
 from ..inference.shipped_weights import default_weights
 from ..records import locked
+from ..run import inputs
+from . import parity
+from . import precision as convert
 
 log = logging.getLogger(__name__)
 
@@ -166,11 +167,11 @@ def _reference(source: Path, threads: int | None) -> localizer.Detector:
         return localizer.load_detector(source, device="cpu", runtime="onnxruntime", threads=threads)
     if not source.is_file():
         raise WeightsError(f"{source}: there is no such checkpoint")
-    from . import train_localizer
+    from . import localizer_files
 
     card = localizer.parse_card(source.with_suffix(".json"))
     second = rescorer.of_card(card, source.parent)
-    return localizer.Detector(train_localizer.checkpoint_session(source, card["classes"]), card, "PyTorch CPU", rescorer=second)
+    return localizer.Detector(localizer_files.checkpoint_session(source, card["classes"]), card, "PyTorch CPU", rescorer=second)
 
 
 def _checks(model: Path, reference: localizer.Detector, samples: Sequence[Sample], precision: str, device: str,
@@ -236,9 +237,9 @@ def _convert(source: Path, model: Path, format: str, precision: str, reference: 
     with tempfile.TemporaryDirectory() as scratch:
         onnx = source
         if source.suffix == ".pt":
-            from . import train_localizer
+            from . import localizer_files
 
-            onnx = train_localizer.export_onnx(source, Path(scratch) / "fp32.onnx")
+            onnx = localizer_files.export_onnx(source, Path(scratch) / "fp32.onnx")
         if precision == "int8":
             onnx = convert.to_int8(onnx, Path(scratch) / "int8.onnx", _pictures(calibration, reference.size))
         elif (format, precision) == ("onnx", "fp16"):

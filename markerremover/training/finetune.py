@@ -14,9 +14,10 @@ import math
 import os
 import shutil
 import statistics
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any
 
 from .. import __version__, site_profile
 from ..detection import localizer
@@ -27,7 +28,7 @@ from ..inference.shipped_weights import default_weights
 from ..labels.labelled_folder import Sample
 from ..records import Policy
 from ..run.one_file import Cleaner
-from . import finetune_report, train_localizer
+from . import checkpoints, finetune_report, localizer_files, train_localizer
 from .folds import Fold, plan, whole
 from .measure import measure, total
 from .one_training import Run, note_errors, outcome, own_rescorer, picture_id, trained, write_card
@@ -158,12 +159,12 @@ def _check_samples(parts: Sequence[Fold]) -> None:
 def _fingerprint(run: Run, parts: Sequence[Fold], profile: site_profile.SiteProfile) -> str:
     """Hash of what decides the result; an interrupted run goes on only with the same."""
     samples = [
-        [[s.path.name, s.patient, train_localizer.sha256(s.path), [asdict(e) for e in s.annotation.elements]] for s in group]
+        [[s.path.name, s.patient, localizer_files.sha256(s.path), [asdict(e) for e in s.annotation.elements]] for s in group]
         for part in parts for group in (part.train, part.stop, part.held_out)
     ]
     facts = {
         "version": __version__, "recipe": asdict(run.recipe), "seed": run.seed, "keep": dict(profile.keep), "samples": samples,
-        "base": [train_localizer.sha256(run.base), run.card["sha256"]], "device": run.device,
+        "base": [localizer_files.sha256(run.base), run.card["sha256"]], "device": run.device,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
@@ -194,7 +195,7 @@ def _prepare(run: Run, fingerprint: str, resume: bool) -> None:
         raise UsageError(f"{run.work}: there is nothing to resume")
     train_localizer.require()
     train_localizer.check_settings(loader_workers=run.loader_workers, seed=run.seed, device=run.device)
-    train_localizer.check_freeze(run.recipe.freeze, train_localizer.layers_of(run.base))
+    checkpoints.check_freeze(run.recipe.freeze, checkpoints.layers_of(run.base))
     (run.work / "pictures").mkdir(parents=True, mode=0o700)
     os.chmod(run.work, 0o700)
     mark.write_text(fingerprint + "\n", encoding="utf-8")
@@ -248,9 +249,9 @@ def _publish(
 def _placed(run: Run, final: Path, facts: dict[str, Any]) -> dict[str, Any]:
     """Write checkpoint, ONNX file and card of a finished training to `out` and beside it; returns the card."""
     onnx = run.out.with_suffix(".onnx")
-    train_localizer.save_checkpoint(final.with_suffix(".pt"), run.out)
+    checkpoints.save_checkpoint(final.with_suffix(".pt"), run.out)
     shutil.copyfile(final, onnx)
-    card = write_card(run, onnx, own_rescorer(run, final), checkpoint=run.out.name, checkpoint_sha256=train_localizer.sha256(run.out), **facts)
+    card = write_card(run, onnx, own_rescorer(run, final), checkpoint=run.out.name, checkpoint_sha256=localizer_files.sha256(run.out), **facts)
     return json.loads(card.read_text(encoding="utf-8"))
 
 
@@ -272,7 +273,7 @@ def _origin(run: Run, trained_on: Sequence[Sample], final: Path, seeds: list[int
     epochs, share = outcome(final)
     return {
         "base": {
-            "name": str(run.card.get("name", run.base.stem)), "sha256": train_localizer.sha256(run.base), "onnx_sha256": run.card["sha256"],
+            "name": str(run.card.get("name", run.base.stem)), "sha256": localizer_files.sha256(run.base), "onnx_sha256": run.card["sha256"],
         },
         "data": {"images": len(trained_on), "patients": len({s.patient for s in trained_on})},
         "recipe": {**asdict(run.recipe), "flips": False, "trained_epochs": epochs, "share": share, "rescorer_taught": own_rescorer(run, final) is not None},

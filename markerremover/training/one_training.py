@@ -10,9 +10,10 @@ import functools
 import hashlib
 import json
 import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from ..errors import UsageError
 from ..labels import labelled_folder
 from ..labels.labelled_folder import Sample
 from ..records import Policy
-from . import train_localizer, window_dataset
+from . import checkpoints, localizer_files, train_localizer, window_dataset
 from .folds import Fold
 from .recipes import Recipe
 
@@ -111,7 +112,7 @@ def trained(run: Run, part: Fold, place: Path, *, stop_after: int | None = None)
             },
         )
         share, rescorer = (run.recipe.blend, None) if before is None else _best_change(run, place, best, samples, before)
-        mixed = train_localizer.blend(run.base, best, share, place / "mixed.pt") if share else run.base
+        mixed = checkpoints.blend(run.base, best, share, place / "mixed.pt") if share else run.base
         return _finish(run, place, mixed, chosen[0], share, rescorer)
 
 
@@ -124,11 +125,11 @@ def _finish(run: Run, place: Path, checkpoint: Path, epochs: int, share: float, 
 
 
 def _exported(run: Run, checkpoint: Path, onnx: Path, rescorer: Path | None = None) -> None:
-    train_localizer.save_checkpoint(checkpoint, onnx.with_suffix(".pt"))
+    checkpoints.save_checkpoint(checkpoint, onnx.with_suffix(".pt"))
     if checkpoint == run.base and _image_size(run) == int(run.card["image_size"]):
         shutil.copyfile(run.base.with_suffix(".onnx"), onnx)
     else:
-        train_localizer.export_onnx(onnx.with_suffix(".pt"), onnx)
+        localizer_files.export_onnx(onnx.with_suffix(".pt"), onnx)
     write_card(run, onnx, rescorer)
 
 
@@ -154,7 +155,7 @@ def _best_change(
     for share in (0.0, *SHARES):
         trial = place / f"share-{share}"
         trial.mkdir()
-        mixed = train_localizer.blend(run.base, best, share, trial / "mixed.pt") if share else run.base
+        mixed = checkpoints.blend(run.base, best, share, trial / "mixed.pt") if share else run.base
         _exported(run, mixed, trial / "trial.onnx")
         for with_taught in (False, True)[not share : 1 + (taught is not None)]:
             if with_taught:
@@ -184,7 +185,7 @@ def _taught_rescorer(run: Run, place: Path, best: Path, samples: Sequence[Sample
         onnx = trial / f"{name}.onnx"
         _exported(run, checkpoint, onnx)
         card = json.loads(onnx.with_suffix(".json").read_text(encoding="utf-8"))
-        train_localizer.rewrite_card(onnx, {k: v for k, v in card.items() if k not in ("rescorer", "calibration", "beside_sign")})
+        localizer_files.rewrite_card(onnx, {k: v for k, v in card.items() if k not in ("rescorer", "calibration", "beside_sign")})
         rng = np.random.default_rng(run.seed)
         try:
             found.append(train_rescorer.gather(localizer.load_detector(onnx, device="cpu"), [samples], rng))
@@ -237,8 +238,8 @@ def write_card(run: Run, onnx: Path, rescorer: Path | None = None, **extra) -> P
         rescore.carry(run.card, run.base.parent, onnx.parent)
     else:
         own = shutil.copyfile(rescorer, onnx.with_name(f"{onnx.stem}-rescorer.onnx"))
-        carried["rescorer"] = {**run.card["rescorer"], "file": own.name, "sha256": train_localizer.sha256(own)}
-    return train_localizer.write_card(
+        carried["rescorer"] = {**run.card["rescorer"], "file": own.name, "sha256": localizer_files.sha256(own)}
+    return localizer_files.write_card(
         onnx, arch=str(run.card.get("architecture", "unknown")), class_names=run.card["classes"], image_size=_image_size(run),
         threshold=float(run.card["threshold"]), **carried, **extra,
     )
@@ -247,4 +248,4 @@ def write_card(run: Run, onnx: Path, rescorer: Path | None = None, **extra) -> P
 def picture_id(sample: Sample) -> str:
     """16 hex digits that tell a sample from others, also from those of the same file name in another folder."""
     name = sample.path.name.encode("utf-8", "surrogateescape")
-    return hashlib.sha256(name + b"\0" + train_localizer.sha256(sample.path).encode()).hexdigest()[:16]
+    return hashlib.sha256(name + b"\0" + localizer_files.sha256(sample.path).encode()).hexdigest()[:16]

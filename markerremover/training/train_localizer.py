@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import datetime
-import hashlib
 import json
 import logging
 import os
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator, Sequence
-
-import numpy as np
 
 from ..detection import localizer, operating_point
-from ..errors import UsageError, WeightsError
-from ..inference.session import Session
+from ..errors import UsageError
 from ..labels import labelled_folder
 from ..system.telemetry import import_ultralytics
 from . import window_dataset
+from .checkpoints import check_freeze
+from .localizer_files import rewrite_card
 
 CLASS_NAMES = ("laterality", "marker")
 #: Read before ultralytics is imported: it sets OMP_NUM_THREADS to 1, and leaves a core idle.
@@ -234,152 +230,6 @@ def check_settings(*, device: str, **values: float) -> None:
         raise UsageError(f"device is {wrong[0]!r}, allowed is cpu" + (f" or a CUDA device number: {', '.join(there)}" if there else "; PyTorch sees no CUDA device here"))
 
 
-def check_freeze(freeze: int, layers: int) -> None:
-    """Refuse to freeze a whole network: its last layer, which gives the boxes, must be able to learn.
-
-    Raises:
-        UsageError: it is that many layers or more.
-    """
-    if not 0 <= freeze < layers:
-        raise UsageError(f"freeze is {freeze}, allowed is 0 to {layers - 1}: the network has {layers} layers, and the last one must learn")
-
-
-def layers_of(checkpoint: Path | str) -> int:
-    """How many layers the network of a checkpoint has, as `freeze` counts them.
-
-    Raises:
-        WeightsError: it cannot be loaded.
-    """
-    import torch
-
-    try:
-        return len(torch.load(checkpoint, map_location="cpu", weights_only=False)["model"].model)
-    except Exception as error:
-        raise WeightsError(f"{checkpoint}: cannot be loaded ({type(error).__name__}: {error})") from error
-
-
-def save_checkpoint(checkpoint: Path | str, target: Path | str) -> Path:
-    """Copy a finished checkpoint without the folders it was trained in and the log of its training.
-
-    Raises:
-        WeightsError: it cannot be loaded.
-    """
-    import torch
-
-    try:
-        content = torch.load(checkpoint, map_location="cpu", weights_only=False)
-        arguments = content["train_args"]
-    except Exception as error:
-        raise WeightsError(f"{checkpoint}: cannot be loaded ({type(error).__name__}: {error})") from error
-    own = {"model": Path(target).name, "project": None, "name": None, "data": None, "save_dir": None, "resume": False}
-    content["train_args"] = arguments | {key: value for key, value in own.items() if key in arguments}
-    model = content["model"]
-    if isinstance(getattr(model, "args", None), dict):
-        model.args = model.args | {key: value for key, value in own.items() if key in model.args}
-    if hasattr(model, "pt_path"):
-        model.pt_path = Path(target).name
-    torch.save({key: value for key, value in content.items() if key not in ("git", "train_results")}, target)
-    return Path(target)
-
-
-def blend(base: Path | str, tuned: Path | str, share: float, target: Path | str) -> Path:
-    """Write a checkpoint with the mean of two networks' weights.
-
-    Args:
-        base, tuned: checkpoints of the same architecture, ours to load.  share: of `tuned`, 0–1.
-        target: everything but the weights is that of `tuned`.
-
-    Raises:
-        WeightsError: one cannot be loaded, or their weights differ in name or shape.
-    """
-    import torch
-
-    contents = []
-    for path in (base, tuned):
-        try:
-            contents.append(torch.load(path, map_location="cpu", weights_only=False))
-        except Exception as error:
-            raise WeightsError(f"{path}: cannot be loaded ({type(error).__name__}: {error})") from error
-    old, new = (content["model"].state_dict() for content in contents)
-    if {k: v.shape for k, v in old.items()} != {k: v.shape for k, v in new.items()}:
-        raise WeightsError(f"{tuned}: its weights have other names or shapes than those of {base}")
-    mixed = {
-        k: ((1 - share) * old[k].float() + share * v.float()).to(v.dtype) if v.is_floating_point() else v for k, v in new.items()
-    }
-    contents[1]["model"].load_state_dict(mixed)
-    torch.save(contents[1], target)
-    return Path(target)
-
-
-def best_epoch(run: Path | str) -> dict[str, float]:
-    """Validation metrics (precision, recall, mAP-50, mAP-50-95, epoch) of a run's best epoch by mAP-50."""
-    with (Path(run) / "results.csv").open(newline="", encoding="utf-8") as handle:
-        rows = [{k.strip(): float(v) for k, v in row.items()} for row in csv.DictReader(handle)]
-    best = max(rows, key=lambda row: row["metrics/mAP50(B)"])
-    names = {"epoch": "epoch", "metrics/precision(B)": "precision", "metrics/recall(B)": "recall",
-             "metrics/mAP50(B)": "mAP-50", "metrics/mAP50-95(B)": "mAP-50-95"}
-    return {name: best[key] for key, name in names.items()}
-
-
-def sha256(path: Path | str) -> str:
-    """Hex SHA-256 of a file."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-
-
-def export_onnx(checkpoint: Path | str, target: Path | str) -> Path:
-    """Write a checkpoint as ONNX: input `images` (N, 3, H, W) float32 in 0–1, H and W multiples of 32 and free, output
-    (N, 4 + classes, anchors) with xywh in network pixels and class scores.
-
-    Raises:
-        UsageError: the extra `train` is missing.  WeightsError: the checkpoint cannot be loaded or exported.
-    """
-    try:
-        YOLO = import_ultralytics().YOLO
-    except ImportError as error:
-        raise UsageError(f"exporting needs the extra 'train': pip install 'markerremover[train]' ({error})") from error
-    import shutil
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as scratch:
-        copy = Path(scratch) / "model.pt"
-        shutil.copyfile(checkpoint, copy)
-        try:
-            written = YOLO(copy).export(format="onnx", dynamic=True, simplify=True, opset=17, verbose=False)
-        except Exception as error:
-            raise WeightsError(f"{checkpoint}: cannot be exported ({type(error).__name__}: {error})") from error
-        shutil.copyfile(written, target)
-    return Path(target)
-
-
-def checkpoint_session(checkpoint: Path | str, class_names: Sequence[str]) -> Session:
-    """A checkpoint in PyTorch, fp32 on the CPU.
-
-    Raises:
-        UsageError: the extra `train` is missing.  WeightsError: the checkpoint cannot be loaded or has other classes.
-    """
-    try:
-        import torch
-
-        YOLO = import_ultralytics().YOLO
-    except ImportError as error:
-        raise UsageError(f"a checkpoint needs the extra 'train': pip install 'markerremover[train]' ({error})") from error
-    try:
-        network = YOLO(checkpoint).model.float().eval()
-    except Exception as error:
-        raise WeightsError(f"{checkpoint}: cannot be loaded ({type(error).__name__}: {error})") from error
-    taught = [network.names[i] for i in sorted(network.names)]
-    if taught != list(class_names):
-        raise WeightsError(f"{checkpoint}: its classes are {taught}, its card says {list(class_names)}")
-
-    def run(pictures: np.ndarray) -> list[np.ndarray]:
-        shape = (len(pictures), 3, *pictures.shape[1:])
-        batch = torch.from_numpy(np.ascontiguousarray(np.broadcast_to(pictures[:, None], shape))).float() / 255
-        with torch.inference_mode():
-            return list(network(batch)[0].numpy())
-
-    return Session(run, wide=True)
-
-
 def mine(onnx: Path | str, data: Sequence[Path | str], *, threshold: float = 0.1, limit: int = 600) -> dict[str, list]:
     """Hard examples: boxes on nothing, and elements that are not covered, on training images.
 
@@ -430,26 +280,3 @@ def fit_operating_point(
     return card
 
 
-def set_threshold(onnx: Path | str, threshold: float) -> dict:
-    """Write another operating point (0–1, calibrated score) into a card; returns the card."""
-    card = {**json.loads(Path(onnx).with_suffix(".json").read_text(encoding="utf-8")), "threshold": threshold}
-    rewrite_card(onnx, card)
-    return card
-
-
-def rewrite_card(onnx: Path | str, card: dict) -> Path:
-    """Write a whole card beside an ONNX file; returns its path."""
-    target = Path(onnx).with_suffix(".json")
-    target.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
-    return target
-
-
-def write_card(onnx: Path | str, *, arch: str, class_names: Sequence[str], image_size: int, threshold: float, **extra) -> Path:
-    """Write the JSON card beside an ONNX file; `extra` (data, metrics, recipe, …) is stored as it is."""
-    onnx = Path(onnx)
-    card = {
-        "name": onnx.stem, "file": onnx.name, "sha256": sha256(onnx), "architecture": arch, "classes": list(class_names),
-        "image_size": image_size, "threshold": threshold, "written": datetime.date.today().isoformat(),
-        "licence": "AGPL-3.0-or-later", **extra,
-    }
-    return rewrite_card(onnx, card)

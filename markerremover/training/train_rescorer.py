@@ -8,9 +8,9 @@ all or is far too large for what it touches (`LOOSE`); the rest, and what touche
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from ..detection.operating_point import logit, sigmoid
 from ..errors import UsageError
 from ..labels import labelled_folder
 from ..records import Annotation, locked
-from . import train_localizer
+from . import localizer_files, train_localizer
 
 FLOOR = 0.01  # raw localizer score from which a box is a candidate
 AGREES, INSIDE = 0.4, 0.5  # IoU with an element, or share of a box in one, from which it is a marking
@@ -50,7 +50,7 @@ class Examples:
             object.__setattr__(self, name, locked(getattr(self, name)))
 
     @classmethod
-    def joined(cls, parts: Sequence["Examples"]) -> "Examples":
+    def joined(cls, parts: Sequence[Examples]) -> Examples:
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in cls.__dataclass_fields__))
 
 
@@ -80,7 +80,7 @@ def train(
     onnx = Path(onnx)
     card = {k: v for k, v in json.loads(onnx.with_suffix(".json").read_text(encoding="utf-8")).items()
             if k not in ("beside_sign", "rescorer", "calibration", "curve", "operating_point")}
-    train_localizer.rewrite_card(onnx, card)
+    localizer_files.rewrite_card(onnx, card)
     rng = np.random.default_rng(seed)
     folders = [_picked(labelled_folder.load_samples(Path(folder), "train"), limit) for folder in data]
     examples = gather(localizer.load_detector(onnx, device="cpu"), folders, rng)
@@ -91,9 +91,9 @@ def train(
     say(f"on held-out patients: {facts}")
     target = onnx.with_name("rescorer.onnx")
     write_onnx(fit(examples, weights, passes, networks, rng, say), target)
-    facts = {"file": target.name, "sha256": train_localizer.sha256(target), "floor": FLOOR, **facts, "passes": passes, "networks": networks,
+    facts = {"file": target.name, "sha256": localizer_files.sha256(target), "floor": FLOOR, **facts, "passes": passes, "networks": networks,
              "seed": seed}
-    train_localizer.rewrite_card(onnx, {**card, "rescorer": facts})
+    localizer_files.rewrite_card(onnx, {**card, "rescorer": facts})
     return target
 
 

@@ -7,8 +7,8 @@ the rest anywhere. The network is fully convolutional and later sees whole image
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Callable, Sequence
 
 import cv2
 import numpy as np

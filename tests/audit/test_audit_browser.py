@@ -9,14 +9,14 @@ import os
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 
-import pytest
-
 import audits
 import fakes
-from markerremover.audit import crops, manifest_files
-from markerremover.records import Outcome
+import pytest
 from test_manifest_files import RUN
 from test_review_browser import LIMIT_MS, SHOTS, browser, sync_api  # noqa: F401  browser is a fixture; skips without Chromium
+
+from markerremover.audit import crops, manifest_files
+from markerremover.records import Outcome
 
 FILES = int(os.environ.get("MARKERREMOVER_TEST_AUDIT_FILES", "1500"))
 BEFORE = """addEventListener('securitypolicyviolation', event => console.error('policy: ' + event.violatedDirective));

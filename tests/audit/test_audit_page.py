@@ -12,13 +12,14 @@ import tracemalloc
 from html.parser import HTMLParser
 from pathlib import Path
 
-import pytest
-
 import audits
-from markerremover.audit import manifest_files, page as audit_page
+import pytest
+from test_manifest_files import OUTCOME, RUN
+
+from markerremover.audit import manifest_files
+from markerremover.audit import page as audit_page
 from markerremover.audit.page import charts, entries, overview
 from markerremover.records import Outcome
-from test_manifest_files import OUTCOME, RUN
 
 SUMMARY = {"counts": manifest_files.counts([]), "boxes": {}, "options": {}, "ignored": [], "weights": {"name": "", "sha256": ""}}
 

@@ -6,14 +6,14 @@ import json
 import subprocess
 import sys
 
+import fakes
 import pytest
 
-import fakes
 import markerremover
-from markerremover.cli import demo, main
+from markerremover.cli import arguments, demo, main, remove
+from markerremover.errors import UsageError, WeightsError
 from markerremover.run import batch
 from markerremover.second_pass import tesseract
-from markerremover.errors import UsageError, WeightsError
 
 pytestmark = pytest.mark.usefixtures("fake_weights")
 
@@ -156,7 +156,7 @@ def test_without_ocr_keeping_signs_is_wrong_use_and_keep_none_is_not(inputs, out
     monkeypatch.undo()
     monkeypatch.setattr(tesseract, "open_reader", no_reader)
     monkeypatch.setattr("markerremover.detection.localizer.load_detector", lambda *args, **options: fakes.find_white)
-    monkeypatch.setattr(main, "TIME_LIMIT", 0.0)
+    monkeypatch.setattr(remove, "TIME_LIMIT", 0.0)
     assert run("remove", inputs, "-o", out) == 2
     assert "Tesseract" in capsys.readouterr().err and not out.exists()
     assert run("remove", inputs, "-o", out, "--keep", "none") == 0
@@ -179,7 +179,7 @@ def test_a_target_that_cannot_be_made_is_wrong_use_with_its_name(inputs, tmp_pat
     [("L,R", ("L", "R")), (" l , lt ", ("L", "LT")), ("D,I", ("D", "I")), ("none", ()), ("NONE", ()), ("PA", ("PA",)), ("É", ("É",))],
 )
 def test_keep_takes_any_signs_or_none(text, signs):
-    assert main.parse_keep(text) == signs
+    assert arguments.parse_keep(text) == signs
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from markerremover.detection import localizer
-from markerremover.inference import session as batching
 from markerremover.errors import HeldError, UsageError, WeightsError
+from markerremover.inference import session as batching
 
 CARD = {"classes": ["laterality", "marker"], "image_size": 64, "threshold": 0.25, "sha256": "0" * 64}
 

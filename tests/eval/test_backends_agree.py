@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from markerremover.training import export
 from markerremover.inference.backends import BACKENDS
+from markerremover.training import export
 
 EVAL = Path(__file__).resolve().parents[2] / "eval"
 

@@ -13,6 +13,7 @@ sys.path.append(str(Path(__file__).parents[2] / "eval"))
 import fakes  # noqa: E402
 import fuzz  # noqa: E402
 import mutate  # noqa: E402
+
 from markerremover.second_pass import tesseract  # noqa: E402
 
 EACH = 3

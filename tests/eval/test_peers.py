@@ -5,13 +5,13 @@ import sys
 from pathlib import Path
 
 import cv2
+import fakes
 import numpy as np
 import pytest
 
-import fakes
 from markerremover import benchmark
-from markerremover.labels import labelme
 from markerremover.errors import AnnotationError, UsageError
+from markerremover.labels import labelme
 from markerremover.records import Annotation, Element, Policy, Text
 
 sys.path.append(str(Path(__file__).parents[2] / "eval"))

@@ -5,8 +5,8 @@ import sys
 import numpy as np
 import pytest
 
-from markerremover.evaluation.average_precision import precision_recall
 from markerremover.errors import UsageError
+from markerremover.evaluation.average_precision import precision_recall
 from markerremover.records import Annotation, Detections, Element
 
 pytest.importorskip("pycocotools")

@@ -1,9 +1,9 @@
 """The publication's measures: by boxes, and by strokes where the pixels are known."""
 
+import fakes
 import numpy as np
 import pytest
 
-import fakes
 from markerremover.evaluation import box_measures, judge
 from markerremover.evaluation.box_measures import PUBLISHED, by_boxes
 from markerremover.evaluation.metrics import Counts, rate

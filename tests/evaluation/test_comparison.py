@@ -8,8 +8,8 @@ from test_evaluation import before, evaluated, site  # noqa: F401
 from test_judge import NAME, blacked
 
 from markerremover.cli import main
-from markerremover.evaluation import comparison, evaluate
 from markerremover.errors import UsageError
+from markerremover.evaluation import comparison, evaluate
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ import shutil
 import cv2
 import numpy as np
 import pytest
-from test_judge import ANNOTATION, NAME, blacked, before  # noqa: F401
+from test_judge import ANNOTATION, NAME, before, blacked  # noqa: F401
 
 from markerremover.cli import evaluate, main
+from markerremover.errors import AnnotationError, UsageError
 from markerremover.evaluation import evaluate
 from markerremover.labels import labelme
-from markerremover.errors import AnnotationError, UsageError
 from markerremover.records import Annotation
 
 

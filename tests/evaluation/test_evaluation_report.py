@@ -9,8 +9,8 @@ import pytest
 from test_evaluation import Reads, before, evaluated, manifest, site  # noqa: F401
 
 from markerremover.cli import main
-from markerremover.evaluation import report
 from markerremover.errors import UsageError
+from markerremover.evaluation import report
 
 pytest.importorskip("matplotlib")
 

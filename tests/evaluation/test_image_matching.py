@@ -5,9 +5,9 @@ import json
 
 import pytest
 
+from markerremover.errors import AnnotationError
 from markerremover.evaluation import image_matching, results
 from markerremover.labels import labelme, truth
-from markerremover.errors import AnnotationError
 from markerremover.records import Annotation
 from markerremover.review import labels
 

@@ -10,19 +10,19 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from dicom_files import BOX, ENCODED, NATIVE, SHAPE, header, lut, random_stored, rendered, rewrite, save
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import config, uid
 from pydicom.data import get_testdata_file
-from dicom_files import BOX, ENCODED, NATIVE, SHAPE, header, lut, random_stored, rendered, rewrite, save
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut, convert_color_space, pixel_array
 from pydicom.sequence import Sequence
 
+from markerremover.errors import HeldError, ReadError, WriteError
 from markerremover.formats.dicom import files, tags
 from markerremover.formats.dicom.files import read_dicom, verify_dicom, write_dicom
-from markerremover.errors import HeldError, ReadError, WriteError
 
 
 @settings(max_examples=80, deadline=None)

@@ -11,8 +11,8 @@ import pytest
 from dicom_files import random_stored, rewrite, save
 from pydicom import uid
 
-from markerremover.formats.dicom.files import read_dicom
 from markerremover.errors import HeldError, ReadError
+from markerremover.formats.dicom.files import read_dicom
 from markerremover.headers.profile import HeaderProfile
 
 TESTS = Path(__file__).parents[1]

@@ -8,8 +8,8 @@ from pathlib import Path
 from fakes import cleaner
 from pydicom.data import get_testdata_file
 
-from markerremover.run import batch
 from markerremover.options import RunOptions
+from markerremover.run import batch
 
 
 def test_every_file_ends_cleaned_unchanged_held_or_failed_with_a_reason(tmp_path):

@@ -15,8 +15,8 @@ from dicom_files import NATIVE, radiograph_header, random_stored, save
 from pydicom import uid
 from pydicom.data import get_testdata_file
 
-from markerremover.formats.dicom.files import read_dicom, verify_dicom, write_dicom
 from markerremover.errors import HeldError, ReadError
+from markerremover.formats.dicom.files import read_dicom, verify_dicom, write_dicom
 from markerremover.headers.profile import HeaderProfile
 from markerremover.options import TRANSFER_SYNTAXES
 

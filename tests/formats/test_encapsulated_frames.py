@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
+import fakes
 import numpy as np
 import pydicom
 import pytest
@@ -12,11 +13,10 @@ from pydicom import uid
 from pydicom.data import get_testdata_file
 from pydicom.encaps import encapsulate, encapsulate_extended, generate_frames
 from pydicom.pixels.encoders import RLELosslessEncoder
-
-import fakes
-from markerremover.formats.dicom.files import read_dicom, verify_dicom, write_dicom
-from markerremover.errors import HeldError, ReadError, WriteError
 from test_dicom import header, random_stored, rewrite, save
+
+from markerremover.errors import HeldError, ReadError, WriteError
+from markerremover.formats.dicom.files import read_dicom, verify_dicom, write_dicom
 
 SECRET = b"SMITH^JOHN"
 PLAIN, MARKED = fakes.radiograph(1, ()), fakes.radiograph(2)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from markerremover.formats import grey_levels as module
-from markerremover.formats.views import colour_views, views
 from markerremover.formats.grey_levels import counts, is_faint, percentiles, spread, stretched
+from markerremover.formats.views import colour_views, views
 
 RANDOM = np.random.default_rng(0)
 WHOLE = np.arange(256, dtype=np.uint8)

@@ -11,18 +11,18 @@ import sys
 import zlib
 from pathlib import Path
 
+import fakes
 import pydicom
 import pytest
 from pydicom import uid
 from pydicom.encaps import encapsulate
 from pydicom.pixels import compress
+from test_dicom import header, random_stored, save
 
-import fakes
 from markerremover.audit import manifest_files
 from markerremover.formats import png
 from markerremover.formats.dicom.parsing import MAX_DEPTH, MAX_INFLATED_BYTES
-from markerremover.formats.tiff import assemble
-from test_dicom import header, random_stored, save
+from markerremover.formats.tiff_source import assemble
 
 EXTRA_BYTES = 1 << 30  # memory that a run may take beyond what it has once everything is imported
 SECONDS, SECONDS_A_FILE = 3000, 600  # for all of them and for one: what takes so long hangs; on an idle machine all take 20
@@ -238,11 +238,11 @@ NAMES = [b"line\nbreak.png", b"bell\x07\x1b[31m.png", b"caf\xe9.png", b"..png", 
 def test_no_name_breaks_a_run_or_leads_out_of_it(clean, inputs, out, tmp_path):
     for i, name in enumerate(NAMES):
         (Path(os.fsdecode(os.path.join(os.fsencode(inputs), name)))).write_bytes(fakes.png(fakes.radiograph(90 + i)))
-    before = {path for path in tmp_path.iterdir()}
+    before = set(tmp_path.iterdir())
     summary, rows = clean()
     assert summary["counts"]["cleaned"] == len(NAMES) + 4 == len(rows)
     assert {os.fsencode(name) for name in os.listdir(out)} == {*NAMES, b"a", b"b"}
-    assert {path for path in tmp_path.iterdir()} - before == {out, tmp_path / "out-audit"}
+    assert set(tmp_path.iterdir()) - before == {out, tmp_path / "out-audit"}
     page = (tmp_path / "out-audit" / manifest_files.PAGE).read_text(encoding="utf-8")
     manifest = (tmp_path / "out-audit" / manifest_files.MANIFEST).read_bytes()
     assert manifest.isascii() and manifest.count(b"\n") == len(rows) and "\x1b" not in page and "\x07" not in page

@@ -5,15 +5,14 @@ from __future__ import annotations
 import io
 import os
 
-import cv2
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
 from pydicom.data import get_testdata_file
 
-from markerremover.formats import images
 from markerremover.errors import HeldError, MarkerRemoverError, ReadError, UsageError, WriteError
+from markerremover.formats import images
 
 GREY = np.random.default_rng(0).integers(0, 256, (21, 34), dtype=np.uint8)
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from markerremover.formats import exif
 from markerremover.errors import HeldError, ReadError, WriteError
+from markerremover.formats import exif
 from markerremover.formats.jpeg import SOS, assemble, encode_jpeg, read_jpeg, segments, verify_jpeg
 
 PATHLESS = Path("x.jpg")

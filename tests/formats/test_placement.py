@@ -12,15 +12,15 @@ import dicom_files
 import fakes
 import numpy as np
 import pytest
-from markerremover.formats.placement import Layout, placed, to_stored
 from PIL import Image, ImageOps
 
 from markerremover.audit import manifest_files
 from markerremover.cli import main
 from markerremover.errors import AnnotationError
 from markerremover.evaluation import evaluate
-from markerremover.formats import exif, images
-from markerremover.labels import labelled_folder, labelme, placement, truth
+from markerremover.formats import exif, images, placement
+from markerremover.formats.placement import Layout, placed, to_stored
+from markerremover.labels import labelled_folder, labelme, truth
 from markerremover.options import RunOptions
 from markerremover.records import Annotation, Element, Policy
 from markerremover.run import batch

@@ -7,13 +7,13 @@ import struct
 import zlib
 from pathlib import Path
 
+import fakes
 import numpy as np
 import pytest
 from PIL import Image
 
-import fakes
-from markerremover.formats import png
 from markerremover.errors import HeldError, ReadError
+from markerremover.formats import png
 from markerremover.formats.png import encode_png, read_png
 
 PATHLESS = Path("x.png")

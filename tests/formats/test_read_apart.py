@@ -9,18 +9,18 @@ import subprocess
 import sys
 import time
 
+import fakes
 import numpy as np
 import pytest
-
-import fakes
 from dicom_files import random_stored, save
-from markerremover.cli import annotate
+
+from markerremover.errors import AnnotationError, ReadError, UsageError
 from markerremover.evaluation import results
 from markerremover.formats import images, read_apart
-from markerremover.run import batch
-from markerremover.errors import AnnotationError, ReadError, UsageError
 from markerremover.options import RunOptions
 from markerremover.records import Annotation, Policy
+from markerremover.review import proposals
+from markerremover.run import batch
 
 HOSTILE = {"hangs.dcm": "its header took longer than 3 s to read", "kills.dcm": "the process that read it died at its header"}
 
@@ -141,7 +141,7 @@ def test_annotate_goes_on_after_a_file_that_hangs(tmp_path, hostile_reading):
     for name in ("a.png", "hangs.png", "kills.png"):
         fakes.put(tmp_path / "in" / name, fakes.png(fakes.radiograph(0)))
     told: list[str] = []
-    done = annotate.annotate([tmp_path / "in"], tmp_path / "out", open_cleaner=fakes.cleaner, say=told.append)
+    done = proposals.annotate([tmp_path / "in"], tmp_path / "out", open_cleaner=fakes.cleaner, say=told.append)
     assert done["written"] == 1 and done["failed"] == ["hangs.png", "kills.png"] and len(told) == 2
 
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import zlib
 
+import fakes
 import numpy as np
 import pydicom
 import pytest
+from dicom_files import header, item, random_stored, save
 from pydicom import uid
 
-import fakes
-from dicom_files import header, item, random_stored, save
-from markerremover.formats.dicom import parsing
-from markerremover.headers import header_changes
-from markerremover.run import batch
-from markerremover.formats.dicom.files import read_dicom
 from markerremover.errors import HeldError, ReadError, UsageError
+from markerremover.formats.dicom import parsing
+from markerremover.formats.dicom.files import read_dicom
+from markerremover.headers import header_changes
 from markerremover.options import RunOptions
+from markerremover.run import batch
 
 SHAPE = (60, 80)
 
@@ -282,7 +282,7 @@ def test_headers_that_are_kept_keep_their_bytes_and_say_what_went(tmp_path):
 
 
 def test_a_summary_counts_the_files_with_notes_and_the_command_line_says_so(tmp_path, capsys):
-    from markerremover.cli.main import print_summary
+    from markerremover.cli.remove import print_summary
 
     put(tmp_path / "in", smooth(12), NumberOfFrames="0")
     put(tmp_path / "in", smooth(12), name="b.dcm")

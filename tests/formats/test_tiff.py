@@ -7,14 +7,15 @@ import struct
 import zlib
 from pathlib import Path
 
+import fakes
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
 
-import fakes
 from markerremover.errors import HeldError, ReadError
-from markerremover.formats.tiff import assemble, encode_tiff, read_tiff
+from markerremover.formats.tiff import encode_tiff, read_tiff
+from markerremover.formats.tiff_source import assemble
 
 PATHLESS = Path("x.tif")
 SHAPE = (37, 53)

@@ -15,10 +15,10 @@ from pydicom import uid
 from pydicom.data import get_testdata_file
 from pydicom.pixels import get_encoder, pixel_array
 
+from markerremover.errors import UsageError, WriteError
 from markerremover.formats.dicom import pixels
 from markerremover.formats.dicom.files import read_dicom, verify_dicom, write_dicom
-from markerremover.errors import UsageError, WriteError
-from markerremover.options import RunOptions, TRANSFER_SYNTAXES
+from markerremover.options import TRANSFER_SYNTAXES, RunOptions
 
 KINDS = {  # bits, bits allocated, signed, photometric interpretation
     "8": (8, 8, False, "MONOCHROME2"),

@@ -9,10 +9,10 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from markerremover import options
-from markerremover.headers import dicom_headers
 from markerremover.errors import UsageError
-from markerremover.headers.profile import HeaderProfile
+from markerremover.headers import dicom_headers
 from markerremover.headers.dicom_headers import clean
+from markerremover.headers.profile import HeaderProfile
 
 KEY = bytes(range(32))
 PROFILE = HeaderProfile("basic", KEY)

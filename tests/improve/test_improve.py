@@ -7,26 +7,27 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import fakes
 import numpy as np
 import pytest
-
-import fakes
 import reviewing
+
 from markerremover import improve, site_profile
+from markerremover.cli import improve as improve_cli
 from markerremover.cli import main
 from markerremover.detection import localizer
-from markerremover.evaluation import judge
-from markerremover.labels import labelme
-from markerremover.training import finetune, train_localizer
 from markerremover.errors import AnnotationError, UsageError
-from markerremover.cli import improve as improve_cli
-from markerremover.improve import adoption_rule, gathering, picture_store, rounds, score_weights, site_folder as folders, validation
-from markerremover.improve.rounds import ImproveOptions
+from markerremover.evaluation import judge
 from markerremover.evaluation.judge import Judged, JudgedElement
 from markerremover.evaluation.metrics import rate
-from markerremover.records import Annotation, Element, Policy
-from markerremover.training.recipes import Recipe
 from markerremover.evaluation.results import Row
+from markerremover.improve import adoption_rule, gathering, picture_store, rounds, score_weights, validation
+from markerremover.improve import site_folder as folders
+from markerremover.improve.rounds import ImproveOptions
+from markerremover.labels import labelme
+from markerremover.records import Annotation, Element, Policy
+from markerremover.training import checkpoints, finetune, localizer_files, train_localizer
+from markerremover.training.recipes import Recipe
 
 BOXES = ((20, 14, 60, 30), (70, 60, 100, 76))
 MARKERS = tuple(Element(tuple(map(float, box)), "marker") for box in BOXES)
@@ -47,7 +48,7 @@ def labelled(folder: Path, count: int, first: int = 0, elements=(*MARKERS, SIGN)
 def weights_in(place: Path, stem: str, content: bytes) -> Path:
     """A checkpoint, an ONNX file and a card that pass for weights until they are opened."""
     fakes.put(place / f"{stem}.pt", b"pt" + content), fakes.put(place / f"{stem}.onnx", content)
-    train_localizer.write_card(place / f"{stem}.onnx", arch="yolov8n", class_names=train_localizer.CLASS_NAMES, image_size=128, threshold=0.3)
+    localizer_files.write_card(place / f"{stem}.onnx", arch="yolov8n", class_names=train_localizer.CLASS_NAMES, image_size=128, threshold=0.3)
     return place / f"{stem}.pt"
 
 
@@ -246,8 +247,8 @@ def test_the_patient_of_a_dicom_file_is_told_by_its_header_not_by_its_path(tmp_p
     for name, patient in (("a/1.dcm", "P1"), ("b/2.dcm", "P1"), ("c/3.dcm", "P2")):
         (tmp_path / "in" / name).parent.mkdir(parents=True)
         dicom_file(tmp_path / "in" / name, PatientID=patient)
-    from markerremover.run import batch
     from markerremover.options import RunOptions
+    from markerremover.run import batch
 
     summary = batch.remove([tmp_path / "in"], tmp_path / "out", options=RunOptions(policy=Policy(keep=())), open_cleaner=fakes.cleaner)
     audit = Path(summary["audit"])
@@ -509,9 +510,9 @@ def test_the_whole_loop_from_a_review_to_weights_that_remove_uses(tmp_path):
     split = "".join(f"{p.name},{p.stem},{'train' if i else 'val'}\n" for i, p in enumerate(sorted((labels / "images").iterdir())))
     (labels / "split.csv").write_text("image,patient,split\n" + split)
     best = train_localizer.train([labels], tmp_path / "scratch", epochs=1, window=96, image_size=128, windows_per_epoch=4, batch=4, loader_workers=0)
-    train_localizer.save_checkpoint(best, tmp_path / "base.pt")
-    onnx = train_localizer.export_onnx(tmp_path / "base.pt", tmp_path / "base.onnx")
-    train_localizer.write_card(onnx, arch="yolov8n", class_names=train_localizer.CLASS_NAMES, image_size=128, threshold=0.3)
+    checkpoints.save_checkpoint(best, tmp_path / "base.pt")
+    onnx = localizer_files.export_onnx(tmp_path / "base.pt", tmp_path / "base.onnx")
+    localizer_files.write_card(onnx, arch="yolov8n", class_names=train_localizer.CLASS_NAMES, image_size=128, threshold=0.3)
     card = finetune.finetune(labels, tmp_path / "tuned.pt", weights=tmp_path / "base.pt", keep={}, recipe=TINY, folds=0, loader_workers=0)
     assert card["data"]["images"] < 18 and card["metrics"]["marker recall"]["after"]["n"] == 2, "`finetune` takes the labels as they are"
     args = ["improve", str(tmp_path / "site"), str(audit), "--weights", str(tmp_path / "base.pt"), "--keep", "none", "--epochs", "1", "--repeat", "2",

@@ -15,19 +15,20 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import fakes
 import numpy as np
 import pytest
 
-import fakes
 import markerremover
 from markerremover.audit import manifest_files
 from markerremover.detection import localizer
-from markerremover.inference import client, network, server as inference_server
-from markerremover.run import batch
 from markerremover.errors import InferenceError, UsageError
+from markerremover.inference import client, network
+from markerremover.inference import server as inference_server
 from markerremover.inference.client import GONE, Link
 from markerremover.inference.server import InferenceServer, Request, collect
 from markerremover.options import RunOptions
+from markerremover.run import batch
 from markerremover.synthesis import radiograph, synthesize
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs Unix sockets")
@@ -143,7 +144,7 @@ def test_a_server_that_dies_is_replaced_until_it_died_too_often(model, monkeypat
     monkeypatch.setattr(client, "RETURN_LIMIT_S", 2 * HANG_S)
     with InferenceServer(partial(fakes.white_network, model)) as server:
         asking = localizer.load_detector(server=server.address, threads=1)
-        for left in range(inference_server.RESTARTS, -1, -1):
+        for _left in range(inference_server.RESTARTS, -1, -1):
             assert len(asking(frame(1))) == 1
             dead = server.process
             os.kill(dead.pid, signal.SIGKILL)

@@ -3,8 +3,8 @@ import os
 
 import pytest
 
-from markerremover.labels import labelme
 from markerremover.errors import AnnotationError
+from markerremover.labels import labelme
 from markerremover.records import Annotation, Element
 
 TRUTH = Annotation("a.png", (100, 200), (Element((10.0, 20.0, 30.0, 60.0), "laterality", "L mirrored"),

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from markerremover.labels import labelme, truth
 from markerremover.errors import AnnotationError, UsageError
+from markerremover.labels import labelme, truth
 from markerremover.records import Annotation, Element
 
 SHAPE = 100, 200
@@ -141,7 +141,7 @@ ROWS = "a.png,train\nb.png,val\nc.png,val\n"
 
 @pytest.mark.parametrize("data", [
     ("\ufeffimage,split\n" + ROWS).encode(), ("image,split\n" + ROWS).replace(",", ";").encode(), ("Image\tSplit\r\n" + ROWS.replace(",", "\t")).encode("utf-16"),
-    ("split,image\nTrain, ./a.png\n\nVAL,b.png\n val , c.png \n").encode(), ("image;patient;split;;\na.png;1;train;;\nb.png;2;val;;\nc.png;3;val;;\n;;;;\n").encode(),
+    (b"split,image\nTrain, ./a.png\n\nVAL,b.png\n val , c.png \n"), (b"image;patient;split;;\na.png;1;train;;\nb.png;2;val;;\nc.png;3;val;;\n;;;;\n"),
     ('sep=;\nImage;Split\n"b.png";"val"\n"c.png";"val"\n').encode("utf-16-le"),
 ], ids=["byte order mark", "semicolons", "tabs, capitals, CRLF, UTF-16", "columns turned round", "empty columns and rows of a spreadsheet", "sep="])
 def test_a_split_of_a_spreadsheet_is_read(tmp_path, data):

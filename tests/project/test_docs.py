@@ -13,13 +13,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 import pages
-from markerremover.cli import main
+import pytest
+from pages import PAGES, ROOT, Step
+
+from markerremover.cli import main, remove
 from markerremover.detection import localizer
 from markerremover.second_pass import tesseract
-from pages import PAGES, ROOT, Step
 
 DATA = "/data"  # what the pages call the folder that the test works in
 TIMES = re.compile(r"^[\d.]+ s, [\d.]+ images/s$")
@@ -86,7 +86,7 @@ def page_folder(tmp_path, radiographs, monkeypatch):
     """An empty folder with RADIOGRAPHS in it, in which commands of ours run in this process, so that nothing is loaded twice."""
     shutil.copytree(radiographs / "RADIOGRAPHS", tmp_path / "RADIOGRAPHS")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(main, "TIME_LIMIT", 0.0)  # no process apart
+    monkeypatch.setattr(remove, "TIME_LIMIT", 0.0)  # no process apart
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
     return tmp_path
 

@@ -7,16 +7,16 @@ import json
 import re
 from pathlib import Path
 
+import fakes
 import pytest
 
-import fakes
 from markerremover.audit import field_docs, manifest_files
-from markerremover.run import batch
 from markerremover.cli.main import build_parser
 from markerremover.inference.shipped_weights import default_weights
 from markerremover.options import RunOptions
-from markerremover.run.one_file import Cleaner
 from markerremover.records import Policy
+from markerremover.run import batch
+from markerremover.run.one_file import Cleaner
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from markerremover.redaction.across_frames import spread
 from markerremover.records import Decision
+from markerremover.redaction.across_frames import spread
 
 TEXT = (np.indices((8, 20)).sum(0) % 3 * 100).astype(np.uint8)
 BOX = (5, 5, 25, 13)

@@ -11,21 +11,21 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import fakes
 import numpy as np
 import pydicom
 import pytest
+from test_header_run import dicom_file
 
-import fakes
 from markerremover.audit import manifest_files
-from markerremover.cli import main
-from markerremover.redaction import cleaning
-from markerremover.run import batch
-from markerremover.second_pass import tesseract
+from markerremover.cli import main, remove
 from markerremover.errors import HeldError
-from markerremover.redaction.cleaning import Cleaner, clean_radiograph
 from markerremover.options import RunOptions
 from markerremover.records import Detections, Policy, Radiograph, Text
-from test_header_run import dicom_file
+from markerremover.redaction import cleaning
+from markerremover.redaction.cleaning import Cleaner, clean_radiograph
+from markerremover.run import batch
+from markerremover.second_pass import tesseract
 
 needs_tesseract = pytest.mark.skipif(tesseract.available() is None, reason="no Tesseract")
 NAME = (150, 90, 300, 124)  # where the planted name stands, and little else
@@ -151,7 +151,7 @@ def test_without_an_engine_results_are_not_read_and_the_run_says_so(tmp_path, ca
     one_dicom(tmp_path / "in", picture())
     summary, row, written = run(tmp_path / "in", tmp_path / "out", fakes.cleaner)
     assert summary["results_read"] is False and row["status"] == "unchanged" and written
-    main.print_summary(summary)
+    remove.print_summary(summary)
     assert "not read" in capsys.readouterr().out
 
 
@@ -253,7 +253,7 @@ def test_rapidocr_finds_and_removes_a_name_that_the_localizer_misses_so_that_not
 
 def test_the_command_line_asks_for_it(tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(main, "TIME_LIMIT", 0.0)
+    monkeypatch.setattr(remove, "TIME_LIMIT", 0.0)
     monkeypatch.setattr(batch, "open_cleaner", lambda policy, **said: seen.append(said) or fakes.cleaner())
     one_dicom(tmp_path / "in", picture(""))
     for flags in ([], ["--second-look"]):
@@ -276,7 +276,7 @@ def test_a_doubtful_file_is_written_when_told_to_and_everything_says_so(tmp_path
     assert header.BurnedInAnnotation == "YES" and header.PatientIdentityRemoved == "NO" and not header.get("DeidentificationMethod")
     assert "113101" not in [item.CodeValue for item in header.get("DeidentificationMethodCodeSequence", [])]
     assert not header.pixel_array[45:55, 5:15].any(), "redacted as far as it goes"
-    main.print_summary(summary)
+    remove.print_summary(summary)
     assert "1 files were written though something still shows" in capsys.readouterr().out
     assert "remain after" in (tmp_path / "out-audit" / "index.html").read_text()
 
@@ -313,7 +313,7 @@ def test_what_is_held_for_another_reason_stays_held(tmp_path, monkeypatch):
 
 def test_the_exit_code_tells_of_released_files(tmp_path, monkeypatch):
     one_dicom(tmp_path / "in", picture())
-    monkeypatch.setattr(main, "TIME_LIMIT", 0.0)
+    monkeypatch.setattr(remove, "TIME_LIMIT", 0.0)
     command = ["remove", str(tmp_path / "in"), "--keep", "none"]
     for opened, flags, code in ((open_restless, ["--release-held"], 1), (open_restless, [], 1), (fakes.cleaner, ["--release-held"], 0)):
         monkeypatch.setattr(batch, "open_cleaner", lambda policy, **_: opened())

@@ -7,12 +7,13 @@ import stat as modes
 
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
-from markerremover.redaction import corrections
-from markerremover.redaction.corrections import corrected, settle
 from markerremover.errors import HeldError, UsageError
 from markerremover.records import Corrections, Decision, Mark
+from markerremover.redaction import corrections
+from markerremover.redaction.corrections import corrected, settle
 from markerremover.redaction.redact import removed_mask
 
 SHAPE = (1, 40, 60)

@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-from markerremover.redaction import decision_rules
-from markerremover.second_pass import glyphs
-from markerremover.redaction.cut_strokes import cut_strokes
 from markerremover.records import Decision
+from markerremover.redaction import decision_rules
+from markerremover.redaction.cut_strokes import cut_strokes
+from markerremover.second_pass import glyphs
 
 GROUND, LEAD = 60, 210
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from markerremover.records import Decision, Policy, Reading
 from markerremover.redaction import decision_rules as decide_module
 from markerremover.redaction.decision_rules import REASONS, decide, resolve
-from markerremover.records import Decision, Policy, Reading
 
 SHAPE = (100, 200)
 BOX = np.array([50.0, 40.0, 70.0, 70.0])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import fakes
 import numpy as np
 import pytest
 
-import fakes
+from markerremover.records import Text
 from markerremover.redaction import readable_text
 from markerremover.second_pass import tesseract
-from markerremover.records import Text
 
 needs_tesseract = pytest.mark.skipif(tesseract.available() is None, reason="no Tesseract")
 BOX = np.array([[60, 90, 130, 118]])

@@ -6,20 +6,20 @@ import json
 import os
 import stat
 
-import pytest
-
 import fakes
+import pytest
 import reviewing
+from reviewing import ACCEPT, draw, redo, rows, run, say
+
 from markerremover.audit import manifest_files
 from markerremover.cli import main
-from markerremover.redaction import corrections, review_events
-from markerremover.run import batch, run_file
 from markerremover.errors import UsageError
 from markerremover.improve import gathering
 from markerremover.options import RunOptions
+from markerremover.redaction import corrections, review_events
 from markerremover.review import labels
 from markerremover.review.session import Session
-from reviewing import ACCEPT, draw, redo, rows, run, say
+from markerremover.run import batch, run_file
 
 GOOD = {"n": 1, "event": "draw", "file": "a/1.png", "who": "R", "time": "T", "sha256_in": "i", "sha256_out": "o", "frame": 0, "xyxy": [1, 2, 9, 9],
         "kind": "marker"}

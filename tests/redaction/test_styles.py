@@ -5,21 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import cv2
+import dicom_files
+import fakes
 import numpy as np
 import pydicom
 import pytest
 
-import dicom_files
-import fakes
 from markerremover.audit import manifest_files
+from markerremover.errors import HeldError, UsageError
 from markerremover.formats import images
+from markerremover.formats.dicom.files import read_dicom
+from markerremover.options import RunOptions
+from markerremover.records import Detections, Policy, Radiograph
 from markerremover.redaction import cleaning, inpaint, styles, word_holes
 from markerremover.run import batch
 from markerremover.second_pass import tesseract
-from markerremover.formats.dicom.files import read_dicom
-from markerremover.errors import HeldError, UsageError
-from markerremover.options import RunOptions
-from markerremover.records import Detections, Policy, Radiograph
 
 needs_tesseract = pytest.mark.skipif(tesseract.available() is None, reason="no Tesseract")
 TOKENS = ("MUELLER", "K4711X", "19.03.1961", "SANCHEZ M", "TJQ", "RAMESH^P", "AB 12", "Vogel, Ida")
@@ -150,7 +150,7 @@ def test_a_fill_that_touches_other_pixels_holds_the_file(monkeypatch):
 def test_a_doubtful_result_and_what_a_later_look_found_are_boxes():
     find = fakes.restless()
     cleaned = clean(fakes.radiograph(1)[None], None, "fill", fakes.SilentReader(), detector=find)
-    assert cleaned.doubt and {how for how in cleaned.styles} == {("box", styles.DOUBTFUL)}
+    assert cleaned.doubt and set(cleaned.styles) == {("box", styles.DOUBTFUL)}
 
 
 def test_styles_other_than_box_need_a_reader():

@@ -5,13 +5,13 @@ from __future__ import annotations
 import socket
 import sys
 
+import fakes
 import numpy as np
 import pytest
 
-import fakes
-from markerremover.redaction import text_finder
 from markerremover.errors import UsageError
 from markerremover.records import Text
+from markerremover.redaction import text_finder
 
 SHAPE = (1000, 800)
 

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import fakes
 import numpy as np
 import pytest
 
-import fakes
-from markerremover.redaction import verify
-from markerremover.run import one_file
 from markerremover.errors import HeldError
 from markerremover.records import Decision, Detections, Policy, Radiograph
+from markerremover.redaction import verify
+from markerremover.run import one_file
 
 POLICY = Policy(keep=())
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import cv2
+import fakes
 import numpy as np
 import pytest
 
-import fakes
-from markerremover.redaction import word_holes
 from markerremover.records import Decision
+from markerremover.redaction import word_holes
 
 SHAPE = (160, 260)
 

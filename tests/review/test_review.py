@@ -8,24 +8,24 @@ import stat
 from dataclasses import replace
 
 import cv2
-import numpy as np
-import pytest
-
 import dicom_files
 import fakes
+import numpy as np
+import pytest
 import reviewing
+from reviewing import ACCEPT, MISSED, UNDO, draw, keep, rows, run, say
+
 from markerremover.audit import manifest_files
 from markerremover.cli import main
+from markerremover.errors import ReadError, UsageError, WriteError
 from markerremover.evaluation import evaluate
 from markerremover.formats import images
-from markerremover.redaction import corrections
-from markerremover.run import batch, output_paths, run_file
-from markerremover.errors import ReadError, UsageError, WriteError
 from markerremover.options import RunOptions
+from markerremover.redaction import corrections
 from markerremover.review import pictures, sampling
 from markerremover.review.queue import doubts
 from markerremover.review.session import Session
-from reviewing import ACCEPT, MISSED, UNDO, draw, keep, rows, run, say
+from markerremover.run import batch, output_paths, run_file
 
 DAY = datetime.date(2026, 1, 31)
 

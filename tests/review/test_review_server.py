@@ -26,7 +26,7 @@ pytest.importorskip("uvicorn", reason="the extra `review` is not installed")
 class Review:
     """`markerremover review` in a process of its own."""
 
-    started: list["Review"] = []
+    started: list[Review] = []
 
     def __init__(self, audit: Path, *flags: str) -> None:
         command = [sys.executable, "-m", "markerremover", "review", str(audit), "--name", "Dr. R", "--no-open", *flags]
@@ -55,7 +55,7 @@ class Review:
             connection.putheader("Content-Length", str(len(data)))
         connection.endheaders(data)
         answer = connection.getresponse()
-        found = answer.status, dict((k.lower(), v) for k, v in answer.getheaders()), answer.read()
+        found = answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
         connection.close()
         return found
 

@@ -13,11 +13,12 @@ from test_header_run import dicom_file
 
 from markerremover.audit import manifest_files
 from markerremover.cli import main
-from markerremover.cli.annotate import annotate, open_labelme
+from markerremover.cli.annotate import open_labelme
 from markerremover.errors import AnnotationError, UsageError
 from markerremover.labels import labelled_folder, labelme
 from markerremover.options import RunOptions
 from markerremover.records import Policy
+from markerremover.review.proposals import annotate
 from markerremover.run import batch, drawn_boxes
 from markerremover.run.one_file import sha256_file
 

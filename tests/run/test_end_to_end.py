@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 
 from markerremover.audit import manifest_files
+from markerremover.detection.localizer import load_detector
 from markerremover.evaluation import results
 from markerremover.formats import images
 from markerremover.labels import labelme
-from markerremover.run import batch
-from markerremover.second_pass import tesseract
-from markerremover.detection.localizer import load_detector
 from markerremover.options import RunOptions
-from markerremover.run.one_file import open_cleaner
 from markerremover.records import DEFAULT_KEEP, Policy
+from markerremover.run import batch
+from markerremover.run.one_file import open_cleaner
+from markerremover.second_pass import tesseract
 from markerremover.synthesis import synthesize
 
 COUNT, SEED, SIZE = 60, 20261, (896, 768)
@@ -123,8 +123,8 @@ def test_the_manifest_explains_every_box(run):
     ("L. SCHMIDT", 27, 0, False), ("R. WU", 27, 0, False), ("R SCHMIDT", 44, 1, False), ("SCHMIDT, L", 44, 2, False), ("R-MUELLER", 36, 3, True), ("L - MEYER", 30, 0, True),
 ])
 def test_no_initial_of_a_name_is_kept_in_a_whole_radiograph(text, cap, turns, flip):
-    from markerremover.redaction.cleaning import clean_radiograph
     from markerremover.records import Radiograph
+    from markerremover.redaction.cleaning import clean_radiograph
     from markerremover.synthesis.marks import fonts
     from markerremover.synthesis.radiographs import backgrounds
 

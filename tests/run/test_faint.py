@@ -13,13 +13,12 @@ import tifffile
 from PIL import Image
 
 from markerremover.audit import manifest_files
-from markerremover.cli import annotate
 from markerremover.evaluation import evaluate, results
 from markerremover.formats import images
 from markerremover.labels import labelled_folder, labelme
 from markerremover.options import RunOptions
 from markerremover.records import Annotation, Element, Policy
-from markerremover.review import pictures
+from markerremover.review import pictures, proposals
 from markerremover.run import batch
 
 NOTHING = Policy(keep=())
@@ -120,7 +119,7 @@ def test_a_result_is_shown_and_judged_as_its_original_is(faint, tmp_path):
 
 
 def test_annotations_show_it_stretched_and_training_sees_the_same(faint, tmp_path):
-    done = annotate.annotate([faint.parent], tmp_path / "labels", policy=NOTHING, open_cleaner=cleaner)
+    done = proposals.annotate([faint.parent], tmp_path / "labels", policy=NOTHING, open_cleaner=cleaner)
     assert done["written"] == 1
     (picture,) = (tmp_path / "labels" / "images").iterdir()
     display = images.read(faint).display[0]

@@ -11,12 +11,13 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
-from markerremover.cli import main
-from markerremover.formats.dicom import files
-from markerremover.headers import dicom_headers, profile as header_profile
-from markerremover.run import batch
+from markerremover.cli import main, remove
 from markerremover.errors import UsageError, WriteError
+from markerremover.formats.dicom import files
+from markerremover.headers import dicom_headers
+from markerremover.headers import profile as header_profile
 from markerremover.options import RunOptions
+from markerremover.run import batch
 
 KEY = "0f" * 32
 
@@ -120,7 +121,7 @@ def test_keep_leaves_the_header_and_says_so(source, tmp_path, capsys):
     assert "STILL IDENTIFY" in summary["headers"] and not (tmp_path / "out-audit" / "key").exists()
     dataset = outputs(tmp_path / "out")["1.dcm"]
     assert dataset.PatientName == "SMITH^JOHN" and "PatientIdentityRemoved" not in dataset
-    main.print_summary(summary)
+    remove.print_summary(summary)
     assert "STILL IDENTIFY" in capsys.readouterr().out
 
 
@@ -192,7 +193,7 @@ def test_paths_that_name_the_patient_and_are_to_be_kept_are_counted_and_warned_o
         dicom_file(tmp_path / "in" / name, SOPInstanceUID="1.2.3.4.5.6.7.8")
     summary = run(tmp_path / "in", tmp_path / "out", paths="keep")
     assert summary["paths_that_tell"] == 3
-    main.print_summary(summary)
+    remove.print_summary(summary)
     assert "3 outputs lie under paths" in capsys.readouterr().out
     assert run(tmp_path / "in", tmp_path / "out", paths="keep", resume=True)["paths_that_tell"] == 3
     (tmp_path / "other").mkdir()

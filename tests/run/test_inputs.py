@@ -5,11 +5,11 @@ import os
 import unicodedata
 from pathlib import Path
 
+import fakes
 import pytest
 
-import fakes
-from markerremover.run import inputs
 from markerremover.errors import UsageError
+from markerremover.run import inputs
 
 
 def relative(found):

@@ -3,17 +3,17 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import dicom_files
+import fakes
 import numpy as np
 import pytest
 
-import dicom_files
-import fakes
 from markerremover.audit import crops
-from markerremover.run import one_file
 from markerremover.errors import UsageError, WriteError
 from markerremover.options import RunOptions
-from markerremover.run.one_file import Cleaner, clean_radiograph, move_into, process_file
 from markerremover.records import Detections, Policy, Radiograph
+from markerremover.run import one_file
+from markerremover.run.one_file import Cleaner, clean_radiograph, move_into, process_file
 
 x1, y1, x2, y2 = fakes.NAME_BOX
 

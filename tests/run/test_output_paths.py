@@ -8,13 +8,13 @@ import pydicom
 import pytest
 from test_header_run import KEY, dicom_file, run
 
-from markerremover.cli import main
-from markerremover.headers import identifiers
-from markerremover.run import output_paths
+from markerremover.cli import remove
 from markerremover.errors import UsageError
+from markerremover.headers import identifiers
 from markerremover.headers.profile import HeaderProfile
-from markerremover.run.inputs import Input
 from markerremover.options import RunOptions
+from markerremover.run import output_paths
+from markerremover.run.inputs import Input
 
 BASIC = HeaderProfile("basic", bytes.fromhex(KEY))
 
@@ -94,7 +94,7 @@ def test_every_part_of_every_path_on_request_also_where_headers_are_kept(tmp_pat
         assert len(names) == summary["renamed"] == 3 and len({name.split("/")[0] for name in names}) == 1
         assert not any(part in name.lower() for name in names for part in ("jane", "left", "hand", "doe"))
         assert sorted(name.rpartition(".")[2] for name in names if "." in name) == ["png"]
-    main.print_summary(summary)
+    remove.print_summary(summary)
     assert "3 paths got pseudonyms" in capsys.readouterr().out
     assert pydicom.dcmread(out / next(n for n in names if pydicom.misc.is_dicom(out / n))).PatientName == "SMITH^JOHN"
 

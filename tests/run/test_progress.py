@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from markerremover.run import progress
 from markerremover.records import Outcome
+from markerremover.run import progress
 
 
 def report_three(capsys) -> str:

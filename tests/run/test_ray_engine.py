@@ -10,17 +10,17 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import fakes
 import pytest
 
-import fakes
 from markerremover.audit import manifest_files
 from markerremover.cli import main
-from markerremover.formats import read_apart
-from markerremover.run import batch, ray_engine
 from markerremover.errors import UsageError
+from markerremover.formats import read_apart
 from markerremover.inference.shipped_weights import default_weights
 from markerremover.options import RunOptions
 from markerremover.records import Outcome, Policy
+from markerremover.run import batch, ray_engine
 from markerremover.synthesis import synthesize
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"

@@ -14,16 +14,17 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+import fakes
 import numpy as np
 import pytest
 
-import fakes
 from markerremover.audit import crops, manifest_files
-from markerremover.formats import images
-from markerremover.redaction import decision_rules, redact
-from markerremover.run import batch, inputs as inputs_module, one_file
 from markerremover.errors import HeldError, ReadError, WriteError
+from markerremover.formats import images
 from markerremover.records import Policy, Radiograph, Reading
+from markerremover.redaction import decision_rules, redact
+from markerremover.run import batch, one_file
+from markerremover.run import inputs as inputs_module
 
 x1, y1, x2, y2 = fakes.NAME_BOX
 

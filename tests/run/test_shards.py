@@ -9,14 +9,14 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 import fakes
+import pytest
+from test_header_run import dicom_file
+
 from markerremover.audit import manifest_files
 from markerremover.cli import main
-from markerremover.run import batch, shards
 from markerremover.errors import UsageError
-from test_header_run import dicom_file
+from markerremover.run import batch, shards
 
 COUNT = 3
 

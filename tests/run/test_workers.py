@@ -7,15 +7,15 @@ import threading
 import time
 from dataclasses import replace
 
-import fakes
 import cv2
+import fakes
 import pytest
 
+from markerremover.errors import UsageError
 from markerremover.formats import read_apart
 from markerremover.run import batch, one_file, workers
-from markerremover.system import capacity
-from markerremover.errors import UsageError
 from markerremover.run.workers import Job, Place
+from markerremover.system import capacity
 
 
 @pytest.fixture(autouse=True)

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from markerremover.second_pass import glyphs, lines_of_print
 from markerremover.records import Decision, Reading
+from markerremover.second_pass import glyphs, lines_of_print
 from markerremover.synthesis.marks import fonts
 
 FACE = next(f for f in fonts.font_files("train") if "DejaVuSans-Bold" in f)

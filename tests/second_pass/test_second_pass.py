@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from markerremover.second_pass import glyphs, tesseract
 from markerremover.records import Reading
+from markerremover.second_pass import glyphs, tesseract
 from markerremover.second_pass.reader import insist, second_pass
 
 KEEP = ("L", "R", "LT", "RT", "LEFT", "RIGHT")

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from markerremover.second_pass import tesseract
 from markerremover.errors import UsageError
+from markerremover.second_pass import tesseract
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 READERS = {"tesserocr": tesseract._open_tesserocr, "pytesseract": tesseract._open_pytesseract}

@@ -18,12 +18,11 @@ from markerremover.synthesis.marks import (
     layers,
     lead_markers,
     lettering,
-    patches,
     prints,
     signs,
 )
 from markerremover.synthesis.marks import texts as words
-from markerremover.synthesis.radiographs import backgrounds, real
+from markerremover.synthesis.radiographs import backgrounds, patches, real
 
 SIZE = (320, 288)
 

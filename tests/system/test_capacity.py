@@ -5,10 +5,10 @@ from __future__ import annotations
 import fakes
 import pytest
 
-from markerremover.run import batch, workers
-from markerremover.system import capacity
 from markerremover.options import RunOptions
 from markerremover.records import Policy
+from markerremover.run import batch, workers
+from markerremover.system import capacity
 
 GB = 1_000_000_000
 

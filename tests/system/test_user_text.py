@@ -4,9 +4,9 @@ import doctest
 
 import pytest
 
+from markerremover.errors import AnnotationError, UsageError
 from markerremover.labels import image_names
 from markerremover.system import user_text
-from markerremover.errors import AnnotationError, UsageError
 
 PLAIN = "image,patient,split\na.png,1,train\nb.png,2,val\n"
 ROWS = (("a.png", "1", "train"), ("b.png", "2", "val"))
@@ -21,7 +21,7 @@ def test_doctests_hold():
     PLAIN.replace("\n", "\r\n").encode(), PLAIN.replace("\n", "\r").encode(), PLAIN.encode("utf-16-be"), PLAIN.encode("utf-16-le"), PLAIN.encode("utf-32"),
     PLAIN.upper().replace("A.PNG", "a.png").replace("B.PNG", "b.png").replace("TRAIN", "train").replace("VAL", "val").encode(),
     ("\n\n" + PLAIN.replace("\n", "\n\n  \n") + ",,\n").encode(), PLAIN.replace(",", " , ").encode(), PLAIN.replace("\n", ",,\n").encode(),
-    b"sep=;\n" + PLAIN.replace(",", ";").encode(), '"image","patient","split"\n"a.png","1","train"\n"b.png","2","val"'.encode(),
+    b"sep=;\n" + PLAIN.replace(",", ";").encode(), b'"image","patient","split"\n"a.png","1","train"\n"b.png","2","val"',
 ], ids=["plain", "mark", "semicolons", "tabs", "bars", "CRLF", "CR", "UTF-16 BE", "UTF-16 LE", "UTF-32", "capitals", "blank lines", "blanks", "empty columns", "sep=", "quotes"])
 def test_a_table_is_read_however_it_was_saved(tmp_path, data):
     (tmp_path / "t.csv").write_bytes(data)

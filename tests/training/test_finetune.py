@@ -22,7 +22,14 @@ from markerremover.labels import labelme
 from markerremover.labels.labelled_folder import Sample
 from markerremover.records import Annotation, Element, Policy
 from markerremover.run.one_file import Cleaner
-from markerremover.training import finetune, finetune_report, one_training, train_localizer
+from markerremover.training import (
+    checkpoints,
+    finetune,
+    finetune_report,
+    localizer_files,
+    one_training,
+    train_localizer,
+)
 from markerremover.training.finetune import RECIPES, Recipe
 
 TINY = Recipe("tiny", epochs=1, repeat=2, batch=4, window=96, patience=1, blend=1.0)
@@ -40,9 +47,9 @@ def base(tmp_path_factory, data):
     pytest.importorskip("ultralytics", reason="the extra 'train' is not installed")
     place = tmp_path_factory.mktemp("base")
     best = train_localizer.train([data], place / "run", epochs=1, window=96, image_size=128, windows_per_epoch=4, batch=4, loader_workers=0)
-    train_localizer.save_checkpoint(best, place / "base.pt")
-    onnx = train_localizer.export_onnx(place / "base.pt", place / "base.onnx")
-    train_localizer.write_card(onnx, arch="yolov8n", class_names=train_localizer.CLASS_NAMES, image_size=128, threshold=0.3,
+    checkpoints.save_checkpoint(best, place / "base.pt")
+    onnx = localizer_files.export_onnx(place / "base.pt", place / "base.onnx")
+    localizer_files.write_card(onnx, arch="yolov8n", class_names=train_localizer.CLASS_NAMES, image_size=128, threshold=0.3,
                         tiling={"above": 300, "scales": [256], "overlap": 32}, calibration={"slope": 1.1, "offset": 0.05})
     return place / "base.pt"
 
@@ -101,10 +108,10 @@ def test_the_files_beside_out_are_all_there_and_the_work_folder_is_gone(tuned):
 @pytest.mark.train
 def test_the_card_says_where_the_weights_come_from_and_what_was_measured(tuned, base):
     card, out, *_ = tuned
-    assert card == localizer.read_card(out.with_suffix(".onnx")) and card["sha256"] == train_localizer.sha256(out.with_suffix(".onnx"))
+    assert card == localizer.read_card(out.with_suffix(".onnx")) and card["sha256"] == localizer_files.sha256(out.with_suffix(".onnx"))
     assert card["threshold"] == 0.3 and card["image_size"] == 128 and card["tiling"] == {"above": 300, "scales": [256], "overlap": 32}
     assert card["calibration"] == {"slope": 1.1, "offset": 0.05}  # the threshold is one of calibrated scores
-    assert card["base"]["sha256"] == train_localizer.sha256(base) and card["checkpoint_sha256"] == train_localizer.sha256(out)
+    assert card["base"]["sha256"] == localizer_files.sha256(base) and card["checkpoint_sha256"] == localizer_files.sha256(out)
     assert card["data"] == {"images": 6, "patients": 6} and card["seeds"] == [0, 1, 2] and card["recipe"]["trained_epochs"] == 1
     assert card["metrics"]["images"] == 6 and card["metrics"]["method"] == "2-fold cross-validation by patient"
     for stage in ("before", "after"):
@@ -119,7 +126,7 @@ def test_remove_takes_any_of_the_three_files(tuned, data, tmp_path, suffix):
     args = ["remove", data / "images", "-o", tmp_path / "out", "--keep", "none", "--weights", out.with_suffix(suffix)]
     main.main([str(a) for a in args])
     summary = json.loads((tmp_path / "out-audit" / "summary.json").read_text())
-    assert summary["weights"] == {"name": "site", "sha256": train_localizer.sha256(out.with_suffix(".onnx"))} and summary["counts"]["failed"] == 0
+    assert summary["weights"] == {"name": "site", "sha256": localizer_files.sha256(out.with_suffix(".onnx"))} and summary["counts"]["failed"] == 0
 
 
 @pytest.mark.train
@@ -172,7 +179,7 @@ def test_a_tuned_checkpoint_tuned_again_on_whole_images_with_the_val_rows_held_o
     (folder / "split.csv").write_text("image,patient,split\n" + rows)
     recipe = replace(RECIPES["published"], epochs=1, repeat=1, batch=4, image_size=96)
     card = finetune.finetune(folder, tmp_path / "x.pt", weights=out, keep={}, recipe=recipe, folds=0, loader_workers=0)
-    assert card["base"]["sha256"] == train_localizer.sha256(out) and card["base"]["name"] == "site"
+    assert card["base"]["sha256"] == localizer_files.sha256(out) and card["base"]["name"] == "site"
     assert card["data"] == {"images": 4, "patients": 4} and card["metrics"]["images"] == 2 and card["seeds"] == [0]
     assert card["image_size"] == 96 and "tiling" not in card and card["metrics"]["method"] == "the val rows of split.csv"
 
@@ -200,7 +207,7 @@ def pretend_base(tmp_path):
     place = tmp_path / "weights"
     place.mkdir()
     (place / "w.pt").write_bytes(b"pt"), (place / "w.onnx").write_bytes(b"onnx")
-    train_localizer.write_card(place / "w.onnx", arch="yolov8n", class_names=train_localizer.CLASS_NAMES, image_size=128, threshold=0.3)
+    localizer_files.write_card(place / "w.onnx", arch="yolov8n", class_names=train_localizer.CLASS_NAMES, image_size=128, threshold=0.3)
     return place / "w.pt"
 
 
@@ -303,7 +310,7 @@ def test_what_got_worse_is_said(after, named):
         return {"before": metrics.rate(*before), "after": metrics.rate(*then), "p_fisher": None}
 
     same = row((4, 5), (4, 5))
-    measured = {"method": "m", "images": 8, **{name: same for name in metrics.RATES}}
+    measured = {"method": "m", "images": 8, **dict.fromkeys(metrics.RATES, same)}
     measured |= {"marker recall": row((8, 8), after[:2]), "false-positive rate": row((1, 50), after[2:])}
     last = finetune_cli.lines({"metrics": measured, "recipe": {"share": 1.0}})[-1]
     assert last.startswith("NOT BETTER") == bool(named) and all(name in last for name in named)
@@ -346,7 +353,7 @@ def test_the_change_is_the_one_with_the_fewest_misses_then_false_boxes_and_the_l
     monkeypatch.setattr(one_training, "_taught_rescorer", lambda *_: taught)
     monkeypatch.setattr(one_training, "_exported", lambda run, checkpoint, onnx: None)
     monkeypatch.setattr(one_training, "write_card", lambda run, onnx, rescorer: onnx.with_name("taught").touch())
-    monkeypatch.setattr(train_localizer, "blend", lambda base, tuned, share, target: target)
+    monkeypatch.setattr(checkpoints, "blend", lambda base, tuned, share, target: target)
     run = one_training.Run(tmp_path / "x.pt", base, {}, TINY, Policy(keep=()), None, 0, "cpu", 0, lambda line: None)
     (tmp_path / "place").mkdir()
     share, rescorer = one_training._best_change(run, tmp_path / "place", base, (), (1, 1))
@@ -388,7 +395,7 @@ def test_a_taught_second_network_goes_along_with_the_weights_and_is_the_one_they
     )
     own = tmp_path / "x-rescorer.onnx"
     assert card["recipe"]["rescorer_taught"] and card["recipe"]["share"] == 0 and trained
-    assert card["rescorer"]["file"] == own.name and card["rescorer"]["sha256"] == train_localizer.sha256(own)
+    assert card["rescorer"]["file"] == own.name and card["rescorer"]["sha256"] == localizer_files.sha256(own)
     before = localizer.read_card(shipped)["rescorer"]
     assert card["rescorer"]["sha256"] != before["sha256"] and card["rescorer"]["offset"] == before["offset"]
     detector = localizer.load_detector(tmp_path / "x.onnx", device="cpu")

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from markerremover.training import parity
 from markerremover.errors import ParityError
 from markerremover.records import Detections
+from markerremover.training import parity
 
 RULES = [parity.SAME_BOXES, parity.SAME_DECISIONS]
 THRESHOLD = 0.2

@@ -13,7 +13,7 @@ from markerremover.detection import localizer
 from markerremover.errors import UsageError, WeightsError  # noqa: E402
 from markerremover.inference import runtimes
 from markerremover.labels import labelled_folder
-from markerremover.training import train_localizer, window_dataset  # noqa: E402
+from markerremover.training import checkpoints, localizer_files, train_localizer, window_dataset  # noqa: E402
 
 pytestmark = pytest.mark.train
 SPLIT = [("a", "train"), ("b", "train"), ("c", "train"), ("d", "train"), ("e", "val"), ("f", "val")]
@@ -69,10 +69,10 @@ def test_no_left_right_flip_is_ever_configured(trained):
 
 def test_the_export_and_its_card_open_in_the_detector(trained, tmp_path):
     _, out = trained
-    onnx = train_localizer.export_onnx(out / "weights" / "last.pt", tmp_path / "w.onnx")
-    train_localizer.write_card(onnx, arch="yolov8n", class_names=train_localizer.CLASS_NAMES, image_size=128, threshold=0.01, data="synthetic")
+    onnx = localizer_files.export_onnx(out / "weights" / "last.pt", tmp_path / "w.onnx")
+    localizer_files.write_card(onnx, arch="yolov8n", class_names=train_localizer.CLASS_NAMES, image_size=128, threshold=0.01, data="synthetic")
     card = json.loads(onnx.with_suffix(".json").read_text())
-    assert card["sha256"] == train_localizer.sha256(onnx) and card["data"] == "synthetic"
+    assert card["sha256"] == localizer_files.sha256(onnx) and card["data"] == "synthetic"
     found = localizer.load_detector(onnx, device="cpu")
     result = found(np.random.default_rng(0).integers(0, 255, (200, 150)).astype(np.uint8))
     assert result.xyxy.shape[1] == 4
@@ -80,7 +80,7 @@ def test_the_export_and_its_card_open_in_the_detector(trained, tmp_path):
 
 def test_both_backends_give_the_same_boxes(trained, tmp_path):
     _, out = trained
-    onnx = train_localizer.export_onnx(out / "weights" / "last.pt", tmp_path / "w.onnx")
+    onnx = localizer_files.export_onnx(out / "weights" / "last.pt", tmp_path / "w.onnx")
     picture = np.random.default_rng(1).integers(0, 255, (128, 128)).astype(np.uint8)
     openvino = pytest.importorskip("openvino")
     a = runtimes.openvino_session(openvino, onnx, 128, 1)(picture)
@@ -100,7 +100,7 @@ def test_without_validation_the_last_epoch_is_the_best_and_an_early_end_is_kept_
     )
     a, b = (torch.load(path, weights_only=False)["model"].state_dict() for path in (best, best.with_name("last.pt")))
     assert epochs == [0, 1] and all(torch.equal(a[k], b[k]) for k in a)
-    assert train_localizer.best_epoch(tmp_path / "run")["mAP-50"] == 0
+    assert checkpoints.best_epoch(tmp_path / "run")["mAP-50"] == 0
 
 
 def test_two_checkpoints_are_blended_weight_by_weight(trained, tmp_path):
@@ -116,16 +116,16 @@ def test_two_checkpoints_are_blended_weight_by_weight(trained, tmp_path):
     torch.save(content, tmp_path / "moved.pt")
     old, new = weights(base), weights(tmp_path / "moved.pt")
     for share in (0.0, 0.25, 1.0):
-        mixed = weights(train_localizer.blend(base, tmp_path / "moved.pt", share, tmp_path / "mixed.pt"))
+        mixed = weights(checkpoints.blend(base, tmp_path / "moved.pt", share, tmp_path / "mixed.pt"))
         assert all(torch.allclose(v.float(), (1 - share) * old[k].float() + share * new[k].float(), atol=2e-3) for k, v in mixed.items())
     assert any(not torch.equal(old[k], new[k]) for k in old)
     content["model"].model[0].conv = torch.nn.Conv2d(3, 8, 3)
     torch.save(content, tmp_path / "other.pt")
     with pytest.raises(WeightsError, match="names or shapes"):
-        train_localizer.blend(base, tmp_path / "other.pt", 0.5, tmp_path / "x.pt")
+        checkpoints.blend(base, tmp_path / "other.pt", 0.5, tmp_path / "x.pt")
     (tmp_path / "bad.pt").write_bytes(b"not a checkpoint")
     with pytest.raises(WeightsError, match="cannot be loaded"):
-        train_localizer.blend(base, tmp_path / "bad.pt", 0.5, tmp_path / "x.pt")
+        checkpoints.blend(base, tmp_path / "bad.pt", 0.5, tmp_path / "x.pt")
     assert not (tmp_path / "x.pt").exists()
 
 
@@ -137,7 +137,7 @@ def test_wrong_requests_are_refused_before_any_work(trained, tmp_path):
         train_localizer.train([folder_of(tmp_path / "noval", split=[("a", "train")] * 6)], tmp_path / "x")
     (tmp_path / "bad.pt").write_bytes(b"not a checkpoint")
     with pytest.raises(WeightsError):
-        train_localizer.export_onnx(tmp_path / "bad.pt", tmp_path / "bad.onnx")
+        localizer_files.export_onnx(tmp_path / "bad.pt", tmp_path / "bad.onnx")
 
 
 @pytest.mark.parametrize(("setting", "words"), [

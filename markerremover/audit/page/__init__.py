@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Callable, Iterable, Iterator
 from importlib import resources
-from typing import Any, Callable, Iterable, Iterator
+from typing import Any
 
 from . import entries, overview
 

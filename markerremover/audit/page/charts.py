@@ -5,8 +5,8 @@ from __future__ import annotations
 import html
 import json
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Sequence
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 420, 150, 40, 24, 10  # of a histogram, SVG units; margins for its axes
 

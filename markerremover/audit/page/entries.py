@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 ENTRY = ("relative", "status", "format", "shape", "ms", "reason", "kind", "thumbs", "more", "boxes")
 """What an array of a row holds, in this order; `status`, `format` and `kind` are places in `words`."""

@@ -17,13 +17,13 @@ from pydicom.dataset import Dataset
 from pydicom.pixels import get_decoder
 from pydicom.pixels.decoders.base import Decoder
 
-from . import frames as encapsulated, parsing, pixels, spare_bits
-from .pixels import DicomSource, NATIVE
 from ...errors import HeldError, ReadError
 from ...headers.header_changes import named, repair_numbers
+from ..limits import MAX_PIXELS
+from . import frames as encapsulated
+from . import parsing, pixels, spare_bits
+from .pixels import NATIVE, DicomSource
 
-MAX_PIXELS = 400_000_000
-"""Most pixels, over all frames, that a file may declare; more is taken for a decompression bomb."""
 BEYOND = "PixelData (7FE0,0010): bytes behind the declared frames, left out"
 NO_FRAMES = "NumberOfFrames (0028,0008): is 0, written as 1"
 

@@ -27,17 +27,18 @@ import numpy as np
 import pydicom
 from pydicom import config
 
-from . import parsing, pixels, tags, windows
+from ...errors import HeldError, ReadError, WriteError
 from ...headers import header_changes
+from ...headers.dicom_headers import clean, drop_unreadable
+from ...headers.header_changes import Changes
+from ...headers.header_identifiers import in_path, names_left, patient_of
+from ...headers.header_identifiers import telling as telling_of
+from ...headers.profile import HeaderProfile
+from ...records import Radiograph, Telling
+from ...system.forks import Own
+from . import parsing, pixels, tags, windows
 from .decoding import decode
 from .pixels import DicomSource
-from ...errors import HeldError, ReadError, WriteError
-from ...system.forks import Own
-from ...headers.header_changes import Changes
-from ...headers.profile import HeaderProfile
-from ...headers.header_identifiers import in_path, names_left, patient_of, telling as telling_of
-from ...headers.dicom_headers import clean, drop_unreadable
-from ...records import Radiograph, Telling
 
 
 def looks_like_dicom(path: Path) -> bool:

@@ -17,8 +17,8 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, encapsulate_extended
 from pydicom.pixels import get_decoder, get_encoder
 
-from . import tags
 from ...errors import WriteError
+from . import tags
 
 log = logging.getLogger(__name__)
 

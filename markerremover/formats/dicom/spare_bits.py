@@ -6,7 +6,6 @@ Stored is too small or High Bit wrong; then clearing them would destroy the pict
 
 from __future__ import annotations
 
-
 import numpy as np
 from pydicom.dataset import Dataset
 

@@ -12,8 +12,8 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi
 
-from .. import views as view
 from ...errors import HeldError
+from .. import views as view
 
 NEARLY_BLACK = 25
 """Brightest channel, of 255, of a palette entry that may stand in for black: a tenth of full brightness."""

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..marks.texts import choice
 from ..radiographs.backgrounds import rounded
 from .metal import Patch, screw, shine
-from ..marks.texts import choice
 
 
 def hip_stem(rng, picture) -> None:

@@ -104,7 +104,7 @@ def implants(rng, picture):
         for k in range(n):
             x = (k + 0.5) * length / n
             if rng.random() < 0.35:
-                hole = np.round(((np.array([x, 0]) * unit) @ turn.T + center)).astype(int)
+                hole = np.round((np.array([x, 0]) * unit) @ turn.T + center).astype(int)
                 cv2.circle(mask, tuple(map(int, hole)), max(1, int(t * unit * 0.5)), 60, -1, cv2.LINE_AA)
             else:
                 poly([(x - 0.25, 0), (x + 0.25, 0), (x + 0.25, rng.uniform(4, 7)), (x - 0.25, rng.uniform(4, 7))], 230)

@@ -199,7 +199,7 @@ def fixator(rng, picture) -> None:
     for y in offsets:
         t = rng.uniform(0.8, 2.0)
         p.line([(-half, y), (half, y + rng.normal(0, 2))], t, 255 if solid else int(rng.integers(60, 140)))
-    for k in range(int(rng.integers(3, 9))):
+    for _k in range(int(rng.integers(3, 9))):
         x, t = rng.uniform(-half, half), rng.uniform(0.3, 0.7)
         low, high = (
             (min(offsets) - rng.uniform(2, 8), max(offsets) + rng.uniform(2, 8)) if rods > 1 else (-rng.uniform(2, 6), offsets[0] + 4)

@@ -8,10 +8,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from ..marks.texts import choice
 from ..radiographs import degrade
 from .leads_and_tubes import edges, smooth_path
 from .metal import Patch
-from ..marks.texts import choice
 
 
 def _curve_points(rng, picture, n: int, reach: float) -> np.ndarray:

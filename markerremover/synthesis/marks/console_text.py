@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from . import fonts, texts
-from .layers import Group, HOLE, PLATES, Sheet, arrow, grown, plate
+from .layers import HOLE, PLATES, Group, Sheet, arrow, grown, plate
 from .texts import choice
 
 

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from . import fonts, layers
-from .kit import Group, Kit, LIGHT, anywhere, cap_px, lay, over_edge
-from ..scene import Scene
+from .kit import LIGHT, Group, Kit, anywhere, cap_px, lay, over_edge
+from .scene import Scene
 from .texts import choice
 
 

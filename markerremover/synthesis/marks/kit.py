@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 import cv2
 import numpy as np
 
 from . import fonts, layers
-from ..scene import Scene, free_spot
+from .scene import Scene, free_spot
 from .texts import choice
 
 TRIES = 6  # places that are tried for a mark before it is left out

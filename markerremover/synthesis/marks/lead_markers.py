@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from . import fonts, texts
-from .layers import Group, HOLE, Layer, PLATES, Sheet, disc, grown, plate
+from .layers import HOLE, PLATES, Group, Layer, Sheet, disc, grown, plate
 from .texts import choice
 
 

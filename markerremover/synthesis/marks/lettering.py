@@ -8,9 +8,10 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from . import fonts, layers as markings, lead_markers, phrases, texts
-from .kit import Ink, Kit, LIGHT, cap_px, glyphs, lay, polarity, set_off, turned
-from ..scene import Scene
+from . import fonts, lead_markers, phrases, texts
+from . import layers as markings
+from .kit import LIGHT, Ink, Kit, cap_px, glyphs, lay, polarity, set_off, turned
+from .scene import Scene
 from .texts import choice
 
 

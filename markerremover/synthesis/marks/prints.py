@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from . import fonts, graphics, layers, phrases, texts as words
-from .kit import Ink, Kit, LIGHT, anywhere, box_on, cap_px, glyphs, lay, over_edge, polarity, set_off, turned
-from ..scene import Scene
+from . import fonts, graphics, layers, phrases
+from . import texts as words
+from .kit import LIGHT, Ink, Kit, anywhere, box_on, cap_px, glyphs, lay, over_edge, polarity, set_off, turned
+from .scene import Scene
 from .texts import choice
 
 

@@ -2,58 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import cv2
 import numpy as np
 
 from . import fonts, graphics, layers, lead_markers, phrases, texts
-from .kit import Group, Kit, box_on, cap_px, lay, over_edge, polarity, set_off, turned
-from ..scene import Scene
+from .kit import Kit, box_on, cap_px, lay, over_edge, polarity, set_off, turned
+from .scene import Scene
+from .sign_parts import BOLD, _face, _letter, _metal, _pose, _put, _soft, sign
 from .texts import choice
-
-BOLD = ("Bold", "Semi", "Medium")
-
-
-def sign(rng: np.random.Generator) -> str:
-    """A side letter: L or R as a rule."""
-    return choice(rng, "LRLRLRLRLRDIGEH")
-
-
-def _face(rng, kit: Kit, *parts: str) -> str:
-    """A font file whose name holds one of `parts`, any if there is none."""
-    files = fonts.font_files(kit.split, kit.fonts_dir)
-    return choice(rng, [f for f in files if any(part in f for part in parts)] or files)
-
-
-def _metal(rng) -> tuple[float, float]:
-    """Level and opacity of lead."""
-    return rng.uniform(215, 255), float(choice(rng, (1.0, 0.95, 0.85, rng.uniform(0.4, 0.85))))
-
-
-def _pose(rng, group: Group) -> Group:
-    """Turned and mirrored as lead letters lie, softened a little."""
-    kind = rng.random()
-    angle = rng.normal(0, 5) if kind < 0.6 else float(choice(rng, (90, 180, 270))) + rng.normal(0, 5) if kind < 0.8 else rng.uniform(0, 360)
-    return _soft(rng, turned(rng, group, angle=angle, mirrored=rng.random() < 0.25))
-
-
-def _soft(rng, group: Group) -> Group:
-    sigma = rng.uniform(0.3, 0.9)
-    return Group(
-        group.elements, [replace(layer, alpha=cv2.GaussianBlur(layer.alpha, (0, 0), sigma)) for layer in group.layers], group.digital
-    )
-
-
-def _put(rng, scene: Scene, group: Group, contrast: float = 18.0) -> bool:
-    return lay(rng, scene, lambda local: group, group.layers[0].alpha.shape, contrast=contrast)
-
-
-def _letter(rng, kit: Kit, text: str, cap: float, face: str) -> np.ndarray:
-    mask = fonts.render(text, face, cap, weight=rng.uniform(0.12, 0.24))
-    if rng.random() < 0.3:
-        mask = cv2.resize(mask, None, fx=rng.uniform(0.75, 1.25), fy=1, interpolation=cv2.INTER_AREA)
-    return mask
 
 
 def touching(rng, scene: Scene, kit: Kit) -> bool:

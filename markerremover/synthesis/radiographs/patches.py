@@ -9,8 +9,8 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from .layers import Group, Layer
-from ..radiographs.real import read
+from ..marks.layers import Group, Layer
+from .real import read
 
 REACH = 0.9  # the ground of a mark is looked for within this many of its longer sides around it
 LIKE = 16  # grey levels by which pixels of the same plate or box differ at most from its mean

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..records import Element
-from .marks import layers
-from .marks.texts import choice
+from ...records import Element
+from . import layers
+from .texts import choice
 
 ALPHA_MIN = 0.35  # a pixel belongs to a stroke from this opacity
 SEEN_MIN = 6.0  # and where it changed the picture by this many grey levels

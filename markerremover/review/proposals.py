@@ -1,0 +1,98 @@
+"""What the program finds, as LabelMe files to correct by hand: the logic of `markerremover annotate`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import MarkerRemoverError, UsageError
+from ..records import Element, Policy, Radiograph
+
+
+def annotate(
+    inputs: Sequence[Path], out: Path, *, policy: Policy = Policy(), open_cleaner: Callable[[], Any] | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """Write OUT/images/*.png and OUT/annotations/*.json, one pair a frame; a later call goes on, and never replaces a file that is there.
+
+    Args:
+        inputs: files or folders.
+        open_cleaner: gives the `Cleaner` that looks; by default the shipped weights.
+        say: told about each file that cannot be annotated, by path below its input.
+
+    Returns:
+        `written` and `kept`: how many annotations were written, and left as they were; `failed`: paths.
+
+    Raises:
+        UsageError: folders clash, there is nothing to do, or weights or OCR are missing.
+    """
+    from ..formats import read_apart
+    from ..options import DEFAULT_IGNORE
+    from ..redaction import cleaning
+    from ..review import labels
+    from ..run import inputs as inputs_module
+    from ..run.one_file import sha256_file
+
+    inputs, out = [Path(p) for p in inputs], Path(os.path.abspath(out))
+    inputs_module.check_folders(inputs, out, out.with_name(out.name + "-none"))
+    found, _ = inputs_module.gather(inputs, DEFAULT_IGNORE)
+    if not found:
+        raise UsageError(f"no files to annotate in {', '.join(map(str, inputs))}")
+    cleaner = open_cleaner() if open_cleaner else cleaning.open_cleaner(policy)
+    done: dict[str, Any] = {"written": 0, "kept": 0, "failed": []}
+    for item in found:
+        try:
+            if item.problem:
+                raise UsageError(item.problem)
+            if (out / "annotations" / f"{labels.name_of(item.relative)}.json").exists():
+                done["kept"] += 1
+                continue
+            sha256 = sha256_file(item.source)
+            radiograph = read_apart.read(item.source)
+            proposals, patient = _proposals(radiograph, cleaner), labels.patient(radiograph)
+            for frame in reversed(range(len(radiograph.display))):  # the first one last: it says that the file is done
+                own = [element for f, element in proposals if f == frame]
+                name, origin = labels.name_of(item.relative, frame), {"sha256": sha256, "frame": frame, **patient}
+                labels.write(out, name, radiograph.display[frame], own, reviewed=False, origin=origin)
+                done["written"] += 1
+        except (MarkerRemoverError, OSError) as error:
+            done["failed"].append(item.relative)
+            say(f"{item.relative}: {error if isinstance(error, MarkerRemoverError) else error.strerror}")
+    return done
+
+
+def _proposals(radiograph: Radiograph, cleaner: Any) -> list[tuple[int, Element]]:
+    """(frame, element) of everything found: tight boxes of the localizer, those with a sign that would stay as `laterality`."""
+    from ..redaction import decision_rules
+    from ..redaction.cleaning import clean_radiograph
+
+    cleaned = clean_radiograph(radiograph, cleaner)
+    found = []
+    for frame, detections in enumerate(cleaned.detections):
+        for xyxy, class_id, loose in zip(detections.xyxy, detections.class_ids, detections.loose):
+            box = _inside(xyxy, radiograph.shape_hw)
+            if loose or box is None:
+                continue
+            read = next((d.reading.text for d in cleaned.decisions if d.frame == frame and d.action == "keep" and d.reading and
+                _meets(d.xyxy, box)), "")
+            sign = detections.class_names[int(class_id)] == decision_rules.SIGN or bool(read)
+            found.append((frame, Element(box, "laterality" if sign else "marker", read)))
+    again = [d for d in cleaned.decisions if d.label not in ("marker", decision_rules.SIGN)]
+    found += [(d.frame, Element(tuple(map(float, d.xyxy)), "marker")) for d in again]
+    return found
+
+
+def _inside(xyxy: Any, shape_hw: tuple[int, int]) -> tuple[float, float, float, float] | None:
+    """The box cut to the image and rounded to tenths of a pixel; None where nothing is left of it."""
+    h, w = shape_hw
+    x1, y1, x2, y2 = (round(float(v), 1) for v in xyxy)
+    box = max(0.0, x1), max(0.0, y1), min(float(w), x2), min(float(h), y2)
+    return box if box[0] < box[2] and box[1] < box[3] else None
+
+
+def _meets(outer: tuple[int, int, int, int], box: tuple[float, float, float, float]) -> bool:
+    """Whether the middle of a box lies in another."""
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    return outer[0] <= x < outer[2] and outer[1] <= y < outer[3]

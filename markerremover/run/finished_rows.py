@@ -1,0 +1,66 @@
+"""What an earlier run of the same command finished: which rows stand, and which files are to be done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ..audit import manifest_files
+from ..options import RunOptions
+from ..records import RELEASED
+from ..redaction import corrections
+from . import shards
+from .inputs import Input
+from .one_file import sha256_file
+
+
+def _rows(audit: Path) -> Iterator[dict[str, Any]]:
+    """The rows of earlier runs into an audit, those of parts too."""
+    for folder in (audit, *shards.folders(audit)):
+        yield from manifest_files.read_manifest(folder / manifest_files.MANIFEST)
+
+
+def _was_dry(audit: Path) -> bool:
+    """Whether the audit is that of a finished dry run, which a real run may replace."""
+    try:
+        return json.loads((audit / manifest_files.SUMMARY).read_text(encoding="utf-8"))["options"]["dry_run"] is True
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return False
+
+
+def _split_finished(
+    found: list[Input], out: Path, audit: Path, options: RunOptions, run: dict[str, str], reviews: dict[str, corrections.Review]
+) -> tuple[list[dict[str, Any]], list[Input]]:
+    """Rows that --resume takes over, and the inputs still to do; the manifest is cut down to the former. A whole run takes
+    over those of earlier parts too."""
+    if not options.resume:
+        return [], found
+    earlier = {} if options.shard else shards.earlier_rows(audit)
+    earlier |= {row["relative"]: (row, audit) for row in manifest_files.read_manifest(audit / manifest_files.MANIFEST)}
+    rows, todo = [], []
+    for item in found:
+        row, home = earlier.get(item.relative, (None, audit))
+        said = reviews[item.relative].digest if item.relative in reviews else ""
+        if row and not item.problem and (row.get("review") or {}).get("digest", "") == said and _finished(row, item, out, options, run):
+            rows.append(row)
+            if home != audit:
+                shards.take_over_crops(row, home, audit)
+        else:
+            todo.append(item)
+    manifest_files.write_rows(audit / manifest_files.MANIFEST, rows)
+    return rows, todo
+
+
+def _finished(row: dict[str, Any], item: Input, out: Path, options: RunOptions, run: dict[str, str]) -> bool:
+    """Whether a row stands for this very input, cleaned by these weights and options, with its output still as written."""
+    if row["status"] not in RELEASED or any(row.get(key) != value for key, value in run.items()):
+        return False
+    target = out / item.relative
+    try:
+        if row.get("sha256_in") != sha256_file(item.source):
+            return False
+        return options.dry_run or (not target.is_symlink() and row.get("sha256_out") == sha256_file(target))
+    except OSError:
+        return False

@@ -1,0 +1,92 @@
+"""The summary of a run and the facts that its run.json holds."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from importlib import metadata
+from typing import Any
+
+from .. import __version__
+from ..audit import manifest_files
+from ..headers.profile import HeaderProfile
+from ..options import RunOptions
+from ..records import RELEASED
+from . import drawn_boxes
+from .inputs import Input
+from .workers import Equipment
+
+HEADERS_NOTES = {
+    "basic": "DICOM headers follow the Basic Application Level Confidentiality Profile",
+    "keep": "DICOM headers STILL IDENTIFY: they were kept as they are, only pixels and what else can carry pixels were cleaned",
+}
+LIBRARIES = ("numpy", "opencv-python-headless", "pydicom", "Pillow", "tifffile", "onnxruntime", "onnxruntime-gpu", "openvino", "tesserocr", "pytesseract",
+    "rapidocr")
+
+
+def run_facts(equipment: Equipment, options: RunOptions, headers: HeaderProfile, drawn: drawn_boxes.Annotations | None = None) -> dict[str, str]:
+    """What every row of this run carries."""
+    settings = options.settings_sha256(headers.key)
+    if drawn:
+        settings = hashlib.sha256(f"{settings} {drawn.sha256}".encode()).hexdigest()
+    return {"weights_sha256": equipment.sha256, "version": __version__, "settings_sha256": settings}
+
+
+def _summary(
+    rows: list[dict[str, Any]], found: list[Input], ignored: list[str], equipment: Equipment, options: RunOptions, run: dict[str, str]
+) -> dict[str, Any]:
+    """Counts and circumstances of the run; the counts are checked here, not believed.
+
+    Raises:
+        AssertionError: inputs and rows do not match one to one, which would be a defect of this package.
+    """
+    counts = manifest_files.counts(rows)
+    if sorted(row["relative"] for row in rows) != sorted(item.relative for item in found):
+        raise AssertionError(f"{len(found)} inputs but {len(rows)} rows, or not the same ones")
+    boxes = [box for row in rows for box in row["boxes"]]
+    policy = options.policy
+    return {
+        "counts": counts,
+        "reconciles": counts["inputs"] == len(found) == sum(counts[s] for s in manifest_files.STATUSES),
+        "boxes": {"kept": sum(b["action"] == "keep" for b in boxes), "removed": sum(b["action"] == "remove" for b in boxes)},
+        "released_held": sum(bool(row.get("released_held")) for row in rows),
+        "noted": sum(bool(row.get("notes")) for row in rows),
+        "results_read": equipment.reads,
+        "ignored": ignored,
+        "options": {
+            "keep": list(policy.keep), "threshold": policy.threshold or equipment.threshold,
+            "margin": policy.margin, "style": policy.style, "workers": options.workers, "device": options.device,
+            "batch": options.batch,
+            "engine": options.engine, "dry_run": options.dry_run,
+            "overwrite": options.overwrite, "resume": options.resume, "ignore": list(options.ignore), "headers": options.headers,
+            "retain": list(options.retain), "shift_dates": options.shift_dates, "paths": options.paths, "time_limit": options.time_limit,
+            "second_look": options.second_look, "release_held": options.release_held,
+            "transfer_syntax": options.transfer_syntax, "shard": "{}/{}".format(*options.shard) if options.shard else None,
+        },
+        "site": _site(options),
+        "weights": {"name": equipment.name, "sha256": run["weights_sha256"]},
+        "backend": equipment.backend,
+        "headers": HEADERS_NOTES[options.headers],
+        "paths_that_tell": sum(bool(row.get("path_tells")) and row["status"] in RELEASED for row in rows),
+        "version": __version__,
+        "versions": {"python": platform.python_version(), **library_versions()},
+    }
+
+
+def _site(options: RunOptions) -> dict[str, Any] | None:
+    """The site profile of the run: its file's hash, and what the signs mean that this run keeps."""
+    if options.site is None:
+        return None
+    signs = {sign: meaning for sign, meaning in options.site.keep.items() if sign in options.policy.keep}
+    return {"sha256": options.site.sha256, "signs": signs}
+
+
+def library_versions() -> dict[str, str]:
+    """Distribution -> version of what is installed of LIBRARIES."""
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
