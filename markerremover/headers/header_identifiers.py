@@ -24,7 +24,7 @@ from . import identifiers, program_words, terms
 from .profile import BASIC, CONSONANTS, DUMMIES, PSEUDONYM_LETTERS, RETAINED, SHIFTED, HeaderProfile
 from .spelling import forms, plain, repaired, words
 
-__all__ = ["PSEUDONYMS", "in_path", "is_public", "names_left", "patient_of", "take_out", "telling"]
+__all__ = ["PSEUDONYMS", "in_path", "in_pixels", "is_public", "names_left", "patient_of", "take_out", "telling"]
 
 PSEUDONYMS = {tag_for_keyword(k): k for k in ("PatientName", "PatientID", "AccessionNumber", "StudyID")}
 _NUMBERS = frozenset(tag_for_keyword(k) for k in (
@@ -46,6 +46,7 @@ _OWN_CODES = frozenset({
 })  # fmt: skip
 _PUBLIC_UIDS = re.compile(r"(SOPClass|TransferSyntax|CodingScheme|Context|MappingResource|CreatorVersion|ExtensionCreator)UID$")
 _LONGEST_NUMBER = 6  # digits from which a number is telling in an element of numbers
+_SPELT_BY_CHANCE = 6  # letters below which megabytes of noise may well spell a name
 _UNDECLARED = ("cp1250", "iso8859_2", "cp1251", "koi8_r", "iso8859_5", "iso8859_7", "cp437", "cp850", "shift_jis", "gb18030", "euc_kr", "big5")
 """Charsets that names are written in where the header does not say which."""
 
@@ -157,6 +158,16 @@ def names_left(dataset: Dataset, original: Dataset) -> int:
 def in_path(dataset: Dataset, path: str) -> bool:
     """Whether a path holds an identifier of a header."""
     return bool(identifiers.telling_parts(identifiers.in_path(telling(dataset)), path.split("/")))
+
+
+def in_pixels(data: bytes, original: Dataset) -> bool:
+    """Whether stored pixels, as bytes, spell a name of the original's header: text that a wrong length made a part of the picture.
+
+    Names of `_SPELT_BY_CHANCE` letters or more are looked for, as written, in capitals and in small letters.
+    """
+    names = {word for one in telling(original) if one.kind == "name" for word in words(one.text) if len(word) >= _SPELT_BY_CHANCE}
+    spelt = {form.encode("latin-1", "replace") for word in names for form in (word, word.upper(), word.lower(), word.title())}
+    return any(form in data for form in spelt)
 
 
 def _hits(dataset: Dataset, telling: Telling) -> Iterator[_Hit]:

@@ -423,3 +423,29 @@ def test_pictures_in_directories_below_a_page_hold_the_file(tmp_path):
         writer.write(fakes.radiograph(1), photometric="minisblack")
     row = raster_row(tmp_path, "a.tif", buffer.getvalue())
     assert row["status"] == "held" and "further pictures" in row["reason"]
+
+
+# text that became pixels
+
+
+@pytest.mark.parametrize("spelt", ["QUIXMORE", "quixmore", "Quixmore"])
+@pytest.mark.parametrize("syntax", [uid.ExplicitVRLittleEndian, uid.RLELossless], ids=["uncompressed", "RLE"])
+def test_pixels_that_spell_a_name_of_the_header_have_no_output(tmp_path, spelt, syntax):
+    picture = (smooth(8)).astype(np.uint8)
+    picture[-1, -16:] = np.frombuffer(b"padding " + spelt.encode(), np.uint8)
+    path = put(tmp_path / "in", picture, bits=8, PatientName="Quixmore^Zelda")
+    if syntax == uid.RLELossless:
+        dataset = pydicom.dcmread(path)
+        dataset.compress(syntax)
+        dataset.save_as(path)
+    row, written = row_of(tmp_path / "in")
+    assert (row["status"], row["reason"], written) == ("failed", "in.dcm: the bytes of its pixels spell a name of its header", None)
+    row, written = row_of(tmp_path / "in", headers="keep", overwrite=True)
+    assert row["status"] == "unchanged" and written is not None, "the name stands in the header too, as was asked for"
+
+
+def test_pixels_that_spell_a_short_or_another_name_come_out(tmp_path):
+    picture = (smooth(8)).astype(np.uint8)
+    picture[-1, -16:] = np.frombuffer(b"padding QUIXMORE", np.uint8)
+    put(tmp_path / "in", picture, bits=8, PatientName="More^Quix")
+    assert row_of(tmp_path / "in")[0]["status"] == "unchanged"

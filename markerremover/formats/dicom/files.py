@@ -31,7 +31,7 @@ from ...errors import HeldError, ReadError, WriteError
 from ...headers import header_changes
 from ...headers.dicom_headers import clean, drop_unreadable
 from ...headers.header_changes import Changes
-from ...headers.header_identifiers import in_path, names_left, patient_of
+from ...headers.header_identifiers import in_path, in_pixels, names_left, patient_of
 from ...headers.header_identifiers import telling as telling_of
 from ...headers.profile import HeaderProfile
 from ...records import Radiograph, Telling
@@ -158,13 +158,14 @@ def verify_dicom(
     Raises:
         WriteError: pixels, shape, dtype or colour space differ, untouched PixelData is not the input's, the transfer syntax is
             not the one asked for, a lossy source or made-up pixels do not show in the header, a carrier is left, or a header that was to be cleaned still
-            holds a name or number of the patient.
+            holds a name or number of the patient, or the pixels' bytes spell a name.
     """
     name, source, anew = radiograph.path.name, radiograph.source, touched or radiograph.source.dirty
     with _quiet:
         try:
             again, stored = decode(target)
             named = names_left(again.dataset, source.dataset) if headers.mode == "basic" else 0
+            spelt = headers.mode == "basic" and in_pixels(stored.tobytes(), source.dataset)
             left = tags.remove_carriers(again.dataset)
         except Exception as exc:
             raise WriteError(f"{name}: the output does not read back ({type(exc).__name__})") from None
@@ -182,6 +183,8 @@ def verify_dicom(
         raise WriteError(f"{name}: the output's pixel data holds more than its pixels")
     if named:
         raise WriteError(f"{name}: the output's header still names the patient in {named} elements")
+    if spelt:
+        raise WriteError(f"{name}: the bytes of its pixels spell a name of its header")
     if left:
         raise WriteError(f"{name}: the output still has {left} overlays, icons or the like")
     if not anew and again.syntax == source.syntax:
