@@ -3,6 +3,7 @@
 # make benchmark-core  the same without the fine-tuning                              (.venv, no torch)
 # make test       everything, training included                                     (.venv with torch)
 # make test-core  what needs no torch                                                (.venv-core)
+# make lint       ruff, the import layers and the types                              (.venv with torch)
 #
 # Needs Python 3.11+ and, from the system, venv and Tesseract; tools/prepare-system installs those two where it may.
 # The test targets also ask for DCMTK, dicom3tools and Chromium, and go on without them: the tests that need them are skipped.
@@ -15,7 +16,7 @@ CORE := .venv-core
 TWICE := -n 2 --dist loadfile --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo benchmark benchmark-core test test-core clean
+.PHONY: demo benchmark benchmark-core test test-core lint clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.core
@@ -34,6 +35,11 @@ test: $(VENV)/.test
 test-core: $(CORE)/.test
 	tools/prepare-system $(PYTHON) readers
 	$(CORE)/bin/python -m pytest -m "not train" $(TWICE) $(ARGS)
+
+lint: $(VENV)/.lint
+	$(VENV)/bin/ruff check markerremover tests eval tools
+	$(VENV)/bin/lint-imports
+	$(VENV)/bin/mypy
 
 clean:
 	rm -rf $(VENV) $(CORE) demo benchmark benchmark.json
@@ -56,3 +62,7 @@ $(VENV)/.test: pyproject.toml | $(VENV)/bin/python
 	$(VENV)/bin/python -m pip install --quiet uv
 	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --editable ".[train,test]"
 	touch $@ $(VENV)/.core
+
+$(VENV)/.lint: pyproject.toml $(VENV)/.test
+	$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --editable ".[lint]"
+	touch $@

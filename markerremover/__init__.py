@@ -10,7 +10,7 @@ Everything is loaded when first used, so that `import markerremover` stays light
 
 from importlib import import_module as _import_module
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "AnnotationError": "errors",
