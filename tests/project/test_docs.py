@@ -184,7 +184,7 @@ def options_of_the_program() -> set[str]:
 
 
 OTHERS = {"--wheel-dir", "--no-index", "--find-links", "--editable", "--array", "--cpus-per-task", "--mem", "--requeue", "--python", "--user", "--map-root-user", "--net",
-          "--download-only", "--no-install-recommends", "--no-cache-dir", "--rm", "--network", "--volume", "--cpus", "--memory"}
+          "--download-only", "--no-install-recommends", "--no-cache-dir", "--rm", "--network", "--volume", "--cpus", "--memory", "--variant"}
 """Options of other programs that the pages speak of."""
 
 
