@@ -19,10 +19,10 @@ from markerremover.evaluation.box_measures import PUBLISHED, PUBLISHED_LOCALIZER
 from markerremover.evaluation.metrics import in_words, rate
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("README.md", "eval/BENCHMARK.md", "docs/backends.md", "docs/scale.md")
-HEAD = ("markings removed", "images de-identified", "side signs kept", "false regions", "harm")
+PAGES = ("README.md", "docs/accuracy.md", "docs/comparison.md", "docs/backends.md", "docs/scale.md", "eval/BENCHMARK.md")
+HEAD = ("burned-in annotations removed", "images de-identified", "laterality markers retained", "false-positive regions", "anatomy removed")
 WORKERS, NODES, CORES, PRICE = 2, 10, 32, 0.04  # of the arithmetic in docs/scale.md; the price is an assumption, in any currency
-SAID = {"all": "all black", "signs": "side signs kept", "words": "single characters kept"}
+SAID = {"all": "all removed", "signs": "laterality markers retained", "words": "single characters retained"}
 PLACE = re.compile(r"(<!-- table ([a-z-]+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 
@@ -38,9 +38,9 @@ def head(first: str, *more: str) -> list[str]:
 
 
 def line(name: str, found: dict[str, Any], *more: str) -> str:
-    """A row of rates."""
+    """A row of rates; anatomy removed is recorded in per mille of an image's pixels (`harm`) and shown in %."""
     cells = [in_words(found[rate]) for rate in ("recall", "deid", "retention", "false_regions")]
-    return "| " + " | ".join((name, *cells, f"{found['harm']['value']:.2f} ‰", *more)) + " |"
+    return "| " + " | ".join((name, *cells, f"{found['harm']['value'] / 10:.3f} %", *more)) + " |"
 
 
 def real() -> list[str]:
@@ -49,22 +49,22 @@ def real() -> list[str]:
 
 
 def published() -> list[str]:
-    """The publication's measures, its own figures beside ours on other images."""
+    """The measures of Khosravi et al. 2023, their own figures beside ours on other images."""
     names = {"deidentification_accuracy": "de-identification accuracy", "false_positive_rate": "false-positive boxes", "retention_accuracy": "retention accuracy"}
     ours = result("val"), result("actualmed")
-    where = [f"{site} (chest; {d['images'] - d['images_without_markings']} of {d['images']} images have markings)"
+    where = [f"{site} (chest; {d['images'] - d['images_without_markings']} of {d['images']} images have annotations to remove)"
              for site, d in zip(("ours: home site", "foreign site"), ours)]
-    lines = ["| | published: home site (pelvis) | foreign site (chest) | foreign site after 20 images | " + " | ".join(where) + " |", "|---|---|---|---|---|---|"]
+    lines = ["| | Khosravi et al. 2023: home site (pelvis) | foreign site (chest) | foreign site after 20 images | " + " | ".join(where) + " |", "|---|---|---|---|---|---|"]
     for name, said in names.items():
         cells = [in_words(rate(k, n)) for k, n in PUBLISHED[name]]
         cells += [in_words(document["published_measures"][name]) for document in ours]
         lines.append(f"| {said} | {' | '.join(cells)} |")
     found = [document["localizer"] for document in ours]
-    for name, said in (("auprc", "AUPRC, all markings as one kind"), ("ap50", "mAP-50, all markings as one kind")):
-        cells = [f"{PUBLISHED_LOCALIZER[name]:.2f}", "", "", *(f"{d['any marking'][name]:.3f} ({d['any marking']['n']} markings and signs)" for d in found)]
+    for name, said in (("auprc", "AUPRC, all annotations as one class"), ("ap50", "mAP-50, all annotations as one class")):
+        cells = [f"{PUBLISHED_LOCALIZER[name]:.2f}", "", "", *(f"{d['any marking'][name]:.3f} ({d['any marking']['n']} annotations)" for d in found)]
         lines.append(f"| {said} | {' | '.join(cells)} |")
-    cells = ["", "", "", *(f"{d['map50']:.3f} ({d['marker']['n']} markings, {d['laterality']['n']} signs)" for d in found)]
-    return [*lines, f"| mAP-50, mean of markings and side signs | {' | '.join(cells)} |"]
+    cells = ["", "", "", *(f"{d['map50']:.3f} ({d['marker']['n']} to remove, {d['laterality']['n']} laterality markers)" for d in found)]
+    return [*lines, f"| mAP-50, mean of both classes | {' | '.join(cells)} |"]
 
 
 def letters() -> list[str]:
@@ -81,7 +81,7 @@ def letters() -> list[str]:
 
 
 def tools(document: dict[str, Any], *, brief: bool = False) -> list[str]:
-    """What `side_by_side.side_by_side` returned; if `brief` of each tool only the variant that keeps side signs, where it has one."""
+    """What `side_by_side.side_by_side` returned; if `brief` of each tool only the variant that retains laterality markers, where it has one."""
     lines, rows = head("tool", *(() if brief else ("seconds an image (processor)",))), document["tools"]
     for row in rows:
         if brief and row["variant"] != "signs" and any(r["name"] == row["name"] and r["variant"] == "signs" for r in rows):
@@ -101,6 +101,15 @@ def synthetic(document: dict[str, Any]) -> list[str]:
     lines += [line(f"all {how}", found) for how, found in document["by_difficulty"].items()] + [line("all", document["all"])]
     site = document.get("new_site", {})
     return lines + [line(f"new site, {when} fine-tuning", site[when]) for when in ("before", "after") if site]
+
+
+def pace() -> list[str]:
+    """Images a second on two cores, and what that makes for ten thousand."""
+    lines = [f"| input | images a second, {WORKERS} workers on 2 cores | 10,000 radiographs |", "|---|---|---|"]
+    for name, found in result("pipeline")["folders"].items():
+        images_per_second = found["command"][f"{WORKERS} workers"]["images_per_second"]
+        lines.append(f"| {name} | {images_per_second:.1f} | about {1e4 / images_per_second / 60:.0f} minutes |")
+    return lines
 
 
 def backends() -> list[str]:
@@ -151,7 +160,7 @@ def cost() -> list[str]:
 
 
 TABLES: dict[str, Callable[[], list[str]]] = {
-    "backends": backends, "stages": stages, "memory": memory, "cost": cost, "letters": letters, "real": real, "published": published, "benchmark": lambda: synthetic(result("benchmark")),
+    "backends": backends, "pace": pace, "stages": stages, "memory": memory, "cost": cost, "letters": letters, "real": real, "published": published, "benchmark": lambda: synthetic(result("benchmark")),
     "peers-val": lambda: tools(result("peers-val")), "peers-val-brief": lambda: tools(result("peers-val"), brief=True),
     "peers-benchmark": lambda: tools(result("peers-benchmark")), "peers-benchmark-brief": lambda: tools(result("peers-benchmark"), brief=True),
 }

@@ -1,0 +1,1 @@
+"""One radiograph in memory: which boxes are removed or retained, the redacted pixels in each style, and the check of the result."""

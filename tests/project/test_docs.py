@@ -184,7 +184,7 @@ def options_of_the_program() -> set[str]:
 
 
 OTHERS = {"--wheel-dir", "--no-index", "--find-links", "--editable", "--array", "--cpus-per-task", "--mem", "--requeue", "--python", "--user", "--map-root-user", "--net",
-          "--download-only"}
+          "--download-only", "--no-install-recommends", "--no-cache-dir", "--rm", "--network", "--volume", "--cpus", "--memory", "--variant"}
 """Options of other programs that the pages speak of."""
 
 
@@ -207,7 +207,8 @@ def anchors(page: Path) -> set[str]:
     return {slug(heading) for heading in re.findall(r"^#{1,6} (.*)$", text, re.MULTILINE)}
 
 
-@pytest.mark.parametrize("page", [*PAGES, *sorted((ROOT / "eval").glob("*.md")), ROOT / "weights" / "MODEL_CARD.md", ROOT / "annotations" / "README.md"],
+@pytest.mark.parametrize("page", [*PAGES, *sorted((ROOT / "eval").glob("*.md")), *sorted((ROOT / "weights").glob("*.md")), ROOT / "annotations" / "README.md",
+    ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"],
     ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_every_link_leads_to_a_file_and_a_heading(page):
     text = pages.FENCE.sub("", page.read_text(encoding="utf-8"))
