@@ -19,7 +19,6 @@ import tables
 from markerremover import boxes
 from markerremover.detection import localizer
 from markerremover.detection.operating_point import FLOOR, found_in
-from markerremover.evaluation import metrics
 from markerremover.labels import labelled_folder
 from markerremover.records import Policy
 from markerremover.synthesis import synthesize
@@ -81,16 +80,6 @@ def look(count: int, seed: int) -> tuple[dict, np.ndarray]:
     return counts, sheet(tiles) if tiles else np.full((20, 20, 3), 255, np.uint8)
 
 
-def table() -> str:
-    """The results as rows of a Markdown table."""
-    lines = ["| images | markings removed | images de-identified | side signs kept | false regions | harm |", "|---|---|---|---|---|---|"]
-    for name in ("val", "actualmed"):
-        r = json.loads((ROOT / "eval" / "results" / f"{name}.json").read_text(encoding="utf-8"))
-        cells = [metrics.in_words(r[key]) for key in ("recall", "deid", "retention", "false_regions")]
-        lines.append(f"| {r['name']} | {' | '.join(cells)} | {r['harm']['value']:.2f} ‰ |")
-    return "\n".join(lines)
-
-
 def rescorer(card: dict) -> str:
     """What the card says of the second network, as a sentence."""
     facts = card.get("rescorer")
@@ -98,7 +87,7 @@ def rescorer(card: dict) -> str:
         return ""
     return (f"A second network, `{facts['file']}` (SHA-256 `{facts['sha256']}`), looks at every box that the localizer proposes "
             f"(raw score {facts['floor']} or more) in two windows at the source's own resolution; both scores are joined by logistic "
-            f"regression ({facts['localizer']} and {facts['rescorer']} of their logits, {facts['offset']:+}). Beside a side sign "
+            f"regression ({facts['localizer']} and {facts['rescorer']} of their logits, {facts['offset']:+}). Beside a laterality marker "
             f"and in line with a word a box counts from {card['beside_sign']} on.")
 
 
@@ -113,10 +102,10 @@ def text(card: dict, counts: dict, count: int, seed: int) -> str:
 
 Written by `eval/model_card.py` from `weights/{card['name']}.json` and `eval/results/`; do not edit by hand.
 
-**What it is.** A {card['architecture']} localizer for markings burnt into radiographs; classes {', '.join(f'`{c}`' for c in card['classes'])}
-(a side sign by itself; every other burnt-in mark). One ONNX file (input 1×3×{card['image_size']}×{card['image_size']}, values 0–1, grey repeated
+**What it is.** A {card['architecture']} localizer for annotations burned into radiographs; classes {', '.join(f'`{c}`' for c in card['classes'])}
+(an isolated laterality marker; every other burned-in annotation). One ONNX file (input 1×3×{card['image_size']}×{card['image_size']}, values 0–1, grey repeated
 three times), SHA-256 `{card['sha256']}`; `{card['name']}.pt` is the checkpoint to go on training from. {rescorer(card)}
-Every box that counts is removed unless the second pass reads an isolated kept sign in it.
+Every box that counts is removed unless the second pass reads an isolated laterality marker in it that is to be retained.
 
 **Data.** {card['data']}.
 
@@ -128,9 +117,9 @@ Every box that counts is removed unless the second pass reads an isolated kept s
 
 Whole pipeline at the card's threshold, exact 95 % intervals:
 
-{table()}
+{chr(10).join(tables.real())}
 
-The publication's measures (Khosravi et al. 2023), its own figures beside ours on other images; both networks together are the localizer:
+The measures of Khosravi et al. 2023, their own figures beside ours on other images; both networks together are the localizer:
 
 {chr(10).join(tables.published())}
 
@@ -149,14 +138,14 @@ on the images they were fitted on. {card.get('operating_note', '')}
 
 What a score means there, for a setting such as "review below this":
 
-| score | boxes | of them on a marking |
+| score | boxes | of them on an annotation |
 |---|---|---|
 {bins}
 
 ## Known misses
 
 On {count} synthetic radiographs of the eval split (seed {seed}): {counts['missed']} elements missed, {counts['false']} of {counts['boxes']} boxes false.
-By marking height, in pixels of an image of 1000: {heights}. Synthetic ones are made to be hard and say nothing
+By annotation height, in pixels of an image of 1000: {heights}. Synthetic ones are made to be hard and say nothing
 about a hospital's rate.
 
 ![missed elements in red, false boxes in blue](../docs/misses.png)
