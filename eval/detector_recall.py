@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from markerremover import boxes
-from markerremover.detection import localizer
+from markerremover.detection import localizer, rescorer
 from markerremover.inference import backends
 from markerremover.inference.shipped_weights import default_weights
 from markerremover.labels import labelled_folder
@@ -51,7 +51,8 @@ def main() -> int:
     policy = Policy()
     for size in [int(s) for s in (args.sizes or str(card["image_size"])).split(",")]:
         (session,), backend = backends.open_sessions(onnx, [size], "cpu", 2)
-        detector = localizer.Detector(session, {**card, "image_size": size}, backend)
+        second = rescorer.of_card(card, onnx.parent, 2)
+        detector = localizer.Detector(session, {**card, "image_size": size}, backend, rescorer=second)
         if args.tile_scales:
             detector.tiling = localizer.Tiling(above=0, scales=tuple(int(s) for s in args.tile_scales.split(",")))
         hits = {t: {k: [0, 0] for k in ("laterality", "marker")} for t in thresholds}

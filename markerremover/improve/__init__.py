@@ -1,7 +1,10 @@
 """Learning from what people corrected, at a site, over and over: `markerremover improve`.
 
-    folder      a site's folder: weights, history, which weights are in use    pictures    annotated pictures, and what makes two the same
-    gathering   from reviewed runs into the folder                             validation  the fixed set, and that nothing of it is learnt
-    rule        what adopts new weights                                        looking     what weights make of the validation set
-    rounds      the order of the steps                                         tables, cli what is printed; the subcommand
+    site_folder    a site's folder: weights, history, which weights are in use
+    picture_store  annotated pictures, and what makes two the same
+    gathering      from reviewed runs into the folder
+    validation     the fixed set, and that nothing of it is learnt
+    adoption_rule  what adopts new weights
+    score_weights  what weights make of the validation set
+    rounds, tables the order of the steps, and what is printed
 """

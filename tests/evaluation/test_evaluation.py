@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from test_judge import ANNOTATION, NAME, before, blacked  # noqa: F401
 
-from markerremover.cli import evaluate, main
+from markerremover.cli import evaluate as evaluate_command
+from markerremover.cli import main
 from markerremover.errors import AnnotationError, UsageError
 from markerremover.evaluation import evaluate
 from markerremover.labels import labelme
@@ -225,7 +226,7 @@ def test_the_bound_from_above_is_one_sided_and_exact(k, n, bound):
 def test_a_statement_with_missing_results_says_so(site):
     (site / "out" / "sub" / "p1_b.png").unlink()
     document, _ = evaluated(site)
-    assert "1 of the images have no result" in evaluate.statement(document, datetime.date(2026, 1, 2))
+    assert "1 of the images have no result" in evaluate_command.statement(document, datetime.date(2026, 1, 2))
 
 
 def test_what_annotate_writes_can_be_evaluated(site, capsys):

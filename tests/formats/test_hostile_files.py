@@ -30,7 +30,9 @@ CHILD = """
 import resource, sys
 sys.path.insert(0, {tests!r})
 import fakes
-from markerremover import batch, cli, pipeline, report, workers
+from markerremover.audit import manifest_files
+from markerremover.cli import main as cli
+from markerremover.run import batch, one_file, workers
 batch.open_cleaner = lambda policy, **options: fakes.cleaner()
 with open("/proc/self/statm") as file:
     limit = int(file.read().split()[0]) * resource.getpagesize() + {extra}

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import markerremover
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -35,7 +37,7 @@ def test_the_wheel_holds_the_weights_as_onnx_and_card_only(wheel_names):
 
 
 def test_the_wheel_holds_nothing_else_of_the_checkout(wheel_names):
-    assert {name.split("/")[0] for name in wheel_names} == {"markerremover", "markerremover-0.1.0.dist-info"}
+    assert {name.split("/")[0] for name in wheel_names} == {"markerremover", f"markerremover-{markerremover.__version__}.dist-info"}
 
 
 @pytest.mark.parametrize("name", ["pyproject.toml", "Makefile", ".ci/run", "tools/prepare-system"])

@@ -21,8 +21,8 @@ from markerremover.audit import manifest_files
 from markerremover.cli import main, remove
 from markerremover.errors import HeldError
 from markerremover.options import RunOptions
-from markerremover.records import Detections, Policy, Radiograph, Text
-from markerremover.redaction import cleaning
+from markerremover.records import Decision, Detections, Policy, Radiograph, Reading, Text
+from markerremover.redaction import cleaning, text_finder
 from markerremover.redaction.cleaning import Cleaner, clean_radiograph
 from markerremover.run import batch
 from markerremover.second_pass import tesseract
@@ -245,7 +245,7 @@ def test_rapidocr_finds_and_removes_a_name_that_the_localizer_misses_so_that_not
     pytest.importorskip("rapidocr")
     image = picture()
     one_dicom(tmp_path / "in", image, PatientName="THOMPSON^CLARA")
-    second = partial(open_faint, finder=cleaning.second_look.open_second_look(1))
+    second = partial(open_faint, finder=text_finder.open_second_look(1))
     summary, row, [written] = run(tmp_path / "in", tmp_path / "out", second, second_look=True)
     assert row["status"] == "cleaned" and {box["label"] for box in row["boxes"]} <= {"second look", "verify"}
     assert not pydicom.dcmread(written).pixel_array[ink(image)].any() and summary["options"]["second_look"] is True
@@ -329,10 +329,10 @@ def test_an_initial_is_judged_when_every_word_of_its_frame_is_known(monkeypatch)
     """The name beside a letter is in a box that scores too low, or is only read afterwards; either way the letter goes in the end."""
     stored = np.full((1, 120, 400), 40, np.uint8)
     mask = np.ones((40, 24), bool)
-    kept = cleaning.decide.Decision(0, (20, 40, 44, 80), "keep", "isolated kept sign", 0.9, "laterality", cleaning.decide.Reading(
+    kept = Decision(0, (20, 40, 44, 80), "keep", "isolated kept sign", 0.9, "laterality", Reading(
         (20, 40, 44, 80), "L", 0.9, mask, letter=mask), mask)
     asked = []
-    monkeypatch.setattr(cleaning.lines, "stands_in_print", lambda frame, reading, boxes: bool(asked.append(boxes.tolist()) or len(boxes)))
+    monkeypatch.setattr(cleaning.lines_of_print, "stands_in_print", lambda frame, reading, boxes: bool(asked.append(boxes.tolist()) or len(boxes)))
     name = (90.0, 40.0, 300.0, 80.0)
     faint = {(0, 0): cleaning._Seen(np.array([name]))}
     words = {(0, 0): cleaning._Seen(np.zeros((0, 4)), ((Text(name, "SCHMIDT", 0.9), Text(name, "--", 0.9), Text(name, "x", 0.1)),))}

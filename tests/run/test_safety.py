@@ -438,14 +438,14 @@ KILLED_RUN = """
 import os, signal, sys
 sys.path.insert(0, {tests!r})
 import fakes
-from markerremover import batch, pipeline
-real, calls = getattr(pipeline, {stage!r}), []
+from markerremover.run import batch, one_file
+real, calls = getattr(one_file, {stage!r}), []
 def kills(*args, **options):
     calls.append(1)
     if len(calls) == 3:
         os.kill(os.getpid(), signal.SIGKILL)
     return real(*args, **options)
-setattr(pipeline, {stage!r}, kills)
+setattr(one_file, {stage!r}, kills)
 batch.remove([{inputs!r}], {out!r}, options=fakes.NO_KEEP, open_cleaner=fakes.cleaner)
 """
 

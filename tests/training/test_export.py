@@ -200,7 +200,7 @@ def test_wrong_use_is_one_line_and_exit_2(arguments, said, tmp_path, capsys):
 
 
 def test_devices_are_the_same_on_the_command_line_and_in_the_detector():
-    assert options.DEVICES == localizer.DEVICES
+    assert options.DEVICES == network.DEVICES
 
 
 # TensorRT: everything but TensorRT itself

@@ -146,8 +146,8 @@ def test_windows_are_cut_at_each_scale_of_the_inference(tmp_path):
 
 def test_decoded_images_are_kept_only_when_asked(tmp_path, monkeypatch):
     samples = labelled_folder.load_samples(folder_of(tmp_path, 2), None)
-    read, paths = labelled_folder.read_grey, []
-    monkeypatch.setattr(labelled_folder, "read_grey", lambda path: paths.append(path) or read(path))
+    read, paths = window_dataset.read_grey, []
+    monkeypatch.setattr(window_dataset, "read_grey", lambda path: paths.append(path) or read(path))
     for keep, most in ((True, 2), (False, 10)):
         dataset = window_dataset.WindowDataset([samples], NAMES, window=100, keep_decoded=keep)
         before = [dataset.draw(np.random.default_rng(i))[0] for i in range(10)]
