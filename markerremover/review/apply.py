@@ -23,7 +23,7 @@ from ..run import batch, run_file, run_summary
 from ..run.inputs import Input
 from ..run.one_file import Cleaner
 from ..run.workers import Place
-from ..system import regular_files
+from ..system import locks, regular_files
 from . import labels, sampling
 from .session import base_boxes
 
@@ -218,16 +218,5 @@ def _alone(audit: Path) -> Iterator[None]:
     """
     folder = audit / FOLDER
     regular_files.folder(folder)
-    descriptor = regular_files.opened(folder / "apply.lock", os.O_RDWR | os.O_CREAT)
-    try:
-        try:
-            import fcntl
-
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except ImportError:
-            pass
-        except OSError:
-            raise UsageError(f"{audit}: another `apply` is at work on it") from None
+    with locks.held(folder / "apply.lock", f"{audit}: another `apply` is at work on it"):
         yield
-    finally:
-        os.close(descriptor)

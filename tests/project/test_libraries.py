@@ -27,6 +27,7 @@ ALONE = {
     "pydicom": {"formats.dicom", "headers", "synthesis.folder"},
     "ray": {"run.ray_engine", "run.ray_network"},
     "tqdm": {"run.progress"},
+    "filelock": {"system.locks"},
     "starlette": {"review"},
     "uvicorn": {"review", "cli.review"},
     "pycocotools": {"evaluation.average_precision"},
@@ -82,7 +83,7 @@ def test_nothing_talks_to_a_network():
 
 def test_nothing_outside_the_dependencies_is_imported():
     allowed = {"numpy", "cv2", "dicomanonymizer", "pydicom", "PIL", "scipy", "skimage", "tifffile", "onnxruntime", "openvino", "tesserocr", "pytesseract", "rapidocr",
-               "tqdm", "pebble", "starlette", "uvicorn", "pycocotools", "matplotlib", "ray",
+               "tqdm", "pebble", "filelock", "starlette", "uvicorn", "pycocotools", "matplotlib", "ray",
                "ultralytics", "torch", "torchvision", "onnx", "onnxslim", "openjpeg", "libjpeg", "rle"}
     for module, path in sources().items():
         unknown = libraries(path) - allowed - set(sys.stdlib_module_names)

@@ -323,7 +323,6 @@ def test_what_dies_between_result_and_manifest_is_made_good_by_the_next_call(tmp
 
 
 def test_two_at_once_are_refused(tmp_path):
-    pytest.importorskip("fcntl")
     from markerremover.review.apply import _alone
 
     audit = run(tmp_path, count=1)
