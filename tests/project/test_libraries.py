@@ -28,6 +28,8 @@ ALONE = {
     "ray": {"run.ray_engine", "run.ray_network"},
     "tqdm": {"run.progress"},
     "filelock": {"system.locks"},
+    "jinja2": {"audit.report_pages"},
+    "markupsafe": {"audit.report_pages"},
     "starlette": {"review"},
     "uvicorn": {"review", "cli.review"},
     "pycocotools": {"evaluation.average_precision"},
@@ -83,7 +85,7 @@ def test_nothing_talks_to_a_network():
 
 def test_nothing_outside_the_dependencies_is_imported():
     allowed = {"numpy", "cv2", "dicomanonymizer", "pydicom", "PIL", "scipy", "skimage", "tifffile", "onnxruntime", "openvino", "tesserocr", "pytesseract", "rapidocr",
-               "tqdm", "pebble", "filelock", "starlette", "uvicorn", "pycocotools", "matplotlib", "ray",
+               "tqdm", "pebble", "filelock", "jinja2", "markupsafe", "starlette", "uvicorn", "pycocotools", "matplotlib", "ray",
                "ultralytics", "torch", "torchvision", "onnx", "onnxslim", "openjpeg", "libjpeg", "rle"}
     for module, path in sources().items():
         unknown = libraries(path) - allowed - set(sys.stdlib_module_names)
