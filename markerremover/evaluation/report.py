@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from ..audit import report_pages
-from ..audit.manifest_files import write_private
 from ..errors import MarkerRemoverError, UsageError, WriteError
 from ..formats import read_apart
+from ..system.files import write_private
 from . import box_measures, breakdown, results
 from .average_precision import ANY
 from .evaluate import NAMES, by_patient

@@ -23,6 +23,7 @@ from .. import boxes
 from ..errors import HeldError, UsageError
 from ..records import Corrections, Decision, Mark
 from ..system import journal, regular_files
+from ..system.files import sha256_file
 from . import review_events as events_module
 
 FOLDER, LOG = "review", "decisions.jsonl"
@@ -142,8 +143,7 @@ def carry_over(audit: Path, inputs: Iterable[tuple[str, Path]]) -> None:
     number = max((event["n"] for event in events), default=0)
     for relative, source in inputs if any(wanted.values()) else ():
         try:
-            with open(source, "rb") as handle:
-                digest = hashlib.file_digest(handle, "sha256").hexdigest()
+            digest = sha256_file(source)
         except OSError:
             continue  # it cannot be cleaned either
         if marks := wanted.get(digest, ()):

@@ -18,10 +18,10 @@ from ..errors import MarkerRemoverError, UsageError
 from ..formats import read_apart
 from ..records import Outcome
 from ..redaction import corrections
+from ..redaction.cleaning import Cleaner
 from ..redaction.corrections import FOLDER, Review
 from ..run import batch, run_file, run_summary
 from ..run.inputs import Input
-from ..run.one_file import Cleaner
 from ..run.workers import Place
 from ..system import locks, regular_files
 from . import labels, sampling

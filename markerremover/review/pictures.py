@@ -57,7 +57,7 @@ def load(source: Path, result: Path | None, row: dict[str, Any], boxes: list[dic
         ReadError: original or result cannot be read, or are not those that the manifest speaks of.
     """
     from ..formats import read_apart  # with every decoder: the page is served before they are loaded
-    from ..run.one_file import sha256_file
+    from ..system.files import sha256_file
 
     try:
         if sha256_file(source) != row["sha256_in"]:

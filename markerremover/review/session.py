@@ -20,6 +20,7 @@ from ..redaction import corrections, review_events
 from ..redaction.corrections import Review
 from ..run import run_file
 from ..system import locks, regular_files
+from ..system.files import write_private
 from ..system.journal import now
 from . import sampling
 from .queue import doubts
@@ -349,7 +350,7 @@ class Session:
             if not again and path.exists():
                 return
             day = datetime.datetime.fromisoformat(self._clock()).date()
-            manifest_files.write_private(path, sampling.statement(self.sample, self._reviews, self._rows, day))
+            write_private(path, sampling.statement(self.sample, self._reviews, self._rows, day))
         else:
             path.unlink(missing_ok=True)
 

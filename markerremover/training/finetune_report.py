@@ -13,10 +13,10 @@ import numpy as np
 
 from ..audit import report_pages
 from ..audit.crops import shrunk
-from ..audit.manifest_files import write_private
 from ..errors import WriteError
 from ..evaluation.metrics import RATES, in_words
 from ..records import Annotation, Decision
+from ..system.files import write_private
 
 SIDE_PX = 520  # longer side of a picture
 #: What is outlined -> RGB. Labels are drawn thin and a little outside, decisions thick.

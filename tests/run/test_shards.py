@@ -45,7 +45,7 @@ import sys
 sys.path.insert(0, {tests!r})
 import fakes
 from dataclasses import replace
-from markerremover import batch
+from markerremover.run import batch
 batch.remove([{source!r}], {out!r}, options=replace(fakes.NO_KEEP, shard=({number}, {count})), open_cleaner=fakes.cleaner)
 """
 
