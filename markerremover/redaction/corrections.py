@@ -248,7 +248,7 @@ def _meant(
     """
     here = [d for d in decisions if d.action == "remove" and d.frame == frame]
     same = [d for d in here if d.xyxy == xyxy]
-    like = [d for d in here if d.xyxy != xyxy and (d.frame, d.xyxy) not in before and _iou(d.xyxy, xyxy) >= SAME_IOU]
+    like = [d for d in here if d.xyxy != xyxy and (d.frame, d.xyxy) not in before and boxes.iou_of(d.xyxy, xyxy) >= SAME_IOU]
     if not before:  # nothing tells which of them the person saw
         like = [] if same else like
         if len(like) > 1:
@@ -324,10 +324,6 @@ def _area(mark: Mark, xyxy: tuple[int, int, int, int]) -> np.ndarray | None:
     cv2.fillPoly(canvas, [corners], 1)
     cv2.polylines(canvas, [corners], True, 1, thickness=3)
     return canvas > 0
-
-
-def _iou(a: tuple[int, ...], b: tuple[int, ...]) -> float:
-    return float(boxes.iou(np.array([a], np.float64), np.array([b], np.float64))[0, 0])
 
 
 def append(audit: Path, *events: dict[str, Any]) -> None:
