@@ -23,12 +23,12 @@ from ..records import RELEASED, Corrections, Detections, Outcome, Policy
 from ..redaction import corrections
 from ..redaction.cleaning import Cleaner, open_cleaner
 from ..system import capacity, regular_files
-from ..system.files import open_private, sha256_file, write_private
+from ..system.files import open_private, sha256_file, take_away, write_private
 from . import drawn_boxes, output_paths, run_file, shards, workers
 from . import inputs as inputs_module
 from .finished_rows import _rows, _split_finished, _was_dry
 from .inputs import Input
-from .run_summary import _summary, run_facts
+from .run_summary import run_facts, whole_summary
 from .workers import Crew, Job, Place
 
 log = logging.getLogger(__name__)
@@ -157,7 +157,7 @@ def _run(
                 progress(outcome, len(rows), len(found))
         os.fsync(handle.fileno())
     seconds = time.perf_counter() - start
-    summary = _summary(rows, found, ignored, at_work.equipment(), options, run) | {
+    summary = whole_summary(rows, found, ignored, at_work.equipment(), options, run) | {
         "by_hand": drawn is not None,
         "audit": str(audit), "unaccounted": _unaccounted(rows, out, every if options.shard else set()),
         "resumed": len(kept_rows), "seconds": round(seconds, 2),
@@ -341,9 +341,8 @@ def _withdraw(outcome: Outcome, out: Path, options: RunOptions, released: _Relea
     run released stays, though the file system may find it under this name too."""
     if outcome.status in ("held", "failed") and not options.dry_run:
         target = out / outcome.relative
-        inside = target.parent.resolve().is_relative_to(out)
-        if inside and (os.path.islink(target) or (os.path.isfile(target) and outcome.relative not in released)):  # no error for a long path
-            target.unlink()
+        if os.path.islink(target) or (os.path.isfile(target) and outcome.relative not in released):
+            take_away(outcome.relative, out)
 
 
 def _unaccounted(rows: list[dict[str, Any]], out: Path, others: set[str]) -> list[str]:

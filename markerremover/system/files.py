@@ -70,6 +70,17 @@ def move_into(temporary: Path, relative: str, out: Path, *, replace: bool) -> No
     sync(target.parent)
 
 
+def take_away(relative: str, out: Path) -> None:
+    """Remove the file or link OUT/relative if there is one, never through a link that leads out of OUT.
+
+    Args:
+        out: as for `move_into`.
+    """
+    target = out / relative
+    if target.parent.resolve().is_relative_to(out) and (os.path.islink(target) or os.path.isfile(target)):  # no error for a long path
+        target.unlink()
+
+
 def sync(path: Path) -> None:
     """Flush a file or folder to the disk; folders cannot be opened on Windows, which needs no such call, and files only to be written."""
     if os.name == "nt" and path.is_dir():

@@ -46,3 +46,17 @@ def test_move_into_refuses_what_stands_in_the_way(tmp_path):
 def test_the_hash_of_a_file_is_that_of_its_bytes(tmp_path):
     (tmp_path / "f").write_bytes(b"abc")
     assert files.sha256_file(tmp_path / "f") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-4, example 1
+
+
+def test_nothing_is_taken_away_through_a_link_that_leads_out(tmp_path):
+    out = (tmp_path / "out").resolve()
+    out.mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    for path in (out / "file", tmp_path / "elsewhere" / "file"):
+        path.write_bytes(b"x")
+    (out / "away").symlink_to(tmp_path / "elsewhere")
+    for relative in ("file", "away/file", "none"):
+        files.take_away(relative, out)
+    assert not (out / "file").exists() and (tmp_path / "elsewhere" / "file").exists()
+    files.take_away("away", out)
+    assert not (out / "away").is_symlink() and (tmp_path / "elsewhere" / "file").exists()
