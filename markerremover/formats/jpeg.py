@@ -7,6 +7,9 @@ grey levels into the edge of removed ones; the image is redrawn from pixels, so 
 Only these segments are written: JFIF without its thumbnail, Adobe's colour flag, tables, frame and scans, and an Exif
 that holds the orientation alone. Comments, other applications' segments, thumbnails, rows behind the declared height
 and bytes after the end go.
+
+Segments are walked by hand (`jpeg_markers`) and written by hand: Pillow decodes and encodes, but gives no access to scans as they are
+stored, keeps no stream that it did not encode itself, and does not tell of bytes behind the end.
 """
 
 from __future__ import annotations

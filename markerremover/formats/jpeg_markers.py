@@ -1,7 +1,7 @@
 """The segments of a JPEG or JPEG-LS stream, one after the other, to the true end of its image.
 
 By hand, for no library that was looked at tells where an image ends: Pillow, libjpeg (behind it, OpenCV and pylibjpeg) and CharLS skip
-what they do not know and stop where the picture is complete, without a word of what lies between the segments or behind.
+what they do not know and go on or stop where the picture is complete, without an error for what lies between the segments or behind.
 """
 
 from __future__ import annotations

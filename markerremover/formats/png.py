@@ -6,6 +6,9 @@ converted, and a stream that nobody touched is copied as it is.
 
 Only these chunks are written: IHDR, PLTE (palette images), IDAT, IEND; gAMA, cHRM, sRGB, sBIT and pHYs of the right
 length; an eXIf that holds the orientation alone. Text, profiles, times, private chunks and bytes after IEND go.
+
+The structure is walked by hand: Pillow and OpenCV (libpng) decode, without an error, a stream that holds more than the picture and a file
+that goes on behind IEND, tell of neither, and Pillow unpacks packed bits; so neither can say what a copied stream carries.
 """
 
 from __future__ import annotations

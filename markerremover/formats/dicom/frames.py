@@ -3,6 +3,9 @@
 A decoder stops where the picture ends and skips what it does not need. Whatever else lies in the frames or between them
 would leave with a file whose pixels nobody touched: `is_bare` finds it, and `dicom` then writes the pixels anew. What lies
 within entropy-coded data is not examined.
+
+By hand, for the decoders that were looked at (pylibjpeg with libjpeg and OpenJPEG, pyjpegls, Pillow) give pixels and never how much of a
+frame they took; pydicom, which parts the frames from each other here, reads of a frame no more than its parameters.
 """
 
 from __future__ import annotations
