@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import markerremover
+from markerremover import errors
 
 PACKAGE = Path(markerremover.__file__).parent
 
@@ -96,6 +97,8 @@ def test_public_names_are_sorted_and_there():
     assert markerremover.__all__ == sorted(markerremover.__all__)
     assert set(markerremover._HOMES) | {"__version__"} == set(markerremover.__all__)
     assert all(getattr(markerremover, name) is not None for name in markerremover.__all__)
+    raised = {name for name, one in vars(errors).items() if isinstance(one, type) and issubclass(one, errors.MarkerRemoverError)}
+    assert raised <= set(markerremover.__all__)
 
 
 def test_no_broad_except_swallows():
