@@ -35,6 +35,7 @@ ALONE = {
     "uvicorn": {"review", "cli.review"},
     "pycocotools": {"evaluation.average_precision"},
     "matplotlib": {"evaluation.report"},
+    "skimage": {"evaluation.fill_quality"},
     "tifffile": {"formats.tiff", "synthesis.folder"},
 }
 
