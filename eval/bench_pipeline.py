@@ -40,6 +40,7 @@ from markerremover.formats import images
 from markerremover.inference import backends
 from markerremover.options import RunOptions
 from markerremover.records import Policy
+from markerremover.redaction import cleaning
 from markerremover.run import one_file
 from markerremover.run.workers import Alone, Job, Place
 from markerremover.synthesis import synthesize
@@ -116,7 +117,7 @@ def middle(rows: list[dict[str, float]]) -> dict[str, float]:
     return {key: round(median(row.get(key, 0.0) for row in rows), 1) for key in dict.fromkeys(k for row in rows for k in row)}
 
 
-def in_a_run(paths: list[Path], cleaner: one_file.Cleaner, scratch: Path) -> float:
+def in_a_run(paths: list[Path], cleaner: cleaning.Cleaner, scratch: Path) -> float:
     """Milliseconds an image, where one process cleans all of them, some at the same time."""
     place = Place(scratch / "out", scratch / "audit", RunOptions())
     for folder in (place.out, place.audit / "tmp", place.audit / "crops"):
@@ -129,7 +130,7 @@ def in_a_run(paths: list[Path], cleaner: one_file.Cleaner, scratch: Path) -> flo
     return took / len(jobs)
 
 
-def measured(paths: list[Path], cleaner: one_file.Cleaner, repeat: int, scratch: Path) -> dict[str, Any]:
+def measured(paths: list[Path], cleaner: cleaning.Cleaner, repeat: int, scratch: Path) -> dict[str, Any]:
     """Stages, floor and ratio of some files."""
     options, network = RunOptions(), localizer.load_detector()._session  # the bare pass is of the same network
     stages, floors, wholes, closers = [], [], [], []
@@ -215,7 +216,7 @@ def main() -> int:
     parser.add_argument("--folders-only", action="store_true")
     args = parser.parse_args()
     before = os.getloadavg()[0]
-    cleaner = one_file.open_cleaner(Policy())
+    cleaner = cleaning.open_cleaner(Policy())
     document: dict[str, Any] = {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count(), "bf16": "bf16" in backends.BACKENDS["openvino"].precisions(), "backend": cleaner.detector.backend,
                                 "kinds": {}, "folders": {}}
     if args.folders_only and args.out:

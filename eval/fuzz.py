@@ -31,8 +31,8 @@ from markerremover.formats import images
 from markerremover.headers.profile import HeaderProfile
 from markerremover.options import RunOptions
 from markerremover.records import Policy
+from markerremover.redaction.cleaning import Cleaner
 from markerremover.run import workers
-from markerremover.run.one_file import Cleaner
 from markerremover.second_pass import tesseract
 
 HANG_S = 60  # seconds without an answer

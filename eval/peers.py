@@ -20,8 +20,8 @@ from markerremover import __version__, boxes
 from markerremover.errors import HeldError, UsageError
 from markerremover.records import Policy, Text
 from markerremover.redaction import text_finder
+from markerremover.redaction.cleaning import open_cleaner
 from markerremover.remover import MarkerRemover
-from markerremover.run.one_file import open_cleaner
 from markerremover.second_pass.tesseract import RESOLUTION_DPI, open_reader
 from markerremover.system.telemetry import import_onnxruntime
 

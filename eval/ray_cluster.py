@@ -26,6 +26,7 @@ os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
 from markerremover.audit import manifest_files
 from markerremover.synthesis import synthesize
+from markerremover.system.files import write_private
 
 SIZE, SEED, PATIENCE_S = (384, 384), 11, 1500
 STORE_BYTES = 80 << 20
@@ -90,7 +91,7 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp())
     try:
         key = folder / "key"
-        manifest_files.write_private(key, "5a" * 32 + "\n")
+        write_private(key, "5a" * 32 + "\n")
         synthesize(folder / "made", args.count, SEED, split="eval", formats=("png", "dcm"), size=SIZE)
         source = folder / "made" / "images"
         end = remove(source, folder / "local", key)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 VIEW = 640  # longer side, pixels, at which a localizer sees whole images: its boxes are off by some of these pixels
@@ -44,6 +46,24 @@ def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     shared = intersection(a, b).astype(np.float64)
     union = area(a)[:, None] + area(b)[None, :] - shared
     return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+
+
+def iou_of(a: Sequence[float], b: Sequence[float]) -> float:
+    """`iou` (0–1) of two boxes, each four numbers.
+
+    >>> iou_of((0, 0, 2, 2), (1, 0, 3, 2)) == 1 / 3
+    True
+    """
+    return float(iou(np.array([a], np.float64), np.array([b], np.float64))[0, 0])
+
+
+def gap(a: Sequence[float], b: Sequence[float]) -> float:
+    """Pixels between two boxes, each four numbers, along the axis on which they are farther apart; negative where they overlap.
+
+    >>> gap((0, 0, 2, 2), (5, 1, 6, 4)), gap((0, 0, 2, 2), (1, 1, 3, 3))
+    (3, -1)
+    """
+    return max(b[0] - a[2], a[0] - b[2], b[1] - a[3], a[1] - b[3])
 
 
 def covered_share(box: np.ndarray, others: np.ndarray) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from .errors import HeldError, ReadError, UsageError
 from .formats import images
 from .records import Decision, Detections, Policy, Radiograph, locked
-from .run.one_file import Cleaner, clean_radiograph, open_cleaner
+from .redaction.cleaning import Cleaner, clean_radiograph, open_cleaner
 from .site_profile import SiteProfile
 from .site_profile import read as read_site
 

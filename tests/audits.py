@@ -17,7 +17,7 @@ from markerremover.options import RunOptions
 from markerremover.records import Policy
 from markerremover.redaction import decision_rules
 from markerremover.run import run_file
-from markerremover.run.one_file import sha256_file
+from markerremover.system.files import sha256_file
 
 KINDS = 20  # of pictures: every other file is a link to one of them
 FACTS = {"weights_sha256": "ab" * 32, "version": "0.1.0", "settings_sha256": "cd" * 32}

@@ -25,7 +25,7 @@ from markerremover.inference.network import Network
 from markerremover.inference.session import Session
 from markerremover.options import RunOptions
 from markerremover.records import Detections, Identifier, Policy
-from markerremover.run.one_file import Cleaner
+from markerremover.redaction.cleaning import Cleaner
 
 WHITE = 250
 NAME_BOX = (20, 14, 60, 30)

@@ -18,7 +18,7 @@ from typing import Any, TextIO
 from ..errors import UsageError
 from ..headers.profile import read_key
 from ..records import STATUSES, Decision, Outcome
-from ..system import regular_files
+from ..system import files, regular_files
 from . import page
 from .crops import thumb_names
 
@@ -167,34 +167,6 @@ def counts(rows: Iterable[dict[str, Any]]) -> dict[str, int]:
     return {"inputs": sum(ended.values()), **{status: ended[status] for status in STATUSES}}
 
 
-def open_private(path: Path, mode: str = "w") -> TextIO:
-    """Open a text file that only its owner may read; "w" replaces, "a" appends.
-
-    Raises:
-        UsageError: a link or something that is no regular file stands in its place.
-    """
-    descriptor = regular_files.opened(path, os.O_WRONLY | os.O_CREAT | (os.O_APPEND if mode == "a" else 0))
-    if mode != "a":
-        os.ftruncate(descriptor, 0)
-    return open(descriptor, mode, encoding="utf-8", newline="\n")
-
-
-def write_private(path: Path, text: str | Iterable[str]) -> None:
-    """Replace a file in one step: readers see the old one or the new one, whole. Pieces of a text are written as they come."""
-    temporary = path.with_name(path.name + ".new")
-    try:
-        with open_private(temporary) as handle:
-            handle.writelines([text] if isinstance(text, str) else text)
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(temporary, path)
-    except UsageError:  # what stands there is not ours to take away
-        raise
-    except BaseException:  # the one before stays; nothing half is left beside it
-        temporary.unlink(missing_ok=True)
-        raise
-
-
 def agreed_key(path: Path, key: bytes) -> bytes:
     """The key in a file, made with `key` if it is not there; of several that do this at once, all get the same one.
 
@@ -205,7 +177,7 @@ def agreed_key(path: Path, key: bytes) -> bytes:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.chmod(path.parent, 0o700)
         temporary = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-        with open_private(temporary) as handle:
+        with files.open_private(temporary) as handle:
             handle.write(key.hex() + "\n")
             handle.flush()
             os.fsync(handle.fileno())
@@ -220,15 +192,15 @@ def agreed_key(path: Path, key: bytes) -> bytes:
 
 def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     """Replace a manifest by these rows, in one step."""
-    write_private(path, (json.dumps(row) + "\n" for row in rows))
+    files.write_private(path, (json.dumps(row) + "\n" for row in rows))
 
 
 def write_summary(audit: Path, summary: dict[str, Any]) -> None:
     """Write summary.json."""
-    write_private(audit / SUMMARY, json.dumps(summary, indent=1) + "\n")
+    files.write_private(audit / SUMMARY, json.dumps(summary, indent=1) + "\n")
 
 
 def write_page(audit: Path, rows: Iterable[dict[str, Any]], summary: dict[str, Any]) -> None:
     """Write index.html, see `audit_page`; pictures that are not in crops/ are left out."""
     drawn = {entry.name for entry in os.scandir(audit / "crops")} if (audit / "crops").is_dir() else set()
-    write_private(audit / PAGE, page.parts(rows, summary, thumb_names, drawn))
+    files.write_private(audit / PAGE, page.parts(rows, summary, thumb_names, drawn))

@@ -70,12 +70,12 @@ def _ready(address: str, door: Path | None) -> None:
     """Print the address and, unless told not to, open it: through a file, for the arguments of a program are everybody's to read."""
     import webbrowser
 
-    from ..audit import manifest_files
+    from ..system.files import write_private
 
     print(f"review page, for one browser on this machine: {address}", flush=True)
     print("Ctrl+C ends; every decision is saved at once", flush=True)
     if door:
-        manifest_files.write_private(door, f"<!doctype html><meta http-equiv='refresh' content='0;url={address}'><title>Review</title>")
+        write_private(door, f"<!doctype html><meta http-equiv='refresh' content='0;url={address}'><title>Review</title>")
         webbrowser.open(door.as_uri())
 
 

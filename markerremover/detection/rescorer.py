@@ -12,7 +12,6 @@ where the box lies in the closer one, and gives (N,) logits of "this is the box 
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +21,7 @@ import numpy as np
 
 from ..errors import HeldError, WeightsError
 from ..inference.shipped_weights import weights_folder
+from ..system.files import sha256_file
 from ..system.forks import Own, at_work
 from ..system.telemetry import import_onnxruntime
 from .operating_point import logit, sigmoid
@@ -159,7 +159,7 @@ def find(facts: dict, folder: Path) -> Path:
     name = Path(str(facts["file"])).name
     places = [Path(folder) / name, weights_folder() / name]
     for path in places:
-        if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == facts["sha256"]:
+        if path.is_file() and sha256_file(path) == facts["sha256"]:
             return path
     found = "has another SHA-256 than its card says" if any(path.is_file() for path in places) else "is not there"
     raise WeightsError(f"{places[0]}: {found}, the localizer needs it")

@@ -297,9 +297,9 @@ def upper_bound(k: int, n: int) -> float:
     >>> round(upper_bound(0, 50), 3)
     0.058
     """
-    from scipy.stats import beta
+    from scipy.stats import binomtest
 
-    return 1.0 if k >= n else float(beta.ppf(0.95, k + 1, n - k))
+    return 1.0 if k >= n else float(binomtest(k, n, alternative="less").proportion_ci(0.95, method="exact").high)
 
 
 def sentences(whole: dict[str, Any]) -> list[str]:

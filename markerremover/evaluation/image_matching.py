@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +11,7 @@ from ..audit.crops import file_id
 from ..errors import AnnotationError
 from ..labels.image_names import ImageNames, cleaned
 from ..labels.truth import Label
+from ..system.files import sha256_file
 
 NAMED = re.compile(r"-([0-9a-f]{8})(?:-f\d+)?$")  # the end of names that `annotate` gives: of the hash of the image's path
 
@@ -66,8 +66,7 @@ class Images:
         for path in paths if self.root is not None else ():
             if path not in self._read:
                 self._read.add(path)
-                with open(self.root / path, "rb") as handle:
-                    self._hashes[hashlib.file_digest(handle, "sha256").hexdigest()].append(path)
+                self._hashes[sha256_file(self.root / path)].append(path)
 
 
 def matched(labels: Sequence[Label], images: Images) -> list[str]:

@@ -120,11 +120,12 @@ def _share_out(masks: list[np.ndarray], sign: int, marker: int, windows: list[tu
 
 def interval(k: int, n: int) -> tuple[float, float]:
     """Exact two-sided 95 % (Clopper-Pearson) interval of k successes in n trials, 0–1; (0, 1) for no trials."""
-    from scipy.stats import beta
+    from scipy.stats import binomtest
 
-    low = 0.0 if k == 0 else float(beta.ppf(0.025, k, n - k + 1))
-    high = 1.0 if k == n else float(beta.ppf(0.975, k + 1, n - k))
-    return low, high
+    if not n:
+        return 0.0, 1.0
+    limits = binomtest(k, n).proportion_ci(0.95, method="exact")
+    return float(limits.low), float(limits.high)
 
 
 def rate(k: float, n: float) -> dict[str, Any]:

@@ -3,7 +3,6 @@ read it, and it loads nothing from elsewhere."""
 
 from __future__ import annotations
 
-import html
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -12,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ..audit.manifest_files import write_private
-from ..audit.report_pages import WARNING
+from ..audit import report_pages
 from ..errors import MarkerRemoverError, UsageError, WriteError
 from ..formats import read_apart
+from ..system.files import write_private
 from . import box_measures, breakdown, results
 from .average_precision import ANY
 from .evaluate import NAMES, by_patient
@@ -178,35 +177,15 @@ def page(
         patients: of `evaluation.by_patient`.  plots: (file, caption).
         gallery: (image, [(what went wrong, file below pictures/, its box)]), an image without a result with [].
     """
-    rows = "".join(f"<tr><td>{NAMES[n]}</td><td>{in_words(document[n])}</td></tr>" for n in NAMES if n in document and document[n]["n"])
-    rows += f"<tr><td>harm to everything else</td><td>{document['harm']['value']:.2f} ‰ of the pixels, mean of the images</td></tr>"
-    key = " ".join(f'<span style="color:rgb{colour}">■ {name}</span>' for name, colour in FAILURES.items())
-    return f"""<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="referrer" content="no-referrer">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src 'self'; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1"><title>Evaluation</title>
-<style>
-body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 1120px; padding: 0 1em; color: #222; background: #f4f4f4 }}
-.warning {{ background: #b00020; color: #fff; padding: .8em 1em; font-weight: 600 }}
-table {{ border-collapse: collapse; background: #fff; margin: .5em 0 1.5em }} td, th {{ border: 1px solid #ccc; padding: .3em .8em; text-align: left }}
-figure {{ margin: 0 }} img {{ max-width: 100%; display: block }} .key {{ background: #333; padding: .3em .8em }}
-.places {{ display: flex; flex-wrap: wrap; gap: 1em }} section {{ border-top: 2px solid #999; margin-top: 1.5em }}
-figcaption {{ font-size: 13px }} .scroll {{ overflow-x: auto }}
-@media print {{ body {{ background: #fff }} section {{ break-inside: avoid }} }}
-</style></head><body>
-<p class="warning">{WARNING}</p>
-<h1>Evaluation of {document["images"]} images</h1>
-{"".join(f"<p>{html.escape(sentence)}</p>" for sentence in (*document["sentences"], *document.get("notes", ())))}
-<table><tr><th>measure</th><th>result (count; exact 95&nbsp;% interval)</th></tr>{rows}</table>
-{_published(document)}{_localizer(document)}
-{"".join(f'<figure><img alt="" src="{name}"><figcaption>{html.escape(caption)}</figcaption></figure>' for name, caption in plots)}
-{"".join(_breakdown(title, document["by"][name]) for name, title in BREAKDOWNS.items())}
-{_patients(patients)}
-<h2>What went wrong: {len(gallery)} images</h2>
-<p class="key">{key}</p><p>Left: before. Right: after.</p>
-{"".join(_section(name, pictures) for name, pictures in gallery)}
-</body></html>
-"""
+    measures = [(NAMES[n], in_words(document[n])) for n in NAMES if n in document and document[n]["n"]]
+    measures.append(("harm to everything else", f"{document['harm']['value']:.2f} ‰ of the pixels, mean of the images"))
+    return report_pages.render(
+        __package__, "report.html.j2", document=document, sentences=(*document["sentences"], *document.get("notes", ())), measures=measures,
+        published=_published(document), localizer=document.get("localizer"), classes=(ANY, "laterality", "marker"), plots=plots,
+        breakdowns=[_breakdown(title, document["by"][name]) for name, title in BREAKDOWNS.items() if document["by"][name]],
+        wrong={name: p for name, p in patients.items() if p["removed"] < p["markings"] or p["kept"] < p["signs"]}, patients=len(patients),
+        colours=FAILURES, gallery=gallery, whole=lambda box: ", ".join(f"{v:.0f}" for v in box),
+    )
 
 
 BREAKDOWNS = {
@@ -214,59 +193,16 @@ BREAKDOWNS = {
 }
 
 
-def _breakdown(title: str, classes: Mapping[str, Any]) -> str:
-    if not classes:
-        return ""
+def _breakdown(title: str, classes: Mapping[str, Any]) -> tuple[str, list[str], list[tuple[str, list[str]]]]:
+    """Title, heads of the columns, and (name, cells) of each line of a table."""
     shown = [n for n in ("recall", "deid", "retention", "false_regions") if any(n in r and r[n]["n"] for r in classes.values())]
-    head = "".join(f"<th>{NAMES[n]}</th>" for n in shown)
-    body = ""
-    for name, rates in classes.items():
-        cells = [in_words(rates[n]) if n in rates and rates[n]["n"] else "" for n in shown]
-        body += f"<tr><td>{html.escape(name)}</td>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
-    return f'<h2>{title}</h2><div class="scroll"><table><tr><th></th>{head}</tr>{body}</table></div>'
+    lines = [(name, [in_words(rates[n]) if n in rates and rates[n]["n"] else "" for n in shown]) for name, rates in classes.items()]
+    return title, [NAMES[n] for n in shown], lines
 
 
-def _published(document: Mapping[str, Any]) -> str:
-    if "published_measures" not in document:
-        return ""
-    rows = "".join(
-        f"<tr><td>{box_measures.NAMES[name]}</td><td>{in_words(value)}</td>"
-        + "".join(f"<td>{in_words(rate(k, n))}</td>" for k, n in box_measures.PUBLISHED[name]) + "</tr>"
-        for name, value in document["published_measures"].items()
-    )
-    bare = document["images_without_markings"]
-    left = f" {bare} images without markings are left out of the first row." if bare else ""
-    return f"""<h2>The publication's measures</h2>
-<div class="scroll"><table><tr><th></th><th>here</th><th>published: home site</th><th>foreign site</th><th>foreign site after 20 images</th></tr>{rows}</table></div>
-<p>The published figures are of other images (Khosravi et al., Radiology: Artificial Intelligence 2023;5(6):e230085).{left}</p>"""
-
-
-def _localizer(document: Mapping[str, Any]) -> str:
-    if "localizer" not in document:
-        return ""
-    found = document["localizer"]
-    rows = "".join(
-        f"<tr><td>{name}</td><td>{found[name]['n']}</td><td>{found[name]['ap50']}</td><td>{found[name]['auprc']}</td></tr>"
-        for name in (ANY, "laterality", "marker")
-    )
-    return f"<h2>Localizer: mAP-50 {found['map50']}</h2><table><tr><th></th><th>elements</th><th>AP-50</th><th>AUPRC</th></tr>{rows}</table>"
-
-
-def _patients(patients: Mapping[str, Mapping[str, int]]) -> str:
-    wrong = {name: p for name, p in patients.items() if p["removed"] < p["markings"] or p["kept"] < p["signs"]}
-    rows = "".join(
-        f"<tr><td>{html.escape(name)}</td><td>{p['images']}</td><td>{p['removed']} of {p['markings']}</td><td>{p['kept']} of {p['signs']}</td></tr>"
-        for name, p in wrong.items()
-    )
-    if not rows:
-        return ""
-    return (f"<h2>Patients with something wrong: {len(wrong)} of {len(patients)}</h2><table><tr><th>patient</th><th>images</th>"
-            f"<th>markings removed</th><th>side signs kept</th></tr>{rows}</table>")
-
-
-def _section(name: str, pictures: Sequence[tuple[str, str, Sequence[float]]]) -> str:
-    places = "".join(
-        f'<figure><img loading="lazy" alt="" src="pictures/{file}"><figcaption>{what}: {", ".join(f"{v:.0f}" for v in box)}</figcaption></figure>'
-        for what, file, box in pictures
-    )
-    return f'<section><h3>{html.escape(name)}</h3><div class="places">{places or "no result"}</div></section>\n'
+def _published(document: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
+    """(name, cells) of each line of the table beside the published measures: here, then the three published ones."""
+    return [
+        (box_measures.NAMES[name], [in_words(value), *(in_words(rate(k, n)) for k, n in box_measures.PUBLISHED[name])])
+        for name, value in document.get("published_measures", {}).items()
+    ]

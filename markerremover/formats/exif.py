@@ -1,4 +1,8 @@
-"""The one thing of Exif that survives: the orientation, read from and written as a block of nothing else."""
+"""The one thing of Exif that survives: the orientation, read from and written as a block of nothing else.
+
+By hand, for Pillow's `Exif`, which writes the same block, reads every tag of the directory, of whatever size and kind, and raises or warns
+where any of them is broken; here a broken block means upright, and nothing but the orientation is looked at.
+"""
 
 from __future__ import annotations
 

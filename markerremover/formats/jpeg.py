@@ -7,6 +7,9 @@ grey levels into the edge of removed ones; the image is redrawn from pixels, so 
 Only these segments are written: JFIF without its thumbnail, Adobe's colour flag, tables, frame and scans, and an Exif
 that holds the orientation alone. Comments, other applications' segments, thumbnails, rows behind the declared height
 and bytes after the end go.
+
+Segments are walked by hand (`jpeg_markers`) and written by hand: Pillow decodes and encodes, but gives no access to scans as they are
+stored, keeps no stream that it did not encode itself, and does not tell of bytes behind the end.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from PIL import Image, JpegImagePlugin
 
 from ..errors import HeldError, ReadError, WriteError
 from ..records import Radiograph
+from . import jpeg_markers
 from . import views as view
 from .exif import orientation_block, orientation_of
 from .jpeg_scans import EOI, FRAMES, SOI, SOS, TABLES, trim
@@ -162,25 +166,19 @@ def segments(path: Path, data: bytes) -> list[tuple[int, bytes]]:
 
 def _segments(path: Path, data: bytes) -> tuple[list[tuple[int, bytes]], int]:
     """`segments`, and where the image ends."""
-    found, at = [], 2
-    while True:
-        while data[at : at + 2] == b"\xff\xff":  # fill bytes
-            at += 1
-        if at + 2 > len(data):
-            raise ReadError(f"{path.name}: is truncated, no end of image after {len(data)} bytes")
-        if data[at] != 0xFF:
-            raise ReadError(f"{path.name}: is damaged, no JPEG marker at byte {at}")
-        marker = data[at + 1]
-        if marker == EOI[1]:
-            return found, at + 2
-        length = int.from_bytes(data[at + 2 : at + 4], "big")
-        end = at + 2 + length
-        if length < 2 or end > len(data) or marker in (0x00, 0x01, *range(0xD0, 0xD9)):
-            raise ReadError(f"{path.name}: is truncated or damaged at byte {at}")
-        if marker == SOS:
-            end = _scan_end(data, end)
-        found.append((marker, data[at + 4 : end]))
-        at = end
+    found: list[tuple[int, bytes]] = []
+    try:
+        for marker, body, coded, end in jpeg_markers.walk(data):
+            if marker == jpeg_markers.EOI:
+                return found, end
+            found.append((marker, body + coded))
+    except jpeg_markers.NoEndError as error:
+        where = f"is truncated, no end of image after {len(data)} bytes" if error.at == len(data) else f"is truncated or damaged at byte {error.at}"
+        raise ReadError(f"{path.name}: {where}") from None
+    except jpeg_markers.NoSegmentError as error:
+        what = "is truncated or damaged at" if data[error.at] == 0xFF else "is damaged, no JPEG marker at"
+        raise ReadError(f"{path.name}: {what} byte {error.at}") from None
+    raise AssertionError("the walk ends with the end of the image")
 
 
 def assemble(coded: Sequence[tuple[int, bytes]], *, jfif: bytes = b"", orientation: int = 1) -> bytes:
@@ -209,20 +207,6 @@ def shape_hw(found: Iterable[tuple[int, bytes]]) -> tuple[int, int]:
 
 def _segment(marker: int, body: bytes) -> bytes:
     return struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body
-
-
-def _scan_end(data: bytes, at: int) -> int:
-    """Where entropy-coded data ends: at the next marker that is neither stuffing nor a restart."""
-    while True:
-        at = data.find(b"\xff", at)
-        if at < 0 or at + 1 >= len(data):
-            return len(data)
-        if data[at + 1] == 0x00 or 0xD0 <= data[at + 1] <= 0xD7:
-            at += 2
-        elif data[at + 1] == 0xFF:
-            at += 1
-        else:
-            return at
 
 
 def _check_frame(path: Path, found: list[tuple[int, bytes]]) -> tuple[bool, bytes]:

@@ -8,6 +8,9 @@ radiograph takes a few decodings and no loop over its bits.
 What is decoded for that differs from the file in what would conceal a flipped bit: the frame's size is raised to whole
 blocks, since the last bytes often code what lies outside; codes that no symbol has, which libjpeg takes for zero, get
 one; colours are not converted; and where still nothing shows, smaller quantisation steps keep black from saturating.
+
+Pillow and OpenCV were looked at: both decode a scan that is cut short and one with bytes to spare without an error (libjpeg warns on
+standard error at best), and neither gives the place that the decoder came to.
 """
 
 from __future__ import annotations

@@ -6,6 +6,9 @@ converted, and a stream that nobody touched is copied as it is.
 
 Only these chunks are written: IHDR, PLTE (palette images), IDAT, IEND; gAMA, cHRM, sRGB, sBIT and pHYs of the right
 length; an eXIf that holds the orientation alone. Text, profiles, times, private chunks and bytes after IEND go.
+
+The structure is walked by hand: Pillow and OpenCV (libpng) decode, without an error, a stream that holds more than the picture and a file
+that goes on behind IEND, tell of neither, and Pillow unpacks packed bits; so neither can say what a copied stream carries.
 """
 
 from __future__ import annotations
@@ -126,7 +129,7 @@ def encode_png(radiograph: Radiograph, new_stored: np.ndarray, *, touched: bool)
         chunks.append((b"PLTE", source.touched_palette if touched else source.palette))
     if source.orientation != 1:
         chunks.append((b"eXIf", orientation_block(source.orientation)))
-    return MAGIC + b"".join(_chunk(*c) for c in [*chunks, (b"IDAT", stream), (b"IEND", b"")])
+    return assemble(*chunks, (b"IDAT", stream), (b"IEND", b""))
 
 
 def _parse(path: Path, data: bytes) -> PngSource:
@@ -184,8 +187,10 @@ def _chunks(path: Path, data: bytes) -> list[tuple[bytes, bytes]]:
             return found
 
 
-def _chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(body, zlib.crc32(kind)))
+def assemble(*chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG file of (kind, body) chunks, each with its length and CRC."""
+    return MAGIC + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(body, zlib.crc32(kind))) for kind, body in chunks)
 
 
 def _decode(path: Path, source: PngSource) -> np.ndarray:
@@ -195,7 +200,7 @@ def _decode(path: Path, source: PngSource) -> np.ndarray:
     width = source.width if source.bits >= 8 else (source.width * source.bits + 7) // 8
     depth, colour = _PLAIN[max(source.bits, 8)]
     header = struct.pack(">IIBBBBB", width, source.height, depth, colour, 0, 0, source.interlaced)
-    plain = MAGIC + _chunk(b"IHDR", header) + _chunk(b"IDAT", source.stream) + _chunk(b"IEND", b"")
+    plain = assemble((b"IHDR", header), (b"IDAT", source.stream), (b"IEND", b""))
     try:
         pixels = cv2.imdecode(np.frombuffer(plain, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:

@@ -9,6 +9,9 @@ were, unless those may hold more than the pixels: rows or columns outside of the
 taken to if it is not what libtiff writes). Then, and if touched, pixels are written uncompressed if they came so,
 otherwise with Deflate, which every reader knows; pixels from JPEG inside TIFF then come out lossless. Only tags that
 decoding, orientation and resolution need are written.
+
+Beside tifffile, segments are unpacked and the file is put together by hand: tifffile and Pillow give pixels, but do not tell how many
+bytes of a strip these took, nor what lies outside of strips and directory; for writing see `tiff_source`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""A TIFF file's one page as it is stored, and files made of such parts."""
+"""A TIFF file's one page as it is stored, and files made of such parts.
+
+The file is written by hand: Pillow compresses anew, and tifffile, which can write segments as they are stored, takes those in LZW, PackBits
+and JPEG only with the codecs of imagecodecs beside it, which nothing else here needs.
+"""
 
 from __future__ import annotations
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +18,7 @@ from ..labels import labelled_folder, labelme
 from ..labels.labelled_folder import IMAGE_SUFFIXES, Sample
 from ..records import Annotation
 from ..review import labels
-from ..run.one_file import sha256_file
+from ..system.files import sha256_file, sync
 
 NAME_DIGITS = 32  # of the hash of the pixels, in file names
 
@@ -147,13 +146,3 @@ def take_out(names: Sequence[str], folder: Path) -> None:
     for part in ("annotations", "images"):
         if (folder / part).is_dir():
             sync(folder / part)
-
-
-def sync(folder: Path) -> None:
-    """Flush a folder to the disk; folders cannot be opened on Windows, which needs no such call."""
-    if os.name != "nt":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -18,6 +18,7 @@ from .. import __version__, site_profile
 from ..detection import localizer
 from ..errors import UsageError
 from ..run import shards
+from ..system.files import sha256_file
 from ..training import finetune, localizer_files
 from ..training.folds import whole
 from ..training.recipes import RECIPES, Recipe
@@ -116,7 +117,7 @@ def _check_start(folder: SiteFolder, options: ImproveOptions) -> None:
     profile = site_profile.read(folder.profile)
     if options.keep is not None and site_profile.SiteProfile(keep=options.keep).keep != profile.keep:
         raise UsageError(f"{folder.path} has begun with other signs: change them in {folder.profile}")
-    if base is not None and localizer_files.sha256(base) != localizer_files.sha256(folders.checkpoint_of_start(folder)):
+    if base is not None and sha256_file(base) != sha256_file(folders.checkpoint_of_start(folder)):
         raise UsageError(f"{folder.path} has begun with other weights: begin another site folder for these")
 
 
@@ -144,7 +145,7 @@ def _plan(folder: SiteFolder, sources: Sequence[Path], options: ImproveOptions) 
 
 def _key(learnt: Sequence[Picture], start: Path, options: ImproveOptions) -> str:
     card = localizer.read_card(start.with_suffix(".onnx"))
-    said = [sorted((p.digest, p.patient) for p in learnt), localizer_files.sha256(start), folders.identity(card), asdict(options.recipe), options.seed]
+    said = [sorted((p.digest, p.patient) for p in learnt), sha256_file(start), folders.identity(card), asdict(options.recipe), options.seed]
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -227,7 +228,7 @@ def _compared(
 def _facts(plan: Plan, options: ImproveOptions, used: Path) -> dict[str, Any]:
     """What a row of the history says of a round beside its result; no names of files or patients."""
     return {
-        "key": plan.key, "started_from": {"generation": 0, "sha256": localizer_files.sha256(plan.start)},
+        "key": plan.key, "started_from": {"generation": 0, "sha256": sha256_file(plan.start)},
         "compared_with": folders.identity(localizer.read_card(used)),
         "training": {
             "pictures": len(plan.training), "patients": len({p.patient for p in plan.training}), "sha256": picture_store.digest(plan.training),

@@ -10,7 +10,7 @@ from ..detection import localizer
 from ..evaluation import comparison, evaluate, judge, metrics
 from ..evaluation.results import Row
 from ..records import Policy
-from ..run.one_file import Cleaner
+from ..redaction.cleaning import Cleaner
 from ..training.measure import look
 from .picture_store import Picture
 

@@ -20,15 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__, site_profile
-from ..audit import manifest_files
 from ..detection import localizer, rescorer
 from ..errors import UsageError
 from ..run import shards
 from ..site_profile import SiteProfile
 from ..system import journal
-from ..training import localizer_files
+from ..system.files import sha256_file, sync, write_private
 from ..training.finetune import base_of, check_apart
-from .picture_store import sync
 
 HISTORY, ROW = "history.jsonl", "row.json"
 OWN = {site_profile.FILE, f"{site_profile.FILE}.new", HISTORY, "weights", "training", "validation", "validation.new", "work", shards.LOCK}
@@ -121,7 +119,7 @@ def begin(folder: SiteFolder, weights: Path | None, keep: Mapping[str, str] | No
             shutil.copyfile(base.with_suffix(suffix), building / base.with_suffix(suffix).name)
         rescorer.carry(card, base.parent, building)
         put_in_place(folder, building, 0, {
-            **row_of(folder, "start", 0, base.stem, card), "checkpoint_sha256": localizer_files.sha256(base), "adopted": True,
+            **row_of(folder, "start", 0, base.stem, card), "checkpoint_sha256": sha256_file(base), "adopted": True,
             "reason": "what the site starts from",
         })
     start = next(row for row in rows(folder, and_write=True) if row["generation"] == 0)
@@ -154,10 +152,9 @@ def named(folder: SiteFolder, path: Path) -> str:
 
 def put_in_place(folder: SiteFolder, building: Path, number: int, row: Mapping[str, Any]) -> None:
     """Make a finished folder of weights a generation, with its row; in one step, so that it is there whole or not at all."""
-    manifest_files.write_private(building / ROW, json.dumps(row) + "\n")
+    write_private(building / ROW, json.dumps(row) + "\n")
     for path in building.iterdir():
-        with open(path, "rb+") as handle:
-            os.fsync(handle.fileno())
+        sync(path)
     sync(building)
     os.rename(building, folder.generation(number))
     sync(folder.generation(number).parent)
@@ -281,6 +278,6 @@ def checkpoint_of_start(folder: SiteFolder) -> Path:
     card, checkpoint = localizer.read_card(onnx), onnx.with_suffix(".pt")
     if identity(card) != start["weights"]["sha256"] or not checkpoint.is_file():
         raise UsageError(f"{onnx.parent}: is no longer what the history says it was")
-    if start.get("checkpoint_sha256") and localizer_files.sha256(checkpoint) != start["checkpoint_sha256"]:
+    if start.get("checkpoint_sha256") and sha256_file(checkpoint) != start["checkpoint_sha256"]:
         raise UsageError(f"{checkpoint}: is no longer what the history says it was")
     return checkpoint

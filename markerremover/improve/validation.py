@@ -8,9 +8,9 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..audit import manifest_files
 from ..errors import UsageError
 from ..evaluation.evaluate import upper_bound
+from ..system.files import write_private
 from ..training import folds
 from . import picture_store
 from .picture_store import Picture, sync
@@ -85,7 +85,7 @@ def fix(folder: SiteFolder, chosen: Sequence[Picture], how: str, taken_out: Sequ
     stored = picture_store.read_stored(building)
     rows = [{"name": p.name, "patient": p.patient, "pixels": p.pixels, "digest": p.digest} for p in stored]
     document = {"when": now(), "how": how, "taken_out": list(taken_out), "sha256": picture_store.digest(stored), "pictures": rows}
-    manifest_files.write_private(building / FIXED, json.dumps(document, indent=1) + "\n")
+    write_private(building / FIXED, json.dumps(document, indent=1) + "\n")
     settle(folder)
 
 

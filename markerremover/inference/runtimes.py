@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import UsageError
 from ..system.forks import NO_GPU, Own, at_work
+from ..system.kept import Kept, Once
 from ..system.telemetry import import_onnxruntime
 from . import openvino_rewrite
 from .ort_binding import BoundRun
@@ -45,10 +46,14 @@ def open_openvino(
     squares = [(1, size, size) for size in sizes]
     counts = sorted({batch, *(1 << k for k in range(batch.bit_length()))})  # that a session asks
 
-    def networks() -> tuple[Kept, Once]:
+    def networks() -> tuple[Callable[[tuple[int, int, int]], Any], Once]:
         sides = Once(lambda: [_branch(openvino, part, settings) for part in compiled(squares[0])[2]])
         always = [(n, size, size) for size in sizes for n in counts]
-        compiled = Kept(lambda shape: _compiled(openvino, model, shape, settings, floor, sides), always, SHAPES)
+        kept = Kept(SHAPES, always)
+
+        def compiled(shape: tuple[int, int, int]) -> Any:
+            return kept.get(shape, functools.partial(_compiled, openvino, model, shape, settings, floor, sides))
+
         return compiled, sides
 
     opened = Own(networks)
@@ -58,7 +63,7 @@ def open_openvino(
             compiled, _ = opened()
             return compiled(pictures.shape)[0](pictures)
 
-    def the_others(compiled: Kept, sides: Once) -> None:
+    def the_others(compiled: Callable[[tuple[int, int, int]], Any], sides: Once) -> None:
         try:
             for step in (*(functools.partial(compiled, shape) for shape in squares[1:]), sides):
                 with at_work():
@@ -70,44 +75,6 @@ def open_openvino(
         runs_in = opened()[0](squares[0])[1]
     threading.Thread(target=the_others, args=opened()).start()
     return [Session(run, batch, wide=True)] * len(sizes), runs_in
-
-
-class Once:
-    """What is made when it is first asked for, by whichever thread, and then kept. A failure is not kept."""
-
-    def __init__(self, make: Callable[[], Any]) -> None:
-        self._make, self._lock, self._made = make, threading.Lock(), []
-
-    def __call__(self) -> Any:
-        with self._lock:
-            if not self._made:
-                self._made.append(self._make())
-            return self._made[0]
-
-
-class Kept:
-    """What is made for a key when it is first asked for, and kept: for some keys always, for others while they are among the last used.
-
-    Args:
-        make: key -> what is kept.  always: keys.  most: others kept at a time.
-    """
-
-    def __init__(self, make: Callable[[Any], Any], always: Iterable[Any], most: int) -> None:
-        self._make, self._most, self._lock = make, most, threading.Lock()
-        self._always = {key: self._once(key) for key in always}
-        self._others: dict[Any, Once] = {}
-
-    def _once(self, key: Any) -> Once:
-        return Once(functools.partial(self._make, key))
-
-    def __call__(self, key: Any) -> Any:
-        if key in self._always:
-            return self._always[key]()
-        with self._lock:  # the last used is the last in the dict
-            self._others[key] = once = self._others.pop(key, None) or self._once(key)
-            if len(self._others) > self._most:
-                del self._others[next(iter(self._others))]
-        return once()
 
 
 def _compiled(

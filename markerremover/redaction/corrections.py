@@ -23,6 +23,7 @@ from .. import boxes
 from ..errors import HeldError, UsageError
 from ..records import Corrections, Decision, Mark
 from ..system import journal, regular_files
+from ..system.files import sha256_file
 from . import review_events as events_module
 
 FOLDER, LOG = "review", "decisions.jsonl"
@@ -142,8 +143,7 @@ def carry_over(audit: Path, inputs: Iterable[tuple[str, Path]]) -> None:
     number = max((event["n"] for event in events), default=0)
     for relative, source in inputs if any(wanted.values()) else ():
         try:
-            with open(source, "rb") as handle:
-                digest = hashlib.file_digest(handle, "sha256").hexdigest()
+            digest = sha256_file(source)
         except OSError:
             continue  # it cannot be cleaned either
         if marks := wanted.get(digest, ()):
@@ -248,7 +248,7 @@ def _meant(
     """
     here = [d for d in decisions if d.action == "remove" and d.frame == frame]
     same = [d for d in here if d.xyxy == xyxy]
-    like = [d for d in here if d.xyxy != xyxy and (d.frame, d.xyxy) not in before and _iou(d.xyxy, xyxy) >= SAME_IOU]
+    like = [d for d in here if d.xyxy != xyxy and (d.frame, d.xyxy) not in before and boxes.iou_of(d.xyxy, xyxy) >= SAME_IOU]
     if not before:  # nothing tells which of them the person saw
         like = [] if same else like
         if len(like) > 1:
@@ -324,10 +324,6 @@ def _area(mark: Mark, xyxy: tuple[int, int, int, int]) -> np.ndarray | None:
     cv2.fillPoly(canvas, [corners], 1)
     cv2.polylines(canvas, [corners], True, 1, thickness=3)
     return canvas > 0
-
-
-def _iou(a: tuple[int, ...], b: tuple[int, ...]) -> float:
-    return float(boxes.iou(np.array([a], np.float64), np.array([b], np.float64))[0, 0])
 
 
 def append(audit: Path, *events: dict[str, Any]) -> None:

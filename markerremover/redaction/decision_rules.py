@@ -14,6 +14,8 @@ import numpy as np
 from .. import boxes
 from ..records import Decision, Policy, Reading, extent
 from ..second_pass import glyphs
+from ..second_pass.doubts import BESIDE, DOUBTS
+from ..second_pass.isolation import LARGER, NEXT
 
 __all__ = ["REASONS", "decide", "resolve"]
 
@@ -25,9 +27,7 @@ NOT_KEPT = "not a kept sign"
 UNCERTAIN = "reading uncertain"
 CONTRADICTED = "contradicted by another box"
 CUT = "cut by another box"
-BESIDE = "beside a larger sign"
-_DOUBTS = ("part of a longer text", BESIDE, "touches other strokes", "nothing to read")
-REASONS = (KEPT, NOTHING_KEPT, NO_READING, LOOSE, NOT_KEPT, UNCERTAIN, CONTRADICTED, CUT, *_DOUBTS)
+REASONS = (KEPT, NOTHING_KEPT, NO_READING, LOOSE, NOT_KEPT, UNCERTAIN, CONTRADICTED, CUT, *DOUBTS)
 """Every `Decision.reason` there is: the only "keep" first; read text never appears in one."""
 
 SIGN = "laterality"  # the localizer's class of side signs
@@ -43,8 +43,7 @@ EDGE_PX = 2  # a letter's soft edge
 MORE_ALIKE = 0.015  # by how much more a letter must look like its sign without an end for that to be something else's
 OF_IT = 0.9  # share of an unread side sign's box in a kept sign's from which it is a piece of that sign
 TIP = 0.05  # of a letter: so little tells nothing of whose it is, and nothing can be read in it
-LARGER, NEXT, TOUCHING = 1.5, 1.5, 0.15  # a kept sign this many times as large, at most this far off and at most so far over it, in the letter's
-# size, makes a letter its initial
+TOUCHING = 0.15  # of a letter's size: how far a larger sign may lie over it whose initial it is
 WITHIN = 0.5  # share of a removed box that kept strokes must cover for it to be something of its own inside them
 
 
@@ -169,9 +168,8 @@ def _is_initial(d: Decision, kept: list[Decision]) -> bool:
     for other in kept:
         if other is d or other.frame != d.frame:
             continue
-        a, b, c, e = _tight(other)
-        gap = max(a - x2, x1 - c, b - y2, y1 - e)
-        if max(c - a, e - b) >= LARGER * size and -TOUCHING * size <= gap < NEXT * size:
+        a, b, c, e = large = _tight(other)
+        if max(c - a, e - b) >= LARGER * size and -TOUCHING * size <= boxes.gap((x1, y1, x2, y2), large) < NEXT * size:
             return True
     return False
 
@@ -190,7 +188,7 @@ def _checked(kept: Decision, removed: list[Decision]) -> Decision:
         if not covered:
             continue
         doubted = other.reading is not None and bool(other.reading.doubt) and not _is_letter_of(other.reading, kept.reading)
-        same = max(_iou(own, core), _iou(kept.reading.xyxy, core)) > SAME_BOX_IOU
+        same = max(boxes.iou_of(own, core), boxes.iou_of(kept.reading.xyxy, core)) > SAME_BOX_IOU
         if same and (doubted or kept.reading.confidence < CLEARLY):
             return replace(kept, action="remove", reason=CONTRADICTED, strokes=None)
         if same:
@@ -263,7 +261,3 @@ def _main_piece(strokes: np.ndarray) -> np.ndarray:
     """(h, w) bool: the 8-connected piece of the strokes with the most pixels."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(strokes.astype(np.uint8), connectivity=8)
     return labels == 1 + int(stats[1:, 4].argmax())
-
-
-def _iou(a: tuple[int, ...], b: tuple[int, ...]) -> float:
-    return float(boxes.iou(np.array([a], np.float64), np.array([b], np.float64))[0, 0])

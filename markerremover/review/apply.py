@@ -5,7 +5,6 @@ The result of a file is replaced in one step, or stays as it is; where a person 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,12 +17,13 @@ from ..errors import MarkerRemoverError, UsageError
 from ..formats import read_apart
 from ..records import Outcome
 from ..redaction import corrections
+from ..redaction.cleaning import Cleaner
 from ..redaction.corrections import FOLDER, Review
 from ..run import batch, run_file, run_summary
 from ..run.inputs import Input
-from ..run.one_file import Cleaner
 from ..run.workers import Place
-from ..system import regular_files
+from ..system import locks, regular_files
+from ..system.files import take_away
 from . import labels, sampling
 from .session import base_boxes
 
@@ -84,7 +84,7 @@ def _apply(run: run_file.Run, every_label: bool, open_cleaner, progress) -> dict
             elif old["status"] not in records.RELEASED:
                 rows[outcome.relative] = _still_held(old, outcome, said)
             elif corrections.unapplied(review, old):
-                _withdraw(run.out, outcome.relative)
+                take_away(outcome.relative, run.out)
                 rows[outcome.relative] = old | said | {
                     "status": "held", "sha256_out": "",
                     "reason": f"a person found a marking in the result, so it was taken away; it could not be redone ({outcome.reason})",
@@ -116,13 +116,6 @@ def _still_held(old: dict[str, Any], outcome: Outcome, said: dict[str, Any]) -> 
     """The row of a file that had no result and has none now."""
     row = old | said | {"status": outcome.status, "reason": outcome.reason}
     return row
-
-
-def _withdraw(out: Path, relative: str) -> None:
-    """Take a result away, never through a link that leads out of OUT."""
-    target = out / relative
-    if target.parent.resolve().is_relative_to(out) and (os.path.islink(target) or os.path.isfile(target)):
-        target.unlink()
 
 
 def _outcomes(
@@ -168,14 +161,7 @@ def _summary(audit: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
     try:
         if not (summary := manifest_files.read_summary(audit)):
             raise KeyError
-        boxes = [box for row in rows for box in row["boxes"]]
-        counts = manifest_files.counts(rows)
-        return summary | {
-            "counts": counts, "reconciles": counts["inputs"] == sum(counts[s] for s in manifest_files.STATUSES),
-            "boxes": {"kept": sum(b["action"] == "keep" for b in boxes), "removed": sum(b["action"] == "remove" for b in boxes)},
-            "released_held": sum(bool(row.get("released_held")) for row in rows),
-            "noted": sum(bool(row.get("notes")) for row in rows),
-            "paths_that_tell": sum(bool(row.get("path_tells")) and row["status"] in records.RELEASED for row in rows),
+        return summary | run_summary.counts_of(rows) | {
             "reviewed": sum(bool((row.get("review") or {}).get("verdict")) for row in rows),
             "corrected": sum(bool((row.get("review") or {}).get("digest")) for row in rows),
         }
@@ -218,16 +204,5 @@ def _alone(audit: Path) -> Iterator[None]:
     """
     folder = audit / FOLDER
     regular_files.folder(folder)
-    descriptor = regular_files.opened(folder / "apply.lock", os.O_RDWR | os.O_CREAT)
-    try:
-        try:
-            import fcntl
-
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except ImportError:
-            pass
-        except OSError:
-            raise UsageError(f"{audit}: another `apply` is at work on it") from None
+    with locks.held(folder / "apply.lock", f"{audit}: another `apply` is at work on it"):
         yield
-    finally:
-        os.close(descriptor)

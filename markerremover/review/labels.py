@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..audit import crops, manifest_files
+from ..audit import crops
 from ..boxes import without_margin
 from ..errors import WriteError
 from ..formats import images
@@ -18,6 +18,7 @@ from ..records import Annotation, Element, Policy, Radiograph
 from ..redaction.corrections import LABEL, Review
 from ..redaction.decision_rules import SIGN
 from ..system import regular_files
+from ..system.files import write_private
 
 LONGEST = 60  # characters of a path in a file name: file systems take 255 bytes
 INSIDE = 0.8  # share of a box in another from which it is about the same marking
@@ -66,7 +67,7 @@ def write(
         handle.write(data.tobytes())
     os.replace(temporary, target)
     annotation = Annotation(f"{name}.png", picture.shape, tuple(elements), reviewed)
-    manifest_files.write_private(folder / "annotations" / f"{name}.json", labelme.text(annotation, f"../images/{name}.png", origin))
+    write_private(folder / "annotations" / f"{name}.json", labelme.text(annotation, f"../images/{name}.png", origin))
 
 
 def remove(folder: Path, relative: str) -> None:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import struct
-import threading
 import zlib
-from collections import OrderedDict
-from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +54,7 @@ def load(source: Path, result: Path | None, row: dict[str, Any], boxes: list[dic
         ReadError: original or result cannot be read, or are not those that the manifest speaks of.
     """
     from ..formats import read_apart  # with every decoder: the page is served before they are loaded
-    from ..run.one_file import sha256_file
+    from ..system.files import sha256_file
 
     try:
         if sha256_file(source) != row["sha256_in"]:
@@ -215,40 +212,10 @@ def _windowed(pair: Pair, side: str, frame: int, centre: float, width: float) ->
 
 def png(picture: np.ndarray) -> bytes:
     """PNG bytes of an (H, W) uint8 array, not packed: they go to this machine only, and packing took longer than all the rest."""
+    from ..formats.png import assemble
+
     h, w = picture.shape
     lines = np.zeros((h, w + 1), np.uint8)  # each begins with the number of its filter: none
     lines[:, 1:] = picture
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))
-
     head = struct.pack(">IIBBBBB", w, h, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(lines.tobytes(), 0)) + chunk(b"IEND", b"")
-
-
-class Cache:
-    """The last few results of calls, each made once also when several threads ask for it at the same time. Errors are not kept."""
-
-    def __init__(self, size: int) -> None:
-        self._size, self._lock = size, threading.Lock()
-        self._found: OrderedDict[Any, Future] = OrderedDict()
-
-    def get(self, key: Any, make: Any) -> Any:
-        """What `make()` returns, or returned for this key before."""
-        with self._lock:
-            future = self._found.get(key)
-            mine = future is None
-            if mine:
-                future = self._found[key] = Future()
-            self._found.move_to_end(key)
-            while len(self._found) > self._size:
-                self._found.popitem(last=False)
-        if mine:
-            try:
-                future.set_result(make())
-            except BaseException as error:
-                with self._lock:
-                    if self._found.get(key) is future:
-                        del self._found[key]
-                future.set_exception(error)
-        return future.result()
+    return assemble((b"IHDR", head), (b"IDAT", zlib.compress(lines.tobytes(), 0)), (b"IEND", b""))

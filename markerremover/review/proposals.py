@@ -33,7 +33,7 @@ def annotate(
     from ..redaction import cleaning
     from ..review import labels
     from ..run import inputs as inputs_module
-    from ..run.one_file import sha256_file
+    from ..system.files import sha256_file
 
     inputs, out = [Path(p) for p in inputs], Path(os.path.abspath(out))
     inputs_module.check_folders(inputs, out, out.with_name(out.name + "-none"))

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..audit import manifest_files
 from ..errors import UsageError
 from ..records import RELEASED
 from ..redaction import corrections
 from ..redaction.corrections import FOLDER, Review
 from ..system import regular_files
+from ..system.files import write_private
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def drawn(audit: Path, rows: Sequence[dict[str, Any]], count: int, seed: int, wh
             raise UsageError(f"{path}: was drawn from another run; choose another --seed")
         return found
     sample = draw(rows, count, seed, when)
-    manifest_files.write_private(path, json.dumps(asdict(sample), indent=1) + "\n")
+    write_private(path, json.dumps(asdict(sample), indent=1) + "\n")
     return sample
 
 

@@ -12,6 +12,7 @@ from importlib import resources
 from typing import Any
 
 from ..errors import MarkerRemoverError, ReadError, UsageError
+from ..system.kept import Kept
 from . import pictures
 from .gate import HOSTS, Gate, Guard, cookie_name
 from .session import Session, base_boxes
@@ -29,7 +30,7 @@ class Pictures:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._decoded, self._drawn = pictures.Cache(pictures.KEEP_FILES), pictures.Cache(pictures.KEEP_PICTURES)
+        self._decoded, self._drawn = Kept(pictures.KEEP_FILES), Kept(pictures.KEEP_PICTURES)
 
     def pair(self, row: dict[str, Any]) -> pictures.Pair:
         """Original and result of a manifest row.

@@ -19,7 +19,8 @@ from ..records import RELEASED, Mark
 from ..redaction import corrections, review_events
 from ..redaction.corrections import Review
 from ..run import run_file
-from ..system import regular_files
+from ..system import locks, regular_files
+from ..system.files import write_private
 from ..system.journal import now
 from . import sampling
 from .queue import doubts
@@ -72,7 +73,8 @@ class Session:
         self._sources: dict[str, Path] | None = None
         self._walking = threading.Lock()
         self._looked: set[tuple[str, str, str]] = set()
-        self._lockfile = _locked(self.run.audit)
+        regular_files.folder(self.run.audit / corrections.FOLDER)
+        self._held = locks.hold(self.run.audit / corrections.FOLDER / "lock", f"{self.run.audit}: another review of it is open")
         try:
             self._open(sample, seed)
         except BaseException:
@@ -114,7 +116,7 @@ class Session:
 
     def close(self) -> None:
         """Let another session open the audit."""
-        os.close(self._lockfile)
+        self._held.release()
 
     def _refresh(self) -> None:
         """Take in what `apply` has changed since."""
@@ -348,7 +350,7 @@ class Session:
             if not again and path.exists():
                 return
             day = datetime.datetime.fromisoformat(self._clock()).date()
-            manifest_files.write_private(path, sampling.statement(self.sample, self._reviews, self._rows, day))
+            write_private(path, sampling.statement(self.sample, self._reviews, self._rows, day))
         else:
             path.unlink(missing_ok=True)
 
@@ -376,24 +378,3 @@ def _place(said: dict[str, Any], shape: list[int]) -> tuple[int, list[int]]:
     if not (0 <= x1 <= x2 - LEAST_PX and x2 <= shape[2] and 0 <= y1 <= y2 - LEAST_PX and y2 <= shape[1]):
         raise UsageError(f"a box lies inside the image of {shape[2]} x {shape[1]} pixels and has sides of at least {LEAST_PX}")
     return frame, xyxy
-
-
-def _locked(audit: Path) -> int:
-    """An open descriptor that holds the audit for one session.
-
-    Raises:
-        UsageError: another session holds it.
-    """
-    folder = audit / corrections.FOLDER
-    regular_files.folder(folder)
-    descriptor = regular_files.opened(folder / "lock", os.O_RDWR | os.O_CREAT)
-    try:
-        import fcntl
-
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except ImportError:  # no such locks on Windows
-        return descriptor
-    except OSError:
-        os.close(descriptor)
-        raise UsageError(f"{audit}: another review of it is open") from None
-    return descriptor

@@ -21,13 +21,14 @@ from ..inference import server as inference_server
 from ..options import KEY, RunOptions
 from ..records import RELEASED, Corrections, Detections, Outcome, Policy
 from ..redaction import corrections
+from ..redaction.cleaning import Cleaner, open_cleaner
 from ..system import capacity, regular_files
+from ..system.files import open_private, sha256_file, take_away, write_private
 from . import drawn_boxes, output_paths, run_file, shards, workers
 from . import inputs as inputs_module
 from .finished_rows import _rows, _split_finished, _was_dry
 from .inputs import Input
-from .one_file import Cleaner, open_cleaner, sha256_file
-from .run_summary import _summary, run_facts
+from .run_summary import run_facts, whole_summary
 from .workers import Crew, Job, Place
 
 log = logging.getLogger(__name__)
@@ -126,7 +127,7 @@ def _run(
     _make_folders(out, audit, options)
     out = out.resolve()  # a link put in its place during the run leads no write and no removal elsewhere
     if headers.key and options.key is None and not options.dry_run and not options.shard:
-        manifest_files.write_private(root / KEY, headers.key.hex() + "\n")
+        write_private(root / KEY, headers.key.hex() + "\n")
     run_file.write(audit, out, inputs, options)
     if inputs_module.folds_names(audit / "tmp"):  # which lies on the file system of OUT
         found = inputs_module.fail_clashes(found, inputs_module.folded)
@@ -144,7 +145,7 @@ def _run(
     rows = list(kept_rows)
     released = _Released(out, rows)
     place = Place(out, audit, options, headers)
-    with manifest_files.open_private(audit / manifest_files.MANIFEST, "a") as handle:
+    with open_private(audit / manifest_files.MANIFEST, "a") as handle:
         for outcome in outcomes(todo, place, at_work, said):
             _withdraw(outcome, out, options, released)
             rows.append(manifest_files.manifest_row(outcome, run))
@@ -156,7 +157,7 @@ def _run(
                 progress(outcome, len(rows), len(found))
         os.fsync(handle.fileno())
     seconds = time.perf_counter() - start
-    summary = _summary(rows, found, ignored, at_work.equipment(), options, run) | {
+    summary = whole_summary(rows, found, ignored, at_work.equipment(), options, run) | {
         "by_hand": drawn is not None,
         "audit": str(audit), "unaccounted": _unaccounted(rows, out, every if options.shard else set()),
         "resumed": len(kept_rows), "seconds": round(seconds, 2),
@@ -285,7 +286,7 @@ def _make_folders(out: Path, audit: Path, options: RunOptions) -> None:
                 (audit / name).unlink(missing_ok=True)
         for name in ("tmp", "crops"):
             regular_files.folder(audit / name)
-        manifest_files.open_private(audit / manifest_files.MANIFEST, "a").close()
+        open_private(audit / manifest_files.MANIFEST, "a").close()
     except OSError as error:
         raise UsageError(f"{error.filename}: cannot be written ({error.strerror})") from error
     if not options.dry_run and not os.access(out, os.W_OK | os.X_OK):
@@ -340,9 +341,8 @@ def _withdraw(outcome: Outcome, out: Path, options: RunOptions, released: _Relea
     run released stays, though the file system may find it under this name too."""
     if outcome.status in ("held", "failed") and not options.dry_run:
         target = out / outcome.relative
-        inside = target.parent.resolve().is_relative_to(out)
-        if inside and (os.path.islink(target) or (os.path.isfile(target) and outcome.relative not in released)):  # no error for a long path
-            target.unlink()
+        if os.path.islink(target) or (os.path.isfile(target) and outcome.relative not in released):
+            take_away(outcome.relative, out)
 
 
 def _unaccounted(rows: list[dict[str, Any]], out: Path, others: set[str]) -> list[str]:

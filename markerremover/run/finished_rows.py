@@ -11,9 +11,9 @@ from ..audit import manifest_files
 from ..options import RunOptions
 from ..records import RELEASED
 from ..redaction import corrections
+from ..system.files import sha256_file
 from . import shards
 from .inputs import Input
-from .one_file import sha256_file
 
 
 def _rows(audit: Path) -> Iterator[dict[str, Any]]:

@@ -8,8 +8,6 @@ No state passes from one file to the next: everything lives in the arguments, an
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,14 +16,13 @@ import numpy as np
 
 from .. import __version__
 from ..audit import crops
-from ..errors import HeldError, MarkerRemoverError, ReadError, WriteError
+from ..errors import HeldError, MarkerRemoverError, ReadError
 from ..formats import images
 from ..headers.profile import HeaderProfile
 from ..options import RunOptions
 from ..records import Corrections, Outcome
-from ..redaction.cleaning import VERIFY_ROUNDS, Cleaned, Cleaner, clean_radiograph, open_cleaner, timed
-
-__all__ = ["VERIFY_ROUNDS", "Cleaned", "Cleaner", "clean_radiograph", "method", "move_into", "open_cleaner", "process_file", "sha256_file"]
+from ..redaction.cleaning import Cleaner, clean_radiograph, timed
+from ..system.files import move_into, sha256_file, sync
 
 
 def process_file(
@@ -107,7 +104,7 @@ def _publish(write: Callable[[Path], None], relative: str, out: Path, audit: Pat
     try:
         write(temporary)
         digest = sha256_file(temporary)
-        _sync(temporary)
+        sync(temporary)
         move_into(temporary, relative, out, replace=replace)
         return digest
     finally:
@@ -122,44 +119,3 @@ def temporary_file(audit: Path, relative: str) -> Path:
 def method(detector: Any) -> str:
     """Tool, version and the start of the weights' hash, for DICOM's De-identification Method (64 characters at most)."""
     return f"markerremover {__version__}, weights {str(getattr(detector, 'sha256', ''))[:12] or 'unknown'}"
-
-
-def move_into(temporary: Path, relative: str, out: Path, *, replace: bool) -> None:
-    """Rename a finished file to OUT/relative, making folders as needed.
-
-    Args:
-        out: an existing folder, its path without links: what is a link there later was put in its place.
-
-    Raises:
-        WriteError: a link at OUT or under it would lead the file elsewhere, a folder stands in its place, or (unless `replace`)
-            a file does, as for two names that differ in case only on a file system that does not tell them apart.
-    """
-    target = out / relative
-    if out.resolve() != out:
-        raise WriteError("the output folder was replaced by a symbolic link")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if not target.parent.resolve().is_relative_to(out):
-        raise WriteError("a symbolic link below the output folder leads out of it")
-    if target.is_dir():
-        raise WriteError("a folder of the same name stands in the output folder")
-    if not replace and os.path.lexists(target):
-        raise WriteError("a file of the same name stands in the output folder")
-    os.replace(temporary, target)
-    _sync(target.parent)
-
-
-def sha256_file(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes."""
-    with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    """Flush a file or folder to the disk; folders cannot be opened on Windows, which needs no such call."""
-    if os.name == "nt" and path.is_dir():
-        return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

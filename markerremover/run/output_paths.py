@@ -14,11 +14,11 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..audit import manifest_files
 from ..errors import ReadError
 from ..headers import identifiers
 from ..headers.profile import HeaderProfile
 from ..records import Identifier, Telling
+from ..system.files import write_private
 from . import inputs
 from .inputs import Input
 
@@ -77,7 +77,7 @@ def write_map(audit: Path, before: Sequence[Input], after: Sequence[Input]) -> i
     ]
     target = audit / MAP
     if changed:
-        manifest_files.write_private(target, "".join(json.dumps(row) + "\n" for row in changed))
+        write_private(target, "".join(json.dumps(row) + "\n" for row in changed))
     else:
         target.unlink(missing_ok=True)
     return len(changed)

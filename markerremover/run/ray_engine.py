@@ -33,8 +33,9 @@ from ..errors import UsageError
 from ..inference.server import opener_of, shared_batch
 from ..options import RunOptions
 from ..records import Outcome
+from ..redaction.cleaning import Cleaner
+from ..system.files import sha256_file
 from ..system.telemetry import ENVIRONMENT
-from .one_file import Cleaner, sha256_file
 from .ray_network import CLEAN_GPU, Lines, Networks, cause_of, connected
 from .workers import Equipment, Job, OneByOne, Place, equipment, threads_each
 

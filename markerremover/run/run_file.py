@@ -14,6 +14,7 @@ from ..errors import UsageError
 from ..options import KEY, RunOptions
 from ..records import Policy
 from ..system import regular_files
+from ..system.files import write_private
 from . import inputs as inputs_module
 from .output_paths import MAP
 
@@ -45,7 +46,7 @@ def write(audit: Path, out: Path, inputs: Sequence[Path], options: RunOptions) -
             said[field.name] = str(Path(value).absolute()) if field.name in _PATHS and value is not None else value
     said["policy"] = asdict(options.policy)
     document = {"out": str(out), "inputs": [str(Path(p).resolve()) for p in inputs], "options": said}
-    manifest_files.write_private(audit / RUN, json.dumps(document, indent=1) + "\n")
+    write_private(audit / RUN, json.dumps(document, indent=1) + "\n")
 
 
 def read(audit: Path) -> Run:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
 
@@ -11,7 +12,7 @@ from .. import __version__
 from ..audit import manifest_files
 from ..headers.profile import HeaderProfile
 from ..options import RunOptions
-from ..records import RELEASED
+from ..records import RELEASED, STATUSES
 from . import drawn_boxes
 from .inputs import Input
 from .workers import Equipment
@@ -32,7 +33,20 @@ def run_facts(equipment: Equipment, options: RunOptions, headers: HeaderProfile,
     return {"weights_sha256": equipment.sha256, "version": __version__, "settings_sha256": settings}
 
 
-def _summary(
+def counts_of(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What summary.json counts in the rows of a manifest; `reconciles`: every row ended in one of the four ways."""
+    counts = manifest_files.counts(rows)
+    boxes = [box for row in rows for box in row["boxes"]]
+    return {
+        "counts": counts, "reconciles": counts["inputs"] == sum(counts[status] for status in STATUSES),
+        "boxes": {"kept": sum(b["action"] == "keep" for b in boxes), "removed": sum(b["action"] == "remove" for b in boxes)},
+        "released_held": sum(bool(row.get("released_held")) for row in rows),
+        "noted": sum(bool(row.get("notes")) for row in rows),
+        "paths_that_tell": sum(bool(row.get("path_tells")) and row["status"] in RELEASED for row in rows),
+    }
+
+
+def whole_summary(
     rows: list[dict[str, Any]], found: list[Input], ignored: list[str], equipment: Equipment, options: RunOptions, run: dict[str, str]
 ) -> dict[str, Any]:
     """Counts and circumstances of the run; the counts are checked here, not believed.
@@ -40,17 +54,12 @@ def _summary(
     Raises:
         AssertionError: inputs and rows do not match one to one, which would be a defect of this package.
     """
-    counts = manifest_files.counts(rows)
     if sorted(row["relative"] for row in rows) != sorted(item.relative for item in found):
         raise AssertionError(f"{len(found)} inputs but {len(rows)} rows, or not the same ones")
-    boxes = [box for row in rows for box in row["boxes"]]
     policy = options.policy
+    counted = counts_of(rows)
     return {
-        "counts": counts,
-        "reconciles": counts["inputs"] == len(found) == sum(counts[s] for s in manifest_files.STATUSES),
-        "boxes": {"kept": sum(b["action"] == "keep" for b in boxes), "removed": sum(b["action"] == "remove" for b in boxes)},
-        "released_held": sum(bool(row.get("released_held")) for row in rows),
-        "noted": sum(bool(row.get("notes")) for row in rows),
+        **{name: counted[name] for name in ("counts", "reconciles", "boxes", "released_held", "noted")},
         "results_read": equipment.reads,
         "ignored": ignored,
         "options": {
@@ -67,7 +76,7 @@ def _summary(
         "weights": {"name": equipment.name, "sha256": run["weights_sha256"]},
         "backend": equipment.backend,
         "headers": HEADERS_NOTES[options.headers],
-        "paths_that_tell": sum(bool(row.get("path_tells")) and row["status"] in RELEASED for row in rows),
+        "paths_that_tell": counted["paths_that_tell"],
         "version": __version__,
         "versions": {"python": platform.python_version(), **library_versions()},
     }

@@ -18,6 +18,7 @@ from typing import Any
 from ..audit import manifest_files
 from ..audit.crops import thumb_names
 from ..errors import UsageError
+from ..system import locks
 from .inputs import Input
 
 LOCK = "lock"
@@ -96,19 +97,10 @@ def alone(audit: Path) -> Iterator[None]:
     """
     try:
         audit.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle = manifest_files.open_private(audit / LOCK, "a")
+        lock = locks.hold(audit / LOCK, f"{audit}: another run is at work in it", "use another folder with --audit")
     except OSError as error:
         raise UsageError(f"{error.filename}: cannot be written ({error.strerror})") from error
-    with handle:
-        try:
-            import fcntl
-        except ImportError:  # Windows has other locks
-            yield
-            return
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UsageError(f"{audit}: another run is at work in it") from error
-        except OSError as error:
-            raise UsageError(f"{audit}: its file system cannot lock a file ({error.strerror}); use another folder with --audit") from error
+    try:
         yield
+    finally:
+        lock.release()

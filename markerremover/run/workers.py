@@ -22,9 +22,10 @@ from ..errors import MarkerRemoverError, UsageError, WeightsError
 from ..headers.profile import HeaderProfile
 from ..options import RunOptions
 from ..records import Corrections, Outcome
+from ..redaction.cleaning import Cleaner
 from ..system import capacity
 from ..system.parent_process import end_with_parent
-from .one_file import Cleaner, process_file, temporary_file
+from .one_file import process_file, temporary_file
 
 log = logging.getLogger(__name__)
 

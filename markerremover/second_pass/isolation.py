@@ -7,8 +7,10 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
+from .. import boxes
 from ..records import Reading
 from . import glyphs
+from .doubts import BESIDE, PART_OF_TEXT
 from .sign_candidates import Candidate
 from .strokes import Ink, coarse_ink, inside, on_plate, percentile
 from .view import View, around
@@ -19,7 +21,6 @@ BIG_SIGN = 0.85  # how alike that must be to a letter
 NARROW_GAP = 0.4  # of its height: how far off a small letter, an I or a 1 still belongs to a sign's word
 THINNEST = 0.3  # width of a tall neighbour that may be letters in one, as a share of its height; less is a bone's edge
 THIN, IN_CORNER = 0.1, 0.15  # of a sign's size: strokes of a frame, and what counts that stands in its corner
-TEXT, SMALL = "part of a longer text", "beside a larger sign"
 
 
 def spoils(view: View, c: Candidate, ink: Ink, same: list[Ink]) -> str:
@@ -36,7 +37,7 @@ def spoils(view: View, c: Candidate, ink: Ink, same: list[Ink]) -> str:
     me = _upright_box(c, c.ink, c.letters)
     w, h = me[2] - me[0], me[3] - me[1]
     if wide < THIN * max(w, h) and _holds_several(c, ink, own, me):
-        return TEXT
+        return PART_OF_TEXT
     for i in range(1, len(ink.stats)):
         if i in own or max(ink.stats[i, 2:4]) < 0.4 * h or i in ink.rings or (c.frame and not _is_within(ink.stats[i], c.ink.stats[c.frame])):
             continue
@@ -64,7 +65,7 @@ def spoils(view: View, c: Candidate, ink: Ink, same: list[Ink]) -> str:
         # what is only near, not on the line, must look like a character by itself
         certain = (merged and -along < 0.5 * h) or (line and not lower_case)
         if certain or (its[1] > 0.7 * sharp and looks_like(ink, i, None) > CHARACTER):
-            return TEXT
+            return PART_OF_TEXT
     return ""
 
 
@@ -153,7 +154,7 @@ def _upright_box(c: Candidate, ink: Ink, indices: tuple[int, ...]) -> np.ndarray
 def unless_initial(frame: np.ndarray, reading: Reading, dark: bool) -> Reading:
     """The reading, doubted where it is an initial beside a larger sign."""
     initial = reading.text and not reading.doubt and _is_initial(frame, reading, dark)
-    return replace(reading, doubt=SMALL) if initial else reading
+    return replace(reading, doubt=BESIDE) if initial else reading
 
 
 def _is_initial(frame: np.ndarray, reading: Reading, dark: bool) -> bool:
@@ -178,8 +179,7 @@ def _is_initial(frame: np.ndarray, reading: Reading, dark: bool) -> bool:
     bright = percentile(ink.hat[within], 75)
     for i in range(1, len(ink.stats)):
         x, y, w, h, _ = ink.stats[i]
-        gap = max(x - x2, x1 - x - w, y - y2, y1 - y - h)
-        if not (LARGER * size < max(w, h) < LARGEST_SIGN * size and 0 <= gap < NEXT * size):
+        if not (LARGER * size < max(w, h) < LARGEST_SIGN * size and 0 <= boxes.gap(view.inner, (x, y, x + w, y + h)) < NEXT * size):
             continue
         if percentile(ink.hat[ink.labels == i], 50) > 0.6 * bright and looks_like(ink, i, reading.text[0]) > BIG_SIGN:
             return True

@@ -16,7 +16,8 @@ import numpy as np
 from .. import boxes as boxes_module
 from ..records import Decision, Reading
 from . import glyphs
-from .isolation import CHARACTER, TEXT, looks_like
+from .doubts import PART_OF_TEXT
+from .isolation import CHARACTER, looks_like
 from .strokes import COARSE_KERNEL, Ink, coarse_ink, percentile
 from .view import FLOOR, View, around
 
@@ -78,7 +79,7 @@ def alone(decisions: Sequence[Decision], views: Sequence[np.ndarray], others: Se
             told += [box for frame, box in others if frame == d.frame]
             boxes = np.array([np.asarray(box, np.float64) for box in told]).reshape(-1, 4)
             if any(_is_of_the_text_in(d, o) for o in removed) or any(stands_in_print(view[d.frame], d.reading, boxes) for view in views):
-                d = replace(d, action="remove", reason=TEXT, strokes=None)
+                d = replace(d, action="remove", reason=PART_OF_TEXT, strokes=None)
         result.append(d)
     return tuple(result)
 
@@ -98,7 +99,7 @@ def _is_of_the_text_in(kept: Decision, other: Decision) -> bool:
     off, gap = abs(letter[1] + letter[3] - box[1] - box[3]) / 2, max(letter[0] - box[2], box[0] - letter[2])
     if STRIP_HIGH[0] * high <= tall <= STRIP_HIGH[1] * high and box[2] - box[0] >= STRIP * tall and off <= STRAIGHT * high and gap <= STRIP_GAP * high:
         return True
-    if other.reading.doubt != TEXT:
+    if other.reading.doubt != PART_OF_TEXT:
         return False
     return boxes_module.covered_share(letter, box[None]) >= HOLDS and box[3] - box[1] <= ONE_LINE * high and beyond >= BEYOND * high
 

@@ -19,7 +19,8 @@ import numpy as np
 
 from ..records import Reading
 from . import glyphs
-from .isolation import TEXT, spoils, unless_initial
+from .doubts import NOTHING, PART_OF_TEXT
+from .isolation import spoils, unless_initial
 from .kept_pixels import CLEAR, CLEAR_PX, is_empty, own_pixels, pieces
 from .sign_candidates import AHEAD_IN_WORDS, CONVINCING, LEAST_LIKENESS, Candidate, candidates, vote
 from .strokes import (
@@ -43,7 +44,6 @@ from .view import SMALLEST_BOX, View, cropped, in_source, look
 
 __all__ = ["insist", "second_pass"]
 
-NOTHING = "nothing to read"
 LEAST_WHOLE = 0.45  # of a component's area at Otsu's threshold
 WORD_THRESHOLDS = 2  # how many thresholds words are tried at: Otsu's may leave neighbouring letters joined
 SMALLER = 0.8  # of a word's letters: smaller things in its line are not among them
@@ -110,7 +110,7 @@ def insist(
     """
     first = best = second_pass(display_frame, xyxy, keep, reader, others, sign=sign)
     words = tuple(word for word in keep if len(word) > 1 and first.text and first.text in word)
-    if first.doubt == TEXT and words and _may_spell(display_frame, xyxy, max(map(len, words))):
+    if first.doubt == PART_OF_TEXT and words and _may_spell(display_frame, xyxy, max(map(len, words))):
         for share in WORD_RETAKES:
             word = second_pass(display_frame, _grown(xyxy, share), words, reader, others)
             if not word.doubt and word.confidence >= CONVINCING:
@@ -124,7 +124,7 @@ def insist(
         if reading.doubt == NOTHING:
             continue
         if min(best.confidence, reading.confidence) >= DOUBTABLE and best.text != reading.text:
-            return replace(best, doubt=TEXT)
+            return replace(best, doubt=PART_OF_TEXT)
         best = max(best, reading, key=lambda r: r.confidence)
     return best
 

@@ -27,8 +27,9 @@ from ..formats import read_apart
 from ..inference.shipped_weights import default_weights
 from ..labels.labelled_folder import Sample
 from ..records import Policy
-from ..run.one_file import Cleaner
-from . import checkpoints, finetune_report, localizer_files, train_localizer
+from ..redaction.cleaning import Cleaner
+from ..system.files import sha256_file
+from . import checkpoints, finetune_report, train_localizer
 from .folds import Fold, plan, whole
 from .measure import measure, total
 from .one_training import Run, note_errors, outcome, own_rescorer, picture_id, trained, write_card
@@ -159,12 +160,12 @@ def _check_samples(parts: Sequence[Fold]) -> None:
 def _fingerprint(run: Run, parts: Sequence[Fold], profile: site_profile.SiteProfile) -> str:
     """Hash of what decides the result; an interrupted run goes on only with the same."""
     samples = [
-        [[s.path.name, s.patient, localizer_files.sha256(s.path), [asdict(e) for e in s.annotation.elements]] for s in group]
+        [[s.path.name, s.patient, sha256_file(s.path), [asdict(e) for e in s.annotation.elements]] for s in group]
         for part in parts for group in (part.train, part.stop, part.held_out)
     ]
     facts = {
         "version": __version__, "recipe": asdict(run.recipe), "seed": run.seed, "keep": dict(profile.keep), "samples": samples,
-        "base": [localizer_files.sha256(run.base), run.card["sha256"]], "device": run.device,
+        "base": [sha256_file(run.base), run.card["sha256"]], "device": run.device,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
@@ -251,7 +252,7 @@ def _placed(run: Run, final: Path, facts: dict[str, Any]) -> dict[str, Any]:
     onnx = run.out.with_suffix(".onnx")
     checkpoints.save_checkpoint(final.with_suffix(".pt"), run.out)
     shutil.copyfile(final, onnx)
-    card = write_card(run, onnx, own_rescorer(run, final), checkpoint=run.out.name, checkpoint_sha256=localizer_files.sha256(run.out), **facts)
+    card = write_card(run, onnx, own_rescorer(run, final), checkpoint=run.out.name, checkpoint_sha256=sha256_file(run.out), **facts)
     return json.loads(card.read_text(encoding="utf-8"))
 
 
@@ -273,7 +274,7 @@ def _origin(run: Run, trained_on: Sequence[Sample], final: Path, seeds: list[int
     epochs, share = outcome(final)
     return {
         "base": {
-            "name": str(run.card.get("name", run.base.stem)), "sha256": localizer_files.sha256(run.base), "onnx_sha256": run.card["sha256"],
+            "name": str(run.card.get("name", run.base.stem)), "sha256": sha256_file(run.base), "onnx_sha256": run.card["sha256"],
         },
         "data": {"images": len(trained_on), "patients": len({s.patient for s in trained_on})},
         "recipe": {**asdict(run.recipe), "flips": False, "trained_epochs": epochs, "share": share, "rescorer_taught": own_rescorer(run, final) is not None},

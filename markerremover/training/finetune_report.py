@@ -3,7 +3,6 @@ readable by its owner only, and loads nothing from elsewhere."""
 
 from __future__ import annotations
 
-import html
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -12,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from ..audit import report_pages
 from ..audit.crops import shrunk
-from ..audit.manifest_files import write_private
-from ..audit.report_pages import WARNING
 from ..errors import WriteError
 from ..evaluation.metrics import RATES, in_words
 from ..records import Annotation, Decision
+from ..system.files import write_private
 
 SIDE_PX = 520  # longer side of a picture
 #: What is outlined -> RGB. Labels are drawn thin and a little outside, decisions thick.
@@ -78,54 +77,21 @@ def write(folder: Path, pictures: Path, card: Mapping[str, Any], pairs: Sequence
 
 def page(card: Mapping[str, Any], pairs: Sequence[Sequence[Mapping[str, Any]]]) -> str:
     """The whole page; arguments as `write`."""
-    measured = card["metrics"]
-    rows = "".join(
-        f"<tr><td>{html.escape(name)}</td><td>{in_words(measured[name]['before'])}</td><td>{in_words(measured[name]['after'])}</td>"
-        f"<td>{_p_value(measured[name]['p_fisher'])}</td></tr>"
-        for name in RATES
+    return report_pages.render(
+        __package__, "finetune_report.html.j2", name=card["name"], measured=card["metrics"], rates=RATES, pairs=pairs, colours=COLOURS,
+        in_words=in_words, p_value=_p_value, sentence=_sentence,
     )
-    key = " ".join(f'<span style="color:rgb{colour}">■ {name}</span>' for name, colour in COLOURS.items())
-    return f"""<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="referrer" content="no-referrer">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src 'self'; style-src 'unsafe-inline'">
-<title>Fine-tuning of {html.escape(card["name"])}</title>
-<style>
-body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 1120px; padding: 0 1em; color: #222; background: #f4f4f4 }}
-.warning {{ background: #b00020; color: #fff; padding: .8em 1em; font-weight: 600 }}
-table {{ border-collapse: collapse; background: #fff }} td, th {{ border: 1px solid #ccc; padding: .3em .8em; text-align: left }}
-figure {{ margin: 1em 0 }} img {{ max-width: 100%; display: block }} .key {{ background: #333; padding: .3em .8em }}
-section {{ border-top: 2px solid #999; margin-top: 2em }} .bad {{ color: #b00020 }}
-</style></head><body>
-<p class="warning">{WARNING}</p>
-<h1>Fine-tuning of {html.escape(card["name"])}</h1>
-<p>{html.escape(measured["method"])}, {measured["images"]} held-out images, the whole pipeline; exact 95&nbsp;% intervals. Held
-for review: {measured["held"]["before"]} before, {measured["held"]["after"]} after.</p>
-<table><tr><th></th><th>before</th><th>after</th><th>P (Fisher)</th></tr>{rows}</table>
-<p class="key">{key}</p>
-<p>Left: labels. Right: what the pipeline made of it.</p>
-{"".join(_section(before, after) for before, after in pairs)}
-</body></html>
-"""
 
 
-def _section(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    figures = "".join(
-        f'<figure><figcaption>{stage}: {_sentence(row)}</figcaption>'
-        f'<img loading="lazy" alt="" src="pictures/{row["picture"]}"></figure>'
-        for stage, row in (("before", before), ("after", after))
-    )
-    return f"<section><h2>{html.escape(before['image'])}</h2>{figures}</section>\n"
-
-
-def _sentence(row: Mapping[str, Any]) -> str:
+def _sentence(row: Mapping[str, Any]) -> tuple[str, bool]:
+    """What became of an image, and whether all is well with it."""
     c = row["counts"]
     text = f"{c['removed']} of {c['markers']} markers removed, {c['retained']} of {c['signs']} side signs kept, "
     text += f"{c['false_boxes']} of {c['boxes']} boxes false"
     if row["reason"]:
         text += f"; held: {row['reason']}"
-    good = c["removed"] == c["markers"] and c["retained"] == c["signs"] and not row["reason"]
-    return html.escape(text) if good else f'<span class="bad">{html.escape(text)}</span>'
+    return text, c["removed"] == c["markers"] and c["retained"] == c["signs"] and not row["reason"]
 
 
 def _p_value(p: float | None) -> str:
-    return "–" if p is None else "&lt; 0.0001" if p < 1e-4 else f"{p:.4f}"
+    return "–" if p is None else "< 0.0001" if p < 1e-4 else f"{p:.4f}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,12 +11,8 @@ import numpy as np
 
 from ..errors import UsageError, WeightsError
 from ..inference.session import Session
+from ..system.files import sha256_file
 from ..system.telemetry import import_ultralytics
-
-
-def sha256(path: Path | str) -> str:
-    """Hex SHA-256 of a file."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def export_onnx(checkpoint: Path | str, target: Path | str) -> Path:
@@ -92,7 +87,7 @@ def write_card(onnx: Path | str, *, arch: str, class_names: Sequence[str], image
     """Write the JSON card beside an ONNX file; `extra` (data, metrics, recipe, …) is stored as it is."""
     onnx = Path(onnx)
     card = {
-        "name": onnx.stem, "file": onnx.name, "sha256": sha256(onnx), "architecture": arch, "classes": list(class_names),
+        "name": onnx.stem, "file": onnx.name, "sha256": sha256_file(onnx), "architecture": arch, "classes": list(class_names),
         "image_size": image_size, "threshold": threshold, "written": datetime.date.today().isoformat(),
         "licence": "AGPL-3.0-or-later", **extra,
     }

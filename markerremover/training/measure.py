@@ -15,9 +15,8 @@ from ..evaluation.metrics import Counts
 from ..formats import read_apart
 from ..labels.labelled_folder import Sample
 from ..records import Decision
-from ..redaction import redact
-from ..run import one_file
-from ..run.one_file import Cleaner
+from ..redaction import cleaning, redact
+from ..redaction.cleaning import Cleaner
 from . import finetune_report
 
 
@@ -61,7 +60,7 @@ def look(sample: Sample, cleaner: Cleaner) -> Look:
     radiograph = read_apart.read(sample.path)
     display = radiograph.display[0]
     try:
-        cleaned = one_file.clean_radiograph(radiograph, cleaner)
+        cleaned = cleaning.clean_radiograph(radiograph, cleaner)
         decisions, reason = cleaned.decisions, cleaned.doubt
         removed = redact.removed_mask(radiograph.stored.shape[:3], decisions)[0]
     except HeldError as error:

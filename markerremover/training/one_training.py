@@ -23,6 +23,7 @@ from ..errors import UsageError
 from ..labels import labelled_folder
 from ..labels.labelled_folder import Sample
 from ..records import Policy
+from ..system.files import sha256_file
 from . import checkpoints, localizer_files, train_localizer, window_dataset
 from .folds import Fold
 from .recipes import Recipe
@@ -238,7 +239,7 @@ def write_card(run: Run, onnx: Path, rescorer: Path | None = None, **extra) -> P
         rescore.carry(run.card, run.base.parent, onnx.parent)
     else:
         own = shutil.copyfile(rescorer, onnx.with_name(f"{onnx.stem}-rescorer.onnx"))
-        carried["rescorer"] = {**run.card["rescorer"], "file": own.name, "sha256": localizer_files.sha256(own)}
+        carried["rescorer"] = {**run.card["rescorer"], "file": own.name, "sha256": sha256_file(own)}
     return localizer_files.write_card(
         onnx, arch=str(run.card.get("architecture", "unknown")), class_names=run.card["classes"], image_size=_image_size(run),
         threshold=float(run.card["threshold"]), **carried, **extra,
@@ -248,4 +249,4 @@ def write_card(run: Run, onnx: Path, rescorer: Path | None = None, **extra) -> P
 def picture_id(sample: Sample) -> str:
     """16 hex digits that tell a sample from others, also from those of the same file name in another folder."""
     name = sample.path.name.encode("utf-8", "surrogateescape")
-    return hashlib.sha256(name + b"\0" + localizer_files.sha256(sample.path).encode()).hexdigest()[:16]
+    return hashlib.sha256(name + b"\0" + sha256_file(sample.path).encode()).hexdigest()[:16]

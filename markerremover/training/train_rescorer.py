@@ -20,6 +20,7 @@ from ..detection.operating_point import logit, sigmoid
 from ..errors import UsageError
 from ..labels import labelled_folder
 from ..records import Annotation, locked
+from ..system.files import sha256_file
 from . import localizer_files, train_localizer
 
 FLOOR = 0.01  # raw localizer score from which a box is a candidate
@@ -91,7 +92,7 @@ def train(
     say(f"on held-out patients: {facts}")
     target = onnx.with_name("rescorer.onnx")
     write_onnx(fit(examples, weights, passes, networks, rng, say), target)
-    facts = {"file": target.name, "sha256": localizer_files.sha256(target), "floor": FLOOR, **facts, "passes": passes, "networks": networks,
+    facts = {"file": target.name, "sha256": sha256_file(target), "floor": FLOOR, **facts, "passes": passes, "networks": networks,
              "seed": seed}
     localizer_files.rewrite_card(onnx, {**card, "rescorer": facts})
     return target

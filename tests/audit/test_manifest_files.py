@@ -4,10 +4,10 @@ import json
 import stat
 
 import numpy as np
-import pytest
 
 from markerremover.audit import manifest_files
 from markerremover.records import Decision, Outcome, Reading
+from markerremover.system import files
 
 RUN = {"weights_sha256": "ab", "version": "0.1.0", "settings_sha256": "cd"}
 READING = Reading((10, 10, 30, 30), "L", 0.91234, np.ones((20, 20), bool), rotation_deg=90.0, mirrored=True)
@@ -30,7 +30,7 @@ def test_a_row_holds_every_box_with_what_was_read_and_why():
 def test_a_manifest_reads_back_and_a_cut_last_line_is_left_out(tmp_path):
     path = tmp_path / manifest_files.MANIFEST
     rows = [manifest_files.manifest_row(Outcome(name, "failed", "bad"), RUN) for name in ("é\udce9.png", "line\nbreak.png")]
-    with manifest_files.open_private(path, "a") as handle:
+    with files.open_private(path, "a") as handle:
         for row in rows:
             manifest_files.append(handle, row)
         handle.write('{"relative": "cut.png", "sta')
@@ -43,27 +43,6 @@ def test_a_manifest_reads_back_and_a_cut_last_line_is_left_out(tmp_path):
 def test_counts_name_every_status():
     assert manifest_files.counts([]) == {"inputs": 0, "cleaned": 0, "unchanged": 0, "held": 0, "failed": 0}
     assert manifest_files.counts([{"status": "held"}, {"status": "held"}])["held"] == 2
-
-
-def test_private_files_are_replaced_whole_and_owner_only(tmp_path):
-    path = tmp_path / "f"
-    path.write_text("old")
-    path.chmod(0o644)
-    manifest_files.write_private(path, "new")
-    assert path.read_text() == "new" and stat.S_IMODE(path.stat().st_mode) == 0o600 and len(list(tmp_path.iterdir())) == 1
-
-
-def test_a_text_that_breaks_off_leaves_the_file_before_and_nothing_beside_it(tmp_path):
-    def pieces():
-        yield "new"
-        raise KeyError("a row without status")
-
-    manifest_files.write_private(tmp_path / "f", "old")
-    with pytest.raises(KeyError):
-        manifest_files.write_private(tmp_path / "f", pieces())
-    assert (tmp_path / "f").read_text() == "old" and len(list(tmp_path.iterdir())) == 1
-    manifest_files.write_private(tmp_path / "f", iter(["a", "b"]))
-    assert (tmp_path / "f").read_text() == "ab"
 
 
 def test_boxes_before_a_review_are_those_of_the_program():

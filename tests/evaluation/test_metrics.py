@@ -1,6 +1,8 @@
 import pytest
+from scipy.stats import beta
 
 from markerremover.evaluation import metrics
+from markerremover.evaluation.evaluate import upper_bound
 from markerremover.evaluation.metrics import Counts
 
 
@@ -11,6 +13,13 @@ from markerremover.evaluation.metrics import Counts
 )
 def test_exact_intervals(k, n, low, high):
     assert metrics.interval(k, n) == pytest.approx((low, high), abs=1e-5)
+
+
+@pytest.mark.parametrize("k, n", [(0, 1), (1, 3), (19, 20), (3, 300), (299, 300), (1234, 33333)])
+def test_exact_intervals_are_quantiles_of_the_beta_distribution(k, n):
+    low = beta.ppf(0.025, k, n - k + 1) if k else 0.0
+    assert metrics.interval(k, n) == pytest.approx((low, beta.ppf(0.975, k + 1, n - k)), abs=1e-9)
+    assert upper_bound(k, n) == pytest.approx(beta.ppf(0.95, k + 1, n - k), abs=1e-9)
 
 
 def test_fisher_of_the_lady_tasting_tea():

@@ -31,13 +31,13 @@ import resource, sys
 sys.path.insert(0, {tests!r})
 import fakes
 from markerremover.audit import manifest_files
-from markerremover.cli import main as cli
+from markerremover.cli import main
 from markerremover.run import batch, one_file, workers
 batch.open_cleaner = lambda policy, **options: fakes.cleaner()
 with open("/proc/self/statm") as file:
     limit = int(file.read().split()[0]) * resource.getpagesize() + {extra}
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-sys.exit(cli.main(["remove", {inputs!r}, "-o", {out!r}, "--keep", "none", "--workers", "1", "--time-limit", "0"]))
+sys.exit(main.main(["remove", {inputs!r}, "-o", {out!r}, "--keep", "none", "--workers", "1", "--time-limit", "0"]))
 """
 limited = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux to limit memory")
 

@@ -24,8 +24,8 @@ from markerremover.labels import labelled_folder, labelme, truth
 from markerremover.options import RunOptions
 from markerremover.records import Annotation, Element, Policy
 from markerremover.run import batch
-from markerremover.run.one_file import sha256_file
 from markerremover.synthesis.radiographs import real
+from markerremover.system.files import sha256_file
 
 BOX = (20, 14, 60, 30)  # on the upright image
 UPRIGHT = fakes.radiograph(3, (BOX,), (96, 128))

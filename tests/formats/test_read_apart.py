@@ -174,11 +174,11 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from markerremover.formats import read_apart
+from markerremover.formats import read_apart as apart
 
 if __name__ == "__main__":
     with ProcessPoolExecutor(1, mp_context=get_context(sys.argv[1])) as pool:
-        print(pool.submit(read_apart.size, Path(sys.argv[2])).result())
+        print(pool.submit(apart.size, Path(sys.argv[2])).result())
 """
 
 

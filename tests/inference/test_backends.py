@@ -69,14 +69,6 @@ def test_fewer_large_pictures_go_through_the_network_together():
     assert calls == [2, 2, 1]
 
 
-def test_what_is_made_for_a_key_is_kept_while_it_is_among_the_last_used():
-    made = []
-    kept = runtimes.Kept(lambda key: made.append(key) or key, ["always"], 2)
-    for key in ("always", "a", "b", "a", "c", "a", "b", "always"):
-        assert kept(key) == key
-    assert made == ["always", "a", "b", "c", "b"]
-
-
 def test_batches_of_the_usual_squares_are_not_given_up_for_wide_pictures(monkeypatch):
     made = []
 

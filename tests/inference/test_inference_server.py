@@ -30,6 +30,7 @@ from markerremover.inference.server import InferenceServer, Request, collect
 from markerremover.options import RunOptions
 from markerremover.run import batch
 from markerremover.synthesis import radiograph, synthesize
+from markerremover.system.files import write_private
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs Unix sockets")
 
@@ -302,7 +303,7 @@ def test_a_batch_out_of_range_is_wrong_use(changed):
 def test_a_run_with_the_shipped_weights_gives_the_same_files_with_batches_in_a_process_of_its_own(tmp_path):
     """ONNX Runtime, whose answers do not depend on what else is in the batch: bit by bit."""
     synthesize(tmp_path / "in", 3, 12, split="eval", size=(480, 400))
-    manifest_files.write_private(tmp_path / "key", "0f" * 32)
+    write_private(tmp_path / "key", "0f" * 32)
     options = RunOptions(device="onnxruntime", key=tmp_path / "key", workers=2)
     source = tmp_path / "in" / "images"
     one, four = (batch.remove([source], tmp_path / name, options=replace(options, batch=count)) for name, count in (("one", 1), ("four", 4)))

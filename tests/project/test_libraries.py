@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import markerremover
+from markerremover import errors
 
 PACKAGE = Path(markerremover.__file__).parent
 
@@ -27,10 +28,14 @@ ALONE = {
     "pydicom": {"formats.dicom", "headers", "synthesis.folder"},
     "ray": {"run.ray_engine", "run.ray_network"},
     "tqdm": {"run.progress"},
+    "filelock": {"system.locks"},
+    "jinja2": {"audit.report_pages"},
+    "markupsafe": {"audit.report_pages"},
     "starlette": {"review"},
     "uvicorn": {"review", "cli.review"},
     "pycocotools": {"evaluation.average_precision"},
     "matplotlib": {"evaluation.report"},
+    "skimage": {"evaluation.fill_quality"},
     "tifffile": {"formats.tiff", "synthesis.folder"},
 }
 
@@ -82,7 +87,7 @@ def test_nothing_talks_to_a_network():
 
 def test_nothing_outside_the_dependencies_is_imported():
     allowed = {"numpy", "cv2", "dicomanonymizer", "pydicom", "PIL", "scipy", "skimage", "tifffile", "onnxruntime", "openvino", "tesserocr", "pytesseract", "rapidocr",
-               "tqdm", "pebble", "starlette", "uvicorn", "pycocotools", "matplotlib", "ray",
+               "tqdm", "pebble", "filelock", "jinja2", "markupsafe", "starlette", "uvicorn", "pycocotools", "matplotlib", "ray",
                "ultralytics", "torch", "torchvision", "onnx", "onnxslim", "openjpeg", "libjpeg", "rle"}
     for module, path in sources().items():
         unknown = libraries(path) - allowed - set(sys.stdlib_module_names)
@@ -93,6 +98,8 @@ def test_public_names_are_sorted_and_there():
     assert markerremover.__all__ == sorted(markerremover.__all__)
     assert set(markerremover._HOMES) | {"__version__"} == set(markerremover.__all__)
     assert all(getattr(markerremover, name) is not None for name in markerremover.__all__)
+    raised = {name for name, one in vars(errors).items() if isinstance(one, type) and issubclass(one, errors.MarkerRemoverError)}
+    assert raised <= set(markerremover.__all__)
 
 
 def test_no_broad_except_swallows():

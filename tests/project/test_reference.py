@@ -15,8 +15,8 @@ from markerremover.cli.main import build_parser
 from markerremover.inference.shipped_weights import default_weights
 from markerremover.options import RunOptions
 from markerremover.records import Policy
+from markerremover.redaction.cleaning import Cleaner
 from markerremover.run import batch
-from markerremover.run.one_file import Cleaner
 
 ROOT = Path(__file__).resolve().parents[2]
 

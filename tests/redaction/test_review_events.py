@@ -20,6 +20,7 @@ from markerremover.redaction import corrections, review_events
 from markerremover.review import labels
 from markerremover.review.session import Session
 from markerremover.run import batch, run_file
+from markerremover.system.files import write_private
 
 GOOD = {"n": 1, "event": "draw", "file": "a/1.png", "who": "R", "time": "T", "sha256_in": "i", "sha256_out": "o", "frame": 0, "xyxy": [1, 2, 9, 9],
         "kind": "marker"}
@@ -269,7 +270,7 @@ def test_a_temporary_file_that_is_a_link_is_not_written_through(tmp_path):
     for name in (manifest_files.MANIFEST, manifest_files.SUMMARY, manifest_files.PAGE):
         (audit / f"{name}.new").symlink_to(target)
         with pytest.raises(UsageError, match="link"):
-            manifest_files.write_private(audit / name, "x")
+            write_private(audit / name, "x")
     name = labels.name_of("a/1.png")
     (audit / "images").mkdir()
     (audit / "images" / f"{name}.png.new").symlink_to(target)

@@ -8,8 +8,7 @@ import pytest
 
 from markerremover.errors import HeldError
 from markerremover.records import Decision, Detections, Policy, Radiograph
-from markerremover.redaction import verify
-from markerremover.run import one_file
+from markerremover.redaction import cleaning, verify
 
 POLICY = Policy(keep=())
 
@@ -82,7 +81,7 @@ def test_a_removed_box_is_not_itself_seen_as_something():
     def finds_black(view, threshold=None):
         return sees((48, 8, 72, 32))(view) if (view == 0).any() else Detections.empty()
 
-    cleaned = one_file.clean_radiograph(
+    cleaned = cleaning.clean_radiograph(
         Radiograph(frame[None], frame[None], (0,), Path("x"), "PNG"),
         fakes.cleaner(detector=lambda view, threshold=None: fakes.find_white(view) if (view == 255).any() else finds_black(view)))
     assert [d.label for d in cleaned.decisions] == ["marker"] and not cleaned.shown[0, 10:30, 50:70].any()

@@ -302,19 +302,6 @@ def test_pictures_are_whole_pngs():
     assert np.array_equal(cv2.imdecode(np.frombuffer(pictures.png(image), np.uint8), cv2.IMREAD_UNCHANGED), image)
 
 
-def test_the_cache_makes_a_thing_once_and_keeps_no_errors():
-    cache, made = pictures.Cache(2), []
-    assert [cache.get(key, lambda: made.append(1) or len(made)) for key in "aab"] == [1, 1, 2]
-
-    def fails():
-        raise ReadError("no")
-
-    for _ in range(2):
-        with pytest.raises(ReadError):
-            cache.get("c", fails)
-    assert cache.get("c", lambda: 9) == 9 and cache.get("a", lambda: 7) == 7, "the oldest is forgotten"
-
-
 # acceptance sampling
 
 

@@ -24,8 +24,9 @@ from markerremover.records import Detections, Policy
 from markerremover.redaction import corrections
 from markerremover.redaction.cleaning import Cleaner
 from markerremover.review.session import Session
-from markerremover.run import batch, one_file
+from markerremover.run import batch
 from markerremover.second_pass import tesseract
+from markerremover.system.files import sha256_file
 
 X1, Y1, X2, Y2 = MISSED
 
@@ -64,7 +65,7 @@ def test_the_manifest_records_who_decided_what_and_summary_and_page_follow(tmp_p
     review = found["a/1.png"]["review"]
     assert (review["who"], review["verdict"]) == ("Dr. R", "accept") and review["when"] and review["marks"][0]["xyxy"] == list(MISSED)
     assert {(b["action"], b["reason"], b["label"]) for b in found["a/1.png"]["boxes"]} >= {("remove", corrections.DRAWN, corrections.LABEL)}
-    assert found["a/1.png"]["sha256_out"] == one_file.sha256_file(tmp_path / "out" / "a" / "1.png")
+    assert found["a/1.png"]["sha256_out"] == sha256_file(tmp_path / "out" / "a" / "1.png")
     assert found["b/0.png"]["review"]["verdict"] == "accept" and not found["b/2.png"].get("review")
     assert reviewing.summary(audit)["reviewed"] == 2 and reviewing.summary(audit)["corrected"] == 1
     assert reviewing.summary(audit)["boxes"]["removed"] == 5 and "Dr. R" in reviewing.page(audit)
@@ -170,7 +171,7 @@ def test_what_cannot_be_cleaned_safely_is_not_released_by_anybody(tmp_path):
 
 def test_pseudonymous_paths_are_followed(tmp_path):
     audit = run(tmp_path, paths="pseudonym")
-    (mapped,) = [row for row in rows(audit).values() if row["sha256_in"] == one_file.sha256_file(tmp_path / "in" / "a" / "1.png")]
+    (mapped,) = [row for row in rows(audit).values() if row["sha256_in"] == sha256_file(tmp_path / "in" / "a" / "1.png")]
     assert "a/1" not in mapped["relative"]
     say(audit, (mapped["relative"], draw()), (mapped["relative"], ACCEPT))
     assert redo(audit)["redone"] == 1
@@ -319,11 +320,10 @@ def test_what_dies_between_result_and_manifest_is_made_good_by_the_next_call(tmp
         redo(audit)
     assert not rows(audit)["a/1.png"].get("review") and not fakes.read(tmp_path / "out" / "a" / "1.png")[Y1:Y2, X1:X2].any()
     assert redo(audit)["redone"] == 1 and redo(audit)["redone"] == 0
-    assert rows(audit)["a/1.png"]["sha256_out"] == one_file.sha256_file(tmp_path / "out" / "a" / "1.png")
+    assert rows(audit)["a/1.png"]["sha256_out"] == sha256_file(tmp_path / "out" / "a" / "1.png")
 
 
 def test_two_at_once_are_refused(tmp_path):
-    pytest.importorskip("fcntl")
     from markerremover.review.apply import _alone
 
     audit = run(tmp_path, count=1)
@@ -381,6 +381,6 @@ def test_what_people_removed_goes_too_where_the_file_has_another_path_now(tmp_pa
         (tmp_path / "in" / "c").mkdir()
         (tmp_path / "in" / "a" / "1.png").rename(tmp_path / "in" / "c" / "9.png")
     batch.remove([tmp_path / "in"], tmp_path / "out", options=options, open_cleaner=fakes.cleaner)
-    (row,) = [row for row in rows(audit).values() if row["sha256_in"] == one_file.sha256_file(next((tmp_path / "in").rglob("[19].png")))]
+    (row,) = [row for row in rows(audit).values() if row["sha256_in"] == sha256_file(next((tmp_path / "in").rglob("[19].png")))]
     assert row["review"]["who"] == "Dr. R"
     assert (images.read(tmp_path / "out" / row["relative"]).stored[0, Y1:Y2, X1:X2] == 0).all()

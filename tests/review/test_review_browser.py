@@ -178,7 +178,7 @@ def test_who_follows_the_tutorial_gets_the_labels_that_it_tells_of(tmp_path, bro
     audit = reviewing.run(tmp_path, count=8, missed=())
     kept(audit, "b/0.png", "a/1.png", "b/2.png")
     sign, nothing, marking, right, again = (tutorial_keys(what) for what in (
-        "a laterality marker went", "anatomy went black", "something stayed", "all right", "a mistake"))
+        "a laterality marker was removed", "anatomy was blacked out", "something was left", "all right", "a mistake"))
     assert right == ["Enter"] and sign[-1] == nothing[-1] == marking[-1] == "Enter" and sign[0] == "j"
     nothing, marking = (["j", *keys] for keys in (nothing, marking))
     steps = {

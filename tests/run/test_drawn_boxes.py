@@ -20,7 +20,7 @@ from markerremover.options import RunOptions
 from markerremover.records import Policy
 from markerremover.review.proposals import annotate
 from markerremover.run import batch, drawn_boxes
-from markerremover.run.one_file import sha256_file
+from markerremover.system.files import sha256_file
 
 BOX = (70, 50, 100, 70)
 

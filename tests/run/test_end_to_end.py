@@ -19,8 +19,8 @@ from markerremover.formats import images
 from markerremover.labels import labelme
 from markerremover.options import RunOptions
 from markerremover.records import DEFAULT_KEEP, Policy
+from markerremover.redaction.cleaning import open_cleaner
 from markerremover.run import batch
-from markerremover.run.one_file import open_cleaner
 from markerremover.second_pass import tesseract
 from markerremover.synthesis import synthesize
 

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from markerremover.audit import crops
-from markerremover.errors import UsageError, WriteError
+from markerremover.errors import UsageError
 from markerremover.options import RunOptions
 from markerremover.records import Detections, Policy, Radiograph
+from markerremover.redaction.cleaning import Cleaner, clean_radiograph
 from markerremover.run import one_file
-from markerremover.run.one_file import Cleaner, clean_radiograph, move_into, process_file
+from markerremover.run.one_file import process_file
+from markerremover.system.files import sha256_file
 
 x1, y1, x2, y2 = fakes.NAME_BOX
 
@@ -68,7 +70,7 @@ def test_every_stage_is_timed(place, tmp_path):
     outcome = process_file(source, "sub/x.png", out, audit, fakes.cleaner(), fakes.NO_KEEP)
     assert outcome.status == "cleaned" and outcome.format == "PNG" and outcome.shape == (1, *fakes.SHAPE)
     assert set(outcome.timings_ms) == {"read", "detect", "second_pass", "verify", "redact", "crops", "write"}
-    assert outcome.sha256_in == one_file.sha256_file(source) and outcome.sha256_out == one_file.sha256_file(out / "sub/x.png")
+    assert outcome.sha256_in == sha256_file(source) and outcome.sha256_out == sha256_file(out / "sub/x.png")
     assert {name for pair in outcome.crops for name in pair} | set(crops.thumb_names("sub/x.png")) == {p.name for p in (audit / "crops").iterdir()}
 
 
@@ -82,18 +84,6 @@ def test_colour_is_cleaned_in_every_channel(place, tmp_path):
     source = fakes.put(tmp_path / "x.png", fakes.png(np.repeat(fakes.radiograph(3)[..., None], 3, 2)))
     outcome = process_file(source, "x.png", out, audit, fakes.cleaner(), fakes.NO_KEEP)
     assert outcome.status == "cleaned" and not fakes.read(out / "x.png")[y1:y2, x1:x2].any()
-
-
-def test_move_into_refuses_what_stands_in_the_way(place):
-    out, audit = place
-    temporary = fakes.put(audit / "tmp" / "t", b"new")
-    fakes.put(out / "file", b"old")
-    (out / "folder").mkdir()
-    for relative, replace in (("file", False), ("folder", True)):
-        with pytest.raises(WriteError, match="same name"):
-            move_into(temporary, relative, out, replace=replace)
-    move_into(temporary, "file", out, replace=True)
-    assert (out / "file").read_bytes() == b"new"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes of POSIX")
@@ -134,7 +124,7 @@ def test_every_box_that_is_not_a_kept_sign_goes_however_weak(score, label):
     found = Detections(np.array([[4, 4, 30, 24]], np.float32), np.array([score], np.float32), np.zeros(1, np.int64), (label,))
     frame = np.full((64, 64), 90, np.uint8)
     frame[10:20, 8:26] = 220
-    cleaner = one_file.Cleaner(lambda display, threshold=None: found if display[15, 15] == 220 else Detections.empty((label,)), fakes.SilentReader(), Policy())
+    cleaner = Cleaner(lambda display, threshold=None: found if display[15, 15] == 220 else Detections.empty((label,)), fakes.SilentReader(), Policy())
     cleaned = clean_radiograph(as_radiograph(frame[None]), cleaner)
     assert [d.action for d in cleaned.decisions] == ["remove"] and not cleaned.stored[0, 4:24, 4:30].any()
 

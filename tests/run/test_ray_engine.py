@@ -22,6 +22,7 @@ from markerremover.options import RunOptions
 from markerremover.records import Outcome, Policy
 from markerremover.run import batch, ray_engine
 from markerremover.synthesis import synthesize
+from markerremover.system.files import write_private
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
@@ -57,7 +58,7 @@ def test_the_ray_engine_gives_the_files_and_rows_of_the_local_one_which_goes_on_
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(here), str(here.parent)]))  # for Ray's processes
     source = fakes.tree(tmp_path / "in", 3)
     fakes.put(source / "b" / "cut \u00e9.png", fakes.png(fakes.radiograph(3))[:100])
-    manifest_files.write_private(tmp_path / "key", "0f" * 32)
+    write_private(tmp_path / "key", "0f" * 32)
     local = replace(fakes.NO_KEEP, key=tmp_path / "key")
     ends = [batch.remove([source], tmp_path / name, options=options, open_cleaner=fakes.cleaner)["counts"]
             for name, options in (("local", local), ("ray", replace(local, engine="ray")))]
@@ -77,7 +78,7 @@ def test_the_ray_engine_gives_the_files_and_rows_of_the_local_one_which_goes_on_
 def test_a_network_that_is_an_actor_of_its_own_gives_the_files_of_the_local_engine(ray_starts, tmp_path):
     """What runs on GPUs, with the shipped weights on the CPU: who cleans asks the network's actor of its machine."""
     synthesize(tmp_path / "made", 3, 5, split="eval", formats=("png",), size=(384, 384))
-    manifest_files.write_private(tmp_path / "key", "0f" * 32)
+    write_private(tmp_path / "key", "0f" * 32)
     options = RunOptions(policy=Policy(keep=()), key=tmp_path / "key")
     for name, more in (("local", {}), ("ray", {"engine": "ray", "batch": 2, "workers": 2})):
         summary = batch.remove([tmp_path / "made" / "images"], tmp_path / name, options=replace(options, **more))

@@ -22,7 +22,7 @@ from markerremover.audit import crops, manifest_files
 from markerremover.errors import HeldError, ReadError, WriteError
 from markerremover.formats import images
 from markerremover.records import Policy, Radiograph, Reading
-from markerremover.redaction import decision_rules, redact
+from markerremover.redaction import cleaning, decision_rules, redact
 from markerremover.run import batch, one_file
 from markerremover.run import inputs as inputs_module
 
@@ -151,7 +151,7 @@ def test_inputs_are_never_modified(clean, inputs):
 def test_frame_count_is_preserved_and_every_frame_is_looked_at():
     stored = np.stack([fakes.radiograph(0, ()), fakes.radiograph(1), fakes.radiograph(2, ()), fakes.radiograph(3, ((70, 60, 90, 80),))])
     before = stored.copy()
-    cleaned = one_file.clean_radiograph(Radiograph(stored, stored, (0,), Path("x"), "PNG"), fakes.cleaner())
+    cleaned = cleaning.clean_radiograph(Radiograph(stored, stored, (0,), Path("x"), "PNG"), fakes.cleaner())
     assert cleaned.stored.shape == stored.shape and not (cleaned.stored >= fakes.WHITE).any()
     assert np.array_equal(stored, before)
     assert np.array_equal(cleaned.stored[0], stored[0]) and np.array_equal(cleaned.stored[2], stored[2])
@@ -166,7 +166,7 @@ def test_a_marking_missed_in_one_frame_goes_with_its_twin_in_another():
         return fakes.Detections(np.array([fakes.NAME_BOX], np.float32), np.ones(1, np.float32), np.zeros(1, np.int64)) if (
             np.array_equal(frame, stored[0])) else fakes.find_nothing(frame)
 
-    cleaned = one_file.clean_radiograph(
+    cleaned = cleaning.clean_radiograph(
         Radiograph(stored, stored, (0,), Path("x"), "PNG"), fakes.cleaner(detector=sees_the_first_frame_only))
     assert not cleaned.stored[:, y1:y2, x1:x2].any()
 
@@ -345,7 +345,7 @@ def test_a_doubtful_reading_removes(clean, out, monkeypatch):
         return Reading((left, top, right, bottom), "L", 0.99, np.ones((bottom - top, right - left), bool), doubt="part of a longer text")
 
     monkeypatch.setattr("markerremover.second_pass.reader.second_pass", doubtful)
-    _, rows = clean(open_cleaner=lambda threads: one_file.Cleaner(fakes.find_white, fakes.SilentReader(), Policy()))
+    _, rows = clean(open_cleaner=lambda threads: cleaning.Cleaner(fakes.find_white, fakes.SilentReader(), Policy()))
     assert all(is_redacted(data) for data in fakes.files(out).values()) and len(rows) == 4
     assert {box["action"] for row in rows.values() for box in row["boxes"]} == {"remove"}
 
@@ -356,7 +356,7 @@ def test_a_confident_isolated_sign_stays(clean, inputs, out, monkeypatch):
         return Reading((left, top, right, bottom), "L", 0.99, np.ones((bottom - top, right - left), bool))
 
     monkeypatch.setattr("markerremover.second_pass.reader.second_pass", sure)
-    _, rows = clean(open_cleaner=lambda threads: one_file.Cleaner(fakes.find_white, fakes.SilentReader(), Policy()))
+    _, rows = clean(open_cleaner=lambda threads: cleaning.Cleaner(fakes.find_white, fakes.SilentReader(), Policy()))
     assert {box["action"] for row in rows.values() for box in row["boxes"]} == {"keep"}
     assert (fakes.read(out / "a" / "0.png")[y1:y2, x1:x2] == 255).all()
 
@@ -411,7 +411,7 @@ def test_read_text_and_file_names_are_never_logged(clean, monkeypatch, caplog, c
 
     monkeypatch.setattr("markerremover.second_pass.reader.second_pass", reads_a_name)
     with caplog.at_level(logging.DEBUG):
-        summary, rows = clean(open_cleaner=lambda threads: one_file.Cleaner(fakes.find_white, fakes.SilentReader(), Policy()))
+        summary, rows = clean(open_cleaner=lambda threads: cleaning.Cleaner(fakes.find_white, fakes.SilentReader(), Policy()))
     printed = capsys.readouterr()
     assert any(box["text"] == "SMITH" for row in rows.values() for box in row["boxes"])  # it was read
     assert "SMITH" not in caplog.text + printed.out + printed.err + str(summary)
@@ -450,7 +450,7 @@ batch.remove([{inputs!r}], {out!r}, options=fakes.NO_KEEP, open_cleaner=fakes.cl
 """
 
 
-@pytest.mark.parametrize("stage", ["clean_radiograph", "move_into", "_sync"])
+@pytest.mark.parametrize("stage", ["clean_radiograph", "move_into", "sync"])
 def test_after_kill_9_resume_finishes_with_the_bytes_of_an_uninterrupted_run(clean, inputs, out, tmp_path, stage):
     script = KILLED_RUN.format(tests=str(Path(__file__).parents[1]), stage=stage, inputs=str(inputs), out=str(out))
     died = subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[2], capture_output=True)

@@ -21,7 +21,8 @@ from markerremover.evaluation.metrics import Counts
 from markerremover.labels import labelme
 from markerremover.labels.labelled_folder import Sample
 from markerremover.records import Annotation, Element, Policy
-from markerremover.run.one_file import Cleaner
+from markerremover.redaction.cleaning import Cleaner
+from markerremover.system.files import sha256_file
 from markerremover.training import (
     checkpoints,
     finetune,
@@ -108,10 +109,10 @@ def test_the_files_beside_out_are_all_there_and_the_work_folder_is_gone(tuned):
 @pytest.mark.train
 def test_the_card_says_where_the_weights_come_from_and_what_was_measured(tuned, base):
     card, out, *_ = tuned
-    assert card == localizer.read_card(out.with_suffix(".onnx")) and card["sha256"] == localizer_files.sha256(out.with_suffix(".onnx"))
+    assert card == localizer.read_card(out.with_suffix(".onnx")) and card["sha256"] == sha256_file(out.with_suffix(".onnx"))
     assert card["threshold"] == 0.3 and card["image_size"] == 128 and card["tiling"] == {"above": 300, "scales": [256], "overlap": 32}
     assert card["calibration"] == {"slope": 1.1, "offset": 0.05}  # the threshold is one of calibrated scores
-    assert card["base"]["sha256"] == localizer_files.sha256(base) and card["checkpoint_sha256"] == localizer_files.sha256(out)
+    assert card["base"]["sha256"] == sha256_file(base) and card["checkpoint_sha256"] == sha256_file(out)
     assert card["data"] == {"images": 6, "patients": 6} and card["seeds"] == [0, 1, 2] and card["recipe"]["trained_epochs"] == 1
     assert card["metrics"]["images"] == 6 and card["metrics"]["method"] == "2-fold cross-validation by patient"
     for stage in ("before", "after"):
@@ -126,7 +127,7 @@ def test_remove_takes_any_of_the_three_files(tuned, data, tmp_path, suffix):
     args = ["remove", data / "images", "-o", tmp_path / "out", "--keep", "none", "--weights", out.with_suffix(suffix)]
     main.main([str(a) for a in args])
     summary = json.loads((tmp_path / "out-audit" / "summary.json").read_text())
-    assert summary["weights"] == {"name": "site", "sha256": localizer_files.sha256(out.with_suffix(".onnx"))} and summary["counts"]["failed"] == 0
+    assert summary["weights"] == {"name": "site", "sha256": sha256_file(out.with_suffix(".onnx"))} and summary["counts"]["failed"] == 0
 
 
 @pytest.mark.train
@@ -179,7 +180,7 @@ def test_a_tuned_checkpoint_tuned_again_on_whole_images_with_the_val_rows_held_o
     (folder / "split.csv").write_text("image,patient,split\n" + rows)
     recipe = replace(RECIPES["published"], epochs=1, repeat=1, batch=4, image_size=96)
     card = finetune.finetune(folder, tmp_path / "x.pt", weights=out, keep={}, recipe=recipe, folds=0, loader_workers=0)
-    assert card["base"]["sha256"] == localizer_files.sha256(out) and card["base"]["name"] == "site"
+    assert card["base"]["sha256"] == sha256_file(out) and card["base"]["name"] == "site"
     assert card["data"] == {"images": 4, "patients": 4} and card["metrics"]["images"] == 2 and card["seeds"] == [0]
     assert card["image_size"] == 96 and "tiling" not in card and card["metrics"]["method"] == "the val rows of split.csv"
 
@@ -395,7 +396,7 @@ def test_a_taught_second_network_goes_along_with_the_weights_and_is_the_one_they
     )
     own = tmp_path / "x-rescorer.onnx"
     assert card["recipe"]["rescorer_taught"] and card["recipe"]["share"] == 0 and trained
-    assert card["rescorer"]["file"] == own.name and card["rescorer"]["sha256"] == localizer_files.sha256(own)
+    assert card["rescorer"]["file"] == own.name and card["rescorer"]["sha256"] == sha256_file(own)
     before = localizer.read_card(shipped)["rescorer"]
     assert card["rescorer"]["sha256"] != before["sha256"] and card["rescorer"]["offset"] == before["offset"]
     detector = localizer.load_detector(tmp_path / "x.onnx", device="cpu")

@@ -13,6 +13,7 @@ from markerremover.detection import localizer
 from markerremover.errors import UsageError, WeightsError  # noqa: E402
 from markerremover.inference import runtimes
 from markerremover.labels import labelled_folder
+from markerremover.system.files import sha256_file
 from markerremover.training import checkpoints, localizer_files, train_localizer, window_dataset  # noqa: E402
 
 pytestmark = pytest.mark.train
@@ -72,7 +73,7 @@ def test_the_export_and_its_card_open_in_the_detector(trained, tmp_path):
     onnx = localizer_files.export_onnx(out / "weights" / "last.pt", tmp_path / "w.onnx")
     localizer_files.write_card(onnx, arch="yolov8n", class_names=train_localizer.CLASS_NAMES, image_size=128, threshold=0.01, data="synthetic")
     card = json.loads(onnx.with_suffix(".json").read_text())
-    assert card["sha256"] == localizer_files.sha256(onnx) and card["data"] == "synthetic"
+    assert card["sha256"] == sha256_file(onnx) and card["data"] == "synthetic"
     found = localizer.load_detector(onnx, device="cpu")
     result = found(np.random.default_rng(0).integers(0, 255, (200, 150)).astype(np.uint8))
     assert result.xyxy.shape[1] == 4

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ...records import STATUSES
-from .charts import Bar, Chart, fields, histogram, number, quartiles, ranking, text
+from .charts import Bar, Chart, histogram, number, quartiles, ranking, render
 from .entries import kind, milliseconds
 
 SCORE_STEPS = 50  # of the scores from 0 to 1; those below the lowest score are not drawn
@@ -22,35 +22,33 @@ IGNORED = 50  # names that are listed
 
 def parts(rows: Sequence[dict[str, Any]], summary: dict[str, Any]) -> Iterator[str]:
     """Everything above the list of files."""
-    yield _tiles(summary)
-    yield _warnings(summary)
+    yield render("tiles.html.j2", tiles=_tiles(summary), shares=_shares(summary["counts"]), warnings=_warnings(summary),
+                 circumstances=_circumstances(summary))
     yield '<section class="charts" aria-label="Distributions">\n'
     yield from _charts(rows)
     yield "</section>\n"
-    yield _facts(summary)
+    yield render("facts.html.j2", facts=_facts(summary))
 
 
-def _tiles(summary: dict[str, Any]) -> str:
+def _tiles(summary: dict[str, Any]) -> list[tuple[str, str, str, tuple[str, str]]]:
+    """(number, what it counts, CSS class, field of the form and its value) of each figure."""
     tiles = [(number(summary["counts"]["inputs"]), "inputs", "", ("status", ""))]
     tiles += [(number(summary["counts"][status]), status, status, ("status", status)) for status in STATUSES]
     boxes = summary.get("boxes", {})
-    tiles += [(number(boxes[name]), f"boxes {name}", action, ("action", action)) for name, action in ACTIONS if name in boxes]
-    return '<div class="tiles">' + "".join(
-        f'<div class="tile {name}" data-query="{fields([query])}"><b>{value}</b>{said}</div>' for value, said, name, query in tiles
-    ) + f"</div>\n{_shares(summary['counts'])}"
+    return tiles + [(number(boxes[name]), f"boxes {name}", action, ("action", action)) for name, action in ACTIONS if name in boxes]
 
 
-def _shares(counts: dict[str, int]) -> str:
-    """One bar, parted as the files ended; the tiles say the numbers."""
+def _shares(counts: dict[str, int]) -> list[tuple[str, float, float]]:
+    """(status, left, width) in per cent of one bar, parted as the files ended; the tiles say the numbers."""
     x, parts = 0.0, []
     for status in STATUSES:
         wide = 100 * counts[status] / max(1, counts["inputs"])
-        parts.append(f'<rect class="fill-{status}" x="{x:.3f}" y="0" width="{wide:.3f}" height="2"/>')
+        parts.append((status, x, wide))
         x += wide
-    return f'<svg class="shares" viewBox="0 0 100 2" preserveAspectRatio="none" aria-hidden="true">{"".join(parts)}</svg>\n'
+    return parts
 
 
-def _warnings(summary: dict[str, Any]) -> str:
+def _warnings(summary: dict[str, Any]) -> list[str]:
     lines = []
     if summary.get("released_held"):
         lines.append(f"{number(summary['released_held'])} files were written though something still shows in them (--release-held). "
@@ -59,12 +57,15 @@ def _warnings(summary: dict[str, Any]) -> str:
         lines.append(f"{number(summary['paths_that_tell'])} outputs lie under paths that hold a name, number or UID of their own header.")
     if summary.get("by_hand"):
         lines.append("Only what was drawn by hand was removed; nothing looked at the results.")
+    return lines
+
+
+def _circumstances(summary: dict[str, Any]) -> str:
     said = "Dry run: no image was written. " if summary["options"].get("dry_run") else ""
     said += f"Inputs {'=' if summary.get('reconciles') else chr(8800)} cleaned + unchanged + held + failed; {len(summary['ignored'])} ignored. "
     if "seconds" in summary:
         said += f"{number(summary['seconds'])} s, {summary['images_per_second']} images/s. "
-    said += f"{summary['headers']}." if summary.get("headers") else ""
-    return "".join(f'<p class="warn">{text(line)}</p>\n' for line in lines) + f'<p class="soft">{text(said)}</p>\n'
+    return said + (f"{summary['headers']}." if summary.get("headers") else "")
 
 
 def _charts(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
@@ -153,14 +154,13 @@ def _short(title: str, what: str, bars: list[Bar], series: tuple[tuple[str, str]
     return Chart(title, what, tuple(bars), series)
 
 
-def _facts(summary: dict[str, Any]) -> str:
+def _facts(summary: dict[str, Any]) -> list[tuple[str, str]]:
     facts = {
         **summary["options"], "weights": summary["weights"]["name"], "weights SHA-256": summary["weights"]["sha256"],
         "backend": summary.get("backend", ""), "markerremover": summary.get("version", ""), **summary.get("versions", {}),
         "ignored": summary["ignored"][:IGNORED],
     }
-    lines = "".join(f"<dt>{text(name.replace('_', ' '))}</dt><dd>{text(_plain(value))}</dd>" for name, value in facts.items())
-    return f"<details><summary>Options, weights and versions</summary><dl>{lines}</dl></details>\n"
+    return [(name.replace("_", " "), _plain(value)) for name, value in facts.items()]
 
 
 def _plain(value: Any) -> str:

@@ -3,6 +3,9 @@
 A decoder stops where the picture ends and skips what it does not need. Whatever else lies in the frames or between them
 would leave with a file whose pixels nobody touched: `is_bare` finds it, and `dicom` then writes the pixels anew. What lies
 within entropy-coded data is not examined.
+
+By hand, for the decoders that were looked at (pylibjpeg with libjpeg and OpenJPEG, pyjpegls, Pillow) give pixels and never how much of a
+frame they took; pydicom, which parts the frames from each other here, reads of a frame no more than its parameters.
 """
 
 from __future__ import annotations
@@ -16,14 +19,12 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import generate_fragmented_frames
 
 from ...errors import HeldError, ReadError
+from .. import jpeg_markers
 
 _J2K = (uid.JPEG2000Lossless, uid.JPEG2000, uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL, uid.HTJ2K)
-_SOS, _EOI, _SIZ, _SOT, _SOD, _EOC, _COM = 0xDA, 0xD9, 0x51, 0x90, 0x93, 0xD9, 0x64
+_SIZ, _SOT, _SOD, _EOC, _COM = 0x51, 0x90, 0x93, 0xD9, 0x64
 _JPEG_FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xF7})
 _PROGRESSIVE = 0xC2
-_SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-_LS_SCAN_END = re.compile(rb"\xff[\x80-\xcf\xd8-\xfe]")
-"""The marker that ends entropy-coded data: after FF, JPEG stuffs a zero byte and JPEG-LS a zero bit; restarts go on."""
 _J2K_NEEDED = frozenset({0x50, _SIZ, 0x52, 0x53, 0x55, 0x56, 0x59, 0x5C, 0x5D, 0x5E, 0x5F, 0x60, 0x61})
 """CAP, SIZ, COD, COC, TLM, PRF, CPF, QCD, QCC, RGN, POC, PPM and PPT: what decoding needs, or may be required to be there."""
 _ENCODER = re.compile(
@@ -58,7 +59,7 @@ def is_bare(name: str, dataset: Dataset, syntax: uid.UID, shape: Sequence[int], 
             elif syntax in _J2K:
                 ended = _walk_j2k(frame, tuple(shape[1:3]))
             elif syntax in uid.JPEGTransferSyntaxes or syntax in uid.JPEGLSTransferSyntaxes:
-                ended = _walk_jpeg(frame, _LS_SCAN_END if syntax in uid.JPEGLSTransferSyntaxes else _SCAN_END, tuple(shape[1:3]))
+                ended = _walk_jpeg(frame, jpeg_markers.LS_SCAN_END if syntax in uid.JPEGLSTransferSyntaxes else jpeg_markers.SCAN_END, tuple(shape[1:3]))
             else:
                 raise HeldError("frames of its transfer syntax cannot be checked for what lies behind them")
         except HeldError as exc:
@@ -146,39 +147,29 @@ def _walk_jpeg(frame: bytes, scan_end: re.Pattern[bytes], shape_hw: tuple[int, i
     """
     if frame[:2] != b"\xff\xd8":
         raise ValueError("a frame does not start as one")
-    at, bare, components, scanned, pictures = 2, True, 0, 0, 0
-    while True:
-        while frame[at] == 0xFF and frame[at + 1] == 0xFF:
-            at += 1
-        marker = frame[at + 1]
-        if frame[at] != 0xFF or marker < 0xC0 or 0xD0 <= marker <= 0xD8:
+    bare, components, scanned, pictures, rest = True, 0, 0, 0, b""
+    for marker, body, _, end in jpeg_markers.walk(frame, scan_end):
+        if marker < 0xC0:
             raise ValueError("a frame holds something that is not a marker")
-        if marker == _EOI:
-            return bare and pictures == 1 and (not components or scanned == components) and _padding(_last(frame[at + 2 :], b"\xff\xd8\xff"))
-        (length,) = struct.unpack_from(">H", frame, at + 2)
-        body = frame[at + 4 : at + 2 + length]
-        if length < 2 or len(body) != length - 2:
-            raise IndexError
+        if marker == jpeg_markers.EOI:
+            rest = frame[end:]
+            break
         bare &= _needed(marker, body)
-        at += 2 + length
         if marker in _JPEG_FRAMES:
             pictures += 1
             if struct.unpack_from(">HH", body, 1) not in (shape_hw, (0, shape_hw[1])):  # no rows: a later segment tells them
                 raise ValueError(OTHER_SIZE)
             components = 0 if marker == _PROGRESSIVE else body[5]  # progressive scans come back to a component
-        if marker == _SOS:
+        if marker == jpeg_markers.SOS:
             scanned += body[0]
-            end = scan_end.search(frame, at)
-            if end is None:
-                raise IndexError
-            at = end.start()
+    return bare and pictures == 1 and (not components or scanned == components) and _padding(_last(rest, b"\xff\xd8\xff"))
 
 
 def _needed(marker: int, body: bytes) -> bool:
     """Whether a JPEG segment belongs to the picture and is as long as its content: no application's, no comment."""
     if marker in _JPEG_FRAMES:
         return len(body) == 6 + 3 * body[5]
-    if marker == _SOS:
+    if marker == jpeg_markers.SOS:
         return len(body) == 4 + 2 * body[0]
     if marker == 0xE0:
         return len(body) == 14 and body[:5] == b"JFIF\0" and body[12:] == b"\0\0"

@@ -2,6 +2,9 @@
 
 pydicom reserves as many bytes as a length field says, inflates whatever it is given, and calls itself once for every level
 of nested sequences; a few bytes can so ask for gigabytes.
+
+pydicom parses all the same. Its settings say how values are checked and what is read later, but bound neither lengths nor depth nor what
+a deflated dataset grows to, and it keeps no element of a file whose last delimiter is missing; so that much is looked at here.
 """
 
 from __future__ import annotations
