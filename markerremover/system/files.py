@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TextIO
+from typing import IO
 
 from ..errors import UsageError, WriteError
 from . import regular_files
@@ -18,7 +18,7 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def open_private(path: Path, mode: str = "w") -> TextIO:
+def open_private(path: Path, mode: str = "w") -> IO[str]:
     """Open a text file that only its owner may read; "w" replaces, "a" appends.
 
     Raises:

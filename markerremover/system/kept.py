@@ -11,7 +11,8 @@ class Once:
     """What is made when it is first asked for, by whichever thread, and then kept. A failure is not kept."""
 
     def __init__(self, make: Callable[[], Any]) -> None:
-        self._make, self._lock, self._made = make, threading.Lock(), []
+        self._make, self._lock = make, threading.Lock()
+        self._made: list[Any] = []
 
     def __call__(self, make: Callable[[], Any] | None = None) -> Any:
         """It; `make` stands in for what was to make it."""
@@ -40,7 +41,8 @@ class Kept:
             if key in self._always:
                 self._always[key] = once = self._always[key] or Once(make)
             else:
-                self._others[key] = once = self._others.pop(key, None) or Once(make)
+                once = self._others.pop(key) if key in self._others else Once(make)
+                self._others[key] = once
             if len(self._others) > self._most:
                 del self._others[next(iter(self._others))]
         return once(make)
