@@ -1,12 +1,12 @@
 """Letters retained that are no laterality marker, on drawn characters: how often is one of A-Z or 0-9, other than L and R, or the
-initial L or R of a name, kept as a side sign? Seeded: the same on every machine but for single grey levels.
+initial L or R of a name, retained as a laterality marker? Seeded: the same on every machine but for single grey levels.
 
 usage: python eval/letters_retained.py [eval/results/letters-retained.json] [--letters 5100] [--names 1200] [--pictures 300] [--seed 1]
 
-"alone": one character on smooth, noisy ground, in one of eight ways, in a box as a localizer would draw it that takes it for a side sign.
+"alone": one character on smooth, noisy ground, in one of eight ways, in a box as a localizer would draw it that takes it for a laterality marker.
 "beside a name": the L or R of a name the same way, upright or turned, and a box around the name.
 "whole pictures": drawn radiographs with a lone character, or a name with its initial, cleaned from end to end.
-A letter that no box holds stays, too, but not as a side sign: `not_found` counts those, as the localizer's recall does elsewhere.
+A letter that no box holds stays, too, but not as a laterality marker: `not_found` counts those, as the localizer's recall does elsewhere.
 "signs alone" and "signs on a plate" are L and R that must stay: nothing is gained by keeping nothing.
 """
 

@@ -1,6 +1,6 @@
 """Small radiographs of every kind with a name planted wherever one can hide, and ways to damage their files.
 
-The name is burnt in at `BOX`, and stands in headers, text chunks, comments, thumbnails and behind the end. Everything is
+The name is burned in at `BOX`, and stands in headers, text chunks, comments, thumbnails and behind the end. Everything is
 decided by a seed: `mutated(kind, number)` gives the same bytes every time.
 """
 
@@ -31,10 +31,10 @@ from markerremover.synthesis.marks import fonts
 from markerremover.synthesis.radiographs import backgrounds
 
 NAME, GIVEN = "QUIXMORE", "ZELDAWYN"
-"""Burnt in, and with it in every header. No dictionary holds them, so neither stands anywhere by chance."""
+"""Burned in, and with it in every header. No dictionary holds them, so neither stands anywhere by chance."""
 SIDE = 320  # pixels
 BOX = (60, 24, 230, 60)
-"""xyxy around the burnt-in name, with a little room."""
+"""xyxy around the burned-in name, with a little room."""
 CAP_PX = 22
 SEEDS = 3  # pictures of each kind
 FAINT = 8  # by which a faint picture is darker
@@ -48,7 +48,7 @@ _MOST_INFLATED = 1 << 26  # bytes: no seed has as many
 
 @functools.cache
 def picture(seed: int) -> np.ndarray:
-    """(SIDE, SIDE) uint8 with the name burnt in at `BOX`."""
+    """(SIDE, SIDE) uint8 with the name burned in at `BOX`."""
     rng = np.random.default_rng(seed)
     ground = 0.8 * backgrounds.procedural(rng, (SIDE, SIDE), "eval", ("chest", "pelvis", "limb")[seed % 3])
     ground[:80] *= 0.35  # the name must be legible
@@ -589,7 +589,7 @@ def _inflated(stream: bytes) -> bytes:
 
 
 def readable(display: np.ndarray, reader) -> bool:
-    """Whether OCR reads the burnt-in name, or five letters of it in a row, in the planted box or anywhere.
+    """Whether OCR reads the burned-in name, or five letters of it in a row, in the planted box or anywhere.
 
     Args:
         display: (H, W) uint8.

@@ -1,7 +1,7 @@
-"""Other ways to find what is burnt in, behind one interface: a picture goes in, cleaned pictures come out.
+"""Other ways to find what is burned in, behind one interface: a picture goes in, cleaned pictures come out.
 
 A peer finds texts with their boxes; what becomes of them is a *variant*: `all` are blackened, as each of the peers does by itself; with
-`signs` one that reads exactly like a side sign stays, which none of them does by itself, but without which it could keep none;
+`signs` one that reads exactly like a laterality marker stays, which none of them does by itself, but without which it could keep none;
 with `words` single characters stay, as in RewritePixel. Boxes are grown by the margin that `markerremover remove` uses.
 """
 
@@ -207,7 +207,7 @@ def db_boxes(likely: np.ndarray, shape_hw: tuple[int, int]) -> list[tuple[tuple[
 
 
 def border(policy: Policy) -> Tool:
-    """A tenth of every side goes black, whatever is there: what a crop of the margins would do."""
+    """A tenth of every side is blacked out, whatever is there: what a crop of the margins would do."""
 
     def find(image: np.ndarray) -> list[Text]:
         h, w = image.shape

@@ -1,4 +1,4 @@
-"""De-identify radiographs: what is burnt into the pixels goes black, isolated side signs stay.
+"""De-identify radiographs: what is burned into the pixels is blacked out, isolated laterality markers are retained.
 
     from markerremover import MarkerRemover
     remover = MarkerRemover()

@@ -190,7 +190,7 @@ def new_site(
         options: of `finetune.finetune`.
 
     Returns:
-        `before` and `after` (`rates` of the test pictures), `by_boxes` (the same compared by the publication's measures, as the card
+        `before` and `after` (`rates` of the test pictures), `by_boxes` (the same compared by Khosravi et al.'s measures, as the card
         says), what was learnt, seconds.
 
     Raises:
@@ -242,7 +242,7 @@ def lines(document: dict[str, Any]) -> list[str]:
     return found
 
 
-TITLES = ("markings removed", "images de-identified", "side signs kept", "false regions", "harm", "unmarked ones untouched")
+TITLES = ("annotations removed", "images de-identified", "laterality markers retained", "false-positive regions", "anatomy removed", "unmarked ones untouched")
 
 
 def _words(found: dict[str, Any]) -> tuple[str, ...]:

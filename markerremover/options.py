@@ -53,7 +53,7 @@ class RunOptions:
     second_look: RapidOCR looks for text too, on the input and on the result.
     release_held: what would be held only because something still shows in the result is written all the same, and marked so.
     transfer_syntax: how DICOM pixels are written, one of TRANSFER_SYNTAXES.
-    boxes: folder of LabelMe files that people drew: what they drew goes black, nothing else looks at the pictures.
+    boxes: folder of LabelMe files that people drew: what they drew is blacked out, nothing else looks at the pictures.
     engine: one of ENGINES: processes of this machine, or Ray Data (see `scale`).  ray_address: of a cluster; None starts Ray here.
     shard: (i, n): only the i-th of n parts of the files, by the hash of their paths below their inputs; None: all. See `shards`.
     """

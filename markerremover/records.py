@@ -165,13 +165,13 @@ class Reading:
 class Decision:
     """What happens to one box, and why.
 
-    frame: 0-based frame index.  xyxy: the region that goes black, integer source pixels, margin included.
-    action: "keep" (its `strokes` survive, the rest goes black) or "remove" (all of it goes black).
+    frame: 0-based frame index.  xyxy: the region that is blacked out, integer source pixels, margin included.
+    action: "keep" (its `strokes` survive, the rest is blacked out) or "remove" (all of it is blacked out).
     label: the localizer's class name, or the name of whatever else asked for the box ("verify", "annotation").
     reason: one short phrase from a fixed list (see decide.py); never holds read text.
     reading: the second pass, None where it did not run.
     strokes: (h, w) bool in the crop frame of this decision's xyxy, set if and only if action is "keep".
-    area: (h, w) bool, same frame, or None: of a removal, the part of the box that goes black; None is all of it.
+    area: (h, w) bool, same frame, or None: of a removal, the part of the box that is blacked out; None is all of it.
     """
 
     frame: int
@@ -242,8 +242,8 @@ class Policy:
     margin: how far a removed box is grown on each side, as a share of its shorter side; at least `margin_px` pixels of the image as the
         localizer sees it, and some of its length, see `boxes.widen`.
     min_confidence: least OCR confidence at which a sign is kept.
-    style: one of STYLES: removed boxes go black as wholes; only their print does, a rectangle a word; or that is filled from around
-        it, which makes pixels up. Where that is in doubt a box goes black.
+    style: one of STYLES: removed boxes are blacked out as wholes; only their print does, a rectangle a word; or that is filled from around
+        it, which makes pixels up. Where that is in doubt a box is blacked out.
     """
 
     keep: tuple[str, ...] = DEFAULT_KEEP
@@ -304,7 +304,7 @@ class Mark:
     """What a person says of one place.
 
     frame: 0-based.  xyxy: integer source pixels, maxima exclusive; may reach out of the image, which cuts it.
-    action: "remove" or "keep".  kind: "marker", "laterality", or "none" where nothing is burnt in.
+    action: "remove" or "keep".  kind: "marker", "laterality", or "none" where nothing is burned in.
     who, when: the reviewer's name and the time, ISO 8601; "" where unknown.
     outline: corners (x, y) in source pixels of a polygon; () for the whole box.
     drawn: whether the person drew it, rather than changed what the program decided.

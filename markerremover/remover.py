@@ -40,7 +40,7 @@ class Result:
 
 
 class MarkerRemover:
-    """Removes what is burnt into radiographs. Calls are independent of each other; use one object a thread.
+    """Removes what is burned into radiographs. Calls are independent of each other; use one object a thread.
 
     A process that is started by "spawn" or "forkserver", or that is forked, loads networks and OCR engine for itself when it gets or first
     uses the object; on a GPU a forked one is refused with a `UsageError`.

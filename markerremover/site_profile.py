@@ -1,4 +1,4 @@
-"""A site profile: the weights, the threshold and the side signs of one place, in a small TOML file.
+"""A site profile: the weights, the threshold and the laterality markers of one place, in a small TOML file.
 
     weights = "site.onnx"     # relative to this file
     threshold = 0.15

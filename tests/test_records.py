@@ -32,7 +32,7 @@ def test_no_detections_is_a_value():
 
 def test_strokes_go_with_keep_and_only_with_it():
     strokes = np.ones((2, 3), bool)
-    Decision(0, (0, 0, 3, 2), "keep", "isolated kept sign", 0.9, strokes=strokes)
+    Decision(0, (0, 0, 3, 2), "keep", "isolated laterality marker", 0.9, strokes=strokes)
     for action, given in (("keep", None), ("remove", strokes), ("maybe", None), ("keep", np.ones((3, 3), bool))):
         with pytest.raises(UsageError):
             Decision(0, (0, 0, 3, 2), action, "x", 0.9, strokes=given)

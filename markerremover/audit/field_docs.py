@@ -48,7 +48,7 @@ SUMMARY = {
     "counts.held": "files that were understood but not written, because the result could not be trusted",
     "counts.failed": "files that could not be read, decoded or written",
     "reconciles": "whether inputs = cleaned + unchanged + held + failed",
-    "boxes.kept": "boxes with a side sign that stayed",
+    "boxes.kept": "boxes with a laterality marker that was retained",
     "boxes.removed": "boxes that went",
     "released_held": "files written in spite of doubt (`--release-held`, or a person in a review)",
     "noted": "files of which something was changed or left out for another reason than the profile of headers (`notes` of the manifest)",

@@ -1,6 +1,6 @@
 """`markerremover annotate`: what the program finds, as LabelMe files to correct by hand, each with a picture that LabelMe can open.
 
-The pictures are copies of the originals with everything that is burnt in: the folder is as confidential as they are, and its owner's only.
+The pictures are copies of the originals with everything that is burned in: the folder is as confidential as they are, and its owner's only.
 """
 
 from __future__ import annotations

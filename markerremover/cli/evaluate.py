@@ -139,7 +139,7 @@ def statement(document: dict[str, Any], day: datetime.date) -> str:
     bound = 100 * upper_bound(left, deid["n"])
     rows = "\n".join(f"| {NAMES[n]} | {in_words(document[n])} |" for n in NAMES if n in document and document[n]["n"])
     verdict = (
-        f"In {left} of the {deid['n']} checked images with burnt-in markings something was left. If the checked images are a random sample of "
+        f"In {left} of the {deid['n']} checked images with burned-in markings something was left. If the checked images are a random sample of "
         f"the dataset, then with 95 % confidence fewer than {bound:.1f} % of its images with markings still show one that ought to be gone "
         "(one-sided exact binomial bound after Clopper and Pearson)."
     )
@@ -148,7 +148,7 @@ def statement(document: dict[str, Any], day: datetime.date) -> str:
 
 Date: {day.isoformat()}. Program: markerremover {__version__}, `evaluate`.
 
-**Sample.** {document['images']} images with reviewed annotations of every burnt-in marking were checked; {deid['n']} of them carry markings
+**Sample.** {document['images']} images with reviewed annotations of every burned-in marking were checked; {deid['n']} of them carry markings
 that had to go, {recall['n']} such markings in all.
 
 **What counts as removed.** At least 95 % of a marking's strokes are black in the result; an image counts only if that holds for each of its

@@ -32,7 +32,7 @@ def add_finetune_parser(subparsers) -> None:
     add("--weights", type=Path, metavar="FILE.pt",
         help="checkpoint to start from, its .onnx and card beside it (default: weights/detector.pt of a checkout)")
     add("--keep", default="L,R,LT,RT,LEFT,RIGHT", metavar="SIGNS",
-        help="side signs that stay, such as D,I or X=left,Y=right, or `none` (default: %(default)s)")
+        help="laterality markers that are retained, such as D,I or X=left,Y=right, or `none` (default: %(default)s)")
     add("--folds", type=int, default=5,
         help="of the cross-validation, by patient; 0 holds out the val rows of split.csv (default: %(default)s)")
     add("--one-image-a-patient", action="store_true",

@@ -25,7 +25,7 @@ def add_improve_parser(subparsers) -> None:
         help="audits whose review was applied, or LabelMe folders (images/ and annotations/); none: train on what was gathered before")
     add("--validation", type=Path, metavar="FOLDER",
         help="LabelMe folder of the validation set, once; default: a third of the patients of the first gathering that has enough")
-    add("--keep", metavar="SIGNS", help="first use: side signs that stay, such as D,I or X=left,Y=right, or `none` (default: L, R and their words)")
+    add("--keep", metavar="SIGNS", help="first use: laterality markers that are retained, such as D,I or X=left,Y=right, or `none` (default: L, R and their words)")
     add("--weights", type=Path, metavar="FILE.pt",
         help="first use: checkpoint to start from, its .onnx and card beside it (default: weights/detector.pt of a checkout)")
     what = parser.add_mutually_exclusive_group()

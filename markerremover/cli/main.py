@@ -61,7 +61,7 @@ class _Parser(argparse.ArgumentParser):
 def build_parser() -> argparse.ArgumentParser:
     """The parser of every subcommand; each sets `run`, a function of the parsed arguments."""
     parser = _Parser(
-        prog="markerremover", description="Black out what is burnt into radiographs; isolated side signs stay.",
+        prog="markerremover", description="Black out what is burned into radiographs; isolated laterality markers are retained.",
     )
     parser.add_argument("--version", action="version", version=f"markerremover {__version__}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")

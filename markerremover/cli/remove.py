@@ -31,8 +31,8 @@ def add_remove_parser(subparsers) -> None:
     add("--margin", type=float, default=policy.margin,
         help="growth of a removed box on each side, in its shorter sides; some pixels at least (default: %(default)s)")
     add("--style", choices=STYLES, default=policy.style,
-        help="box: removed boxes go black; mask: only their print does, a rectangle a word; fill: that is made up from what is around it, and "
-        "marked as synthetic. Where in doubt a box goes black (default: %(default)s)")
+        help="box: removed boxes are blacked out; mask: only their print does, a rectangle a word; fill: that is made up from what is around it, and "
+        "marked as synthetic. Where in doubt a box is blacked out (default: %(default)s)")
     add("--workers", type=int, default=None, metavar="N",
         help="processes (default: one a core, fewer where there are few files or little memory; 1 with --engine ray)")
     add("--engine", choices=ENGINES, default=default.engine,
@@ -61,9 +61,9 @@ def add_remove_parser(subparsers) -> None:
         help=f"file names or relative paths to leave out, listed in the summary; besides {', '.join(DEFAULT_IGNORE)}; repeatable")
     add("--second-look", action="store_true", help="let RapidOCR look for text too, before and after (extra second-look; about a second an image)")
     add("--release-held", action="store_true",
-        help="write files too in which the last look still finds something; they are counted, and their header claims no check")
+        help="write files too in which the last look still finds something; they are counted, and their header is not marked as de-identified")
     add("--boxes", type=Path, metavar="ANNOTATIONS",
-        help="folder of reviewed LabelMe files: what was drawn goes black, nothing is looked for; an image without one fails")
+        help="folder of reviewed LabelMe files: what was drawn is blacked out, nothing is looked for; an image without one fails")
     add("--dry-run", action="store_true", help="look and report, write no image")
     again = parser.add_mutually_exclusive_group()
     again.add_argument("--overwrite", action="store_true", help="replace results in a non-empty OUT")
@@ -104,7 +104,7 @@ def print_summary(summary: dict[str, Any]) -> None:
     counts, boxes = summary["counts"], summary["boxes"]
     dry = " (dry run: no image written)" if summary["options"]["dry_run"] else ""
     print(", ".join(f"{counts[key]} {key}" for key in ("inputs", "cleaned", "unchanged", "held", "failed")) + dry)
-    print(f"{boxes['removed']} boxes removed, {boxes['kept']} side signs kept, {len(summary['ignored'])} files ignored")
+    print(f"{boxes['removed']} boxes removed, {boxes['kept']} laterality markers retained, {len(summary['ignored'])} files ignored")
     print(f"{summary['seconds']} s, {summary['images_per_second']} images/s")
     print(f"note: {summary['headers']}")
     if summary["renamed"]:
@@ -114,7 +114,7 @@ def print_summary(summary: dict[str, Any]) -> None:
     if summary["noted"]:
         print(f"note: of {summary['noted']} files something was changed or left out besides what the header profile asks (see notes in manifest.jsonl)")
     if summary["by_hand"]:
-        print("note: only what was drawn was removed, and nothing looked at the results; headers claim no check")
+        print("note: only what was drawn was removed, and nothing looked at the results; headers are not marked as de-identified")
     elif not summary["results_read"]:
         print("note: without an OCR engine the results were looked at, but not read")
     if summary["paths_that_tell"]:

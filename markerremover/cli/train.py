@@ -27,7 +27,7 @@ def add_train_parser(subparsers) -> None:
     add("--lr0", type=float, default=1.5e-3, help="first learning rate (default: %(default)s)")
     add("--freeze", type=int, default=0, help="how many first layers stay as they are (default: %(default)s)")
     add("--patience", type=int, default=0, help="stop after this many epochs without gain; 0 never (default: %(default)s)")
-    add("--classes", default="laterality,marker", help="what is taught; `marker` alone folds side signs in (default: %(default)s)")
+    add("--classes", default="laterality,marker", help="what is taught; `marker` alone folds laterality markers in (default: %(default)s)")
     add("--threshold", type=float, help="operating point for the card (default: chosen for recall on the training images)")
     add("--device", default="cpu", help="cpu or a CUDA device number (default: %(default)s)")
     add("--loader-workers", type=int, default=1, help="processes that cut windows (default: %(default)s)")

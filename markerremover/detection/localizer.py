@@ -29,7 +29,7 @@ from .operating_point import Calibration
 
 NETWORK_GREY = 114  # the grey that ultralytics pads with in training
 NMS_IOU = 0.6  # higher than usual: a letter and the plate around it are two findings
-SIGN = "laterality"  # the class of side signs
+SIGN = "laterality"  # the class of laterality markers
 BESIDE, BESIDE_AREA = 0.3, 2.5  # how far from a sign, in its longer sides, and how large, in its area, its initials are
 LONG = 1.5  # times as wide as high, or as high as wide: a box that may hold a word
 LINE_GAP, LINE_SHARED, LINE_HIGHER = 1.5, 0.6, 1.6  # gap, share of the lower one and ratio of heights of boxes in one line
@@ -106,7 +106,7 @@ class Detector:
             threshold: least score that counts; the card's by default.
 
         Returns:
-            Detections in source pixels, best first, after class-agnostic non-maximum suppression. Beside a side sign and in
+            Detections in source pixels, best first, after class-agnostic non-maximum suppression. Beside a laterality marker and in
             line with a word a box counts from the card's `beside_sign` on, where that is less: more print is likely there.
         """
         return self.with_faint(display, None, threshold)[0]
@@ -306,7 +306,7 @@ def covered_by_better(xyxy: np.ndarray, class_ids: np.ndarray) -> np.ndarray:
 
 
 def sure_or_beside(found: Detections, threshold: float) -> Detections:
-    """Those that score at least `threshold`, and those beside a side sign that does: at most `BESIDE` of the sign's longer
+    """Those that score at least `threshold`, and those beside a laterality marker that does: at most `BESIDE` of the sign's longer
     side from it, not much larger (`BESIDE_AREA`), and not the sign itself once more; or in one line with a word that
     does, see `in_line`."""
     sure = found.scores >= threshold

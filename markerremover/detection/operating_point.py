@@ -20,7 +20,7 @@ FLOOR = 0.01  # scores below are not looked at
 LOOSE = 0.1  # share of a box in elements below which, though it touches one, it is neither true nor false
 SAME = 0.5  # share of a box in a better one from which it says nothing new
 NEAR = 0.008  # a box this close to an element touches it, share of the image's longer side
-BESIDE_SIGN = 0.3  # calibrated score from which a box counts beside a side sign, see `localizer.sure_or_beside`
+BESIDE_SIGN = 0.3  # calibrated score from which a box counts beside a laterality marker, see `localizer.sure_or_beside`
 TINY = 1e-6  # keeps logits finite
 
 

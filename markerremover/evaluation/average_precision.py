@@ -18,7 +18,7 @@ ANY = "any marking"
 
 
 def precision_recall(pairs: Sequence[tuple[Annotation, Detections]]) -> dict[str, dict[str, Any]]:
-    """Average precision of each kind of element, and of all as one kind as in the publication.
+    """Average precision of each kind of element, and of all as one kind as in Khosravi et al. 2023.
 
     Args:
         pairs: the truth of each image and what the localizer finds in it, down to scores as low as it gives.

@@ -1,4 +1,4 @@
-"""The publication's three measures, counted in one place: for `evaluate`, `compare` and `finetune`.
+"""The three measures of Khosravi et al. 2023, counted in one place: for `evaluate`, `compare` and `finetune`.
 
 The measures are those of Khosravi et al., Radiology: Artificial Intelligence 2023;5(6):e230085:
 
@@ -26,11 +26,11 @@ from .metrics import NEAR, Counts, rates
 
 COVERED = 0.95  # of a marker's box
 NAMES = {
-    "deidentification_accuracy": "radiographs with markings, every one but side signs removed",
+    "deidentification_accuracy": "radiographs with markings, every one but laterality markers removed",
     "false_positive_rate": "false-positive boxes of all boxes",
-    "retention_accuracy": "side signs retained",
+    "retention_accuracy": "laterality markers retained",
 }
-#: The publication's own figures, on other images than any of ours: internal test, external site, external site after 20 images.
+#: Khosravi et al.'s own figures, on other images than any of ours: internal test, external site, external site after 20 images.
 PUBLISHED = {
     "deidentification_accuracy": ((400, 400), (221, 231), (230, 231)),
     "false_positive_rate": ((8, 632), (54, 508), (26, 512)),
@@ -38,7 +38,7 @@ PUBLISHED = {
 }
 
 
-#: The publication's localizer on its internal test: its one kind of marking at IoU 0.5.
+#: Khosravi et al.'s localizer on its internal test: its one kind of marking at IoU 0.5.
 PUBLISHED_LOCALIZER = {"auprc": 0.96, "ap50": 0.98}
 #: Name in `NAMES` -> name in `metrics.RATES`.
 RATES = {

@@ -44,7 +44,7 @@ def kind(element: Element) -> str:
     """The class of an element, from what its annotation says it reads and how it lies.
 
     >>> kind(Element((0, 0, 9, 9), "laterality", "L mirrored rot90")), kind(Element((0, 0, 9, 9), "marker", "GV"))
-    ('side sign, mirrored and turned', 'initials')
+    ('laterality marker, mirrored and turned', 'initials')
     """
     read, notes = words(element.text)
     letters = "".join(read)
@@ -52,10 +52,10 @@ def kind(element: Element) -> str:
         mirrored = any(n in ("mirrored", "flipped") for n in notes)
         turned = any(_TURN.match(n) or n in ("rotated", "vertical", "diagonal") for n in notes)
         if not letters:
-            return "side sign, not said which"
+            return "laterality marker, not said which"
         if len(letters) > 1:
-            return "side sign, a word"
-        return "side sign, " + (" and ".join(["mirrored"] * mirrored + ["turned"] * turned) or "upright")
+            return "laterality marker, a word"
+        return "laterality marker, " + (" and ".join(["mirrored"] * mirrored + ["turned"] * turned) or "upright")
     if any(n in TEXTLESS for n in notes) and not letters:
         return "arrow"
     if not letters:

@@ -1,4 +1,4 @@
-"""Two runs on the same images: Fisher's exact test as in the publication, McNemar's exact test for paired data, and what got better or
+"""Two runs on the same images: Fisher's exact test as in Khosravi et al. 2023, McNemar's exact test for paired data, and what got better or
 worse in which image."""
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _why(row: Row) -> str:
 
 
 def _changes(a: Row, b: Row) -> tuple[bool, bool]:
-    """Whether anything of an image is better, and whether anything is worse: elements and false regions."""
+    """Whether anything of an image is better, and whether anything is worse: elements and false-positive regions."""
     elements = [(x.good, y.good) for x, y in zip(a.judged.elements, b.judged.elements) if x.scored]
     false = len(b.judged.false_regions) - len(a.judged.false_regions)
     return any(new and not old for old, new in elements) or false < 0, any(old and not new for old, new in elements) or false > 0

@@ -20,10 +20,10 @@ from .metrics import Counts, in_words, rate
 from .results import Row
 
 NAMES = {
-    "recall": "markings removed", "deid": "images with every marking removed", "retention": "side signs kept",
-    "letters_retained": "markings kept as side signs", "false_regions": "false regions", "leaks": "markings of which something leaks", "leaks_beside_signs": "of those, beside a side sign",
+    "recall": "annotations removed", "deid": "images with every annotation removed", "retention": "laterality markers retained",
+    "letters_retained": "markings retained as laterality markers", "false_regions": "false-positive regions", "leaks": "markings of which something leaks", "leaks_beside_signs": "of those, beside a laterality marker",
     "covered": "markings whose whole box is black", "readable": "markings whose text OCR still reads",
-    "untouched": "images without markings left as they were", "patients": "patients with every marking removed",
+    "untouched": "images without markings left as they were", "patients": "patients with every annotation removed",
 }
 BESIDE = 0.5  # of a sign's longer side: how near a leak beside it is
 
@@ -254,7 +254,7 @@ def _rates(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def _in_a_kept_box(row: Row, element: judge.JudgedElement) -> bool:
-    """Whether strokes of a marking stay where the run's own manifest says that a side sign was kept."""
+    """Whether strokes of a marking stay where the run's own manifest says that a laterality marker was retained."""
     kept = [box["xyxy"] for box in row.manifest["boxes"] if box["frame"] == 0 and box["action"] == "keep"]
     middles = [(x + w / 2, y + h / 2) for x, y, w, h in element.leaks]
     return any(a <= x < c and b <= y < d for x, y in middles for a, b, c, d in kept)
@@ -317,7 +317,7 @@ def table(document: dict[str, Any]) -> list[str]:
     """The rates as lines of text."""
     width = max(map(len, NAMES.values()))
     lines = [f"{NAMES[name]:{width}}  {in_words(document[name])}" for name in NAMES if name in document and document[name]["n"]]
-    lines.append(f"{'harm to everything else':{width}}  {document['harm']['value']:.2f} per mille of the pixels")
+    lines.append(f"{'anatomy removed':{width}}  {document['harm']['value']:.2f} per mille of the pixels")
     for title, classes in (("height", document["by"]["height"]), ("kind", document["by"]["kind"]), ("site", document["by"]["site"])):
         for name, rates in classes.items():
             told = [f"{word} {in_words(rates[key])}" for key, word in (("recall", "removed"), ("retention", "kept")) if key in rates and rates[key]["n"]]
@@ -333,7 +333,7 @@ def table(document: dict[str, Any]) -> list[str]:
 
 
 def published_lines(document: dict[str, Any]) -> list[str]:
-    """The publication's measures as lines of text."""
+    """Khosravi et al.'s measures as lines of text."""
     bare = document["images_without_markings"]
     left = f"; {bare} radiographs without such markings are left out" if bare else ""
     return [f"as published, {box_measures.NAMES[name]}: {in_words(value)}{left if name == 'deidentification_accuracy' else ''}"

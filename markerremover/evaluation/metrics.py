@@ -15,7 +15,7 @@ from .. import boxes
 from ..records import Element
 
 REMOVED_SHARE = 0.95  # of a marking's strokes that must be black for it to count as removed
-CHANGED_SHARE = 0.10  # of a side sign's strokes that may be black for it to count as retained
+CHANGED_SHARE = 0.10  # of a laterality marker's strokes that may be black for it to count as retained
 NEAR = 0.008  # of the image's longer side: a box that comes this near to an annotated element is about it
 LEAST_CONTRAST = 8  # grey values by which strokes stand out of their surroundings
 
@@ -59,7 +59,7 @@ RATES = {
 def element_strokes(display: np.ndarray, elements: Sequence[Element]) -> list[np.ndarray]:
     """One (H, W) bool mask an element: its strokes; nothing where none stand out.
 
-    Where the boxes of a side sign and of a marker overlap, the largest stroke in the sign's box is its letter, and what
+    Where the boxes of a laterality marker and of a marker overlap, the largest stroke in the sign's box is its letter, and what
     else lies in both boxes is the marker's.
     """
     windows = [_window(e, display.shape) for e in elements]
@@ -144,7 +144,7 @@ def rates(counts: Counts) -> dict[str, dict[str, Any]]:
 def fisher(before: tuple[int, int], after: tuple[int, int]) -> float | None:
     """Two-sided P of Fisher's exact test that two rates, each (successes, trials), are the same; None without trials.
 
-    The test takes both rates for independent, as the publication did. Of the same images before and after it is
+    The test takes both rates for independent, as Khosravi et al. 2023 did. Of the same images before and after it is
     conservative rather than exact.
     """
     from scipy.stats import fisher_exact

@@ -85,7 +85,7 @@ def _plots(pyplot: Any, folder: Path, document: Mapping[str, Any], rows: Sequenc
 def _height_plot(pyplot: Any, folder: Path, document: Mapping[str, Any]) -> tuple[str, str]:
     figure, axes = pyplot.subplots(figsize=(7, 3.2), layout="constrained")
     names = [name for name in breakdown.heights() if name in document["by"]["height"]]
-    for shift, key, label, colour in ((-0.17, "recall", "markings removed", "#b00020"), (0.17, "retention", "side signs kept", "#0a6ea8")):
+    for shift, key, label, colour in ((-0.17, "recall", "annotations removed", "#b00020"), (0.17, "retention", "laterality markers retained", "#0a6ea8")):
         there = [(at, document["by"]["height"][name][key]) for at, name in enumerate(names) if key in document["by"]["height"][name]]
         if not there:
             continue
@@ -178,7 +178,7 @@ def page(
         gallery: (image, [(what went wrong, file below pictures/, its box)]), an image without a result with [].
     """
     measures = [(NAMES[n], in_words(document[n])) for n in NAMES if n in document and document[n]["n"]]
-    measures.append(("harm to everything else", f"{document['harm']['value']:.2f} ‰ of the pixels, mean of the images"))
+    measures.append(("anatomy removed", f"{document['harm']['value']:.2f} ‰ of the pixels, mean of the images"))
     return report_pages.render(
         __package__, "report.html.j2", document=document, sentences=(*document["sentences"], *document.get("notes", ())), measures=measures,
         published=_published(document), localizer=document.get("localizer"), classes=(ANY, "laterality", "marker"), plots=plots,

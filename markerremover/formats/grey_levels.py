@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 PERCENTILES = (0.1, 99.9)
-"""Ends of a stretched view; what lies beyond clips, so burnt-in extremes stay visible."""
+"""Ends of a stretched view; what lies beyond clips, so burned-in extremes stay visible."""
 FAINT, FAINT_TOGETHER = 64, 96
 """Greys, of 256, up to which a picture is faint: of the widest run of used ones, and of all runs. Films that are to be read use more."""
 APART = 32

@@ -74,12 +74,12 @@ def placed_marks(corrections: Corrections, layout: Layout) -> Corrections:
     """What was drawn by hand, in the stored pixels of its image.
 
     Raises:
-        HeldError: as `placed` raises AnnotationError; or some frames have no annotation: whether anything is burnt in there is unknown.
+        HeldError: as `placed` raises AnnotationError; or some frames have no annotation: whether anything is burned in there is unknown.
     """
     if corrections.canvas_hw is None:
         return corrections
     if missing := sorted(set(range(layout.frames)) - set(corrections.frames)):
-        raise HeldError(f"has {layout.frames} frames, and no annotation of frame {missing[0]}: whether anything is burnt in there is unknown")
+        raise HeldError(f"has {layout.frames} frames, and no annotation of frame {missing[0]}: whether anything is burned in there is unknown")
     try:
         turned = _is_turned(corrections.canvas_hw, corrections.coordinates, layout)
     except AnnotationError as error:

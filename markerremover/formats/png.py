@@ -49,7 +49,7 @@ _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), 
 class PngSource:
     """Header, palette and compressed pixels of one file, and the chunks worth keeping.
 
-    touched_palette: the palette with a black entry, for when something goes black.
+    touched_palette: the palette with a black entry, for when something is blacked out.
     notes: what the file held beside its picture and its metadata.
     """
 

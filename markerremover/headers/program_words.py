@@ -11,7 +11,7 @@ INPAINTED = ("INPAINTED", "99MARKERREMOVER", "Removed markings filled by inpaint
 _OWN_WORDS = {
     0x00120063: r"markerremover \d[\d.]*(?:(?:a|b|rc|\.dev|\.post)\d+)*(?:\+[0-9a-z.]+)?, weights (?:[0-9a-f]{1,12}|unknown)",
     0x00120062: "YES|NO", 0x00280301: "YES|NO", 0x0008001C: "YES", 0x00280303: "MODIFIED|REMOVED",
-    0x00082111: r"Burnt-in markings removed; \d+ pixels were filled by inpainting from their surroundings and are synthetic\.",
+    0x00082111: r"(?:Burned-in annotations|Burnt-in markings) removed; \d+ pixels were filled by inpainting from their surroundings and are synthetic\.",
 }
 """What this program writes into De-identification Method, Patient Identity Removed, Burned In Annotation, Synthetic Data, Longitudinal Temporal
 Information Modified and Derivation Description."""

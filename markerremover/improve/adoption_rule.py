@@ -1,7 +1,7 @@
 """What adopts new weights, on a validation set that neither the old nor the new ones have learnt from.
 
-    Safety   as many markings removed as before and as many pictures with every marking removed, or more.
-    Use      side signs kept and false regions: not worse by the exact test (P below 0.05); and where safety is just equal, not worse at all.
+    Safety   as many annotations removed as before and as many pictures with every annotation removed, or more.
+    Use      laterality markers retained and false-positive regions: not worse by the exact test (P below 0.05); and where safety is just equal, not worse at all.
 """
 
 from __future__ import annotations

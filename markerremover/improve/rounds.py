@@ -269,7 +269,7 @@ def _tell_gathered(gathered: Gathered, say: Say, would: str = "") -> None:
 def _tell_sets(folder: SiteFolder, plan: Plan, options: ImproveOptions, say: Say) -> None:
     for name, found in (("training", plan.training), ("validation", plan.validation)):
         held = validation.strength(found)
-        say(f"{name} set: {held.pictures} pictures of {held.patients} patients, {held.markings} markings, {held.signs} side signs, "
+        say(f"{name} set: {held.pictures} pictures of {held.patients} patients, {held.markings} markings, {held.signs} laterality markers, "
             f"{held.unmarked} pictures without either")
     held = validation.strength(plan.validation)
     say(f"  even if none of its markings is newly lost, up to {100 * held.unseen:.0f} % of a site's markings may be (95 % confidence)")

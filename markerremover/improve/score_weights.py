@@ -73,7 +73,7 @@ def lines(results: dict[str, Any]) -> list[str]:
         pairs = "pictures with fewer, {}" if name == "false_regions" else "better, {}"
         changed = f"{row['better']} {pairs.format(row['worse'])} {'with more' if name == 'false_regions' else 'worse'}"
         told.append(f"  {title:{width}}  {metrics.in_words(row['before'])} -> {metrics.in_words(row['after'])}; {changed}, P = {row['p_mcnemar']:.4f}")
-    told.append(f"  {'harm to everything else':{width}}  {results['harm']['before']:.2f} -> {results['harm']['after']:.2f} per mille of the pixels")
+    told.append(f"  {'anatomy removed':{width}}  {results['harm']['before']:.2f} -> {results['harm']['after']:.2f} per mille of the pixels")
     if any(results["held"].values()):
         told.append(f"  {'held, so counted as not removed':{width}}  {results['held']['before']} -> {results['held']['after']}")
     return told

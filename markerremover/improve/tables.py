@@ -8,7 +8,7 @@ from typing import Any
 from . import score_weights
 from .site_folder import SiteFolder
 
-TITLES = ("", "generation", "when (UTC)", "learnt from", "markings removed", "images", "side signs kept", "false regions", "outcome")
+TITLES = ("", "generation", "when (UTC)", "learnt from", "annotations removed", "images", "laterality markers retained", "false-positive regions", "outcome")
 
 
 def result(row: Mapping[str, Any]) -> list[str]:

@@ -1,7 +1,7 @@
 """LabelMe JSON <-> `Annotation`, and YOLO label lines.
 
 LabelMe 5 files with rectangles labelled `laterality`, `marker` or `uncertain`; `flags.reviewed` says that a person has
-looked, so an empty list of shapes with it means "nothing burnt in" and without it is an error.
+looked, so an empty list of shapes with it means "nothing burned in" and without it is an error.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def annotation_of(path: Path | str, data: dict[str, Any], shape_of: Callable[[],
     if not reviewed and elements and data.get(ORIGIN):
         raise AnnotationError(f"{path}: proposals that nobody has reviewed: flags.reviewed is not true")
     if not reviewed and not elements:
-        raise AnnotationError(f"{path}: no shapes and flags.reviewed is not true, so it is unknown whether anything is burnt in")
+        raise AnnotationError(f"{path}: no shapes and flags.reviewed is not true, so it is unknown whether anything is burned in")
     return Annotation(image, shape_hw, elements, reviewed, "stored" if data.get(ORIGIN) else "drawn")
 
 

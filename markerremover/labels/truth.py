@@ -249,7 +249,7 @@ def _text(node: ElementTree.Element, name: str) -> str:
 
 
 def _yolo(path: Path, folder: Path, names: Sequence[str]) -> Label:
-    """One YOLO file: `class cx cy w h` a line, 0-1 of the image; an empty file says that nothing is burnt in."""
+    """One YOLO file: `class cx cy w h` a line, 0-1 of the image; an empty file says that nothing is burned in."""
     rows = []
     for number, line in enumerate(user_text.read(path, AnnotationError).splitlines(), 1):
         if not line.strip():

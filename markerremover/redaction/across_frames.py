@@ -9,7 +9,7 @@ import numpy as np
 
 from ..records import Decision
 
-#: Correlation of a box between two frames from which it shows the same marking. Burnt-in text reaches 0.9 and more
+#: Correlation of a box between two frames from which it shows the same marking. Burned-in text reaches 0.9 and more
 #: even under noise; unrelated anatomy stays near 0. Doubt removes, so the bar is low.
 SAME_MARKING = 0.5
 

@@ -19,7 +19,7 @@ from ..second_pass.isolation import LARGER, NEXT
 
 __all__ = ["REASONS", "decide", "resolve"]
 
-KEPT = "isolated kept sign"
+KEPT = "isolated laterality marker"
 NOTHING_KEPT = "nothing kept by policy"
 NO_READING = "no reading"
 LOOSE = "mostly in a better box"
@@ -30,18 +30,18 @@ CUT = "cut by another box"
 REASONS = (KEPT, NOTHING_KEPT, NO_READING, LOOSE, NOT_KEPT, UNCERTAIN, CONTRADICTED, CUT, *DOUBTS)
 """Every `Decision.reason` there is: the only "keep" first; read text never appears in one."""
 
-SIGN = "laterality"  # the localizer's class of side signs
+SIGN = "laterality"  # the localizer's class of laterality markers
 SAME_BOX_IOU = 0.6  # above this, two boxes are about the same letter
 CLEARLY = 0.7  # confidence with which a kept sign outweighs a box that saw nothing to keep in the same place, and that a single
-# letter needs which the localizer takes for something other than a side sign
-UNLIKE = 0.65  # a single letter whose own strokes resemble its sign less is none, whatever OCR says: of 641 side signs none did, a plus did
+# letter needs which the localizer takes for something other than a laterality marker
+UNLIKE = 0.65  # a single letter whose own strokes resemble its sign less is none, whatever OCR says: of 641 laterality markers none did, a plus did
 OF_PRINT = 0.3  # of the length of a box that the localizer takes for print: a smaller letter in it is one of that print's
 CONTAINS = 0.6  # share of a sign's strokes in a box that makes the sign part of what that box is about
 REACH, REACH_PX = 0.25, 4  # how far a kept sign's region may go beyond its box: share of the shorter side, and pixels
 BITE = 0.15  # share of a sign's strokes up to which what another box takes of them goes: a letter's end bears it
 EDGE_PX = 2  # a letter's soft edge
 MORE_ALIKE = 0.015  # by how much more a letter must look like its sign without an end for that to be something else's
-OF_IT = 0.9  # share of an unread side sign's box in a kept sign's from which it is a piece of that sign
+OF_IT = 0.9  # share of an unread laterality marker's box in a kept sign's from which it is a piece of that sign
 TIP = 0.05  # of a letter: so little tells nothing of whose it is, and nothing can be read in it
 TOUCHING = 0.15  # of a letter's size: how far a larger sign may lie over it whose initial it is
 WITHIN = 0.5  # share of a removed box that kept strokes must cover for it to be something of its own inside them
@@ -69,7 +69,7 @@ def decide(
     region = _region(xyxy, policy, shape_hw)
     reason = LOOSE if loose and policy.keep else _reason(reading, policy)
     if reason == KEPT and len(reading.text) == 1 and (_is_unlike(reading) or label != SIGN and not _is_clearly_one(reading, xyxy)):
-        reason = UNCERTAIN  # what the localizer takes for something else is a side sign only if it clearly is one
+        reason = UNCERTAIN  # what the localizer takes for something else is a laterality marker only if it clearly is one
     if reason != KEPT:
         return Decision(frame, region, "remove", reason, float(score), label, reading)
     region, strokes = _kept_region(xyxy, region, reading, shape_hw)
@@ -141,12 +141,12 @@ def resolve(decisions: Iterable[Decision]) -> tuple[Decision, ...]:
     1. a box about the same letter (IoU above `SAME_BOX_IOU`) that doubted its reading turns the sign into a removal;
        one that just read nothing to keep does so too, unless the sign was read with at least `CLEARLY`;
     2. a box that holds most of the sign (`CONTAINS`) and found it part of a longer text does so as well, if the localizer
-       was at least as sure of it or took the sign's own box for something other than a side sign;
+       was at least as sure of it or took the sign's own box for something other than a laterality marker;
     3. a smaller removed box that the strokes cover (`WITHIN`) is something of its own, say initials on a kept plate: its
        pixels leave the strokes; so does what the strokes hold of any removed box apart from the sign's main piece, and
        all of it where that is little (`BITE`): initials that touch a letter lie there. Unless the letter
        looks more like its sign without that end, though, the letter's own strokes stay; so they do where the box is another
-       of a side sign, unread, within the kept one (`OF_IT`). Empty ground beside a letter goes.
+       of a laterality marker, unread, within the kept one (`OF_IT`). Empty ground beside a letter goes.
 
     What a person keeps has no reading and passes as it is; `corrections.settle` gives it its bounds.
     """

@@ -14,7 +14,7 @@ from ..records import Decision
 
 
 def removed_mask(shape_fhw: tuple[int, int, int], decisions: Sequence[Decision]) -> np.ndarray:
-    """Which pixels go black: the union of all boxes (of a removal with an area, that part of it), less the strokes that a "keep"
+    """Which pixels are blacked out: the union of all boxes (of a removal with an area, that part of it), less the strokes that a "keep"
     decision of the same frame keeps.
 
     Strokes that one decision keeps survive in the overlapping boxes of others.

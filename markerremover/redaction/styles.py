@@ -1,7 +1,7 @@
 """How what was decided looks in the picture: black boxes, black holes around the print alone, or holes that are filled.
 
-Whatever the style, the boxes are decided and verified first as if all of them went black. Then boxes become smaller or filled one
-by one, and the result is looked at and read again: a box in which anything shows goes black as a whole after all. The last resort is
+Whatever the style, the boxes are decided and verified first as if all of them were blacked out. Then boxes become smaller or filled one
+by one, and the result is looked at and read again: a box in which anything shows is blacked out as a whole after all. The last resort is
 the result of style "box", which has passed its own look.
 """
 
@@ -69,8 +69,8 @@ def styled(
         decisions: resolved and verified as black boxes.
         detector, reader, finder: those of the first look; `finder` may be None.
         telling: what of the file's header must not be readable.
-        suspect: whether a decision came from a later look: its box goes black as a whole.
-        doubt: "" or why the result is in doubt: then all boxes go black as wholes.
+        suspect: whether a decision came from a later look: its box is blacked out as a whole.
+        doubt: "" or why the result is in doubt: then all boxes are blacked out as wholes.
 
     Raises:
         HeldError: pixels outside the removed ones changed.
@@ -119,7 +119,7 @@ def _masks(radiograph: Radiograph, plans: Sequence[_Plan], decisions: Sequence[D
 
 
 def _stored(radiograph: Radiograph, removed: np.ndarray, made_up: np.ndarray, signs: np.ndarray) -> np.ndarray:
-    """The new pixels: what is removed goes black first, so that no fill can see it."""
+    """The new pixels: what is removed is blacked out first, so that no fill can see it."""
     blacked = redact.black_out(radiograph.stored, removed, radiograph.fill)
     verify.check_pixels(radiograph.stored, blacked, removed, radiograph.fill)
     if not made_up.any():

@@ -26,7 +26,7 @@ HINT = "--second-look needs RapidOCR with the models of its wheel: pip install '
 MODELS = ("PP-OCRv6_det_small.onnx", "PP-OCRv6_rec_small.onnx")
 LONGEST_SIDE = 4096  # pixels above which it shrinks a picture; its own default, 2000, loses small print of large ones
 LEAST, LEAST_SINGLE = 0.6, 0.9  # its confidence from which several characters are print, and a single one
-SIMPLE = frozenset("0OoDCcQ1IlJT7Lij|")  # rings, ports and edges of bones look like them: one alone, other than a side sign, is none
+SIMPLE = frozenset("0OoDCcQ1IlJT7Lij|")  # rings, ports and edges of bones look like them: one alone, other than a laterality marker, is none
 LARGEST = 0.25  # of the picture's longer side: print is less high
 NEAR, NEAR_PX = 0.5, 16  # how near a decision is: shorter sides of the text, and pixels at least; see Detector.near
 COVERED = 0.5  # of a line's breadth at one place that decisions cover where that place is dealt with
@@ -117,7 +117,7 @@ def is_print(text: Text, shape_hw: tuple[int, int]) -> bool:
 
 
 def uncovered(text: Text, explained: np.ndarray) -> list[Text]:
-    """The pieces of a line of text that no decision covers: a line may begin with a side sign that is kept.
+    """The pieces of a line of text that no decision covers: a line may begin with a laterality marker that is kept.
 
     Args:
         explained: (H, W) bool, where decisions lie.

@@ -78,7 +78,7 @@ def remove(folder: Path, relative: str) -> None:
 
 
 def elements(boxes: Sequence[dict[str, Any]], review: Review, frame: int, policy: Policy, shape_hw: tuple[int, int]) -> list[Element]:
-    """What is burnt into one frame, as far as the program and a person know.
+    """What is burned into one frame, as far as the program and a person know.
 
     Args:
         boxes: as the program alone decided, see `session.base_boxes`; they are taken back to their size before the margin.

@@ -48,7 +48,7 @@ def load(source: Path, result: Path | None, row: dict[str, Any], boxes: list[dic
 
     Args:
         result: None where the run wrote none.
-        boxes: what goes black in place of a result, with `frame` and `xyxy`.
+        boxes: what is blacked out in place of a result, with `frame` and `xyxy`.
 
     Raises:
         ReadError: original or result cannot be read, or are not those that the manifest speaks of.

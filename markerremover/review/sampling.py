@@ -195,7 +195,7 @@ Date: {day.isoformat()}. Program: markerremover {__version__}, `review --sample`
 **Sample.** {count} of the {sample.population} results that the run released were drawn at random without replacement (seed {sample.seed},
 drawn {sample.drawn}). Files that the run held or failed have no result and are not among them.
 
-**What counts as a miss.** A result in which the person found at least one burnt-in marking that ought to be gone. Misses count as found,
+**What counts as a miss.** A result in which the person found at least one burned-in marking that ought to be gone. Misses count as found,
 also where they were corrected afterwards.
 
 **Result.** {verdict}

@@ -1,6 +1,6 @@
 """Boxes and polygons that people drew, as all that counts: `remove --boxes ANNOTATIONS`.
 
-Every image needs a LabelMe file that says it was reviewed, of every frame: a missing one is never "nothing burnt in". It must name the image's
+Every image needs a LabelMe file that says it was reviewed, of every frame: a missing one is never "nothing burned in". It must name the image's
 own size; what was drawn on an image turned upright is brought back to its stored pixels (see placement.py). It belongs to an image by the
 SHA-256 that `annotate` and `review` write into it, or else by its path: for `a/0.png` that is `a/0.png.json` or `a/0.json`.
 """
@@ -86,7 +86,7 @@ def corrections(annotations: Annotations, relative: str, sha256_in: str, keep: S
     """
     paths = annotations.by_image.get(sha256_in) or _by_path(annotations, relative)
     if not paths:
-        raise AnnotationError("no annotation is about it: whether anything is burnt in is unknown")
+        raise AnnotationError("no annotation is about it: whether anything is burned in is unknown")
     marks: list[Mark] = []
     canvases, frames = set(), set()
     for path in paths:

@@ -175,7 +175,7 @@ def _outcomes(ray, jobs: Sequence[Job], place: Place, equipment: tuple) -> Itera
     """
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = context.enable_operator_progress_bars = False
-    context.max_errored_blocks = -1  # the files of such a block come back without outcome, the others go on
+    context.max_errored_blocks = -1  # the files of such a block come back without outcome, the run continues
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     count = max(1, min(place.options.workers, int(ray.cluster_resources().get("CPU", 1))))  # machines may be gone since the start
     here = replace(place.options, overwrite=not (place.options.resume or place.options.dry_run))  # a file may be cleaned twice

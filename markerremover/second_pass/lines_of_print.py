@@ -23,7 +23,7 @@ from .view import FLOOR, View, around
 
 __all__ = ["SIGN", "alone", "stands_in_print"]
 
-SIGN = "laterality"  # the localizer's class of side signs
+SIGN = "laterality"  # the localizer's class of laterality markers
 KERNELS = (COARSE_KERNEL, 0.7)  # sides of the flat-field's window, in letters: the small one takes bone's edges off, the large one leaves fat strokes
 REACH = 5.0  # of the letter's longer side: how far around it is looked
 HIGH = (0.75, 1.3)  # height of print in the letter's line, of the letter's

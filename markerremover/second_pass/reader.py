@@ -3,7 +3,7 @@
 After Khosravi et al. 2023: at the original resolution, Otsu threshold, largest connected component, upright, OCR for an
 isolated letter. Added here: flat-field by morphological top-hat before Otsu (letters over bone), dark letters cut out of
 a plate, ringed letters, mirrored ones, skew, words such as LEFT, and a look around the box, so that the L of a name is
-never taken for a side sign.
+never taken for a laterality marker.
 
 A sign is released only if the OCR engine reads it from the component alone, its shape resembles the sign, and nothing
 around it makes it part of a longer text. Whatever else comes back without text or with a `doubt`.

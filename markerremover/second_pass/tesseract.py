@@ -32,7 +32,7 @@ INVERT = "tessedit_do_invert"  # whether a line that reads badly is also tried a
 # strokes cover more than its ground; without it, it misses a few words of print that may be anything (106 instead of 109 of 476 markings read
 # clearly). So it is off where only some characters may be read, and on where the question is whether anything shows.
 HINT = (
-    "no OCR engine: the second pass needs Tesseract 5 to tell a side sign from a name. Install it (Debian/Ubuntu: "
+    "no OCR engine: the second pass needs Tesseract 5 to tell a laterality marker from a name. Install it (Debian/Ubuntu: "
     "apt-get install tesseract-ocr; macOS: brew install tesseract; conda: conda install -c conda-forge tesseract) with "
     "`pip install tesserocr` or `pip install pytesseract`, set TESSDATA_PREFIX to the folder of eng.traineddata if it is "
     "an unusual one, or keep nothing with --keep none"

@@ -51,7 +51,7 @@ class Body:
 class Difficulty:
     """How hard the marks of a picture are. Sizes are shares of the picture's longer side, chances 0-1.
 
-    sign, line: height of the side sign's and of a header line's capitals.  opacity: of lead marks.  contrast: grey levels by which
+    sign, line: height of the laterality marker's and of a header line's capitals.  opacity: of lead marks.  contrast: grey levels by which
     the strokes of a mark change the picture at least, on average.
     turned: chance that a lead mark lies by a quarter turn or two; askew_deg: deviation beyond that (standard deviation); any_angle:
     chance of no preferred direction.  mirrored: chance.
@@ -186,7 +186,7 @@ def _cap(rng, scene: Scene, shares: tuple[float, float], times: float = 1.0) -> 
 
 
 def _lead(rng, scene: Scene, part: Body, how: Difficulty) -> None:
-    """The side sign of the picture, now and then two, as for both sides of a pelvis."""
+    """The laterality marker of the picture, now and then two, as for both sides of a pelvis."""
     sign = choice(rng, SIGNS)
     for _ in range(2 if rng.random() < 0.2 else 1):
         cap = _cap(rng, scene, how.sign, part.big if len(sign) == 1 else 0.6 * part.big)
@@ -205,7 +205,7 @@ def _put(rng, scene: Scene, how: Difficulty, made, cut: float) -> bool:
 
 
 def side_mark(rng: np.random.Generator, how: Difficulty, sign: str, cap_px: float) -> markings.Group:
-    """A lead side sign as a department's set has it, upright, with initials where the difficulty says so."""
+    """A lead laterality marker as a department's set has it, upright, with initials where the difficulty says so."""
     faces = fonts.font_files(SPLIT)
     bold = [f for f in faces if "Bold" in f or f.endswith("-B.ttf")]
     face = fonts.STROKE_FACES[SPLIT][0] if rng.random() < 0.2 else choice(rng, bold)

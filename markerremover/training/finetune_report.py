@@ -30,7 +30,7 @@ def draw(path: Path, display: np.ndarray, annotation: Annotation, decisions: Seq
 
     Args:
         display: (H, W) uint8, before; not changed.
-        removed: (H, W) bool, the pixels that went black.
+        removed: (H, W) bool, the pixels that were blacked out.
 
     Raises:
         WriteError: it cannot be encoded.
@@ -86,7 +86,7 @@ def page(card: Mapping[str, Any], pairs: Sequence[Sequence[Mapping[str, Any]]]) 
 def _sentence(row: Mapping[str, Any]) -> tuple[str, bool]:
     """What became of an image, and whether all is well with it."""
     c = row["counts"]
-    text = f"{c['removed']} of {c['markers']} markers removed, {c['retained']} of {c['signs']} side signs kept, "
+    text = f"{c['removed']} of {c['markers']} markers removed, {c['retained']} of {c['signs']} laterality markers retained, "
     text += f"{c['false_boxes']} of {c['boxes']} boxes false"
     if row["reason"]:
         text += f"; held: {row['reason']}"

@@ -24,7 +24,7 @@ from . import finetune_report
 class Look:
     """What the pipeline made of one radiograph.
 
-    display: (H, W) uint8, before.  removed: (H, W) bool, the pixels that went black.
+    display: (H, W) uint8, before.  removed: (H, W) bool, the pixels that were blacked out.
     reason: "" or why the result would be held.
     """
 

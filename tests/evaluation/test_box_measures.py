@@ -1,4 +1,4 @@
-"""The publication's measures: by boxes, and by strokes where the pixels are known."""
+"""Khosravi et al.'s measures: by boxes, and by strokes where the pixels are known."""
 
 import fakes
 import numpy as np
@@ -72,7 +72,7 @@ DRAWN = Annotation("a.png", fakes.SHAPE, (Element(L, "laterality"), Element(WORD
 
 
 def counted(truth, image, removed, boxes=(), action="remove", *, released=True):
-    """By strokes: `removed` went black, whatever the boxes say."""
+    """By strokes: `removed` were blacked out, whatever the boxes say."""
     after = np.where(removed, np.uint8(0), image) if released else None
     found = [{"frame": 0, "xyxy": xyxy, "action": action} for xyxy in boxes]
     return box_measures.count(truth, found, released=released, judged=judge.judge(image, after, truth))
@@ -135,6 +135,6 @@ def test_an_element_without_visible_strokes_is_judged_by_its_box():
 
 @pytest.mark.parametrize(("gone", "expected"), [((), 0), ((WORD,), 1)])
 def test_a_marker_in_a_kept_box_is_removed_only_if_its_strokes_are_gone(gone, expected):
-    """A letter taken for a side sign stays; initials on the plate of a sign go, though the box is kept."""
+    """A letter taken for a laterality marker stays; initials on the plate of a sign go, though the box is kept."""
     found = counted(DRAWN, picture(), black(*gone), [(58, 38, 102, 54)], "keep")
     assert (found.removed, found.deidentified, found.marked) == (expected, expected, 1)

@@ -13,9 +13,9 @@ def test_doctests_hold():
 
 
 @pytest.mark.parametrize(("label", "text", "kind"), [
-    ("laterality", "L", "side sign, upright"), ("laterality", "L flipped", "side sign, mirrored"), ("laterality", "R rot180", "side sign, turned"),
-    ("laterality", "L mirrored rot-40", "side sign, mirrored and turned"), ("laterality", "LEFT mirrored rot90", "side sign, a word"),
-    ("laterality", "", "side sign, not said which"), ("marker", "GV mirrored, cut", "initials"), ("marker", "SEMI-ERECT", "words"),
+    ("laterality", "L", "laterality marker, upright"), ("laterality", "L flipped", "laterality marker, mirrored"), ("laterality", "R rot180", "laterality marker, turned"),
+    ("laterality", "L mirrored rot-40", "laterality marker, mirrored and turned"), ("laterality", "LEFT mirrored rot90", "laterality marker, a word"),
+    ("laterality", "", "laterality marker, not said which"), ("marker", "GV mirrored, cut", "initials"), ("marker", "SEMI-ERECT", "words"),
     ("marker", "anna", "words"), ("marker", "12:30", "text with digits"), ("marker", "arrow up", "arrow"),
     ("marker", "mirrored", "marking, not said what it reads"), ("marker", "JFC", "initials"),
 ])

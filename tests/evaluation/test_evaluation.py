@@ -52,7 +52,7 @@ def test_every_rate_has_its_counts_and_interval(site):
     assert document["recall"]["low95"] == pytest.approx(0.0126, abs=1e-4) and document["images"] == len(rows) == 3
     assert document["false_regions"]["k"] == 0 and document["false_regions"]["n"] == 3 and document["harm"]["value"] == 0
     assert document["by"]["height"] == {"24 to 40 px": {"recall": document["recall"], "retention": document["retention"]}}
-    assert document["by"]["kind"] == {"side sign, upright": {"retention": document["retention"]}, "words": {"recall": document["recall"]}}
+    assert document["by"]["kind"] == {"laterality marker, upright": {"retention": document["retention"]}, "words": {"recall": document["recall"]}}
     assert document["by"]["site"]["sub"]["deid"] == document["deid"] and document["run"] is None
     assert evaluate.by_patient(rows) == {}, "a file name does not say whose an image is"
     assert [f["image"] for f in document["failures"]] == ["sub/p1_b.png"] and document["failures"][0]["missed"] == [list(NAME)]
@@ -143,13 +143,13 @@ def test_a_run_of_ours_is_also_judged_by_its_boxes(site, capsys):
     command = ["evaluate", str(site / "out"), "--truth", str(site / "truth")]
     assert main.main([*command, "--json", str(site / "b.json")]) == 0
     printed = capsys.readouterr().out
-    assert "as published, side signs retained: 50.0 % (1/2" in printed and "1 radiographs without such markings are left out" in printed and json.loads((site / "b.json").read_text()) == alone
+    assert "as published, laterality markers retained: 50.0 % (1/2" in printed and "1 radiographs without such markings are left out" in printed and json.loads((site / "b.json").read_text()) == alone
     assert main.main([*command, "--report", str(site / "r")]) == 2
     assert "--report: needs the images" in capsys.readouterr().err
 
 
 def test_what_stays_of_a_marking_in_a_kept_box_is_counted_apart(site):
-    """p1_b keeps its name: as a side sign in the one run, because no box was there in the other."""
+    """p1_b keeps its name: as a laterality marker in the one run, because no box was there in the other."""
     counted = {}
     for name, action in (("kept", "keep"), ("missed", "remove")):
         manifest(site, {"relative": "sub/p1_a.png", "status": "cleaned", "boxes": []},
@@ -157,7 +157,7 @@ def test_what_stays_of_a_marking_in_a_kept_box_is_counted_apart(site):
                  {"relative": "sub/p2_c.png", "status": "unchanged", "boxes": []})
         document, _ = evaluated(site)
         counted[name] = document["letters_retained"]["k"], document["letters_retained"]["n"]
-        assert any("markings kept as side signs" in line for line in evaluate.table(document))
+        assert any("markings retained as laterality markers" in line for line in evaluate.table(document))
         shutil.rmtree(site / "out-audit")
     assert counted == {"kept": (1, 2), "missed": (0, 2)} and "letters_retained" not in evaluated(site)[0]
 
@@ -211,7 +211,7 @@ def test_the_command_prints_the_table_and_writes_figures_and_statement(site, cap
                "--json", str(site / "r.json"), "--statement", str(site / "s.md")]
     assert main.main(command) == 0
     printed = capsys.readouterr().out
-    assert "markings removed" in printed and "50.0 % (1/2" in printed and "sub/p1_b.png: 1 missed" in printed
+    assert "annotations removed" in printed and "50.0 % (1/2" in printed and "sub/p1_b.png: 1 missed" in printed
     document = json.loads((site / "r.json").read_text())
     assert all({"value", "k", "n"} <= set(document[name]) for name in ("recall", "deid", "retention", "false_regions", "harm"))
     text = (site / "s.md").read_text()
@@ -302,7 +302,7 @@ def test_the_patient_of_a_dicom_file_is_told_by_its_header(tmp_path):
 
 
 def test_a_marker_that_stays_in_a_kept_box_is_no_removal(site):
-    """A name taken for a side sign: its box is kept, its strokes are there."""
+    """A name taken for a laterality marker: its box is kept, its strokes are there."""
     boxes = [{"frame": 0, "xyxy": [38, 38, 142, 72], "action": "keep"}]
     manifest(site, *({"relative": f"sub/{name}.png", "status": "cleaned", "boxes": boxes} for name in ("p1_a", "p1_b", "p2_c")))
     document, _ = evaluated(site)

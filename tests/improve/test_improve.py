@@ -64,7 +64,7 @@ class Trainer:
 
 
 def look(found, onnx, policy, device) -> list[Row]:
-    """Stands for `looking.rows`: weights of the content "missed,signs lost,false regions" are wrong so often, one picture after the other."""
+    """Stands for `looking.rows`: weights of the content "missed,signs lost,false-positive regions" are wrong so often, one picture after the other."""
     missed, lost, false = map(int, onnx.read_bytes().decode().split()[0].split(","))
     rows = []
     for picture in found:
@@ -130,16 +130,16 @@ def test_better_weights_are_adopted_and_remove_takes_the_folder_as_its_site(roun
     assert site_profile.read(tmp_path / "site").policy() == Policy(keep=("D",))
     card = localizer.read_card(site_profile.read(tmp_path / "site").weights)
     assert card["metrics"]["markings"] == 12 and card["metrics"]["recall"]["after"]["k"] == 11
-    assert row["reason"] == "more markings removed: 11, before 9; more images with every marking removed: 5, before 4"
+    assert row["reason"] == "more annotations removed: 11, before 9; more images with every annotation removed: 5, before 4"
     assert [r["event"] for r in history(tmp_path)] == ["start", "round"] and history(tmp_path)[1] == row
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"4,0,0", "fewer markings removed: 8, before 9"),
-        (b"3,2,2", "fewer side signs kept: 4, before 5, and no marking more"),
-        (b"3,1,3", "more false regions: 3, before 2, and no marking more"),
+        (b"4,0,0", "fewer annotations removed: 8, before 9"),
+        (b"3,2,2", "fewer laterality markers retained: 4, before 5, and no marking more"),
+        (b"3,1,3", "more false-positive regions: 3, before 2, and no marking more"),
     ],
     ids=["a marking fewer", "as safe, a sign fewer", "as safe, a false region more"],
 )
@@ -154,7 +154,7 @@ def test_a_tie_is_adopted_and_a_gain_in_safety_may_cost_a_little_use(round_of, t
     assert round_of(b"3,1,2 tie")["reason"] == "nothing is worse" and in_use(tmp_path) == "weights/0001/site-0001.onnx"
     labelled(tmp_path / "labels", 1, 50)
     row = round_of(b"2,2,3")
-    assert "fewer side signs kept: 4, before 5, no significant loss" in row["reason"]
+    assert "fewer laterality markers retained: 4, before 5, no significant loss" in row["reason"]
     assert row["adopted"] and row["generation"] == 2 and row["instead_of"] == "weights/0001/site-0001.onnx"
 
 
@@ -178,12 +178,12 @@ def results(recall=(9, 10), deid=(5, 6), retention=(9, 9, 0, 0), false=(2, 2, 0,
     [
         (results(), []),
         (results((9, 9), (5, 5)), []),
-        (results((9, 10), (5, 4)), ["images with every marking removed"]),
-        (results(retention=(18, 10, 0, 8)), ["side signs kept"]),
+        (results((9, 10), (5, 4)), ["images with every annotation removed"]),
+        (results(retention=(18, 10, 0, 8)), ["laterality markers retained"]),
         (results(retention=(18, 15, 0, 3)), []),
-        (results(false=(2, 9, 0, 7)), ["false regions"]),
+        (results(false=(2, 9, 0, 7)), ["false-positive regions"]),
         (results((9, 9), (5, 5), retention=(9, 10, 1, 0)), []),
-        (results((9, 8), (5, 5), retention=(18, 10, 0, 8), false=(2, 9, 0, 7)), ["markings removed", "side signs kept", "false regions"]),
+        (results((9, 8), (5, 5), retention=(18, 10, 0, 8), false=(2, 9, 0, 7)), ["annotations removed", "laterality markers retained", "false-positive regions"]),
     ],
 )
 def test_the_rule(found, words):
@@ -384,7 +384,7 @@ def test_an_earlier_generation_can_be_put_in_use_again_and_one_that_was_refused_
     place = str(tmp_path / "site")
     assert main.main(["improve", place, "--adopt", "0"]) == 0 and in_use(tmp_path) == "weights/0000/detector.onnx"
     assert main.main(["improve", place, "--adopt", "0"]) == 2 and "is in use" in capsys.readouterr().err
-    assert main.main(["improve", place, "--adopt", "2"]) == 2 and "was not adopted (fewer markings removed" in capsys.readouterr().err
+    assert main.main(["improve", place, "--adopt", "2"]) == 2 and "was not adopted (fewer annotations removed" in capsys.readouterr().err
     assert main.main(["improve", place, "--adopt", "7"]) == 2 and "there are 0, 1, 2" in capsys.readouterr().err
     assert main.main(["improve", place, "--history"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -494,7 +494,7 @@ def test_the_command_line_says_adopted_or_not_by_its_exit_code(tmp_path, options
     assert main.main([*args, "--dry-run"]) == 0 and not trainer.seen
     assert main.main(args) == 0
     printed = capsys.readouterr().out
-    assert "adopted: generation 1" in printed and "markings removed" in printed and "9/12" in printed and "for `remove --site`" in printed
+    assert "adopted: generation 1" in printed and "annotations removed" in printed and "9/12" in printed and "for `remove --site`" in printed
     assert main.main([*args, "--epochs", "3"]) == improve_cli.NOT_ADOPTED and trainer.seen[1][1]["recipe"].epochs == 3
     assert "NOT adopted: generation 2" in capsys.readouterr().out
     assert main.main([*args, "--history"]) == 2 and main.main(["improve", str(tmp_path / "none"), "--history"]) == 2

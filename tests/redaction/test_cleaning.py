@@ -329,7 +329,7 @@ def test_an_initial_is_judged_when_every_word_of_its_frame_is_known(monkeypatch)
     """The name beside a letter is in a box that scores too low, or is only read afterwards; either way the letter goes in the end."""
     stored = np.full((1, 120, 400), 40, np.uint8)
     mask = np.ones((40, 24), bool)
-    kept = Decision(0, (20, 40, 44, 80), "keep", "isolated kept sign", 0.9, "laterality", Reading(
+    kept = Decision(0, (20, 40, 44, 80), "keep", "isolated laterality marker", 0.9, "laterality", Reading(
         (20, 40, 44, 80), "L", 0.9, mask, letter=mask), mask)
     asked = []
     monkeypatch.setattr(cleaning.lines_of_print, "stands_in_print", lambda frame, reading, boxes: bool(asked.append(boxes.tolist()) or len(boxes)))

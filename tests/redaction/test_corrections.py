@@ -59,7 +59,7 @@ def test_a_kept_box_under_another_one_is_said_to_be_covered():
 
 
 def test_what_a_person_wants_gone_goes_before_what_was_kept():
-    sign = Decision(0, BOX, "keep", "isolated kept sign", 0.9, strokes=np.ones((10, 20), bool))
+    sign = Decision(0, BOX, "keep", "isolated laterality marker", 0.9, strokes=np.ones((10, 20), bool))
     for drawn in (BOX, (0, 0, 60, 40)):
         said = Corrections((Mark(0, drawn, "remove", drawn=True), Mark(0, OTHER, "keep")))
         new = corrected([sign, gone(OTHER)], said, SHAPE)
@@ -107,7 +107,7 @@ boxes_ = st.tuples(st.integers(0, 50), st.integers(0, 30), st.integers(1, 30), s
 @given(st.lists(boxes_, min_size=1, max_size=5, unique=True), st.lists(boxes_, max_size=2), st.lists(boxes_, max_size=2), st.data())
 def test_nothing_but_what_a_person_kept_is_ever_less_removed_than_before(removed, signs, drawn, data):
     before = [gone(b) for b in removed]
-    before += [Decision(0, b, "keep", "isolated kept sign", 0.9, strokes=np.ones((b[3] - b[1], b[2] - b[0]), bool)) for b in signs]
+    before += [Decision(0, b, "keep", "isolated laterality marker", 0.9, strokes=np.ones((b[3] - b[1], b[2] - b[0]), bool)) for b in signs]
     kept = data.draw(st.lists(st.sampled_from(removed), max_size=3, unique=True))
     again = data.draw(st.lists(st.sampled_from(before), max_size=6))  # what the localizer finds this time
     marks = (*(Mark(0, b, "keep") for b in kept), *(Mark(0, b, "remove", drawn=True) for b in drawn))

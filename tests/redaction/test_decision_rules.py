@@ -30,11 +30,11 @@ def decided(found, policy=Policy(), box=BOX):
 @pytest.mark.parametrize(
     ("found", "policy", "action", "reason"),
     [
-        (reading(), Policy(), "keep", "isolated kept sign"),
-        (reading("D"), Policy(keep=("D", "I")), "keep", "isolated kept sign"),
-        (reading(confidence=0.7), Policy(), "keep", "isolated kept sign"),
+        (reading(), Policy(), "keep", "isolated laterality marker"),
+        (reading("D"), Policy(keep=("D", "I")), "keep", "isolated laterality marker"),
+        (reading(confidence=0.7), Policy(), "keep", "isolated laterality marker"),
         (reading(confidence=0.69), Policy(), "remove", "reading uncertain"),
-        (reading("LEFT", confidence=0.5), Policy(), "keep", "isolated kept sign"),
+        (reading("LEFT", confidence=0.5), Policy(), "keep", "isolated laterality marker"),
         (reading("LEFT", confidence=0.49), Policy(), "remove", "reading uncertain"),
         (reading(confidence=float("nan")), Policy(), "remove", "reading uncertain"),
         (reading("D"), Policy(), "remove", "not a kept sign"),
@@ -113,7 +113,7 @@ def test_same_letter_found_twice(confidence, other, action):
     kept = decide(0, BOX, 0.8, "laterality", reading(confidence=confidence), Policy(), SHAPE)
     first, second = resolve([kept, removed((48, 38, 72, 72), other)])
     assert first.action == action and second.action == "remove"
-    assert first.reason == ("isolated kept sign" if action == "keep" else "contradicted by another box")
+    assert first.reason == ("isolated laterality marker" if action == "keep" else "contradicted by another box")
 
 
 @pytest.mark.parametrize(
@@ -267,12 +267,12 @@ def test_a_letter_beside_a_much_larger_kept_sign_is_an_initial(box, label, fille
     x1, y1, x2, y2 = box
     strokes = np.ones((y2 - y1, x2 - x1), bool)
     strokes[:, 5:-5] = strokes[:, 5:-5] & filled
-    small = Decision(frame, box, "keep", "isolated kept sign", 0.6, label, Reading(box, "R", 0.9, strokes), strokes)
+    small = Decision(frame, box, "keep", "isolated laterality marker", 0.6, label, Reading(box, "R", 0.9, strokes), strokes)
     assert small.reading.framed is filled
     for order in (1, -1):
         large, found = resolve([kept_of(drawn()), small][::order])[::order]
         assert large.action == "keep" and found.action == action
-        assert found.reason == ("isolated kept sign" if action == "keep" else "beside a larger sign") and found.reason in REASONS
+        assert found.reason == ("isolated laterality marker" if action == "keep" else "beside a larger sign") and found.reason in REASONS
 
 
 @pytest.mark.parametrize(
@@ -286,7 +286,7 @@ def test_a_small_letter_in_a_long_box_of_print_is_one_of_its_letters(label, leng
     found = Reading((50, 40, 50 + length, 64), "L", 0.95, strokes)
     assert found.framed is framed
     decision = decide(0, np.array([50.0, 40, 50 + length, 64]), 0.99, label, found, Policy(), SHAPE)
-    assert decision.action == action and decision.reason == ("isolated kept sign" if action == "keep" else "reading uncertain")
+    assert decision.action == action and decision.reason == ("isolated laterality marker" if action == "keep" else "reading uncertain")
 
 
 @pytest.mark.parametrize("label", ["laterality", "marker"])

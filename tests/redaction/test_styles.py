@@ -1,4 +1,4 @@
-"""Styles: what was removed cannot be read, neither in the result nor in the shape of its hole; in doubt a box goes black."""
+"""Styles: what was removed cannot be read, neither in the result nor in the shape of its hole; in doubt a box is blacked out."""
 
 from __future__ import annotations
 

@@ -89,9 +89,9 @@ def test_a_removed_box_is_not_itself_seen_as_something():
 
 def test_findings_of_the_second_look_carry_its_label_and_reason_and_kept_ones_keep_theirs():
     removed = Decision(2, (0, 0, 4, 4), "remove", "not a kept sign", 0.5, "marker")
-    kept = Decision(2, (0, 0, 4, 4), "keep", "isolated kept sign", 0.5, "laterality", strokes=np.ones((4, 4), bool))
+    kept = Decision(2, (0, 0, 4, 4), "keep", "isolated laterality marker", 0.5, "laterality", strokes=np.ones((4, 4), bool))
     assert [(d.label, d.reason) for d in verify.labelled([removed, kept])] == [
-        ("verify", "still found after removal"), ("verify", "isolated kept sign")]
+        ("verify", "still found after removal"), ("verify", "isolated laterality marker")]
     assert verify.labelled([]) == []
 
 

@@ -52,7 +52,7 @@ def test_the_queue_begins_with_what_was_held_and_ends_with_what_is_plain():
     plain = [row(f"plain{i}", boxes=[box()]) for i in range(30)]
     odd = [
         row("held", "held"), row("failed", "failed"), row("doubtful", boxes=[box()], released_held="something remains"),
-        row("near", boxes=[box(0.52)]), row("unsure", boxes=[box(reason="isolated kept sign", text="L", confidence=0.55, action="keep")]),
+        row("near", boxes=[box(0.52)]), row("unsure", boxes=[box(reason="isolated laterality marker", text="L", confidence=0.55, action="keep")]),
         row("huge", boxes=[box(size=400)]), row("empty", "unchanged"),
     ]
     found = doubts([*plain, *odd], 0.5, 0.5)

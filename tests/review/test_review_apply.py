@@ -280,7 +280,7 @@ def test_corrections_are_labelme_files_that_finetune_reads(tmp_path):
     assert set(samples) == {"a_1", "b_0"} and samples["a_1"].patient == "a" and samples["a_1"].annotation.reviewed
     assert [(e.kind, e.xyxy) for e in samples["a_1"].annotation.elements] == [("marker", tuple(map(float, MISSED))),
         ("marker", fakes.NAME_BOX)]
-    assert samples["b_0"].annotation.elements == (), "a person said that nothing is burnt in there"
+    assert samples["b_0"].annotation.elements == (), "a person said that nothing is burned in there"
     assert np.array_equal(labelled_folder.read_grey(samples["a_1"].path), fakes.read(tmp_path / "in" / "a" / "1.png"))
     assert redo(audit, every_label=True)["labels"] == 3
     assert all(path.stat().st_mode & 0o077 == 0 for path in folder.rglob("*") if path.is_file())

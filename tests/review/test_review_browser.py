@@ -169,7 +169,7 @@ def kept(audit: Path, *names: str) -> None:
     """Have the run say that it kept the box of some files as a sign."""
     found = reviewing.rows(audit)
     for name in names:
-        found[name]["boxes"][0] |= {"action": "keep", "label": "laterality", "reason": "isolated kept sign", "text": "L", "confidence": 0.9}
+        found[name]["boxes"][0] |= {"action": "keep", "label": "laterality", "reason": "isolated laterality marker", "text": "L", "confidence": 0.9}
     manifest_files.write_rows(audit / manifest_files.MANIFEST, found.values())
 
 

@@ -23,7 +23,7 @@ KEY = "0f" * 32
 
 
 def dicom_file(path, number="4711-X", marked=True, **elements):
-    """A radiograph of John Smith, with his name burnt in or not."""
+    """A radiograph of John Smith, with his name burned in or not."""
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian

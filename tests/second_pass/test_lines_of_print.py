@@ -43,7 +43,7 @@ def upright(view: int) -> float:
 
 def keep(frame: np.ndarray, reading: Reading, *told: np.ndarray) -> str:
     x1, y1, x2, y2 = reading.xyxy
-    decision = Decision(0, reading.xyxy, "keep", "isolated kept sign", 0.9, "laterality", reading, np.asarray(reading.strokes))
+    decision = Decision(0, reading.xyxy, "keep", "isolated laterality marker", 0.9, "laterality", reading, np.asarray(reading.strokes))
     done = lines_of_print.alone([decision], [frame[None]], [(0, box) for box in told])
     assert len(done) == 1 and done[0].xyxy == decision.xyxy
     return done[0].action
@@ -84,7 +84,7 @@ def test_a_sign_alone_or_with_its_plates_initials_stays(under, size, view):
 def test_print_far_off_or_of_another_frame_spoils_nothing():
     frame, reading, rest = scene("L" + " " * 12 + "SCHMIDT", 0)
     assert keep(frame, reading, rest) == "keep"
-    decision = Decision(1, reading.xyxy, "keep", "isolated kept sign", 0.9, "laterality", reading, np.asarray(reading.strokes))
+    decision = Decision(1, reading.xyxy, "keep", "isolated laterality marker", 0.9, "laterality", reading, np.asarray(reading.strokes))
     named, plain = scene("L. SCHMIDT", 0)[0], scene("L", 0)[0]
     views = [np.stack([named, np.full_like(named, 70)])]
     views[0][1][: plain.shape[0], : min(plain.shape[1], named.shape[1])] = plain[:, : named.shape[1]]
@@ -100,7 +100,7 @@ def test_nothing_to_judge():
 def test_a_box_that_holds_the_letter_and_a_longer_text_takes_it_along():
     frame = cv2.GaussianBlur(np.random.default_rng(0).integers(60, 200, (200, 400)).astype(np.uint8), (0, 0), 9)  # nothing can be seen here
     mask = np.ones((40, 26), bool)
-    kept = Decision(0, (50, 80, 76, 120), "keep", "isolated kept sign", 0.98, "laterality", Reading((50, 80, 76, 120), "R", 0.9, mask, letter=mask), mask)
+    kept = Decision(0, (50, 80, 76, 120), "keep", "isolated laterality marker", 0.98, "laterality", Reading((50, 80, 76, 120), "R", 0.9, mask, letter=mask), mask)
     for length, action in ((250, "remove"), (90, "keep")):
         text = Reading((48, 78, 48 + length, 122), "R", 0.9, np.ones((44, length), bool), doubt="part of a longer text")
         other = Decision(0, text.xyxy, "remove", "part of a longer text", 0.9, "marker", text)

@@ -274,7 +274,7 @@ def framed(kind: str, text: str, height: int, sign: str = "R") -> tuple[np.ndarr
 @pytest.mark.parametrize("text, height", [("SMITH", 18), ("JS", 18), ("JS", 11), ("J", 8), ("1961", 14)])
 @pytest.mark.parametrize("kind", ["outlined", "plate", "beside"])
 def test_small_print_in_a_signs_frame_is_not_readable_afterwards(engine, kind, text, height):
-    """Neither as it was nor as a hole in its own shape: the ground between goes black with it."""
+    """Neither as it was nor as a hole in its own shape: the ground between is blacked out with it."""
     frame, mask, box = framed(kind, text, height)
     reading = second_pass(frame, box, KEEP, engine)
     after = np.where(stays(frame, reading), frame, 0).astype(int)

@@ -101,7 +101,7 @@ def mark_synthetic(dataset: Dataset, pixels: int) -> None:
     context group 7203 has no code for inpainting, but may be extended, so that code is of a private scheme. What an earlier
     description says stays in front.
     """
-    said = f"Burnt-in markings removed; {pixels} pixels were filled by inpainting from their surroundings and are synthetic."
+    said = f"Burned-in annotations removed; {pixels} pixels were filled by inpainting from their surroundings and are synthetic."
     dataset.SyntheticData = "YES"
     dataset.DerivationDescription = f"{str(dataset.get('DerivationDescription', '') or '')[:800]} {said}".strip()
     code = Dataset()
@@ -155,7 +155,7 @@ def mark_cleaned(dataset: Dataset, method: str, codes: tuple[tuple[str, str], ..
 
 
 def mark_doubted(dataset: Dataset) -> None:
-    """Take back what says that no burnt-in marking and no identity is left: Burned In Annotation and Patient Identity Removed,
+    """Take back what says that no burned-in marking and no identity is left: Burned In Annotation and Patient Identity Removed,
     and of earlier codes Clean Pixel Data Option."""
     dataset.BurnedInAnnotation = "YES"
     if "PatientIdentityRemoved" in dataset:

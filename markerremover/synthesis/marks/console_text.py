@@ -88,7 +88,7 @@ def _decorated(rng, mask, elements, style: TextStyle, dark: bool) -> Group:
 
 
 def badge(rng: np.random.Generator, split: str, cap_px: float, fonts_dir=None) -> Group:
-    """A side sign as consoles draw it: a dark disc with a white ring and letter, or just the letter, large."""
+    """A laterality marker as consoles draw it: a dark disc with a white ring and letter, or just the letter, large."""
     sign = texts.laterality(rng)
     style = text_style(rng, split, cap_px, fonts_dir)
     if rng.random() < 0.45 or len(sign) > 1:

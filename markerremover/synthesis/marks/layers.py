@@ -1,4 +1,4 @@
-"""Burnt-in markings as groups of layers, and the shapes that they are made of.
+"""Burned-in markings as groups of layers, and the shapes that they are made of.
 
 A `Group` is a little stack of alpha masks of one shape, bottom first, with the elements that they belong to. Groups
 know nothing of the picture; `generate` puts them on it and finds out which pixels became visible.

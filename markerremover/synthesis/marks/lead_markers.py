@@ -1,4 +1,4 @@
-"""Lead markers that lay on the cassette: side signs, initials, plates, rings and beads."""
+"""Lead markers that lay on the cassette: laterality markers, initials, plates, rings and beads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .texts import choice
 
 
 def lead_marker(rng: np.random.Generator, split: str, cap_px: float, fonts_dir=None) -> Group:
-    """A marker of lead: a side sign, mostly with something else; letters about `cap_px` high."""
+    """A marker of lead: a laterality marker, mostly with something else; letters about `cap_px` high."""
     faces = fonts.font_files(split, fonts_dir)
     bold = [f for f in faces if "Bold" in f and "Roman" not in f] or faces  # cast letters are heavy and plain
     kind = rng.random()

@@ -16,7 +16,7 @@ from .texts import choice
 
 
 def plate_print(rng, scene: Scene, kit: Kit) -> bool:
-    """Dark letters that are no side sign cut out of a bright plate."""
+    """Dark letters that are no laterality marker cut out of a bright plate."""
     cap = cap_px(rng, scene, 0.014, 0.05 * kit.big)
     text = choice(rng, (texts.initials(rng, kit.split), phrases.code(rng), choice(rng, texts.POSITIONS), str(rng.integers(1, 100))))
     face = choice(rng, (*fonts.special("stencil"), *fonts.font_files(kit.split, kit.fonts_dir)))

@@ -82,7 +82,7 @@ def caption(rng, scene: Scene, kit: Kit) -> bool:
 
 
 def single(rng, scene: Scene, kit: Kit) -> bool:
-    """A digit, a letter that is no side sign, or a dash, standing alone; now and then in brackets, as in figures."""
+    """A digit, a letter that is no laterality marker, or a dash, standing alone; now and then in brackets, as in figures."""
     done = False
     for _ in range(int(rng.choice((1, 2, 3), p=(0.6, 0.25, 0.15)))):
         panel = rng.random() < 0.3  # the letter of a figure's part, in a corner

@@ -12,7 +12,7 @@ ALPHA_MIN = 0.35  # a pixel belongs to a stroke from this opacity
 SEEN_MIN = 6.0  # and where it changed the picture by this many grey levels
 CONTRAST_MIN = 17.0  # a marking whose strokes change the picture by less, on average, is not drawn
 VISIBLE_MIN = 0.35  # with less of its strokes inside the picture it is only "uncertain", or a piece of print
-LEGIBLE_MIN = 0.45  # a side sign of which less is left is a piece of print
+LEGIBLE_MIN = 0.45  # a laterality marker of which less is left is a piece of print
 PIECE_MIN_PX = 3  # a piece of print is a `marker` from this height and width of what is left of it
 CUT = " (cut)"  # ends the text of what the picture's edge cuts
 

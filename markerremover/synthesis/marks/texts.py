@@ -1,6 +1,6 @@
 """What markings say. Each split has its own names, hospitals and initials; nothing of one occurs in the other.
 
-Side signs and positions (L, PORTABLE, SUPINE …) are the language of radiographs and are shared; everything that could
+Laterality markers and positions (L, PORTABLE, SUPINE …) are the language of radiographs and are shared; everything that could
 identify a person or a place is invented.
 """
 
@@ -55,7 +55,7 @@ def choice(rng: np.random.Generator, items):
 
 
 def laterality(rng: np.random.Generator) -> str:
-    """A side sign: 7 % words, the rest letters in the shares of `LATERALITY_LETTERS`."""
+    """A laterality marker: 7 % words, the rest letters in the shares of `LATERALITY_LETTERS`."""
     if rng.random() < 0.07:
         return choice(rng, LATERALITY_WORDS)
     letters, weights = zip(*LATERALITY_LETTERS)
