@@ -25,7 +25,7 @@ from ..inference.shipped_weights import default_weights
 from ..records import locked
 from ..run import inputs
 from . import parity
-from . import precision as convert
+from .precision import to_fp16, to_int8, to_openvino
 
 log = logging.getLogger(__name__)
 
@@ -241,11 +241,11 @@ def _convert(source: Path, model: Path, format: str, precision: str, reference: 
 
             onnx = localizer_files.export_onnx(source, Path(scratch) / "fp32.onnx")
         if precision == "int8":
-            onnx = convert.to_int8(onnx, Path(scratch) / "int8.onnx", _pictures(calibration, reference.size))
+            onnx = to_int8(onnx, Path(scratch) / "int8.onnx", _pictures(calibration, reference.size))
         elif (format, precision) == ("onnx", "fp16"):
-            onnx = convert.to_fp16(onnx, Path(scratch) / "fp16.onnx")
+            onnx = to_fp16(onnx, Path(scratch) / "fp16.onnx")
         if format == "openvino":
-            convert.to_openvino(onnx, model, fp16=precision == "fp16")
+            to_openvino(onnx, model, fp16=precision == "fp16")
         else:
             shutil.copyfile(onnx, model)
 

@@ -14,8 +14,7 @@ from markerremover.detection import localizer
 from markerremover.errors import ParityError, UsageError, WeightsError
 from markerremover.inference import backends, network, runtimes, shipped_weights, tensorrt_engine
 from markerremover.synthesis import radiograph
-from markerremover.training import export
-from markerremover.training import precision as convert
+from markerremover.training import export, precision
 
 WEIGHTS = shipped_weights.default_weights()
 CHECKPOINT = WEIGHTS.with_suffix(".pt")
@@ -108,13 +107,13 @@ def test_fp16_is_smaller_finds_the_same_and_opens(samples, tmp_path):
 def test_int8_stores_the_convolutions_in_a_byte_and_leaves_the_last_ones(samples, tmp_path):
     import onnx
 
-    model = convert.to_int8(WEIGHTS, tmp_path / "int8.onnx", [samples[0].display[:320, :320]])
+    model = precision.to_int8(WEIGHTS, tmp_path / "int8.onnx", [samples[0].display[:320, :320]])
     graph = onnx.load(model).graph
     convolutions = [node for node in graph.node if node.op_type == "Conv"]
     quantized = [node for node in convolutions if node.input[1].endswith("DequantizeLinear_Output")]
     assert model.stat().st_size < 0.5 * WEIGHTS.stat().st_size and 0 < len(convolutions) - len(quantized) <= 7
     with pytest.raises(UsageError, match="calibration"):
-        convert.to_int8(WEIGHTS, tmp_path / "none.onnx", [])
+        precision.to_int8(WEIGHTS, tmp_path / "none.onnx", [])
 
 
 def shifted(onnx_file, target, **options):
@@ -130,7 +129,7 @@ def shifted(onnx_file, target, **options):
 
 def test_an_export_that_finds_something_else_leaves_nothing_and_exits_1(samples, tmp_path, monkeypatch, capsys):
     pytest.importorskip("openvino")
-    monkeypatch.setattr(convert, "to_openvino", shifted)
+    monkeypatch.setattr(export, "to_openvino", shifted)
     monkeypatch.setattr(export, "synthetic_samples", lambda: samples)
     out = tmp_path / "out"
     assert main.main(["export", "-o", str(out), "--format", "openvino", "--device", "cpu"]) == 1
@@ -149,7 +148,7 @@ def test_a_conversion_that_breaks_off_is_a_weights_error_and_leaves_nothing(samp
         target.write_bytes(b"half")
         raise RuntimeError("unsupported node")
 
-    monkeypatch.setattr(convert, "to_openvino", breaks)
+    monkeypatch.setattr(export, "to_openvino", breaks)
     with pytest.raises(WeightsError, match="unsupported node"):
         export.export(WEIGHTS, tmp_path / "out", format="openvino", samples=samples)
     assert not (tmp_path / "out").exists()
