@@ -22,7 +22,6 @@ from ..errors import HeldError, UsageError, WeightsError
 from ..inference.client import remote_network
 from ..inference.network import CLOSE_SIZE, open_network
 from ..inference.session import answers
-from ..inference.weights_card import model_sha256, parse_card, read_card  # noqa: F401
 from ..records import Detections
 from .operating_point import Calibration
 from .rescorer import Rescorer, of_card

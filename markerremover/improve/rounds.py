@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__, site_profile
-from ..detection import localizer
 from ..errors import UsageError
+from ..inference.weights_card import read_card
 from ..run import shards
 from ..system.files import sha256_file
 from ..training import finetune, localizer_files
@@ -143,7 +143,7 @@ def _plan(folder: SiteFolder, sources: Sequence[Path], options: ImproveOptions) 
 
 
 def _key(learnt: Sequence[Picture], start: Path, options: ImproveOptions) -> str:
-    card = localizer.read_card(start.with_suffix(".onnx"))
+    card = read_card(start.with_suffix(".onnx"))
     said = [sorted((p.digest, p.patient) for p in learnt), sha256_file(start), site_folder.identity(card), asdict(options.recipe), options.seed]
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -174,9 +174,9 @@ def _round(
     out = place / f"site-{number:04d}.pt"
     _trained(folder, plan, options, out, train, say)
     onnx, used = out.with_suffix(".onnx"), site_folder.weights_in_use(folder)
-    card = localizer.read_card(onnx)
+    card = read_card(onnx)
     results, why = None, ["nothing was learnt: they are the weights in use"]
-    if site_folder.identity(card) != site_folder.identity(localizer.read_card(used)):
+    if site_folder.identity(card) != site_folder.identity(read_card(used)):
         results = _compared(folder, plan, used, onnx, options, look, say)
         why = adoption_rule.objections(results)
         told = {k: v for k, v in results.items() if k != "pictures"}
@@ -228,7 +228,7 @@ def _facts(plan: Plan, options: ImproveOptions, used: Path) -> dict[str, Any]:
     """What a row of the history says of a round beside its result; no names of files or patients."""
     return {
         "key": plan.key, "started_from": {"generation": 0, "sha256": sha256_file(plan.start)},
-        "compared_with": site_folder.identity(localizer.read_card(used)),
+        "compared_with": site_folder.identity(read_card(used)),
         "training": {
             "pictures": len(plan.training), "patients": len({p.patient for p in plan.training}), "sha256": picture_store.digest(plan.training),
             "annotations": sorted(p.digest for p in plan.training),

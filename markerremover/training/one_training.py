@@ -19,6 +19,7 @@ import numpy as np
 
 from ..detection import localizer, operating_point, rescorer
 from ..errors import UsageError
+from ..inference.weights_card import read_card
 from ..labels import labelled_folder
 from ..labels.labelled_folder import Sample
 from ..records import Policy
@@ -135,7 +136,7 @@ def _exported(run: Run, checkpoint: Path, onnx: Path, taught: Path | None = None
 
 def own_rescorer(run: Run, onnx: Path) -> Path | None:
     """The rescorer that was taught along with a localizer; None if it runs with the base weights' own."""
-    facts = localizer.read_card(onnx).get("rescorer")
+    facts = read_card(onnx).get("rescorer")
     return None if facts is None or facts["sha256"] == run.card["rescorer"]["sha256"] else rescorer.find(facts, onnx.parent)
 
 

@@ -13,6 +13,7 @@ from markerremover.cli import information, main
 from markerremover.detection import localizer
 from markerremover.errors import ParityError, UsageError, WeightsError
 from markerremover.inference import backends, network, runtimes, shipped_weights, tensorrt_engine
+from markerremover.inference.weights_card import model_sha256
 from markerremover.synthesis import radiograph
 from markerremover.training import export, precision
 
@@ -49,7 +50,7 @@ def test_openvino_finds_what_onnx_runtime_finds_with_the_shipped_weights(openvin
     source = json.loads(WEIGHTS.with_suffix(".json").read_text())
     assert source.keys() <= card.keys() and card["exported_from"] == source["sha256"]
     assert (card["format"], card["precision"], card["file"]) == ("openvino", "fp32", openvino_model.name)
-    assert card["sha256"] == localizer.model_sha256(openvino_model)
+    assert card["sha256"] == model_sha256(openvino_model)
     assert (card["parity"]["images"], card["parity"]["samples"], card["parity"]["reference"]) == (4, "given", "ONNX Runtime CPU")
     files = [openvino_model.stem + end for end in (".bin", ".json", ".xml")] + ["rescorer.onnx"] * ("rescorer" in source)
     assert leftovers(openvino_model.parent) == files
@@ -199,7 +200,7 @@ def test_wrong_use_is_one_line_and_exit_2(arguments, said, tmp_path, capsys):
 
 
 def test_devices_are_the_same_on_the_command_line_and_in_the_detector():
-    assert options.DEVICES == localizer.DEVICES
+    assert options.DEVICES == network.DEVICES
 
 
 # TensorRT: everything but TensorRT itself
@@ -255,7 +256,7 @@ def test_an_engine_opens_with_its_card_and_never_on_the_cpu(tmp_path, monkeypatc
     path.write_bytes(b"engine")
     with pytest.raises(WeightsError):
         localizer.load_detector(path)
-    card = {"classes": ["marker"], "image_size": 64, "threshold": 0.2, "sha256": localizer.model_sha256(path)}
+    card = {"classes": ["marker"], "image_size": 64, "threshold": 0.2, "sha256": model_sha256(path)}
     path.with_suffix(".json").write_text(json.dumps(card))
     answer = np.array([[32, 32, 10, 10, 0.9]], np.float32).T
     monkeypatch.setattr(tensorrt_engine, "open_engine", lambda path, batch: lambda picture: answer)
@@ -379,7 +380,7 @@ def test_a_checkpoint_becomes_onnx_and_is_compared_with_pytorch(samples, tmp_pat
     large = export.Sample(drawn.image)
     model = export.export(CHECKPOINT, tmp_path / "out", format="onnx", samples=[samples[0], large], device="cpu")
     card = json.loads(model.with_suffix(".json").read_text())
-    assert card["parity"]["reference"] == "PyTorch CPU" and card["exported_from"] == localizer.model_sha256(CHECKPOINT)
+    assert card["parity"]["reference"] == "PyTorch CPU" and card["exported_from"] == model_sha256(CHECKPOINT)
     assert {c["rule"] for c in card["parity"]["checks"] if not c["backend"].endswith(export.REDUCED)} == {"same boxes"}
     wrong = tmp_path / "w.pt"
     shutil.copy(CHECKPOINT, wrong)
