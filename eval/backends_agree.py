@@ -29,6 +29,7 @@ from markerremover.detection import localizer, rescorer
 from markerremover.errors import HeldError, UsageError
 from markerremover.formats import images
 from markerremover.inference import network, runtimes
+from markerremover.inference.weights_card import read_card
 from markerremover.records import Policy
 from markerremover.redaction import cleaning
 from markerremover.second_pass import tesseract
@@ -86,7 +87,7 @@ def whole(threads: int) -> localizer.Detector:
     except ImportError as error:
         raise UsageError("OpenVINO is not installed") from error
     model = network.model_of(None)
-    card = localizer.read_card(model)
+    card = read_card(model)
     far, close = (runtimes.openvino_session(openvino, model, size, threads, "f32") for size in (int(card["image_size"]), network.CLOSE_SIZE))
     return localizer.Detector(far, card, "OpenVINO CPU, f32, whole network", close, rescorer.of_card(card, model.parent, threads))
 

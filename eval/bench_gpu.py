@@ -32,6 +32,7 @@ from markerremover.formats import images
 from markerremover.inference import backends, network
 from markerremover.inference.server import InferenceServer
 from markerremover.inference.session import Session
+from markerremover.inference.weights_card import read_card
 from markerremover.options import RunOptions
 from markerremover.run import batch
 from markerremover.synthesis import synthesize
@@ -53,7 +54,7 @@ def torch_detector(device: str) -> localizer.Detector:
     if device == "cuda" and not torch.cuda.is_available():
         raise UsageError("torch sees no GPU here")
     model = network.model_of(None)
-    checkpoint, card = model.with_suffix(".pt"), localizer.read_card(model)
+    checkpoint, card = model.with_suffix(".pt"), read_card(model)
     if not checkpoint.is_file():
         raise UsageError("no checkpoint here; a checkout has it")
     net = YOLO(checkpoint).model.float().eval().to(device)

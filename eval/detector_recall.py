@@ -19,6 +19,7 @@ from markerremover import boxes
 from markerremover.detection import localizer, rescorer
 from markerremover.inference import backends
 from markerremover.inference.shipped_weights import default_weights
+from markerremover.inference.weights_card import read_card
 from markerremover.labels import labelled_folder
 from markerremover.records import Policy
 
@@ -45,7 +46,7 @@ def main() -> int:
     parser.add_argument("--misses", action="store_true")
     args = parser.parse_args()
     onnx = (args.weights or default_weights()).with_suffix(".onnx")
-    card = localizer.read_card(onnx)
+    card = read_card(onnx)
     thresholds = [float(t) for t in args.thresholds.split(",")]
     samples = labelled_folder.load_samples(args.folder, args.split)
     policy = Policy()

@@ -37,8 +37,7 @@ def add_improve_parser(subparsers) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from ..improve import site_folder as folders
-    from ..improve import tables
+    from ..improve import site_folder, tables
 
     if args.history or args.adopt is not None:
         return _look_back(args)
@@ -50,7 +49,7 @@ def _run(args: argparse.Namespace) -> int:
     if row is not None:
         print("\n".join(tables.result(row)))
     if not args.dry_run:
-        print(tables.where(folders.open_folder(args.site)))
+        print(tables.where(site_folder.open_folder(args.site)))
     return NOT_ADOPTED if row is not None and not row["adopted"] else 0
 
 
@@ -70,20 +69,19 @@ def _improve(args: argparse.Namespace):
 def _look_back(args: argparse.Namespace) -> int:
     from .. import site_profile
     from ..errors import UsageError
-    from ..improve import site_folder as folders
-    from ..improve import tables
+    from ..improve import site_folder, tables
     from ..run import shards
 
     if args.audits or args.validation or args.keep is not None or args.weights:
         raise UsageError("--history and --adopt take nothing else")
-    folder = folders.open_folder(args.site)
+    folder = site_folder.open_folder(args.site)
     if not folder.begun:
         raise UsageError(f"{args.site}: there is no such site folder yet")
     if args.adopt is not None:
         with shards.alone(folder.path):
-            row = folders.adopt_by_hand(folder, args.adopt)
+            row = site_folder.adopt_by_hand(folder, args.adopt)
         print(f"generation {row['generation']} is in use")
         return 0
     weights = site_profile.read(folder.profile).weights
-    print("\n".join(tables.history(folders.rows(folder), "" if weights is None else folders.named(folder, weights))))
+    print("\n".join(tables.history(site_folder.rows(folder), "" if weights is None else site_folder.named(folder, weights))))
     return 0

@@ -72,8 +72,8 @@ def _run(args: argparse.Namespace) -> int:
 
 def _copied(localizer: Path, out: Path) -> Path:
     """A localizer's ONNX file, checkpoint and card in another folder, under the same name."""
-    from ..detection.localizer import read_card
     from ..errors import UsageError
+    from ..inference.weights_card import read_card
 
     read_card(localizer)
     if (out / localizer.name).exists():

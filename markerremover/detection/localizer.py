@@ -3,7 +3,7 @@
 One ONNX file runs through OpenVINO (CPU, several times faster where it exists) or ONNX Runtime (portable, CUDA,
 TensorRT); what `markerremover export` writes, OpenVINO's `.xml` and TensorRT's `.engine`, opens the same way.
 Everything that belongs to the weights is read from the JSON card beside them: `classes`, `image_size` (side of the
-square network input), `threshold`, `calibration`, `rescorer` (see `rescore`), `tiling`, `sha256`, and of an exported model `precision` and
+square network input), `threshold`, `calibration`, `rescorer` (see module `rescorer`), `tiling`, `sha256`, and of an exported model `precision` and
 the `inference_precision` it was checked at.
 """
 
@@ -22,10 +22,9 @@ from ..errors import HeldError, UsageError, WeightsError
 from ..inference.client import remote_network
 from ..inference.network import CLOSE_SIZE, open_network
 from ..inference.session import answers
-from ..inference.weights_card import model_sha256, parse_card, read_card  # noqa: F401
 from ..records import Detections
-from . import rescorer as rescore
 from .operating_point import Calibration
+from .rescorer import Rescorer, of_card
 
 NETWORK_GREY = 114  # the grey that ultralytics pads with in training
 NMS_IOU = 0.6  # higher than usual: a letter and the plate around it are two findings
@@ -83,7 +82,7 @@ class Detector:
     """
 
     def __init__(
-        self, session: Session, card: dict, backend: str, close_session: Session | None = None, rescorer: rescore.Rescorer | None = None
+        self, session: Session, card: dict, backend: str, close_session: Session | None = None, rescorer: Rescorer | None = None
     ) -> None:
         if (rescorer is None) != (card.get("rescorer") is None):
             raise WeightsError("a localizer runs with the rescorer that its card names, and without one if it names none")
@@ -383,5 +382,5 @@ def load_detector(
         opened = open_network(
             weights, device=device, threads=threads, runtime=runtime, inference_precision=inference_precision, engine_cache=engine_cache,
             batch=batch)
-    second = rescore.of_card(opened.card, opened.model.parent, threads)
+    second = of_card(opened.card, opened.model.parent, threads)
     return Detector(opened.sessions[0], opened.card, opened.backend, opened.sessions[1], second)

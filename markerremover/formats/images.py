@@ -18,8 +18,7 @@ import numpy as np
 from ..errors import HeldError, MarkerRemoverError, ReadError, UsageError, WriteError
 from ..headers.profile import HeaderProfile
 from ..records import Radiograph, Telling
-from . import jpeg, png
-from . import views as view
+from . import jpeg, png, views
 from .placement import Layout
 
 FORMATS = ("DICOM", "JPEG", "PNG", "TIFF")
@@ -138,7 +137,7 @@ def write(
     return tuple(getattr(radiograph.source, "notes", ()))
 
 
-def views(radiograph: Radiograph, stored: np.ndarray) -> tuple[np.ndarray, ...]:
+def views_of(radiograph: Radiograph, stored: np.ndarray) -> tuple[np.ndarray, ...]:
     """What the models would see of other pixels in the place of those that were read: they are stretched as those are, for black boxes
     or a repair must not change how the rest looks.
 
@@ -159,7 +158,7 @@ def views(radiograph: Radiograph, stored: np.ndarray) -> tuple[np.ndarray, ...]:
 
 def array_views(stored: np.ndarray, reference: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
     """The views of (F, H, W) grey or (F, H, W, 3) RGB pixels in which 0 is black, uint8 or uint16, shown as `reference` would be."""
-    return view.views(stored, reference=reference) if stored.ndim == 3 else view.colour_views(stored, 8 * stored.dtype.itemsize, reference)
+    return views.views(stored, reference=reference) if stored.ndim == 3 else views.colour_views(stored, 8 * stored.dtype.itemsize, reference)
 
 
 def layout(radiograph: Radiograph) -> Layout:
@@ -201,7 +200,7 @@ def shown_as(radiograph: Radiograph, other: Radiograph) -> np.ndarray:
     if not same_shape or _meaning(other) != _meaning(radiograph):
         return other.display
     if not unfillable(radiograph):
-        return views(radiograph, other.stored)[0]
+        return views_of(radiograph, other.stored)[0]
     return np.where(other.stored == radiograph.stored, radiograph.display, other.display)
 
 

@@ -26,8 +26,7 @@ from PIL import Image, JpegImagePlugin
 
 from ..errors import HeldError, ReadError, WriteError
 from ..records import Radiograph
-from . import jpeg_markers
-from . import views as view
+from . import jpeg_markers, views
 from .exif import orientation_block, orientation_of
 from .jpeg_scans import EOI, FRAMES, SOI, SOS, TABLES, trim
 from .limits import MAX_PIXELS
@@ -114,7 +113,7 @@ def _orientation(found: Iterable[tuple[int, bytes]]) -> int:
 
 def views_jpeg(stored: np.ndarray, reference: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
     """The views of pixels: of those that were read, or of others in their place, shown as `reference` would be."""
-    return view.views(stored, reference=reference) if stored.ndim == 3 else view.colour_views(stored, 8, reference)
+    return views.views(stored, reference=reference) if stored.ndim == 3 else views.colour_views(stored, 8, reference)
 
 
 def encode_jpeg(radiograph: Radiograph, new_stored: np.ndarray, *, touched: bool) -> bytes:

@@ -23,7 +23,7 @@ import numpy as np
 
 from ..errors import HeldError, ReadError
 from ..records import Radiograph
-from . import views as view
+from . import views
 from .exif import orientation_block, orientation_of
 from .limits import MAX_PIXELS
 
@@ -109,11 +109,11 @@ def views_png(source: PngSource, stored: np.ndarray, reference: np.ndarray | Non
     """The views of pixels that are no palette's: of those that were read, or of others in their place, shown as `reference` would be."""
     like = stored if reference is None else reference
     if source.colour not in (0, 4):
-        return view.colour_views(stored[..., :3], source.depth, like[..., :3])
+        return views.colour_views(stored[..., :3], source.depth, like[..., :3])
     grey, like = (pixels[..., 0] if source.colour == 4 else pixels for pixels in (stored, like))
     if source.depth < 8:
         grey, like = ((pixels * (255 // ((1 << source.depth) - 1))).astype(np.uint8) for pixels in (grey, like))
-    return view.views(np.ascontiguousarray(grey), reference=like)
+    return views.views(np.ascontiguousarray(grey), reference=like)
 
 
 def encode_png(radiograph: Radiograph, new_stored: np.ndarray, *, touched: bool) -> bytes:
@@ -301,7 +301,7 @@ def _view_palette(path: Path, source: PngSource, stored: np.ndarray) -> tuple[tu
     used = np.bincount(stored.ravel(), minlength=len(colours)) > 0
     if len(used) > len(colours):
         raise ReadError(f"{path.name}: pixels point behind the {len(colours)} colours of its palette")
-    shown = view.colour_views(colours[stored], 8)
+    shown = views.colour_views(colours[stored], 8)
     darkest = int(colours.max(axis=1).argmin())
     if not colours[darkest].any():
         return shown, darkest, source.palette

@@ -29,8 +29,7 @@ from PIL import Image, TiffImagePlugin
 
 from ..errors import HeldError, ReadError
 from ..records import Radiograph
-from . import jpeg, jpeg_scans
-from . import views as view
+from . import jpeg, jpeg_scans, views
 from .limits import MAX_PIXELS
 from .tiff_source import (
     BLACK_IS_ZERO,
@@ -112,9 +111,9 @@ def views_tiff(source: TiffSource, stored: np.ndarray, reference: np.ndarray | N
     """The views of pixels: of those that were read, or of others in their place, shown as `reference` would be."""
     like = stored if reference is None else reference
     if source.photometric in (RGB, YCBCR):
-        return view.colour_views(stored[..., :3], source.depth, like[..., :3])
+        return views.colour_views(stored[..., :3], source.depth, like[..., :3])
     grey, like = (np.ascontiguousarray(pixels[..., 0]) if source.samples > 1 else pixels for pixels in (stored, like))
-    return view.views(grey, invert=source.photometric == WHITE_IS_ZERO, reference=like)
+    return views.views(grey, invert=source.photometric == WHITE_IS_ZERO, reference=like)
 
 
 def encode_tiff(radiograph: Radiograph, new_stored: np.ndarray, *, touched: bool) -> bytes:

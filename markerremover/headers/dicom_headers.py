@@ -25,7 +25,7 @@ from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 from pydicom.uid import UID_dictionary
 
-from .header_identifiers import PSEUDONYMS, is_public, patient_of, take_out, telling
+from .header_identifiers import PSEUDONYMS, identifiers_of, is_public, patient_of, take_out
 from .profile import DUMMIES, RETAINABLE, HeaderProfile
 
 EDITION = "dicomfields_2026c"
@@ -67,7 +67,7 @@ def clean(dataset: Dataset, profile: HeaderProfile) -> None:
     """Apply the profile to a dataset, in place; nothing happens in mode "keep"."""
     if profile.mode == "keep":
         return
-    told = telling(dataset)
+    told = identifiers_of(dataset)
     _Cleaning(profile, patient_of(dataset)).apply(dataset)
     take_out(dataset, told, profile)
     dataset.PatientIdentityRemoved = "YES"

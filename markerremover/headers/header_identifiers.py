@@ -24,7 +24,7 @@ from . import identifiers, program_words, terms
 from .profile import BASIC, CONSONANTS, DUMMIES, PSEUDONYM_LETTERS, RETAINED, SHIFTED, HeaderProfile
 from .spelling import forms, plain, repaired, words
 
-__all__ = ["PSEUDONYMS", "in_path", "in_pixels", "is_public", "names_left", "patient_of", "take_out", "telling"]
+__all__ = ["PSEUDONYMS", "identifiers_of", "in_path", "in_pixels", "is_public", "names_left", "patient_of", "take_out"]
 
 PSEUDONYMS = {tag_for_keyword(k): k for k in ("PatientName", "PatientID", "AccessionNumber", "StudyID")}
 _NUMBERS = frozenset(tag_for_keyword(k) for k in (
@@ -79,7 +79,7 @@ def _person(value: object) -> str:
     return next((" ".join(min(forms(word), key=len) for word in found) for found in groups if found), "")
 
 
-def telling(dataset: Dataset) -> Telling:
+def identifiers_of(dataset: Dataset) -> Telling:
     """What of a header, at any depth, must not stand in its texts, its picture and its path: names of persons, numbers, days, UIDs."""
     declared = bool(dataset.get("SpecificCharacterSet"))
     return frozenset(found for element in _readable(dataset) for found in _identifiers(element, declared))
@@ -152,12 +152,12 @@ def _replacement(element: DataElement) -> str:
 
 def names_left(dataset: Dataset, original: Dataset) -> int:
     """How many values of a cleaned dataset, at any depth, still tell the patient of the original's header."""
-    return sum(1 for _ in _hits(dataset, telling(original)))
+    return sum(1 for _ in _hits(dataset, identifiers_of(original)))
 
 
 def in_path(dataset: Dataset, path: str) -> bool:
     """Whether a path holds an identifier of a header."""
-    return bool(identifiers.telling_parts(identifiers.in_path(telling(dataset)), path.split("/")))
+    return bool(identifiers.telling_parts(identifiers.in_path(identifiers_of(dataset)), path.split("/")))
 
 
 def in_pixels(data: bytes, original: Dataset) -> bool:
@@ -165,7 +165,7 @@ def in_pixels(data: bytes, original: Dataset) -> bool:
 
     Names of `_SPELT_BY_CHANCE` letters or more are looked for, as written, in capitals and in small letters.
     """
-    names = {word for one in telling(original) if one.kind == "name" for word in words(one.text) if len(word) >= _SPELT_BY_CHANCE}
+    names = {word for one in identifiers_of(original) if one.kind == "name" for word in words(one.text) if len(word) >= _SPELT_BY_CHANCE}
     spelt = {form.encode("latin-1", "replace") for word in names for form in (word, word.upper(), word.lower(), word.title())}
     return any(form in data for form in spelt)
 

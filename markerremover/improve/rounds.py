@@ -15,15 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__, site_profile
-from ..detection import localizer
 from ..errors import UsageError
+from ..inference.weights_card import read_card
 from ..run import shards
 from ..system.files import sha256_file
 from ..training import finetune, localizer_files
 from ..training.folds import whole
 from ..training.recipes import RECIPES, Recipe
-from . import adoption_rule, gathering, picture_store, score_weights, validation
-from . import site_folder as folders
+from . import adoption_rule, gathering, picture_store, score_weights, site_folder, validation
 from .gathering import Gathered
 from .picture_store import Picture
 from .site_folder import Say, SiteFolder
@@ -86,18 +85,18 @@ def improve(
     Raises:
         UsageError: an option, a folder or a set is wrong; nothing was adopted.  AnnotationError: annotations are broken.
     """
-    folder = folders.open_folder(path)
+    folder = site_folder.open_folder(path)
     _check_start(folder, options)
     if options.dry_run:
         _tell(folder, _plan(folder, sources, options), options, say)
         return None
     with shards.alone(folder.path):
         if not folder.begun:
-            folders.begin(folder, options.weights, options.keep)
-        folders.settle(folder, say)
+            site_folder.begin(folder, options.weights, options.keep)
+        site_folder.settle(folder, say)
         validation.settle(folder)
         plan = _gather(folder, sources, options, say)
-        done = next((row for row in folders.rows(folder) if row.get("key") == plan.key), None)
+        done = next((row for row in site_folder.rows(folder) if row.get("key") == plan.key), None)
         if done is not None:
             shutil.rmtree(folder.work, ignore_errors=True)
             say(f"nothing new: generation {done['generation']} learnt from just these pictures, in the same way")
@@ -117,7 +116,7 @@ def _check_start(folder: SiteFolder, options: ImproveOptions) -> None:
     profile = site_profile.read(folder.profile)
     if options.keep is not None and site_profile.SiteProfile(keep=options.keep).keep != profile.keep:
         raise UsageError(f"{folder.path} has begun with other signs: change them in {folder.profile}")
-    if base is not None and sha256_file(base) != sha256_file(folders.checkpoint_of_start(folder)):
+    if base is not None and sha256_file(base) != sha256_file(site_folder.checkpoint_of_start(folder)):
         raise UsageError(f"{folder.path} has begun with other weights: begin another site folder for these")
 
 
@@ -139,13 +138,13 @@ def _plan(folder: SiteFolder, sources: Sequence[Path], options: ImproveOptions) 
     if how == "dealt":
         apart = {p.name for p in measured}
         learnt = [p for p in learnt if p.name not in apart]
-    start = folders.checkpoint_of_start(folder) if folder.begun else finetune.base_of(options.weights)[0]
+    start = site_folder.checkpoint_of_start(folder) if folder.begun else finetune.base_of(options.weights)[0]
     return Plan(gathered, tuple(learnt), tuple(measured), how, start, _key(learnt, start, options))
 
 
 def _key(learnt: Sequence[Picture], start: Path, options: ImproveOptions) -> str:
-    card = localizer.read_card(start.with_suffix(".onnx"))
-    said = [sorted((p.digest, p.patient) for p in learnt), sha256_file(start), folders.identity(card), asdict(options.recipe), options.seed]
+    card = read_card(start.with_suffix(".onnx"))
+    said = [sorted((p.digest, p.patient) for p in learnt), sha256_file(start), site_folder.identity(card), asdict(options.recipe), options.seed]
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -174,23 +173,23 @@ def _round(
     place = folder.work / f"{plan.key}-{__version__}-{options.device}"  # what may be gone on with
     out = place / f"site-{number:04d}.pt"
     _trained(folder, plan, options, out, train, say)
-    onnx, used = out.with_suffix(".onnx"), folders.weights_in_use(folder)
-    card = localizer.read_card(onnx)
+    onnx, used = out.with_suffix(".onnx"), site_folder.weights_in_use(folder)
+    card = read_card(onnx)
     results, why = None, ["nothing was learnt: they are the weights in use"]
-    if folders.identity(card) != folders.identity(localizer.read_card(used)):
+    if site_folder.identity(card) != site_folder.identity(read_card(used)):
         results = _compared(folder, plan, used, onnx, options, look, say)
         why = adoption_rule.objections(results)
         told = {k: v for k, v in results.items() if k != "pictures"}
         held = asdict(validation.strength(plan.validation))
         localizer_files.rewrite_card(onnx, {**card, "metrics": {"method": "a fixed validation set that was never trained on", **held, **told}})
     row = {
-        **folders.row_of(folder, "round", number, out.stem, card), **_facts(plan, options, used), "results": results,
+        **site_folder.row_of(folder, "round", number, out.stem, card), **_facts(plan, options, used), "results": results,
         "adopted": not why, "reason": "; ".join(why) or adoption_rule.reason(results),
     }
-    folders.put_in_place(folder, place, number, row)
-    folders.rows(folder, and_write=True)
+    site_folder.put_in_place(folder, place, number, row)
+    site_folder.rows(folder, and_write=True)
     if row["adopted"]:
-        folders.adopt(folder, row)
+        site_folder.adopt(folder, row)
     shutil.rmtree(folder.work)
     return row
 
@@ -229,7 +228,7 @@ def _facts(plan: Plan, options: ImproveOptions, used: Path) -> dict[str, Any]:
     """What a row of the history says of a round beside its result; no names of files or patients."""
     return {
         "key": plan.key, "started_from": {"generation": 0, "sha256": sha256_file(plan.start)},
-        "compared_with": folders.identity(localizer.read_card(used)),
+        "compared_with": site_folder.identity(read_card(used)),
         "training": {
             "pictures": len(plan.training), "patients": len({p.patient for p in plan.training}), "sha256": picture_store.digest(plan.training),
             "annotations": sorted(p.digest for p in plan.training),
@@ -253,7 +252,7 @@ def _tell(folder: SiteFolder, plan: Plan, options: ImproveOptions, say: Say) -> 
         say(f"the validation set would be fixed: {HOW[plan.how]}")
     validation.check_apart(plan.training, plan.validation)
     _tell_sets(folder, plan, options, say)
-    done = [row["generation"] for row in folders.rows(folder) if row.get("key") == plan.key]
+    done = [row["generation"] for row in site_folder.rows(folder) if row.get("key") == plan.key]
     say(f"nothing new since generation {done[0]}, so nothing would be trained" if done else "dry run: nothing was written or trained")
 
 

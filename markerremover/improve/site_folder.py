@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__, site_profile
-from ..detection import localizer, rescorer
+from ..detection import rescorer
 from ..errors import UsageError
+from ..inference.weights_card import read_card
 from ..run import shards
 from ..site_profile import SiteProfile
 from ..system import journal
@@ -205,7 +206,7 @@ def weights_in_use(folder: SiteFolder) -> Path:
     weights = site_profile.read(folder.profile).weights
     if weights is None:
         raise UsageError(f"{folder.profile}: names no weights; `--adopt N` puts those of a generation in use")
-    localizer.read_card(weights)
+    read_card(weights)
     return weights
 
 
@@ -216,7 +217,7 @@ def adopt(folder: SiteFolder, row: Mapping[str, Any]) -> None:
         UsageError: its files are no longer what they were.
     """
     onnx = folder.path / row["weights"]["file"]
-    if identity(localizer.read_card(onnx)) != row["weights"]["sha256"]:
+    if identity(read_card(onnx)) != row["weights"]["sha256"]:
         raise UsageError(f"{onnx}: is no longer what the history says it was")
     site_profile.write(folder.profile, replace(site_profile.read(folder.profile), weights=onnx))
     sync(folder.path)
@@ -260,7 +261,7 @@ def adopt_by_hand(folder: SiteFolder, number: int) -> dict[str, Any]:
     }
     if row["instead_of"] == row["weights"]["file"]:
         raise UsageError(f"generation {number} is in use")
-    if identity(localizer.read_card(folder.path / row["weights"]["file"])) != row["weights"]["sha256"]:
+    if identity(read_card(folder.path / row["weights"]["file"])) != row["weights"]["sha256"]:
         raise UsageError(f"{row['weights']['file']}: is no longer what the history says it was")
     journal.append(folder.history, row)
     adopt(folder, row)
@@ -275,7 +276,7 @@ def checkpoint_of_start(folder: SiteFolder) -> Path:
     """
     start = next(row for row in rows(folder) if row["generation"] == 0)
     onnx = folder.path / start["weights"]["file"]
-    card, checkpoint = localizer.read_card(onnx), onnx.with_suffix(".pt")
+    card, checkpoint = read_card(onnx), onnx.with_suffix(".pt")
     if identity(card) != start["weights"]["sha256"] or not checkpoint.is_file():
         raise UsageError(f"{onnx.parent}: is no longer what the history says it was")
     if start.get("checkpoint_sha256") and sha256_file(checkpoint) != start["checkpoint_sha256"]:

@@ -24,7 +24,7 @@ from ..errors import HeldError, UsageError
 from ..records import Corrections, Decision, Mark
 from ..system import journal, regular_files
 from ..system.files import sha256_file
-from . import review_events as events_module
+from . import review_events
 
 FOLDER, LOG = "review", "decisions.jsonl"
 LABEL = "reviewer"
@@ -89,7 +89,7 @@ def read_events(path: Path) -> list[dict[str, Any]]:
         UsageError: another line is damaged or no event: what was said is then not known. Or a link stands in the place of log or folder.
     """
     regular_files.real(path.parent)
-    return events_module.read(path)
+    return review_events.read(path)
 
 
 def reviews(events: Iterable[dict[str, Any]]) -> dict[str, Review]:
@@ -100,7 +100,7 @@ def reviews(events: Iterable[dict[str, Any]]) -> dict[str, Review]:
     """
     events = list(events)
     for event in events:
-        if wrong := events_module.problem(event):
+        if wrong := review_events.problem(event):
             raise UsageError(f"the log of the review has an event that cannot be understood: {wrong}")
     return standing(events)
 

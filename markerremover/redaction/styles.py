@@ -85,7 +85,7 @@ def styled(
         if not bad:
             break
         plans = [plan.black(SHOWS) if i in bad else plan for i, plan in enumerate(plans)]
-    shown = images.views(radiograph, stored)[0] if made_up.any() else np.where(removed, np.uint8(0), radiograph.display)
+    shown = images.views_of(radiograph, stored)[0] if made_up.any() else np.where(removed, np.uint8(0), radiograph.display)
     return Styled(stored, shown, removed, made_up, tuple((plan.style, plan.reason) for plan in plans))
 
 
@@ -137,7 +137,7 @@ def _showing(
 ) -> set[int]:
     """Indices of the plans, of those that are no black boxes, in whose boxes something still shows."""
     open_plans = [i for i, plan in enumerate(plans) if plan.style != "box"]
-    views = images.views(radiograph, stored) if made_up.any() else radiograph.views
+    views = images.views_of(radiograph, stored) if made_up.any() else radiograph.views
     bad: set[int] = set()
     for frame in sorted({plans[i].decision.frame for i in open_plans}):
         here = [i for i in open_plans if plans[i].decision.frame == frame]

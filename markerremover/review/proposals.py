@@ -32,12 +32,12 @@ def annotate(
     from ..options import DEFAULT_IGNORE
     from ..redaction import cleaning
     from ..review import labels
-    from ..run import inputs as inputs_module
+    from ..run.inputs import check_folders, gather
     from ..system.files import sha256_file
 
     inputs, out = [Path(p) for p in inputs], Path(os.path.abspath(out))
-    inputs_module.check_folders(inputs, out, out.with_name(out.name + "-none"))
-    found, _ = inputs_module.gather(inputs, DEFAULT_IGNORE)
+    check_folders(inputs, out, out.with_name(out.name + "-none"))
+    found, _ = gather(inputs, DEFAULT_IGNORE)
     if not found:
         raise UsageError(f"no files to annotate in {', '.join(map(str, inputs))}")
     cleaner = open_cleaner() if open_cleaner else cleaning.open_cleaner(policy)

@@ -17,7 +17,7 @@ from ..audit import manifest_files
 from ..errors import AnnotationError, ReadError, UsageError
 from ..formats import images, read_apart
 from ..headers.profile import HeaderProfile, new_key, read_key
-from ..inference import server as inference_server
+from ..inference.server import serving
 from ..options import KEY, RunOptions
 from ..records import RELEASED, Corrections, Detections, Outcome, Policy
 from ..redaction import corrections
@@ -25,9 +25,8 @@ from ..redaction.cleaning import Cleaner, open_cleaner
 from ..system import capacity, regular_files
 from ..system.files import open_private, sha256_file, take_away, write_private
 from . import drawn_boxes, output_paths, run_file, shards, workers
-from . import inputs as inputs_module
 from .finished_rows import _rows, _split_finished, _was_dry
-from .inputs import Input
+from .inputs import Input, check_folders, fail_clashes, folded, folds_names, gather
 from .run_summary import run_facts, whole_summary
 from .workers import Crew, Job, Place
 
@@ -65,10 +64,10 @@ def remove(
     if not out.name:
         raise UsageError(f"{out}: the output must be a folder below the root of the file system")
     audit = Path(os.path.abspath(options.audit)) if options.audit else out.with_name(out.name + "-audit")
-    inputs_module.check_folders(inputs, out, audit)
+    check_folders(inputs, out, audit)
     _check_state(out, audit, options)
     _reviews(audit, options)
-    found, ignored = inputs_module.gather(inputs, options.ignore)
+    found, ignored = gather(inputs, options.ignore)
     if not found:
         raise UsageError(f"no files to process in {', '.join(map(str, inputs))} ({len(ignored)} ignored)")
     if options.workers is None:
@@ -76,8 +75,8 @@ def remove(
         options = replace(options, workers=workers.fitting(own, options.second_look) if options.engine == "local" else 1)
     drawn = drawn_boxes.read(options.boxes) if options.boxes else None
     if drawn:
-        inputs_module.check_folders([options.boxes], out, audit)
-    with nullcontext() if open_cleaner else inference_server.serving(options, workers.threads_each(1)) as server:
+        check_folders([options.boxes], out, audit)
+    with nullcontext() if open_cleaner else serving(options, workers.threads_each(1)) as server:
         with crew(options, open_cleaner or functools.partial(open_shipped, options, server=server), len(found)) as at_work:
             headers = _header_profile(options, audit)
             assigned = output_paths.assign(found, options.paths, headers, _telling(found, options))  # of all parts, so that they agree
@@ -129,8 +128,8 @@ def _run(
     if headers.key and options.key is None and not options.dry_run and not options.shard:
         write_private(root / KEY, headers.key.hex() + "\n")
     run_file.write(audit, out, inputs, options)
-    if inputs_module.folds_names(audit / "tmp"):  # which lies on the file system of OUT
-        found = inputs_module.fail_clashes(found, inputs_module.folded)
+    if folds_names(audit / "tmp"):  # which lies on the file system of OUT
+        found = fail_clashes(found, folded)
     every = {item.relative for item in found}
     given, found = shards.own(given, given, options.shard), shards.own(given, found, options.shard)
     renamed = output_paths.write_map(audit, given, found)
@@ -328,11 +327,11 @@ class _Released:
     def note(self, row: dict[str, Any]) -> None:
         """Take in one more row."""
         if row["status"] in RELEASED:
-            self._paths.setdefault(inputs_module.folded(row["relative"]), []).append(self._out / row["relative"])
+            self._paths.setdefault(folded(row["relative"]), []).append(self._out / row["relative"])
 
     def __contains__(self, relative: str) -> bool:
         """Whether the file at `relative` is one of them, perhaps under another name."""
-        paths = self._paths.get(inputs_module.folded(relative), ())
+        paths = self._paths.get(folded(relative), ())
         return any(os.path.lexists(path) and os.path.samefile(path, self._out / relative) for path in paths)
 
 

@@ -33,7 +33,7 @@ def assign(found: Sequence[Input], mode: str, profile: HeaderProfile, telling: C
 
     Args:
         mode: one of `options.PATHS`; with "auto" and headers that are kept, paths are too.
-        telling: what of a file's header must not stand in a path, see `header_identifiers.telling`; None where its header cannot be
+        telling: what of a file's header must not stand in a path, see `header_identifiers.identifiers_of`; None where its header cannot be
             read to the end. It may raise a ReadError, which is then the file's problem.
 
     Returns:

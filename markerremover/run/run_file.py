@@ -15,7 +15,7 @@ from ..options import KEY, RunOptions
 from ..records import Policy
 from ..system import regular_files
 from ..system.files import write_private
-from . import inputs as inputs_module
+from .inputs import gather
 from .output_paths import MAP
 
 RUN = "run.json"
@@ -86,7 +86,7 @@ def sources(run: Run) -> dict[str, Path]:
     Raises:
         UsageError: an input of the run is no longer there, or the map of pseudonyms is damaged.
     """
-    found, _ = inputs_module.gather(run.inputs, run.options.ignore)
+    found, _ = gather(run.inputs, run.options.ignore)
     renamed: dict[str, str] = {}
     mapped = run.audit / MAP
     if os.path.lexists(mapped):

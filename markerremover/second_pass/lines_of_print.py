@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from .. import boxes as boxes_module
+from ..boxes import covered_share
 from ..records import Decision, Reading
 from . import glyphs
 from .doubts import PART_OF_TEXT
@@ -101,7 +101,7 @@ def _is_of_the_text_in(kept: Decision, other: Decision) -> bool:
         return True
     if other.reading.doubt != PART_OF_TEXT:
         return False
-    return boxes_module.covered_share(letter, box[None]) >= HOLDS and box[3] - box[1] <= ONE_LINE * high and beyond >= BEYOND * high
+    return covered_share(letter, box[None]) >= HOLDS and box[3] - box[1] <= ONE_LINE * high and beyond >= BEYOND * high
 
 
 def stands_in_print(frame: np.ndarray, reading: Reading, boxes: np.ndarray | None = None) -> bool:

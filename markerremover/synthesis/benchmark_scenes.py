@@ -17,8 +17,7 @@ from ..errors import UsageError
 from ..records import Annotation
 from .distractors import leads_and_tubes
 from .generate import CAP_MIN_PX, SyntheticRadiograph
-from .marks import console_text, fonts, lead_markers, texts
-from .marks import layers as markings
+from .marks import console_text, fonts, layers, lead_markers, texts
 from .marks.console_text import TextStyle
 from .marks.scene import CUT, Scene, free_spot, truth
 from .marks.texts import choice
@@ -204,13 +203,13 @@ def _put(rng, scene: Scene, how: Difficulty, made, cut: float) -> bool:
     return False
 
 
-def side_mark(rng: np.random.Generator, how: Difficulty, sign: str, cap_px: float) -> markings.Group:
+def side_mark(rng: np.random.Generator, how: Difficulty, sign: str, cap_px: float) -> layers.Group:
     """A lead laterality marker as a department's set has it, upright, with initials where the difficulty says so."""
     faces = fonts.font_files(SPLIT)
     bold = [f for f in faces if "Bold" in f or f.endswith("-B.ttf")]
     face = fonts.STROKE_FACES[SPLIT][0] if rng.random() < 0.2 else choice(rng, bold)
     weight, level, opacity = rng.uniform(0.13, 0.22), rng.uniform(235, 255), rng.uniform(*how.opacity)
-    sheet = markings.Sheet(additive=True)
+    sheet = layers.Sheet(additive=True)
     kind = rng.random()
     if kind < how.cut_out and len(sign) == 1:
         lead_markers.cut_out(rng, SPLIT, sheet, sign, face, cap_px, weight, level, opacity)
@@ -226,7 +225,7 @@ def side_mark(rng: np.random.Generator, how: Difficulty, sign: str, cap_px: floa
     return sheet.group()
 
 
-def _initials(rng, how: Difficulty, sheet: markings.Sheet, letter, cap, face, weight, level, opacity) -> None:
+def _initials(rng, how: Difficulty, sheet: layers.Sheet, letter, cap, face, weight, level, opacity) -> None:
     """Below the sign, or beside it on either side."""
     text = texts.initials(rng, SPLIT)
     their = fonts.render(text, face, max(CAP_MIN_PX, cap * rng.uniform(0.45, 0.75)), weight=weight, spacing=rng.uniform(0, 0.15))
@@ -238,15 +237,15 @@ def _initials(rng, how: Difficulty, sheet: markings.Sheet, letter, cap, face, we
     sheet.put(their, x, y, level, sheet.element("marker", text), opacity)
 
 
-def _turned(rng, group: markings.Group, how: Difficulty) -> markings.Group:
+def _turned(rng, group: layers.Group, how: Difficulty) -> layers.Group:
     """The group as it lies on the cassette, its edges as soft as lead's; texts say how it lies, by quarter turns."""
     angle = 90.0 * int(rng.integers(1, 4)) if rng.random() < how.turned else 0.0
     angle = rng.uniform(0, 360) if rng.random() < how.any_angle else angle + rng.normal(0, how.askew_deg)
     mirrored = rng.random() < how.mirrored
-    turned = markings.transformed(group, 1.0, angle, mirrored, 1.0)
+    turned = layers.transformed(group, 1.0, angle, mirrored, 1.0)
     note = (" mirrored" if mirrored else "") + (f" rot{90 * (round(angle / 90) % 4)}" if round(angle / 90) % 4 else "")
-    layers = [replace(layer, alpha=cv2.GaussianBlur(layer.alpha, (0, 0), 0.5)) for layer in turned.layers]
-    return markings.Group([(kind, text + note) for kind, text in group.elements], layers, group.digital)
+    changed = [replace(layer, alpha=cv2.GaussianBlur(layer.alpha, (0, 0), 0.5)) for layer in turned.layers]
+    return layers.Group([(kind, text + note) for kind, text in group.elements], changed, group.digital)
 
 
 def _style(rng, scene: Scene, how: Difficulty) -> TextStyle:
@@ -280,7 +279,7 @@ def _line(scene: Scene, rng, text: str, style: TextStyle, margin: float, y: floa
             return
 
 
-def _ways(rng, text: str, style: TextStyle) -> Iterator[markings.Group]:
+def _ways(rng, text: str, style: TextStyle) -> Iterator[layers.Group]:
     """A text as its style has it, then bare, as a dark outline adds nothing on black, then outlined, as bare white does not on white."""
     for decoration in dict.fromkeys((style.decoration, "plain", "outline")):
         yield console_text.written(rng, text, "marker", replace(style, decoration=decoration))
@@ -318,7 +317,7 @@ def site_picture(seed: int, number: int, *, name: str = "synthetic.png") -> Synt
     return _finished(rng, scene, how, part.name, name, who)
 
 
-def _site_mark(rng, sign: str, cap: float) -> markings.Group:
+def _site_mark(rng, sign: str, cap: float) -> layers.Group:
     """A slanted letter over two or three digits in a frame of double line with a bead at each corner."""
     face = next(f for f in fonts.font_files(SPLIT) if "PTM75F" in f)
     level, opacity = rng.uniform(225, 255), rng.uniform(0.7, 0.95)
@@ -328,13 +327,13 @@ def _site_mark(rng, sign: str, cap: float) -> markings.Group:
     text = choice(rng, ("T", "U", "K")) + str(rng.integers(10, 100))
     their = fonts.render(text, face, max(CAP_MIN_PX, 0.42 * cap))
     w, h = max(letter.shape[1], their.shape[1]) + 1.1 * cap, letter.shape[0] + their.shape[0] + 1.1 * cap
-    sheet = markings.Sheet(additive=True)
+    sheet = layers.Sheet(additive=True)
     for inset in (0.0, 0.13 * cap):
-        frame = markings.plate("square", w - 2 * inset, h - 2 * inset, frame=max(1.0, 0.05 * cap))
+        frame = layers.plate("square", w - 2 * inset, h - 2 * inset, frame=max(1.0, 0.05 * cap))
         sheet.put(frame, inset, inset, level, -1, 0.7 * opacity)
     d = 0.2 * cap
     for x, y in ((0, 0), (w, 0), (0, h), (w, h)):
-        sheet.put(markings.disc(d), x - d / 2, y - d / 2, level, -1, opacity)
+        sheet.put(layers.disc(d), x - d / 2, y - d / 2, level, -1, opacity)
     sheet.put(letter, (w - letter.shape[1]) / 2, 0.42 * cap, level, sheet.element("laterality", sign), opacity)
     sheet.put(their, (w - their.shape[1]) / 2, h - 0.42 * cap - their.shape[0], level, sheet.element("marker", text), opacity)
     return sheet.group()

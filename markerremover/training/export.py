@@ -22,10 +22,11 @@ from ..errors import MarkerRemoverError, ParityError, UsageError, WeightsError
 from ..formats import read_apart
 from ..inference import network, tensorrt_engine
 from ..inference.shipped_weights import default_weights
+from ..inference.weights_card import model_sha256, parse_card
 from ..records import locked
 from ..run import inputs
 from . import parity
-from . import precision as convert
+from .precision import to_fp16, to_int8, to_openvino
 
 log = logging.getLogger(__name__)
 
@@ -169,7 +170,7 @@ def _reference(source: Path, threads: int | None) -> localizer.Detector:
         raise WeightsError(f"{source}: there is no such checkpoint")
     from . import localizer_files
 
-    card = localizer.parse_card(source.with_suffix(".json"))
+    card = parse_card(source.with_suffix(".json"))
     second = rescorer.of_card(card, source.parent)
     return localizer.Detector(localizer_files.checkpoint_session(source, card["classes"]), card, "PyTorch CPU", rescorer=second)
 
@@ -218,8 +219,8 @@ def _card(reference: localizer.Detector, source: Path, model: Path, format: str,
     """The source's card, except for what an earlier export found out about the source itself."""
     kept = {key: value for key, value in reference.card.items() if key not in ("inference_precision", "parity")}
     return {
-        **kept, "name": model.stem, "file": model.name, "sha256": localizer.model_sha256(model), "format": format,
-        "precision": precision, "written": datetime.date.today().isoformat(), "exported_from": localizer.model_sha256(source),
+        **kept, "name": model.stem, "file": model.name, "sha256": model_sha256(model), "format": format,
+        "precision": precision, "written": datetime.date.today().isoformat(), "exported_from": model_sha256(source),
         **({"batch": tensorrt_engine.BATCH} if format == "engine" else {}),
     }
 
@@ -241,11 +242,11 @@ def _convert(source: Path, model: Path, format: str, precision: str, reference: 
 
             onnx = localizer_files.export_onnx(source, Path(scratch) / "fp32.onnx")
         if precision == "int8":
-            onnx = convert.to_int8(onnx, Path(scratch) / "int8.onnx", _pictures(calibration, reference.size))
+            onnx = to_int8(onnx, Path(scratch) / "int8.onnx", _pictures(calibration, reference.size))
         elif (format, precision) == ("onnx", "fp16"):
-            onnx = convert.to_fp16(onnx, Path(scratch) / "fp16.onnx")
+            onnx = to_fp16(onnx, Path(scratch) / "fp16.onnx")
         if format == "openvino":
-            convert.to_openvino(onnx, model, fp16=precision == "fp16")
+            to_openvino(onnx, model, fp16=precision == "fp16")
         else:
             shutil.copyfile(onnx, model)
 

@@ -25,6 +25,7 @@ from ..errors import AnnotationError, UsageError
 from ..evaluation import metrics
 from ..formats import read_apart
 from ..inference.shipped_weights import default_weights
+from ..inference.weights_card import read_card
 from ..labels.labelled_folder import Sample
 from ..records import Policy
 from ..redaction.cleaning import Cleaner
@@ -135,7 +136,7 @@ def base_of(weights: Path | str | None) -> tuple[Path, dict]:
     if not base.is_file():
         hint = ": installed packages carry no checkpoint, name one with --weights (weights/detector.pt of a checkout)"
         raise UsageError(f"{base}: there is no such checkpoint to start from{hint if weights is None else ''}")
-    card = localizer.read_card(base.with_suffix(".onnx"))
+    card = read_card(base.with_suffix(".onnx"))
     if tuple(card["classes"]) not in (train_localizer.CLASS_NAMES, ("marker",)):
         raise UsageError(f"{base}: classes are {card['classes']}, allowed are {list(train_localizer.CLASS_NAMES)} and ['marker']")
     return base, card

@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from ..detection import localizer, operating_point
-from ..detection import rescorer as rescore
+from ..detection import localizer, operating_point, rescorer
 from ..errors import UsageError
+from ..inference.weights_card import read_card
 from ..labels import labelled_folder
 from ..labels.labelled_folder import Sample
 from ..records import Policy
@@ -112,32 +112,32 @@ def trained(run: Run, part: Fold, place: Path, *, stop_after: int | None = None)
                 "on_train_end": [lambda trainer: chosen.append(int(trainer.stopper.best_epoch))],
             },
         )
-        share, rescorer = (run.recipe.blend, None) if before is None else _best_change(run, place, best, samples, before)
+        share, taught = (run.recipe.blend, None) if before is None else _best_change(run, place, best, samples, before)
         mixed = checkpoints.blend(run.base, best, share, place / "mixed.pt") if share else run.base
-        return _finish(run, place, mixed, chosen[0], share, rescorer)
+        return _finish(run, place, mixed, chosen[0], share, taught)
 
 
-def _finish(run: Run, place: Path, checkpoint: Path, epochs: int, share: float, rescorer: Path | None = None) -> Path:
+def _finish(run: Run, place: Path, checkpoint: Path, epochs: int, share: float, taught: Path | None = None) -> Path:
     """Write a training's result: checkpoint, ONNX file and card, and that it is done."""
     onnx = place / "tuned.onnx"
-    _exported(run, checkpoint, onnx, rescorer)
+    _exported(run, checkpoint, onnx, taught)
     (place / "done").write_text(f"{epochs} {share}\n", encoding="utf-8")
     return onnx
 
 
-def _exported(run: Run, checkpoint: Path, onnx: Path, rescorer: Path | None = None) -> None:
+def _exported(run: Run, checkpoint: Path, onnx: Path, taught: Path | None = None) -> None:
     checkpoints.save_checkpoint(checkpoint, onnx.with_suffix(".pt"))
     if checkpoint == run.base and _image_size(run) == int(run.card["image_size"]):
         shutil.copyfile(run.base.with_suffix(".onnx"), onnx)
     else:
         localizer_files.export_onnx(onnx.with_suffix(".pt"), onnx)
-    write_card(run, onnx, rescorer)
+    write_card(run, onnx, taught)
 
 
 def own_rescorer(run: Run, onnx: Path) -> Path | None:
     """The rescorer that was taught along with a localizer; None if it runs with the base weights' own."""
-    facts = localizer.read_card(onnx).get("rescorer")
-    return None if facts is None or facts["sha256"] == run.card["rescorer"]["sha256"] else rescore.find(facts, onnx.parent)
+    facts = read_card(onnx).get("rescorer")
+    return None if facts is None or facts["sha256"] == run.card["rescorer"]["sha256"] else rescorer.find(facts, onnx.parent)
 
 
 def outcome(onnx: Path) -> tuple[int, float]:
@@ -196,7 +196,7 @@ def _taught_rescorer(run: Run, place: Path, best: Path, samples: Sequence[Sample
         run.say("  the second network stays as it is: the localizer's proposals are all markings, or none are")
         return None
     target = place / "rescorer.onnx"
-    train_rescorer.tune(rescore.find(run.card["rescorer"], run.base.parent), train_rescorer.Examples.joined(found), target, seed=run.seed)
+    train_rescorer.tune(rescorer.find(run.card["rescorer"], run.base.parent), train_rescorer.Examples.joined(found), target, seed=run.seed)
     shutil.rmtree(trial)
     return target
 
@@ -230,15 +230,15 @@ def _base_errors(run: Run, samples: Sequence[Sample]) -> tuple[int, int] | None:
     return sum(row[0] for row in rows), sum(row[1] for row in rows)
 
 
-def write_card(run: Run, onnx: Path, rescorer: Path | None = None, **extra) -> Path:
+def write_card(run: Run, onnx: Path, taught: Path | None = None, **extra) -> Path:
     """A card like the base weights', but for a rescorer of its own, which goes beside it. The threshold is one of calibrated
     scores, so the calibration goes with it. Whole-image training at a size of its own is also looked at so: no tiles."""
     names = ("calibration", "beside_sign", "rescorer", *(("tiling",) if run.recipe.window else ()))
     carried = {name: run.card[name] for name in names if run.card.get(name)}
-    if rescorer is None:
-        rescore.carry(run.card, run.base.parent, onnx.parent)
+    if taught is None:
+        rescorer.carry(run.card, run.base.parent, onnx.parent)
     else:
-        own = shutil.copyfile(rescorer, onnx.with_name(f"{onnx.stem}-rescorer.onnx"))
+        own = shutil.copyfile(taught, onnx.with_name(f"{onnx.stem}-rescorer.onnx"))
         carried["rescorer"] = {**run.card["rescorer"], "file": own.name, "sha256": sha256_file(own)}
     return localizer_files.write_card(
         onnx, arch=str(run.card.get("architecture", "unknown")), class_names=run.card["classes"], image_size=_image_size(run),

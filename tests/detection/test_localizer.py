@@ -8,6 +8,7 @@ import pytest
 from markerremover.detection import localizer
 from markerremover.errors import HeldError, UsageError, WeightsError
 from markerremover.inference import session as batching
+from markerremover.inference.weights_card import read_card
 
 CARD = {"classes": ["laterality", "marker"], "image_size": 64, "threshold": 0.25, "sha256": "0" * 64}
 
@@ -128,19 +129,19 @@ def test_the_input_is_never_written_to():
 def test_weights_without_card_with_a_lacking_card_or_with_another_hash_are_refused(tmp_path):
     onnx = tmp_path / "w.onnx"
     with pytest.raises(WeightsError):
-        localizer.read_card(onnx)
+        read_card(onnx)
     onnx.write_bytes(b"weights")
     with pytest.raises(WeightsError, match="card"):
-        localizer.read_card(onnx)
+        read_card(onnx)
     onnx.with_suffix(".json").write_text("{}")
     with pytest.raises(WeightsError, match="lacks"):
-        localizer.read_card(onnx)
+        read_card(onnx)
     onnx.with_suffix(".json").write_text(json.dumps(CARD))
     with pytest.raises(WeightsError, match="SHA-256"):
-        localizer.read_card(onnx)
+        read_card(onnx)
     good = {**CARD, "sha256": hashlib.sha256(b"weights").hexdigest()}
     onnx.with_suffix(".json").write_text(json.dumps(good))
-    assert localizer.read_card(onnx)["image_size"] == 64
+    assert read_card(onnx)["image_size"] == 64
 
 
 def test_an_unknown_device_is_wrong_use():

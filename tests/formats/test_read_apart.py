@@ -101,7 +101,7 @@ def test_a_radiograph_comes_over_as_it_is_read_here_and_cannot_be_written_to(tmp
         here, there = images.read(path), read_apart.read(path)
         assert np.array_equal(here.stored, there.stored) and np.array_equal(here.display, there.display) and here.fill == there.fill
         assert (here.format, here.path) == (there.format, there.path) and not there.stored.flags.writeable and not there.display.flags.writeable
-        assert all(np.array_equal(a, b) for a, b in zip(images.views(there, here.stored), here.views)), "its source came along"
+        assert all(np.array_equal(a, b) for a, b in zip(images.views_of(there, here.stored), here.views)), "its source came along"
         assert read_apart.size(path) == (len(here.display), here.shape_hw)
 
 

@@ -177,4 +177,4 @@ def test_two_patients_have_two(one, other):
 
 
 def test_a_header_without_identifiers_holds_none():
-    assert header_identifiers.telling(Dataset()) == telling() and header_identifiers.names_left(header(), Dataset()) == 0
+    assert header_identifiers.identifiers_of(Dataset()) == telling() and header_identifiers.names_left(header(), Dataset()) == 0

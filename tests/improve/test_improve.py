@@ -15,7 +15,6 @@ import reviewing
 from markerremover import improve, site_profile
 from markerremover.cli import improve as improve_cli
 from markerremover.cli import main
-from markerremover.detection import localizer
 from markerremover.errors import AnnotationError, UsageError
 from markerremover.evaluation import judge
 from markerremover.evaluation.judge import Judged, JudgedElement
@@ -24,6 +23,7 @@ from markerremover.evaluation.results import Row
 from markerremover.improve import adoption_rule, gathering, picture_store, rounds, score_weights, validation
 from markerremover.improve import site_folder as folders
 from markerremover.improve.rounds import ImproveOptions
+from markerremover.inference.weights_card import read_card
 from markerremover.labels import labelme
 from markerremover.records import Annotation, Element, Policy
 from markerremover.training import checkpoints, finetune, localizer_files, train_localizer
@@ -60,7 +60,7 @@ class Trainer:
 
     def __call__(self, samples, out, **options):
         self.seen.append((samples, options))
-        return localizer.read_card(weights_in(out.parent, out.stem, self.results[len(self.seen) - 1]).with_suffix(".onnx"))
+        return read_card(weights_in(out.parent, out.stem, self.results[len(self.seen) - 1]).with_suffix(".onnx"))
 
 
 def look(found, onnx, policy, device) -> list[Row]:
@@ -128,7 +128,7 @@ def test_better_weights_are_adopted_and_remove_takes_the_folder_as_its_site(roun
     assert (recall["before"]["k"], recall["after"]["k"], recall["after"]["n"], recall["better"], recall["worse"]) == (9, 11, 12, 2, 0)
     assert recall["before"]["low95"] < 0.75 < recall["before"]["high95"] and recall["p_mcnemar"] == 0.5
     assert site_profile.read(tmp_path / "site").policy() == Policy(keep=("D",))
-    card = localizer.read_card(site_profile.read(tmp_path / "site").weights)
+    card = read_card(site_profile.read(tmp_path / "site").weights)
     assert card["metrics"]["markings"] == 12 and card["metrics"]["recall"]["after"]["k"] == 11
     assert row["reason"] == "more annotations removed: 11, before 9; more images with every annotation removed: 5, before 4"
     assert [r["event"] for r in history(tmp_path)] == ["start", "round"] and history(tmp_path)[1] == row
@@ -524,7 +524,7 @@ def test_the_whole_loop_from_a_review_to_weights_that_remove_uses(tmp_path):
     assert row["adopted"] == (not adoption_rule.objections(row["results"]))
     main.main(["remove", str(tmp_path / "in"), "-o", str(tmp_path / "again"), "--site", str(tmp_path / "site"), "--time-limit", "0"])
     summary = json.loads((tmp_path / "again-audit" / "summary.json").read_text())
-    used = localizer.read_card(site_profile.read(tmp_path / "site").weights)
+    used = read_card(site_profile.read(tmp_path / "site").weights)
     assert summary["weights"]["sha256"] == used["sha256"] and summary["counts"]["failed"] == 0
     assert used["sha256"] == (row["weights"]["sha256"] if row["adopted"] else row["compared_with"])
 

@@ -24,7 +24,6 @@ from markerremover.formats import images
 from markerremover.records import Policy, Radiograph, Reading
 from markerremover.redaction import cleaning, decision_rules, redact
 from markerremover.run import batch, one_file
-from markerremover.run import inputs as inputs_module
 
 x1, y1, x2, y2 = fakes.NAME_BOX
 
@@ -287,7 +286,7 @@ def twins(inputs):
 
 @pytest.mark.parametrize("options", [{}, {"overwrite": True}, {"resume": True}, {"workers": 2}], ids=str)
 def test_names_that_differ_in_case_only_both_fail_where_the_file_system_takes_them_for_one(clean, twins, out, monkeypatch, options):
-    monkeypatch.setattr(inputs_module, "folds_names", lambda folder: True)
+    monkeypatch.setattr(batch, "folds_names", lambda folder: True)
     summary, rows = clean(replace(fakes.NO_KEEP, **options))
     assert summary["counts"] == {"inputs": 6, "cleaned": 4, "unchanged": 0, "held": 0, "failed": 2}
     assert all("same output path" in rows[f"case/{name}.png"]["reason"] for name in "Aa") and len(fakes.files(out)) == 4

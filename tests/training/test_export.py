@@ -13,9 +13,9 @@ from markerremover.cli import information, main
 from markerremover.detection import localizer
 from markerremover.errors import ParityError, UsageError, WeightsError
 from markerremover.inference import backends, network, runtimes, shipped_weights, tensorrt_engine
+from markerremover.inference.weights_card import model_sha256
 from markerremover.synthesis import radiograph
-from markerremover.training import export
-from markerremover.training import precision as convert
+from markerremover.training import export, precision
 
 WEIGHTS = shipped_weights.default_weights()
 CHECKPOINT = WEIGHTS.with_suffix(".pt")
@@ -50,7 +50,7 @@ def test_openvino_finds_what_onnx_runtime_finds_with_the_shipped_weights(openvin
     source = json.loads(WEIGHTS.with_suffix(".json").read_text())
     assert source.keys() <= card.keys() and card["exported_from"] == source["sha256"]
     assert (card["format"], card["precision"], card["file"]) == ("openvino", "fp32", openvino_model.name)
-    assert card["sha256"] == localizer.model_sha256(openvino_model)
+    assert card["sha256"] == model_sha256(openvino_model)
     assert (card["parity"]["images"], card["parity"]["samples"], card["parity"]["reference"]) == (4, "given", "ONNX Runtime CPU")
     files = [openvino_model.stem + end for end in (".bin", ".json", ".xml")] + ["rescorer.onnx"] * ("rescorer" in source)
     assert leftovers(openvino_model.parent) == files
@@ -108,13 +108,13 @@ def test_fp16_is_smaller_finds_the_same_and_opens(samples, tmp_path):
 def test_int8_stores_the_convolutions_in_a_byte_and_leaves_the_last_ones(samples, tmp_path):
     import onnx
 
-    model = convert.to_int8(WEIGHTS, tmp_path / "int8.onnx", [samples[0].display[:320, :320]])
+    model = precision.to_int8(WEIGHTS, tmp_path / "int8.onnx", [samples[0].display[:320, :320]])
     graph = onnx.load(model).graph
     convolutions = [node for node in graph.node if node.op_type == "Conv"]
     quantized = [node for node in convolutions if node.input[1].endswith("DequantizeLinear_Output")]
     assert model.stat().st_size < 0.5 * WEIGHTS.stat().st_size and 0 < len(convolutions) - len(quantized) <= 7
     with pytest.raises(UsageError, match="calibration"):
-        convert.to_int8(WEIGHTS, tmp_path / "none.onnx", [])
+        precision.to_int8(WEIGHTS, tmp_path / "none.onnx", [])
 
 
 def shifted(onnx_file, target, **options):
@@ -130,7 +130,7 @@ def shifted(onnx_file, target, **options):
 
 def test_an_export_that_finds_something_else_leaves_nothing_and_exits_1(samples, tmp_path, monkeypatch, capsys):
     pytest.importorskip("openvino")
-    monkeypatch.setattr(convert, "to_openvino", shifted)
+    monkeypatch.setattr(export, "to_openvino", shifted)
     monkeypatch.setattr(export, "synthetic_samples", lambda: samples)
     out = tmp_path / "out"
     assert main.main(["export", "-o", str(out), "--format", "openvino", "--device", "cpu"]) == 1
@@ -149,7 +149,7 @@ def test_a_conversion_that_breaks_off_is_a_weights_error_and_leaves_nothing(samp
         target.write_bytes(b"half")
         raise RuntimeError("unsupported node")
 
-    monkeypatch.setattr(convert, "to_openvino", breaks)
+    monkeypatch.setattr(export, "to_openvino", breaks)
     with pytest.raises(WeightsError, match="unsupported node"):
         export.export(WEIGHTS, tmp_path / "out", format="openvino", samples=samples)
     assert not (tmp_path / "out").exists()
@@ -256,7 +256,7 @@ def test_an_engine_opens_with_its_card_and_never_on_the_cpu(tmp_path, monkeypatc
     path.write_bytes(b"engine")
     with pytest.raises(WeightsError):
         localizer.load_detector(path)
-    card = {"classes": ["marker"], "image_size": 64, "threshold": 0.2, "sha256": localizer.model_sha256(path)}
+    card = {"classes": ["marker"], "image_size": 64, "threshold": 0.2, "sha256": model_sha256(path)}
     path.with_suffix(".json").write_text(json.dumps(card))
     answer = np.array([[32, 32, 10, 10, 0.9]], np.float32).T
     monkeypatch.setattr(tensorrt_engine, "open_engine", lambda path, batch: lambda picture: answer)
@@ -380,7 +380,7 @@ def test_a_checkpoint_becomes_onnx_and_is_compared_with_pytorch(samples, tmp_pat
     large = export.Sample(drawn.image)
     model = export.export(CHECKPOINT, tmp_path / "out", format="onnx", samples=[samples[0], large], device="cpu")
     card = json.loads(model.with_suffix(".json").read_text())
-    assert card["parity"]["reference"] == "PyTorch CPU" and card["exported_from"] == localizer.model_sha256(CHECKPOINT)
+    assert card["parity"]["reference"] == "PyTorch CPU" and card["exported_from"] == model_sha256(CHECKPOINT)
     assert {c["rule"] for c in card["parity"]["checks"] if not c["backend"].endswith(export.REDUCED)} == {"same boxes"}
     wrong = tmp_path / "w.pt"
     shutil.copy(CHECKPOINT, wrong)

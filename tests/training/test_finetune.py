@@ -18,6 +18,7 @@ from markerremover.detection import localizer
 from markerremover.errors import AnnotationError, UsageError
 from markerremover.evaluation import metrics
 from markerremover.evaluation.metrics import Counts
+from markerremover.inference.weights_card import read_card
 from markerremover.labels import labelme
 from markerremover.labels.labelled_folder import Sample
 from markerremover.records import Annotation, Element, Policy
@@ -109,7 +110,7 @@ def test_the_files_beside_out_are_all_there_and_the_work_folder_is_gone(tuned):
 @pytest.mark.train
 def test_the_card_says_where_the_weights_come_from_and_what_was_measured(tuned, base):
     card, out, *_ = tuned
-    assert card == localizer.read_card(out.with_suffix(".onnx")) and card["sha256"] == sha256_file(out.with_suffix(".onnx"))
+    assert card == read_card(out.with_suffix(".onnx")) and card["sha256"] == sha256_file(out.with_suffix(".onnx"))
     assert card["threshold"] == 0.3 and card["image_size"] == 128 and card["tiling"] == {"above": 300, "scales": [256], "overlap": 32}
     assert card["calibration"] == {"slope": 1.1, "offset": 0.05}  # the threshold is one of calibrated scores
     assert card["base"]["sha256"] == sha256_file(base) and card["checkpoint_sha256"] == sha256_file(out)
@@ -326,7 +327,7 @@ def test_where_nothing_is_wrong_nothing_is_trained_and_the_weights_stay(data, ba
         data, tmp_path / "x.pt", weights=base, keep={}, recipe=replace(TINY, blend=None), folds=2, loader_workers=0, say=said.append
     )
     assert (tmp_path / "x.onnx").read_bytes() == base.with_suffix(".onnx").read_bytes() and card["recipe"]["share"] == 0
-    assert card["sha256"] == localizer.read_card(base.with_suffix(".onnx"))["sha256"] and sum("left out" in line for line in said) == 3
+    assert card["sha256"] == read_card(base.with_suffix(".onnx"))["sha256"] and sum("left out" in line for line in said) == 3
     for name in ("marker recall", "false-positive rate"):
         assert card["metrics"][name]["before"] == card["metrics"][name]["after"]
     assert any("were kept" in line for line in finetune_cli.lines(card))
@@ -379,7 +380,7 @@ def test_a_taught_second_network_goes_along_with_the_weights_and_is_the_one_they
     def errors(run, onnx, samples):
         if run.base.with_suffix(".onnx") == onnx:
             return 3, 3
-        own = (localizer.read_card(onnx).get("rescorer") or {}).get("file", "").startswith("trial")
+        own = (read_card(onnx).get("rescorer") or {}).get("file", "").startswith("trial")
         return (0, 0) if own else next(counts)
 
     def fit(*args, **settings):
@@ -397,7 +398,7 @@ def test_a_taught_second_network_goes_along_with_the_weights_and_is_the_one_they
     own = tmp_path / "x-rescorer.onnx"
     assert card["recipe"]["rescorer_taught"] and card["recipe"]["share"] == 0 and trained
     assert card["rescorer"]["file"] == own.name and card["rescorer"]["sha256"] == sha256_file(own)
-    before = localizer.read_card(shipped)["rescorer"]
+    before = read_card(shipped)["rescorer"]
     assert card["rescorer"]["sha256"] != before["sha256"] and card["rescorer"]["offset"] == before["offset"]
     detector = localizer.load_detector(tmp_path / "x.onnx", device="cpu")
     assert detector.sha256.endswith(card["rescorer"]["sha256"])

@@ -20,8 +20,8 @@ from pydicom.pixels.decoders.base import Decoder
 from ...errors import HeldError, ReadError
 from ...headers.header_changes import named, repair_numbers
 from ..limits import MAX_PIXELS
-from . import frames as encapsulated
 from . import parsing, pixels, spare_bits
+from .frames import CLEARED, is_bare
 from .pixels import NATIVE, DicomSource
 
 BEYOND = "PixelData (7FE0,0010): bytes behind the declared frames, left out"
@@ -153,7 +153,7 @@ def _decode_compressed(path: Path, source: DicomSource) -> tuple[DicomSource, np
         raise HeldError(f"{path.name}: there is no decoder for its transfer syntax") from None
     if not decoder.is_available:
         raise HeldError(f"{path.name}: the decoder for {source.syntax.name} is not installed")
-    bare = encapsulated.is_bare(path.name, source.dataset, source.syntax, source.shape, source.allocated)
+    bare = is_bare(path.name, source.dataset, source.syntax, source.shape, source.allocated)
     how = {"raw": source.keeps_ybr, "correct_unused_bits": False}
     try:
         decoded, properties = _decoded(decoder, source, how)
@@ -167,7 +167,7 @@ def _decode_compressed(path: Path, source: DicomSource) -> tuple[DicomSource, np
     if len(source.shape) == 4 and photometric not in ("RGB", "YBR_FULL" if source.keeps_ybr else "RGB"):
         raise HeldError(f"{path.name}: its compressed colour does not decode to RGB")
     words = np.ascontiguousarray(decoded).view(f"u{source.allocated // 8}").reshape(source.shape)
-    notes = source.notes if bare else (*source.notes, encapsulated.CLEARED)
+    notes = source.notes if bare else (*source.notes, CLEARED)
     return _unpacked(path, words, replace(source, photometric=photometric, dirty=not bare, notes=notes))
 
 

@@ -31,8 +31,7 @@ from ...errors import HeldError, ReadError, WriteError
 from ...headers import header_changes
 from ...headers.dicom_headers import clean, drop_unreadable
 from ...headers.header_changes import Changes
-from ...headers.header_identifiers import in_path, in_pixels, names_left, patient_of
-from ...headers.header_identifiers import telling as telling_of
+from ...headers.header_identifiers import identifiers_of, in_path, in_pixels, names_left, patient_of
 from ...headers.profile import HeaderProfile
 from ...records import Radiograph, Telling
 from ...system.forks import Own
@@ -219,7 +218,7 @@ def path_parts(path: Path) -> Telling | None:
         except Exception:  # of any other kind: reading the file fails in the same way, and says why
             return frozenset()
         try:
-            return telling_of(dataset)
+            return identifiers_of(dataset)
         except Exception:
             return None
 
@@ -238,7 +237,7 @@ def telling(radiograph: Radiograph) -> Telling:
     """
     with _quiet:
         try:
-            return telling_of(radiograph.source.dataset)
+            return identifiers_of(radiograph.source.dataset)
         except Exception as exc:
             raise HeldError(f"{radiograph.path.name}: its header cannot be searched for names ({type(exc).__name__})") from None
 

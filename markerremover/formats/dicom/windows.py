@@ -13,7 +13,7 @@ from pydicom.multival import MultiValue
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi
 
 from ...errors import HeldError
-from .. import views as view
+from .. import views
 
 NEARLY_BLACK = 25
 """Brightest channel, of 255, of a palette entry that may stand in for black: a tenth of full brightness."""
@@ -41,19 +41,19 @@ def see(
     like = stored if reference is None else reference
     if photometric in ("RGB", "YBR_FULL"):
         if photometric == "RGB":
-            return view.colour_views(stored, bits, like), (0, 0, 0)
+            return views.colour_views(stored, bits, like), (0, 0, 0)
         middle = 1 << (bits - 1)
-        return view.colour_views(_rgb(stored, bits), bits, None if like is stored else _rgb(like, bits)), (0, middle, middle)
+        return views.colour_views(_rgb(stored, bits), bits, None if like is stored else _rgb(like, bits)), (0, middle, middle)
     if photometric == "PALETTE COLOR":
         return _see_palette(dataset, stored, bits, name, like)
-    low, high = view.value_range(stored.dtype, bits, signed)
+    low, high = views.value_range(stored.dtype, bits, signed)
     values = _modality(dataset, np.arange(low, high + 1, dtype=np.int32))
     invert = photometric == "MONOCHROME1" or dataset.get("PresentationLUTShape", "") == "INVERSE"
     shares = [1 - share if invert else share for share in _voi(dataset, values)]
     flipped = invert != bool(values[-1] < values[0])
-    windowed = view.to_grey(shares[0], False) if shares else None
-    tables = view.choose_tables(like, windowed, low, len(values), flipped, _padding(dataset, low, high))
-    return view.apply_tables(stored, tables, low), (darkest(stored, shares or [tables[0][0]], low, flipped),)
+    windowed = views.to_grey(shares[0], False) if shares else None
+    tables = views.choose_tables(like, windowed, low, len(values), flipped, _padding(dataset, low, high))
+    return views.apply_tables(stored, tables, low), (darkest(stored, shares or [tables[0][0]], low, flipped),)
 
 
 def darkest(stored: np.ndarray, shares: list[np.ndarray], low: int, flipped: bool) -> int:
@@ -97,9 +97,9 @@ def _see_palette(
     black = int(brightest.argmin())
     if brightest[black] > NEARLY_BLACK:
         raise HeldError(f"{name}: its palette holds no black, so nothing can be blacked out")
-    shown, used = view.colour_views(colours[stored], depth, None if like is stored else colours[like]), np.unique(stored)
+    shown, used = views.colour_views(colours[stored], depth, None if like is stored else colours[like]), np.unique(stored)
     if len(np.unique(colours[used], axis=0)) < len(used):  # entries of one colour hide, what another palette shows
-        shown += view.views(stored, bits=bits, reference=like)[:1]
+        shown += views.views(stored, bits=bits, reference=like)[:1]
     return shown, (black,)
 
 
@@ -127,7 +127,7 @@ def _voi(dataset: Dataset, values: np.ndarray) -> list[np.ndarray]:
     function = str(dataset.get("VOILUTFunction", "") or "LINEAR").strip()
     for center, width in zip(numbers(dataset, "WindowCenter"), numbers(dataset, "WindowWidth")):
         if width > 0:
-            shares.append(view.window_share(values, center, width, function))
+            shares.append(views.window_share(values, center, width, function))
     return shares
 
 

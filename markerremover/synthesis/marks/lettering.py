@@ -8,8 +8,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from . import fonts, lead_markers, phrases, texts
-from . import layers as markings
+from . import fonts, layers, lead_markers, phrases, texts
 from .kit import LIGHT, Ink, Kit, cap_px, glyphs, lay, polarity, set_off, turned
 from .scene import Scene
 from .texts import choice
@@ -22,11 +21,11 @@ def plate_print(rng, scene: Scene, kit: Kit) -> bool:
     face = choice(rng, (*fonts.special("stencil"), *fonts.font_files(kit.split, kit.fonts_dir)))
     mask = fonts.render(text, face, cap, spacing=rng.uniform(0, 0.2))
     w, h = mask.shape[1] + cap * rng.uniform(0.4, 1.2), mask.shape[0] + cap * rng.uniform(0.4, 1.2)
-    sheet = markings.Sheet(additive=True)
+    sheet = layers.Sheet(additive=True)
     sheet.elements = [("marker", f"{text} dark in plate")]
-    shape = markings.plate(choice(rng, ("square", "round_rect", "round_rect", "ellipse")), w, h)
+    shape = layers.plate(choice(rng, ("square", "round_rect", "round_rect", "ellipse")), w, h)
     sheet.put(shape, 0, 0, rng.uniform(150, 255), -1, rng.uniform(0.6, 1.0))
-    sheet.put(mask, (shape.shape[1] - mask.shape[1]) / 2, (shape.shape[0] - mask.shape[0]) / 2, markings.HOLE, 0, rng.uniform(0.6, 1.0))
+    sheet.put(mask, (shape.shape[1] - mask.shape[1]) / 2, (shape.shape[0] - mask.shape[0]) / 2, layers.HOLE, 0, rng.uniform(0.6, 1.0))
     group = turned(rng, sheet.group(), angle=any_angle(rng), mirrored=rng.random() < 0.25)
     return lay(rng, scene, lambda local: group, group.layers[0].alpha.shape)
 
@@ -46,7 +45,7 @@ def handwriting(rng, scene: Scene, kit: Kit) -> bool:
         if mask.size == 0:
             continue
         if rng.random() < 0.3:
-            mask = markings.grown(mask, 1)
+            mask = layers.grown(mask, 1)
         level, opacity, mirrored, angle = rng.uniform(185, 255), rng.uniform(0.5, 1.0), rng.random() < 0.25, any_angle(rng)
 
         def made(local):
@@ -103,7 +102,7 @@ def faint_print(rng, scene: Scene, kit: Kit) -> bool:
     mask = glyphs(rng, kit, text, cap)
     least = 8.0 if cap > 30 else 11.0 if cap > 18 else 15.0
     strength = rng.uniform(1.15, 2.6) * least
-    sheet = markings.Sheet(additive=False)
+    sheet = layers.Sheet(additive=False)
     sheet.elements = [("marker", f"{text} faint")]
     angle, mirrored, embossed = any_angle(rng), rng.random() < 0.3, rng.random() < 0.45
     if embossed:
@@ -128,21 +127,21 @@ def _shifted(mask: np.ndarray, step: int) -> np.ndarray:
     return out
 
 
-def _stronger(sheet: markings.Sheet, local: float, strength: float, embossed: bool) -> markings.Group:
+def _stronger(sheet: layers.Sheet, local: float, strength: float, embossed: bool) -> layers.Group:
     """The sheet's group with opacities that change ground of mean grey `local` by about `strength` grey levels."""
     group = sheet.group()
-    layers = []
+    changed = []
     for layer in group.layers:
         level = 0.0 if local > 190 and not embossed else layer.level
         top = max(1e-3, float(layer.alpha.max()))
-        layers.append(
+        changed.append(
             replace(
                 layer,
                 level=level,
                 alpha=layer.alpha / top * min(1.0, strength * (1.6 if embossed else 1.0) / max(25.0, abs(level - local))),
             )
         )
-    return markings.Group(group.elements, layers)
+    return layers.Group(group.elements, changed)
 
 
 def lead_code(rng, scene: Scene, kit: Kit) -> bool:
@@ -160,7 +159,7 @@ def lead_code(rng, scene: Scene, kit: Kit) -> bool:
     cap = cap_px(rng, scene, 0.02, 0.055 * kit.big)
     face = fonts.STROKE_FACES[kit.split][0] if rng.random() < 0.2 else choice(rng, fonts.font_files(kit.split, kit.fonts_dir))
     level, opacity = rng.uniform(210, 255), float(choice(rng, (1.0, 0.9, rng.uniform(0.4, 0.9))))
-    sheet = markings.Sheet(additive=True)
+    sheet = layers.Sheet(additive=True)
     element = sheet.element("marker", text)
     if rng.random() < 0.2:  # one letter below the other
         y = 0.0

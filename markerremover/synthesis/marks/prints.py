@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from . import fonts, graphics, layers, phrases
-from . import texts as words
+from . import fonts, graphics, layers, phrases, texts
 from .kit import LIGHT, Ink, Kit, anywhere, box_on, cap_px, glyphs, lay, over_edge, polarity, set_off, turned
 from .scene import Scene
 from .texts import choice
@@ -118,10 +117,10 @@ def cut_print(rng, scene: Scene, kit: Kit) -> bool:
             rng,
             (
                 phrases.code(rng),
-                words.loose_text(rng, kit.split),
+                texts.loose_text(rng, kit.split),
                 phrases.overlay(rng, kit.who),
                 phrases.small(rng, kit.who),
-                words.initials(rng, kit.split),
+                texts.initials(rng, kit.split),
             ),
         )
         mask = glyphs(rng, kit, text, cap)
@@ -152,7 +151,7 @@ def dark_print(rng, scene: Scene, kit: Kit) -> bool:
     """Dark print on the lightest ground that is found."""
     cap, text = (
         cap_px(rng, scene, 0.009, 0.045),
-        choice(rng, (words.loose_text(rng, kit.split), phrases.small(rng, kit.who), phrases.overlay(rng, kit.who), phrases.code(rng))),
+        choice(rng, (texts.loose_text(rng, kit.split), phrases.small(rng, kit.who), phrases.overlay(rng, kit.who), phrases.code(rng))),
     )
     mask, level = glyphs(rng, kit, text, cap), rng.uniform(0, 70)
 
@@ -171,20 +170,20 @@ def boxed_print(rng, scene: Scene, kit: Kit) -> bool:
     ink = rng.uniform(0, max(1.0, ground - 70)) if dark else rng.uniform(min(254.0, ground + 50), 255)
     if rng.random() < 0.15:  # grey on grey
         ink = float(np.clip(ground + choice(rng, (-1, 1)) * rng.uniform(24, 50), 0, 255))
-    texts = [
+    lines = [
         choice(
             rng,
-            (words.loose_text(rng, kit.split), phrases.code(rng), phrases.small(rng, kit.who), words.header_line(rng, kit.split, kit.who)),
+            (texts.loose_text(rng, kit.split), phrases.code(rng), phrases.small(rng, kit.who), texts.header_line(rng, kit.split, kit.who)),
         )
         for _ in range(int(rng.choice((1, 2, 3), p=(0.7, 0.2, 0.1))))
     ]
     face = choice(rng, fonts.font_files(kit.split, kit.fonts_dir))
-    masks = [glyphs(rng, kit, text, cap, face) for text in texts]
+    masks = [glyphs(rng, kit, text, cap, face) for text in lines]
     pads, pitch = cap * rng.uniform(0.15, 1.2, 4), cap * rng.uniform(1.3, 2.0)
     sheet = layers.Sheet(additive=False, digital=True)
     w = max(m.shape[1] for m in masks)
     box_on(rng, sheet, -pads[0], -pads[1], w + pads[2], (len(masks) - 1) * pitch + masks[-1].shape[0] + pads[3], ground)
-    for k, (text, mask) in enumerate(zip(texts, masks)):
+    for k, (text, mask) in enumerate(zip(lines, masks)):
         sheet.put(mask, rng.choice((0, (w - mask.shape[1]) / 2)), k * pitch, ink, sheet.element("marker", text))
     group = sheet.group(margin=1)
     if rng.random() < 0.2:
@@ -196,7 +195,7 @@ def line_print(rng, scene: Scene, kit: Kit) -> bool:
     """Print beside, above or under a drawn line or an arrow."""
     cap, text = (
         cap_px(rng, scene, 0.01, 0.03),
-        choice(rng, (phrases.small(rng, kit.who), words.loose_text(rng, kit.split), phrases.written_note(rng, kit.who))),
+        choice(rng, (phrases.small(rng, kit.who), texts.loose_text(rng, kit.split), phrases.written_note(rng, kit.who))),
     )
     face = choice(rng, fonts.special("hand")) if rng.random() < 0.2 else None
     mask, thick = glyphs(rng, kit, text, cap, face), max(1, round(cap * rng.uniform(0.06, 0.18)))
