@@ -17,6 +17,7 @@ TIME_LIMIT = 900.0  # seconds; a radiograph takes less than one, a long cine a f
 
 
 def add_remove_parser(subparsers) -> None:
+    """Add the subcommand."""
     default, policy = RunOptions(), Policy()
     add = (parser := subparsers.add_parser("remove", help="de-identify files and folders of radiographs")).add_argument
     add("inputs", nargs="+", type=Path, metavar="INPUT", help="file or folder; folders are searched, files recognised by content")

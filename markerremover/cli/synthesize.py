@@ -9,6 +9,7 @@ from ..errors import UsageError
 
 
 def add_synthesize_parser(subparsers) -> None:
+    """Add the subcommand."""
     add = (parser := subparsers.add_parser("synthesize", help="make synthetic radiographs with labels")).add_argument
     add("out", type=Path, metavar="OUT", help="folder to make them in")
     add("--count", type=int, required=True, metavar="N", help="how many")

@@ -252,6 +252,7 @@ def _open(reader: Callable | None, localizer: Callable | None, threads: int | No
 
 
 def manifest(out: Path) -> list[dict[str, Any]]:
+    """Rows of the manifest of the run that wrote `out`; none where there is no audit beside it."""
     return manifest_files.read_manifest(_audit(out) / manifest_files.MANIFEST)
 
 

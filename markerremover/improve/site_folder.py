@@ -43,22 +43,27 @@ class SiteFolder:
 
     @property
     def profile(self) -> Path:
+        """The site profile in use."""
         return self.path / site_profile.FILE
 
     @property
     def history(self) -> Path:
+        """The log of all rounds, one JSON object a line."""
         return self.path / HISTORY
 
     @property
     def training(self) -> Path:
+        """Annotated pictures to learn from."""
         return self.path / "training"
 
     @property
     def validation(self) -> Path:
+        """Annotated pictures that are never learnt from."""
         return self.path / "validation"
 
     @property
     def work(self) -> Path:
+        """What a round is at work on; may be removed between rounds."""
         return self.path / "work"
 
     @property

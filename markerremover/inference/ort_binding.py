@@ -43,6 +43,7 @@ class BoundRun:
         self.pinned: bool | None = None
 
     def __call__(self, pictures: np.ndarray) -> Sequence[np.ndarray]:
+        """Answers of the network to (N, H, W) uint8 pictures, N rows each."""
         count, *shape = pictures.shape
         shown = count if self._device == "cpu" else min(room(self._batch, *shape), 1 << (count - 1).bit_length())
         with self._lock:

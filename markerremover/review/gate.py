@@ -71,6 +71,7 @@ class Guard:
         self._app, self._gate, self._port = app, gate, port
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        """Pass a request of the page on; answer any other with an error."""
         from starlette.requests import HTTPConnection
         from starlette.responses import PlainTextResponse
 

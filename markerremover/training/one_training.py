@@ -52,10 +52,12 @@ class Run:
 
     @property
     def work(self) -> Path:
+        """Folder of checkpoints and pictures while it trains."""
         return self.out.with_name(f"{self.out.stem}-work")
 
     @property
     def report(self) -> Path:
+        """Folder of the page; it shows originals."""
         return self.out.with_name(f"{self.out.stem}-report")
 
 

@@ -72,6 +72,7 @@ class DicomSource:
 
     @property
     def native(self) -> bool:
+        """Whether the source's transfer syntax is uncompressed."""
         return self.syntax in NATIVE
 
     @property

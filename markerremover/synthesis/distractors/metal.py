@@ -25,18 +25,23 @@ class Patch:
         self.parts: list[tuple[str, np.ndarray, float, int]] = []
 
     def at(self, points) -> np.ndarray:
+        """(N, 2) xy in picture pixels of points in the patch's own units."""
         return (np.asarray(points, np.float64) * self.unit) @ self.turn.T + self.center
 
     def poly(self, points, value: int = 255) -> None:
+        """Add a filled polygon, points (N, 2) in units; value 0 takes away."""
         self.parts.append(("poly", self.at(points), 0.0, value))
 
     def line(self, points, width: float, value: int = 255) -> None:
+        """Add a line through points (N, 2), points and width in units."""
         self.parts.append(("line", self.at(points), max(1.0, width * self.unit), value))
 
     def disc(self, center, radius: float, value: int = 255) -> None:
+        """Add a filled circle, centre and radius in units."""
         self.parts.append(("disc", self.at([center]), radius * self.unit, value))
 
     def ring(self, center, radius: float, width: float, value: int = 255) -> None:
+        """Add a circle's outline, all in units."""
         t = np.linspace(0, 2 * np.pi, 40)
         self.line(np.stack([center[0] + radius * np.cos(t), center[1] + radius * np.sin(t)], 1), width, value)
 

@@ -23,6 +23,7 @@ class TextStyle:
 
 
 def text_style(rng: np.random.Generator, split: str, cap_px: float, fonts_dir=None) -> TextStyle:
+    """How a console of a split writes text: face, level and decoration, drawn at random."""
     level = float(choice(rng, (255, 255, 255, 250, 240, rng.uniform(200, 255), rng.uniform(130, 220))))
     face = fonts.STROKE_FACES[split][0] if rng.random() < 0.04 else choice(rng, fonts.font_files(split, fonts_dir))
     decoration = str(rng.choice(("plain", "outline", "shadow", "box", "frame"), p=(0.5, 0.27, 0.11, 0.08, 0.04)))

@@ -32,6 +32,7 @@ class Layer:
 
     @property
     def is_hole(self) -> bool:
+        """Whether the layer cuts through to what lies below the group."""
         return not isinstance(self.level, np.ndarray) and self.level == HOLE
 
 
@@ -53,6 +54,7 @@ class Sheet:
         self.additive, self.digital = additive, digital
 
     def element(self, kind: str, text: str) -> int:
+        """Begin an annotated element of a kind that reads so; returns its index."""
         self.elements.append((kind, text))
         return len(self.elements) - 1
 
@@ -62,10 +64,12 @@ class Sheet:
         return x, y, x + alpha.shape[1], y + alpha.shape[0]
 
     def box(self) -> tuple[float, float, float, float]:
+        """xyxy, sheet pixels, around everything on the sheet."""
         return (min(x for _, x, _, _, _ in self.items), min(y for _, _, y, _, _ in self.items),
                 max(x + a.shape[1] for a, x, _, _, _ in self.items), max(y + a.shape[0] for a, _, y, _, _ in self.items))
 
     def group(self, margin: int = 3) -> Group:
+        """What lies on the sheet as one group, with room of `margin` pixels around it."""
         x1, y1, x2, y2 = self.box()
         shape = int(y2 - y1) + 2 * margin, int(x2 - x1) + 2 * margin
         group = Group(list(self.elements), digital=self.digital)
@@ -105,6 +109,7 @@ def plate(kind: str, w: float, h: float, frame: float = 0.0) -> np.ndarray:
 
 
 def disc(diameter: float) -> np.ndarray:
+    """A filled circle as an alpha mask, diameter in pixels."""
     return plate("circle", diameter, diameter)
 
 

@@ -30,6 +30,7 @@ class Scene:
         self.elements: list[tuple[str, str]] = []
 
     def free(self, x: int, y: int, shape_hw: tuple[int, int]) -> bool:
+        """Whether nothing lies yet where a group of that shape would, top left corner at (x, y), and enough of it is inside."""
         h, w = self.picture.shape
         x1, y1, x2, y2 = max(0, x), max(0, y), min(w, x + shape_hw[1]), min(h, y + shape_hw[0])
         return x2 - x1 > 4 and y2 - y1 > 4 and not self.taken[y1:y2, x1:x2].any()
