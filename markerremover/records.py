@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from .errors import UsageError
+
+if TYPE_CHECKING:  # `--help` reads this page for its defaults and needs no arrays
+    import numpy as np
 
 DEFAULT_KEEP = ("L", "R", "LT", "RT", "LEFT", "RIGHT")
 STYLES = ("box", "mask", "fill")
@@ -28,7 +29,7 @@ BEYOND = 1.25  # times the letter: the least size of a ring or plate around it
 
 def extent(mask: np.ndarray) -> tuple[int, int]:
     """Rows and columns between the first and the last set pixel of a (h, w) bool mask that has any."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    rows, columns = mask.any(1).nonzero()[0], mask.any(0).nonzero()[0]
     return int(rows[-1] - rows[0]) + 1, int(columns[-1] - columns[0]) + 1
 
 
@@ -64,7 +65,7 @@ class Radiograph:
         if self.stored.ndim not in (3, 4) or 0 in self.stored.shape:
             raise UsageError(f"stored has shape {self.stored.shape}, allowed is (F, H, W) or (F, H, W, C), none zero")
         for view in self.views:
-            if view.dtype != np.uint8 or view.shape != self.stored.shape[:3]:
+            if view.dtype != "uint8" or view.shape != self.stored.shape[:3]:
                 raise UsageError(f"display has shape {view.shape} {view.dtype}, needs {self.stored.shape[:3]} uint8")
         object.__setattr__(self, "stored", locked(self.stored))
         object.__setattr__(self, "display", locked(self.display))
@@ -99,6 +100,8 @@ class Detections:
     def __post_init__(self) -> None:
         n = len(self.scores)
         if self.loose is None:
+            import numpy as np
+
             object.__setattr__(self, "loose", np.zeros(n, bool))
         if self.xyxy.shape != (n, 4) or self.class_ids.shape != (n,) or self.loose.shape != (n,):
             raise UsageError(f"xyxy {self.xyxy.shape}, class_ids {self.class_ids.shape} and loose {self.loose.shape} do not fit {n} scores")
@@ -115,6 +118,8 @@ class Detections:
     @classmethod
     def empty(cls, class_names: tuple[str, ...] = ("marker",)) -> Detections:
         """No detections: arrays of shape (0, 4), (0,) and (0,)."""
+        import numpy as np
+
         return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64), class_names)
 
 

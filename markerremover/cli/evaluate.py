@@ -12,7 +12,6 @@ from typing import Any
 
 from .. import __version__
 from ..errors import UsageError, WriteError
-from ..second_pass.tesseract import open_reader
 
 
 def add_evaluate_parser(subparsers) -> None:
@@ -85,6 +84,7 @@ def _write(path: Path | None, text: str) -> None:
 
 def _run(args: argparse.Namespace) -> int:
     from ..evaluation import evaluate
+    from ..second_pass.tesseract import open_reader
 
     if args.inputs is None:
         return _run_boxes(args)
