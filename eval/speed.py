@@ -76,7 +76,7 @@ def drawn_audit(audit: Path, files: int) -> Path:
     """An audit of that many files with four boxes each, of a run that never was."""
     audit.mkdir()
     (audit.parent / "in").mkdir()
-    box = {"frame": 0, "xyxy": [20, 14, 60, 30], "score": 0.9, "label": "marker", "action": "remove", "reason": "not a kept sign", "text": "",
+    box = {"frame": 0, "xyxy": [20, 14, 60, 30], "score": 0.9, "label": "marker", "action": "remove", "reason": "no laterality marker to retain", "text": "",
            "confidence": 0.0, "rotation_deg": 0.0, "mirrored": False}
     manifest_files.write_rows(audit / manifest_files.MANIFEST, ({
         "relative": f"{i:05}.png", "status": "cleaned", "reason": "", "format": "PNG", "shape": [1, 96, 128], "sha256_in": _hash(i),

@@ -93,7 +93,7 @@ CARD = {
     "operating_note": "a remark on that",
     "curve": "recall and precision by threshold",
     "calibration": "slope and offset that turn a class's scores into shares of true boxes",
-    "beside_sign": "score from which a box beside a kept sign counts",
+    "beside_sign": "score from which a box beside a retained laterality marker counts",
     "rescorer": "file, SHA-256 and weights of the second network, which looks at each box closer",
     "known_misses": "what it misses, in words",
 }

@@ -23,7 +23,7 @@ def add_remove_parser(subparsers) -> None:
     add("inputs", nargs="+", type=Path, metavar="INPUT", help="file or folder; folders are searched, files recognised by content")
     add("-o", "--out", type=Path, required=True, metavar="OUT", help="folder for the results, not in or around an INPUT")
     add("--site", type=Path, metavar="FILE.toml",
-        help="site profile: weights, threshold and kept signs, or a folder of `improve`; other options win over it")
+        help="site profile: weights, threshold and retained laterality markers, or a folder of `improve`; other options win over it")
     add("--keep", type=parse_keep, metavar="SIGNS",
         help=f"signs that stay when isolated, separated by commas, or `none` (default: {','.join(DEFAULT_KEEP)})")
     add("--weights", type=Path,

@@ -22,7 +22,7 @@ def spread(decisions: Sequence[Decision], display: np.ndarray) -> list[Decision]
         display: (F, H, W) uint8.
 
     Returns:
-        The decisions given, and copies of the removals for other frames, with `frame` set. A kept sign is not spread:
+        The decisions given, and copies of the removals for other frames, with `frame` set. A retained laterality marker is not spread:
         each frame releases its own.
     """
     result = list(decisions)

@@ -267,7 +267,7 @@ def _beyond(removal: Decision, xyxy: tuple[int, int, int, int]) -> Decision | No
 
 
 def settle(decisions: Sequence[Decision], shape_fhw: tuple[int, int, int]) -> tuple[Decision, ...]:
-    """The same decisions, where people kept something without what any other decision removes, and kept signs without what
+    """The same decisions, where people kept something without what any other decision removes, and retained laterality markers without what
     people want gone. Of what keeps nothing then, a removal is left."""
     return tuple(_bounded(d, (o for o in decisions if o.frame == d.frame and o is not d), shape_fhw[1:]) for d in decisions)
 

@@ -1,6 +1,6 @@
 """Strokes that the edge of a decided box cuts: what goes on outside of it is removed too.
 
-A localizer's box may end in the middle of a letter, and the box of a kept sign may cut the initial behind it. A stroke is
+A localizer's box may end in the middle of a letter, and the box of a retained laterality marker may cut the initial behind it. A stroke is
 followed out of the box only if it ends close by and is as strong and as sharp as those in the box, so that no rib or
 catheter is followed.
 """
@@ -21,7 +21,7 @@ from .decision_rules import CUT
 
 REACH, REACH_PX = 0.6, 6  # how far out of a box a stroke is followed: share of its shorter side, at least so many pixels
 LEAST_OUTSIDE = 1.0  # source pixels that a stroke must reach out, less is a box's jitter
-OWN_PX = 1.0  # source pixels around a kept sign's strokes that are its own soft edge
+OWN_PX = 1.0  # source pixels around a retained laterality marker's strokes that are its own soft edge
 STRONG, SHARP, WIDE = 0.5, 0.6, 1.6  # of the contrast, the sharpness (slope of the outline / contrast), and the width of the strokes in the box
 DARKER = 1.3  # times the contrast of the bright strokes that dark ones need to be print themselves
 NOISE = 3.0  # times what stands out around the box three quarters of the time: no less contrast makes strokes

@@ -23,7 +23,7 @@ KEPT = "isolated laterality marker"
 NOTHING_KEPT = "nothing kept by policy"
 NO_READING = "no reading"
 LOOSE = "mostly in a better box"
-NOT_KEPT = "not a kept sign"
+NOT_KEPT = "no laterality marker to retain"
 UNCERTAIN = "reading uncertain"
 CONTRADICTED = "contradicted by another box"
 CUT = "cut by another box"
@@ -32,16 +32,16 @@ REASONS = (KEPT, NOTHING_KEPT, NO_READING, LOOSE, NOT_KEPT, UNCERTAIN, CONTRADIC
 
 SIGN = "laterality"  # the localizer's class of laterality markers
 SAME_BOX_IOU = 0.6  # above this, two boxes are about the same letter
-CLEARLY = 0.7  # confidence with which a kept sign outweighs a box that saw nothing to keep in the same place, and that a single
+CLEARLY = 0.7  # confidence with which a retained laterality marker outweighs a box that saw nothing to keep in the same place, and that a single
 # letter needs which the localizer takes for something other than a laterality marker
 UNLIKE = 0.65  # a single letter whose own strokes resemble its sign less is none, whatever OCR says: of 641 laterality markers none did, a plus did
 OF_PRINT = 0.3  # of the length of a box that the localizer takes for print: a smaller letter in it is one of that print's
 CONTAINS = 0.6  # share of a sign's strokes in a box that makes the sign part of what that box is about
-REACH, REACH_PX = 0.25, 4  # how far a kept sign's region may go beyond its box: share of the shorter side, and pixels
+REACH, REACH_PX = 0.25, 4  # how far a retained laterality marker's region may go beyond its box: share of the shorter side, and pixels
 BITE = 0.15  # share of a sign's strokes up to which what another box takes of them goes: a letter's end bears it
 EDGE_PX = 2  # a letter's soft edge
 MORE_ALIKE = 0.015  # by how much more a letter must look like its sign without an end for that to be something else's
-OF_IT = 0.9  # share of an unread laterality marker's box in a kept sign's from which it is a piece of that sign
+OF_IT = 0.9  # share of an unread laterality marker's box in a retained laterality marker's from which it is a piece of that sign
 TIP = 0.05  # of a letter: so little tells nothing of whose it is, and nothing can be read in it
 TOUCHING = 0.15  # of a letter's size: how far a larger sign may lie over it whose initial it is
 WITHIN = 0.5  # share of a removed box that kept strokes must cover for it to be something of its own inside them
@@ -94,7 +94,7 @@ def _is_clearly_one(reading: Reading, xyxy: np.ndarray) -> bool:
 def _kept_region(
     xyxy: np.ndarray, region: tuple[int, int, int, int], reading: Reading, shape_hw: tuple[int, int]
 ) -> tuple[tuple[int, int, int, int], np.ndarray]:
-    """The region of a kept sign and its strokes in it. It follows the strokes out of the box by `REACH` at most: a plate
+    """The region of a retained laterality marker and its strokes in it. It follows the strokes out of the box by `REACH` at most: a plate
     may be far larger than its letter, and what lies around it was not asked to be removed."""
     near = boxes.grow(np.asarray(xyxy, np.float64).reshape(1, 4), REACH, REACH_PX, shape_hw)[0]
     x1, y1, x2, y2 = reading.xyxy
@@ -132,9 +132,9 @@ def _reason(reading: Reading | None, policy: Policy) -> str:
 
 
 def resolve(decisions: Iterable[Decision]) -> tuple[Decision, ...]:
-    """The same decisions, in order, with kept signs checked against the other kept ones of their frame and every removed box that they meet.
+    """The same decisions, in order, with retained laterality markers checked against the other kept ones of their frame and every removed box that they meet.
 
-    A letter beside a much larger kept sign is an initial, see `_is_initial`, and goes.
+    A letter beside a much larger retained laterality marker is an initial, see `_is_initial`, and goes.
 
     A sign stays in the pixels of its strokes, whatever other box lies over them (a loose one has nothing of its own), except that
 
@@ -159,7 +159,7 @@ def resolve(decisions: Iterable[Decision]) -> tuple[Decision, ...]:
 
 
 def _is_initial(d: Decision, kept: list[Decision]) -> bool:
-    """Whether a kept letter stands beside a kept sign that is `LARGER`. In a ring or on a plate of its own it is a sign itself, unless
+    """Whether a kept letter stands beside a retained laterality marker that is `LARGER`. In a ring or on a plate of its own it is a sign itself, unless
     the localizer takes it for something else: initials on a small plate seem to fill that."""
     if not any(d is each for each in kept) or len(d.reading.text) != 1 or (d.reading.framed and d.label == SIGN):
         return False

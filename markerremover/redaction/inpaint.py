@@ -1,7 +1,7 @@
 """Removed pixels filled from what is around them: OpenCV's Navier-Stokes inpainting (Bertalmio, Bertozzi and Sapiro 2001).
 
 Made-up pixels in a medical picture are a hazard, so they are limited to what was removed, and whoever writes the picture says so.
-Only pixels that were neither removed nor belong to a kept sign are ever a source.
+Only pixels that were neither removed nor belong to a retained laterality marker are ever a source.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def filled(blacked: np.ndarray, fill: np.ndarray, removed: np.ndarray, signs: np
             source; not changed.
         fill: (F, H, W) bool, pixels to make up, a part of `removed`.
         removed: (F, H, W) bool, everything that was removed.
-        signs: (F, H, W) bool, kept signs with their soft edge: no source either, or a letter would run into the fill.
+        signs: (F, H, W) bool, retained laterality markers with their soft edge: no source either, or a letter would run into the fill.
 
     Returns:
         A new array of the same shape and dtype, equal to `blacked` outside `fill`, with values in the range of their surroundings.

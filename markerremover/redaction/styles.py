@@ -155,7 +155,7 @@ def _showing(
 
 
 def _settled(shape_hw: tuple[int, int], plans: Sequence[_Plan]) -> np.ndarray:
-    """(H, W) bool: the boxes of kept signs, and those that are black as wholes: what is found there has been dealt with."""
+    """(H, W) bool: the boxes of retained laterality markers, and those that are black as wholes: what is found there has been dealt with."""
     return verify.explained(shape_hw, [p.decision for p in plans if p.style == "box" or p.decision.action == "keep"])
 
 

@@ -13,7 +13,7 @@ from ..records import Decision, Detections, Policy
 
 LABEL = "verify"
 REASON = "still found after removal"
-#: A detection is explained when at most this share of its box is neither blacked out nor part of a kept sign's box.
+#: A detection is explained when at most this share of its box is neither blacked out nor part of a retained laterality marker's box.
 #: A localizer's boxes jitter by a few pixels from one look to the next; letters under a box take more than this.
 UNEXPLAINED_SHARE = 0.25
 #: Known pixels around the removed ones that a fill is made from.
@@ -30,7 +30,7 @@ def residual(
         detector: called as detector(display_frame, threshold), or, if it has it, detector.near(display_frame, boxes,
             threshold): only what lies near a decision has changed since the first look.
         display_frame: (H, W) uint8, already redacted, the removed pixels `smoothed`.
-        decisions: those of this frame. The boxes of kept signs hold the sign only, removed boxes nothing.
+        decisions: those of this frame. The boxes of retained laterality markers hold the sign only, removed boxes nothing.
         dealt_with: (H, W) bool, where findings are explained; the boxes of all decisions by default.
 
     Returns:

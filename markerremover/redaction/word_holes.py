@@ -33,7 +33,7 @@ NOISE = 3.0  # times what stands out off the print three quarters of the time: l
 LAX = 0.75  # of Otsu's threshold, one of `strokes.THRESHOLDS`: how far down print is followed
 GAP = 0.6  # of a letter: what is nearer than that to each other is one word
 MARGIN, MARGIN_PX = 0.1, 3  # around a word: share of a letter, source pixels at least; its soft edge lies within
-SOFT_PX = 2  # of a kept sign's strokes: its own soft edge is no print of others
+SOFT_PX = 2  # of a retained laterality marker's strokes: its own soft edge is no print of others
 SLANTED = 0.8  # of a level rectangle's area: how small a turned one must be to be taken instead
 LONG = 1.6  # times its height: how long a word must be for a turned rectangle to be along its line
 SOLID = 0.85  # of what a box removes: strokes that take more of it are a plate, or a threshold gone wrong
@@ -56,10 +56,10 @@ def hole_in(views: Sequence[np.ndarray], decision: Decision) -> Hole:
 
     Args:
         views: (H, W) uint8 each, all views of the decision's frame, before any removal; not changed.
-        decision: a removed box, or a kept sign, whose `strokes` are never part of the hole.
+        decision: a removed box, or a retained laterality marker, whose `strokes` are never part of the hole.
 
     Returns:
-        A mask that is a part of what the box removes, and covers in every view whatever stands out there. Of a kept sign with
+        A mask that is a part of what the box removes, and covers in every view whatever stands out there. Of a retained laterality marker with
         nothing beside it none of the box goes.
     """
     x1, y1, x2, y2 = decision.xyxy
@@ -88,7 +88,7 @@ def _print_in(frame: np.ndarray, xyxy: tuple[int, int, int, int], own: np.ndarra
     """(h, w) bool strokes of either polarity in a box that stand out clearly, and whether others do not.
 
     Args:
-        own: (h, w) bool, what belongs to a kept sign and is no print of others.
+        own: (h, w) bool, what belongs to a retained laterality marker and is no print of others.
     """
     x1, y1, x2, y2 = xyxy
     strokes, faint = np.zeros(own.shape, bool), False

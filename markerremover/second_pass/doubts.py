@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 PART_OF_TEXT = "part of a longer text"
-BESIDE = "beside a larger sign"
+BESIDE = "beside a larger laterality marker"
 TOUCHES = "touches other strokes"
 """In manifests of earlier versions only."""
 NOTHING = "nothing to read"

@@ -1,4 +1,4 @@
-"""Does a sign stand alone? The letter of a name, and an initial beside a larger sign, are none."""
+"""Does a sign stand alone? The letter of a name, and an initial beside a larger laterality marker, are none."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def _upright_box(c: Candidate, ink: Ink, indices: tuple[int, ...]) -> np.ndarray
 
 
 def unless_initial(frame: np.ndarray, reading: Reading, dark: bool) -> Reading:
-    """The reading, doubted where it is an initial beside a larger sign."""
+    """The reading, doubted where it is an initial beside a larger laterality marker."""
     initial = reading.text and not reading.doubt and _is_initial(frame, reading, dark)
     return replace(reading, doubt=BESIDE) if initial else reading
 

@@ -76,7 +76,7 @@ def disc_around(view: View, letter: np.ndarray) -> np.ndarray | None:
 
 @dataclass(frozen=True)
 class Own:
-    """What may stay with a kept sign, (h, w) bool masks in the work frame.
+    """What may stay with a retained laterality marker, (h, w) bool masks in the work frame.
 
     strokes: its letters and its ring with their soft edge; of a cut-out letter also a little of the plate, to show it by.
     grounds: what lies between and around them: the inside of a ring, the corners around it, the plate, the box of a letter

@@ -12,7 +12,7 @@ from .strokes import Ink, percentile, picked
 from .tesseract import Reader
 
 WHITELIST = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"  # all letters: offered L and R alone, Tesseract makes an L of a bar
-LEAST_LIKENESS = 0.62  # shapes less alike than this to a kept sign are not shown to the OCR engine
+LEAST_LIKENESS = 0.62  # shapes less alike than this to a retained laterality marker are not shown to the OCR engine
 RIVAL = 0.06  # another character may resemble the shape at most this much better
 AHEAD, AHEAD_IN_WORDS = 0.02, 0.08  # how much more alike to an L than to a J seen the other way round: TJ must not pass for a mirrored LT;
 # and to an I than to a 1, though not in words
@@ -28,7 +28,7 @@ ONE_WORD, ONE_CHARACTER = 8, 10  # Tesseract's page segmentation modes; the latt
 
 @dataclass(frozen=True)
 class Candidate:
-    """Components that look like a kept sign. letters: their labels in `ink`.  frame: label of the ring around them, or 0.
+    """Components that look like a retained laterality marker. letters: their labels in `ink`.  frame: label of the ring around them, or 0.
     view: which of `glyphs.dihedral` of the shape turned counter-clockwise by `skew` degrees is upright."""
 
     ink: Ink

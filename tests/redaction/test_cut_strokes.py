@@ -31,7 +31,7 @@ def soften(frame):
 
 
 def removed(xyxy):
-    return Decision(0, xyxy, "remove", "not a kept sign", 0.9, "marker")
+    return Decision(0, xyxy, "remove", "no laterality marker to retain", 0.9, "marker")
 
 
 def black(frame, decisions):
@@ -84,7 +84,7 @@ def test_what_is_not_print_is_not_followed(what):
 def test_other_frames_and_empty_boxes_do_not_matter():
     frame = picture()
     put(frame, "B", 30, 112, 80)
-    other = Decision(1, (74, 74, 122, 116), "remove", "not a kept sign", 0.9, "marker")
+    other = Decision(1, (74, 74, 122, 116), "remove", "no laterality marker to retain", 0.9, "marker")
     assert cut_strokes(soften(frame), [other, removed((10, 10, 12, 11))], 0) == []
 
 

@@ -1,4 +1,4 @@
-"""Every way a box can be decided, and what overlapping boxes do to a kept sign."""
+"""Every way a box can be decided, and what overlapping boxes do to a retained laterality marker."""
 
 import numpy as np
 import pytest
@@ -37,8 +37,8 @@ def decided(found, policy=Policy(), box=BOX):
         (reading("LEFT", confidence=0.5), Policy(), "keep", "isolated laterality marker"),
         (reading("LEFT", confidence=0.49), Policy(), "remove", "reading uncertain"),
         (reading(confidence=float("nan")), Policy(), "remove", "reading uncertain"),
-        (reading("D"), Policy(), "remove", "not a kept sign"),
-        (reading("", 0.0, strokes=None), Policy(), "remove", "not a kept sign"),
+        (reading("D"), Policy(), "remove", "no laterality marker to retain"),
+        (reading("", 0.0, strokes=None), Policy(), "remove", "no laterality marker to retain"),
         (reading(strokes=None), Policy(), "remove", "reading uncertain"),
         (reading(strokes="none set"), Policy(), "remove", "reading uncertain"),
         (reading(doubt="part of a longer text"), Policy(), "remove", "part of a longer text"),
@@ -86,7 +86,7 @@ def test_odd_boxes_still_give_a_valid_decision(box):
 
 
 def removed(xyxy, found=None, frame=0, score=0.5):
-    return Decision(frame, xyxy, "remove", "not a kept sign" if found else "no reading", score, reading=found)
+    return Decision(frame, xyxy, "remove", "no laterality marker to retain" if found else "no reading", score, reading=found)
 
 
 def test_nothing_to_resolve():
@@ -175,7 +175,7 @@ def drawn(hanger=False):
     return Reading((50, 40, 80, 90), "L", 0.9, strokes, letter=letter)
 
 
-def beside(xyxy, reason="not a kept sign", found=True):
+def beside(xyxy, reason="no laterality marker to retain", found=True):
     return Decision(0, xyxy, "remove", reason, 0.9, reading=Reading(xyxy) if found else None)
 
 
@@ -213,7 +213,7 @@ def likelier_shortened(monkeypatch):
     [("laterality", (50, 40, 60, 48), True), ("marker", (50, 40, 60, 48), False), ("laterality", (34, 40, 60, 48), False)],
 )
 def test_an_unread_piece_of_a_side_sign_within_the_kept_one_takes_nothing_of_its_letter(likelier_shortened, label, box, stays):
-    kept = resolve([kept_of(drawn()), Decision(0, box, "remove", "not a kept sign", 0.9, label, Reading(box))])[0]
+    kept = resolve([kept_of(drawn()), Decision(0, box, "remove", "no laterality marker to retain", 0.9, label, Reading(box))])[0]
     x, y = kept.xyxy[:2]
     assert bool(kept.strokes[43 - y : 48 - y, 53 - x : 59 - x].all()) is stays and kept.strokes[84 - y, 60 - x]
 
@@ -272,7 +272,7 @@ def test_a_letter_beside_a_much_larger_kept_sign_is_an_initial(box, label, fille
     for order in (1, -1):
         large, found = resolve([kept_of(drawn()), small][::order])[::order]
         assert large.action == "keep" and found.action == action
-        assert found.reason == ("isolated laterality marker" if action == "keep" else "beside a larger sign") and found.reason in REASONS
+        assert found.reason == ("isolated laterality marker" if action == "keep" else "beside a larger laterality marker") and found.reason in REASONS
 
 
 @pytest.mark.parametrize(

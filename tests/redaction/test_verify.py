@@ -26,7 +26,7 @@ GONE = Decision(0, (50, 10, 70, 30), "remove", "no sign", 0.9)
 @pytest.mark.parametrize(
     "box, left",
     [((11, 11, 29, 29), 0), ((9, 9, 31, 30), 0), ((52, 12, 60, 20), 0), ((30, 30, 45, 45), 1), ((20, 20, 45, 45), 1)],
-    ids=["a kept sign", "a kept sign, boxed a little wider", "inside a black box", "somewhere else", "a kept sign and more"],
+    ids=["a retained laterality marker", "a retained laterality marker, boxed a little wider", "inside a black box", "somewhere else", "a retained laterality marker and more"],
 )
 def test_what_no_decision_explains_is_residual(box, left):
     found = verify.residual(sees(box), FRAME, [KEPT, GONE], POLICY)
@@ -88,7 +88,7 @@ def test_a_removed_box_is_not_itself_seen_as_something():
 
 
 def test_findings_of_the_second_look_carry_its_label_and_reason_and_kept_ones_keep_theirs():
-    removed = Decision(2, (0, 0, 4, 4), "remove", "not a kept sign", 0.5, "marker")
+    removed = Decision(2, (0, 0, 4, 4), "remove", "no laterality marker to retain", 0.5, "marker")
     kept = Decision(2, (0, 0, 4, 4), "keep", "isolated laterality marker", 0.5, "laterality", strokes=np.ones((4, 4), bool))
     assert [(d.label, d.reason) for d in verify.labelled([removed, kept])] == [
         ("verify", "still found after removal"), ("verify", "isolated laterality marker")]

@@ -34,7 +34,7 @@ def row(relative, status="cleaned", boxes=(), **said):
     return {"relative": relative, "status": status, "reason": "", "boxes": list(boxes), **said}
 
 
-def box(score=0.99, size=20, reason="not a kept sign", text="", confidence=0.0, action="remove"):
+def box(score=0.99, size=20, reason="no laterality marker to retain", text="", confidence=0.0, action="remove"):
     return {"frame": 0, "xyxy": [0, 0, size, size], "score": score, "label": "marker", "action": action, "reason": reason, "text": text,
             "confidence": confidence}
 

@@ -93,7 +93,7 @@ def test_print_far_off_or_of_another_frame_spoils_nothing():
 
 def test_nothing_to_judge():
     assert lines_of_print.alone([], [np.zeros((1, 20, 20), np.uint8)]) == ()
-    removed = Decision(0, (2, 2, 9, 9), "remove", "not a kept sign", 0.9)
+    removed = Decision(0, (2, 2, 9, 9), "remove", "no laterality marker to retain", 0.9)
     assert lines_of_print.alone([removed], [np.zeros((1, 20, 20), np.uint8)]) == (removed,)
 
 

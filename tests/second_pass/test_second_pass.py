@@ -1,4 +1,4 @@
-"""The second pass on drawn markers: kept signs in every pose, names and look-alikes never, no pixel of the initials.
+"""The second pass on drawn markers: retained laterality markers in every pose, names and look-alikes never, no pixel of the initials.
 
 What needs an OCR engine is skipped where none works (fixture `engine`); the rest runs with a reader that is a plain
 function.
