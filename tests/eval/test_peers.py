@@ -115,7 +115,7 @@ def test_tools_are_judged_alike_on_the_same_images(site):
     for row in document["tools"]:
         assert all({"value", "k", "n", "low95", "high95"} <= set(row[name]) for name in benchmark.RATES)
     lines = tables.tools(document)
-    assert len(lines) == 5 and "100.0 % (2/2" in lines[2] and "| sees: all black |" in lines[2]
+    assert len(lines) == 5 and "100.0 % (2/2" in lines[2] and "| sees: all removed |" in lines[2]
 
 
 def test_the_command_writes_figures_without_names_and_cleans_up(site, monkeypatch, capsys):

@@ -197,7 +197,7 @@ def test_a_header_that_cannot_be_gone_through_holds_the_file(tmp_path, monkeypat
     def fails(_):
         raise ValueError("THOMPSON")
 
-    monkeypatch.setattr("markerremover.formats.dicom.files.telling_of", fails)
+    monkeypatch.setattr("markerremover.formats.dicom.files.identifiers_of", fails)
     one_dicom(tmp_path / "in", picture())
     _, row, written = run(tmp_path / "in", tmp_path / "out", fakes.cleaner, release_held=True, paths="keep")
     assert row["status"] == "held" and "ValueError" in row["reason"] and "THOMPSON" not in row["reason"] and not written
