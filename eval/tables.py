@@ -45,7 +45,7 @@ def line(name: str, found: dict[str, Any], *more: str) -> str:
 
 def real() -> list[str]:
     """The shipped weights on real radiographs."""
-    return head("images") + [line(result(name)["name"], result(name)) for name in ("val", "actualmed")]
+    return head("images") + [line(result(name)["name"], result(name)) for name in ("val", "hannover", "limbs", "actualmed")]
 
 
 def published() -> list[str]:
