@@ -16,6 +16,7 @@ from .strokes import EDGE_PX, EDGE_SHARE, SHELL, Ink, closed_at_edges, distance,
 from .view import FLOOR, View
 
 DISC = 0.7  # share of its bounding box that a disc, oval or plate behind a letter fills
+PASTED = 0.35  # of a letter's contrast: how far the tone of a pasted box around it may vary
 DISC_RIM = 0.35  # how far around such a disc its bright rim may reach, as a share of the letter
 LARGEST_RING = 3.5  # times the letter; a larger outline around it is no ring of its own
 HALO = 0.16  # how far a ring's dark rim may reach, as a share of the letter
@@ -48,10 +49,11 @@ def ring_around(same: list[Ink], letter: np.ndarray) -> np.ndarray | None:
 
 
 def disc_around(view: View, letter: np.ndarray) -> np.ndarray | None:
-    """(h, w) bool: the dark disc or plate that a bright letter is drawn on, filled, where it ends on all sides within the
-    view; None if the dark around the letter is no such closed shape.
+    """(h, w) bool: the disc, plate or pasted box that a bright letter is drawn on, filled, where it ends on all sides within the
+    view; None if what is around the letter is no such closed shape.
 
-    A console's badge on bright ground: its white rim melts into what is around, its disc does not.
+    A console's badge on bright ground: its white rim melts into what is around, its disc does not. A pasted box has a tone of its own, be
+    what is around it brighter or darker.
     """
     rows, columns = np.flatnonzero(letter.any(1)), np.flatnonzero(letter.any(0))
     size = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
@@ -62,12 +64,21 @@ def disc_around(view: View, letter: np.ndarray) -> np.ndarray | None:
     bright, low = percentile(view.grey[letter], 50), percentile(view.grey[shell], 50)
     if bright - low < FLOOR:
         return None
-    dark = Ink.of(view.grey < (bright + low) / 2, view.grey, True)
-    ground = int(np.bincount(dark.labels[shell & (dark.labels > 0)], minlength=1).argmax()) if (dark.labels[shell] > 0).any() else 0
-    if not ground:
+    for ground in (view.grey < (bright + low) / 2, np.abs(view.grey - low) < max(FLOOR, PASTED * (bright - low))):
+        full = _closed_around(Ink.of(ground, view.grey, True), letter, shell, size)
+        if full is not None:
+            return full
+    return None
+
+
+def _closed_around(ground: Ink, letter: np.ndarray, shell: np.ndarray, size: float) -> np.ndarray | None:
+    """(h, w) bool: the component of a ground that most of the shell around a letter lies on, filled, if it is compact, ends within the view and
+    holds the letter."""
+    if not (ground.labels[shell] > 0).any():
         return None
-    x, y, w, h, _ = dark.stats[ground]
-    full = filled(dark.labels == ground)
+    label = int(np.bincount(ground.labels[shell & (ground.labels > 0)]).argmax())
+    x, y, w, h, _ = ground.stats[label]
+    full = filled(ground.labels == label)
     at_edge = x == 0 or y == 0 or x + w == full.shape[1] or y + h == full.shape[0]
     if at_edge or max(w, h) > LARGEST_RING * size or full.sum() < DISC * w * h or (full & letter).sum() < 0.9 * letter.sum():
         return None

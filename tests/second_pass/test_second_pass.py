@@ -205,6 +205,23 @@ def test_a_bodys_edge_across_the_crook_of_a_letter_leaves_it_its_ground(engine):
         assert bool(kept[72:80, 122:132].all()) is kept_ground, what
 
 
+@pytest.mark.parametrize("around", [20, 200], ids=["darker around", "brighter around"])
+@pytest.mark.parametrize("initials", ["", "JS"], ids=["alone", "with initials"])
+def test_a_pasted_box_is_retained_with_its_letter_where_nothing_else_is_on_it(engine, around, initials):
+    """A box of one grey, neither the darkest nor the brightest of its surroundings."""
+    frame = ground() // 4 + around
+    frame[60:150, 90:160] = 120
+    box, mask = put(frame, shape("L", 40), 110, 80)
+    wanted = mask
+    for k, char in enumerate(initials):
+        put(frame, shape(char, 13), 108 + 14 * k, 130)
+    frame = soften(frame)
+    left = stays(frame, second_pass(frame, box, KEEP, engine))
+    assert left[wanted].all()
+    assert left[70:76, 96:154].all() == (initials == "")
+    assert not left[131:142, 108:134].any() or initials == ""
+
+
 def test_cut_out_of_a_plate(engine):
     frame = ground()
     cv2.rectangle(frame, (90, 60), (150, 160), LEAD, -1)
