@@ -34,7 +34,7 @@ def test_text_is_a_line_a_fact(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert f"markerremover: {__version__}" in lines and "backend: ONNX Runtime CPU (device onnxruntime, batches of 1)" in lines
     assert any(line.startswith("  onnxruntime  used ") for line in lines)
-    for start in ("weights SHA-256: ", "classes: laterality, marker; input 640 px; threshold 0.", "OCR engine: ", "DICOM written losslessly as: ", "CPU: "):
+    for start in ("weights SHA-256: ", "classes: laterality, marker; input 768 px; threshold 0.", "OCR engine: ", "DICOM written losslessly as: ", "CPU: "):
         assert any(line.startswith(start) for line in lines), start
 
 
