@@ -88,7 +88,7 @@ def rescorer(card: dict) -> str:
     return (f"A second network, `{facts['file']}` (SHA-256 `{facts['sha256']}`), looks at every box that the localizer proposes "
             f"(raw score {facts['floor']} or more) in two windows at the source's own resolution; both scores are joined by logistic "
             f"regression ({facts['localizer']} and {facts['rescorer']} of their logits, {facts['offset']:+}). Beside a laterality marker "
-            f"and in line with a word a box counts from {card['beside_sign']} on.")
+            f"and in line with a word a box counts from {card['beside_marker']} on.")
 
 
 def text(card: dict, counts: dict, count: int, seed: int) -> str:

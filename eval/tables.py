@@ -38,9 +38,9 @@ def head(first: str, *more: str) -> list[str]:
 
 
 def line(name: str, found: dict[str, Any], *more: str) -> str:
-    """A row of rates; anatomy removed is recorded in per mille of an image's pixels (`harm`) and shown in %."""
+    """A row of rates; anatomy removed is recorded in per mille of an image's pixels (`anatomy_removed`) and shown in %."""
     cells = [in_words(found[rate]) for rate in ("recall", "deid", "retention", "false_regions")]
-    return "| " + " | ".join((name, *cells, f"{found['harm']['value'] / 10:.3f} %", *more)) + " |"
+    return "| " + " | ".join((name, *cells, f"{found['anatomy_removed']['value'] / 10:.3f} %", *more)) + " |"
 
 
 def real() -> list[str]:
@@ -52,7 +52,7 @@ def published() -> list[str]:
     """The measures of Khosravi et al. 2023, their own figures beside ours on other images."""
     names = {"deidentification_accuracy": "de-identification accuracy", "false_positive_rate": "false-positive boxes", "retention_accuracy": "retention accuracy"}
     ours = result("val"), result("actualmed")
-    where = [f"{site} (chest; {d['images'] - d['images_without_markings']} of {d['images']} images have annotations to remove)"
+    where = [f"{site} (chest; {d['images'] - d['images_without_annotations']} of {d['images']} images have annotations to remove)"
              for site, d in zip(("ours: home site", "foreign site"), ours)]
     lines = ["| | Khosravi et al. 2023: home site (pelvis) | foreign site (chest) | foreign site after 20 images | " + " | ".join(where) + " |", "|---|---|---|---|---|---|"]
     for name, said in names.items():

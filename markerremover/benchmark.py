@@ -30,7 +30,7 @@ from .run import batch
 from .site_profile import read as read_site
 from .synthesis import SyntheticRadiograph, benchmark_scenes
 
-RATES = ("recall", "deid", "retention", "false_regions", "harm", "untouched")
+RATES = ("recall", "deid", "retention", "false_regions", "anatomy_removed", "untouched")
 RESAMPLES = 2000  # of the bootstrap
 OWN = (
     "pictures", "truth", "results", "results-audit", "site", "site-before", "site-before-audit", "site-after", "site-after-audit",
@@ -90,18 +90,18 @@ def tables(found: dict[str, list[Row]]) -> dict[str, Any]:
 
 def rates(rows: Sequence[Row]) -> dict[str, Any]:
     """What the benchmark tells of some pictures: their number, results that are missing, and `RATES` as `evaluation.summary` has them,
-    harm with limits too."""
+    anatomy removed with limits too."""
     whole = evaluate.summary(rows)
-    low, high = harm_limits([row.judged.harm for row in rows])
-    found = {name: whole[name] for name in (*RATES, "letters_retained") if name in whole} | {"harm": {**whole["harm"], "low95": low, "high95": high}}
+    low, high = anatomy_limits([row.judged.anatomy_removed for row in rows])
+    found = {name: whole[name] for name in (*RATES, "letters_retained") if name in whole} | {"anatomy_removed": {**whole["anatomy_removed"], "low95": low, "high95": high}}
     return {"images": whole["images"], "missing": whole["missing"], **found}
 
 
-def harm_limits(shares: Sequence[float]) -> tuple[float | None, float | None]:
-    """95 % limits, per mille, of the mean of the images' harm (shares, 0-1): percentile bootstrap over images (Efron 1979), as a mean of
+def anatomy_limits(shares: Sequence[float]) -> tuple[float | None, float | None]:
+    """95 % limits, per mille, of the mean of the images' anatomy removed (shares, 0-1): percentile bootstrap over images (Efron 1979), as a mean of
     shares has no binomial interval; None for no images.
 
-    >>> harm_limits([0.001] * 5), harm_limits([])
+    >>> anatomy_limits([0.001] * 5), anatomy_limits([])
     ((1.0, 1.0), (None, None))
     """
     if not len(shares):
@@ -246,5 +246,5 @@ TITLES = ("annotations removed", "images de-identified", "laterality markers ret
 
 
 def _words(found: dict[str, Any]) -> tuple[str, ...]:
-    told = {name: in_words(found[name]) for name in RATES if name != "harm"}
-    return (told["recall"], told["deid"], told["retention"], told["false_regions"], f"{found['harm']['value']:.2f} ‰", told["untouched"])
+    told = {name: in_words(found[name]) for name in RATES if name != "anatomy_removed"}
+    return (told["recall"], told["deid"], told["retention"], told["false_regions"], f"{found['anatomy_removed']['value']:.2f} ‰", told["untouched"])

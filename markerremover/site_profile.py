@@ -130,10 +130,10 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def parse_signs(text: str) -> dict[str, str]:
+def parse_markers(text: str) -> dict[str, str]:
     """Signs with their meaning from a comma-separated list; `none` is no sign at all.
 
-    >>> parse_signs("d, I, X=left"), parse_signs("none")
+    >>> parse_markers("d, I, X=left"), parse_markers("none")
     ({'D': 'right', 'I': 'left', 'X': 'left'}, {})
 
     Raises:

@@ -134,9 +134,9 @@ def test_one_command_draws_cleans_judges_and_writes_figures(small, tmp_path, cap
     assert document["pictures_sha256"] == again != benchmark.make(tmp_path / "other", 2, 4)
 
 
-def test_harm_has_limits_around_its_mean():
-    low, high = benchmark.harm_limits([0.0] * 18 + [0.01, 0.03])
-    assert 0 <= low < 2.0 < high < 6 and benchmark.harm_limits([]) == (None, None)
+def test_anatomy_removed_has_limits_around_its_mean():
+    low, high = benchmark.anatomy_limits([0.0] * 18 + [0.01, 0.03])
+    assert 0 <= low < 2.0 < high < 6 and benchmark.anatomy_limits([]) == (None, None)
 
 
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path, capsys):

@@ -76,8 +76,8 @@ def test_what_is_written_reads_back(tmp_path):
 @pytest.mark.parametrize("text, message", [("X", "X=left or X=right"), ("D,d", "twice"), ("D=up", "allowed are"), ("D,", "letters and digits"), ("L*=left", "letters")])
 def test_signs_need_a_meaning(text, message):
     with pytest.raises(UsageError, match=message):
-        site_profile.parse_signs(text)
-    assert site_profile.parse_signs("D, x = RIGHT") == {"D": "right", "X": "right"}
+        site_profile.parse_markers(text)
+    assert site_profile.parse_markers("D, x = RIGHT") == {"D": "right", "X": "right"}
 
 
 def test_options_take_the_site_where_nothing_else_is_said_and_travel_to_worker_processes(path):

@@ -22,6 +22,8 @@ from ..system import files, regular_files
 from . import page
 from .crops import thumb_names
 
+#: Of the keys of manifest.jsonl, summary.json and what `evaluate --json` writes; 1 until 0.2.0, see the changelog.
+SCHEMA = 2
 MANIFEST, SUMMARY, PAGE = "manifest.jsonl", "summary.json", "index.html"
 
 

@@ -63,11 +63,11 @@ def recipe_of(args: argparse.Namespace) -> Recipe:
 def _run(args: argparse.Namespace) -> int:
     import functools
 
-    from ..site_profile import parse_signs
+    from ..site_profile import parse_markers
     from ..training.finetune import finetune
 
     card = finetune(
-        args.site, args.out, weights=args.weights, keep=parse_signs(args.keep), recipe=recipe_of(args),
+        args.site, args.out, weights=args.weights, keep=parse_markers(args.keep), recipe=recipe_of(args),
         folds=args.folds, seed=args.seed, device=args.device, loader_workers=args.loader_workers, resume=args.resume,
         one_image_a_patient=args.one_image_a_patient, say=functools.partial(print, flush=True),
     )

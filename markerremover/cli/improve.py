@@ -57,10 +57,10 @@ def _improve(args: argparse.Namespace):
     import functools
 
     from ..improve.rounds import ImproveOptions, improve
-    from ..site_profile import parse_signs
+    from ..site_profile import parse_markers
 
     options = ImproveOptions(
-        validation=args.validation, weights=args.weights, keep=None if args.keep is None else parse_signs(args.keep), recipe=recipe_of(args),
+        validation=args.validation, weights=args.weights, keep=None if args.keep is None else parse_markers(args.keep), recipe=recipe_of(args),
         seed=args.seed, device=args.device, loader_workers=args.loader_workers, dry_run=args.dry_run,
     )
     return improve(args.site, args.audits, options=options, say=functools.partial(print, flush=True))

@@ -106,7 +106,7 @@ class Detector:
 
         Returns:
             Detections in source pixels, best first, after class-agnostic non-maximum suppression. Beside a laterality marker and in
-            line with a word a box counts from the card's `beside_sign` on, where that is less: more print is likely there.
+            line with a word a box counts from the card's `beside_marker` on, where that is less: more print is likely there.
         """
         return self.with_faint(display, None, threshold)[0]
 
@@ -115,7 +115,7 @@ class Detector:
         if display.ndim != 2 or display.dtype != np.uint8 or 0 in display.shape:
             raise UsageError(f"display has shape {display.shape} {display.dtype}, needs a non-empty (H, W) uint8")
         threshold = self.threshold if threshold is None else threshold
-        beside = min(threshold, float(self.card.get("beside_sign", threshold)))
+        beside = min(threshold, float(self.card.get("beside_marker", threshold)))
         everything = self._whole(display, beside if least is None else min(least, beside))
         candidates = everything.chosen(everything.scores >= np.float32(beside))
         found = candidates if beside == threshold else sure_or_beside(candidates, threshold)
@@ -312,9 +312,9 @@ def sure_or_beside(found: Detections, threshold: float) -> Detections:
     if sure.all():
         return found
     xyxy = found.xyxy.astype(np.float64)
-    is_sign = np.array([found.class_names[c] == SIGN for c in found.class_ids], bool)
-    chosen = sure | in_line(xyxy, xyxy[sure & ~is_sign]).any(axis=1)
-    signs = xyxy[sure & is_sign]
+    is_marker = np.array([found.class_names[c] == SIGN for c in found.class_ids], bool)
+    chosen = sure | in_line(xyxy, xyxy[sure & ~is_marker]).any(axis=1)
+    signs = xyxy[sure & is_marker]
     reach = BESIDE * (signs[:, 2:] - signs[:, :2]).max(axis=1, initial=0)
     gap = np.maximum(xyxy[:, None, :2] - signs[None, :, 2:], signs[None, :, :2] - xyxy[:, None, 2:]).max(axis=2)
     shared = boxes.intersection(xyxy, signs)

@@ -20,7 +20,7 @@ FLOOR = 0.01  # scores below are not looked at
 LOOSE = 0.1  # share of a box in elements below which, though it touches one, it is neither true nor false
 SAME = 0.5  # share of a box in a better one from which it says nothing new
 NEAR = 0.008  # a box this close to an element touches it, share of the image's longer side
-BESIDE_SIGN = 0.3  # calibrated score from which a box counts beside a laterality marker, see `localizer.sure_or_beside`
+BESIDE_MARKER = 0.3  # calibrated score from which a box counts beside a laterality marker, see `localizer.sure_or_beside`
 TINY = 1e-6  # keeps logits finite
 
 
@@ -129,7 +129,7 @@ def summary(groups: dict[str, Looked], class_names: Sequence[str], most_false: f
     everything = Found.pooled(meant.values())
     return {
         "threshold": threshold,
-        "beside_sign": min(threshold, BESIDE_SIGN),
+        "beside_marker": min(threshold, BESIDE_MARKER),
         "calibration": {name: {"slope": c.slope, "offset": c.offset} for name, c in zip(class_names, calibration)},
         "operating_point": {
             "rule": f"the lowest threshold, for most recall, at which at most {most_false:.0%} of the boxes of every group are false",

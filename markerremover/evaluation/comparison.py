@@ -75,8 +75,8 @@ def compare(a: Sequence[Row], b: Sequence[Row], *, missing_count: bool = False) 
         if gains or losses:
             images["mixed" if gains and losses else "better" if gains else "worse"].append(one.name)
     if all(row.manifest for row in (*a, *b)):
-        (old, bare), (new, _) = ((found["published_measures"], found["images_without_markings"]) for found in map(published, (a, b)))
-        result |= {"published_measures": {name: _tested(old[name], new[name]) for name in old}, "images_without_markings": bare}
+        (old, bare), (new, _) = ((found["published_measures"], found["images_without_annotations"]) for found in map(published, (a, b)))
+        result |= {"published_measures": {name: _tested(old[name], new[name]) for name in old}, "images_without_annotations": bare}
     return result | {"images": images}
 
 
@@ -115,7 +115,7 @@ def lines(document: dict[str, Any]) -> list[str]:
                          f"McNemar P = {row['p_mcnemar']:.4f}, Fisher P = {row['p_fisher']:.4f}")
     for name, row in document.get("published_measures", {}).items():
         p = "" if row["p_fisher"] is None else f"; Fisher P = {row['p_fisher']:.4f}"
-        bare = document["images_without_markings"] if name == "deidentification_accuracy" else 0
+        bare = document["images_without_annotations"] if name == "deidentification_accuracy" else 0
         left = f"; {bare} radiographs without such markings are left out" if bare else ""
         found.append(f"as published, {box_measures.NAMES[name]}: A {in_words(row['a'])}, B {in_words(row['b'])}{p}{left}")
     if WRONGLY_KEPT in document:

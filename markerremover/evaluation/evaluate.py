@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..audit.manifest_files import SCHEMA
 from ..errors import AnnotationError, UsageError
 from ..formats import placement
 from ..labels import image_names, truth
@@ -21,9 +22,9 @@ from .results import Row
 
 NAMES = {
     "recall": "annotations removed", "deid": "images with every annotation removed", "retention": "laterality markers retained",
-    "letters_retained": "markings retained as laterality markers", "false_regions": "false-positive regions", "leaks": "markings of which something leaks", "leaks_beside_signs": "of those, beside a laterality marker",
+    "letters_retained": "other annotations retained as laterality markers", "false_regions": "false-positive regions", "leaks": "annotations of which something leaks", "leaks_beside_markers": "of those, beside a laterality marker",
     "covered": "markings whose whole box is black", "readable": "markings whose text OCR still reads",
-    "untouched": "images without markings left as they were", "patients": "patients with every annotation removed",
+    "untouched": "images without annotations left as they were", "patients": "patients with every annotation removed",
 }
 BESIDE = 0.5  # of a sign's longer side: how near a leak beside it is
 
@@ -75,7 +76,7 @@ def evaluate_boxes(out: Path | str, truth_source: Path | str, *, split: str | No
         out: folder of results, with its audit beside it.  truth_source, split: as for `evaluate`, but no YOLO files, which need images.
 
     Returns:
-        {"published_measures": see `box_measures.measures`, "images", "images_without_markings", "run", "notes"}
+        {"published_measures": see `box_measures.measures`, "images", "images_without_annotations", "run", "notes"}
 
     Raises:
         AnnotationError, UsageError: as for `evaluate`; also if there is no manifest.
@@ -154,14 +155,14 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
 
     Returns:
         A `rate` for every one of `NAMES` (`recall`, `deid`, `retention`, `false_regions` ...; `letters_retained` of runs with a manifest),
-        `harm`; `images`, `missing` (counts); `by` -> `height`, `kind`, `photometric_interpretation`, `site` -> class -> rates; `sentences`;
+        `anatomy_removed`; `images`, `missing` (counts); `by` -> `height`, `kind`, `photometric_interpretation`, `site` -> class -> rates; `sentences`;
         `failures`, by image name; of a run with a manifest what `published` gives; and `localizer` where it was asked
         (`average_precision.precision_recall`).
     """
     whole = _rates(rows)
     elements = [e for row in rows for e in row.judged.elements]
     document = {
-        **whole, "images": len(rows), "missing": sum(r.judged.missing for r in rows),
+        "schema": SCHEMA, **whole, "images": len(rows), "missing": sum(r.judged.missing for r in rows),
         "by": {
             "height": _classes(elements, lambda e: breakdown.height(e.height_px), breakdown.heights()),
             "kind": _classes([e for e in elements if e.element.kind != "uncertain"], lambda e: breakdown.kind(e.element)),
@@ -180,12 +181,12 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def published(rows: Sequence[Row]) -> dict[str, Any]:
-    """`published_measures` (`box_measures.measures`), and how many `images_without_markings` its first one leaves out."""
+    """`published_measures` (`box_measures.measures`), and how many `images_without_annotations` its first one leaves out."""
     return _published(sum((box_measures.of_row(row.judged.annotation, row.manifest, row.judged) for row in rows), Counts()))
 
 
 def _published(counts: Counts) -> dict[str, Any]:
-    return {"published_measures": box_measures.measures(counts), "images_without_markings": counts.images - counts.marked}
+    return {"published_measures": box_measures.measures(counts), "images_without_annotations": counts.images - counts.marked}
 
 
 def _classes(
@@ -205,15 +206,15 @@ def _groups(rows: Sequence[Row], group_of: Callable[[Row], str]) -> dict[str, An
 
 
 def by_patient(rows: Sequence[Row]) -> dict[str, dict[str, int]]:
-    """Patient -> `images`, `markings` and those `removed`, `signs` and those `kept`; without images whose patient is not known."""
+    """Patient -> `images`, `annotations` and those `removed`, `laterality_markers` and those `retained`; without images whose patient is not known."""
     found: dict[str, dict[str, int]] = {}
     for row in rows:
         if not row.patient:
             continue
-        entry = found.setdefault(row.patient, {"images": 0, "markings": 0, "removed": 0, "signs": 0, "kept": 0})
+        entry = found.setdefault(row.patient, {"images": 0, "annotations": 0, "removed": 0, "laterality_markers": 0, "retained": 0})
         entry["images"] += 1
         rates = _of_elements(row.judged.elements)
-        for (all_of, good), name in ((("markings", "removed"), "recall"), (("signs", "kept"), "retention")):
+        for (all_of, good), name in ((("annotations", "removed"), "recall"), (("laterality_markers", "retained"), "retention")):
             entry[all_of] += rates[name]["n"]
             entry[good] += rates[name]["k"]
     return found
@@ -234,16 +235,16 @@ def _rates(rows: Sequence[Row]) -> dict[str, Any]:
     bare = [row for row in rows if not row.judged.annotation.elements and not row.judged.missing]
     read = [r for row in rows for r in row.readable if r is not None]
     total = [j.annotation.shape_hw[0] * j.annotation.shape_hw[1] for j in judged]
-    harm = float(np.mean([j.harm for j in judged])) if judged else 0.0
+    anatomy_removed = float(np.mean([j.anatomy_removed for j in judged])) if judged else 0.0
     result = {
         **found,
         "deid": rate(sum(bool(g) and all(g) for g in marked), sum(bool(g) for g in marked)),
         "patients": rate(sum(bool(g) and all(g) for g in patients.values()), sum(bool(g) for g in patients.values())),
         "false_regions": rate(false, true + false + found["retention"]["k"]),
-        "harm": {"value": round(1000 * harm, 4), "k": int(round(sum(j.harm * n for j, n in zip(judged, total)))), "n": sum(total),
+        "anatomy_removed": {"value": round(1000 * anatomy_removed, 4), "k": int(round(sum(j.anatomy_removed * n for j, n in zip(judged, total)))), "n": sum(total),
                  "unit": "per mille of the pixels, mean of the images"},
         "leaks": rate(len(leaking), len(markers)),
-        "leaks_beside_signs": rate(sum(_beside_a_sign(j, e) for j, e in leaking), len(markers)),
+        "leaks_beside_markers": rate(sum(_beside_a_marker(j, e) for j, e in leaking), len(markers)),
         "covered": rate(sum(e.covered >= 1 for e in markers), len(markers)),
         "untouched": rate(sum(bool(row.identical) for row in bare), len(bare)),
     }
@@ -269,7 +270,7 @@ def _of_elements(elements: Iterable[judge.JudgedElement]) -> dict[str, Any]:
     }
 
 
-def _beside_a_sign(judged: Judged, element: judge.JudgedElement) -> bool:
+def _beside_a_marker(judged: Judged, element: judge.JudgedElement) -> bool:
     for sign in (e.element.xyxy for e in judged.elements if e.element.kind == "laterality"):
         reach = BESIDE * max(sign[2] - sign[0], sign[3] - sign[1])
         for x, y, w, h in element.leaks:
@@ -305,7 +306,7 @@ def upper_bound(k: int, n: int) -> float:
 def sentences(whole: dict[str, Any]) -> list[str]:
     """What the rates mean, in plain words."""
     found = []
-    for name, unit, miss in (("deid", "images with markings", "images in which something was left"), ("recall", "markings", "markings left")):
+    for name, unit, miss in (("deid", "images with annotations", "images in which something was left"), ("recall", "annotations", "annotations left")):
         k, n = whole[name]["n"] - whole[name]["k"], whole[name]["n"]
         if n:
             bound = 100 * upper_bound(k, n)
@@ -317,7 +318,7 @@ def table(document: dict[str, Any]) -> list[str]:
     """The rates as lines of text."""
     width = max(map(len, NAMES.values()))
     lines = [f"{NAMES[name]:{width}}  {in_words(document[name])}" for name in NAMES if name in document and document[name]["n"]]
-    lines.append(f"{'anatomy removed':{width}}  {document['harm']['value']:.2f} per mille of the pixels")
+    lines.append(f"{'anatomy removed':{width}}  {document['anatomy_removed']['value']:.2f} per mille of the pixels")
     for title, classes in (("height", document["by"]["height"]), ("kind", document["by"]["kind"]), ("site", document["by"]["site"])):
         for name, rates in classes.items():
             told = [f"{word} {in_words(rates[key])}" for key, word in (("recall", "removed"), ("retention", "kept")) if key in rates and rates[key]["n"]]
@@ -334,7 +335,7 @@ def table(document: dict[str, Any]) -> list[str]:
 
 def published_lines(document: dict[str, Any]) -> list[str]:
     """Khosravi et al.'s measures as lines of text."""
-    bare = document["images_without_markings"]
+    bare = document["images_without_annotations"]
     left = f"; {bare} radiographs without such markings are left out" if bare else ""
     return [f"as published, {box_measures.NAMES[name]}: {in_words(value)}{left if name == 'deidentification_accuracy' else ''}"
             for name, value in document["published_measures"].items()]

@@ -7,7 +7,7 @@ An element's strokes are those of `metrics.element_strokes`. The limits are thos
 - a `laterality` is retained if at most `metrics.CHANGED_SHARE` of its strokes changed;
 - a changed region is one of at least `LEAST_REGION` pixels after closing gaps of 3 per mille of the longer side; it is false if it
   comes to within 8 per mille of no element;
-- harm is the share of all pixels farther than that from every element that changed;
+- anatomy removed is the share of all pixels farther than that from every element that changed;
 - a leak is an 8-connected piece of a marker's strokes, `LEAST_HIGH` pixels high or more, that is neither black nor changed now.
 """
 
@@ -57,7 +57,7 @@ class Judged:
 
     missing: there is no result, or one of another size: nothing counts as removed or retained.
     true_regions: number of changed regions near an element.  false_regions: xywh of the others, pixels.
-    harm: share of pixels, 0-1.
+    anatomy_removed: share of pixels, 0-1.
     """
 
     annotation: Annotation
@@ -65,7 +65,7 @@ class Judged:
     missing: bool
     true_regions: int
     false_regions: tuple[tuple[int, int, int, int], ...]
-    harm: float
+    anatomy_removed: float
 
 
 def judge(before: np.ndarray, after: np.ndarray | None, annotation: Annotation, *, fill: bool = False) -> Judged:

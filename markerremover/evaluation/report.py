@@ -178,12 +178,12 @@ def page(
         gallery: (image, [(what went wrong, file below pictures/, its box)]), an image without a result with [].
     """
     measures = [(NAMES[n], in_words(document[n])) for n in NAMES if n in document and document[n]["n"]]
-    measures.append(("anatomy removed", f"{document['harm']['value']:.2f} ‰ of the pixels, mean of the images"))
+    measures.append(("anatomy removed", f"{document['anatomy_removed']['value']:.2f} ‰ of the pixels, mean of the images"))
     return report_pages.render(
         __package__, "report.html.j2", document=document, sentences=(*document["sentences"], *document.get("notes", ())), measures=measures,
         published=_published(document), localizer=document.get("localizer"), classes=(ANY, "laterality", "marker"), plots=plots,
         breakdowns=[_breakdown(title, document["by"][name]) for name, title in BREAKDOWNS.items() if document["by"][name]],
-        wrong={name: p for name, p in patients.items() if p["removed"] < p["markings"] or p["kept"] < p["signs"]}, patients=len(patients),
+        wrong={name: p for name, p in patients.items() if p["removed"] < p["annotations"] or p["retained"] < p["laterality_markers"]}, patients=len(patients),
         colours=FAILURES, gallery=gallery, whole=lambda box: ", ".join(f"{v:.0f}" for v in box),
     )
 

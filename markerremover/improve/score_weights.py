@@ -45,7 +45,7 @@ def compared(before: Sequence[Row], after: Sequence[Row]) -> dict[str, Any]:
 
     Returns:
         Each of `SHOWN` -> {"before", "after": rates, "better", "worse": pairs that differ, "p_mcnemar"}; of `false_regions` the pairs are
-        pictures with fewer or more of them. `harm`, `held` -> {"before", "after"}; `pictures` -> {"better", "worse", "mixed": names}.
+        pictures with fewer or more of them. `anatomy_removed`, `held` -> {"before", "after"}; `pictures` -> {"better", "worse", "mixed": names}.
     """
     found, (old, new) = comparison.compare(before, after, missing_count=True), (evaluate.summary(r) for r in (before, after))
     result = {
@@ -59,7 +59,7 @@ def compared(before: Sequence[Row], after: Sequence[Row]) -> dict[str, Any]:
         "p_mcnemar": round(comparison.mcnemar(better, worse), 4),
     }
     return {
-        **{name: result[name] for name in SHOWN}, "harm": {"before": old["harm"]["value"], "after": new["harm"]["value"]},
+        **{name: result[name] for name in SHOWN}, "anatomy_removed": {"before": old["anatomy_removed"]["value"], "after": new["anatomy_removed"]["value"]},
         "held": {"before": old["missing"], "after": new["missing"]}, "pictures": found["images"],
     }
 
@@ -73,7 +73,7 @@ def lines(results: dict[str, Any]) -> list[str]:
         pairs = "pictures with fewer, {}" if name == "false_regions" else "better, {}"
         changed = f"{row['better']} {pairs.format(row['worse'])} {'with more' if name == 'false_regions' else 'worse'}"
         told.append(f"  {title:{width}}  {metrics.in_words(row['before'])} -> {metrics.in_words(row['after'])}; {changed}, P = {row['p_mcnemar']:.4f}")
-    told.append(f"  {'anatomy removed':{width}}  {results['harm']['before']:.2f} -> {results['harm']['after']:.2f} per mille of the pixels")
+    told.append(f"  {'anatomy removed':{width}}  {results['anatomy_removed']['before']:.2f} -> {results['anatomy_removed']['after']:.2f} per mille of the pixels")
     if any(results["held"].values()):
         told.append(f"  {'held, so counted as not removed':{width}}  {results['held']['before']} -> {results['held']['after']}")
     return told

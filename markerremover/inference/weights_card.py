@@ -10,6 +10,8 @@ from ..errors import WeightsError
 from ..system import user_text
 
 CARD_KEYS = ("classes", "image_size", "threshold", "sha256")
+#: Keys of cards up to 0.2.0, and what they are called now.
+FORMER_KEYS = {"beside_sign": "beside_marker"}
 
 
 def model_sha256(model: Path) -> str:
@@ -52,4 +54,4 @@ def parse_card(path: Path) -> dict:
     missing = [key for key in CARD_KEYS if not isinstance(card, dict) or key not in card]
     if missing:
         raise WeightsError(f"{path}: lacks {', '.join(missing)}")
-    return card
+    return {FORMER_KEYS.get(key, key): value for key, value in card.items()}

@@ -290,12 +290,12 @@ def _decided(
     decisions = []
     for xyxy, score, class_id, loose in zip(found.xyxy, found.scores, found.class_ids, found.loose):
         label = found.class_names[int(class_id)]
-        reading = None if loose else _read_sign(frame, others, xyxy, label, cleaner)
+        reading = None if loose else _read_marker(frame, others, xyxy, label, cleaner)
         decisions.append(decision_rules.decide(index, xyxy, float(score), label, reading, cleaner.policy, frame.shape, bool(loose)))
     return decisions
 
 
-def _read_sign(frame: np.ndarray, others: Sequence[np.ndarray], xyxy: np.ndarray, label: str, cleaner: Cleaner):
+def _read_marker(frame: np.ndarray, others: Sequence[np.ndarray], xyxy: np.ndarray, label: str, cleaner: Cleaner):
     if not cleaner.policy.keep:
         return None
     from ..second_pass.reader import insist

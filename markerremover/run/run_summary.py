@@ -77,17 +77,18 @@ def whole_summary(
         "backend": equipment.backend,
         "headers": HEADERS_NOTES[options.headers],
         "paths_that_tell": counted["paths_that_tell"],
+        "schema": manifest_files.SCHEMA,
         "version": __version__,
         "versions": {"python": platform.python_version(), **library_versions()},
     }
 
 
 def _site(options: RunOptions) -> dict[str, Any] | None:
-    """The site profile of the run: its file's hash, and what the signs mean that this run keeps."""
+    """The site profile of the run: its file's hash, and what each text that this run retains means."""
     if options.site is None:
         return None
-    signs = {sign: meaning for sign, meaning in options.site.keep.items() if sign in options.policy.keep}
-    return {"sha256": options.site.sha256, "signs": signs}
+    meanings = {text: meaning for text, meaning in options.site.keep.items() if text in options.policy.keep}
+    return {"sha256": options.site.sha256, "laterality_markers": meanings}
 
 
 def library_versions() -> dict[str, str]:

@@ -188,7 +188,7 @@ def _taught_rescorer(run: Run, place: Path, best: Path, samples: Sequence[Sample
         onnx = trial / f"{name}.onnx"
         _exported(run, checkpoint, onnx)
         card = json.loads(onnx.with_suffix(".json").read_text(encoding="utf-8"))
-        localizer_files.rewrite_card(onnx, {k: v for k, v in card.items() if k not in ("rescorer", "calibration", "beside_sign")})
+        localizer_files.rewrite_card(onnx, {k: v for k, v in card.items() if k not in ("rescorer", "calibration", "beside_marker")})
         rng = np.random.default_rng(run.seed)
         try:
             found.append(train_rescorer.gather(localizer.load_detector(onnx, device="cpu"), [samples], rng))
@@ -235,7 +235,7 @@ def _base_errors(run: Run, samples: Sequence[Sample]) -> tuple[int, int] | None:
 def write_card(run: Run, onnx: Path, taught: Path | None = None, **extra) -> Path:
     """A card like the base weights', but for a rescorer of its own, which goes beside it. The threshold is one of calibrated
     scores, so the calibration goes with it. Whole-image training at a size of its own is also looked at so: no tiles."""
-    names = ("calibration", "beside_sign", "rescorer", *(("tiling",) if run.recipe.window else ()))
+    names = ("calibration", "beside_marker", "rescorer", *(("tiling",) if run.recipe.window else ()))
     carried = {name: run.card[name] for name in names if run.card.get(name)}
     if taught is None:
         rescorer.carry(run.card, run.base.parent, onnx.parent)

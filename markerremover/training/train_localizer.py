@@ -266,7 +266,7 @@ def fit_operating_point(
     """
     onnx = Path(onnx)
     card = {k: v for k, v in json.loads(onnx.with_suffix(".json").read_text(encoding="utf-8")).items()
-            if k not in ("beside_sign", "calibration", "curve", "operating_point")}
+            if k not in ("beside_marker", "calibration", "curve", "operating_point")}
     rewrite_card(onnx, card)
     detector = localizer.load_detector(onnx, device="cpu")
     groups = {}

@@ -81,7 +81,7 @@ def train(
     """
     onnx = Path(onnx)
     card = {k: v for k, v in json.loads(onnx.with_suffix(".json").read_text(encoding="utf-8")).items()
-            if k not in ("beside_sign", "rescorer", "calibration", "curve", "operating_point")}
+            if k not in ("beside_marker", "rescorer", "calibration", "curve", "operating_point")}
     localizer_files.rewrite_card(onnx, card)
     rng = np.random.default_rng(seed)
     folders = [_picked(labelled_folder.load_samples(Path(folder), "train"), limit) for folder in data]

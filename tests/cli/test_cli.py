@@ -214,7 +214,7 @@ def test_the_summary_names_the_site_profile_by_its_hash_and_says_what_the_signs_
     assert run("remove", inputs, "-o", out, "--site", profile, "--keep", "none") == 0
     summary = json.loads((out.parent / "out-audit" / "summary.json").read_text())
     digest = hashlib.sha256(profile.read_bytes()).hexdigest()
-    assert summary["site"] == {"sha256": digest, "signs": {}} and summary["options"]["threshold"] == 0.3
+    assert summary["site"] == {"sha256": digest, "laterality_markers": {}} and summary["options"]["threshold"] == 0.3
     profile.write_text("[keep]\n")
     assert run("remove", inputs, "-o", out, "--site", profile, "--overwrite") == 0
     assert run("remove", inputs, "-o", out, "--keep", "none", "--overwrite") == 0

@@ -165,7 +165,7 @@ def test_beside_a_marker_that_is_no_word_it_does_not():
 def test_the_card_says_from_which_score_it_counts():
     answer = raw([32, 20, 12, 16, 0.9, 0], [32, 34, 12, 8, 0, 0.3], [10, 58, 8, 8, 0, 0.3])
     plain = localizer.Detector(lambda picture: answer, CARD, "fake")
-    beside = localizer.Detector(lambda picture: answer, {**CARD, "beside_sign": 0.2}, "fake")
+    beside = localizer.Detector(lambda picture: answer, {**CARD, "beside_marker": 0.2}, "fake")
     frame = np.zeros((64, 64), np.uint8)
     assert len(plain(frame)) == 1 and len(beside(frame)) == 2
     assert len(beside(frame, 0.1)) == 3, "a lower threshold counts for all"

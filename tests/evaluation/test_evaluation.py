@@ -50,7 +50,7 @@ def test_every_rate_has_its_counts_and_interval(site):
     assert [document[name]["k"] for name in ("recall", "deid", "retention", "untouched", "patients", "readable", "leaks")] == [1, 1, 2, 1, 0, 1, 1]
     assert [document[name]["n"] for name in ("recall", "deid", "retention", "untouched", "patients", "readable", "leaks")] == [2, 2, 2, 1, 0, 2, 2]
     assert document["recall"]["low95"] == pytest.approx(0.0126, abs=1e-4) and document["images"] == len(rows) == 3
-    assert document["false_regions"]["k"] == 0 and document["false_regions"]["n"] == 3 and document["harm"]["value"] == 0
+    assert document["false_regions"]["k"] == 0 and document["false_regions"]["n"] == 3 and document["anatomy_removed"]["value"] == 0
     assert document["by"]["height"] == {"24 to 40 px": {"recall": document["recall"], "retention": document["retention"]}}
     assert document["by"]["kind"] == {"laterality marker, upright": {"retention": document["retention"]}, "words": {"recall": document["recall"]}}
     assert document["by"]["site"]["sub"]["deid"] == document["deid"] and document["run"] is None
@@ -88,7 +88,7 @@ def test_black_areas_do_not_change_how_the_rest_of_16_bits_is_seen(tmp_path):
     cv2.imwrite(str(tmp_path / "out" / "a.png"), blacked(image, NAME))
     labelme.write(tmp_path / "truth" / "a.json", Annotation("a.png", (300, 300), ANNOTATION.elements[:1]))
     document, _ = evaluated(tmp_path)
-    assert document["recall"]["k"] == 1 and document["harm"]["value"] == 0 and document["false_regions"]["k"] == 0
+    assert document["recall"]["k"] == 1 and document["anatomy_removed"]["value"] == 0 and document["false_regions"]["k"] == 0
 
 
 def test_several_processes_give_what_one_gives(site):
@@ -108,8 +108,8 @@ def test_sites_and_patients_are_taken_from_tables(site):
     document, rows = evaluated(site, sites=site / "sites.csv", split=f"{site / 'split.csv'}=val")
     assert [row.patient for row in rows] == ["anna", "anna", "berta"]
     assert evaluate.by_patient(rows) == {
-        "anna": {"images": 2, "markings": 2, "removed": 1, "signs": 2, "kept": 2},
-        "berta": {"images": 1, "markings": 0, "removed": 0, "signs": 0, "kept": 0},
+        "anna": {"images": 2, "annotations": 2, "removed": 1, "laterality_markers": 2, "retained": 2},
+        "berta": {"images": 1, "annotations": 0, "removed": 0, "laterality_markers": 0, "retained": 0},
     } and (document["patients"]["k"], document["patients"]["n"]) == (0, 1)
     assert [document["by"]["site"][name]["recall"]["value"] for name in ("north", "south")] == [1, 0]
     (site / "sites.csv").write_text("image,site\np1_a.png,north\n")
@@ -138,7 +138,7 @@ def test_a_run_of_ours_is_also_judged_by_its_boxes(site, capsys):
     assert document["published_measures"] == alone["published_measures"] and alone["run"] == document["run"]
     assert {name: (r["k"], r["n"]) for name, r in alone["published_measures"].items()} == {
         "deidentification_accuracy": (1, 2), "false_positive_rate": (1, 4), "retention_accuracy": (1, 2)}
-    assert document["images_without_markings"] == alone["images_without_markings"] == 1
+    assert document["images_without_annotations"] == alone["images_without_annotations"] == 1
     assert document["run"] == {"version": "1", "weights_sha256": "ab", "backend": "a CPU"}
     command = ["evaluate", str(site / "out"), "--truth", str(site / "truth")]
     assert main.main([*command, "--json", str(site / "b.json")]) == 0
@@ -157,7 +157,7 @@ def test_what_stays_of_a_marking_in_a_kept_box_is_counted_apart(site):
                  {"relative": "sub/p2_c.png", "status": "unchanged", "boxes": []})
         document, _ = evaluated(site)
         counted[name] = document["letters_retained"]["k"], document["letters_retained"]["n"]
-        assert any("markings retained as laterality markers" in line for line in evaluate.table(document))
+        assert any("other annotations retained as laterality markers" in line for line in evaluate.table(document))
         shutil.rmtree(site / "out-audit")
     assert counted == {"kept": (1, 2), "missed": (0, 2)} and "letters_retained" not in evaluated(site)[0]
 
@@ -178,7 +178,7 @@ def test_only_the_images_of_the_split(site):
     (site / "split.csv").write_text("image,part\np1_a.png,val\n")
     document, _ = evaluated(site, split=f"{site / 'split.csv'}=val")
     assert document["images"] == 1 and document["deid"]["value"] == 1
-    assert document["sentences"][0] == "0 images in which something was left of 1 images with markings: the true rate is below 95.0 % with 95 % confidence."
+    assert document["sentences"][0] == "0 images in which something was left of 1 images with annotations: the true rate is below 95.0 % with 95 % confidence."
 
 
 @pytest.mark.parametrize("wrong", ["missing", "twice", "size", "frames"])
@@ -213,7 +213,7 @@ def test_the_command_prints_the_table_and_writes_figures_and_statement(site, cap
     printed = capsys.readouterr().out
     assert "annotations removed" in printed and "50.0 % (1/2" in printed and "sub/p1_b.png: 1 missed" in printed
     document = json.loads((site / "r.json").read_text())
-    assert all({"value", "k", "n"} <= set(document[name]) for name in ("recall", "deid", "retention", "false_regions", "harm"))
+    assert all({"value", "k", "n"} <= set(document[name]) for name in ("recall", "deid", "retention", "false_regions", "anatomy_removed"))
     text = (site / "s.md").read_text()
     assert "In 1 of the 2 checked images" in text and "fewer than 97.5 %" in text and datetime.date.today().isoformat() in text
 

@@ -64,7 +64,7 @@ def test_the_curve_of_the_localizer_is_drawn(site):  # noqa: F811
 def test_names_of_files_are_shown_as_text(site):  # noqa: F811
     document, rows = evaluated(site)
     document["failures"][0]["image"] = "<img onerror=x>.png"
-    text = report.page(document, {"<b>": {"images": 1, "markings": 1, "removed": 0, "signs": 0, "kept": 0}}, [], [("<img onerror=x>.png", [])])
+    text = report.page(document, {"<b>": {"images": 1, "annotations": 1, "removed": 0, "laterality_markers": 0, "retained": 0}}, [], [("<img onerror=x>.png", [])])
     assert "<img onerror" not in text and "&lt;img onerror" in text and "<b>" not in text
 
 

@@ -1,4 +1,4 @@
-"""What counts as removed, retained, leaking, false and harm: on pictures whose truth is known, and against the project's referee."""
+"""What counts as removed, retained, leaking, false and anatomy_removed: on pictures whose truth is known, and against the project's referee."""
 
 import importlib.util
 from pathlib import Path
@@ -41,7 +41,7 @@ def goods(judged):
 
 def test_a_black_box_over_the_name_is_all_that_is_wanted(before):
     judged = judge.judge(before, blacked(before, NAME), ANNOTATION)
-    assert goods(judged) == [True, True] and judged.true_regions == 1 and not judged.false_regions and judged.harm == 0
+    assert goods(judged) == [True, True] and judged.true_regions == 1 and not judged.false_regions and judged.anatomy_removed == 0
     assert [e.covered for e in judged.elements] == [1, pytest.approx(0, abs=0.01)] and not judged.elements[0].leaks
     assert judged.elements[0].height_px == 30
 
@@ -68,9 +68,9 @@ def test_a_sign_that_was_touched_is_not_retained(before):
     assert goods(judge.judge(before, blacked(before, NAME, (220, 40, 250, 60)), ANNOTATION)) == [True, False]
 
 
-def test_a_box_elsewhere_is_a_false_region_and_harm(before):
+def test_a_box_elsewhere_is_a_false_region_and_anatomy_removed(before):
     judged = judge.judge(before, blacked(before, NAME, (100, 200, 130, 220)), ANNOTATION)
-    assert judged.false_regions == ((100, 200, 30, 20),) and judged.harm == pytest.approx(600 / 90000)
+    assert judged.false_regions == ((100, 200, 30, 20),) and judged.anatomy_removed == pytest.approx(600 / 90000)
 
 
 @pytest.mark.parametrize("after", [None, np.zeros((10, 10), np.uint8)], ids=["no result", "another size"])
@@ -107,7 +107,7 @@ def test_the_referee_says_the_same(tmp_path):
             )
             assert [e.good for e in mine.elements if e.scored and e.element.kind == "marker"] == [bool(v) for v in removed]
             assert [e.good for e in mine.elements if e.scored and e.element.kind == "laterality"] == [bool(v) for v in kept]
-            assert (mine.true_regions, len(mine.false_regions)) == (true, false) and mine.harm * 1000 == pytest.approx(harm, abs=1e-9)
+            assert (mine.true_regions, len(mine.false_regions)) == (true, false) and mine.anatomy_removed * 1000 == pytest.approx(harm, abs=1e-9)
             for value in (*removed, *kept):
                 seen[bool(value)] += 1
     assert min(seen.values()) > 10, "both outcomes were compared"

@@ -48,7 +48,7 @@ def run(tmp_path_factory):
     paths = synthesize(folder / "in", COUNT, SEED, split="eval", size=SIZE, formats=("png", "dcm", "png16", "tiff"), masks=True)
     out = folder / "out"
     summary = batch.remove([folder / "in" / "images"], out, options=RunOptions())
-    planted, harm = [], []
+    planted, anatomy = [], []
     for path in paths:
         target = out / path.name
         if not target.exists():
@@ -64,9 +64,9 @@ def run(tmp_path_factory):
             own = ink == index + 1
             if own.any():
                 planted.append(Planted(e.kind, e.text, float((after[own] <= 8).mean()), float((np.abs(after[own].astype(int) - before[own]) <= 2).mean())))
-        harm.append(float(((after == 0) & (before > 8) & (near == 0)).mean()))
+        anatomy.append(float(((after == 0) & (before > 8) & (near == 0)).mean()))
     rows = manifest_files.read_manifest(folder / "out-audit" / manifest_files.MANIFEST)
-    return summary, planted, harm, rows, out
+    return summary, planted, anatomy, rows, out
 
 
 def test_every_input_is_accounted_for_and_none_failed(run):

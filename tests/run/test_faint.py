@@ -112,7 +112,7 @@ def test_a_result_is_shown_and_judged_as_its_original_is(faint, tmp_path):
     note = Annotation(faint.name, fakes.SHAPE, (Element((X1 - 2.0, Y1 - 2.0, X2 + 2.0, Y2 + 2.0), "marker"),))
     labelme.write(tmp_path / "truth" / "0.json", note)
     document, _ = evaluate.evaluate(tmp_path / "out", tmp_path / "truth", faint.parent)
-    assert document["recall"]["k"] == 1 and document["false_regions"]["k"] == 0 and document["harm"]["value"] == 0
+    assert document["recall"]["k"] == 1 and document["false_regions"]["k"] == 0 and document["anatomy_removed"]["value"] == 0
     pair = pictures.load(faint, tmp_path / "out" / row["relative"], row, row["boxes"])
     assert np.abs(pictures.render(pair, "after", 0)[60:, 80:].astype(int) - before.display[0, 60:, 80:]).max() <= (70 if before.format == "JPEG" else 0)
     assert (pictures.render(pair, "difference", 0)[60:, 80:] == pictures.FLAT).all()

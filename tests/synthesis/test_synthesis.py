@@ -66,7 +66,7 @@ def test_image_is_uint8_of_the_asked_size_and_locked(some):
     assert some[0].image.dtype == np.uint8 and not some[0].image.flags.writeable
 
 
-def test_all_kinds_occur_and_so_do_images_without_markings():
+def test_all_kinds_occur_and_so_do_images_without_annotations():
     made = [make([9, seed], size=(160, 160)) for seed in range(60)]
     kinds = {e.kind for m in made for e in m.annotation.elements}
     assert kinds == {"laterality", "marker", "uncertain"}

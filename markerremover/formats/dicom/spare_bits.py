@@ -34,7 +34,7 @@ def check(name: str, dataset: Dataset, words: np.ndarray, stored: np.ndarray, bi
     changing = int(np.bitwise_or.reduce(spare ^ spare.flat[0], axis=None))
     planes = [1 << i for i in range(8 * words.dtype.itemsize) if changing >> i & 1]
     undeclared = [plane for plane in planes if not plane & _declared(dataset)]
-    mixed = signed and _signs_differ(words, kept, bits, shift)
+    mixed = signed and _markers_differ(words, kept, bits, shift)
     if len(undeclared) > 1 or mixed or any(_belongs(spare & plane, stored, bits) for plane in planes):
         used = f"bits {(changing & -changing).bit_length() - 1} to {changing.bit_length() - 1} besides" if planes else "both ways of writing a sign"
         raise HeldError(f"{name}: says that {bits} bits up to high bit {bits + shift - 1} are stored, but its values use {used}")
@@ -54,7 +54,7 @@ def _above(words: np.ndarray, used: int) -> int:
     return ((1 << 8 * words.dtype.itemsize) - 1) & ~((1 << used) - 1)
 
 
-def _signs_differ(words: np.ndarray, kept: np.ndarray, bits: int, shift: int) -> bool:
+def _markers_differ(words: np.ndarray, kept: np.ndarray, bits: int, shift: int) -> bool:
     """Whether some negative values fill the bits above with ones and others with zeros: the latter are rather large positive ones."""
     full = _above(words, bits + shift)
     negative = words[kept >> (bits - 1) == 1] & full
