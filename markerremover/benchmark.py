@@ -40,7 +40,7 @@ Say = Callable[[str], None]
 
 def cells() -> list[tuple[benchmark_scenes.Body, benchmark_scenes.Difficulty]]:
     """All pairs of body part and difficulty."""
-    return [(part, how) for part in benchmark_scenes.BODIES for how in benchmark_scenes.DIFFICULTIES]
+    return [(part, difficulty) for part in benchmark_scenes.BODIES for difficulty in benchmark_scenes.DIFFICULTIES]
 
 
 def make(folder: Path, images: int, seed: int) -> str:
@@ -50,11 +50,11 @@ def make(folder: Path, images: int, seed: int) -> str:
         SHA-256 (hex) over the pixels of all pictures and their truth.
     """
     digest = hashlib.sha256()
-    for part, how in cells():
-        name = f"{part.name}-{how.name}"
+    for part, difficulty in cells():
+        name = f"{part.name}-{difficulty.name}"
         for number in range(images):
             file = f"{name}-{number:03d}.png"
-            picture = benchmark_scenes.picture(part, how, seed, number, name=file)
+            picture = benchmark_scenes.picture(part, difficulty, seed, number, name=file)
             _save(picture, folder / "pictures" / name / file, folder / "truth" / name, digest)
     return digest.hexdigest()
 
@@ -70,7 +70,7 @@ def _save(picture: SyntheticRadiograph, path: Path, truth: Path, digest) -> None
 
 def judge(folder: Path, results: Path) -> dict[str, list[Row]]:
     """PART-DIFFICULTY -> one row per picture, for results of any tool in `results`/PART-DIFFICULTY."""
-    names = [f"{part.name}-{how.name}" for part, how in cells()]
+    names = [f"{part.name}-{difficulty.name}" for part, difficulty in cells()]
     return {name: evaluate.evaluate(results / name, folder / "truth" / name, folder / "pictures" / name)[1] for name in names}
 
 

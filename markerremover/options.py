@@ -118,7 +118,7 @@ class RunOptions:
         if self.engine not in ENGINES:
             raise UsageError(f"engine is {self.engine!r}, allowed are {', '.join(ENGINES)}")
         if self.ray_address is not None and self.engine != "ray":
-            raise UsageError("--ray-address goes with --engine ray")
+            raise UsageError("--ray-address needs --engine ray")
         if self.shard is not None and not 1 <= self.shard[0] <= self.shard[1]:
             raise UsageError(f"shard is {self.shard[0]}/{self.shard[1]}, allowed is i/n with i from 1 to n")
         if self.overwrite and self.resume:

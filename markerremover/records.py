@@ -206,7 +206,7 @@ class Decision:
         if (self.action == "keep") != (self.strokes is not None):
             raise UsageError("strokes go with action 'keep' and only with it")
         if self.area is not None and self.action != "remove":
-            raise UsageError("an area goes with action 'remove' only")
+            raise UsageError("an area is for action 'remove' only")
         for name in ("strokes", "area"):
             mask = getattr(self, name)
             if mask is not None:

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable
 from itertools import repeat
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any
 
 from ..errors import UsageError
 from ..headers.profile import read_key
@@ -74,7 +74,7 @@ def _box(decision: Decision) -> dict[str, Any]:
     }
 
 
-def append(handle: TextIO, row: dict[str, Any]) -> None:
+def append(handle: IO[str], row: dict[str, Any]) -> None:
     """Add one row to an open manifest and hand it to the operating system at once."""
     handle.write(json.dumps(row) + "\n")  # ASCII only: file names need not be valid Unicode
     handle.flush()

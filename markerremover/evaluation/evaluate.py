@@ -63,8 +63,8 @@ def evaluate(
         if not folder.is_dir():
             raise UsageError(f"{folder}: there is no such folder")
     labelled, candidates = truth.read(truth_source, classes=classes), results.originals(inputs)
-    chosen, notes = choose(labelled, split, candidates, lambda label, path: results.shape_of(inputs / path))
-    tasks = results.tasks(out, inputs, chosen, candidates, split, sites, fill)
+    selection, notes = choose(labelled, split, candidates, lambda label, path: results.shape_of(inputs / path))
+    tasks = results.tasks(out, inputs, selection, candidates, split, sites, fill)
     rows = []
     for number, row in enumerate(results.judge(tasks, reader, localizer, workers), 1):
         rows.append(row)
@@ -88,9 +88,9 @@ def evaluate_boxes(out: Path | str, truth_source: Path | str, *, split: str | No
     candidates, rows = results.of_manifest(Path(out))
     if not rows:
         raise UsageError(f"{out}: no manifest lies in the audit beside it; without one, results are judged from the images (--inputs)")
-    chosen, notes = choose(labelled, split, candidates, _no_size)
-    counts = sum((box_measures.of_row(_placed(annotation, rows[path]), rows[path]) for path, _, annotation in chosen), Counts())
-    return {**_published(counts), "images": len(chosen), "run": results.run_of(Path(out)), "notes": notes}
+    selection, notes = choose(labelled, split, candidates, _no_size)
+    counts = sum((box_measures.of_row(_placed(annotation, rows[path]), rows[path]) for path, _, annotation in selection), Counts())
+    return {**_published(counts), "images": len(selection), "run": results.run_of(Path(out)), "notes": notes}
 
 
 def _placed(annotation: Annotation, row: dict[str, Any]) -> Annotation:

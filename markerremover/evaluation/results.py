@@ -192,23 +192,23 @@ def _reads(element: Element, shown: np.ndarray, reader: Any) -> bool | None:
 
 
 def tasks(
-    out: Path, inputs: Path, chosen: Sequence[tuple[str, str, Annotation]], candidates: Images, split: str | None, sites: Path | str | None, fill: bool,
+    out: Path, inputs: Path, selection: Sequence[tuple[str, str, Annotation]], candidates: Images, split: str | None, sites: Path | str | None, fill: bool,
 ) -> list[Task]:
     """One task per image.
 
     Args:
-        chosen: path of the original below `inputs`, patient or "", and annotation of each.  candidates: all originals.
+        selection: path of the original below `inputs`, patient or "", and annotation of each.  candidates: all originals.
 
     Raises:
         UsageError: two files could be the result of one image, or `sites` has no row of an image.
     """
-    paths = [path for path, _, _ in chosen]
+    paths = [path for path, _, _ in selection]
     of_patient = image_names.column(split.rpartition("=")[0], "patient", paths, needed=False) if split else {}
     of_site = None if sites is None else image_names.column(str(sites), "site", paths)
     renamed, of_run = _renamed(out), {row["relative"]: row for row in manifest(out)}
     result_tasks: list[Task] = []
     assigned = {renamed.get(path, path) for path in candidates.paths}
-    for relative, patient, annotation in chosen:
+    for relative, patient, annotation in selection:
         renamed_path = renamed.get(relative, relative)
         result = _result(out, renamed_path, assigned)
         if of_site is not None and relative not in of_site:

@@ -81,11 +81,11 @@ def _letters(text: str) -> list[str]:
     return [run for word in words(text) for run in re.findall(r"[^\W\d_]+", plain(word))]
 
 
-def _together(family: Sequence[str], given: Sequence[str]) -> Iterator[str]:
+def _together(family: Sequence[str], given_names: Sequence[str]) -> Iterator[str]:
     """A family name, or one word of it, joined with given names or their initials, in either order."""
-    first_given, initials = given[0], {given[0][0], "".join(word[0] for word in given)}
+    first_given, initials = given_names[0], {given_names[0][0], "".join(word[0] for word in given_names)}
     for name in {"".join(family), *_without(_PARTICLES, family)}:
-        for given_form in {"".join(given), first_given, *(initials if not is_unspaced(first_given[0]) else ())}:
+        for given_form in {"".join(given_names), first_given, *(initials if not is_unspaced(first_given[0]) else ())}:
             yield name + given_form
             yield given_form + name
 

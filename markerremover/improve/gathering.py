@@ -57,7 +57,7 @@ def plan(sources: Sequence[Path], present: Sequence[Picture], validation: Sequen
     reserved = _Index(validation)
     patients = {p.patient for p in validation}
     usable = [p for p in gathered if p.patient not in patients and not reserved.find(p)]
-    index, same = _Index(present), 0
+    index, unchanged = _Index(present), 0
     new: dict[str, Picture] = {}
     replaced: dict[str, tuple[Picture, Picture]] = {}
     for picture in _latest(usable):
@@ -65,10 +65,10 @@ def plan(sources: Sequence[Path], present: Sequence[Picture], validation: Sequen
         if old is None:
             new[picture.name] = picture
         elif (old.digest, old.patient) == (picture.digest, picture.patient) or (picture.when and picture.when < old.when):
-            same += 1
+            unchanged += 1
         else:
             replaced[old.name] = old, picture
-    return Gathered(tuple(new.values()), tuple(replaced.values()), same, len(gathered) - len(usable), stale, unwritten)
+    return Gathered(tuple(new.values()), tuple(replaced.values()), unchanged, len(gathered) - len(usable), stale, unwritten)
 
 
 class _Index:

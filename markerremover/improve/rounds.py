@@ -97,10 +97,10 @@ def improve(
         site_folder.settle(folder, say)
         validation.settle(folder)
         plan = _gather(folder, sources, options, say)
-        done = next((row for row in site_folder.rows(folder) if row.get("key") == plan.key), None)
-        if done is not None:
+        earlier_row = next((row for row in site_folder.rows(folder) if row.get("key") == plan.key), None)
+        if earlier_row is not None:
             shutil.rmtree(folder.work, ignore_errors=True)
-            say(f"nothing new: generation {done['generation']} learnt from the same pictures with the same settings")
+            say(f"nothing new: generation {earlier_row['generation']} learnt from the same pictures with the same settings")
             return None
         return _round(folder, plan, options, train, score, say)
 
@@ -255,8 +255,8 @@ def _tell(folder: SiteFolder, plan: Plan, options: ImproveOptions, say: Say) -> 
         say(f"the validation set would be fixed: {HOW[plan.how]}")
     validation.check_apart(plan.training, plan.validation)
     _tell_sets(folder, plan, options, say)
-    done = [row["generation"] for row in site_folder.rows(folder) if row.get("key") == plan.key]
-    say(f"nothing new since generation {done[0]}, so nothing would be trained" if done else "dry run: nothing was written or trained")
+    generations = [row["generation"] for row in site_folder.rows(folder) if row.get("key") == plan.key]
+    say(f"nothing new since generation {generations[0]}, so nothing would be trained" if generations else "dry run: nothing was written or trained")
 
 
 def _tell_gathered(gathered: Gathered, say: Say, would: str = "") -> None:

@@ -211,7 +211,7 @@ def _windowed(pair: Pair, side: str, frame: int, centre: float, width: float) ->
 
 
 def png(picture: np.ndarray) -> bytes:
-    """PNG bytes of an (H, W) uint8 array, uncompressed: they stay on this machine, and compressing took longer than everything else."""
+    """PNG bytes of an (H, W) uint8 array, uncompressed: they do not leave this machine, and compressing took longer than everything else."""
     from ..formats.png import assemble
 
     h, w = picture.shape
