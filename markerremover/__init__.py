@@ -1,11 +1,11 @@
-"""De-identify radiographs: what is burned into the pixels is blacked out, isolated laterality markers are retained.
+"""De-identify radiographs: burned-in annotations are blacked out, isolated laterality markers are retained.
 
     from markerremover import MarkerRemover
     remover = MarkerRemover()
     result = remover.clean("chest.dcm")
     result.array, result.status, result.decisions
 
-Everything is loaded when first used, so that `import markerremover` stays light.
+Modules are imported on first use, so that `import markerremover` is fast.
 """
 
 from importlib import import_module as _import_module

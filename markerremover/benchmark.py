@@ -1,7 +1,7 @@
 """The synthetic benchmark: pictures of three body parts at three difficulties, cleaned and judged, and fine-tuning for a new site.
 
-Anyone can repeat it without data: the pictures depend on the seed alone (and, in single grey levels, on the versions of the drawing
-libraries; `pictures_sha256` tells).
+It can be repeated without data: the pictures depend on the seed alone (and, in single grey levels, on the versions of the drawing
+libraries; compare `pictures_sha256`).
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from .site_profile import read as read_site
 from .synthesis import SyntheticRadiograph, benchmark_scenes
 
 RATES = ("recall", "deid", "retention", "false_regions", "anatomy_removed", "untouched")
-RESAMPLES = 2000  # of the bootstrap
-OWN = (
+RESAMPLES = 2000  # number of resamples of the bootstrap
+ENTRIES = (  # of the benchmark's folder
     "pictures", "truth", "results", "results-audit", "site", "site-before", "site-before-audit", "site-after", "site-after-audit",
 )
 Say = Callable[[str], None]
 
 
 def cells() -> list[tuple[benchmark_scenes.Body, benchmark_scenes.Difficulty]]:
-    """Body part and difficulty, every pair."""
-    return [(part, how) for part in benchmark_scenes.BODIES for how in benchmark_scenes.DIFFICULTIES]
+    """All pairs of body part and difficulty."""
+    return [(part, difficulty) for part in benchmark_scenes.BODIES for difficulty in benchmark_scenes.DIFFICULTIES]
 
 
 def make(folder: Path, images: int, seed: int) -> str:
@@ -50,36 +50,36 @@ def make(folder: Path, images: int, seed: int) -> str:
         SHA-256 (hex) over the pixels of all pictures and their truth.
     """
     digest = hashlib.sha256()
-    for part, how in cells():
-        name = f"{part.name}-{how.name}"
+    for part, difficulty in cells():
+        name = f"{part.name}-{difficulty.name}"
         for number in range(images):
             file = f"{name}-{number:03d}.png"
-            made = benchmark_scenes.picture(part, how, seed, number, name=file)
-            _save(made, folder / "pictures" / name / file, folder / "truth" / name, digest)
+            picture = benchmark_scenes.picture(part, difficulty, seed, number, name=file)
+            _save(picture, folder / "pictures" / name / file, folder / "truth" / name, digest)
     return digest.hexdigest()
 
 
-def _save(made: SyntheticRadiograph, path: Path, truth: Path, digest) -> None:
+def _save(picture: SyntheticRadiograph, path: Path, truth: Path, digest) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     truth.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(path), made.image, [cv2.IMWRITE_PNG_COMPRESSION, 1]):
+    if not cv2.imwrite(str(path), picture.image, [cv2.IMWRITE_PNG_COMPRESSION, 1]):
         raise WriteError(f"{path}: could not be written")
-    labelme.write(truth / f"{path.stem}.json", made.annotation)
-    digest.update(made.image.tobytes() + repr(made.annotation.elements).encode())
+    labelme.write(truth / f"{path.stem}.json", picture.annotation)
+    digest.update(picture.image.tobytes() + repr(picture.annotation.elements).encode())
 
 
 def judge(folder: Path, results: Path) -> dict[str, list[Row]]:
-    """PART-DIFFICULTY -> a row a picture, of the results of any tool in `results`/PART-DIFFICULTY."""
-    names = [f"{part.name}-{how.name}" for part, how in cells()]
+    """PART-DIFFICULTY -> one row per picture, for results of any tool in `results`/PART-DIFFICULTY."""
+    names = [f"{part.name}-{difficulty.name}" for part, difficulty in cells()]
     return {name: evaluate.evaluate(results / name, folder / "truth" / name, folder / "pictures" / name)[1] for name in names}
 
 
-def tables(found: dict[str, list[Row]]) -> dict[str, Any]:
+def tables(results: dict[str, list[Row]]) -> dict[str, Any]:
     """The rates of every cell of `judge`, of each body part, of each difficulty and of all."""
 
     def of(part: str | None = None, how: str | None = None) -> dict[str, Any]:
-        wanted = [name for name in found if part in (None, name.split("-")[0]) and how in (None, name.split("-")[1])]
-        return rates([row for name in wanted for row in found[name]])
+        names = [name for name in results if part in (None, name.split("-")[0]) and how in (None, name.split("-")[1])]
+        return rates([row for name in names for row in results[name]])
 
     parts, hows = [p.name for p in benchmark_scenes.BODIES], [h.name for h in benchmark_scenes.DIFFICULTIES]
     return {
@@ -89,12 +89,12 @@ def tables(found: dict[str, list[Row]]) -> dict[str, Any]:
 
 
 def rates(rows: Sequence[Row]) -> dict[str, Any]:
-    """What the benchmark tells of some pictures: their number, results that are missing, and `RATES` as `evaluation.summary` has them,
-    anatomy removed with limits too."""
-    whole = evaluate.summary(rows)
+    """Number of pictures, number of missing results, and `RATES` as in `evaluate.summary`, with limits of anatomy removed."""
+    summary = evaluate.summary(rows)
     low, high = anatomy_limits([row.judged.anatomy_removed for row in rows])
-    found = {name: whole[name] for name in (*RATES, "letters_retained") if name in whole} | {"anatomy_removed": {**whole["anatomy_removed"], "low95": low, "high95": high}}
-    return {"images": whole["images"], "missing": whole["missing"], **found}
+    measures = {name: summary[name] for name in (*RATES, "letters_retained") if name in summary}
+    measures |= {"anatomy_removed": {**summary["anatomy_removed"], "low95": low, "high95": high}}
+    return {"images": summary["images"], "missing": summary["missing"], **measures}
 
 
 def anatomy_limits(shares: Sequence[float]) -> tuple[float | None, float | None]:
@@ -114,7 +114,7 @@ def anatomy_limits(shares: Sequence[float]) -> tuple[float | None, float | None]
 
 @contextmanager
 def clocked(seconds: dict[str, float], images: int) -> Iterator[None]:
-    """Note wall-clock and processor seconds an image of what is done within, child processes included."""
+    """Store in `seconds` the wall-clock and processor time of the block per image, child processes included."""
     wall, cpu = time.perf_counter(), _cpu()
     yield
     seconds |= {"wall": round((time.perf_counter() - wall) / images, 3), "cpu": round((_cpu() - cpu) / images, 3)}
@@ -132,17 +132,17 @@ def run(
     """Draw, clean with the shipped weights, judge; then, if wanted, fine-tune for the new site.
 
     Args:
-        folder: gets `OWN`; those of an earlier run are replaced, a folder that holds anything else is refused.
-        images: of each body part and difficulty.  weights: see `RunOptions`.
-        site_images: how many of the new site to fine-tune on and how many to measure on, see `new_site`, which also gets
-            `finetune_options`; None leaves the fine-tuning out.
-        say: told how it goes, a line at a time.
+        folder: gets `ENTRIES`; those of an earlier run are replaced, a folder that holds anything else is refused.
+        images: number per body part and difficulty.  weights: see `RunOptions`.
+        site_images: numbers of images of the new site for fine-tuning and for measuring, see `new_site`, which also gets
+            `finetune_options`; None skips the fine-tuning.
+        say: called with progress, one line at a time.
 
     Returns:
         The JSON document: settings and versions, `tables`, `seconds_per_image`, and with `site_images` `new_site`.
 
     Raises:
-        UsageError: the folder holds something else, a number is too small, or something that is needed is not installed.
+        UsageError: the folder holds something else, a number is too small, or a needed extra is not installed.
     """
     folder = Path(folder)
     if images < 1 or min(site_images or (1,)) < 1:
@@ -153,7 +153,8 @@ def run(
 
         require()
     sha = make(folder, images, seed)
-    total, seconds = images * len(cells()), {}
+    total = images * len(cells())
+    seconds: dict[str, float] = {}
     say(f"{total} radiographs drawn, now cleaned")
     with clocked(seconds, total):
         summary = batch.remove([folder / "pictures"], folder / "results", options=RunOptions(weights=weights, paths="keep"))
@@ -169,10 +170,10 @@ def run(
 
 
 def _prepare(folder: Path) -> None:
-    strangers = sorted(p.name for p in folder.iterdir() if p.name not in OWN) if folder.is_dir() else []
+    strangers = sorted(p.name for p in folder.iterdir() if p.name not in ENTRIES) if folder.is_dir() else []
     if strangers:
-        raise UsageError(f"{folder} holds {strangers[0]}, which no benchmark made: choose another folder")
-    for name in OWN:
+        raise UsageError(f"{folder} holds {strangers[0]}, which is not from a benchmark: choose another folder")
+    for name in ENTRIES:
         shutil.rmtree(folder / name, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
 
@@ -180,18 +181,18 @@ def _prepare(folder: Path) -> None:
 def new_site(
     folder: Path, seed: int, train: int, test: int, *, weights: Path | None = None, say: Say = print, **options: Any
 ) -> dict[str, Any]:
-    """Fine-tune on `train` pictures of a site with marks of its own, and clean `test` other ones before and after.
+    """Fine-tune on `train` pictures of a site with annotations of its own, and clean `test` other ones before and after.
 
-    Makes `folder`/site: the pictures, a split.csv that holds the test ones out of everything that is learnt or chosen, and the tuned
-    weights. One training, without cross-validation: enough other pictures can be drawn.
+    Creates `folder`/site: the pictures, a split.csv that holds the test pictures out of training and selection, and the tuned weights. One
+    training, without cross-validation, since any number of test pictures can be drawn.
 
     Args:
         weights: the ONNX file to measure before and to start from, its checkpoint beside it.
         options: of `finetune.finetune`.
 
     Returns:
-        `before` and `after` (`rates` of the test pictures), `by_boxes` (the same compared by Khosravi et al.'s measures, as the card
-        says), what was learnt, seconds.
+        `before` and `after` (`rates` of the test pictures), `by_boxes` (the same compared by Khosravi et al.'s measures, from the
+        card), facts of the training, seconds.
 
     Raises:
         UsageError: see `finetune.finetune`.
@@ -204,7 +205,9 @@ def new_site(
         _save(benchmark_scenes.site_picture(seed, number, name=f"{name}.png"), site / "images" / f"{name}.png", site / "annotations", digest)
         parts.append(f"{name}.png,{name},{'train' if number < train else 'val'}")
     (site / "split.csv").write_text("\n".join(parts) + "\n", encoding="utf-8")
-    keep, seconds, measured = benchmark_scenes.SITE_LATERALITY, {}, {}
+    keep = benchmark_scenes.SITE_LATERALITY
+    seconds: dict[str, float] = {}
+    measured: dict[str, Any] = {}
     with clocked(seconds, 1):
         card = finetune(site, site / "tuned.pt", weights=weights, keep=keep, folds=0, seed=seed, say=say, **options)
     tests = [site / "images" / f"site-{number:03d}.png" for number in range(train, train + test)]
@@ -225,26 +228,31 @@ def new_site(
 
 def lines(document: dict[str, Any]) -> list[str]:
     """The document as lines of text: body part by difficulty, seconds, the new site."""
-    rows = [("", *TITLES)]
+    rows: list[tuple[str, ...]] = [("", *TITLES)]
     for part, by_how in document["cells"].items():
-        rows += [(f"{part}, {how}", *_words(found)) for how, found in by_how.items()]
-    rows += [(f"all {how}", *_words(found)) for how, found in document["by_difficulty"].items()] + [("all", *_words(document["all"]))]
+        rows += [(f"{part}, {how}", *_words(measures)) for how, measures in by_how.items()]
+    rows += [(f"all {how}", *_words(measures)) for how, measures in document["by_difficulty"].items()] + [("all", *_words(document["all"]))]
     site = document.get("new_site")
     if site:
         rows += [(f"new site, {name}", *_words(site[name])) for name in ("before", "after")]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    found = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+    text = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
     if "letters_retained" in document["all"]:
-        found.append(f"{evaluate.NAMES['letters_retained']}: {in_words(document['all']['letters_retained'])}")
+        text.append(f"{evaluate.NAMES['letters_retained']}: {in_words(document['all']['letters_retained'])}")
     seconds = document["seconds_per_image"]
     images, held = document["all"]["images"], document["held"]
-    found.append(f"{images} images, {held} held; {seconds['wall']} s an image, {seconds['cpu']} s of processor time")
-    return found
+    text.append(f"{images} images, {held} held; {seconds['wall']} s an image, {seconds['cpu']} s of processor time")
+    return text
 
 
-TITLES = ("annotations removed", "images de-identified", "laterality markers retained", "false-positive regions", "anatomy removed", "unmarked ones untouched")
+TITLES = (
+    "annotations removed", "images de-identified", "laterality markers retained", "false-positive regions", "anatomy removed",
+    "unmarked ones untouched",
+)
 
 
-def _words(found: dict[str, Any]) -> tuple[str, ...]:
-    told = {name: in_words(found[name]) for name in RATES if name != "anatomy_removed"}
-    return (told["recall"], told["deid"], told["retention"], told["false_regions"], f"{found['anatomy_removed']['value']:.2f} ‰", told["untouched"])
+def _words(measures: dict[str, Any]) -> tuple[str, ...]:
+    """The cells of one line, in the order of `TITLES`."""
+    cell = {name: in_words(measures[name]) for name in RATES if name != "anatomy_removed"}
+    removed = f"{measures['anatomy_removed']['value']:.2f} ‰"
+    return cell["recall"], cell["deid"], cell["retention"], cell["false_regions"], removed, cell["untouched"]

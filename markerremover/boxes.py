@@ -6,16 +6,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-VIEW = 640  # longer side, pixels, at which a localizer sees whole images: its boxes are off by some of these pixels
-ENDS = 0.03  # of a box's length, by which a localizer is off at the ends of long text
+VIEW = 640  # longer side of whole images in the localizer, pixels; its boxes are wrong by some pixels at this scale
+ENDS = 0.03  # error of a localizer's box at the ends of long text, as a fraction of the box's length
 
 
 def clip(xyxy: np.ndarray, shape_hw: tuple[int, int]) -> np.ndarray:
-    """Boxes cut to the image.
+    """Boxes clipped to the image.
 
     Args:
         xyxy: (N, 4).
-        shape_hw: image rows and columns.
+        shape_hw: (H, W) of the image.
 
     >>> clip(np.array([[-5.0, 2.0, 30.0, 8.0]]), (10, 20)).tolist()
     [[0.0, 2.0, 20.0, 8.0]]
@@ -30,7 +30,7 @@ def area(xyxy: np.ndarray) -> np.ndarray:
 
 
 def intersection(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(N, M) areas shared by each of `a` (N, 4) with each of `b` (M, 4)."""
+    """(N, M) intersection areas, square pixels, of each of `a` (N, 4) with each of `b` (M, 4)."""
     lo = np.maximum(a[:, None, :2], b[None, :, :2])
     hi = np.minimum(a[:, None, 2:], b[None, :, 2:])
     wh = np.clip(hi - lo, 0, None)
@@ -66,25 +66,25 @@ def gap(a: Sequence[float], b: Sequence[float]) -> float:
     return max(b[0] - a[2], a[0] - b[2], b[1] - a[3], a[1] - b[3])
 
 
-def covered_share(box: np.ndarray, others: np.ndarray) -> float:
-    """Share (0–1) of a box (4,) that lies in the union of others (N, 4), on a grid of 32 by 32.
+def covered_share(box: np.ndarray, covers: np.ndarray) -> float:
+    """Share (0–1) of a box (4,) inside the union of other boxes (N, 4), sampled on a grid of 32 by 32.
 
     >>> covered_share(np.array([0, 0, 10, 10]), np.array([[0, 0, 5, 10], [0, 0, 10, 5]]))
     0.75
     """
     x, y = ((box[k] + (np.arange(32) + 0.5) / 32 * (box[k + 2] - box[k])) for k in (0, 1))
     inside = np.zeros((32, 32), bool)
-    for x1, y1, x2, y2 in others:
+    for x1, y1, x2, y2 in covers:
         inside |= ((y >= y1) & (y < y2))[:, None] & ((x >= x1) & (x < x2))[None]
     return float(inside.mean())
 
 
 def nms(xyxy: np.ndarray, scores: np.ndarray, threshold: float) -> np.ndarray:
-    """Indices that survive greedy non-maximum suppression, best score first.
+    """Indices (int64) retained by greedy non-maximum suppression, best score first.
 
     Args:
         xyxy: (N, 4); scores: (N,).
-        threshold: a box goes when its IoU with a better one is above this (0–1).
+        threshold: a box is dropped when its IoU with a better one is above this (0–1).
     """
     order = np.argsort(-scores, kind="stable")
     keep: list[int] = []
@@ -97,7 +97,7 @@ def nms(xyxy: np.ndarray, scores: np.ndarray, threshold: float) -> np.ndarray:
 
 
 def grow(xyxy: np.ndarray, share: float, at_least_px: float, shape_hw: tuple[int, int]) -> np.ndarray:
-    """Boxes grown on every side by `share` of their shorter side, at least `at_least_px`, cut to the image,
+    """Boxes grown on every side by `share` of their shorter side, at least `at_least_px`, clipped to the image,
     as (N, 4) int64 with minima rounded down and maxima up."""
     side = np.minimum(xyxy[:, 2] - xyxy[:, 0], xyxy[:, 3] - xyxy[:, 1])
     pad = np.maximum(side * share, at_least_px)[:, None]
@@ -106,17 +106,17 @@ def grow(xyxy: np.ndarray, share: float, at_least_px: float, shape_hw: tuple[int
 
 
 def widen(xyxy: np.ndarray, share: float, at_least_px: float, shape_hw: tuple[int, int]) -> np.ndarray:
-    """Boxes with a margin for what a localizer's boxes leave out, cut to the image, as (N, 4) int64 with minima rounded down and maxima up.
+    """Boxes with a margin for strokes outside a localizer's boxes, clipped to the image, as (N, 4) int64 with minima rounded down and maxima up.
 
-    On every side a box grows by `share` of its shorter side, by `at_least_px`, in images larger than `VIEW` in proportion, since the
-    localizer sees them no larger, or by `ENDS` of its own length in that direction, whichever is most.
+    The margin on each side is the largest of: `share` of the box's shorter side; `at_least_px`, scaled up in images larger than `VIEW`, since
+    the localizer sees them at that size; `ENDS` of the box's length in that direction.
     """
     pad = _margins(xyxy, share, ENDS, at_least_px, shape_hw)
     return clip(np.concatenate([np.floor(xyxy[:, :2] - pad), np.ceil(xyxy[:, 2:] + pad)], axis=1), shape_hw).astype(np.int64)
 
 
 def without_margin(xyxy: np.ndarray, share: float, at_least_px: float, shape_hw: tuple[int, int]) -> np.ndarray:
-    """Boxes (N, 4) before `widen`, up to what that rounded and cut off, as float64; at least a pixel of each."""
+    """The inverse of `widen` except for its rounding and clipping: (N, 4) float64 boxes, each at least a pixel."""
     xyxy = np.asarray(xyxy, np.float64).reshape(-1, 4)
     pad = _margins(xyxy, share / (1 + 2 * share), ENDS / (1 + 2 * ENDS), at_least_px, shape_hw)
     pad = np.clip(pad, 0, np.maximum(0, (xyxy[:, 2:] - xyxy[:, :2] - 1) / 2))
@@ -124,10 +124,10 @@ def without_margin(xyxy: np.ndarray, share: float, at_least_px: float, shape_hw:
 
 
 def _margins(xyxy: np.ndarray, share: float, ends: float, at_least_px: float, shape_hw: tuple[int, int]) -> np.ndarray:
-    """(N, 2) pixels across and down: the largest of a share of the shorter side, of the own length, and of so many pixels of a view."""
+    """(N, 2) margins in x and y, pixels: the largest of a share of the shorter side, a share of the length, and pixels at the localizer's scale."""
     size = xyxy[:, 2:] - xyxy[:, :2]
-    least = at_least_px * max(1.0, max(shape_hw) / VIEW)
-    return np.maximum(np.maximum(share * size.min(axis=1, keepdims=True, initial=np.inf), least), ends * size)
+    least_px = at_least_px * max(1.0, max(shape_hw) / VIEW)
+    return np.maximum(np.maximum(share * size.min(axis=1, keepdims=True, initial=np.inf), least_px), ends * size)
 
 
 def tiles(shape_hw: tuple[int, int], tile: int, overlap: int) -> np.ndarray:

@@ -1,13 +1,13 @@
-"""The error tree. Everything the library raises on purpose is a `MarkerRemoverError`.
+"""The exceptions of the package. Everything that it raises on purpose is a `MarkerRemoverError`.
 
     MarkerRemoverError
     ├── UsageError          the caller asked for something that cannot be done (CLI exit code 2)
     │   └── WeightsError    weights or their card are missing, damaged or do not belong together
-    ├── ReadError           a file cannot be read or decoded: the file ends `failed`
-    ├── HeldError           a file was understood, but cannot be cleaned safely: it ends `held`
-    ├── InferenceError      the process that runs the network for all workers is gone or does not answer: `failed`
-    ├── ParityError         an exported model does not find what its source finds, so it was not kept
-    ├── WriteError          an output cannot be written or did not read back as written: `failed`
+    ├── ReadError           a file cannot be read or decoded: it is marked failed
+    ├── HeldError           a file was read, but cannot be cleaned safely: it is held
+    ├── InferenceError      the process that runs the network for all workers ended or does not answer: failed
+    ├── ParityError         an exported model does not find what its source finds, so it was discarded
+    ├── WriteError          an output cannot be written or did not read back as written: failed
     └── AnnotationError     a label file is missing, malformed or does not fit its image
 
 Messages name the file, the offending value and what is allowed; they never carry header values or text that was
@@ -32,7 +32,7 @@ class ReadError(MarkerRemoverError):
 
 
 class HeldError(MarkerRemoverError):
-    """A file was understood but cannot be cleaned safely, so no image is written for it."""
+    """A file was read but cannot be cleaned safely, so no image is written for it."""
 
 
 class WriteError(MarkerRemoverError):
@@ -40,11 +40,11 @@ class WriteError(MarkerRemoverError):
 
 
 class ParityError(MarkerRemoverError):
-    """An exported model does not find what its source finds; nothing of it was kept."""
+    """An exported model does not find what its source finds; it was discarded."""
 
 
 class InferenceError(MarkerRemoverError):
-    """The process that runs the network for all workers is gone, or does not answer."""
+    """The process that runs the network for all workers ended, or does not answer."""
 
 
 class AnnotationError(MarkerRemoverError):

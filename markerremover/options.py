@@ -1,4 +1,4 @@
-"""What a run may be told, with every default in one place; the command line reads them from here."""
+"""The options of a run, with every default in one place; the command line reads them from here."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from .site_profile import SiteProfile
 
 PATHS = ("auto", "pseudonym", "keep")
 DEVICES = ("auto", "cpu", "openvino", "onnxruntime", "cuda", "tensorrt")
-#: How DICOM pixels are written: as the source's are, or all in one transfer syntax; `pixels.CHOICES` has their UIDs.
+#: Transfer syntax of written DICOM pixels: the source's, or the same for all files; their UIDs are in `formats.dicom.pixels.CHOICES`.
 TRANSFER_SYNTAXES = ("source", "explicit-le", "rle", "jpeg2000-lossless", "jpeg-ls-lossless", "deflated")
 ENGINES = ("local", "ray")
-MOST_BATCH = 64
-#: Counted up whenever the same weights would have other pixels removed, so that --resume does not take over what was cleaned by former rules.
+MOST_BATCH = 64  # largest batch of pictures in the localizer's network
+#: Version of the rules. It is increased whenever other pixels are removed with the same weights, so that --resume does not reuse older results.
 RULES = 5
 #: Name of the key file in the audit folder.
 KEY = "key"
-#: What every real tree holds beside its images. A DICOMDIR names patients, so it is listed but never copied.
+#: Other files that are usual beside images. A DICOMDIR names patients, so it is listed but never copied.
 DEFAULT_IGNORE = ("DICOMDIR", ".DS_Store", "Thumbs.db")
 
 
@@ -30,32 +30,35 @@ DEFAULT_IGNORE = ("DICOMDIR", ".DS_Store", "Thumbs.db")
 class RunOptions:
     """Options of one run over files and folders.
 
-    policy: what is kept and how widely the rest is removed; None takes the site's, or else the default.
+    policy: what is retained, and the margins of removed boxes; None takes the site's, or else the default.
     weights: an ONNX, OpenVINO or TensorRT model with its card beside it, or the `.pt` or `.json` beside an ONNX one; None
         takes the site's, or else the shipped one.
-    site: a site profile; what is given besides it wins.
-    device: one of DEVICES.  workers: processes; 1 works in this one, None takes as many as the machine and the number of files are
-        good for (`workers.fitting`).
-    batch: pictures that go through the localizer's network together, at most; above 1 the network gets a process of its own, which all
-        workers ask. None is what the backend does best: 1 on the CPU.
-    dry_run: look and report, write no image.
-    overwrite: replace outputs of an earlier run.  resume: carry on with an earlier run.
+    site: a site profile; the other options override it.
+    device: one of DEVICES.  workers: number of processes; 1 works in this one, None suits the machine and the number of files
+        (`workers.fitting`).
+    batch: highest number of pictures in one call of the localizer's network; above 1 the network runs in a process of its own for all
+        workers. None takes the backend's best value, 1 on the CPU.
+    dry_run: detect and report, but write no image.
+    overwrite: replace outputs of an earlier run.  resume: continue an earlier run.
     ignore: globs on the file name or on the path below its input; matches are listed, not processed.
     audit: the audit folder; None is "OUT-audit" beside OUT.
-    headers: what happens to DICOM headers, one of `profile.MODES`.
-    key: file of the secret key for pseudonyms and UIDs; None is `KEY` in the audit folder, made where it is not there.
-    retain: patient characteristics that stay, names of `profile.RETAINABLE`.
-    shift_dates: dates move by days of the patient's own instead of going.
-    paths: what happens to paths that name a patient, one of `PATHS`: "auto" gives a pseudonym to every part that holds something of
-        a DICOM header of the run (none where headers are kept), "pseudonym" to every part of every path.
-    time_limit: seconds that one file may take, starting up not counted; with a limit every file is cleaned in a process that can be
-        ended, also with one worker. None: no limit.
-    second_look: RapidOCR looks for text too, on the input and on the result.
-    release_held: what would be held only because something still shows in the result is written all the same, and marked so.
-    transfer_syntax: how DICOM pixels are written, one of TRANSFER_SYNTAXES.
-    boxes: folder of LabelMe files that people drew: what they drew is blacked out, nothing else looks at the pictures.
-    engine: one of ENGINES: processes of this machine, or Ray Data (see `scale`).  ray_address: of a cluster; None starts Ray here.
-    shard: (i, n): only the i-th of n parts of the files, by the hash of their paths below their inputs; None: all. See `shards`.
+    headers: treatment of DICOM headers, one of `profile.MODES`.
+    key: file of the secret key for pseudonyms and UIDs; None is `KEY` in the audit folder, created where it is missing.
+    retain: patient characteristics that are retained in headers, names of `profile.RETAINABLE`.
+    shift_dates: dates are shifted by a number of days fixed for the patient instead of being removed.
+    paths: treatment of paths, one of `PATHS`: "auto" pseudonymises every part with an identifier of any DICOM header of the run (none
+        where headers are kept), "pseudonym" every part of every path, "keep" none.
+    time_limit: time limit per file in seconds, without start-up; with a limit every file is cleaned in a process that can be ended, also
+        with one worker. None: no limit.
+    second_look: RapidOCR searches for text too, in the input and in the result.
+    release_held: files that would be held only because something still shows in the result are written, and recorded as such.
+    transfer_syntax: of written DICOM pixels, one of TRANSFER_SYNTAXES.
+    boxes: folder of LabelMe files drawn by hand: the drawn boxes are blacked out, and the pictures are not searched.
+    engine: one of ENGINES: processes of this machine, or Ray Data.  ray_address: of a cluster; None starts Ray here.
+    shard: (i, n): only the i-th of n parts of the files, by the hash of their paths below their inputs; None: all. See `run.shards`.
+
+    Raises:
+        UsageError: an option is out of range, or options exclude each other.
     """
 
     policy: Policy | None = None
@@ -94,12 +97,12 @@ class RunOptions:
             raise UsageError(f"headers is {self.headers!r}, allowed are {', '.join(MODES)}")
         if self.transfer_syntax not in TRANSFER_SYNTAXES:
             raise UsageError(f"transfer_syntax is {self.transfer_syntax!r}, allowed are {', '.join(TRANSFER_SYNTAXES)}")
-        if wrong := [name for name in self.retain if name not in RETAINABLE]:
-            raise UsageError(f"retain is {', '.join(wrong)}, allowed are {', '.join(RETAINABLE)}")
+        if unknown := [name for name in self.retain if name not in RETAINABLE]:
+            raise UsageError(f"retain is {', '.join(unknown)}, allowed are {', '.join(RETAINABLE)}")
         if self.paths not in PATHS:
             raise UsageError(f"paths is {self.paths!r}, allowed are {', '.join(PATHS)}")
         if self.headers == "keep" and (self.retain or self.shift_dates or (self.key and self.paths != "pseudonym")):
-            raise UsageError("--key, --retain and --shift-dates say how headers are cleaned: they do not go with --headers keep")
+            raise UsageError("--key, --retain and --shift-dates are about cleaned headers: they do not go with --headers keep")
         if self.workers is not None and self.workers < 1:
             raise UsageError(f"workers is {self.workers}, allowed is 1 or more")
         if self.batch is not None and not 1 <= self.batch <= MOST_BATCH:
@@ -109,13 +112,13 @@ class RunOptions:
         if self.time_limit is not None and not 0 < self.time_limit < float("inf"):
             raise UsageError(f"time_limit is {self.time_limit}, allowed is a number of seconds above 0, or none")
         if self.boxes and self.second_look:
-            raise UsageError("--boxes does not go with --second-look: nothing but what was drawn counts")
-        if self.boxes and (self.shard is not None or self.engine != "local" or self.policy.style != "box"):
+            raise UsageError("--boxes does not go with --second-look: only drawn boxes count")
+        if self.boxes and (self.shard is not None or self.engine != "local" or self.resolved_policy.style != "box"):
             raise UsageError("--boxes does not go with --shard, --engine ray or another --style than box")
         if self.engine not in ENGINES:
             raise UsageError(f"engine is {self.engine!r}, allowed are {', '.join(ENGINES)}")
         if self.ray_address is not None and self.engine != "ray":
-            raise UsageError("--ray-address goes with --engine ray")
+            raise UsageError("--ray-address needs --engine ray")
         if self.shard is not None and not 1 <= self.shard[0] <= self.shard[1]:
             raise UsageError(f"shard is {self.shard[0]}/{self.shard[1]}, allowed is i/n with i from 1 to n")
         if self.overwrite and self.resume:
@@ -123,11 +126,22 @@ class RunOptions:
         if self.dry_run and (self.overwrite or self.resume):
             raise UsageError("--dry-run takes neither --overwrite nor --resume: it would replace the audit of the real run")
 
+    @property
+    def resolved_policy(self) -> Policy:
+        """`policy`, which is never None once the options are built."""
+        assert self.policy is not None
+        return self.policy
+
+    @property
+    def process_count(self) -> int:
+        """`workers`; 1 where it is None, until `batch.remove` has determined the number."""
+        return self.workers or 1
+
     def header_profile(self) -> HeaderProfile:
-        """What is done to headers. `key` must be set for "basic".
+        """The treatment of headers. `key` must be set for "basic".
 
         Raises:
-            UsageError: see `read_key`.
+            UsageError: a key is needed and missing, or see `profile.read_key`.
         """
         if not self.needs_key:
             return HeaderProfile()
@@ -137,17 +151,17 @@ class RunOptions:
 
     @property
     def needs_key(self) -> bool:
-        """Whether anything gets a pseudonym."""
+        """Whether anything is pseudonymised."""
         return self.headers != "keep" or self.paths == "pseudonym"
 
     def settings_sha256(self, key: bytes = b"") -> str:
-        """Hash of what decides an output's bytes apart from the input, the weights and the version, the rules and the key included. Rows with
-        another hash are not taken over by --resume."""
+        """SHA-256 of everything that decides an output's bytes except input, weights and version; includes `RULES` and the key. --resume reuses
+        only rows with the same hash."""
         headers = [self.headers, sorted(self.retain), self.shift_dates, hashlib.sha256(f"settings {CONSONANTS}".encode() + key).hexdigest()]
-        said = {
+        others = {
             "second_look": self.second_look, "release_held": self.release_held, "dry_run": self.dry_run,
             "transfer_syntax": self.transfer_syntax, "rules": RULES,
         }
-        policy = {k: v for k, v in asdict(self.policy).items() if (k, v) != ("style", "box")}  # rows of earlier versions stay good
-        text = json.dumps({"policy": policy, "headers": headers, **said}, sort_keys=True)
+        policy = {k: v for k, v in asdict(self.resolved_policy).items() if (k, v) != ("style", "box")}  # rows of earlier versions remain valid
+        text = json.dumps({"policy": policy, "headers": headers, **others}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()

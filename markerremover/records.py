@@ -1,4 +1,4 @@
-"""Every record that passes between modules, on one page. All are frozen; the arrays in them are locked.
+"""The records that pass between packages. All are frozen; the arrays in them are read-only.
 
 Coordinate frames: `xyxy` is in source pixels (x right, y down, maxima exclusive); a *crop* frame starts at the
 top-left corner of the box it belongs to. Scores and confidences run from 0 to 1.
@@ -12,29 +12,31 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import UsageError
 
-if TYPE_CHECKING:  # `--help` reads this page for its defaults and needs no arrays
+if TYPE_CHECKING:  # `--help` imports this module for its defaults and needs no numpy
     import numpy as np
 
 DEFAULT_KEEP = ("L", "R", "LT", "RT", "LEFT", "RIGHT")
 STYLES = ("box", "mask", "fill")
 STATUSES = ("cleaned", "unchanged", "held", "failed")
-RELEASED = ("cleaned", "unchanged")  # the statuses that come with an output
+RELEASED = ("cleaned", "unchanged")  # statuses with an output
 IDENTIFIERS = ("name", "number", "birth", "day", "text", "uid")
-"""Kinds of what tells: names of persons, numbers of patients and studies, days of birth and death, other days, addresses and the like, UIDs."""
+"""Kinds of identifiers: names of persons, numbers of patients and studies, days of birth, other days, addresses and similar texts, UIDs."""
 
 
-FRAMED = 0.8  # of its box that a sign with its ring or plate fills
-BEYOND = 1.25  # times the letter: the least size of a ring or plate around it
+FRAMED = 0.8  # smallest share of its box that a laterality marker with its ring or plate fills
+BEYOND = 1.25  # smallest size of a ring or plate, as a multiple of the letter's
 
 
 def extent(mask: np.ndarray) -> tuple[int, int]:
-    """Rows and columns between the first and the last set pixel of a (h, w) bool mask that has any."""
-    rows, columns = mask.any(1).nonzero()[0], mask.any(0).nonzero()[0]
+    """(height, width) of the bounding box of the set pixels of a (h, w) bool mask with at least one."""
+    import numpy as np
+
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return int(rows[-1] - rows[0]) + 1, int(columns[-1] - columns[0]) + 1
 
 
 def locked(array: np.ndarray) -> np.ndarray:
-    """The same array, made read-only (a view is taken first, so the caller's own flags stay)."""
+    """A read-only view of an array; the caller's array remains writable."""
     view = array.view()
     view.setflags(write=False)
     return view
@@ -45,12 +47,12 @@ class Radiograph:
     """One decoded file.
 
     stored: (F, H, W) or (F, H, W, C) array of the stored values, any integer dtype; F is 1 for single-frame files.
-    fill: stored value(s) that a viewer shows as black, one per channel (length 1 for greyscale).
+    fill: stored value(s) that a viewer displays as black, one per channel (length 1 for greyscale).
     path: where it was read from.  format: "PNG", "JPEG", "TIFF" or "DICOM".
-    source: what the writer needs to write the same kind of file again (a pydicom Dataset, raster metadata, …);
-        private to the module that read the file.
-    display: (F, H, W) uint8, what the models look at: windowed, bright = dense.
-    also: further views of the same shape, that show what `display` hides; usually none (see display.py).
+    source: what the writer needs to write the same kind of file (a pydicom Dataset, raster metadata, …); private to the module
+        that read the file.
+    display: (F, H, W) uint8, input of the models: windowed, bright = dense.
+    also: further views of the same shape that show what `display` hides; usually none (see `formats.views`).
     """
 
     stored: np.ndarray
@@ -73,12 +75,12 @@ class Radiograph:
 
     @property
     def views(self) -> tuple[np.ndarray, ...]:
-        """Everything the models look at: `display` first, then `also`."""
+        """All inputs of the models: `display` first, then `also`."""
         return (self.display, *self.also)
 
     @property
     def shape_hw(self) -> tuple[int, int]:
-        """Rows and columns of one frame, in pixels."""
+        """(H, W) of one frame, pixels."""
         return self.stored.shape[1], self.stored.shape[2]
 
 
@@ -87,8 +89,8 @@ class Detections:
     """What the localizer found in one frame.
 
     xyxy: (N, 4) float32, source pixels.  scores: (N,) float32.  class_ids: (N,) int64 into class_names.
-    loose: (N,) bool, boxes that lie mostly in better localized ones of their class: removed like any other, but not read,
-        since a loose box around a letter and something else says nothing of the letter. None of them by default.
+    loose: (N,) bool, boxes mostly inside better localized ones of their class: removed like others, but not read, since a box around a
+        letter and something else gives no evidence about the letter. By default all False.
     """
 
     xyxy: np.ndarray
@@ -103,14 +105,20 @@ class Detections:
             import numpy as np
 
             object.__setattr__(self, "loose", np.zeros(n, bool))
-        if self.xyxy.shape != (n, 4) or self.class_ids.shape != (n,) or self.loose.shape != (n,):
-            raise UsageError(f"xyxy {self.xyxy.shape}, class_ids {self.class_ids.shape} and loose {self.loose.shape} do not fit {n} scores")
+        if self.xyxy.shape != (n, 4) or self.class_ids.shape != (n,) or self.is_loose.shape != (n,):
+            raise UsageError(f"xyxy {self.xyxy.shape}, class_ids {self.class_ids.shape} and loose {self.is_loose.shape} do not fit {n} scores")
         for name in ("xyxy", "scores", "class_ids", "loose"):
             object.__setattr__(self, name, locked(getattr(self, name)))
 
+    @property
+    def is_loose(self) -> np.ndarray:
+        """`loose`, which is never None once the record is built."""
+        assert self.loose is not None
+        return self.loose
+
     def chosen(self, rows: np.ndarray) -> Detections:
-        """Some of them: rows is (M,) indices or (N,) bool."""
-        return Detections(self.xyxy[rows], self.scores[rows], self.class_ids[rows], self.class_names, self.loose[rows])
+        """A selection: rows is (M,) indices or (N,) bool."""
+        return Detections(self.xyxy[rows], self.scores[rows], self.class_ids[rows], self.class_names, self.is_loose[rows])
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -127,14 +135,14 @@ class Detections:
 class Reading:
     """What the second pass made of one box.
 
-    text: the sign that was read, upper case, "" if nothing.  confidence: of that reading.
-    strokes: (h, w) bool in the crop frame of `xyxy`: the pixels that may stay if the sign is kept (its strokes,
-        their soft edge, and its ring or plate); None when nothing was read.
-    xyxy: the box that was looked at, integer source pixels.
-    rotation_deg: counter-clockwise turn that made the sign upright.  mirrored: whether it also had to be flipped.
-    letter: (h, w) bool, same frame: the strokes of a single letter alone, where they stand apart from all other strokes;
-        None where they do not, and for words.
-    doubt: "" or why the reading must not be trusted (touches other strokes, part of a longer text, …).
+    text: the laterality marker that was read, upper case, "" if none.  confidence: of that reading, 0–1.
+    strokes: (h, w) bool in the crop frame of `xyxy`: the pixels that are retained if the laterality marker is (its strokes, their soft
+        edge, and its ring or plate); None when nothing was read.
+    xyxy: the box that was read, integer source pixels.
+    rotation_deg: counter-clockwise rotation that makes the text upright.  mirrored: whether the text is mirrored.
+    letter: (h, w) bool, same frame: the strokes of a single letter alone, where they are separate from all other strokes;
+        None where they are not, and for words.
+    doubt: "" or the reason not to trust the reading (touches other strokes, part of a longer text, …).
     """
 
     xyxy: tuple[int, int, int, int]
@@ -157,7 +165,7 @@ class Reading:
 
     @property
     def framed(self) -> bool:
-        """Whether a ring or a plate stays with the sign: what may stay fills its box, and reaches beyond the letter."""
+        """Whether a ring or a plate is retained with the laterality marker: `strokes` fill their box and extend beyond the letter."""
         if self.strokes is None or not self.strokes.any():
             return False
         h, w = extent(self.strokes)
@@ -168,15 +176,15 @@ class Reading:
 
 @dataclass(frozen=True)
 class Decision:
-    """What happens to one box, and why.
+    """The action for one box, with its reason.
 
     frame: 0-based frame index.  xyxy: the region that is blacked out, integer source pixels, margin included.
-    action: "keep" (its `strokes` survive, the rest is blacked out) or "remove" (all of it is blacked out).
-    label: the localizer's class name, or the name of whatever else asked for the box ("verify", "annotation").
-    reason: one short phrase from a fixed list (see decide.py); never holds read text.
-    reading: the second pass, None where it did not run.
+    action: "keep" (its `strokes` are retained, the rest is blacked out) or "remove" (all of it is blacked out).
+    label: the localizer's class name, or the name of the step that found the box ("verify", "annotation").
+    reason: one short phrase from a fixed list (see `redaction.decision_rules`); never holds read text.
+    reading: of the second pass, None where it did not run.
     strokes: (h, w) bool in the crop frame of this decision's xyxy, set if and only if action is "keep".
-    area: (h, w) bool, same frame, or None: of a removal, the part of the box that is blacked out; None is all of it.
+    area: (h, w) bool, same frame: the part of a removed box that is blacked out; None for all of it.
     """
 
     frame: int
@@ -198,7 +206,7 @@ class Decision:
         if (self.action == "keep") != (self.strokes is not None):
             raise UsageError("strokes go with action 'keep' and only with it")
         if self.area is not None and self.action != "remove":
-            raise UsageError("an area goes with action 'remove' only")
+            raise UsageError("an area is for action 'remove' only")
         for name in ("strokes", "area"):
             mask = getattr(self, name)
             if mask is not None:
@@ -209,9 +217,9 @@ class Decision:
 
 @dataclass(frozen=True)
 class Text:
-    """What was read in one place.
+    """One text that OCR read.
 
-    xyxy: float source pixels.  text: never logged, and left out of the record's own description.  confidence: 0–1.
+    xyxy: float source pixels.  text: never logged, and not in the record's representation.  confidence: 0–1.
     """
 
     xyxy: tuple[float, float, float, float]
@@ -221,9 +229,9 @@ class Text:
 
 @dataclass(frozen=True)
 class Identifier:
-    """One thing by which the patient of a file, somebody else of its header or the study can be told.
+    """An identifier of the patient, of another person or of the study in a file's header.
 
-    kind: one of IDENTIFIERS.  text: as the header has it; it is confidential, and in no representation.
+    kind: one of IDENTIFIERS.  text: as in the header; confidential, and not in the record's representation.
     """
 
     kind: str
@@ -235,20 +243,20 @@ class Identifier:
 
 
 Telling = frozenset[Identifier]
-"""What of a file's own header must not be readable in its picture, its header or its path."""
+"""Identifiers in a file's own header, which must not be readable in its picture, its cleaned header or its path."""
 
 
 @dataclass(frozen=True)
 class Policy:
-    """What to keep and how widely to remove.
+    """What to retain, and margins of removed boxes.
 
-    keep: signs that survive when isolated, upper case; empty removes everything and needs no OCR.
-    threshold: localizer score from which a box counts; None takes the weights' own.
-    margin: how far a removed box is grown on each side, as a share of its shorter side; at least `margin_px` pixels of the image as the
-        localizer sees it, and some of its length, see `boxes.widen`.
-    min_confidence: least OCR confidence at which a sign is kept.
-    style: one of STYLES: removed boxes are blacked out as wholes; only their print does, a rectangle a word; or that is filled from around
-        it, which makes pixels up. Where that is in doubt a box is blacked out.
+    keep: laterality markers that are retained when isolated, upper case; empty removes everything and needs no OCR.
+    threshold: lowest localizer score of a box that counts, 0–1; None takes the weights' own.
+    margin: margin of a removed box on each side, as a fraction of its shorter side; at least `margin_px` pixels of the image at the
+        localizer's scale, and a fraction of its length, see `boxes.widen`.
+    min_confidence: lowest OCR confidence of a retained laterality marker, 0–1.
+    style: one of STYLES. "box": removed boxes are blacked out; "mask": only their text is, one rectangle per word; "fill": the text is
+        filled from its surroundings with synthetic pixels. In case of doubt a box is blacked out.
     """
 
     keep: tuple[str, ...] = DEFAULT_KEEP
@@ -270,16 +278,17 @@ class Policy:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one input; one manifest row.
+    """The result of one input; one manifest row.
 
     relative: path below its input folder, which is also the path below OUT.  status: one of STATUSES.
-    reason: why it was held or failed, "" otherwise.  timings_ms: stage name → milliseconds.
-    crops: file names below the audit's crops/, one (before, after) pair a decision; () where none were drawn.
+    reason: of a held or failed input, else "".  timings_ms: stage name → milliseconds.
+    crops: file names below the audit's crops/, one (before, after) pair per decision; () without pictures.
     path_tells: whether `relative` holds a name, number or UID of the file's own header.
-    released_held: "" or the doubt for which it would have been held, had the run not been told to write it all the same.
-    styles: for each decision its style, one of STYLES, and "" or why it is not the one asked for; () where all are black boxes by choice.
-    made_up: how many pixels were filled from their surroundings.
-    notes: what of the file was changed or left out for another reason than the profile of headers; element and why, never a value.
+    released_held: the reason for which it would have been held without `release_held`, else "".
+    styles: for each decision its style, one of STYLES, and "" or the reason why it differs from the policy's; () where that is "box".
+    made_up: number of pixels filled from their surroundings.
+    notes: changes and omissions that the header profile does not ask for; element and reason, never a value.
+    orientation: of Exif, 1 to 8.
     """
 
     relative: str
@@ -306,13 +315,13 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Mark:
-    """What a person says of one place.
+    """A person's correction of one place.
 
-    frame: 0-based.  xyxy: integer source pixels, maxima exclusive; may reach out of the image, which cuts it.
+    frame: 0-based.  xyxy: integer source pixels, maxima exclusive; may extend beyond the image and is then clipped.
     action: "remove" or "keep".  kind: "marker", "laterality", or "none" where nothing is burned in.
     who, when: the reviewer's name and the time, ISO 8601; "" where unknown.
     outline: corners (x, y) in source pixels of a polygon; () for the whole box.
-    drawn: whether the person drew it, rather than changed what the program decided.
+    drawn: whether the person drew it; else it changes a decision of the program.
     """
 
     frame: int
@@ -326,23 +335,23 @@ class Mark:
 
     def __post_init__(self) -> None:
         if self.action not in ("keep", "remove") or self.kind not in ("marker", "laterality", "none"):
-            given = f"a mark with action {self.action!r} and kind {self.kind!r}"
-            raise UsageError(f"{given}: allowed are keep, remove; marker, laterality, none")
+            description = f"a mark with action {self.action!r} and kind {self.kind!r}"
+            raise UsageError(f"{description}: allowed are keep, remove; marker, laterality, none")
         if self.frame < 0 or self.xyxy[2] <= self.xyxy[0] or self.xyxy[3] <= self.xyxy[1]:
             raise UsageError(f"a mark in frame {self.frame} with box {self.xyxy}: it is empty, or there is no such frame")
 
 
 @dataclass(frozen=True)
 class Corrections:
-    """What people say of one file, and what must go in any case.
+    """People's corrections of one file, and removals that are carried over.
 
-    marks: what they kept and what they want gone.
-    carried: removals of an earlier run that stay removals, unless a mark keeps their place.
-    sha256_in: of the file that was looked at; another one is not touched. "" for any.
-    release: a person looked at the result and wants it written though something still shows.
-    alone: nothing else looks at the picture: only the marks count.
-    canvas_hw: rows and columns of the image that the marks were drawn on; None for that of the file's stored pixels.
-    coordinates: as of `Annotation`.  frames: those that were looked at, where `canvas_hw` is told.
+    marks: places that they retained or want removed.
+    carried: removals of an earlier run that are repeated, unless a mark keeps their place.
+    sha256_in: of the reviewed file; another one is not changed. "" for any.
+    release: a person checked the result and wants it written although something still shows.
+    alone: only the marks count; the picture is not searched.
+    canvas_hw: (H, W) of the image that the marks were drawn on; None for that of the file's stored pixels.
+    coordinates: as in `Annotation`.  frames: those that were checked, if `canvas_hw` is given.
     """
 
     marks: tuple[Mark, ...] = ()
@@ -357,10 +366,10 @@ class Corrections:
 
 @dataclass(frozen=True)
 class Element:
-    """One annotated marking.
+    """One burned-in annotation in the truth.
 
     xyxy: float source pixels, tight to the strokes.  kind: "laterality", "marker" or "uncertain".
-    text: what it reads, with notes such as "L mirrored rot90"; "" if unknown.
+    text: its text, with notes such as "L mirrored rot90"; "" if unknown.
     """
 
     xyxy: tuple[float, float, float, float]
@@ -370,11 +379,11 @@ class Element:
 
 @dataclass(frozen=True)
 class Annotation:
-    """The truth about one image: every element, and whether a person has looked (`reviewed`).
+    """The truth about one image: every element, and whether a person has checked it (`reviewed`).
 
-    coordinates: what they count in: "drawn", pixels of the image as a program showed it, which may have turned it upright; "stored", stored
-        pixels; "fractions", shares of the image as shown, of which no size is named, so that `shape_hw` is that of the upright image.
-        `placement.placed` makes them stored ones.
+    coordinates: frame of the elements. "drawn": pixels of the image as a program displayed it, which may have rotated it upright;
+        "stored": stored pixels; "fractions": fractions of the displayed image, with `shape_hw` that of the upright image.
+        `placement.placed` converts them to "stored".
     """
 
     image: str

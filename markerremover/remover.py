@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,13 +20,14 @@ from .site_profile import read as read_site
 class Result:
     """One cleaned radiograph.
 
-    array: new pixels, locked, shape and dtype of what went in. From a path: the stored values, (H, W) or (H, W, C), with
-        the frames in front, (F, H, W) or (F, H, W, C), where there are several.
-    decisions: every box with what became of it and why, in source pixels.
-    detections: what the localizer found, one record a frame.
+    array: new, read-only pixels with the input's shape and dtype. From a path: the stored values, (H, W) or (H, W, C), or with several
+        frames (F, H, W) or (F, H, W, C).
+    decisions: every box with its action and reason, xyxy in source pixels, maxima exclusive.
+    detections: of the localizer, one record per frame.
     status: "cleaned" if pixels were removed, else "unchanged".
-    styles: for each decision its style, "box", "mask" or "fill", and "" or why it is not the policy's; () where that is "box".
-    made_up: how many pixels were filled from their surroundings, and are synthetic.
+    styles: for each decision its style, "box", "mask" or "fill", and "" or the reason why it differs from the policy's; () where
+        that is "box".
+    made_up: number of synthetic pixels, filled from their surroundings.
     """
 
     array: np.ndarray
@@ -40,10 +42,10 @@ class Result:
 
 
 class MarkerRemover:
-    """Removes what is burned into radiographs. Calls are independent of each other; use one object a thread.
+    """Removes burned-in annotations from radiographs. Calls are independent of each other; use one object per thread.
 
-    A process that is started by "spawn" or "forkserver", or that is forked, loads networks and OCR engine for itself when it gets or first
-    uses the object; on a GPU a forked one is refused with a `UsageError`.
+    A process started by "spawn" or "forkserver", or forked, loads networks and OCR engine itself when it receives or first uses the object;
+    on a GPU a forked process is refused with a `UsageError`.
     """
 
     def __init__(
@@ -55,36 +57,36 @@ class MarkerRemover:
         Args:
             weights: an ONNX, OpenVINO or TensorRT model with its card beside it, or the `.pt` or `.json` beside an ONNX one;
                 the site's by default, or else the shipped one.
-            policy: what to keep and how widely to remove; the site's by default.
+            policy: what to retain, and margins of removed boxes; the site's by default.
             device: "auto", "cpu", "openvino", "onnxruntime", "cuda" or "tensorrt".
-            site: a site profile, or the path of its TOML file; `weights` and `policy` win over it.
+            site: a site profile, or the path of its TOML file; `weights` and `policy` override it.
             cleaner: used instead of loading anything; the other arguments are then ignored.
 
         Raises:
             WeightsError: weights or card missing or damaged.  UsageError: no OCR engine (unless `policy.keep` is empty), or
-            a wrong site profile.
+            an invalid site profile.
         """
+        self._opened_with: tuple[Path | None, Policy, str] | None = None
         if cleaner is None:
             profile = read_site(site) if isinstance(site, (str, Path)) else site or SiteProfile()
-            chosen = Path(weights) if weights else profile.weights
-            self._opened_with = chosen, profile.policy() if policy is None else policy, device
-            cleaner = open_cleaner(self._opened_with[1], weights=chosen, device=device)
-        else:
-            self._opened_with = None
+            model = Path(weights) if weights else profile.weights
+            rules = profile.policy() if policy is None else policy
+            self._opened_with = model, rules, device
+            cleaner = open_cleaner(rules, weights=model, device=device)
         self.cleaner = cleaner
 
-    def __reduce__(self) -> tuple:
-        """Another process loads for itself what this one has loaded.
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For pickling: another process loads the same networks itself.
 
         Raises:
-            UsageError: it was made of a `cleaner`.
+            UsageError: the object was made with `cleaner`.
         """
         if self._opened_with is None:
-            raise UsageError("a MarkerRemover that was made of a cleaner of its own cannot go to another process: make one there")
+            raise UsageError("a MarkerRemover that was made with `cleaner` cannot be sent to another process: make one there")
         return MarkerRemover, self._opened_with
 
     def clean(self, source: Path | str | np.ndarray) -> Result:
-        """Clean one radiograph. Nothing is written, and the argument stays as it is.
+        """Clean one radiograph. Nothing is written, and the argument is not changed.
 
         Args:
             source: path of a DICOM, PNG, JPEG or TIFF file; or an array, (H, W) grey or (H, W, 3) RGB, uint8 or uint16,
@@ -92,7 +94,7 @@ class MarkerRemover:
 
         Raises:
             ReadError: the file cannot be read.  UsageError: an array of another shape or dtype.
-            HeldError: the result cannot be trusted; the message says why.
+            HeldError: the result cannot be trusted; the message gives the reason.
         """
         radiograph = _of_array(source) if isinstance(source, np.ndarray) else _of_path(Path(source))
         cleaned = clean_radiograph(radiograph, self.cleaner)
@@ -113,10 +115,10 @@ def _of_path(path: Path) -> Radiograph:
 
 
 def _of_array(array: np.ndarray) -> Radiograph:
-    """An array as a single-frame `Radiograph`; the array itself is only looked at."""
+    """An array as a single-frame `Radiograph`, which holds read-only views of it."""
     grey, colour = array.ndim == 2, array.ndim == 3 and array.shape[2] == 3
     if not (grey or colour) or array.dtype not in (np.uint8, np.uint16) or 0 in array.shape:
         raise UsageError(f"array has shape {array.shape} {array.dtype}, allowed are (H, W) and (H, W, 3), uint8 or uint16")
     frame = array[None]
-    shown, fill = images.array_views(frame), (0,) if grey else (0, 0, 0)
-    return Radiograph(frame, shown[0], fill, Path("array"), "ARRAY", also=shown[1:])
+    views, fill = images.array_views(frame), (0,) if grey else (0, 0, 0)
+    return Radiograph(frame, views[0], fill, Path("array"), "ARRAY", also=views[1:])

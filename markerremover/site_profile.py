@@ -25,8 +25,8 @@ from .system import user_text
 FILE = "site.toml"
 KEYS = ("weights", "threshold", "keep")
 MEANINGS = ("left", "right")
-#: Signs whose meaning need not be said: English, then Spanish, Portuguese and French words.
-KNOWN_SIGNS = {
+#: Laterality markers with a known meaning: English, then Spanish, Portuguese and French.
+KNOWN_MARKERS = {
     "L": "left", "LT": "left", "LEFT": "left", "R": "right", "RT": "right", "RIGHT": "right",
     "I": "left", "E": "left", "G": "left", "D": "right",
 }
@@ -34,40 +34,40 @@ KNOWN_SIGNS = {
 
 @dataclass(frozen=True)
 class SiteProfile:
-    """What one site's radiographs need.
+    """The settings of one site.
 
     weights: an ONNX file with its card beside it; None takes the shipped one.
-    threshold: localizer score from which a box counts, 0–1, both excluded; None takes the weights' own.
-    keep: sign → "left" or "right"; the signs are upper case; empty keeps none.
-    sha256: hex, of the file it was read from; "" if it was made otherwise.
+    threshold: lowest localizer score of a box that counts, 0–1, both excluded; None takes the weights' own.
+    keep: laterality marker, upper case -> "left" or "right"; empty retains none.
+    sha256: hex, of the file it was read from; "" if it was not read from a file.
 
     Raises:
-        UsageError: threshold, sign or meaning out of range, or a sign that comes twice.
+        UsageError: threshold, marker or meaning is out of range, or a marker is named twice.
     """
 
     weights: Path | None = None
     threshold: float | None = None
-    keep: Mapping[str, str] = field(default_factory=lambda: {s: KNOWN_SIGNS[s] for s in DEFAULT_KEEP}, hash=False)
+    keep: Mapping[str, str] = field(default_factory=lambda: {s: KNOWN_MARKERS[s] for s in DEFAULT_KEEP}, hash=False)
     sha256: str = ""
 
     def __post_init__(self) -> None:
         if self.threshold is not None and not (_is_number(self.threshold) and 0 < self.threshold < 1):
             raise UsageError(f"threshold is {self.threshold!r}, allowed is between 0 and 1, both excluded")
         keep: dict[str, str] = {}
-        for sign, meaning in self.keep.items():
-            upper = sign.strip().upper()
+        for marker, meaning in self.keep.items():
+            upper = marker.strip().upper()
             if not upper.isalnum():
-                raise UsageError(f"keep has the sign {sign!r}, allowed are letters and digits")
+                raise UsageError(f"keep has the laterality marker {marker!r}, allowed are letters and digits")
             meaning = meaning.strip().lower() if isinstance(meaning, str) else meaning
             if meaning not in MEANINGS:
-                raise UsageError(f"keep.{sign} is {meaning!r}, allowed are {' and '.join(MEANINGS)}")
+                raise UsageError(f"keep.{marker} is {meaning!r}, allowed are {' and '.join(MEANINGS)}")
             if upper in keep:
-                raise UsageError(f"keep has the sign {upper!r} twice")
+                raise UsageError(f"keep has the laterality marker {upper!r} twice")
             keep[upper] = meaning
         object.__setattr__(self, "keep", keep)
 
     def policy(self) -> Policy:
-        """The default policy with this site's signs and threshold."""
+        """The default policy with this site's laterality markers and threshold."""
         return Policy(keep=tuple(self.keep), threshold=self.threshold)
 
 
@@ -76,13 +76,13 @@ def _is_number(value: object) -> bool:
 
 
 def read(path: Path | str) -> SiteProfile:
-    """Read a site profile; a relative `weights` is taken from the folder of the file.
+    """Read a site profile; a relative `weights` is resolved from the folder of the file.
 
     Args:
-        path: the file, or a folder with a `site.toml` in it, as `improve` makes one.
+        path: the file, or a folder with a `site.toml`, as `improve` creates.
 
     Raises:
-        UsageError: the file is missing or no TOML, a key is unknown, or a value is not what it must be.
+        UsageError: the file is missing or no TOML, a key is unknown, or a value is invalid.
     """
     path = Path(path) / FILE if Path(path).is_dir() else Path(path)
     try:
@@ -108,7 +108,7 @@ def read(path: Path | str) -> SiteProfile:
 
 
 def write(path: Path | str, profile: SiteProfile) -> None:
-    """Write a profile that `read` reads back, in one step; weights in or below the same folder are named from there."""
+    """Write a profile that `read` reads back, atomically; weights in or below the same folder are written as a relative path."""
     path, lines = Path(path), []
     if profile.weights is not None:
         weights, folder = profile.weights.resolve(), path.resolve().parent
@@ -116,7 +116,7 @@ def write(path: Path | str, profile: SiteProfile) -> None:
         lines.append(f"weights = {_quoted(weights.relative_to(folder).as_posix() if beside else str(weights))}")
     if profile.threshold is not None:
         lines.append(f"threshold = {float(profile.threshold)!r}")
-    lines += ["", "[keep]", *(f"{_quoted(sign)} = {_quoted(meaning)}" for sign, meaning in profile.keep.items())]
+    lines += ["", "[keep]", *(f"{_quoted(marker)} = {_quoted(meaning)}" for marker, meaning in profile.keep.items())]
     temporary = path.with_name(path.name + ".new")
     with open(temporary, "w", encoding="utf-8", newline="\n") as handle:
         handle.write("\n".join(lines) + "\n")
@@ -126,28 +126,28 @@ def write(path: Path | str, profile: SiteProfile) -> None:
 
 
 def _quoted(text: str) -> str:
-    """A TOML basic string; JSON's is one, but for DEL, which JSON leaves as it is."""
+    """A TOML basic string; JSON's is the same except for DEL, which JSON does not escape."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def parse_markers(text: str) -> dict[str, str]:
-    """Signs with their meaning from a comma-separated list; `none` is no sign at all.
+    """Laterality markers with their meaning from a comma-separated list; `none` gives {}.
 
     >>> parse_markers("d, I, X=left"), parse_markers("none")
     ({'D': 'right', 'I': 'left', 'X': 'left'}, {})
 
     Raises:
-        UsageError: a sign is odd or comes twice, or its meaning is not known and not given.
+        UsageError: a marker is invalid or named twice, or its meaning is neither known nor given.
     """
     if text.strip().lower() == "none":
         return {}
     keep: dict[str, str] = {}
     for part in text.split(","):
-        sign, _, meaning = (piece.strip() for piece in part.partition("="))
-        sign, meaning = sign.upper(), meaning.lower() or KNOWN_SIGNS.get(sign.upper(), "")
-        if not meaning and sign.isalnum():
-            raise UsageError(f"{sign} may mean left or right: say {sign}=left or {sign}=right")
-        if sign in keep:
-            raise UsageError(f"the sign {sign!r} comes twice")
-        keep[sign] = meaning
+        marker, _, meaning = (piece.strip() for piece in part.partition("="))
+        marker, meaning = marker.upper(), meaning.lower() or KNOWN_MARKERS.get(marker.upper(), "")
+        if not meaning and marker.isalnum():
+            raise UsageError(f"{marker} may mean left or right: say {marker}=left or {marker}=right")
+        if marker in keep:
+            raise UsageError(f"the laterality marker {marker!r} is named twice")
+        keep[marker] = meaning
     return dict(SiteProfile(keep=keep).keep)

@@ -1,4 +1,4 @@
-"""Outcomes -> manifest.jsonl, summary.json and the audit page.
+"""Writes outcomes to manifest.jsonl, summary.json and the audit page, and reads them back.
 
 The audit shows what was removed: every file is readable by its owner only, and the page loads nothing from elsewhere.
 """
@@ -11,9 +11,9 @@ import os
 import secrets
 from collections import Counter
 from collections.abc import Iterable
-from itertools import zip_longest
+from itertools import repeat
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any
 
 from ..errors import UsageError
 from ..headers.profile import read_key
@@ -22,7 +22,7 @@ from ..system import files, regular_files
 from . import page
 from .crops import thumb_names
 
-#: Of the keys of manifest.jsonl, summary.json and what `evaluate --json` writes; 1 until 0.2.0, see the changelog.
+#: Version of the keys of manifest.jsonl, summary.json and the document of `evaluate --json`; 1 until 0.2.0, see the changelog.
 SCHEMA = 2
 MANIFEST, SUMMARY, PAGE = "manifest.jsonl", "summary.json", "index.html"
 
@@ -31,7 +31,7 @@ def manifest_row(outcome: Outcome, run: dict[str, str]) -> dict[str, Any]:
     """One input as a JSON object.
 
     Args:
-        run: what is the same for every row: `weights_sha256`, `version`, `settings_sha256`.
+        run: fields that are the same in every row: `weights_sha256`, `version`, `settings_sha256`.
     """
     return {
         "relative": outcome.relative,
@@ -42,7 +42,7 @@ def manifest_row(outcome: Outcome, run: dict[str, str]) -> dict[str, Any]:
         **({"orientation": outcome.orientation} if outcome.orientation != 1 else {}),
         "sha256_in": outcome.sha256_in,
         "sha256_out": outcome.sha256_out,
-        "boxes": [_box(d) | _style(*style) for d, style in zip_longest(outcome.decisions, outcome.styles, fillvalue=("", ""))],
+        "boxes": [_box(d) | _style(*style) for d, style in zip(outcome.decisions, outcome.styles or repeat(("", "")))],
         "crops": [list(pair) for pair in outcome.crops],
         "path_tells": outcome.path_tells,
         "released_held": outcome.released_held,
@@ -54,7 +54,7 @@ def manifest_row(outcome: Outcome, run: dict[str, str]) -> dict[str, Any]:
 
 
 def _style(style: str, reason: str) -> dict[str, str]:
-    """What a box's row says of its style; nothing where all boxes are black by choice."""
+    """The fields of a box's style and its reason; none in a run whose style is `box`."""
     return {"style": style, "style_reason": reason} if style else {}
 
 
@@ -74,14 +74,14 @@ def _box(decision: Decision) -> dict[str, Any]:
     }
 
 
-def append(handle: TextIO, row: dict[str, Any]) -> None:
+def append(handle: IO[str], row: dict[str, Any]) -> None:
     """Add one row to an open manifest and hand it to the operating system at once."""
     handle.write(json.dumps(row) + "\n")  # ASCII only: file names need not be valid Unicode
     handle.flush()
 
 
 def read_manifest(path: Path) -> list[dict[str, Any]]:
-    """The rows of a manifest, [] where there is none. A line that a crash cut short is left out.
+    """The rows of a manifest, [] where there is none. Lines that a crash truncated are left out.
 
     Raises:
         UsageError: a link or something that is no regular file stands in its place.
@@ -102,20 +102,20 @@ def read_manifest(path: Path) -> list[dict[str, Any]]:
 
 
 def checked_rows(audit: Path) -> dict[str, dict[str, Any]]:
-    """The rows of an audit's manifest by path, for who builds on what they say.
+    """Path -> row of an audit's manifest, with every field that later steps rely on checked.
 
     Raises:
-        UsageError: as for `read_manifest`; or a row is not as `manifest_row` makes it.
+        UsageError: as for `read_manifest`; or a row is not as `manifest_row` writes it.
     """
     rows = read_manifest(audit / MANIFEST)
     for row in rows:
-        if wrong := _row_problem(row):
-            raise UsageError(f"{audit / MANIFEST}: the row of {ascii(row['relative'])} is damaged ({wrong}); `remove --resume` makes it anew")
+        if field := _row_problem(row):
+            raise UsageError(f"{audit / MANIFEST}: the row of {ascii(row['relative'])} is damaged ({field}); `remove --resume` writes it again")
     return {row["relative"]: row for row in rows}
 
 
 def _row_problem(row: dict[str, Any]) -> str:
-    """The first field of a row that is not as it should be, "" if there is none."""
+    """The first invalid field of a row, "" if there is none."""
     for name in ("reason", "format", "sha256_in", "sha256_out", "weights_sha256"):
         if not isinstance(row.get(name), str):
             return name
@@ -146,16 +146,16 @@ def _whole(value: Any) -> bool:
 
 
 def read_summary(audit: Path) -> dict[str, Any]:
-    """summary.json, {} where there is none or it is damaged: the run did not get that far.
+    """The content of summary.json, {} where it is missing or damaged, as after a run that did not end.
 
     Raises:
         UsageError: a link or something that is no regular file stands in its place.
     """
     try:
-        found = json.loads(regular_files.read(audit / SUMMARY))
+        summary = json.loads(regular_files.read(audit / SUMMARY))
     except (OSError, ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return summary if isinstance(summary, dict) else {}
 
 
 def boxes_before(row: dict[str, Any]) -> list[dict[str, Any]]:
@@ -164,16 +164,16 @@ def boxes_before(row: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def counts(rows: Iterable[dict[str, Any]]) -> dict[str, int]:
-    """How many inputs there are and how they ended; every status is there, also at 0."""
-    ended = Counter(row["status"] for row in rows)
-    return {"inputs": sum(ended.values()), **{status: ended[status] for status in STATUSES}}
+    """Number of inputs and of each status; statuses without any are 0."""
+    statuses = Counter(row["status"] for row in rows)
+    return {"inputs": sum(statuses.values()), **{status: statuses[status] for status in STATUSES}}
 
 
 def agreed_key(path: Path, key: bytes) -> bytes:
-    """The key in a file, made with `key` if it is not there; of several that do this at once, all get the same one.
+    """The key in a file, which is created with `key` if it is missing; processes that do this at the same time all get the same key.
 
     Raises:
-        UsageError: the file is there and holds no key.
+        UsageError: the file exists and holds no key.
     """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -184,7 +184,7 @@ def agreed_key(path: Path, key: bytes) -> bytes:
             handle.flush()
             os.fsync(handle.fileno())
         try:
-            os.link(temporary, path)  # unlike a rename it fails where another was first
+            os.link(temporary, path)  # unlike a rename it fails where another process was first
         except FileExistsError:
             pass
         finally:
@@ -193,7 +193,7 @@ def agreed_key(path: Path, key: bytes) -> bytes:
 
 
 def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
-    """Replace a manifest by these rows, in one step."""
+    """Replace a manifest by these rows, atomically."""
     files.write_private(path, (json.dumps(row) + "\n" for row in rows))
 
 
@@ -203,6 +203,6 @@ def write_summary(audit: Path, summary: dict[str, Any]) -> None:
 
 
 def write_page(audit: Path, rows: Iterable[dict[str, Any]], summary: dict[str, Any]) -> None:
-    """Write index.html, see `audit_page`; pictures that are not in crops/ are left out."""
-    drawn = {entry.name for entry in os.scandir(audit / "crops")} if (audit / "crops").is_dir() else set()
-    files.write_private(audit / PAGE, page.parts(rows, summary, thumb_names, drawn))
+    """Write index.html, see `page.parts`; pictures that are not in crops/ are left out."""
+    pictures = {entry.name for entry in os.scandir(audit / "crops")} if (audit / "crops").is_dir() else set()
+    files.write_private(audit / PAGE, page.parts(rows, summary, thumb_names, pictures))

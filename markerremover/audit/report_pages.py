@@ -1,5 +1,5 @@
-"""What every HTML page of results has: the warning that it shows originals, a head by which it loads nothing from elsewhere, and the
-rendering of templates in which what a name or a reading says is text and never markup."""
+"""Common parts of all HTML pages of results: the warning that they show originals, a head that forbids loading from the network, and the
+rendering of templates in which names and readings are text, never markup."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ WARNING = ("This page shows un-redacted radiographs. It is as confidential as th
 
 
 def render(package: str, template: str, **values: Any) -> str:
-    """A page of results, of `*.html.j2` beside the modules of `package`; it may extend report_page.html.j2, which is beside this one.
+    """A page of results as HTML, from a `*.html.j2` beside the modules of `package`; it may extend report_page.html.j2, beside this module.
 
     Args:
-        values: what the template names. All text of them is escaped.
+        values: the template's variables; all text in them is escaped.
+
+    Raises:
+        jinja2.UndefinedError: the template uses a variable that is not given.
     """
     return environment(package).get_template(template).render(values)
 
 
 @functools.cache
 def environment(package: str, text: Callable[[object], str] | None = None) -> Environment:
-    """The templates beside the modules of a package, and those beside this one.
-
-    A name that a template uses and is not given raises `jinja2.UndefinedError`.
+    """The templates beside the modules of a package, and those beside this module. Cached.
 
     Args:
-        text: makes HTML of every value; by default what HTML reserves is escaped.
+        text: turns every value into HTML; by default reserved characters are escaped.
     """
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
@@ -38,9 +39,9 @@ def environment(package: str, text: Callable[[object], str] | None = None) -> En
     def markup(value: object) -> object:
         return value if hasattr(value, "__html__") or text is None else Markup(text(value))
 
-    made = Environment(
+    templates = Environment(
         loader=ChoiceLoader([PackageLoader(name, "") for name in (package, __package__)]), autoescape=True, undefined=StrictUndefined,
         finalize=markup, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
     )
-    made.globals["WARNING"] = WARNING
-    return made
+    templates.globals["WARNING"] = WARNING
+    return templates

@@ -1,6 +1,6 @@
-"""`markerremover annotate`: what the program finds, as LabelMe files to correct by hand, each with a picture that LabelMe can open.
+"""`markerremover annotate`: detections as LabelMe files to correct by hand, each with a picture that LabelMe can open.
 
-The pictures are copies of the originals with everything that is burned in: the folder is as confidential as they are, and its owner's only.
+The pictures are copies of the originals with everything burned in: the folder is as confidential as these, and only its owner may read it.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from ..system.telemetry import ENVIRONMENT
 def add_annotate_parser(subparsers) -> None:
     """Add the subcommand."""
     parser = subparsers.add_parser(
-        "annotate", help="write what is found as LabelMe files, and open LabelMe on them (extra `label`)",
+        "annotate", help="write detections as LabelMe files, and open LabelMe on them (extra `label`)",
         description="Writes OUT/images and OUT/annotations, which show and describe the originals, and opens LabelMe on them. Tick the "
-        "flag `reviewed` of each image that you have corrected: files without it are used by nothing.",
+        "flag `reviewed` of each image that you have corrected: files without it are not used.",
     )
     add = parser.add_argument
     add("inputs", nargs="+", type=Path, metavar="INPUT", help="file or folder of radiographs")
-    add("-o", "--out", type=Path, required=True, metavar="DIR", help="folder for pictures and annotations; what is there is kept")
+    add("-o", "--out", type=Path, required=True, metavar="DIR", help="folder for pictures and annotations; existing files are kept")
     add("--weights", type=Path, help="as in `remove`")
-    add("--keep", default=",".join(DEFAULT_KEEP), metavar="SIGNS", help="signs to be labelled laterality, or `none` (default: %(default)s)")
+    add("--keep", default=",".join(DEFAULT_KEEP), metavar="MARKERS", help="laterality markers, whose label is laterality, or `none` (default: %(default)s)")
     add("--no-open", action="store_true", help="write only, do not open LabelMe")
     parser.set_defaults(run=_run)
 
@@ -39,12 +39,12 @@ def _run(args: argparse.Namespace) -> int:
         policy = Policy(keep=parse_keep(args.keep))
     except argparse.ArgumentTypeError as error:
         raise UsageError(f"--keep {error}") from error
-    done = annotate(args.inputs, args.out, policy=policy, open_cleaner=lambda: cleaning.open_cleaner(policy, weights=args.weights), say=print)
-    print(f"{done['written']} annotations written, {done['kept']} files kept as they were, {len(done['failed'])} files failed")
+    result = annotate(args.inputs, args.out, policy=policy, open_cleaner=lambda: cleaning.open_cleaner(policy, weights=args.weights), say=print)
+    print(f"{result['written']} annotations written, {result['kept']} files kept unchanged, {len(result['failed'])} files failed")
     print(f"pictures of the originals are in {args.out / 'images'}: as confidential as these")
     if not args.no_open:
         open_labelme(args.out)
-    return 1 if done["failed"] else 0
+    return 1 if result["failed"] else 0
 
 
 def open_labelme(folder: Path) -> None:

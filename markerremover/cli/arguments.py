@@ -1,4 +1,4 @@
-"""Values of options that several commands share."""
+"""Parsers of option values that several commands share."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import argparse
 
 
 def parse_keep(text: str) -> tuple[str, ...]:
-    """Signs from a comma-separated list; `none` is the empty tuple.
+    """Laterality markers, upper case, from a comma-separated list; `none` is the empty tuple.
 
     >>> parse_keep("l, R"), parse_keep("none")
     (('L', 'R'), ())
     """
     if text.strip().lower() == "none":
         return ()
-    signs = tuple(sign.strip().upper() for sign in text.split(","))
-    if not all(sign.isalnum() for sign in signs):
+    markers = tuple(marker.strip().upper() for marker in text.split(","))
+    if not all(marker.isalnum() for marker in markers):
         raise argparse.ArgumentTypeError(f"{text!r}: allowed are letters and digits separated by commas, or none")
-    return signs
+    return markers
 
 
 def parse_shard(text: str) -> tuple[int, int]:
-    """A part and how many there are.
+    """Number of a part, and number of parts.
 
     >>> parse_shard("2/8")
     (2, 8)

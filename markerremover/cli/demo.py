@@ -1,4 +1,4 @@
-"""A dozen synthetic radiographs, cleaned: what `make demo` runs."""
+"""A dozen synthetic radiographs, cleaned: `markerremover demo`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ PRINTED_NAMES = ("in", "out", "out-audit")
 
 
 def run_demo(folder: Path) -> int:
-    """Make `folder`/in, clean it into `folder`/out, print the summary; returns an exit code.
+    """Create `folder`/in, clean it into `folder`/out, print the summary; returns an exit code.
 
     The three folders of an earlier demo are replaced; a folder that holds anything else is refused.
 
     Raises:
-        UsageError: `folder` holds something that no demo made.
+        UsageError: `folder` holds something that is not from a demo.
     """
     from ..run.batch import remove
     from ..run.progress import show_progress

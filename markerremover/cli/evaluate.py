@@ -13,45 +13,48 @@ from typing import Any
 from .. import __version__
 from ..errors import UsageError, WriteError
 
+#: Kind of error in the JSON document -> its name in print.
+KINDS = {"missed": "missed", "leaks": "leaks", "signs lost": "laterality markers lost", "false": "false-positive regions"}
+
 
 def add_evaluate_parser(subparsers) -> None:
     """Add both subcommands."""
     parser = subparsers.add_parser("evaluate", help="judge the results of a run, or of any tool, against annotations")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder of results")
-    _add_truth(parser, "folder of the originals; without it only the boxes of a run of ours are judged, from the audit beside OUT")
+    _add_truth(parser, "folder of the originals; without it only the boxes of a run of this program are judged, from the audit beside OUT")
     add = parser.add_argument
-    add("--no-ocr", action="store_true", help="leave out what OCR still reads")
+    add("--no-ocr", action="store_true", help="do not measure text that OCR still reads")
     add("--sites", type=Path, metavar="FILE.csv", help="its columns image (the first) and site; by default the first folder below IN is the site")
     add("--localizer", nargs="?", const="", metavar="WEIGHTS",
         help="also run a localizer, the shipped one by default, and give mAP-50 and AUPRC (extra 'evaluate')")
-    add("--report", type=Path, metavar="DIR", help="write a page with plots and every failure, zoomed (extra 'evaluate'); it shows originals")
-    add("--statement", type=Path, metavar="FILE.md", help="write what was checked and what follows, in the words of an ethics board")
+    add("--report", type=Path, metavar="DIR", help="write a page with plots and every failure, enlarged (extra 'evaluate'); it shows originals")
+    add("--statement", type=Path, metavar="FILE.md", help="write the sampling plan and the result as text for an ethics board")
     parser.set_defaults(run=_run)
-    both = subparsers.add_parser("compare", help="compare the results of two runs on the same images")
-    both.add_argument("a", type=Path, metavar="A", help="folder of results")
-    both.add_argument("b", type=Path, metavar="B", help="folder of results")
-    _add_truth(both, "folder of the originals", needed=True)
-    both.set_defaults(run=_compare)
+    comparing = subparsers.add_parser("compare", help="compare the results of two runs on the same images")
+    comparing.add_argument("a", type=Path, metavar="A", help="folder of results")
+    comparing.add_argument("b", type=Path, metavar="B", help="folder of results")
+    _add_truth(comparing, "folder of the originals", needed=True)
+    comparing.set_defaults(run=_compare)
 
 
 def _add_truth(parser: argparse.ArgumentParser, inputs: str, *, needed: bool = False) -> None:
     add = parser.add_argument
     add("--truth", type=Path, required=True, metavar="ANNOTATIONS", help="folder of LabelMe, Pascal VOC or YOLO files, or a COCO file; "
-        "each says by path, or as `annotate` by SHA-256, which image it is about")
+        "each names its image by path, or as `annotate` by SHA-256")
     add("--inputs", type=Path, required=needed, metavar="IN", help=inputs)
     add("--split", metavar="FILE.csv=PART", help="only the images whose row says PART (columns image and split, else the first and the last)")
-    add("--fill", action="store_true", help="removed areas are filled, not black: any change counts as removal")
-    add("--json", type=Path, metavar="FILE", help="write the figures there")
-    add("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: one a core)")
+    add("--fill", action="store_true", help="removed areas are filled, not blacked out: any change counts as removal")
+    add("--json", type=Path, metavar="FILE", help="write the figures to this file")
+    add("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: one per core)")
 
 
 def _compare(args: argparse.Namespace) -> int:
     from ..evaluation import comparison, evaluate
 
     options = {"split": args.split, "fill": args.fill, "workers": _workers(args)}
-    (first, a), (_, b) = (evaluate.evaluate(out, args.truth, args.inputs, **options) for out in (args.a, args.b))
+    (of_a, a), (_, b) = (evaluate.evaluate(out, args.truth, args.inputs, **options) for out in (args.a, args.b))
     document = comparison.compare(a, b)
-    _print_notes(first)
+    _print_notes(of_a)
     _write(args.json, json.dumps(document, indent=1) + "\n")
     print("\n".join(comparison.lines(document)))
     return 0
@@ -69,7 +72,7 @@ def _workers(args: argparse.Namespace) -> int:
 
 
 def _write(path: Path | None, text: str) -> None:
-    """Write a file that was asked for.
+    """Write a requested file; None writes nothing.
 
     Raises:
         WriteError: it cannot be written.
@@ -103,8 +106,8 @@ def _run(args: argparse.Namespace) -> int:
     _print_notes(document)
     print("\n".join(evaluate.table(document)))
     for failure in document["failures"]:
-        found = ", ".join(f"{len(failure[kind])} {kind}" for kind in ("missed", "leaks", "signs lost", "false") if kind in failure)
-        print(f"{failure['image']}: {found or 'no result'}")
+        errors = ", ".join(f"{len(failure[kind])} {KINDS[kind]}" for kind in KINDS if kind in failure)
+        print(f"{failure['image']}: {errors or 'no result'}")
     return 0
 
 
@@ -119,9 +122,9 @@ def _run_boxes(args: argparse.Namespace) -> int:
 
     unused = {"--no-ocr": args.no_ocr, "--fill": args.fill, "--sites": args.sites, "--localizer": args.localizer is not None,
               "--report": args.report, "--statement": args.statement}
-    given = [name for name, value in unused.items() if value]
-    if given:
-        raise UsageError(f"{', '.join(given)}: needs the images before and after, give their folder with --inputs")
+    conflicts = [name for name, value in unused.items() if value]
+    if conflicts:
+        raise UsageError(f"{', '.join(conflicts)}: needs the images before and after, give their folder with --inputs")
     document = evaluate.evaluate_boxes(args.out, args.truth, split=args.split)
     _write(args.json, json.dumps(document, indent=1) + "\n")
     _print_notes(document)
@@ -130,17 +133,17 @@ def _run_boxes(args: argparse.Namespace) -> int:
 
 
 def statement(document: dict[str, Any], day: datetime.date) -> str:
-    """Markdown: the sampling plan and the result, as a data protection officer or an ethics board asks for them."""
+    """Markdown: the sampling plan and the result, for a data protection officer or an ethics board."""
     from ..evaluation.evaluate import NAMES, upper_bound
     from ..evaluation.metrics import in_words
 
     deid, recall = document["deid"], document["recall"]
-    left = deid["n"] - deid["k"]
-    bound = 100 * upper_bound(left, deid["n"])
+    misses = deid["n"] - deid["k"]
+    bound = 100 * upper_bound(misses, deid["n"])
     rows = "\n".join(f"| {NAMES[n]} | {in_words(document[n])} |" for n in NAMES if n in document and document[n]["n"])
     verdict = (
-        f"In {left} of the {deid['n']} checked images with burned-in markings something was left. If the checked images are a random sample of "
-        f"the dataset, then with 95 % confidence fewer than {bound:.1f} % of its images with markings still show one that ought to be gone "
+        f"In {misses} of the {deid['n']} checked images with burned-in annotations something was left. If the checked images are a random sample of "
+        f"the dataset, then with 95 % confidence fewer than {bound:.1f} % of its images with annotations still show one that should have been removed "
         "(one-sided exact binomial bound after Clopper and Pearson)."
     )
     missing = f"\n{document['missing']} of the images have no result; they count as not de-identified.\n" if document["missing"] else ""
@@ -148,11 +151,11 @@ def statement(document: dict[str, Any], day: datetime.date) -> str:
 
 Date: {day.isoformat()}. Program: markerremover {__version__}, `evaluate`.
 
-**Sample.** {document['images']} images with reviewed annotations of every burned-in marking were checked; {deid['n']} of them carry markings
-that had to go, {recall['n']} such markings in all.
+**Sample.** {document['images']} images with a reviewed label of every burned-in annotation were checked; {deid['n']} of them have annotations
+to be removed, {recall['n']} such annotations in all.
 
-**What counts as removed.** At least 95 % of a marking's strokes are black in the result; an image counts only if that holds for each of its
-markings.
+**What counts as removed.** At least 95 % of an annotation's strokes are black in the result; an image counts only if that holds for each of its
+annotations.
 
 **Result.** {verdict}
 {missing}
@@ -160,6 +163,6 @@ markings.
 |---|---|
 {rows}
 
-**What this does not say.** The bound holds for images like those checked. It says nothing of markings that the annotators overlooked, of what
-headers and file names hold, or of anatomy by which somebody could be recognised.
+**What this does not say.** The bound holds for images like those checked. It says nothing about annotations that the annotators overlooked, about
+headers and file names, or about anatomy by which somebody could be recognised.
 """

@@ -1,4 +1,4 @@
-"""Arguments of `markerremover export`, and the call they stand for."""
+"""`markerremover export`: parse, call, print."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def add_export_parser(subparsers) -> None:
         "export", help="write the localizer as ONNX, OpenVINO or TensorRT, checked against its source",
         description="Write the localizer in another format or precision. The result is kept only if it finds what its source "
         "finds: the same boxes within 1 network pixel and scores within 0.01 in fp32; the same decisions and recall in fp16, "
-        "bf16 and int8; the shipped weights do not hold that in int8. Building a TensorRT engine is unverified so far.",
+        "bf16 and int8; the shipped weights fail this in int8. Building a TensorRT engine is unverified so far.",
     )
     add = parser.add_argument
     add("--weights", type=Path, help="an .onnx or a .pt, its card beside it (default: the shipped one)")
@@ -24,7 +24,7 @@ def add_export_parser(subparsers) -> None:
     add("--precision", choices=("fp32", "fp16", "int8"), default="fp32",
         help="onnx at fp16 and every int8 need the extra `train`; engine has no int8 (default: %(default)s)")
     add("--samples", type=Path, metavar="DIR", help="radiographs for the parity check (default: synthetic ones)")
-    add("--calibration", type=Path, metavar="DIR", help="radiographs to take int8's ranges from (default: synthetic ones)")
+    add("--calibration", type=Path, metavar="DIR", help="radiographs that int8's ranges are calibrated on (default: synthetic ones)")
     add("--device", choices=DEVICES, default="auto", help="where the result is checked (default: %(default)s)")
     parser.set_defaults(run=_run)
 
@@ -36,7 +36,7 @@ def _run(args: argparse.Namespace) -> int:
     from ..training.export import export, read_samples
 
     if args.calibration and args.precision != "int8":
-        raise UsageError("--calibration goes with --precision int8 only")
+        raise UsageError("--calibration needs --precision int8")
     model = export(
         args.weights, args.out, format=args.format, precision=args.precision, device=args.device,
         samples=read_samples(args.samples) if args.samples else None,

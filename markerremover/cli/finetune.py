@@ -1,4 +1,4 @@
-"""Arguments of `markerremover finetune`, and the call they stand for."""
+"""`markerremover finetune`: parse, call, print."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 from ..training.recipes import RECIPES, Recipe
 
-#: Options that change one value of the recipe, with what they say in --help.
+#: Option that changes one value of the recipe -> its type, its text in --help.
 RECIPE_OPTIONS = {
-    "epochs": (int, "at most"), "repeat": (int, "windows an epoch for each training image"), "batch": (int, "windows a step"),
+    "epochs": (int, "highest number of epochs"), "repeat": (int, "windows per epoch and training image"), "batch": (int, "windows per step"),
     "lr0": (float, "first learning rate"), "lrf": (float, "last learning rate, as a share of the first"),
-    "freeze": (int, "how many first layers stay as they are"),
-    "blend": (float, "share of the tuned weights in the result, the rest of those it started from; by default as much as pays"),
-    "patience": (int, "stop after this many epochs without gain on images apart; 0 never"),
+    "freeze": (int, "number of first layers that are not trained"),
+    "blend": (float, "share of the tuned weights in the result, the rest is of the weights it started from; by default the best share is determined"),
+    "patience": (int, "stop after this many epochs without gain on held-out images; 0 never"),
 }
 
 
@@ -31,19 +31,19 @@ def add_finetune_parser(subparsers) -> None:
     add("-o", "--out", type=Path, required=True, metavar="OUT.pt", help="the fine-tuned checkpoint; the rest is written beside it")
     add("--weights", type=Path, metavar="FILE.pt",
         help="checkpoint to start from, its .onnx and card beside it (default: weights/detector.pt of a checkout)")
-    add("--keep", default="L,R,LT,RT,LEFT,RIGHT", metavar="SIGNS",
+    add("--keep", default="L,R,LT,RT,LEFT,RIGHT", metavar="MARKERS",
         help="laterality markers that are retained, such as D,I or X=left,Y=right, or `none` (default: %(default)s)")
     add("--folds", type=int, default=5,
-        help="of the cross-validation, by patient; 0 holds out the val rows of split.csv (default: %(default)s)")
+        help="folds of the cross-validation, by patient; 0 holds out the val rows of split.csv (default: %(default)s)")
     add("--one-image-a-patient", action="store_true",
-        help="every image is of another patient; by default split.csv, the DICOM header that `annotate` saw or the name up to its first _ says")
+        help="every image has its own patient; by default the patient is from split.csv, the DICOM header that `annotate` read, or the name up to _")
     add_training_options(parser)
-    add("--resume", action="store_true", help="go on with an interrupted run; finished folds are not trained again")
+    add("--resume", action="store_true", help="continue an interrupted run; finished folds are not trained again")
     parser.set_defaults(run=_run)
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
-    """Add what says how to train; `recipe_of` reads the recipe from it."""
+    """Add the options of training; `recipe_of` reads the recipe from them."""
     add = parser.add_argument
     add("--recipe", choices=("fast", "published"), default="fast",
         help="fast: windows, minutes; published: Khosravi et al. 2023, whole images, hours on a CPU (default: %(default)s)")
@@ -51,13 +51,13 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         add(f"--{name}", type=kind, help=f"{text} (default: the recipe's)")
     add("--device", default="cpu", help="cpu or a CUDA device number, for training (default: %(default)s)")
     add("--loader-workers", type=int, default=1, help="processes that cut windows (default: %(default)s)")
-    add("--seed", type=int, default=0, help="of every random choice (default: %(default)s)")
+    add("--seed", type=int, default=0, help="seed of every random choice (default: %(default)s)")
 
 
 def recipe_of(args: argparse.Namespace) -> Recipe:
-    """The recipe with what the command line changes of it."""
-    given = {name: getattr(args, name) for name in RECIPE_OPTIONS if getattr(args, name) is not None}
-    return replace(RECIPES[args.recipe], **given)
+    """The recipe, with the values changed on the command line."""
+    changes = {name: getattr(args, name) for name in RECIPE_OPTIONS if getattr(args, name) is not None}
+    return replace(RECIPES[args.recipe], **changes)
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -78,29 +78,29 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def lines(card: dict) -> list[str]:
-    """The measurement of a card, a line a rate."""
+    """The measurement of a card as text, one line per rate."""
     from ..evaluation.metrics import RATES, in_words
 
     measured = card["metrics"]
-    found = [f"{measured['method']}, {measured['images']} held-out images, exact 95 % intervals, P of Fisher's exact test:"]
+    text = [f"{measured['method']}, {measured['images']} held-out images, exact 95 % intervals, P of Fisher's exact test:"]
     for name in RATES:
         row = measured[name]
         p = "" if row["p_fisher"] is None else f", P = {row['p_fisher']:.4f}"
-        found.append(f"  {name}: before {in_words(row['before'])}, after {in_words(row['after'])}{p}")
+        text.append(f"  {name}: before {in_words(row['before'])}, after {in_words(row['after'])}{p}")
     taught = card["recipe"].get("rescorer_taught", False)
     if taught:
-        found.append(f"the second network was taught as well: {Path(card['rescorer']['file']).name} goes wherever the weights go")
+        text.append(f"the second network was taught as well: keep {Path(card['rescorer']['file']).name} beside the weights")
     elif card["recipe"]["share"] == 0:
-        found.append("the weights it started from were kept: nothing tuned made fewer errors on the labelled images")
+        text.append("the weights it started from were kept: nothing tuned made fewer errors on the labelled images")
     worse = [name for name in RATES if _worse(name, measured[name])]
     if worse:
-        found.append(f"NOT BETTER in {', '.join(worse)}: consider keeping the weights it started from")
-    return found
+        text.append(f"NOT BETTER in {', '.join(worse)}: consider keeping the weights it started from")
+    return text
 
 
 def _worse(name: str, row: dict) -> bool:
-    """Whether a rate is worse after than before; of false positives less is better, of all others more."""
-    before, after = row["before"]["value"], row["after"]["value"]
-    if before is None or after is None:
+    """Whether a rate is worse after than before; for false positives lower is better, for others higher."""
+    old, new = row["before"]["value"], row["after"]["value"]
+    if old is None or new is None:
         return False
-    return after > before if name == "false-positive rate" else after < before
+    return new > old if name == "false-positive rate" else new < old

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from .finetune import add_training_options, recipe_of
 
@@ -14,24 +15,25 @@ NOT_ADOPTED = 1
 def add_improve_parser(subparsers) -> None:
     """Add the subcommand; it sets `run` to a function of the parsed arguments that returns an exit code."""
     parser = subparsers.add_parser(
-        "improve", help="learn from corrections, over and over, and adopt what is not worse (needs the extra `train`)",
+        "improve", help="learn from corrections repeatedly, and adopt weights that are not worse (needs the extra `train`)",
         description="Gathers what people corrected, fine-tunes on all of it, compares old and new weights on a fixed validation set that is "
-        "never trained on, and adopts the new ones only if no fewer markings are removed; docs/improve.md has the whole rule. Exit codes: 0 "
-        "adopted, or nothing new; 1 not adopted; 2 wrong use.",
+        "never trained on, and adopts the new ones only if no fewer annotations are removed; docs/improve.md has the whole rule. Exit codes: 0 "
+        "adopted, or nothing new; 1 not adopted; 2 usage error.",
     )
     add = parser.add_argument
-    add("site", type=Path, metavar="SITE", help="folder of the site, made at first use; `remove --site SITE` takes the weights in use")
+    add("site", type=Path, metavar="SITE", help="folder of the site, created by the first round; `remove --site SITE` takes the weights in use")
     add("audits", nargs="*", type=Path, metavar="AUDIT",
         help="audits whose review was applied, or LabelMe folders (images/ and annotations/); none: train on what was gathered before")
     add("--validation", type=Path, metavar="FOLDER",
         help="LabelMe folder of the validation set, once; default: a third of the patients of the first gathering that has enough")
-    add("--keep", metavar="SIGNS", help="first use: laterality markers that are retained, such as D,I or X=left,Y=right, or `none` (default: L, R and their words)")
+    add("--keep", metavar="MARKERS",
+        help="first round: laterality markers that are retained, such as D,I or X=left,Y=right, or `none` (default: L, R and their words)")
     add("--weights", type=Path, metavar="FILE.pt",
-        help="first use: checkpoint to start from, its .onnx and card beside it (default: weights/detector.pt of a checkout)")
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument("--dry-run", action="store_true", help="say what would be gathered, trained and compared, and how long it takes")
-    what.add_argument("--history", action="store_true", help="print all generations with their results")
-    what.add_argument("--adopt", type=int, metavar="N", help="put generation N, adopted earlier, in use again")
+        help="first round: checkpoint to start from, its .onnx and card beside it (default: weights/detector.pt of a checkout)")
+    modes = parser.add_mutually_exclusive_group()
+    modes.add_argument("--dry-run", action="store_true", help="report what would be gathered, trained and compared, and how long it takes")
+    modes.add_argument("--history", action="store_true", help="print all generations with their results")
+    modes.add_argument("--adopt", type=int, metavar="N", help="put generation N, adopted earlier, in use again")
     add_training_options(parser)
     parser.set_defaults(run=_run)
 
@@ -44,7 +46,7 @@ def _run(args: argparse.Namespace) -> int:
     try:
         row = _improve(args)
     except KeyboardInterrupt:
-        print("markerremover: interrupted; the weights in use are as they were, the same command goes on", file=sys.stderr)
+        print("markerremover: interrupted; the weights in use are unchanged, the same command continues", file=sys.stderr)
         return 130
     if row is not None:
         print("\n".join(tables.result(row)))
@@ -53,7 +55,7 @@ def _run(args: argparse.Namespace) -> int:
     return NOT_ADOPTED if row is not None and not row["adopted"] else 0
 
 
-def _improve(args: argparse.Namespace):
+def _improve(args: argparse.Namespace) -> dict[str, Any] | None:
     import functools
 
     from ..improve.rounds import ImproveOptions, improve
@@ -78,7 +80,7 @@ def _look_back(args: argparse.Namespace) -> int:
     if not folder.begun:
         raise UsageError(f"{args.site}: there is no such site folder yet")
     if args.adopt is not None:
-        with shards.alone(folder.path):
+        with shards.exclusive(folder.path):
             row = site_folder.adopt_by_hand(folder, args.adopt)
         print(f"generation {row['generation']} is in use")
         return 0

@@ -1,6 +1,6 @@
 """The command line: parse, call, print, exit.
 
-Exit codes: 0 every input ended cleaned or unchanged, 1 some were held, failed or released in spite of doubt, 2 wrong use.
+Exit codes: 0 every input ended cleaned or unchanged, 1 some were held, failed or released although they would be held, 2 usage error.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from .. import __version__
 from ..errors import MarkerRemoverError, UsageError
@@ -30,12 +31,12 @@ from .train import add_train_parser
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     parser = build_parser()
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a path need not be text that the terminal can show
+    if isinstance(sys.stdout, io.TextIOWrapper):  # paths may hold characters that the terminal cannot show
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         args = parser.parse_args(argv)
         return args.run(args)
-    except SystemExit as stop:  # argparse: --help, --version or wrong use
+    except SystemExit as stop:  # argparse: --help, --version or a usage error
         return int(stop.code or 0)
     except UsageError as error:
         print(f"markerremover: {error}", file=sys.stderr)
@@ -43,18 +44,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MarkerRemoverError as error:
         print(f"markerremover: {error}", file=sys.stderr)
         return 1
-    except OSError as error:  # outside any one file: the audit's disk is full, say
-        print(f"markerremover: stopped: {error.strerror} ({error.filename}); --resume carries on", file=sys.stderr)
+    except OSError as error:  # not about a single file, for example a full disk of the audit
+        print(f"markerremover: stopped: {error.strerror} ({error.filename}); --resume continues", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("markerremover: interrupted; `--resume` carries on", file=sys.stderr)
+        print("markerremover: interrupted; `--resume` continues", file=sys.stderr)
         return 130
 
 
 class _Parser(argparse.ArgumentParser):
-    """Wrong use is one line, not a page of usage."""
+    """A parser whose usage errors are one line."""
 
-    def error(self, message: str):
+    def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
@@ -75,13 +76,13 @@ def build_parser() -> argparse.ArgumentParser:
     add_review_parsers(subparsers)
     add_annotate_parser(subparsers)
     add_benchmark_parser(subparsers)
-    info = subparsers.add_parser("info", help="show versions, weights, backends, what would be used, OCR engine and codecs")
+    info = subparsers.add_parser("info", help="show versions, weights, backends, OCR engine and codecs")
     info.add_argument("--weights", type=Path, help="an .onnx, .xml or .engine with its card beside it")
-    info.add_argument("--device", choices=DEVICES, default=RunOptions().device, help="show what it would take (default: %(default)s)")
+    info.add_argument("--device", choices=DEVICES, default=RunOptions().device, help="show what this device would use (default: %(default)s)")
     info.add_argument("--json", action="store_true", help="as JSON")
     info.set_defaults(run=_info)
     demo = subparsers.add_parser("demo", help="make synthetic radiographs and clean them")
-    demo.add_argument("folder", nargs="?", type=Path, default=Path("demo"), help="where (default: %(default)s)")
+    demo.add_argument("folder", nargs="?", type=Path, default=Path("demo"), help="folder to create them in (default: %(default)s)")
     demo.set_defaults(run=_demo)
     return parser
 

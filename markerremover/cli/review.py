@@ -5,29 +5,29 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-SHOWN = 20  # files that are named one by one
+SHOWN = 20  # highest number of files that are listed
 
 
 def add_review_parsers(subparsers) -> None:
     """Add both subcommands."""
     parser = subparsers.add_parser(
-        "review", help="look at the results of a run in a browser and correct them (extra `review`)",
+        "review", help="check the results of a run in a browser and correct them (extra `review`)",
         description="Serves a page on this machine only, and opens it. Every decision is saved at once in AUDIT/review/; `markerremover "
-        "apply AUDIT` carries them out.",
+        "apply AUDIT` applies them.",
     )
     add = parser.add_argument
     add("audit", type=Path, metavar="AUDIT", help="audit folder of a run (OUT-audit)")
     add("--name", metavar="WHO", help="your name or initials, saved with every decision (default: the login name)")
     add("--sample", type=int, metavar="N",
-        help="look at N results drawn at random, and at the end state how often results are wrong at most")
-    add("--seed", type=int, default=0, help="of the random sample (default: %(default)s)")
-    add("--port", type=int, default=0, help="to listen on (default: any that is free)")
+        help="check N results drawn at random; at the end state an upper bound of the share of wrong results")
+    add("--seed", type=int, default=0, help="seed of the random sample (default: %(default)s)")
+    add("--port", type=int, default=0, help="port to listen on (default: any free one)")
     add("--no-open", action="store_true", help="print the address, open no browser")
     parser.set_defaults(run=_review)
     parser = subparsers.add_parser("apply", help="clean the files again that were corrected in a review")
     parser.add_argument("audit", type=Path, metavar="AUDIT", help="audit folder of a run (OUT-audit)")
     parser.add_argument("--every-label", action="store_true",
-        help="write LabelMe files (AUDIT/review/labels, for `finetune`) also of files that were right")
+        help="write LabelMe files (AUDIT/review/labels, for `finetune`) also of files without corrections")
     parser.set_defaults(run=_apply)
 
 
@@ -45,29 +45,29 @@ def _review(args: argparse.Namespace) -> int:
     from ..review.gate import Gate
     from ..review.server import serve
 
-    gc.disable()  # ten thousand rows are walked over again and again while they are read, a third of the time
+    gc.disable()  # the collector would walk over ten thousand rows repeatedly while they are read, a third of the time
     session = Session(args.audit, args.name or getpass.getuser(), sample=args.sample, seed=args.seed)
     _say_unknown(session.unknown())
-    gc.freeze()  # nor are they later, between a key and the next picture
+    gc.freeze()  # nor later, between a key press and the next picture
     gc.enable()
     try:
         serve(session, Gate(), port=args.port, ready=lambda address: _ready(address, None if args.no_open else session.door()))
-        done = session.progress()
+        progress = session.progress()
     finally:
         session.door().unlink(missing_ok=True)
         session.close()
-    print(f"{done['done']} of {done['of']} files looked at, {done['corrected']} of them corrected")
-    if done["again"]:
-        print(f"{done['again']} files were redone after they had been looked at: look at them again")
-    if done["statement"]:
-        print(f"{done['statement']}; statement: {session.statement_path()}")
-    if done["waiting"]:
-        print(f"{done['waiting']} files wait for their corrections: markerremover apply {args.audit}")
+    print(f"{progress['done']} of {progress['of']} files looked at, {progress['corrected']} of them corrected")
+    if progress["again"]:
+        print(f"{progress['again']} files were redone since their review: check them again")
+    if progress["statement"]:
+        print(f"{progress['statement']}; statement: {session.statement_path()}")
+    if progress["waiting"]:
+        print(f"{progress['waiting']} files wait for their corrections: markerremover apply {args.audit}")
     return 0
 
 
 def _ready(address: str, door: Path | None) -> None:
-    """Print the address and, unless told not to, open it: through a file, for the arguments of a program are everybody's to read."""
+    """Print the address and open it, if `door` is given, through that file, since all users can read a program's arguments."""
     import webbrowser
 
     from ..system.files import write_private
@@ -80,9 +80,9 @@ def _ready(address: str, door: Path | None) -> None:
 
 
 def _say_unknown(files: list[str]) -> None:
-    """Tell of which files there are decisions though the run does not have them."""
+    """List files with decisions that the run does not have."""
     if files:
-        print(f"the log of the review speaks of {len(files)} files that the run does not have; what it says of them has no effect")
+        print(f"the log of the review has decisions on {len(files)} files that the run does not have; they have no effect")
     for relative in files[:SHOWN]:
         print(f"not in the manifest: {relative!a}")
     if len(files) > SHOWN:
@@ -94,16 +94,16 @@ def _apply(args: argparse.Namespace) -> int:
     from ..run.progress import show_progress
 
     with show_progress() as progress:
-        done = apply(args.audit, every_label=args.every_label, progress=progress)
-    print(f"{done['redone']} files redone, {len(done['withdrawn'])} results taken away, {len(done['left'])} left as they were")
-    for relative in done["withdrawn"]:
-        print(f"taken away, for a person found a marking in it and it could not be redone: {relative}")
-    for relative, why in done["left"]:
-        print(f"left as it was: {relative}: {why}")
-    _say_unknown(done["unknown"])
-    for name in done["statements"]:
-        print(f"{args.audit / 'review' / name}: taken away, for results of its sample were redone since; `review --sample` makes it anew")
-    if done["labels"]:
-        print(f"{done['labels']} LabelMe files for `finetune`: {args.audit / 'review' / 'labels'}")
-    counts = done["summary"]["counts"]
-    return 1 if done["withdrawn"] or done["left"] or counts["held"] or counts["failed"] or done["summary"]["released_held"] else 0
+        result = apply(args.audit, every_label=args.every_label, progress=progress)
+    print(f"{result['redone']} files redone, {len(result['withdrawn'])} results removed, {len(result['left'])} left as they were")
+    for relative in result["withdrawn"]:
+        print(f"removed, since a person found an annotation in it and it could not be redone: {relative}")
+    for relative, reason in result["left"]:
+        print(f"left as it was: {relative}: {reason}")
+    _say_unknown(result["unknown"])
+    for name in result["statements"]:
+        print(f"{args.audit / 'review' / name}: removed, since results of its sample were redone; `review --sample` writes it again")
+    if result["labels"]:
+        print(f"{result['labels']} LabelMe files for `finetune`: {args.audit / 'review' / 'labels'}")
+    counts = result["summary"]["counts"]
+    return 1 if result["withdrawn"] or result["left"] or counts["held"] or counts["failed"] or result["summary"]["released_held"] else 0

@@ -11,10 +11,11 @@ from ..errors import UsageError
 def add_synthesize_parser(subparsers) -> None:
     """Add the subcommand."""
     add = (parser := subparsers.add_parser("synthesize", help="make synthetic radiographs with labels")).add_argument
-    add("out", type=Path, metavar="OUT", help="folder to make them in")
-    add("--count", type=int, required=True, metavar="N", help="how many")
+    add("out", type=Path, metavar="OUT", help="folder to create them in")
+    add("--count", type=int, required=True, metavar="N", help="number of radiographs")
     add("--seed", type=int, required=True, metavar="S", help="the same seed makes the same images")
-    add("--backgrounds", action="append", type=_shared_folder, metavar="DIR[=SHARE]", help="radiographs to draw on instead of procedural ones; may be repeated (share: 1)")
+    add("--backgrounds", action="append", type=_shared_folder, metavar="DIR[=SHARE]",
+        help="radiographs to draw on instead of procedural ones; may be repeated (share: 1)")
     add("--split", choices=("train", "eval"), default="train", help="fonts, names and plates to draw from (default: %(default)s)")
     add("--formats", default="png", help="png, png16, jpg, tiff, dcm, used in turn, separated by commas (default: %(default)s)")
     add("--masks", action="store_true", help="also write a mask of the strokes")

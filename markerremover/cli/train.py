@@ -1,4 +1,4 @@
-"""Arguments of `markerremover train`, and the call they stand for."""
+"""`markerremover train`: parse, call, print."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ def add_train_parser(subparsers) -> None:
     add("--weights", type=Path, help="start from this .pt instead of from scratch")
     add("--shares", help="how often each DATA is drawn, e.g. 0.4,0.6 (default: by number of images)")
     add("--epochs", type=int, default=50, help="(default: %(default)s)")
-    add("--hours", type=float, help="stop after this long, the learning rate planned for it")
-    add("--windows-per-epoch", type=int, default=4000, help="training windows an epoch (default: %(default)s)")
-    add("--positive-share", type=float, default=0.8, help="share of windows placed around a marking (default: %(default)s)")
+    add("--hours", type=float, help="time limit, for which the learning rate is scheduled")
+    add("--windows-per-epoch", type=int, default=4000, help="training windows per epoch (default: %(default)s)")
+    add("--positive-share", type=float, default=0.8, help="share of windows placed around an annotation (default: %(default)s)")
     add("--window", type=int, default=320, help="side of a training window, network pixels (default: %(default)s)")
     add("--image-size", type=int, default=768, help="longer side of whole images, network pixels (default: %(default)s)")
-    add("--batch", type=int, default=16, help="windows a step (default: %(default)s)")
+    add("--batch", type=int, default=16, help="windows per step (default: %(default)s)")
     add("--lr0", type=float, default=1.5e-3, help="first learning rate (default: %(default)s)")
-    add("--freeze", type=int, default=0, help="how many first layers stay as they are (default: %(default)s)")
+    add("--freeze", type=int, default=0, help="number of first layers that are not trained (default: %(default)s)")
     add("--patience", type=int, default=0, help="stop after this many epochs without gain; 0 never (default: %(default)s)")
-    add("--classes", default="laterality,marker", help="what is taught; `marker` alone folds laterality markers in (default: %(default)s)")
+    add("--classes", default="laterality,marker", help="classes to train; with `marker` alone laterality markers are of that class (default: %(default)s)")
     add("--threshold", type=float, help="operating point for the card (default: chosen for recall on the training images)")
     add("--device", default="cpu", help="cpu or a CUDA device number (default: %(default)s)")
     add("--loader-workers", type=int, default=1, help="processes that cut windows (default: %(default)s)")
-    add("--seed", type=int, default=0, help="of every random choice (default: %(default)s)")
-    add("--mine", type=Path, metavar="ONNX", help="place a quarter of the windows where this localizer, run on DATA first, is wrong")
+    add("--seed", type=int, default=0, help="seed of every random choice (default: %(default)s)")
+    add("--mine", type=Path, metavar="ONNX", help="place a quarter of the windows at the errors of this localizer, which is first run on DATA")
     add("--rescorer-passes", type=int, default=400_000, metavar="N",
-        help="examples that the second network, which judges each box closer, is taught on; 0 for none (default: %(default)s)")
-    add("--localizer", type=Path, metavar="ONNX", help="train no localizer: teach this one a second network; OUT gets a copy")
-    add("--resume", action="store_true", help="go on from the last checkpoint in OUT")
+        help="examples for training the rescorer, which scores each box at full resolution; 0 for none (default: %(default)s)")
+    add("--localizer", type=Path, metavar="ONNX", help="train no localizer, only a rescorer for this one; OUT gets a copy")
+    add("--resume", action="store_true", help="continue from the last checkpoint in OUT")
     parser.set_defaults(run=_run)
 
 
@@ -60,7 +60,7 @@ def _run(args: argparse.Namespace) -> int:
 
         try:
             train_rescorer.train(onnx, args.data, shares=shares, passes=args.rescorer_passes, seed=args.seed)
-        except UsageError as error:  # the localizer, which may have taken hours, is good without
+        except UsageError as error:  # the localizer, which may have taken hours, is usable without it
             print(f"NO SECOND NETWORK: {error}")
     card = train_localizer.fit_operating_point(onnx, args.data)
     if args.threshold is not None:
@@ -86,7 +86,7 @@ def _copied(localizer: Path, out: Path) -> Path:
 
 
 def _localizer(args: argparse.Namespace, shares: list[float] | None) -> Path:
-    """Train one; its ONNX file, with a card whose operating point is still to be found."""
+    """Train a localizer; its ONNX file, with a card whose operating point is still to be determined."""
     from ..training import checkpoints, localizer_files, train_localizer
 
     classes = tuple(args.classes.split(","))

@@ -13,15 +13,15 @@ from ..errors import UsageError
 from ..records import Annotation, Detections
 
 IOU = 0.5
-MOST = 1000  # detections an image that are looked at
-ANY = "any marking"
+MOST = 1000  # highest number of detections per image that are scored
+ANY = "any marking"  # key of the JSON document: both classes as one
 
 
 def precision_recall(pairs: Sequence[tuple[Annotation, Detections]]) -> dict[str, dict[str, Any]]:
     """Average precision of each kind of element, and of all as one kind as in Khosravi et al. 2023.
 
     Args:
-        pairs: the truth of each image and what the localizer finds in it, down to scores as low as it gives.
+        pairs: the truth of each image and the localizer's detections in it, both in the same pixels, down to its lowest score.
 
     Returns:
         "any marking", "laterality" and "marker" -> {"ap50": COCO's average precision at IoU 0.5 (mean precision at 101 recalls),
@@ -33,14 +33,15 @@ def precision_recall(pairs: Sequence[tuple[Annotation, Detections]]) -> dict[str
     """
     kinds: dict[str, tuple[str, ...]] = {ANY: ("laterality", "marker"), "laterality": ("laterality",), "marker": ("marker",)}
     result: dict[str, Any] = {name: _one_kind(pairs, members) for name, members in kinds.items()}
-    both = [result[name]["ap50"] for name in ("laterality", "marker") if result[name]["ap50"] is not None]
-    return {"map50": round(float(np.mean(both)), 4) if both else None, **result}
+    averages = [result[name]["ap50"] for name in ("laterality", "marker") if result[name]["ap50"] is not None]
+    return {"map50": round(float(np.mean(averages)), 4) if averages else None, **result}
 
 
 def _one_kind(pairs: Sequence[tuple[Annotation, Detections]], kinds: Sequence[str]) -> dict[str, Any]:
+    """The entry of `precision_recall` for some classes taken as one."""
     coco, evaluator = _pycocotools()
     truth: dict[str, Any] = {"info": {}, "images": [], "annotations": [], "categories": [{"id": 1, "name": "marking"}]}
-    found: list[dict[str, Any]] = []
+    boxes: list[dict[str, Any]] = []
     for number, (annotation, detections) in enumerate(pairs, 1):
         h, w = annotation.shape_hw
         truth["images"].append({"id": number, "height": h, "width": w})
@@ -53,16 +54,16 @@ def _one_kind(pairs: Sequence[tuple[Annotation, Detections]], kinds: Sequence[st
                 })
         for xyxy, score, index in zip(detections.xyxy, detections.scores, detections.class_ids):
             if len(kinds) > 1 or detections.class_names[index] in kinds:
-                found.append({"image_id": number, "category_id": 1, "bbox": _xywh(xyxy), "score": float(score)})
+                boxes.append({"image_id": number, "category_id": 1, "bbox": _xywh(xyxy), "score": float(score)})
     count = sum(not a["iscrowd"] for a in truth["annotations"])
-    empty = {"ap50": None if not count else 0.0, "auprc": None if not count else 0.0, "n": count, "recall": [], "precision": [], "score": []}
-    if not count or not found:
+    empty: dict[str, Any] = {"ap50": None if not count else 0.0, "auprc": None if not count else 0.0, "n": count, "recall": [], "precision": [], "score": []}
+    if not count or not boxes:
         return empty
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints as it goes
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
         reference = coco()
         reference.dataset = truth
         reference.createIndex()
-        run = evaluator(reference, reference.loadRes(found), "bbox")
+        run = evaluator(reference, reference.loadRes(boxes), "bbox")
         run.params.iouThrs, run.params.maxDets, run.params.areaRng, run.params.areaRngLbl = np.array([IOU]), [MOST], [[0, 1e10]], ["all"]
         run.evaluate()
         run.accumulate()
@@ -83,8 +84,8 @@ def _curve(images: Sequence[dict[str, Any] | None], count: int) -> tuple[np.ndar
         for score, match, ignored in zip(image["dtScores"], image["dtMatches"][0], image["dtIgnore"][0]) if not ignored
     ]
     rows.sort(key=lambda row: -row[0])
-    right = np.cumsum([match for _, match in rows], dtype=float)
-    return right / count, right / np.arange(1, len(rows) + 1), np.array([score for score, _ in rows])
+    hits = np.cumsum([match for _, match in rows], dtype=float)
+    return hits / count, hits / np.arange(1, len(rows) + 1), np.array([score for score, _ in rows])
 
 
 def _xywh(xyxy: Sequence[float]) -> list[float]:

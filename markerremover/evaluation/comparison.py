@@ -1,5 +1,5 @@
-"""Two runs on the same images: Fisher's exact test as in Khosravi et al. 2023, McNemar's exact test for paired data, and what got better or
-worse in which image."""
+"""Two runs on the same images: Fisher's exact test as in Khosravi et al. 2023, McNemar's exact test for paired data, and the images that
+became better or worse."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _goods(row: Row, kind: str) -> list[bool]:
 
 
 def mcnemar(better: int, worse: int) -> float:
-    """Two-sided P of McNemar's exact test (McNemar 1947): of so many pairs that differ, half would be better by chance.
+    """Two-sided P of McNemar's exact test (McNemar 1947); under the null hypothesis half of the discordant pairs are better.
 
     >>> round(mcnemar(8, 1), 4)
     0.0391
@@ -41,11 +41,11 @@ def compare(a: Sequence[Row], b: Sequence[Row], *, missing_count: bool = False) 
 
     Args:
         a, b: of `evaluation.evaluate`, with the same truth.
-        missing_count: an image without a result counts as one of which nothing was removed or kept; else it is left out of all pairs.
+        missing_count: an image without a result counts as one in which nothing was removed or retained; else it is left out of all pairs.
 
     Returns:
         Each of `PAIRED` -> {"a": rate, "b": rate, "better", "worse": pairs, "p_mcnemar", "p_fisher"}; `images`: {"better", "worse",
-        "mixed"} -> names; `compared`: how many images; `missing`: {"a", "b"} -> image -> what the run says of it, "" for nothing; and
+        "mixed"} -> names; `compared`: how many images; `missing`: {"a", "b"} -> image -> reason in the run's manifest, "" for none; and
         of runs with manifests `published_measures`: each of `box_measures.NAMES` -> {"a", "b": rates, "p_fisher"}.
         `letters_retained` -> {"a": rate, "b": rate} where both runs have a manifest.
 
@@ -55,8 +55,8 @@ def compare(a: Sequence[Row], b: Sequence[Row], *, missing_count: bool = False) 
     if [(r.name, r.judged.annotation) for r in a] != [(r.name, r.judged.annotation) for r in b]:
         raise UsageError("the two runs were not judged on the same images with the same truth")
     missing = {side: {r.name: _why(r) for r in rows if r.judged.missing} for side, rows in (("a", a), ("b", b))}
-    left = [] if missing_count else [*missing["a"], *missing["b"]]
-    a, b = ([r for r in rows if r.name not in left] for rows in (a, b))
+    excluded = [] if missing_count else [*missing["a"], *missing["b"]]
+    a, b = ([r for r in rows if r.name not in excluded] for rows in (a, b))
     if not a:
         raise UsageError(f"no image has a result in both: {len(missing['a'])} have none in A, {len(missing['b'])} have none in B")
     result: dict[str, Any] = {"compared": len(a), "missing": missing}
@@ -66,16 +66,16 @@ def compare(a: Sequence[Row], b: Sequence[Row], *, missing_count: bool = False) 
         better, worse = sum(new and not old for old, new in pairs), sum(old and not new for old, new in pairs)
         result[name] = {**_tested(rate(k[0], len(pairs)), rate(k[1], len(pairs))), "better": better, "worse": worse,
                         "p_mcnemar": round(mcnemar(better, worse), 4)}
-    found = [summary(rows).get(WRONGLY_KEPT) for rows in (a, b)]
-    if all(found):
-        result[WRONGLY_KEPT] = dict(zip("ab", found))
+    wrong = [summary(rows).get(WRONGLY_KEPT) for rows in (a, b)]
+    if all(wrong):
+        result[WRONGLY_KEPT] = dict(zip("ab", wrong))
     images: dict[str, list[str]] = {"better": [], "worse": [], "mixed": []}
     for one, other in zip(a, b):
         gains, losses = _changes(one, other)
         if gains or losses:
             images["mixed" if gains and losses else "better" if gains else "worse"].append(one.name)
     if all(row.manifest for row in (*a, *b)):
-        (old, bare), (new, _) = ((found["published_measures"], found["images_without_annotations"]) for found in map(published, (a, b)))
+        (old, bare), (new, _) = ((of_run["published_measures"], of_run["images_without_annotations"]) for of_run in map(published, (a, b)))
         result |= {"published_measures": {name: _tested(old[name], new[name]) for name in old}, "images_without_annotations": bare}
     return result | {"images": images}
 
@@ -87,14 +87,14 @@ def _tested(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
 
 
 def _why(row: Row) -> str:
-    """What a run's manifest says of an image that has no result."""
+    """Status and reason in a run's manifest for an image without a result, "" for none."""
     if row.manifest is None:
         return "unreadable or of another size" if row.result else ""
     return ": ".join(str(part) for part in (row.manifest.get("status"), row.manifest.get("reason")) if part)
 
 
 def _changes(a: Row, b: Row) -> tuple[bool, bool]:
-    """Whether anything of an image is better, and whether anything is worse: elements and false-positive regions."""
+    """Whether anything in an image is better, and whether anything is worse: elements and false-positive regions."""
     elements = [(x.good, y.good) for x, y in zip(a.judged.elements, b.judged.elements) if x.scored]
     false = len(b.judged.false_regions) - len(a.judged.false_regions)
     return any(new and not old for old, new in elements) or false < 0, any(old and not new for old, new in elements) or false > 0
@@ -102,24 +102,24 @@ def _changes(a: Row, b: Row) -> tuple[bool, bool]:
 
 def lines(document: dict[str, Any]) -> list[str]:
     """A comparison as lines of text."""
-    found = []
+    text = []
     for side, names in document["missing"].items():
-        found += [f"no result in {side.upper()}: {name}{f' ({why})' if why else ''}" for name, why in names.items()]
-    if found:
-        found.append(f"images without a result in both are left out: {document['compared']} compared")
-    head = len(found)
+        text += [f"no result in {side.upper()}: {name}{f' ({reason})' if reason else ''}" for name, reason in names.items()]
+    if text:
+        text.append(f"images without a result in both are left out: {document['compared']} compared")
+    head = len(text)
     for name in PAIRED:
         row = document[name]
         if row["a"]["n"]:
-            found.append(f"{NAMES[name]}: A {in_words(row['a'])}, B {in_words(row['b'])}; {row['better']} better, {row['worse']} worse, "
+            text.append(f"{NAMES[name]}: A {in_words(row['a'])}, B {in_words(row['b'])}; {row['better']} better, {row['worse']} worse, "
                          f"McNemar P = {row['p_mcnemar']:.4f}, Fisher P = {row['p_fisher']:.4f}")
     for name, row in document.get("published_measures", {}).items():
         p = "" if row["p_fisher"] is None else f"; Fisher P = {row['p_fisher']:.4f}"
         bare = document["images_without_annotations"] if name == "deidentification_accuracy" else 0
-        left = f"; {bare} radiographs without such markings are left out" if bare else ""
-        found.append(f"as published, {box_measures.NAMES[name]}: A {in_words(row['a'])}, B {in_words(row['b'])}{p}{left}")
+        exclusion = f"; {bare} radiographs without such annotations are left out" if bare else ""
+        text.append(f"as published, {box_measures.NAMES[name]}: A {in_words(row['a'])}, B {in_words(row['b'])}{p}{exclusion}")
     if WRONGLY_KEPT in document:
-        found.append(f"{NAMES[WRONGLY_KEPT]}: A {in_words(document[WRONGLY_KEPT]['a'])}, B {in_words(document[WRONGLY_KEPT]['b'])}")
+        text.append(f"{NAMES[WRONGLY_KEPT]}: A {in_words(document[WRONGLY_KEPT]['a'])}, B {in_words(document[WRONGLY_KEPT]['b'])}")
     for kind, names in document["images"].items():
-        found += [f"{kind}: {name}" for name in names]
-    return found if len(found) > head else [*found, "nothing to compare: the truth has no elements that can be scored"]
+        text += [f"{kind}: {name}" for name in names]
+    return text if len(text) > head else [*text, "nothing to compare: the truth has no elements that can be scored"]

@@ -1,4 +1,4 @@
-"""What is counted on labelled radiographs, and what the counts say: rates, exact intervals, Fisher's exact test.
+"""Counts on labelled radiographs, and their statistics: rates, exact intervals, Fisher's exact test.
 
 The measures are those of Khosravi et al., Radiology: Artificial Intelligence 2023;5(6):e230085.
 """
@@ -14,21 +14,21 @@ import numpy as np
 from .. import boxes
 from ..records import Element
 
-REMOVED_SHARE = 0.95  # of a marking's strokes that must be black for it to count as removed
-CHANGED_SHARE = 0.10  # of a laterality marker's strokes that may be black for it to count as retained
-NEAR = 0.008  # of the image's longer side: a box that comes this near to an annotated element is about it
-LEAST_CONTRAST = 8  # grey values by which strokes stand out of their surroundings
+REMOVED_SHARE = 0.95  # lowest share of an annotation's strokes that is black where it counts as removed
+CHANGED_SHARE = 0.10  # highest share of a laterality marker's strokes that may change where it counts as retained
+NEAR = 0.008  # greatest distance of a true box from an annotated element, as a fraction of the image's longer side
+LEAST_CONTRAST = 8  # lowest contrast of strokes with their surroundings, grey levels
 
 
 @dataclass(frozen=True)
 class Counts:
     """Sums over radiographs.
 
-    images: all of them.  held: those that the pipeline would not write; they count as neither cleaned nor retained.
+    images: all of them.  held: those without a result; nothing in them counts as removed or retained.
     marked: images with a `marker` element.  deidentified: of those, the ones with every such element removed.
     markers, removed: `marker` elements, and those removed.
     signs, retained: `laterality` elements, and those left as they were.
-    boxes, false_boxes: decided about, and those that touch no annotated element of any kind.
+    boxes, false_boxes: boxes with a decision, and those farther than `NEAR` from every annotated element.
     """
 
     images: int = 0
@@ -43,8 +43,8 @@ class Counts:
     false_boxes: int = 0
 
     def __add__(self, other: Counts) -> Counts:
-        theirs = asdict(other)
-        return Counts(**{name: value + theirs[name] for name, value in asdict(self).items()})
+        other_counts = asdict(other)
+        return Counts(**{name: value + other_counts[name] for name, value in asdict(self).items()})
 
 
 #: Rate -> the counts it is made of: successes, trials.
@@ -57,10 +57,14 @@ RATES = {
 
 
 def element_strokes(display: np.ndarray, elements: Sequence[Element]) -> list[np.ndarray]:
-    """One (H, W) bool mask an element: its strokes; nothing where none stand out.
+    """One new (H, W) bool mask per element: its strokes; empty where none stand out.
 
-    Where the boxes of a laterality marker and of a marker overlap, the largest stroke in the sign's box is its letter, and what
-    else lies in both boxes is the marker's.
+    Where the boxes of a `laterality` and a `marker` overlap, the largest stroke in the box of the laterality marker is its letter; all other
+    strokes in both boxes belong to the `marker`.
+
+    Args:
+        display: (H, W) uint8; not changed.
+        elements: xyxy in the pixels of `display`.
     """
     windows = [_window(e, display.shape) for e in elements]
     masks = []
@@ -68,15 +72,15 @@ def element_strokes(display: np.ndarray, elements: Sequence[Element]) -> list[np
         mask = np.zeros(display.shape, bool)
         mask[window] = _ink(display, window)
         masks.append(mask)
-    for i, sign in enumerate(elements):
+    for i, laterality in enumerate(elements):
         for j, marker in enumerate(elements):
-            if sign.kind == "laterality" and marker.kind == "marker" and _overlap(sign, marker):
+            if laterality.kind == "laterality" and marker.kind == "marker" and _overlap(laterality, marker):
                 _share_out(masks, i, j, windows)
     return masks
 
 
 def _window(element: Element, shape_hw: tuple[int, int]) -> tuple[slice, slice]:
-    """The element's whole pixels, at least one."""
+    """The element's whole pixels inside the image, at least one each way."""
     x1, y1, x2, y2 = (int(round(v)) for v in element.xyxy)
     x1, y1 = min(max(0, x1), shape_hw[1] - 1), min(max(0, y1), shape_hw[0] - 1)
     return slice(y1, max(y1 + 1, min(y2, shape_hw[0]))), slice(x1, max(x1 + 1, min(x2, shape_hw[1])))
@@ -88,11 +92,11 @@ def _ink(display: np.ndarray, window: tuple[slice, slice]) -> np.ndarray:
 
     rows, columns = window
     h, w = rows.stop - rows.start, columns.stop - columns.start
-    top, left = max(0, rows.start - 4), max(0, columns.start - 4)
-    around = np.ascontiguousarray(display[top : rows.stop + 4, left : columns.stop + 4])
+    y0, x0 = max(0, rows.start - 4), max(0, columns.start - 4)
+    around = np.ascontiguousarray(display[y0 : rows.stop + 4, x0 : columns.stop + 4])
     side = int(max(9, 0.9 * min(h, w))) | 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-    inner = np.s_[rows.start - top : rows.start - top + h, columns.start - left : columns.start - left + w]
+    inner = np.s_[rows.start - y0 : rows.start - y0 + h, columns.start - x0 : columns.start - x0 + w]
     bright, dark = (cv2.morphologyEx(around, kind, kernel)[inner] for kind in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT))
     energy_bright, energy_dark = (float(np.square(a.astype(np.float32)).sum()) for a in (bright, dark))
     hat = np.ascontiguousarray(dark if energy_dark > 2 * energy_bright else bright)
@@ -104,18 +108,18 @@ def _overlap(a: Element, b: Element) -> bool:
     return bool(boxes.intersection(np.array([a.xyxy], np.float64), np.array([b.xyxy], np.float64))[0, 0] > 0)
 
 
-def _share_out(masks: list[np.ndarray], sign: int, marker: int, windows: list[tuple[slice, slice]]) -> None:
-    """Divide the strokes of an overlapping sign and marker, in place."""
+def _share_out(masks: list[np.ndarray], laterality: int, marker: int, windows: list[tuple[slice, slice]]) -> None:
+    """Divide the strokes of an overlapping laterality marker and annotation, in place."""
     import cv2
 
-    labels = cv2.connectedComponents((masks[sign] | masks[marker]).astype(np.uint8))[1]
-    sizes = np.bincount(labels[windows[sign]].ravel(), minlength=2)
+    labels = cv2.connectedComponents((masks[laterality] | masks[marker]).astype(np.uint8))[1]
+    sizes = np.bincount(labels[windows[laterality]].ravel(), minlength=2)
     sizes[0] = 0
     letter = (labels == sizes.argmax()) & (labels > 0)
     masks[marker] &= ~(cv2.dilate(letter.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
     elsewhere = np.ones(letter.shape, bool)
     elsewhere[windows[marker]] = False
-    masks[sign] &= letter | elsewhere
+    masks[laterality] &= letter | elsewhere
 
 
 def interval(k: int, n: int) -> tuple[float, float]:
@@ -144,8 +148,7 @@ def rates(counts: Counts) -> dict[str, dict[str, Any]]:
 def fisher(before: tuple[int, int], after: tuple[int, int]) -> float | None:
     """Two-sided P of Fisher's exact test that two rates, each (successes, trials), are the same; None without trials.
 
-    The test takes both rates for independent, as Khosravi et al. 2023 did. Of the same images before and after it is
-    conservative rather than exact.
+    The test takes both rates as independent, as Khosravi et al. 2023 did. For the same images before and after it is conservative.
     """
     from scipy.stats import fisher_exact
 

@@ -1,5 +1,5 @@
-"""The page of an evaluation: figures, plots, and every failure zoomed, before beside after. It shows originals, so only its owner may
-read it, and it loads nothing from elsewhere."""
+"""The page of an evaluation: figures, plots, and every failure enlarged, before beside after. It shows originals, so only its owner may
+read it, and it loads nothing from the network."""
 
 from __future__ import annotations
 
@@ -21,21 +21,22 @@ from .evaluate import NAMES, by_patient
 from .metrics import in_words, rate
 from .results import Row
 
-SIDE_PX = 300  # of a zoomed picture
-AROUND = 1.2  # of the longer side of what is shown, on each side of it
-LEAST_AROUND = 24  # source pixels
-#: What went wrong -> how it is outlined, RGB.
+SIDE_PX = 300  # longer side of an enlarged picture, pixels
+AROUND = 1.2  # margin shown on each side of a box, as a fraction of the box's longer side
+LEAST_AROUND = 24  # smallest margin, source pixels
+#: Kind of error, a key of `failures` in the JSON document -> colour of its outline, RGB.
 FAILURES = {"missed": (255, 60, 60), "signs lost": (0, 190, 255), "leaks": (255, 150, 0), "false": (255, 0, 255)}
 
 
 def write(folder: Path | str, document: Mapping[str, Any], rows: Sequence[Row], inputs: Path | str, out: Path | str) -> Path:
-    """Write index.html, its plots and pictures into a new folder.
+    """Write index.html, its plots and pictures into a new folder; the path of index.html.
 
     Args:
         document, rows: of `evaluation.evaluate`.  inputs, out: the folders it was called with.
 
     Raises:
-        UsageError: the folder exists, or matplotlib is not installed (extra `evaluate`).  WriteError: a picture cannot be written.
+        UsageError: the folder exists, or matplotlib is not installed (extra `evaluate`).
+        WriteError: the folder or a picture cannot be written; nothing of it is left.
     """
     folder = Path(folder)
     if folder.exists():
@@ -76,29 +77,29 @@ def _failed(document: Mapping[str, Any], rows: Sequence[Row]) -> list[tuple[Row,
 
 def _plots(pyplot: Any, folder: Path, document: Mapping[str, Any], rows: Sequence[Row]) -> list[tuple[str, str]]:
     """(file name, caption) of each plot."""
-    made = [_height_plot(pyplot, folder, document)] if document["by"]["height"] else []
+    plots = [_height_plot(pyplot, folder, document)] if document["by"]["height"] else []
     if "localizer" in document and document["localizer"][ANY]["recall"]:
-        made.append(_curve_plot(pyplot, folder, document["localizer"]))
-    return made
+        plots.append(_curve_plot(pyplot, folder, document["localizer"]))
+    return plots
 
 
 def _height_plot(pyplot: Any, folder: Path, document: Mapping[str, Any]) -> tuple[str, str]:
     figure, axes = pyplot.subplots(figsize=(7, 3.2), layout="constrained")
     names = [name for name in breakdown.heights() if name in document["by"]["height"]]
     for shift, key, label, colour in ((-0.17, "recall", "annotations removed", "#b00020"), (0.17, "retention", "laterality markers retained", "#0a6ea8")):
-        there = [(at, document["by"]["height"][name][key]) for at, name in enumerate(names) if key in document["by"]["height"][name]]
-        if not there:
+        bars = [(at, document["by"]["height"][name][key]) for at, name in enumerate(names) if key in document["by"]["height"][name]]
+        if not bars:
             continue
-        places, values = [at + shift for at, _ in there], [r["value"] for _, r in there]
-        limits = np.array([(r["value"] - r["low95"], r["high95"] - r["value"]) for _, r in there]).clip(0).T
+        places, values = [at + shift for at, _ in bars], [r["value"] for _, r in bars]
+        limits = np.array([(r["value"] - r["low95"], r["high95"] - r["value"]) for _, r in bars]).clip(0).T
         axes.bar(places, values, 0.32, yerr=limits, capsize=3, color=colour, alpha=0.75, label=label)
-        for place, (_, r) in zip(places, there):
+        for place, (_, r) in zip(places, bars):
             axes.text(place, 0.02, f"{r['k']}/{r['n']}", ha="center", color="white", fontsize=8)
     axes.set_xticks(range(len(names)), names)
     axes.set_ylim(0, 1.02)
     axes.set_ylabel("share, exact 95 % interval")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, fontsize=8, frameon=False)
-    return _save(pyplot, figure, folder, "height.png"), "By height of the marking (the shorter side of its box) in source pixels."
+    return _save(pyplot, figure, folder, "height.png"), "By height of the annotation (the shorter side of its box) in source pixels."
 
 
 def _curve_plot(pyplot: Any, folder: Path, localizer: Mapping[str, Any]) -> tuple[str, str]:
@@ -126,24 +127,24 @@ def _save(pyplot: Any, figure: Any, folder: Path, name: str) -> str:
 def _figures(
     folder: Path, number: int, row: Row, inputs: Path, out: Path, failure: Mapping[str, Any]
 ) -> tuple[str, list[tuple[str, str, list[float]]]]:
-    """The name of an image that went wrong, and (what, picture, its box xyxy) of each place."""
+    """The name of an image with errors, and (kind of error, picture, box xyxy in source pixels) of each."""
     if failure["missing"]:
         return row.name, []
     original = read_apart.read(inputs / row.relative)
     before, after = original.display[0], results.shown_after(original, read_apart.read(out / row.result))
     pictures = []
-    for what in FAILURES:
-        for index, box in enumerate(failure.get(what, ())):
+    for error in FAILURES:
+        for index, box in enumerate(failure.get(error, ())):
             x, y, third, fourth = box
-            xyxy = [x, y, third, fourth] if what in ("missed", "signs lost") else [x, y, x + third, y + fourth]
-            name = f"{number:04d}-{what.replace(' ', '-')}-{index:02d}.png"
-            _draw(folder / name, before, after, xyxy, FAILURES[what])
-            pictures.append((what, name, xyxy))
+            xyxy = [x, y, third, fourth] if error in ("missed", "signs lost") else [x, y, x + third, y + fourth]
+            name = f"{number:04d}-{error.replace(' ', '-')}-{index:02d}.png"
+            _draw(folder / name, before, after, xyxy, FAILURES[error])
+            pictures.append((error, name, xyxy))
     return row.name, pictures
 
 
 def _draw(path: Path, before: np.ndarray, after: np.ndarray, xyxy: Sequence[float], colour: tuple[int, int, int]) -> None:
-    """Write one PNG: the surroundings of a box before, beside after, the box outlined in both."""
+    """Write one PNG: a box and its surroundings before, beside after, with the box outlined in both."""
     import cv2
 
     x1, y1, x2, y2 = xyxy
@@ -159,9 +160,9 @@ def _draw(path: Path, before: np.ndarray, after: np.ndarray, xyxy: Sequence[floa
         corners = [(int(round((x - left) * scale)), int(round((y - top) * scale))) for x, y in ((x1, y1), (x2, y2))]
         cv2.rectangle(part, (corners[0][0] - 2, corners[0][1] - 2), (corners[1][0] + 2, corners[1][1] + 2), colour, 1)
         panels.append(part)
-    both = np.concatenate([panels[0], np.full((size[1], 6, 3), 255, np.uint8), panels[1]], axis=1)
-    done, data = cv2.imencode(".png", both[..., ::-1])
-    if not done:
+    panel = np.concatenate([panels[0], np.full((size[1], 6, 3), 255, np.uint8), panels[1]], axis=1)
+    encoded, data = cv2.imencode(".png", panel[..., ::-1])
+    if not encoded:
         raise WriteError(f"{path.name}: the picture cannot be encoded")
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as handle:
         handle.write(data.tobytes())
@@ -171,11 +172,11 @@ def page(
     document: Mapping[str, Any], patients: Mapping[str, Mapping[str, int]], plots: Sequence[tuple[str, str]],
     gallery: Sequence[tuple[str, Sequence[tuple[str, str, Sequence[float]]]]],
 ) -> str:
-    """The whole page.
+    """The page as HTML.
 
     Args:
         patients: of `evaluation.by_patient`.  plots: (file, caption).
-        gallery: (image, [(what went wrong, file below pictures/, its box)]), an image without a result with [].
+        gallery: (image, [(kind of error, file below pictures/, its box)]), an image without a result with [].
     """
     measures = [(NAMES[n], in_words(document[n])) for n in NAMES if n in document and document[n]["n"]]
     measures.append(("anatomy removed", f"{document['anatomy_removed']['value']:.2f} ‰ of the pixels, mean of the images"))
@@ -189,7 +190,7 @@ def page(
 
 
 BREAKDOWNS = {
-    "kind": "By kind of marking", "height": "By height", "photometric_interpretation": "By photometric interpretation", "site": "By site",
+    "kind": "By kind of annotation", "height": "By height", "photometric_interpretation": "By photometric interpretation", "site": "By site",
 }
 
 
@@ -201,7 +202,7 @@ def _breakdown(title: str, classes: Mapping[str, Any]) -> tuple[str, list[str], 
 
 
 def _published(document: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
-    """(name, cells) of each line of the table beside the published measures: here, then the three published ones."""
+    """(name, cells) of each line of the table of published measures: this run's, then the three published ones."""
     return [
         (box_measures.NAMES[name], [in_words(value), *(in_words(rate(k, n)) for k, n in box_measures.PUBLISHED[name])])
         for name, value in document.get("published_measures", {}).items()

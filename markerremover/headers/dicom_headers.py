@@ -1,14 +1,14 @@
 """DICOM headers: the Basic Application Level Confidentiality Profile (PS3.15 Annex E), at every depth of a dataset.
 
-Which element is removed, emptied, replaced or given a new UID is the table of dicom-anonymizer, edition `EDITION`. Its own
-functions are not used: they leave nested datasets as they are, draw UIDs anew in every run, and put a date where one is to
-be removed. Here every dataset of every sequence is treated; UIDs and pseudonyms come from a secret key and are the same in
-all files, runs and workers of that key; private elements and public ones that the dictionary does not know go; and an
-text that still tells the patient afterwards is replaced, whatever the table says of it, see `header_identifiers`. Elements of
-the patient, persons, days, instances and addresses that the table does not know are treated like those that it knows.
+The action for each element (remove, empty, replace, new UID) comes from the table of dicom-anonymizer, edition `EDITION`. Its functions
+are not used: they skip nested datasets, draw new UIDs in every run, and insert a date where one is to be removed. Here every dataset of
+every sequence is processed; UIDs and pseudonyms are derived from a secret key and are the same in all files, runs and workers with that
+key; private elements and public ones that the dictionary does not know are removed; and a text that still identifies the patient
+afterwards is replaced, whatever the table says, see `header_identifiers`. Elements of the patient, persons, days, instances and
+addresses that are missing in the table are treated like similar ones in it.
 
-Where the profile leaves a choice, what is done conforms to an image's own definition: what must be there stays, empty or
-replaced, and what may not be empty goes. Pixel elements are not touched, see `dicom` and `dicom_tags`.
+Where the profile leaves a choice, the result conforms to the image's IOD: required elements are retained, empty or replaced, and
+elements that may not be empty are removed. Pixel elements are not touched, see `formats.dicom`.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ from .header_identifiers import PSEUDONYMS, identifiers_of, is_public, patient_o
 from .profile import DUMMIES, RETAINABLE, HeaderProfile
 
 EDITION = "dicomfields_2026c"
-OLDEST = 89  # years; an age above is given as "090Y"
-MOST_DAYS = 3650  # by which dates are moved back at most, at least one week
+OLDEST = 89  # highest age that is retained, years; an age above becomes "090Y"
+MOST_DAYS = 3650  # largest shift of dates into the past, days; the smallest is a week
 _REMOVE = ("delete",)
 _EMPTY = ("empty", "delete_or_empty")
 _REPLACE = ("replace", "empty_or_replace", "delete_or_replace", "delete_or_empty_or_replace")
 _UIDS = ("replace_UID", "delete_or_empty_or_replace_UID")
 _TEXT = frozenset({"AE", "AS", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UN", "UR", "UT"})
-_NEVER_EMPTY = tag_for_keyword("ReferencedStudySequence")  # the table would empty it, but an image's must have items or not be there
-_BY_FRAME = {tag_for_keyword(f"{k}FunctionalGroupsSequence") for k in ("PerFrame", "Shared")}  # items that count, also when empty
+_NEVER_EMPTY = tag_for_keyword("ReferencedStudySequence")  # the table would empty it, but in an image it must have items or be absent
+_BY_FRAME = {tag_for_keyword(f"{k}FunctionalGroupsSequence") for k in ("PerFrame", "Shared")}  # their items are counted, so empty ones are retained
 _COMMITTEE = ("ClinicalTrialProtocolEthicsCommitteeName", "ClinicalTrialProtocolEthicsCommitteeApprovalNumber")  # the first needs the second
 _FORMS = {vr: re.compile(form) for vr, form in {
     "DA": r"[\d.:+-]*", "DT": r"[\d.:+-]*", "TM": r"[\d.:+-]*", "DS": r"[+-]?[\d.]*([eE][+-]?\d+)?", "IS": r"[+-]?[\d.]*([eE][+-]?\d+)?", "UI": r"[\d.]*",
 }.items()}
-"""What is written in elements of numbers, dates and UIDs. Anything else there is text, and could be a name."""
-_BEYOND_GROUPS = (0x0010, 0x0038)  # the patient and the visit: what the table does not name goes, but for `_HARMLESS`
+"""VR of numbers, dates and UIDs -> form of its values. Anything else there is text and could be a name."""
+_BEYOND_GROUPS = (0x0010, 0x0038)  # groups of the patient and the visit: elements that the table lacks are removed, except `_HARMLESS`
 _HARMLESS = frozenset(tag_for_keyword(k) for k in (
     "TypeOfPatientID", "SubjectRelativePositionInImage", "QualityControlSubject", "QualityControlSubjectTypeCodeSequence", "StrainDescription",
     "StrainNomenclature", "StrainStockNumber", "StrainSourceRegistryCodeSequence", "StrainStockSequence", "StrainSource",
@@ -52,7 +52,7 @@ _HARMLESS = frozenset(tag_for_keyword(k) for k in (
     "PatientSpeciesDescription", "PatientSpeciesCodeSequence", "AnatomicalOrientationType", "PatientBreedDescription",
     "PatientBreedCodeSequence", "ExaminedBodyThickness",
 ))
-"""Of those groups what tells no person: kinds of animals, positions, sizes of what was irradiated."""
+"""Elements of those groups that identify no person: species of animals, positions, sizes of the irradiated body."""
 _BEYOND = frozenset(tag_for_keyword(k) for k in (
     "RequestingPhysicianIdentificationSequence", "IssuerOfAccessionNumberSequence", "LocalNamespaceEntityID", "UniversalEntityID",
     "CommentsOnTheScheduledProcedureStep", "NTPSourceAddress", "ContactDisplayName", "ProcedureStepCommunicationsURISequence",
@@ -60,31 +60,31 @@ _BEYOND = frozenset(tag_for_keyword(k) for k in (
     "SOPAuthorizationComment", "InstructionPerformanceComment", "CalculationComment", "CommentsOnPatientPerformanceOfVisualField",
     "ReferencedVisitSequence",
 )) | {0x0040A068, 0x0040A076}
-"""Other elements that the table does not name though they tell a person or a site, or are remarks."""
+"""Other elements that the table lacks although they identify a person or a site, or are remarks."""
 
 
 def clean(dataset: Dataset, profile: HeaderProfile) -> None:
-    """Apply the profile to a dataset, in place; nothing happens in mode "keep"."""
+    """Apply the profile to a dataset, in place; mode "keep" changes nothing."""
     if profile.mode == "keep":
         return
-    told = identifiers_of(dataset)
+    identifiers = identifiers_of(dataset)
     _Cleaning(profile, patient_of(dataset)).apply(dataset)
-    take_out(dataset, told, profile)
+    take_out(dataset, identifiers, profile)
     dataset.PatientIdentityRemoved = "YES"
     dataset.LongitudinalTemporalInformationModified = "MODIFIED" if profile.shift_dates else "REMOVED"
 
 
 class _Cleaning:
-    """One dataset's way through the table."""
+    """Applies the table to one dataset."""
 
     def __init__(self, profile: HeaderProfile, patient: str) -> None:
         self.profile, self.patient = profile, patient
         days = 7 + int.from_bytes(profile.digest("days", patient)[:8], "big") % (MOST_DAYS - 6)
-        self.back = timedelta(days=days)
+        self.shift = timedelta(days=days)
         self.retained = {tag_for_keyword(RETAINABLE[name]) for name in profile.retain}
 
     def apply(self, dataset: Dataset) -> None:
-        """Treat every element of a dataset and of those in it."""
+        """Treat every element of a dataset and of its nested datasets, in place."""
         for tag in list(dataset.keys()):
             if tag.is_private or not dictionary_has_tag(tag):
                 del dataset[tag]
@@ -103,9 +103,9 @@ class _Cleaning:
         elif action in _UIDS and element.VR == "UI":
             element.value = _each(element.value, lambda old: self.profile.uid(old) if old and old not in UID_dictionary else old)
         elif action is not None and self.profile.shift_dates and element.VR in ("DA", "DT", "TM") and not element.keyword.startswith("Patient"):
-            element.value = _each(element.value, functools.partial(_moved, back=self.back) if element.VR != "TM" else _time)
+            element.value = _each(element.value, functools.partial(_moved, shift=self.shift) if element.VR != "TM" else _time)
         elif action in _REMOVE or tag == _NEVER_EMPTY or (action in _UIDS and element.VR != "SQ"):
-            del dataset[element.tag]  # also what ought to be a UID and says it is something else
+            del dataset[element.tag]  # also an element that should be a UID but has another VR
         elif element.VR == "SQ":
             if action in _EMPTY:
                 element.value = Sequence([])
@@ -122,7 +122,7 @@ class _Cleaning:
             element.value = self.profile.uid(_plain(element.value)) if element.VR == "UI" else DUMMIES.get(element.VR, b"\0\0")
 
     def _apply_to_item(self, item: Dataset, *, blank: bool) -> bool:
-        """Treat an item of a sequence; whether anything is left of it."""
+        """Treat an item of a sequence; whether any element is left in it."""
         self.apply(item)
         if blank:
             _blank(item)
@@ -137,7 +137,7 @@ class _Cleaning:
 
 @functools.cache
 def _table() -> tuple[dict[int, str], tuple[tuple[tuple[int, ...], str], ...]]:
-    """The library's table: tag → name of its action, and the same for repeating groups as (group, element and their masks)."""
+    """The library's table: tag -> name of its action, and for repeating groups ((group, element, their masks), name)."""
     from dicomanonymizer.simpledicomanonymizer import initialize_actions
 
     rules = {tag: function.__name__ for tag, function in initialize_actions(EDITION).items()}
@@ -147,8 +147,8 @@ def _table() -> tuple[dict[int, str], tuple[tuple[tuple[int, ...], str], ...]]:
 
 @functools.cache
 def action_for(tag: int) -> str | None:
-    """What is done with an element, by the library's name of an action: the table's, or where the table does not know the element what it
-    does with others like it; None for what stays."""
+    """The library's name of the action for an element: the table's, or for elements that it lacks the one for similar elements; None for
+    elements that are retained."""
     single, repeating = _table()
     if int(tag) in single:
         return single[int(tag)]
@@ -162,7 +162,7 @@ def action_for(tag: int) -> str | None:
 
 
 def _action_beyond(tag: int, keyword: str, vr: str) -> str | None:
-    """What is done with an element that the table does not name: it goes where it may tell a person, a day or a place."""
+    """The action for an element that the table lacks: it is removed or replaced where it may identify a person, a day or a place."""
     if tag in _BEYOND or (tag >> 16 in _BEYOND_GROUPS and tag not in _HARMLESS):
         return "delete"
     if vr == "UI":
@@ -172,8 +172,8 @@ def _action_beyond(tag: int, keyword: str, vr: str) -> str | None:
 
 
 def drop_unreadable(dataset: Dataset) -> int:
-    """Delete what is not of the kind that it says it is, at any depth: it cannot be parsed, or is text where a number, a date or
-    a UID should be. Returns how many elements went."""
+    """Delete elements that do not match their VR, at any depth and in place: they cannot be parsed, or are text where a number, a date or
+    a UID is required. Returns the number of deleted elements."""
     dropped = 0
     for tag in list(dataset.keys()):
         element = _parsed(dataset, tag)
@@ -188,7 +188,7 @@ def drop_unreadable(dataset: Dataset) -> int:
 def _parsed(dataset: Dataset, tag: int) -> DataElement | None:
     try:
         return dataset[tag]
-    except Exception:  # pydicom raises as many kinds as there are ways to be wrong
+    except Exception:  # pydicom raises many kinds of exceptions for malformed values
         return None
 
 
@@ -207,24 +207,24 @@ def _each(value: object, change: Callable[[str], str]) -> object:
     return [change(str(v)) for v in value] if isinstance(value, (MultiValue, list, tuple)) else change(_plain(value))
 
 
-def _moved(text: str, back: timedelta) -> str:
-    """A DA or DT value moved back; what is no single date goes."""
+def _moved(text: str, shift: timedelta) -> str:
+    """A DA or DT value shifted back; "" for anything but a single date."""
     if not re.fullmatch(r"\d{8}(\d{2}){0,3}(\.\d{1,6})?([+-]\d{4})?", text):
         return ""
     try:
-        day = date(int(text[:4]), int(text[4:6]), int(text[6:8])) - back
+        day = date(int(text[:4]), int(text[4:6]), int(text[6:8])) - shift
     except ValueError:
         return ""
     return f"{day.year:04d}{day.month:02d}{day.day:02d}{text[8:]}"
 
 
 def _time(text: str) -> str:
-    """A TM value as it is; what is no single time goes."""
+    """A TM value unchanged; "" for anything but a single time."""
     return text if re.fullmatch(r"(\d{2}){1,3}(\.\d{1,6})?", text) else ""
 
 
 def _capped(age: str) -> str:
-    """An age that tells nobody apart: "090Y" for more than `OLDEST` years, nothing for what is no age."""
+    """An age that identifies nobody: "090Y" above `OLDEST` years, "" for a malformed age."""
     match = re.fullmatch(r"(\d{3})([DWMY])", age)
     if not match:
         return ""
@@ -232,7 +232,7 @@ def _capped(age: str) -> str:
 
 
 def _blank(dataset: Dataset) -> None:
-    """Replace every text and time of a dataset that the table replaces as a whole."""
+    """Replace every text and time in a dataset that the table replaces as a whole, in place."""
     for element in dataset:
         if element.VR == "SQ":
             for item in element.value:

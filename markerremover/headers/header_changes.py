@@ -1,7 +1,7 @@
-"""What leaves a DICOM header, or is changed in it, for another reason than the profile, at any depth: named by keyword and tag.
+"""Lists removals and changes in a DICOM header that have another reason than the profile, at any depth, by keyword and tag.
 
-A value is never quoted. What the table of the profile removes, empties or replaces is not named, nor are private elements where it
-applies, nor the elements by which an output says what was done to it.
+Values are never quoted. Elements that the profile's table removes, empties or replaces are not listed, nor are private elements where it
+applies, nor the elements in which an output documents its own de-identification.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pydicom.tag import BaseTag, Tag
 
 from .dicom_headers import action_for
 
-MOST = 40  # notes of one file; what is beyond is counted
+MOST = 40  # highest number of notes per file; further ones are only counted
 UNREADABLE = "is not of the kind that it says it is, left out"
 CARRIER = "can carry pixels or a signature of them, left out"
 PIXELS = "describes the pixels as they were before"
@@ -37,7 +37,7 @@ _BINARY = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 
 
 class _Held(NamedTuple):
-    """A dataset, where it lies, whether the profile treats what is around it, and for each of its elements its value."""
+    """A dataset, its path, whether the profile treats the element that contains it, and the value of each of its elements."""
 
     dataset: Dataset
     path: str
@@ -46,60 +46,63 @@ class _Held(NamedTuple):
 
 
 class Changes:
-    """What becomes of a dataset, step by step.
+    """Records the changes of a dataset, step by step.
 
     Attributes:
-        notes: what was found so far.
+        notes: one per change recorded so far.
     """
 
     def __init__(self, dataset: Dataset, *, profiled: bool) -> None:
         """
         Args:
-            dataset: it will be changed in place, so that its items stay the same objects.
+            dataset: it is to be changed in place, so that its items remain the same objects.
             profiled: whether the profile will be applied to it.
         """
-        self._dataset, self._profiled, self.notes = dataset, profiled, []
-        self._before = list(self._held(dataset))
+        self._dataset, self._profiled = dataset, profiled
+        self.notes: list[str] = []
+        self._previous = list(self._held(dataset))
 
-    def note(self, why: str, *, sequences: bool = True) -> None:
-        """Name what has gone or was changed since the last call.
+    def note(self, reason: str, *, sequences: bool = True) -> None:
+        """Record what was removed or changed since the last call.
 
         Args:
-            why: the reason for it.
-            sequences: whether sequences that have gone count; the profile takes out what it has emptied.
+            reason: words of the note.
+            sequences: whether removed sequences count; the profile removes those that it has emptied.
         """
-        now = {id(held.dataset): held for held in self._held(self._dataset)}
-        for held in self._before:
-            after = now.get(id(held.dataset))
-            for tag, value in held.values.items() if after else ():
-                gone = tag not in after.values
-                if self._explained(tag, held) or not (gone or _differs(value, after.values[tag])):
+        current = {id(held.dataset): held for held in self._held(self._dataset)}
+        for held in self._previous:
+            successor = current.get(id(held.dataset))
+            if successor is None:
+                continue
+            for tag, value in held.values.items():
+                removed = tag not in successor.values
+                if self._explained(tag, held) or not (removed or _differs(value, successor.values[tag])):
                     continue
-                if sequences or not gone or value is not Ellipsis:
-                    self.notes.append(f"{held.path}{named(tag)}: {UNKNOWN if gone and why == NAMES and not dictionary_has_tag(tag) else why}")
-        self._before = list(now.values())
+                if sequences or not removed or value is not Ellipsis:
+                    self.notes.append(f"{held.path}{named(tag)}: {UNKNOWN if removed and reason == NAMES and not dictionary_has_tag(tag) else reason}")
+        self._previous = list(current.values())
 
     def _explained(self, tag: BaseTag, held: _Held) -> bool:
-        """Whether the profile, or what an output says of itself, is the reason for whatever happened to an element."""
-        if tag.element == 0 or (int(tag) in _OURS and not held.path):  # the length of a group tells nothing that is not there
+        """Whether the profile, or an output's own documentation, explains any change of an element."""
+        if tag.element == 0 or (int(tag) in _OURS and not held.path):  # the length of a group follows from its elements
             return True
         return self._profiled and (held.treated or tag.is_private or action_for(tag) is not None)
 
     def _held(self, dataset: Dataset, path: str = "", treated: bool = False) -> Iterator[_Held]:
         values: dict[BaseTag, Any] = {}
-        below = []
+        nested = []
         for tag in list(dataset.keys()):
             items = _items(dataset, tag)
             values[tag] = ... if items is not None else _value(dataset.get_item(tag))
             inside = treated or (self._profiled and (tag.is_private or action_for(tag) is not None))
-            below += [(item, f"{path}{_keyword(tag)}[{i}].", inside) for i, item in enumerate(items or ())]
+            nested += [(item, f"{path}{_keyword(tag)}[{i}].", inside) for i, item in enumerate(items or ())]
         yield _Held(dataset, path, treated, values)
-        for item in below:
+        for item in nested:
             yield from self._held(*item)
 
 
 def named(tag: int) -> str:
-    """Keyword and number of an element, of one without keyword the number alone.
+    """Keyword and number of an element; the number alone where it has no keyword.
 
     >>> named(0x00281050), named(0x00181999)
     ('WindowCenter (0028,1050)', '(0018,1999)')
@@ -109,19 +112,19 @@ def named(tag: int) -> str:
 
 
 def shortened(notes: list[str]) -> tuple[str, ...]:
-    """Each note once, the elements of an overlay or curve as one, and no more than `MOST`."""
+    """Each note once, the elements of an overlay or curve merged, and at most `MOST`, followed by the number of the others."""
     groups = (re.sub(r"\w* ?\((5|6)0([0-9a-fA-F]{2}),[0-9a-fA-F]{4}\)", lambda m: f"({m[1]}0{m[2]},xxxx)", note) for note in notes)
-    found = list(dict.fromkeys(groups))
-    return (*found[:MOST], *((f"{len(found) - MOST} more",) if len(found) > MOST else ()))
+    unique = list(dict.fromkeys(groups))
+    return (*unique[:MOST], *((f"{len(unique) - MOST} more",) if len(unique) > MOST else ()))
 
 
 def repair_numbers(dataset: Dataset, path: str = "") -> list[str]:
-    """Write a point for a decimal comma in elements of numbers (DS, IS), at any depth, where it can mean nothing else; in place.
+    """Write a point for a decimal comma in elements of numbers (DS, IS), at any depth, where its meaning is unambiguous; in place.
 
-    `1,024` may be a thousand: it stays as it is.
+    `1,024` may have a thousands separator and is left unchanged.
 
     Returns:
-        What was changed.
+        One note per changed element.
     """
     notes = []
     for tag in list(dataset.keys()):
@@ -139,28 +142,28 @@ def repair_numbers(dataset: Dataset, path: str = "") -> list[str]:
 
 
 def _items(dataset: Dataset, tag: BaseTag) -> list[Dataset] | None:
-    """The items of a sequence; None of what is none or cannot be parsed. Other elements stay as they were read, and so keep their bytes."""
+    """The items of a sequence; None for other elements and for those that cannot be parsed. Other elements are left raw, so that their bytes do not change."""
     try:
         return list(dataset[tag].value) if dataset.get_item(tag).VR in (None, "SQ", "UN") and dataset[tag].VR == "SQ" else None
-    except Exception:  # pydicom raises as many kinds as there are ways to be wrong
+    except Exception:  # pydicom raises many kinds of exceptions for malformed values
         return None
 
 
 def _value(element: DataElement | RawDataElement) -> Any:
-    """An element's value as text, as it was read where it is not parsed yet; None of a binary one."""
+    """An element's value as text, or the raw element where it is not parsed yet; None for a binary one."""
     if isinstance(element, RawDataElement):
         return element
     return None if element.VR in _BINARY else _plain(element.value)
 
 
-def _differs(before: Any, after: Any) -> bool:
-    """Whether a value of no sequence and no binary one was changed."""
-    if before is after or any(value is ... or value is None for value in (before, after)):
+def _differs(previous: Any, current: Any) -> bool:
+    """Whether a value changed; False for sequences and binary values."""
+    if previous is current or any(value is ... or value is None for value in (previous, current)):
         return False
     try:
-        old, new = (_value(convert_raw_data_element(v)) if isinstance(v, RawDataElement) else v for v in (before, after))
-    except Exception:  # what cannot be parsed has stayed as it is: it was never anything else
-        return isinstance(before, RawDataElement) != isinstance(after, RawDataElement)
+        old, new = (_value(convert_raw_data_element(v)) if isinstance(v, RawDataElement) else v for v in (previous, current))
+    except Exception:  # a value that cannot be parsed was not changed unless it was replaced by a parsed one
+        return isinstance(previous, RawDataElement) != isinstance(current, RawDataElement)
     return old is not None and new is not None and old != new
 
 

@@ -1,9 +1,9 @@
-"""What of a DICOM header tells its patient, at any depth, and where a cleaned header still holds any of it.
+"""Finds identifiers of the patient in a DICOM header, at any depth, and values of a cleaned header that still hold one.
 
 A text is searched in every spelling, see `identifiers`. A coded value (a code string, the value and meaning of a code) is compared as a whole
-and word by word, never inside words, and is let be where it is a term of the standard's own: a patient called Chest has no part in Body Part
-Examined. What this program wrote is let be by element and value. Nothing is deleted for what it holds, since it may be required: texts are
-replaced by what an element of their kind may hold.
+and word by word, never inside words, and is retained where it is a term of the standard: a patient called Chest does not affect Body Part
+Examined. Values that this program wrote are retained, by element and value. No element is deleted for its content, since it may be
+required: texts are replaced by valid values of their VR.
 """
 
 from __future__ import annotations
@@ -37,24 +37,24 @@ _TEXTS = frozenset(tag_for_keyword(k) for k in (
 ))  # fmt: skip
 _FREE = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UN", "UR", "UT"})
 _CODES = frozenset({"CodeValue", "LongCodeValue", "URNCodeValue", "CodingSchemeDesignator", "CodingSchemeVersion", "CodeMeaning"})
-_CODED_TEXTS = frozenset({"RescaleType", "ModalityLUTType"})  # of free text by their kind, with defined terms
+_CODED_TEXTS = frozenset({"RescaleType", "ModalityLUTType"})  # free text by their VR, but with defined terms
 _REPLACEMENTS = {"Modality": "OT", "RescaleType": "US", "ModalityLUTType": "US", "SpecificCharacterSet": "ISO_IR 192"}
-"""What stands where no text of one's own may; other elements get `DUMMIES`."""
+"""Replacements in elements that allow defined terms only; other elements get `DUMMIES`."""
 _OWN_CODES = frozenset({
     (program_words.CLEAN_PIXEL_DATA[0], "DCM", program_words.CLEAN_PIXEL_DATA[1]), program_words.INPAINTED,
     *((value, "DCM", meaning) for value, meaning in (BASIC, RETAINED, SHIFTED)),
 })  # fmt: skip
 _PUBLIC_UIDS = re.compile(r"(SOPClass|TransferSyntax|CodingScheme|Context|MappingResource|CreatorVersion|ExtensionCreator)UID$")
-_LONGEST_NUMBER = 6  # digits from which a number is telling in an element of numbers
-_SPELT_BY_CHANCE = 6  # letters below which megabytes of noise may well spell a name
+_LEAST_DIGITS = 6  # smallest number of digits of an identifier in an element of numbers
+_SPELT_BY_CHANCE = 6  # smallest number of letters of a name that megabytes of noise rarely spell by chance
 _UNDECLARED = ("cp1250", "iso8859_2", "cp1251", "koi8_r", "iso8859_5", "iso8859_7", "cp437", "cp850", "shift_jis", "gb18030", "euc_kr", "big5")
-"""Charsets that names are written in where the header does not say which."""
+"""Charsets of names in headers that declare none."""
 
 
 def patient_of(dataset: Dataset) -> str:
-    """What tells one patient from another: ID and its issuer; without an ID the name and birth date, without a name the study.
+    """A text that identifies the patient: ID and its issuer; without an ID name and birth date; without a name the study.
 
-    Blanks, letter case, zeros before a number, empty components and accents make no difference.
+    Blanks, case, leading zeros of a number, empty components and accents are normalised.
     """
     number, name = _number(dataset.get("PatientID")), _person(dataset.get("PatientName"))
     if number:
@@ -74,15 +74,15 @@ def _blankless(value: object) -> str:
 
 
 def _person(value: object) -> str:
-    """A name's words, of the first of its groups that holds any."""
+    """The words of a name, from its first group that has any."""
     groups = ([plain(word) for word in words(group)] for group in re.sub(r"\0", " ", str(value or "")).split("="))
-    return next((" ".join(min(forms(word), key=len) for word in found) for found in groups if found), "")
+    return next((" ".join(min(forms(word), key=len) for word in group) for group in groups if group), "")
 
 
 def identifiers_of(dataset: Dataset) -> Telling:
-    """What of a header, at any depth, must not stand in its texts, its picture and its path: names of persons, numbers, days, UIDs."""
+    """Identifiers in a header, at any depth, that its texts, picture and path must not contain: names of persons, numbers, days, UIDs."""
     declared = bool(dataset.get("SpecificCharacterSet"))
-    return frozenset(found for element in _readable(dataset) for found in _identifiers(element, declared))
+    return frozenset(identifier for element in _readable(dataset) for identifier in _identifiers(element, declared))
 
 
 def _identifiers(element: DataElement, declared: bool) -> Iterator[Identifier]:
@@ -101,26 +101,26 @@ def _identifiers(element: DataElement, declared: bool) -> Iterator[Identifier]:
 
 
 def is_public(keyword: str) -> bool:
-    """Whether the UIDs of an element name something of a standard or a maker, such as a class, rather than an instance."""
+    """Whether the UIDs of an element identify a concept of a standard or a manufacturer, such as a class, not an instance."""
     return bool(_PUBLIC_UIDS.search(keyword))
 
 
 def _spellings(text: str, declared: bool) -> Iterator[str]:
-    """A name, and where the header names no charset what other charsets make of its bytes, as far as that is a name at all."""
+    """A name, and if the header declares no charset, its bytes decoded in other charsets where that gives letters."""
     yield text
     if declared or text.isascii() or repaired(text) != text or any(ord(char) > 0xFF for char in text):
         return
     for charset in _UNDECLARED:
         try:
-            other = text.encode("latin-1").decode(charset)
+            decoded = text.encode("latin-1").decode(charset)
         except UnicodeDecodeError:
             continue
-        if all(char.isalpha() or char.isascii() for char in other):
-            yield other
+        if all(char.isalpha() or char.isascii() for char in decoded):
+            yield decoded
 
 
 def _undecoded(element: DataElement) -> list[str]:
-    """Names that do not decode in the charset that the header names, as Latin-1, which takes all bytes."""
+    """Names that do not decode in the declared charset, decoded as Latin-1, which accepts all bytes."""
     people = element.value if isinstance(element.value, (MultiValue, list, tuple)) else [element.value]
     raw = (getattr(person, "original_string", b"") for person in people if "\ufffd" in str(person))
     return [text.decode("latin-1") for text in raw if isinstance(text, bytes)]
@@ -128,7 +128,7 @@ def _undecoded(element: DataElement) -> list[str]:
 
 @dataclass(frozen=True)
 class _Hit:
-    """A value of an element that tells the patient, and the dataset that has it."""
+    """A value of an element that identifies the patient, and the dataset that has it."""
 
     holder: Dataset
     element: DataElement
@@ -136,7 +136,7 @@ class _Hit:
 
 
 def take_out(dataset: Dataset, telling: Telling, profile: HeaderProfile) -> None:
-    """Replace every value, at any depth, that still tells the patient."""
+    """Replace every value that still identifies the patient, at any depth and in place."""
     for hit in list(_hits(dataset, telling)):
         element, values = hit.element, _values(hit.element)
         if element.VR == "UN":
@@ -151,7 +151,7 @@ def _replacement(element: DataElement) -> str:
 
 
 def names_left(dataset: Dataset, original: Dataset) -> int:
-    """How many values of a cleaned dataset, at any depth, still tell the patient of the original's header."""
+    """Number of values of a cleaned dataset, at any depth, that still identify the patient of the original's header."""
     return sum(1 for _ in _hits(dataset, identifiers_of(original)))
 
 
@@ -161,9 +161,9 @@ def in_path(dataset: Dataset, path: str) -> bool:
 
 
 def in_pixels(data: bytes, original: Dataset) -> bool:
-    """Whether stored pixels, as bytes, spell a name of the original's header: text that a wrong length made a part of the picture.
+    """Whether stored pixels, as bytes, spell a name of the original's header: text that a wrong length made part of the pixels.
 
-    Names of `_SPELT_BY_CHANCE` letters or more are looked for, as written, in capitals and in small letters.
+    Names of `_SPELT_BY_CHANCE` letters or more are searched for, as written, in upper, lower and title case.
     """
     names = {word for one in identifiers_of(original) if one.kind == "name" for word in words(one.text) if len(word) >= _SPELT_BY_CHANCE}
     spelt = {form.encode("latin-1", "replace") for word in names for form in (word, word.upper(), word.lower(), word.title())}
@@ -171,21 +171,21 @@ def in_pixels(data: bytes, original: Dataset) -> bool:
 
 
 def _hits(dataset: Dataset, telling: Telling) -> Iterator[_Hit]:
-    holds, whole = identifiers.in_text(telling, terms.vocabulary()), identifiers.as_whole(telling)
+    holds, is_identifier = identifiers.in_text(telling, terms.vocabulary()), identifiers.as_whole(telling)
     uids = {one.text for one in telling if one.kind == "uid"}
-    yield from _hits_in(dataset, holds, whole, uids) if telling else ()
+    yield from _hits_in(dataset, holds, is_identifier, uids) if telling else ()
 
 
-def _hits_in(dataset: Dataset, holds: Callable[[str], bool], whole: Callable[[str], bool], uids: set[str]) -> Iterator[_Hit]:
-    is_standard: bool | None = None  # of the code that the dataset is, once it matters
+def _hits_in(dataset: Dataset, holds: Callable[[str], bool], is_identifier: Callable[[str], bool], uids: set[str]) -> Iterator[_Hit]:
+    is_standard: bool | None = None  # whether the dataset is a code of the standard; evaluated on demand
     for element in dataset:
         if element.VR == "SQ":
             for item in element.value:
-                yield from _hits_in(item, holds, whole, uids)
+                yield from _hits_in(item, holds, is_identifier, uids)
             continue
         for number, text in enumerate(_values(element)):
             text = _of_others(element, text)
-            if not text or not _is_hit(element, text, holds, whole, uids):
+            if not text or not _is_hit(element, text, holds, is_identifier, uids):
                 continue
             if element.keyword in _CODES:
                 is_standard = _is_standard(dataset) if is_standard is None else is_standard
@@ -194,21 +194,21 @@ def _hits_in(dataset: Dataset, holds: Callable[[str], bool], whole: Callable[[st
             yield _Hit(dataset, element, number)
 
 
-def _is_hit(element: DataElement, text: str, holds: Callable[[str], bool], whole: Callable[[str], bool], uids: set[str]) -> bool:
-    """Whether a value tells the patient, as an element of its kind can."""
+def _is_hit(element: DataElement, text: str, holds: Callable[[str], bool], is_identifier: Callable[[str], bool], uids: set[str]) -> bool:
+    """Whether a value identifies the patient, by the rules for its VR."""
     if element.VR == "UI":
         return text in uids and not is_public(element.keyword)
     if element.VR in ("DS", "IS"):
-        return len(text) >= _LONGEST_NUMBER and text.isdigit() and whole(text)
+        return len(text) >= _LEAST_DIGITS and text.isdigit() and is_identifier(text)
     if element.keyword == "SpecificCharacterSet" and text in python_encoding:
         return False
     if element.VR in ("AE", "CS") or element.keyword in _CODES | _CODED_TEXTS:
-        return whole(text) and not terms.is_term(text)
+        return is_identifier(text) and not terms.is_term(text)
     return element.VR in _FREE and holds(text)
 
 
 def _of_others(element: DataElement, text: str) -> str:
-    """A value without what this program has written itself."""
+    """A value without the parts that this program writes."""
     text, tag = text.strip(" \0"), int(element.tag)
     if text == str(DUMMIES.get(element.VR, "")) or (tag in PSEUDONYMS and re.fullmatch(f"[{CONSONANTS}]{{{PSEUDONYM_LETTERS}}}", text)):
         return ""
@@ -216,7 +216,7 @@ def _of_others(element: DataElement, text: str) -> str:
 
 
 def _is_standard(item: Dataset) -> bool:
-    """Whether a code item is this program's own or one that the standard's dictionary has."""
+    """Whether a code item is one of this program's or one in the standard's dictionary."""
     code = tuple(str(item.get(keyword, "") or "") for keyword in ("CodeValue", "CodingSchemeDesignator", "CodeMeaning"))
     return code in _OWN_CODES or terms.is_concept(item)
 
@@ -226,7 +226,7 @@ def _readable(dataset: Dataset) -> Iterator[DataElement]:
     for tag in list(dataset.keys()):
         try:
             element = dataset[tag]
-        except Exception:  # pydicom raises as many kinds as there are ways to be wrong
+        except Exception:  # pydicom raises many kinds of exceptions for malformed values
             element = None
         if element is not None:
             yield element

@@ -1,4 +1,4 @@
-"""What a run does to DICOM headers, and the secret key that pseudonyms and new UIDs come from. See `headers`."""
+"""The header profile of a run, and the secret key from which pseudonyms and new UIDs are derived. See `dicom_headers`."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ..system import regular_files, user_text
 
 MODES = ("basic", "keep")
 KEY_BYTES = 32
-KEY_FILE_BYTES = 4096  # that a file with a key has at most
+KEY_FILE_BYTES = 4096  # largest size of a key file, bytes
 CONSONANTS, PSEUDONYM_LETTERS = "BCDFGHJKLMNPQRSTVWXZ", 12
 RETAINABLE = {"age": "PatientAge", "sex": "PatientSex", "size": "PatientSize", "weight": "PatientWeight"}
-"""What `HeaderProfile.retain` may name, and the element that then stays (Retain Patient Characteristics Option)."""
+"""Name in `HeaderProfile.retain` -> element that is then retained (Retain Patient Characteristics Option)."""
 BASIC = ("113100", "Basic Application Confidentiality Profile")
 RETAINED = ("113108", "Retain Patient Characteristics Option")
 SHIFTED = ("113107", "Retain Longitudinal Temporal Information Modified Dates Option")
@@ -28,17 +28,20 @@ DUMMIES = {
     "LT": "ANONYMIZED", "PN": "ANONYMIZED", "SH": "ANONYMIZED", "ST": "ANONYMIZED", "TM": "000000", "UC": "ANONYMIZED",
     "UR": "https://anonymized.invalid", "UT": "ANONYMIZED", "FD": 0.0, "FL": 0.0, "SL": 0, "SS": 0, "SV": 0, "UL": 0, "US": 0, "UV": 0,
 }
-"""By VR what stands in the place of a value that must not stay and may have to be there."""
+"""VR -> replacement of a value that must be removed from an element that may be required."""
 
 
 @dataclass(frozen=True)
 class HeaderProfile:
-    """What happens to headers.
+    """Treatment of headers.
 
-    mode: "basic", or "keep" to leave them as they are.
-    key: `KEY_BYTES` random bytes, secret; whoever has it can tell which pseudonym a known patient got.
+    mode: "basic", or "keep" to leave them unchanged.
+    key: `KEY_BYTES` random bytes, secret; with it the pseudonym of a known patient can be computed.
     retain: names of `RETAINABLE`.
-    shift_dates: move dates by days of the patient's own, instead of taking them out.
+    shift_dates: shift dates by a number of days that is fixed for the patient, instead of removing them.
+
+    Raises:
+        UsageError: a field is out of range.
     """
 
     mode: str = "keep"
@@ -51,29 +54,29 @@ class HeaderProfile:
             raise UsageError(f"headers is {self.mode!r}, allowed are {', '.join(MODES)}")
         if self.mode == "basic" and len(self.key) != KEY_BYTES:
             raise UsageError(f"the key has {len(self.key)} bytes, needs {KEY_BYTES}")
-        wrong = [name for name in self.retain if name not in RETAINABLE]
-        if wrong:
-            raise UsageError(f"retain is {', '.join(wrong)}, allowed are {', '.join(RETAINABLE)}")
+        unknown = [name for name in self.retain if name not in RETAINABLE]
+        if unknown:
+            raise UsageError(f"retain is {', '.join(unknown)}, allowed are {', '.join(RETAINABLE)}")
 
     @property
     def codes(self) -> tuple[tuple[str, str], ...]:
-        """Code and meaning of what is done, of scheme DCM, context group 7050."""
+        """Code and meaning of the applied options, coding scheme DCM, context group 7050."""
         if self.mode == "keep":
             return ()
         return (BASIC, *((RETAINED,) if self.retain else ()), *((SHIFTED,) if self.shift_dates else ()))
 
     def digest(self, kind: str, text: str) -> bytes:
-        """Keyed hash of a text, another for every kind of use; 32 bytes."""
+        """HMAC-SHA-256 of a text, 32 bytes; differs between kinds of use."""
         return hmac.new(self.key, f"{kind}\0{text}".encode("utf-8", "surrogateescape"), hashlib.sha256).digest()
 
     def uid(self, old: str) -> str:
-        """The UID that stands for another, always the same."""
+        """The replacement of a UID, the same for every call with this key."""
         return f"2.25.{int.from_bytes(self.digest('uid', old)[:16], 'big')}"
 
     def pseudonym(self, kind: str, text: str) -> str:
-        """Twelve consonants that stand for a text, for example of a patient.
+        """Twelve consonants that replace a text, for example a patient's name.
 
-        With vowels or digits one could spell a short name, a date or an ID of the run by chance, which holds its file.
+        With vowels or digits a pseudonym could by chance spell a short name, a date or an ID in the run, and its file would be held.
         """
         number, letters = int.from_bytes(self.digest(kind, text), "big"), []
         for _ in range(PSEUDONYM_LETTERS):
@@ -83,10 +86,10 @@ class HeaderProfile:
 
 
 def read_key(path: Path) -> bytes:
-    """The key of a file that holds 64 hexadecimal digits and that nobody but its owner may read.
+    """The key in a file of 64 hexadecimal digits that only its owner may read.
 
     Raises:
-        UsageError: it is missing, unreadable, holds something else, or others may read it.
+        UsageError: the file is missing, unreadable or no key, or others may read it.
     """
     try:
         text, mode = user_text.decoded(regular_files.read(path, KEY_FILE_BYTES, follow=True)).strip(), path.stat().st_mode  # PowerShell writes UTF-16
@@ -102,5 +105,5 @@ def read_key(path: Path) -> bytes:
 
 
 def new_key() -> bytes:
-    """A key from the system's source of randomness."""
+    """A new key from the operating system's random source."""
     return secrets.token_bytes(KEY_BYTES)

@@ -1,11 +1,11 @@
-"""What this program itself writes into a DICOM header: the codes of what was done to the pixels, and the words of its other elements."""
+"""Values that this program writes into a DICOM header: codes of the changes of the pixels, and texts of other elements."""
 
 from __future__ import annotations
 
 import re
 
 CLEAN_PIXEL_DATA = ("113101", "Clean Pixel Data Option")
-"""Code and meaning, of scheme DCM, context group 7050."""
+"""Code and meaning, coding scheme DCM, context group 7050."""
 INPAINTED = ("INPAINTED", "99MARKERREMOVER", "Removed markings filled by inpainting")
 """Code, scheme and meaning; designators that begin with 99 are private ones (PS3.3 section 8.2)."""
 _OWN_WORDS = {
@@ -13,12 +13,12 @@ _OWN_WORDS = {
     0x00120062: "YES|NO", 0x00280301: "YES|NO", 0x0008001C: "YES", 0x00280303: "MODIFIED|REMOVED",
     0x00082111: r"(?:Burned-in annotations|Burnt-in markings) removed; \d+ pixels were filled by inpainting from their surroundings and are synthetic\.",
 }
-"""What this program writes into De-identification Method, Patient Identity Removed, Burned In Annotation, Synthetic Data, Longitudinal Temporal
-Information Modified and Derivation Description."""
+"""Patterns of the values that this program writes into De-identification Method, Patient Identity Removed, Burned In Annotation, Synthetic Data,
+Longitudinal Temporal Information Modified and Derivation Description."""
 
 
 def of_others(tag: int, text: str) -> str:
-    """A value of an element without what this program writes there.
+    """A value of an element without the part that this program writes.
 
     >>> of_others(0x00120063, "markerremover 0.1.0, weights 0123456789ab"), of_others(0x00081070, "markerremover 0.1.0")
     ('', 'markerremover 0.1.0')

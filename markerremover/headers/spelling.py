@@ -1,4 +1,4 @@
-"""One form for the many spellings of a word: case, marks, composed or not, German and Nordic letters, bytes read in the wrong charset. Pure."""
+"""Normalises the spellings of a word: case, accents, composition, German and Nordic letters, bytes decoded in the wrong charset. Pure functions."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _LETTERS = str.maketrans({
     "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "þ": "th", "ŋ": "n", "ĸ": "k", "ß": "ss",
     "Æ": "Ae", "Œ": "Oe", "Ø": "O", "Ł": "L", "Đ": "D", "Ð": "D", "Ħ": "H", "Þ": "Th", "Ŋ": "N", "ẞ": "SS", "ª": "a", "º": "o",
 })
-"""Letters of Latin alphabets that do not decompose into one of A-Z and a mark."""
-_DIGRAPHS = (("ae", "a"), ("oe", "o"), ("ue", "u"), ("aa", "a"))  # ä, ö, ü and å where there are no marks
-_SHORTEST = 3  # letters that are left of a word without its digraphs
-_LOOK = str.maketrans("oqilzsbg", "00112586")  # letters and digits that look alike in print
-_MARKS = ("\u0300", "\u036f")  # accents; the marks of other scripts are letters of their own
+"""Letters of Latin alphabets that do not decompose into one of A-Z and an accent."""
+_DIGRAPHS = (("ae", "a"), ("oe", "o"), ("ue", "u"), ("aa", "a"))  # spellings of ä, ö, ü and å without accents
+_SHORTEST = 3  # smallest number of letters of a word with its digraphs shortened
+_LOOK = str.maketrans("oqilzsbg", "00112586")  # letters and digits of similar shape -> one of them
+_ACCENTS = ("\u0300", "\u036f")  # range of combining accents; combining characters of other scripts are retained
 _APOSTROPHES = re.compile(r"(?<=[^\W\d_])['\u2019\u2018\u02bc`\u00b4](?=[^\W\d_])")
 _ESCAPES = re.compile(r"(?:%[0-9a-fA-F]{2})+")
 _CAMEL = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+|[^\W\d_A-Za-z]+")
@@ -26,41 +26,41 @@ _HIGH = "[" + re.escape("".join(_BYTE)) + "]{2,}"
 
 
 def repaired(text: str) -> str:
-    """The text, with UTF-8 that was read as Latin-1 or Windows-1252 read as UTF-8.
+    """The text, with UTF-8 that was decoded as Latin-1 or Windows-1252 decoded again.
 
     >>> repaired("MÃ¼ller"), repaired("Müller"), repaired("Ã©tÃ© à Paris")
     ('Müller', 'Müller', 'été à Paris')
     """
-    return text if text.isascii() else re.sub(_HIGH, _again, text)
+    return text if text.isascii() else re.sub(_HIGH, _redecoded, text)
 
 
-def _again(found: re.Match[str]) -> str:
+def _redecoded(match: re.Match[str]) -> str:
     try:
-        return bytes(_BYTE[char] for char in found[0]).decode("utf-8")
+        return bytes(_BYTE[char] for char in match[0]).decode("utf-8")
     except UnicodeDecodeError:
-        return found[0]
+        return match[0]
 
 
 def plain(text: str) -> str:
-    """In lower case and without accents, letters of other scripts composed, katakana as hiragana.
+    """A text in lower case without accents; other scripts composed, katakana as hiragana.
 
     >>> plain("Mu\u0308LLER"), plain("Straße"), plain("Øster Łódź"), plain("ヤマダ")
     ('muller', 'strasse', 'oster lodz', 'やまだ')
     """
-    return _bare_of_marks(text).casefold()
+    return _unaccented(text).casefold()
 
 
-def _bare_of_marks(text: str) -> str:
-    """Without accents, in the case that it has."""
+def _unaccented(text: str) -> str:
+    """A text without accents, its case unchanged."""
     if text.isascii():
         return text
-    apart = unicodedata.normalize("NFKD", text.translate(_LETTERS))
-    together = unicodedata.normalize("NFC", "".join(char for char in apart if not _MARKS[0] <= char <= _MARKS[1]))
-    return "".join(chr(ord(char) - 0x60) if "ァ" <= char <= "ヶ" else char for char in together)
+    decomposed = unicodedata.normalize("NFKD", text.translate(_LETTERS))
+    composed = unicodedata.normalize("NFC", "".join(char for char in decomposed if not _ACCENTS[0] <= char <= _ACCENTS[1]))
+    return "".join(chr(ord(char) - 0x60) if "ァ" <= char <= "ヶ" else char for char in composed)
 
 
 def forms(word: str) -> frozenset[str]:
-    """A plain word, and as it is where ä, ö, ü and å lost their marks: two spellings of a name have one in common.
+    """A plain word, and its form without the digraphs of ä, ö, ü and å: two spellings of a name share one form.
 
     >>> sorted(forms("mueller")), forms("muller")
     (['mueller', 'muller'], frozenset({'muller'}))
@@ -72,18 +72,17 @@ def forms(word: str) -> frozenset[str]:
 
 
 def words(text: str) -> list[str]:
-    """The words of a text in order, in the case that they have, without accents and apostrophes: what lies between other characters
-    than letters and digits."""
+    """The words of a text in order: runs of letters and digits, without accents and apostrophes, case unchanged."""
     text = _ESCAPES.sub(_unescaped, text) if "%" in text else text
-    return re.findall(r"[^\W_]+", _APOSTROPHES.sub("", _bare_of_marks(repaired(text))))
+    return re.findall(r"[^\W_]+", _APOSTROPHES.sub("", _unaccented(repaired(text))))
 
 
-def _unescaped(found: re.Match[str]) -> str:
-    return bytes.fromhex(found[0].replace("%", "")).decode("utf-8", "replace")
+def _unescaped(match: re.Match[str]) -> str:
+    return bytes.fromhex(match[0].replace("%", "")).decode("utf-8", "replace")
 
 
 def pieces(word: str) -> list[str]:
-    """What a word of `words` is put together from, by capitals and digits: of file names.
+    """The parts of a compound word of `words`, split at capitals and digits as in file names.
 
     >>> pieces("MUELLERThorax2"), pieces("JohnSmith")
     (['MUELLER', 'Thorax', '2'], ['John', 'Smith'])
@@ -92,7 +91,7 @@ def pieces(word: str) -> list[str]:
 
 
 def unpadded(text: str) -> str:
-    """Without the zeros that lead a number.
+    """A text without the leading zeros of its numbers.
 
     >>> unpadded("pat00123x0")
     'pat123x0'
@@ -102,7 +101,7 @@ def unpadded(text: str) -> str:
 
 @functools.lru_cache(4096)
 def alike(text: str) -> str:
-    """Letters and digits alone, plain; those that look alike in print are the same.
+    """The plain letters and digits of a text; those of similar shape are mapped to one of them.
 
     >>> alike("Müll-er 0"), alike("MULLER O")
     ('mu11er0', 'mu11er0')
@@ -111,7 +110,7 @@ def alike(text: str) -> str:
 
 
 def is_unspaced(char: str) -> bool:
-    """Whether a character is of a script that writes names without spaces around them: Han, kana, Hangul, Thai and its neighbours."""
+    """Whether a character belongs to a script that writes names without spaces: Han, kana, Hangul, Thai and its neighbours."""
     return "\u0e00" <= char <= "\u0eff" or "\u1000" <= char <= "\u109f" or "\u1780" <= char <= "\u17ff" or (
         "\u3041" <= char <= "\u30ff" or "\u3400" <= char <= "\u9fff" or "\uac00" <= char <= "\ud7a3" or "\uf900" <= char <= "\ufaff"
         or "\U00020000" <= char <= "\U0003ffff"

@@ -1,6 +1,6 @@
-"""Words of DICOM's own: those of defined terms and attribute names. In a coded value they tell nothing of a patient who is called so.
+"""DICOM's vocabulary: words of defined terms and attribute names. In a coded value they do not identify a patient of that name.
 
-The terms are those of PS3.3 and PS3.16 (modalities, body parts, positions, kinds of images, how they are shown, how they were made). Words of
+The terms are those of PS3.3 and PS3.16 (modalities, body parts, positions, kinds of images, display, acquisition). Words of
 attribute names come from the data dictionary.
 """
 
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from pydicom.datadict import DicomDictionary
 from pydicom.dataset import Dataset
@@ -65,37 +67,39 @@ _FORMER_SNOMED = ("SRT", "SNM3", "99SDM")
 
 @functools.cache
 def vocabulary() -> frozenset[str]:
-    """Plain words of defined terms and of the names of DICOM's attributes."""
+    """Plain words of defined terms and of attribute names."""
     names = " ".join(plain(entry[2]) for entry in DicomDictionary.values())
     return _TERMS | frozenset(word for word in re.findall(r"[a-z]+", names) if len(word) > 2)
 
 
 def is_term(value: str) -> bool:
-    """Whether every word of a coded value is one of DICOM's own.
+    """Whether every word of a coded value belongs to DICOM's vocabulary.
 
     >>> is_term("FOR PRESENTATION"), is_term("MONOCHROME2"), is_term("SMITH_HAND"), is_term("47119")
     (True, True, False, False)
     """
-    found = re.findall(r"[^\W\d_]+", plain(value))
-    return bool(found) and all(word in vocabulary() for word in found)
+    value_words = re.findall(r"[^\W\d_]+", plain(value))
+    return bool(value_words) and all(word in vocabulary() for word in value_words)
 
 
 def is_concept(item: Dataset) -> bool:
-    """Whether a code item has a value that the standard's own dictionary knows, and a meaning that is put together from the dictionary's words."""
-    from pydicom.sr._concepts_dict import concepts  # takes a second to load
+    """Whether a code item has a value in the standard's dictionary and a meaning that consists of the dictionary's words."""
+    from pydicom.sr._concepts_dict import concepts  # the import takes a second
     from pydicom.sr._snomed_dict import mapping
 
     scheme, value, meaning = (str(item.get(keyword, "") or "").strip() for keyword in ("CodingSchemeDesignator", "CodeValue", "CodeMeaning"))
     if scheme in _FORMER_SNOMED:
         scheme, value = "SCT", mapping["SRT"].get(value, value)
-    known = any(value in codes for codes in concepts.get(scheme, {}).values())
-    return known and all(word in _dictionary_words() or word in vocabulary() for word in re.findall(r"[^\W\d_]+", plain(meaning)))
+    of_scheme: Mapping[str, Any] = concepts.get(scheme, {})  # keyword -> codes; pydicom's own annotation is too wide
+    in_scheme = any(value in codes for codes in of_scheme.values())
+    return in_scheme and all(word in _dictionary_words() or word in vocabulary() for word in re.findall(r"[^\W\d_]+", plain(meaning)))
 
 
 @functools.cache
 def _dictionary_words() -> frozenset[str]:
-    """Plain words of the meanings of all codes that the standard uses."""
+    """Plain words of the meanings of all codes in the standard."""
     from pydicom.sr._concepts_dict import concepts
 
-    meanings = (meaning for scheme in concepts.values() for codes in scheme.values() for meaning, _ in codes.values())
+    schemes: Mapping[str, Any] = concepts
+    meanings = (meaning for scheme in schemes.values() for codes in scheme.values() for meaning, _ in codes.values())
     return frozenset(re.findall(r"[^\W\d_]+", plain(" ".join(meanings))))

@@ -1,10 +1,10 @@
-"""Learning from what people corrected, at a site, over and over: `markerremover improve`.
+"""Repeated learning from the corrections of a site: `markerremover improve`.
 
     site_folder    a site's folder: weights, history, which weights are in use
-    picture_store  annotated pictures, and what makes two the same
+    picture_store  annotated pictures, identified by their pixels
     gathering      from reviewed runs into the folder
-    validation     the fixed set, and that nothing of it is learnt
-    adoption_rule  what adopts new weights
-    score_weights  what weights make of the validation set
-    rounds, tables the order of the steps, and what is printed
+    validation     the fixed validation set, which is never trained on
+    adoption_rule  whether new weights are adopted
+    score_weights  results of weights on the validation set
+    rounds, tables the steps of a round, and the printed tables
 """

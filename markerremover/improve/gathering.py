@@ -1,5 +1,5 @@
-"""Annotated pictures from reviewed runs into a site's training set. What is already there is told by its pixels, or by the file and frame
-that it was made of; of two annotations of one picture the later review counts."""
+"""Adds annotated pictures from reviewed runs to a site's training set. A picture that is already in it is recognised by its pixels, or by the
+file and frame that it was made from; of two annotations of one picture the later review counts."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from .picture_store import Picture
 
 @dataclass(frozen=True)
 class Gathered:
-    """What gathering would do.
+    """The result of `plan`.
 
-    new: pictures that are not there yet.  replaced: those there whose annotation a later one replaces, with it: (there, later).
-    same: how many are there as they are.  reserved: how many are of patients, or are pictures, of the validation set.
-    stale: how many say something else than the log of their review: `apply` has not been run since.
-    unwritten: files that were corrected and have no annotation, of all the audits.
+    new: pictures to add.  replaced: (present, later): pictures of the set whose annotation a later one replaces.
+    same: number of pictures that are in the set already.  reserved: number of pictures, or of patients' pictures, in the validation set.
+    stale: number of annotations that differ from the log of their review, since `apply` has not been run afterwards.
+    unwritten: number of corrected files without an annotation, in all audits.
     """
 
     new: tuple[Picture, ...] = ()
@@ -33,62 +33,65 @@ class Gathered:
     stale: int = 0
     unwritten: int = 0
 
-    def training(self, there: Sequence[Picture]) -> list[Picture]:
-        """The training set as it will be, by name."""
-        gone = {old.name for old, _ in self.replaced}
-        return sorted([*(p for p in there if p.name not in gone), *(new for _, new in self.replaced), *self.new], key=lambda p: p.name)
+    def training(self, present: Sequence[Picture]) -> list[Picture]:
+        """The future training set, by name."""
+        replaced = {old.name for old, _ in self.replaced}
+        return sorted([*(p for p in present if p.name not in replaced), *(new for _, new in self.replaced), *self.new], key=lambda p: p.name)
 
 
-def plan(sources: Sequence[Path], there: Sequence[Picture], validation: Sequence[Picture]) -> Gathered:
-    """Look at audits and LabelMe folders; nothing is written.
+def plan(sources: Sequence[Path], present: Sequence[Picture], validation: Sequence[Picture]) -> Gathered:
+    """Read audits and LabelMe folders; nothing is written.
 
     Args:
         sources: audit folders whose review was applied, or folders with images/ and annotations/.
-        there: the training set.  validation: the validation set, of which nothing is taken.
+        present: the training set.  validation: the validation set; its pictures and patients are left out.
 
     Raises:
-        UsageError: a source holds no annotations.  AnnotationError: see `pictures.read`.
+        UsageError: a source holds no annotations.  AnnotationError: see `picture_store.read`.
     """
-    kept, stale, unwritten = [], 0, 0
+    gathered: list[Picture] = []
+    stale = unwritten = 0
     for source in sources:
-        found, old, missing = _source(Path(source))
-        kept, stale, unwritten = [*kept, *found], stale + old, unwritten + missing
-    barred = _Known(validation)
+        pictures, outdated, missing = _source(Path(source))
+        gathered, stale, unwritten = [*gathered, *pictures], stale + outdated, unwritten + missing
+    reserved = _Index(validation)
     patients = {p.patient for p in validation}
-    usable = [p for p in kept if p.patient not in patients and not barred.find(p)]
-    known, new, replaced, same = _Known(there), {}, {}, 0
+    usable = [p for p in gathered if p.patient not in patients and not reserved.find(p)]
+    index, unchanged = _Index(present), 0
+    new: dict[str, Picture] = {}
+    replaced: dict[str, tuple[Picture, Picture]] = {}
     for picture in _latest(usable):
-        old = known.find(picture)
+        old = index.find(picture)
         if old is None:
             new[picture.name] = picture
         elif (old.digest, old.patient) == (picture.digest, picture.patient) or (picture.when and picture.when < old.when):
-            same += 1
+            unchanged += 1
         else:
             replaced[old.name] = old, picture
-    return Gathered(tuple(new.values()), tuple(replaced.values()), same, len(kept) - len(usable), stale, unwritten)
+    return Gathered(tuple(new.values()), tuple(replaced.values()), unchanged, len(gathered) - len(usable), stale, unwritten)
 
 
-class _Known:
-    """Pictures, found by their pixels or by what they were made of."""
+class _Index:
+    """Pictures by their pixels, and by the file and frame that they were made from."""
 
-    def __init__(self, found: Sequence[Picture]) -> None:
-        self._by = {key: p for p in found for key in (p.pixels, p.source)}
+    def __init__(self, pictures: Sequence[Picture]) -> None:
+        self._by: dict[str | tuple[str, int], Picture] = {key: p for p in pictures for key in (p.pixels, p.source)}
 
     def find(self, picture: Picture) -> Picture | None:
         return self._by.get(picture.pixels) or self._by.get(picture.source)
 
 
-def _latest(found: Sequence[Picture]) -> list[Picture]:
-    """One annotation a picture: the one that was made last, of equally old ones the last that was given."""
-    chosen: list[Picture] = []
-    for picture in sorted(found, key=lambda p: p.when):
-        known = _Known([picture])
-        chosen = [*(p for p in chosen if not known.find(p)), picture]
-    return chosen
+def _latest(pictures: Sequence[Picture]) -> list[Picture]:
+    """One annotation per picture: the latest, of equally old ones the last in order."""
+    latest: list[Picture] = []
+    for picture in sorted(pictures, key=lambda p: p.when):
+        index = _Index([picture])
+        latest = [*(p for p in latest if not index.find(p)), picture]
+    return latest
 
 
 def _source(source: Path) -> tuple[list[Picture], int, int]:
-    """The pictures of one source that count, how many do not, and how many corrected files have none."""
+    """The current pictures of one source, the number of stale ones, and the number of corrected files without one."""
     labels = source / corrections.FOLDER / LABELS
     for part in (labels.parent, labels, labels / "images", labels / "annotations"):
         if regular_files.real(part):
@@ -100,15 +103,16 @@ def _source(source: Path) -> tuple[list[Picture], int, int]:
     finished = [r for r in corrections.reviews(corrections.read_events(corrections.log_path(source))).values() if r.verdict]
     if not (labels / "images").is_dir():
         raise UsageError(f"{source}: holds no annotations: `markerremover review {source}` and then `apply` make them")
-    found = picture_store.read(labels)
-    said = {(r.sha256_in, r.when, r.digest) for r in finished}
-    current = [p for p in found if (p.source[0], p.when, p.said) in said]
-    written = {(p.source[0], p.when, p.said) for p in current}
-    return current, len(found) - len(current), sum(bool(r.digest or r.named) and (r.sha256_in, r.when, r.digest) not in written for r in finished)
+    pictures = picture_store.read(labels)
+    reviews = {(r.sha256_in, r.when, r.digest) for r in finished}
+    current = [p for p in pictures if (p.source[0], p.when, p.review_digest) in reviews]
+    labelled = {(p.source[0], p.when, p.review_digest) for p in current}
+    unwritten = sum(bool(r.digest or r.named) and (r.sha256_in, r.when, r.digest) not in labelled for r in finished)
+    return current, len(pictures) - len(current), unwritten
 
 
 def carry_out(gathered: Gathered, folder: Path) -> None:
-    """Write what `plan` found into the training set; cut short, it can be done again."""
+    """Write the result of `plan` into the training set; it can be repeated after an interruption."""
     for picture in gathered.new:
         picture_store.store(picture, folder)
     for old, picture in gathered.replaced:

@@ -20,18 +20,18 @@ from ..records import Annotation
 from ..review import labels
 from ..system.files import sha256_file, sync
 
-NAME_DIGITS = 32  # of the hash of the pixels, in file names
+NAME_DIGITS = 32  # number of hex digits of the pixels' hash in file names
 
 
 @dataclass(frozen=True)
 class Picture:
     """One annotated picture.
 
-    path: its image file.  patient: whose it is; the same text is the same patient.
-    pixels: hex SHA-256 of what the models see: its rows and columns, and its (H, W) uint8 greys.
-    source: (SHA-256 of the file it was made of, frame), of itself where nothing else is said.
-    when: of the review, ISO 8601; "" where unknown.  reviewer: "" where unknown.
-    said: `corrections.Review.digest` of what the review said; "" where it changed nothing or is unknown.
+    path: its image file.  patient: equal texts are the same patient.
+    pixels: hex SHA-256 of the models' input: its shape and its (H, W) uint8 grey levels.
+    source: (SHA-256 of the file that it was made from, frame); its own file if unknown.
+    when: time of the review, ISO 8601; "" if unknown.  reviewer: "" if unknown.
+    review_digest: `corrections.Review.digest`; "" if the review changed nothing or is unknown.
     """
 
     path: Path
@@ -41,7 +41,7 @@ class Picture:
     source: tuple[str, int]
     when: str = ""
     reviewer: str = ""
-    said: str = ""
+    review_digest: str = ""
 
     @property
     def name(self) -> str:
@@ -50,61 +50,61 @@ class Picture:
 
     @cached_property
     def digest(self) -> str:
-        """Hex SHA-256 of what is learnt from it: pixels and elements."""
+        """Hex SHA-256 of its training content: pixels and elements."""
         elements = sorted([*map(float, e.xyxy), e.kind] for e in self.annotation.elements)
         return hashlib.sha256(json.dumps([self.pixels, elements]).encode()).hexdigest()
 
     @property
     def sample(self) -> Sample:
-        """What `windows` and `finetune` take."""
+        """The picture as a training sample."""
         return Sample(self.path, self.annotation, self.patient)
 
     def count(self, kind: str) -> int:
-        """How many elements of a kind it has."""
+        """Number of its elements of a kind."""
         return sum(e.kind == kind for e in self.annotation.elements)
 
 
 def digest(pictures: Sequence[Picture]) -> str:
-    """Hex SHA-256 of a set of pictures, whatever their order."""
+    """Hex SHA-256 of a set of pictures, independent of their order."""
     return hashlib.sha256("".join(sorted(p.digest for p in pictures)).encode()).hexdigest()
 
 
 def read(folder: Path) -> list[Picture]:
-    """The pictures of a LabelMe folder: images/ and annotations/, perhaps split.csv, which then says whose they are. Otherwise the
-    header of the DICOM file that a picture was made of does, if its annotation knows, or else its name up to its first `_`.
+    """The pictures of a LabelMe folder: images/ and annotations/. The patient is that of split.csv if there is one, else that of the
+    DICOM header in the annotation, else the file name up to its first `_`.
 
     Raises:
-        AnnotationError: an annotation is broken, not reviewed, without its picture or does not fit it, or a picture has no annotation.
+        AnnotationError: an annotation is malformed, not reviewed, without its picture or does not fit it, or a picture has no annotation.
         UsageError: a picture cannot be read, or has several frames.
     """
     return [_picture(s.path, labelled_folder.label_of(folder, s.path), s.annotation, s.patient) for s in labelled_folder.load_samples(folder, None)]
 
 
 def read_stored(folder: Path) -> list[Picture]:
-    """The pictures that `store` put into a folder, by name; [] where there is none. A picture whose annotation is not there yet was
-    being stored when something crashed, and is left out.
+    """The pictures that `store` wrote into a folder, by name; [] if there are none. A picture without an annotation is left out, since a crash
+    interrupted its storing.
 
     Raises:
-        AnnotationError, UsageError: as for `read`; or the pixels of a picture are no longer those of its name.
+        AnnotationError, UsageError: as for `read`; or the pixels of a picture do not match its name.
     """
-    found = []
-    there = {p.stem: p for p in (folder / "images").glob("*") if p.suffix.lower() in IMAGE_SUFFIXES}
+    pictures: list[Picture] = []
+    images = {p.stem: p for p in (folder / "images").glob("*") if p.suffix.lower() in IMAGE_SUFFIXES}
     for label in sorted((folder / "annotations").glob("*.json")):
-        if label.stem not in there:
+        if label.stem not in images:
             raise AnnotationError(f"{label}: its picture is not in {folder / 'images'}; remove the annotation, or gather it again")
-        picture = _picture(there[label.stem], label, labelme.read(label), stored=True)
+        picture = _picture(images[label.stem], label, labelme.read(label), stored=True)
         if picture.name != label.stem or not picture.patient:
-            raise AnnotationError(f"{label}: is not as `improve` wrote it: its picture has changed, or it does not say whose it is")
-        found.append(picture)
-    return found
+            raise AnnotationError(f"{label}: is not as `improve` wrote it: its picture has changed, or it has no patient")
+        pictures.append(picture)
+    return pictures
 
 
 def _picture(path: Path, label: Path, annotation: Annotation, patient: str = "", *, stored: bool = False) -> Picture:
-    """One picture; without a `patient` its annotation says whose it is, "" if it does not. `stored`: `store` wrote it, its pixels are
-    what was looked at then."""
+    """One picture; without `patient` it is that of the annotation, or "". `stored`: `store` wrote the file, so its stored pixels are those of the
+    review."""
     shown = display(path, stored=stored)
     if shown.shape != annotation.shape_hw:
-        raise AnnotationError(f"{path} has {shown.shape} rows and columns, its annotation says {annotation.shape_hw}")
+        raise AnnotationError(f"{path} has {shown.shape} rows and columns, its annotation has {annotation.shape_hw}")
     origin = labelme.origin(labelme.load(label))
     source = str(origin.get("sha256") or sha256_file(path)), int(origin.get("frame") or 0)
     return Picture(path, annotation, patient or str(origin.get("patient") or ""), pixels_of(shown), source, str(origin.get("when") or ""),
@@ -132,14 +132,14 @@ def pixels_of(shown: np.ndarray) -> str:
 
 
 def store(picture: Picture, folder: Path) -> None:
-    """Put a picture into a folder of the site, readable by its owner only: the image first, its annotation last, each in one step."""
+    """Write a picture into a folder of the site, readable by its owner only: the image first, its annotation last, each atomically."""
     origin: dict[str, Any] = {"sha256": picture.source[0], "frame": picture.source[1], "patient": picture.patient, "when": picture.when,
-        "reviewer": picture.reviewer, "digest": picture.said}
+        "reviewer": picture.reviewer, "digest": picture.review_digest}
     labels.write(folder, picture.name, display(picture.path), picture.annotation.elements, reviewed=True, origin=origin)
 
 
 def take_out(names: Sequence[str], folder: Path) -> None:
-    """Remove stored pictures, the annotation first; those that are gone already are passed over."""
+    """Delete stored pictures, the annotation first; missing ones are ignored."""
     for name in names:
         (folder / "annotations" / f"{name}.json").unlink(missing_ok=True)
         (folder / "images" / f"{name}.png").unlink(missing_ok=True)

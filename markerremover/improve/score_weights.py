@@ -1,4 +1,4 @@
-"""What weights make of the validation set: the whole pipeline, in memory, judged by the pixels as `evaluate` judges results."""
+"""Results of weights on the validation set: the whole pipeline in memory, judged by pixels as in `evaluate`."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from ..evaluation import comparison, evaluate, judge, metrics
 from ..evaluation.results import Row
 from ..records import Policy
 from ..redaction.cleaning import Cleaner
-from ..training.measure import look
+from ..training.measure import run_pipeline
 from .picture_store import Picture
 
 SHOWN = ("recall", "deid", "retention", "false_regions")
 
 
-def rows(found: Sequence[Picture], onnx: Path, policy: Policy, device: str) -> list[Row]:
-    """One row a picture, in their order. A picture that would be held has no result, so nothing of it counts as removed or kept.
+def rows(pictures: Sequence[Picture], onnx: Path, policy: Policy, device: str) -> list[Row]:
+    """One row per picture, in order. A picture that would be held has no result, so nothing in it counts as removed or retained.
 
     Raises:
-        UsageError: the weights cannot be opened, or signs are to stay and there is no OCR engine.
+        UsageError: the weights cannot be opened, or laterality markers are to be retained and there is no OCR engine.
     """
     reader = None
     if policy.keep:
@@ -29,27 +29,27 @@ def rows(found: Sequence[Picture], onnx: Path, policy: Policy, device: str) -> l
 
         reader = open_reader()
     cleaner = Cleaner(localizer.load_detector(onnx, device="cpu" if device == "cpu" else "auto"), reader, policy)
-    return [row(picture, cleaner) for picture in found]
+    return [row(picture, cleaner) for picture in pictures]
 
 
 def row(picture: Picture, cleaner: Cleaner) -> Row:
-    """Clean one picture, write nothing, and judge what came of it."""
-    seen = look(picture.sample, cleaner)
-    after = seen.after
-    judged = judge.judge(seen.display, after, picture.annotation)
-    return Row(picture.name, picture.patient, judged, identical=None if after is None else bool((after == seen.display).all()))
+    """Clean one picture in memory, and judge the result."""
+    outcome = run_pipeline(picture.sample, cleaner)
+    result = outcome.after
+    verdicts = judge.judge(outcome.display, result, picture.annotation)
+    return Row(picture.name, picture.patient, verdicts, identical=None if result is None else bool((result == outcome.display).all()))
 
 
 def compared(before: Sequence[Row], after: Sequence[Row]) -> dict[str, Any]:
-    """What changed from some weights to others.
+    """The comparison of two weights.
 
     Returns:
-        Each of `SHOWN` -> {"before", "after": rates, "better", "worse": pairs that differ, "p_mcnemar"}; of `false_regions` the pairs are
-        pictures with fewer or more of them. `anatomy_removed`, `held` -> {"before", "after"}; `pictures` -> {"better", "worse", "mixed": names}.
+        Each of `SHOWN` -> {"before", "after": rates, "better", "worse": pairs that differ, "p_mcnemar"}; for `false_regions` the pairs are
+        pictures with fewer or more false-positive regions. `anatomy_removed`, `held` -> {"before", "after"}; `pictures` -> {"better", "worse", "mixed": names}.
     """
-    found, (old, new) = comparison.compare(before, after, missing_count=True), (evaluate.summary(r) for r in (before, after))
+    compared_rows, (old, new) = comparison.compare(before, after, missing_count=True), (evaluate.summary(r) for r in (before, after))
     result = {
-        name: {"before": found[name]["a"], "after": found[name]["b"], **{k: found[name][k] for k in ("better", "worse", "p_mcnemar")}}
+        name: {"before": compared_rows[name]["a"], "after": compared_rows[name]["b"], **{k: compared_rows[name][k] for k in ("better", "worse", "p_mcnemar")}}
         for name in comparison.PAIRED
     }
     pairs = [(len(a.judged.false_regions), len(b.judged.false_regions)) for a, b in zip(before, after)]
@@ -60,23 +60,25 @@ def compared(before: Sequence[Row], after: Sequence[Row]) -> dict[str, Any]:
     }
     return {
         **{name: result[name] for name in SHOWN}, "anatomy_removed": {"before": old["anatomy_removed"]["value"], "after": new["anatomy_removed"]["value"]},
-        "held": {"before": old["missing"], "after": new["missing"]}, "pictures": found["images"],
+        "held": {"before": old["missing"], "after": new["missing"]}, "pictures": compared_rows["images"],
     }
 
 
 def lines(results: dict[str, Any]) -> list[str]:
     """A comparison as lines of text."""
     names = {name: evaluate.NAMES[name] for name in SHOWN}
-    width, told = max(map(len, names.values())), []
+    width = max(map(len, names.values()))
+    text: list[str] = []
     for name, title in names.items():
         row = results[name]
         pairs = "pictures with fewer, {}" if name == "false_regions" else "better, {}"
         changed = f"{row['better']} {pairs.format(row['worse'])} {'with more' if name == 'false_regions' else 'worse'}"
-        told.append(f"  {title:{width}}  {metrics.in_words(row['before'])} -> {metrics.in_words(row['after'])}; {changed}, P = {row['p_mcnemar']:.4f}")
-    told.append(f"  {'anatomy removed':{width}}  {results['anatomy_removed']['before']:.2f} -> {results['anatomy_removed']['after']:.2f} per mille of the pixels")
+        text.append(f"  {title:{width}}  {metrics.in_words(row['before'])} -> {metrics.in_words(row['after'])}; {changed}, P = {row['p_mcnemar']:.4f}")
+    removed = results["anatomy_removed"]
+    text.append(f"  {'anatomy removed':{width}}  {removed['before']:.2f} -> {removed['after']:.2f} per mille of the pixels")
     if any(results["held"].values()):
-        told.append(f"  {'held, so counted as not removed':{width}}  {results['held']['before']} -> {results['held']['after']}")
-    return told
+        text.append(f"  {'held, so counted as not removed':{width}}  {results['held']['before']} -> {results['held']['after']}")
+    return text
 
 
-Look = Callable[[Sequence[Picture], Path, Policy, str], list[Row]]
+Score = Callable[[Sequence[Picture], Path, Policy, str], list[Row]]

@@ -1,10 +1,10 @@
-"""A site's folder: the weights it has had, the history of what became of them, and which are in use.
+"""A site's folder: all its weights, their history, and the weights in use.
 
-    site.toml          what `remove --site` reads: the weights in use, threshold and signs; replaced last, in one step
-    history.jsonl      one row a start, a round or an adoption by hand; only ever added to
-    weights/NNNN/      a generation: checkpoint, ONNX file, card, rescorer, and its row of the history; 0000 is what the site starts from
-    training/, validation/   annotated pictures, see `pictures` and `validation`
-    work/              of a round that is under way
+    site.toml          read by `remove --site`: the weights in use, threshold and laterality markers; replaced last, atomically
+    history.jsonl      one row per start, round or adoption by hand; append-only
+    weights/NNNN/      a generation: checkpoint, ONNX file, card, rescorer, and its row of the history; 0000 holds the weights that the site starts from
+    training/, validation/   annotated pictures, see `picture_store` and `validation`
+    work/              files of a round in progress
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class SiteFolder:
-    """Where everything of a site lies.  path: absolute."""
+    """The paths in a site's folder.  path: absolute."""
 
     path: Path
 
@@ -48,7 +48,7 @@ class SiteFolder:
 
     @property
     def history(self) -> Path:
-        """The log of all rounds, one JSON object a line."""
+        """The log of all rounds, one JSON object per line."""
         return self.path / HISTORY
 
     @property
@@ -63,7 +63,7 @@ class SiteFolder:
 
     @property
     def work(self) -> Path:
-        """What a round is at work on; may be removed between rounds."""
+        """Files of a round in progress; may be deleted between rounds."""
         return self.path / "work"
 
     @property
@@ -76,22 +76,22 @@ class SiteFolder:
         return self.path / "weights" / f"{number:04d}"
 
     def generations(self) -> Iterator[int]:
-        """The numbers of those that are there, in order."""
+        """The numbers of the existing generations, in order."""
         for path in sorted((self.path / "weights").glob("*")):
             if re.fullmatch(r"\d{4,}", path.name):
                 yield int(path.name)
 
 
 def now() -> str:
-    """The time, UTC, ISO 8601, to the second."""
+    """The present time, UTC, ISO 8601, to the second."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def open_folder(path: Path | str) -> SiteFolder:
-    """A site's folder, which need not be there yet.
+    """A site's folder, which need not exist yet.
 
     Raises:
-        UsageError: the folder holds something else, or lies in results of `remove`.
+        UsageError: the folder holds something else, or is inside results of `remove`.
     """
     folder = SiteFolder(Path(os.path.abspath(path)))
     check_apart(folder.path / site_profile.FILE)
@@ -99,17 +99,17 @@ def open_folder(path: Path | str) -> SiteFolder:
         raise UsageError(f"{path} is a file, a site needs a folder")
     strangers = sorted({p.name for p in folder.path.iterdir()} - OWN) if folder.path.is_dir() else []
     if strangers or (folder.begun and not folder.history.is_file()):
-        what = strangers[0] if strangers else f"a {site_profile.FILE} without a {HISTORY}"
-        raise UsageError(f"{path} holds {what}, so `improve` did not make it: name a folder that is not there yet")
+        entry = strangers[0] if strangers else f"a {site_profile.FILE} without a {HISTORY}"
+        raise UsageError(f"{path} holds {entry}, so `improve` did not create it: name a folder that does not exist yet")
     return folder
 
 
 def begin(folder: SiteFolder, weights: Path | None, keep: Mapping[str, str] | None) -> None:
-    """Make a site's folder around copies of the weights that it starts from.
+    """Create a site's folder with copies of the weights that it starts from.
 
     Args:
-        weights: checkpoint, its `.onnx` and card beside it; the shipped one by default.  keep: signs that stay; L, R and their words by
-            default.
+        weights: checkpoint, its `.onnx` and card beside it; the shipped one by default.  keep: laterality markers to retain; L, R
+            and their words by default.
 
     Raises:
         UsageError, WeightsError: there are no such weights.
@@ -129,35 +129,36 @@ def begin(folder: SiteFolder, weights: Path | None, keep: Mapping[str, str] | No
             "reason": "what the site starts from",
         })
     start = next(row for row in rows(folder, and_write=True) if row["generation"] == 0)
-    profile = SiteProfile(folder.path / start["weights"]["file"], **({} if keep is None else {"keep": keep}))
+    weights_path = folder.path / start["weights"]["file"]
+    profile = SiteProfile(weights_path) if keep is None else SiteProfile(weights_path, keep=keep)
     site_profile.write(folder.profile, profile)
     sync(folder.path)
 
 
 def row_of(folder: SiteFolder, event: str, number: int, stem: str, card: Mapping[str, Any]) -> dict[str, Any]:
-    """What every row of the history has."""
+    """The fields of every row of the history."""
     onnx = folder.generation(number) / f"{stem}.onnx"
-    instead = weights_in_use(folder) if folder.begun else None
+    replaced_weights = weights_in_use(folder) if folder.begun else None
     return {
         "event": event, "generation": number, "when": now(), "version": __version__,
         "weights": {"file": named(folder, onnx), "sha256": identity(card)},
-        "instead_of": "" if instead is None else named(folder, instead),
+        "instead_of": "" if replaced_weights is None else named(folder, replaced_weights),
     }
 
 
 def identity(card: Mapping[str, Any]) -> str:
-    """Hash of all that decides what weights find, as `localizer.Detector.sha256`: that of the localizer, and with "+" the rescorer's."""
+    """Hash of everything that decides the detections of weights, as `localizer.Detector.sha256`: the localizer's, and after "+" the rescorer's."""
     return "+".join([card["sha256"], *([card["rescorer"]["sha256"]] if card.get("rescorer") else [])])
 
 
 def named(folder: SiteFolder, path: Path) -> str:
-    """A path as the history has it: from the site's folder, where it lies below that."""
+    """A path as in the history: relative to the site's folder if it is inside, else absolute."""
     path = Path(os.path.abspath(path))
     return path.relative_to(folder.path).as_posix() if path.is_relative_to(folder.path) else str(path)
 
 
 def put_in_place(folder: SiteFolder, building: Path, number: int, row: Mapping[str, Any]) -> None:
-    """Make a finished folder of weights a generation, with its row; in one step, so that it is there whole or not at all."""
+    """Turn a finished folder of weights into a generation, with its row; atomically."""
     write_private(building / ROW, json.dumps(row) + "\n")
     for path in building.iterdir():
         sync(path)
@@ -167,31 +168,31 @@ def put_in_place(folder: SiteFolder, building: Path, number: int, row: Mapping[s
 
 
 def rows(folder: SiteFolder, *, and_write: bool = False) -> list[dict[str, Any]]:
-    """The history, in order. A generation that is there but not in it was cut off by a crash: its row is added.
+    """The history, in order, including rows of generations that a crash kept out of the file.
 
     Args:
-        and_write: also to the file.
+        and_write: append these rows to the file too.
 
     Raises:
         UsageError: a line is damaged, or a generation has no row.
     """
-    found = []
+    history = []
     for number, line in enumerate(journal.lines(folder.history), 1):
         try:
-            found.append(_checked(json.loads(line)))
+            history.append(_checked(json.loads(line)))
         except (ValueError, KeyError, TypeError):
             raise UsageError(f"{folder.history}, line {number}: is no row of a history; mend or move the file, nothing is guessed") from None
-    known = {row["generation"] for row in found}
+    listed = {row["generation"] for row in history}
     for number in folder.generations():
-        if number not in known:
+        if number not in listed:
             place = folder.generation(number) / ROW
             try:
-                found.append(_checked(json.loads(place.read_text(encoding="utf-8"))))
+                history.append(_checked(json.loads(place.read_text(encoding="utf-8"))))
             except (OSError, ValueError, KeyError, TypeError):
                 raise UsageError(f"{place}: is missing or damaged; move {place.parent} away, nothing is guessed") from None
             if and_write:
-                journal.append(folder.history, found[-1])
-    return found
+                journal.append(folder.history, history[-1])
+    return history
 
 
 def _checked(row: dict[str, Any]) -> dict[str, Any]:
@@ -203,10 +204,10 @@ def _checked(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def weights_in_use(folder: SiteFolder) -> Path:
-    """The ONNX file that the site's profile names, checked against its card.
+    """The ONNX file in the site's profile, checked against its card.
 
     Raises:
-        UsageError: it names none, or one that is not as its card says.
+        UsageError: the profile has none, or the file does not match its card.
     """
     weights = site_profile.read(folder.profile).weights
     if weights is None:
@@ -216,10 +217,10 @@ def weights_in_use(folder: SiteFolder) -> Path:
 
 
 def adopt(folder: SiteFolder, row: Mapping[str, Any]) -> None:
-    """Put the weights of a row in use, in one step. Threshold and signs stay as they are.
+    """Put the weights of a row in use, atomically. Threshold and laterality markers are not changed.
 
     Raises:
-        UsageError: its files are no longer what they were.
+        UsageError: its files have changed.
     """
     onnx = folder.path / row["weights"]["file"]
     if identity(read_card(onnx)) != row["weights"]["sha256"]:
@@ -229,20 +230,20 @@ def adopt(folder: SiteFolder, row: Mapping[str, Any]) -> None:
 
 
 def settle(folder: SiteFolder, say: Say) -> None:
-    """Finish what a crash cut off between a round's result and the weights that are in use.
+    """Complete an adoption that a crash interrupted between a round's result and the change of the weights in use.
 
     Raises:
         UsageError: the profile names other weights than the history and no crash explains it: it was edited.
     """
-    last = [row for row in rows(folder, and_write=True) if row["adopted"]][-1]
+    adopted = [row for row in rows(folder, and_write=True) if row["adopted"]][-1]
     used = named(folder, weights_in_use(folder))
-    if used != last["weights"]["file"]:
-        if used != last["instead_of"] or not folder.work.is_dir():
+    if used != adopted["weights"]["file"]:
+        if used != adopted["instead_of"] or not folder.work.is_dir():
             raise UsageError(
-                f"{folder.profile} names {used}, but generation {last['generation']} was adopted last: settle it with --adopt N"
+                f"{folder.profile} names {used}, but generation {adopted['generation']} was adopted last: settle it with --adopt N"
             )
-        say(f"generation {last['generation']} had been adopted when something broke off: now it is in use")
-        adopt(folder, last)
+        say(f"generation {adopted['generation']} had been adopted before an interruption: now it is in use")
+        adopt(folder, adopted)
         shutil.rmtree(folder.work)
     for unfinished in (folder.path / "weights").glob("*.new"):
         shutil.rmtree(unfinished)
@@ -252,17 +253,17 @@ def adopt_by_hand(folder: SiteFolder, number: int) -> dict[str, Any]:
     """Put an earlier generation in use again; returns the row.
 
     Raises:
-        UsageError: there is none of this number, it was not adopted, or it is in use.
+        UsageError: it does not exist, was not adopted, or is in use.
     """
-    made = {row["generation"]: row for row in rows(folder, and_write=True) if row["event"] != "adopt"}
-    if number not in made:
-        raise UsageError(f"generation {number}: there is none, there are {', '.join(map(str, sorted(made)))}")
-    if not made[number]["adopted"]:
-        raise UsageError(f"generation {number} was not adopted ({made[number]['reason']}), so it is not put in use by hand either")
-    instead = site_profile.read(folder.profile).weights
+    by_generation = {row["generation"]: row for row in rows(folder, and_write=True) if row["event"] != "adopt"}
+    if number not in by_generation:
+        raise UsageError(f"generation {number}: there is none, there are {', '.join(map(str, sorted(by_generation)))}")
+    if not by_generation[number]["adopted"]:
+        raise UsageError(f"generation {number} was not adopted ({by_generation[number]['reason']}), so it is not put in use by hand either")
+    replaced_weights = site_profile.read(folder.profile).weights
     row = {
-        "event": "adopt", "generation": number, "when": now(), "version": __version__, "weights": made[number]["weights"],
-        "instead_of": "" if instead is None else named(folder, instead), "adopted": True, "reason": "put in use by hand",
+        "event": "adopt", "generation": number, "when": now(), "version": __version__, "weights": by_generation[number]["weights"],
+        "instead_of": "" if replaced_weights is None else named(folder, replaced_weights), "adopted": True, "reason": "put in use by hand",
     }
     if row["instead_of"] == row["weights"]["file"]:
         raise UsageError(f"generation {number} is in use")
@@ -277,7 +278,7 @@ def checkpoint_of_start(folder: SiteFolder) -> Path:
     """The checkpoint that every round starts from, checked against the history.
 
     Raises:
-        UsageError: it is gone, or not what it was.
+        UsageError: it is missing or has changed.
     """
     start = next(row for row in rows(folder) if row["generation"] == 0)
     onnx = folder.path / start["weights"]["file"]

@@ -12,11 +12,11 @@ TITLES = ("", "generation", "when (UTC)", "learnt from", "annotations removed", 
 
 
 def result(row: Mapping[str, Any]) -> list[str]:
-    """One round."""
-    found = []
+    """The result of one round."""
+    comparison: list[str] = []
     if row["results"]:
-        found = ["validation set, weights in use -> new ones; exact 95 % intervals, P of McNemar's exact test:", *score_weights.lines(row["results"])]
-    return [*found, f"{'adopted' if row['adopted'] else 'NOT adopted'}: generation {row['generation']}: {row['reason']}"]
+        comparison = ["validation set, weights in use -> new ones; exact 95 % intervals, P of McNemar's exact test:", *score_weights.lines(row["results"])]
+    return [*comparison, f"{'adopted' if row['adopted'] else 'NOT adopted'}: generation {row['generation']}: {row['reason']}"]
 
 
 def history(rows: Sequence[Mapping[str, Any]], in_use: str) -> list[str]:
@@ -40,5 +40,5 @@ def _k_of_n(rate: Mapping[str, Any]) -> str:
 
 
 def where(folder: SiteFolder) -> str:
-    """How the weights in use are used."""
+    """How to use the weights in use."""
     return f"for `remove --site`: {folder.path}"

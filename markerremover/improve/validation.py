@@ -1,4 +1,4 @@
-"""The validation set of a site: chosen once, never changed, and nothing of it is learnt from."""
+"""The validation set of a site: chosen once, never changed and never trained on."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ from .picture_store import Picture, sync
 from .site_folder import SiteFolder, now
 
 FIXED = "fixed.json"
-PARTS = 3  # where the set is dealt from what was gathered, one patient in so many goes into it
-LEAST_MARKINGS = 10  # with none of so many lost, a loss of a quarter of all markings is just told from none (95 %)
-LEAST_PATIENTS = 3
+PARTS = 3  # one patient in `PARTS` of the gathered pictures is in a dealt validation set
+LEAST_ANNOTATIONS = 10  # smallest number of annotations: if none of 10 is lost, a loss of more than a quarter is excluded (95 %)
+LEAST_PATIENTS = 3  # smallest number of patients
 
 
 @dataclass(frozen=True)
 class Strength:
-    """What a set of pictures holds; all are counts."""
+    """Counts of a set of pictures; the names are keys of the history.
+
+    markings: `marker` elements.  signs: `laterality` elements.  unmarked: pictures without elements."""
 
     pictures: int
     patients: int
@@ -34,53 +36,53 @@ class Strength:
 
     @property
     def unseen(self) -> float:
-        """Share of markings, 0-1, that could be newly lost at a site although none of the set is: one-sided exact 95 % bound."""
+        """Upper bound of the share of annotations, 0-1, newly missed at a site if none of this set is: one-sided exact 95 % (Clopper-Pearson)."""
         return upper_bound(0, self.markings)
 
 
-def strength(found: Sequence[Picture]) -> Strength:
+def strength(pictures: Sequence[Picture]) -> Strength:
     """Count a set of pictures."""
     return Strength(
-        len(found), len({p.patient for p in found}), sum(p.count("marker") for p in found), sum(p.count("laterality") for p in found),
-        sum(not p.annotation.elements for p in found),
+        len(pictures), len({p.patient for p in pictures}), sum(p.count("marker") for p in pictures), sum(p.count("laterality") for p in pictures),
+        sum(not p.annotation.elements for p in pictures),
     )
 
 
-def check_strength(found: Sequence[Picture]) -> None:
-    """Refuse a set that could tell nothing.
+def check_strength(pictures: Sequence[Picture]) -> None:
+    """Refuse a set that is too small to show a loss.
 
     Raises:
-        UsageError: it has too few markings or patients.
+        UsageError: it has too few annotations or patients.
     """
-    held = strength(found)
-    if held.markings < LEAST_MARKINGS or held.patients < LEAST_PATIENTS:
+    held = strength(pictures)
+    if held.markings < LEAST_ANNOTATIONS or held.patients < LEAST_PATIENTS:
         raise UsageError(
-            f"the validation set would have {held.markings} markings in {held.pictures} pictures of {held.patients} patients, needed are "
-            f"{LEAST_MARKINGS} markings of {LEAST_PATIENTS} patients: so few cannot show a loss. Gather more, or give a folder with --validation"
+            f"the validation set would have {held.markings} annotations in {held.pictures} pictures of {held.patients} patients, needed are "
+            f"{LEAST_ANNOTATIONS} annotations of {LEAST_PATIENTS} patients: so few cannot show a loss. Gather more, or give a folder with --validation"
         )
 
 
-def deal(found: Sequence[Picture]) -> list[Picture]:
-    """One patient in `PARTS` of a training set, for validation; the same ones whatever the order, patients with markings shared out evenly."""
-    if len({p.patient for p in found}) < PARTS:
+def deal(pictures: Sequence[Picture]) -> list[Picture]:
+    """One patient in `PARTS` of a training set, for validation; independent of the order, with patients with annotations distributed evenly."""
+    if len({p.patient for p in pictures}) < PARTS:
         return []
-    by_path = {p.path: p for p in found}
-    return [by_path[s.path] for s in folds.deal([p.sample for p in found], PARTS)[0]]
+    by_path = {p.path: p for p in pictures}
+    return [by_path[s.path] for s in folds.deal([p.sample for p in pictures], PARTS)[0]]
 
 
-def fix(folder: SiteFolder, chosen: Sequence[Picture], how: str, taken_out: Sequence[str] = ()) -> None:
-    """Make some pictures the validation set, for good.
+def fix(folder: SiteFolder, pictures: Sequence[Picture], how: str, taken_out: Sequence[str] = ()) -> None:
+    """Make some pictures the validation set, permanently.
 
     Args:
-        how: said in `FIXED`.  taken_out: names of pictures of the training set that go from there.
+        how: its origin, recorded in `FIXED`.  taken_out: names of pictures to delete from the training set.
 
     Raises:
         UsageError: see `check_strength`.
     """
-    check_strength(chosen)
+    check_strength(pictures)
     building = folder.path / "validation.new"
     shutil.rmtree(building, ignore_errors=True)
-    for picture in chosen:
+    for picture in pictures:
         picture_store.store(picture, building)
     stored = picture_store.read_stored(building)
     rows = [{"name": p.name, "patient": p.patient, "pixels": p.pixels, "digest": p.digest} for p in stored]
@@ -90,7 +92,7 @@ def fix(folder: SiteFolder, chosen: Sequence[Picture], how: str, taken_out: Sequ
 
 
 def settle(folder: SiteFolder) -> None:
-    """Finish making a validation set that a crash cut off, or undo it where not all of it was there yet."""
+    """Complete a validation set whose creation a crash interrupted, or delete it if it is incomplete."""
     building = folder.path / "validation.new"
     if (building / FIXED).is_file():
         picture_store.take_out(json.loads((building / FIXED).read_text(encoding="utf-8"))["taken_out"], folder.training)
@@ -101,36 +103,36 @@ def settle(folder: SiteFolder) -> None:
 
 
 def read(folder: SiteFolder) -> list[Picture]:
-    """The validation set, checked; [] where there is none yet.
+    """The validation set, checked; [] if there is none yet.
 
     Raises:
-        UsageError: it is not what was fixed.  AnnotationError: see `pictures.read_stored`.
+        UsageError: it has changed since it was fixed.  AnnotationError: see `picture_store.read_stored`.
     """
     if not folder.validation.exists():
         return []
     place = folder.validation / FIXED
     try:
         rows = json.loads(place.read_text(encoding="utf-8"))["pictures"]
-        wanted = {row["name"]: (row["digest"], row["patient"]) for row in rows}
+        fixed = {row["name"]: (row["digest"], row["patient"]) for row in rows}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{place}: is missing or damaged, so nobody knows what was fixed") from error
-    found = picture_store.read_stored(folder.validation)
-    there = {p.name: (p.digest, p.patient) for p in found}
-    if wrong := sorted(name for name in wanted.keys() | there.keys() if wanted.get(name) != there.get(name)):
-        raise UsageError(f"{folder.validation}: {wrong[0]} is not as it was fixed ({len(wrong)} such); results would not compare. Put it back, "
+        raise UsageError(f"{place}: is missing or damaged, so the fixed set is unknown") from error
+    pictures = picture_store.read_stored(folder.validation)
+    present = {p.name: (p.digest, p.patient) for p in pictures}
+    if changed := sorted(name for name in fixed.keys() | present.keys() if fixed.get(name) != present.get(name)):
+        raise UsageError(f"{folder.validation}: {changed[0]} is not as it was fixed ({len(changed)} such); results would not compare. Put it back, "
                          "or begin another site folder")
-    return found
+    return pictures
 
 
 def check_apart(training: Sequence[Picture], validation: Sequence[Picture]) -> None:
-    """Refuse to learn from what is measured.
+    """Check that training and validation set are disjoint.
 
     Raises:
-        UsageError: a picture, the file it was made of, or a patient is on both sides.
+        UsageError: a picture, the file that it was made from, or a patient is in both sets.
     """
-    for what, key in (("is the same picture as", lambda p: p.pixels), ("is of the same file as", lambda p: p.source[0]),
+    for relation, key in (("is the same picture as", lambda p: p.pixels), ("is of the same file as", lambda p: p.source[0]),
             ("is of the same patient as", lambda p: p.patient)):
-        known = {key(p): p for p in validation}
+        by_key = {key(p): p for p in validation}
         for picture in training:
-            if other := known.get(key(picture)):
-                raise UsageError(f"{picture.path} {what} {other.path} of the validation set, so it must not be learnt from: take it out")
+            if match := by_key.get(key(picture)):
+                raise UsageError(f"{picture.path} {relation} {match.path} of the validation set, so it must not be in the training set: remove it")

@@ -1,7 +1,7 @@
 """LabelMe JSON <-> `Annotation`, and YOLO label lines.
 
 LabelMe 5 files with rectangles labelled `laterality`, `marker` or `uncertain`; `flags.reviewed` says that a person has
-looked, so an empty list of shapes with it means "nothing burned in" and without it is an error.
+checked the image: an empty list of shapes with it means "nothing burned in", without it is an error.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from ..system import user_text
 
 KINDS = ("laterality", "marker", "uncertain")
 ORIGIN = "markerremover"
-"""Key of what a file says of the image that its picture was made of: SHA-256 `sha256`, 0-based `frame`; LabelMe keeps it."""
+"""Key of an object about the file that the picture was made from: SHA-256 `sha256`, 0-based `frame`; LabelMe preserves it."""
 
 
 def read(path: Path | str, shape_of: Callable[[], tuple[int, int]] | None = None) -> Annotation:
     """Read one LabelMe file.
 
     Args:
-        shape_of: tells rows and columns of the image, for files of old versions that do not.
+        shape_of: gives (H, W) of the image, for files of old versions without it.
 
     Returns:
-        The annotation, boxes in source pixels with minima first.
+        The annotation, xyxy in pixels of the picture; boxes that extend beyond the image are clipped.
 
     Raises:
         AnnotationError: not LabelMe, unknown label, a shape that is no rectangle or polygon, a box outside the image,
-            or an empty file that nobody reviewed.
+            or a file without shapes, or with proposals, that nobody reviewed.
     """
     return annotation_of(path, load(path), shape_of)
 
@@ -41,7 +41,7 @@ def load(path: Path | str) -> dict[str, Any]:
     """The JSON object of a LabelMe file.
 
     Raises:
-        AnnotationError: it is missing, or no JSON object.
+        AnnotationError: the file is missing or holds no JSON object.
     """
     if not Path(path).exists():
         raise AnnotationError(f"{path}: there is no such label file")
@@ -52,7 +52,7 @@ def load(path: Path | str) -> dict[str, Any]:
 
 
 def annotation_of(path: Path | str, data: dict[str, Any], shape_of: Callable[[], tuple[int, int]] | None = None) -> Annotation:
-    """What `load` read as an annotation; see `read`."""
+    """The annotation in an object that `load` gave; see `read`. `path` is for error messages only."""
     try:
         shape_hw = _shape_hw(data, shape_of)
         image, shapes = Path(str(data["imagePath"]).replace("\\", "/")).name, data["shapes"]
@@ -70,7 +70,7 @@ def annotation_of(path: Path | str, data: dict[str, Any], shape_of: Callable[[],
 
 
 def _shape_hw(data: dict[str, Any], shape_of: Callable[[], tuple[int, int]] | None) -> tuple[int, int]:
-    """Rows and columns as a file says them; if it does not, as some versions of LabelMe, as the image has them."""
+    """(H, W) from the file, or from the image where the file lacks it, as those of some versions of LabelMe do."""
     height, width = data.get("imageHeight"), data.get("imageWidth")
     if height is not None and width is not None:
         return int(height), int(width)
@@ -80,12 +80,12 @@ def _shape_hw(data: dict[str, Any], shape_of: Callable[[], tuple[int, int]] | No
 
 
 def origin(data: dict[str, Any]) -> dict[str, Any]:
-    """What a file says under `ORIGIN`, {} for nothing."""
-    found = data.get(ORIGIN)
-    return found if isinstance(found, dict) else {}
+    """The object under `ORIGIN`, {} without one."""
+    content = data.get(ORIGIN)
+    return content if isinstance(content, dict) else {}
 
 
-def _element(shape: dict, shape_hw: tuple[int, int]) -> Element:
+def _element(shape: dict[str, Any], shape_hw: tuple[int, int]) -> Element:
     kind, points = shape["label"], shape["points"]
     if kind not in KINDS:
         raise AnnotationError(f"label is {kind!r}, allowed are {', '.join(KINDS)}")
@@ -101,16 +101,19 @@ def _element(shape: dict, shape_hw: tuple[int, int]) -> Element:
     return Element((max(box[0], 0.0), max(box[1], 0.0), min(box[2], float(w)), min(box[3], float(h))), kind, shape.get("description") or "")
 
 
-def write(path: Path | str, annotation: Annotation, image_path: str | None = None, origin: dict | None = None) -> None:
-    """Write one LabelMe 5 file; `image_path` is what its `imagePath` says (the bare image name by default), `origin` what
-    it says under `ORIGIN`."""
+def write(path: Path | str, annotation: Annotation, image_path: str | None = None, origin: dict[str, Any] | None = None) -> None:
+    """Write one LabelMe 5 file; arguments as for `text`."""
     Path(path).write_text(text(annotation, image_path, origin), encoding="utf-8")
 
 
-def text(annotation: Annotation, image_path: str | None = None, origin: dict | None = None) -> str:
-    """What `write` writes."""
+def text(annotation: Annotation, image_path: str | None = None, origin: dict[str, Any] | None = None) -> str:
+    """An annotation as the text of a LabelMe 5 file.
+
+    Args:
+        image_path: value of `imagePath`, by default the bare image name.  origin: object under `ORIGIN`, if any.
+    """
     h, w = annotation.shape_hw
-    data = {
+    data: dict[str, Any] = {
         "version": "5.5.0",
         "flags": {"reviewed": annotation.reviewed},
         "shapes": [
@@ -128,8 +131,8 @@ def text(annotation: Annotation, image_path: str | None = None, origin: dict | N
 
 
 def yolo_lines(annotation: Annotation, class_names: Iterable[str]) -> list[str]:
-    """One `class cx cy w h` line (0–1 of the image) an element of a named class; with the single class "marker",
-    laterality elements count as it too; `uncertain` ones are left out."""
+    """One line `class cx cy w h` (fractions of the image, 0–1) per element of a named class. With the single class "marker",
+    laterality elements are of that class too; `uncertain` ones are left out."""
     names = tuple(class_names)
     h, w = annotation.shape_hw
     lines = []

@@ -1,8 +1,8 @@
-"""Annotations in the formats that people have: LabelMe, YOLO, COCO, Pascal VOC -> `Label`, one an image, and of it its `Annotation`.
+"""Reads annotations in common formats: LabelMe, YOLO, COCO, Pascal VOC -> one `Label` per image, and its `Annotation`.
 
-Truth decides what a tool is said to be worth, so nothing in it is guessed: a label that is not ours, a box outside its image, a
-missing file or an image that comes twice is an error that names the file, never "no marking". What tools are known to do is taken as
-meant and said in `Truth.notes`: a box that reaches a little out of its image is cut off, files that are no annotations are left out.
+Measurements depend on the truth, so nothing in it is guessed: an unknown label, a box outside its image, a missing file or a duplicate
+image is an error that names the file, never "no annotation". Known habits of other tools are accepted and listed in `Truth.notes`: a box
+that extends slightly beyond its image is clipped, files that are no annotations are left out.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from ..system import user_text
 from . import image_names, labelme
 
 KINDS = labelme.KINDS
-SLACK_PX, SLACK = 2.0, 0.01  # pixels, or share of the longer side: how far a box may reach out of its image
-SAID_PX = 0.5  # pixels: less is rounding and not worth a word
-NO_TRUTH = ("readme", "license", "licence", "notice", "changelog")  # what names of files begin with that lie beside annotations
-IMAGE_LISTS = ("train.txt", "val.txt", "valid.txt", "test.txt")  # of YOLO's tools: paths of images, a line each
+SLACK_PX, SLACK = 2.0, 0.01  # farthest that a box may extend beyond its image: pixels, or a fraction of the image's longer side if that is more
+NOTED_PX = 0.5  # smallest extent beyond the image that is noted, pixels; less is rounding
+NO_TRUTH = ("readme", "license", "licence", "notice", "changelog")  # beginnings of names of other files beside annotations
+IMAGE_LISTS = ("train.txt", "val.txt", "valid.txt", "test.txt")  # lists of image paths that YOLO's tools write
 CLASS_LISTS = ("classes.txt", "_classes.txt")
 FORMATS = {".json": "LabelMe", ".xml": "Pascal VOC", ".txt": "YOLO"}
 
@@ -32,12 +32,12 @@ Build = Callable[[Callable[[], Shape]], tuple[Annotation, float]]
 
 @dataclass(frozen=True)
 class Label:
-    """What is said of one image.
+    """The label of one image.
 
-    source: the file.  image: what it calls its image, as it writes it.
-    claims: paths that the image may have, the likeliest first; below the folder of images, or absolute. All labels of a truth have as many.
-    sha256: of the image's file, "" where it is not said, and its 0-based frame.  patient: whose it is, "" where it is not said.
-    build: the annotation and how far, in pixels, a box reached out of the image, from what tells rows and columns.
+    source: the file.  image: name of the image in that file.
+    claims: possible paths of the image, the likeliest first; below the folder of images, or absolute. All labels of a truth have as many.
+    sha256: of the image's file, "" if unknown.  frame: counted from 0.  patient: "" if unknown.
+    build: makes the annotation, and the greatest extent of a box beyond the image in pixels, from a function that gives (H, W).
     """
 
     source: Path
@@ -53,7 +53,7 @@ class Label:
 class Truth:
     """The labels of some images.
 
-    source: the file or folder.  format: "LabelMe", "YOLO", "COCO" or "Pascal VOC".  notes: what was left out, a sentence each.
+    source: the file or folder.  format: "LabelMe", "YOLO", "COCO" or "Pascal VOC".  notes: on omissions, one sentence each.
     """
 
     source: Path
@@ -68,11 +68,11 @@ def read(source: Path | str, *, classes: Sequence[str] = ()) -> Truth:
     Args:
         source: a folder of LabelMe `.json`, Pascal VOC `.xml` or YOLO `.txt` files, in sub-folders too, one such file, or a COCO `.json`
             file.
-        classes: names of the YOLO class numbers; by default those of `classes.txt` in the folder, one a line.
+        classes: names of the YOLO class numbers; by default those of `classes.txt` in the folder, one per line.
 
     Raises:
-        AnnotationError: something in it is wrong.
-        UsageError: there is nothing that could be read as truth, several formats lie together, or YOLO lacks class names.
+        AnnotationError: a label file is malformed.
+        UsageError: there is nothing that could be read as truth, the folder has several formats, or YOLO lacks class names.
     """
     source = Path(source)
     if source.is_dir():
@@ -87,43 +87,43 @@ def read(source: Path | str, *, classes: Sequence[str] = ()) -> Truth:
     return Truth(source, "COCO", tuple(_coco(source, data)))
 
 
-def annotations(labels: Sequence[Label], shape_of: Callable[[Label], Shape]) -> tuple[list[Annotation], list[str]]:
-    """The annotations of labels, in their order, and what is to be said of them, a sentence each.
+def to_annotations(labels: Sequence[Label], shape_of: Callable[[Label], Shape]) -> tuple[list[Annotation], list[str]]:
+    """The annotations of labels, in their order, and notes on them, one sentence each.
 
     Args:
-        shape_of: a label -> rows and columns of its image when it is upright; asked only where the label does not say them.
+        shape_of: a label -> (H, W) of its upright image; called only where the label lacks it.
 
     Raises:
-        AnnotationError: something in one is wrong.
+        AnnotationError: a label is invalid or does not fit its image.
     """
-    made, out = [], []
+    result, clipped = [], []
     for label in labels:
         annotation, beyond = label.build(lambda: shape_of(label))
-        made.append(annotation)
-        if beyond > SAID_PX:
-            out.append((beyond, label.source))
-    if not out:
-        return made, []
-    most, where = max(out, key=lambda pair: pair[0])
-    return made, [f"boxes of {len(out)} images reach out of their image, by {most:.0f} px at most ({where.name}); they were cut off at its edge"]
+        result.append(annotation)
+        if beyond > NOTED_PX:
+            clipped.append((beyond, label.source))
+    if not clipped:
+        return result, []
+    extent, worst = max(clipped, key=lambda pair: pair[0])
+    return result, [f"boxes of {len(clipped)} images extend beyond their image, by {extent:.0f} px at most ({worst.name}); they were clipped"]
 
 
 def _folder(folder: Path, classes: Sequence[str]) -> Truth:
-    there = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in FORMATS and _may_be_truth(path, folder)]
-    by_suffix = {suffix: [path for path in there if path.suffix.lower() == suffix] for suffix in FORMATS}
-    others = any(paths for suffix, paths in by_suffix.items() if suffix != ".txt")
-    strangers = [path for path in by_suffix[".txt"] if (others or path.name.lower() in IMAGE_LISTS) and not _looks_like_yolo(path)]
+    candidates = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in FORMATS and _may_be_truth(path, folder)]
+    by_suffix = {suffix: [path for path in candidates if path.suffix.lower() == suffix] for suffix in FORMATS}
+    other_formats = any(paths for suffix, paths in by_suffix.items() if suffix != ".txt")
+    strangers = [path for path in by_suffix[".txt"] if (other_formats or path.name.lower() in IMAGE_LISTS) and not _looks_like_yolo(path)]
     by_suffix[".txt"] = [path for path in by_suffix[".txt"] if path not in strangers]
     kinds = [suffix for suffix, paths in by_suffix.items() if paths]
     if len(kinds) != 1:
         raise UsageError(f"{folder}: holds {' and '.join(kinds) or 'no .json, .xml or .txt'} files, needs annotations of one format")
-    found = _files(folder, by_suffix[kinds[0]], kinds[0], classes)
+    truth = _files(folder, by_suffix[kinds[0]], kinds[0], classes)
     names = ", ".join(path.name for path in strangers[:3]) + (" ..." if strangers[3:] else "")
-    return Truth(found.source, found.format, found.labels, (f"left out, as no annotations: {names}",) if strangers else ())
+    return Truth(truth.source, truth.format, truth.labels, (f"left out, as no annotations: {names}",) if strangers else ())
 
 
 def _may_be_truth(path: Path, folder: Path) -> bool:
-    """Whether a file is none of those that lie beside annotations: hidden ones, read-mes, lists of classes."""
+    """Whether a file may be an annotation, unlike hidden files, read-mes and lists of classes."""
     hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.relative_to(folder).parts)
     name = path.name.lower()
     return path.is_file() and not hidden and not name.startswith(NO_TRUTH) and name not in CLASS_LISTS
@@ -139,7 +139,7 @@ def _looks_like_yolo(path: Path) -> bool:
 
 
 def _files(folder: Path, paths: Sequence[Path], suffix: str, classes: Sequence[str]) -> Truth:
-    """Files of one format, one an image."""
+    """Files of one format, one per image."""
     if suffix == ".txt":
         names = tuple(classes) or _class_names(folder)
         return Truth(folder, "YOLO", tuple(_yolo(path, folder, names) for path in paths))
@@ -155,13 +155,13 @@ def _files(folder: Path, paths: Sequence[Path], suffix: str, classes: Sequence[s
 
 
 def _beside(path: Path, folder: Path, name: str) -> str:
-    """The path of an image that lies in a tree of images where its label lies in the tree of labels."""
+    """The path of an image whose place in the tree of images is that of its label in the tree of labels."""
     return (PurePosixPath(path.relative_to(folder).as_posix()).parent / PurePosixPath(name.replace("\\", "/")).name).as_posix()
 
 
-def _from(path: Path, said: str) -> str:
-    """A path that a label says, taken from where the label lies; absolute."""
-    return (path.parent / said.replace("\\", "/")).resolve().as_posix()
+def _from(path: Path, relative: str) -> str:
+    """A path in a label, resolved relative to the label file; absolute."""
+    return (path.parent / relative.replace("\\", "/")).resolve().as_posix()
 
 
 def _labelme(path: Path, folder: Path, data: Any) -> Label:
@@ -184,7 +184,7 @@ def _labelme(path: Path, folder: Path, data: Any) -> Label:
 def _class_names(folder: Path) -> tuple[str, ...]:
     path = next((folder / name for name in CLASS_LISTS if (folder / name).is_file()), folder / CLASS_LISTS[0])
     if not path.is_file():
-        raise UsageError(f"{path}: is needed to tell what the class numbers mean, one name a line")
+        raise UsageError(f"{path}: is needed for the names of the class numbers, one per line")
     return tuple(line.strip() for line in user_text.read(path).splitlines() if line.strip())
 
 
@@ -195,31 +195,31 @@ def _kind(label: str) -> str:
 
 
 def _element(label: str, xyxy: Sequence[float], shape_hw: Shape, text: str = "") -> tuple[Element, float]:
-    """An element whose box is cut to its image, and how far it reached out, in pixels.
+    """An element whose box is clipped to its image, and its extent beyond the image in pixels.
 
     Raises:
-        AnnotationError: the box is empty, no number, or reaches farther out than tools do by rounding.
+        AnnotationError: the box is empty, not finite, or extends beyond the image by more than `SLACK_PX` and `SLACK`.
     """
     x1, y1, x2, y2 = map(float, xyxy)
     h, w = shape_hw
     beyond = max(-x1, -y1, x2 - w, y2 - h, 0.0)
     box = max(x1, 0.0), max(y1, 0.0), min(x2, float(w)), min(y2, float(h))
     if not (x1 < x2 and y1 < y2 and box[0] < box[2] and box[1] < box[3] and beyond <= max(SLACK_PX, SLACK * max(shape_hw))):
-        raise AnnotationError(f"box {(x1, y1, x2, y2)} is empty or reaches out of the {w}x{h} image")
+        raise AnnotationError(f"box {(x1, y1, x2, y2)} is empty or extends beyond the {w}x{h} image")
     return Element(box, _kind(label), text), beyond
 
 
 def _built(path: Path, where: str, image: str, shape_hw: Shape, boxes: Sequence[tuple[str, Sequence[float]]]) -> tuple[Annotation, float]:
-    """The annotation of labelled boxes. where: said behind the file in an error."""
+    """The annotation of labelled boxes. where: words after the file name in an error."""
     if min(shape_hw) < 1:
         raise AnnotationError(f"{path}{where}: its image has {shape_hw[1]}x{shape_hw[0]} pixels")
-    made = []
+    elements = []
     for number, (label, box) in enumerate(boxes, 1):
         try:
-            made.append(_element(label, box, shape_hw))
+            elements.append(_element(label, box, shape_hw))
         except AnnotationError as error:
             raise AnnotationError(f"{path}{where}, object {number}: {error}") from None
-    return Annotation(image, shape_hw, tuple(element for element, _ in made)), max([0.0, *(beyond for _, beyond in made)])
+    return Annotation(image, shape_hw, tuple(element for element, _ in elements)), max([0.0, *(beyond for _, beyond in elements)])
 
 
 def _voc(path: Path, folder: Path) -> Label:
@@ -242,14 +242,14 @@ def _voc(path: Path, folder: Path) -> Label:
 
 
 def _text(node: ElementTree.Element, name: str) -> str:
-    found = node.findtext(name)
-    if not found or not found.strip():
+    content = node.findtext(name)
+    if not content or not content.strip():
         raise ValueError(f"no {name}")
-    return found.strip()
+    return content.strip()
 
 
 def _yolo(path: Path, folder: Path, names: Sequence[str]) -> Label:
-    """One YOLO file: `class cx cy w h` a line, 0-1 of the image; an empty file says that nothing is burned in."""
+    """One YOLO file: one line `class cx cy w h` per box, fractions of the image; an empty file means that nothing is burned in."""
     rows = []
     for number, line in enumerate(user_text.read(path, AnnotationError).splitlines(), 1):
         if not line.strip():
@@ -267,13 +267,13 @@ def _yolo(path: Path, folder: Path, names: Sequence[str]) -> Label:
         annotation, beyond = _built(path, "", path.stem, (h, w), [(kind, (x1 * w, y1 * h, x2 * w, y2 * h)) for kind, (x1, y1, x2, y2) in rows])
         return replace(annotation, coordinates="fractions"), beyond
 
-    below = PurePosixPath(path.relative_to(folder).as_posix()).with_suffix("").as_posix()
-    return Label(path, path.stem, (below, below.removeprefix("labels/")), build)
+    name = PurePosixPath(path.relative_to(folder).as_posix()).with_suffix("").as_posix()
+    return Label(path, path.stem, (name, name.removeprefix("labels/")), build)
 
 
 def _coco(path: Path, data: Any) -> list[Label]:
     """One COCO file: `images`, `annotations` with `bbox` as x, y, width, height, and `categories`; `iscrowd` marks uncertain ones.
-    Every image counts as reviewed, also one without annotations, for COCO lists what was looked at."""
+    Every image counts as reviewed, also one without annotations, since COCO lists all images that were checked."""
     try:
         kinds = {c["id"]: str(c["name"]) for c in data["categories"]}
         images = {i["id"]: (str(i["file_name"]), (int(i["height"]), int(i["width"]))) for i in data["images"]}
@@ -294,21 +294,20 @@ def _coco_label(path: Path, name: str, shape_hw: Shape, boxes: Sequence[tuple[st
 
 
 def split_names(source: str) -> set[str]:
-    """Image names of "FILE.csv=part": of the rows that say `part` below `split` or in the last column, what stands below `image` or in the
-    first.
+    """Image names of "FILE.csv=part": from column `image` or the first one, in the rows with `part` in column `split` or the last one.
 
     Raises:
         UsageError: the file is missing or malformed, or has no such row.
     """
     name, equals, part = source.rpartition("=")
     if not equals:
-        raise UsageError(f"{source}: does not say which part, needs FILE.csv=PART")
+        raise UsageError(f"{source}: names no part, needs FILE.csv=PART")
     table = user_text.read_table(name)
     image = next((table.header.index(h) for h in image_names.HEADINGS if h in table.header), 0)
-    where = table.header.index(image_names.part_heading(table))
-    found = {row[image] for row in table.rows if image_names.same_part(row[where], part)}
+    column = table.header.index(image_names.part_heading(table))
+    names = {row[image] for row in table.rows if image_names.same_part(row[column], part)}
     if image_names.same_part(table.header[-1], part):
         raise UsageError(f"{name}: its first line has to name the columns, such as image,patient,split")
-    if not found:
-        raise UsageError(f"{source}: no row of the split says {part!r}, needs FILE.csv=PART")
-    return found
+    if not names:
+        raise UsageError(f"{source}: no row of the split has {part!r}, needs FILE.csv=PART")
+    return names

@@ -1,7 +1,8 @@
-"""Looking at the results of a run, correcting them, and proving how often they are right.
+"""Review of a run's results: checking and correcting them, and measuring how often they are right.
 
-    queue     which files first, and why          sampling  a random sample and the statement about it
-    session   what was decided, saved at once     pictures  what the page shows of a file
-    server    the page and what it may ask for    redo      `apply`: the corrected files cleaned again
-    labels    corrections as LabelMe files        cli       the subcommands
+    queue     the order of files, with reasons    sampling  a random sample and the statement about it
+    session   decisions, saved at once            pictures  the views of a file
+    server    the page and its requests           apply     cleans the corrected files again
+    labels    corrections as LabelMe files        proposals `annotate`: detections as LabelMe files
+    gate      access control of the server        connections limits on idle connections
 """

@@ -1,13 +1,14 @@
-"""Who may come in to the review page, and what every answer forbids. Loopback only, one person.
+"""Access control of the review page, and security headers of every answer. Loopback only, one person.
 
-Whoever has the token of the address that `review` prints gets the cookie; the token works once. A request must name this server as
-its host, come from this page where the browser says where it comes from, and carry the cookie.
+The token in the address that `review` prints gives the cookie; it works once. A request must name this server as its host, come from this
+page where the browser sends its origin, and carry the cookie.
 """
 
 from __future__ import annotations
 
 import hmac
 import secrets
+from collections.abc import MutableMapping
 from typing import Any
 
 HOSTS = ("127.0.0.1", "localhost")
@@ -23,14 +24,14 @@ HEADERS = {
 
 
 class Gate:
-    """Who may come in. `token` works once; then only the cookie does."""
+    """The secrets of a session. `token` works once; then only the cookie does."""
 
     def __init__(self) -> None:
         self.token: str | None = secrets.token_urlsafe(32)
         self._cookie = secrets.token_urlsafe(32)
 
     def enter(self, token: str) -> str | None:
-        """The cookie for the right token, which is then used up; None for any other."""
+        """The cookie for the right token, which is then invalid; None for any other."""
         if self.token is None or not hmac.compare_digest(token.encode(), self.token.encode()):
             return None
         self.token = None
@@ -47,12 +48,12 @@ def cookie_name(port: int) -> str:
 
 
 def from_here(headers: Any, port: int, *, writes: bool, enters: bool = False) -> bool:
-    """Whether a request names this server and, as far as the browser tells, comes from its page.
+    """Whether a request names this server and, by the headers that the browser sends, comes from its page.
 
     Args:
         headers: a mapping of lower-case names.
-        writes: whether it would change something: then its origin must be told.
-        enters: whether it brings the token, which a page of the file system may lead to.
+        writes: whether it would change something; then the origin is required.
+        enters: whether it brings the token; then a page of the file system may have opened it.
     """
     host = headers.get("host", "")
     if host not in {f"{name}:{port}" for name in HOSTS}:
@@ -60,18 +61,18 @@ def from_here(headers: Any, port: int, *, writes: bool, enters: bool = False) ->
     origin = headers.get("origin")
     if origin is None and writes or origin is not None and origin != f"http://{host}":
         return False
-    leads_here = enters and headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
-    return leads_here or headers.get("sec-fetch-site", "none") in ("same-origin", "none")
+    opened_by_link = enters and headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
+    return opened_by_link or headers.get("sec-fetch-site", "none") in ("same-origin", "none")
 
 
 class Guard:
-    """Turns away what does not come from the page, before anything else sees it, and marks every answer with HEADERS."""
+    """ASGI middleware: refuses requests that do not come from the page before the application sees them, and adds HEADERS to every answer."""
 
     def __init__(self, app: Any, gate: Gate, port: list[int]) -> None:
         self._app, self._gate, self._port = app, gate, port
 
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
-        """Pass a request of the page on; answer any other with an error."""
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+        """Pass on a request of the page; answer any other with an error."""
         from starlette.requests import HTTPConnection
         from starlette.responses import PlainTextResponse
 
@@ -79,7 +80,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
-        async def marked(message: dict[str, Any]) -> None:
+        async def send_with_headers(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], *((k.encode(), v.encode()) for k, v in HEADERS.items())]
             await send(message)
@@ -87,12 +88,12 @@ class Guard:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
             return
-        asked = HTTPConnection(scope)
+        connection = HTTPConnection(scope)
         writes = scope["method"] not in ("GET", "HEAD")
-        if not self._port or not from_here(asked.headers, self._port[0], writes=writes, enters=scope["path"] == "/enter"):
-            await PlainTextResponse("Refused: this request does not come from the review page.\n", 403)(scope, receive, marked)
-        elif scope["path"] != "/enter" and not self._gate.knows(asked.cookies.get(cookie_name(self._port[0]))):
+        if not self._port or not from_here(connection.headers, self._port[0], writes=writes, enters=scope["path"] == "/enter"):
+            await PlainTextResponse("Refused: this request does not come from the review page.\n", 403)(scope, receive, send_with_headers)
+        elif scope["path"] != "/enter" and not self._gate.knows(connection.cookies.get(cookie_name(self._port[0]))):
             text = "Open the address that `markerremover review` printed; it works once, in one browser.\n"
-            await PlainTextResponse(text, 403)(scope, receive, marked)
+            await PlainTextResponse(text, 403)(scope, receive, send_with_headers)
         else:
-            await self._app(scope, receive, marked)
+            await self._app(scope, receive, send_with_headers)

@@ -1,4 +1,4 @@
-"""What people said of a file as a LabelMe file with its picture, in the folders that `finetune` takes: images/ and annotations/."""
+"""Writes a review as LabelMe files with their pictures, in the folders that `finetune` reads: images/ and annotations/."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from ..redaction.decision_rules import SIGN
 from ..system import regular_files
 from ..system.files import write_private
 
-LONGEST = 60  # characters of a path in a file name: file systems take 255 bytes
-INSIDE = 0.8  # share of a box in another from which it is about the same marking
+LONGEST = 60  # highest number of characters of a path in a file name; file systems allow 255 bytes
+INSIDE = 0.8  # lowest share of a box inside another at which both are the same annotation
 
 
 def name_of(relative: str, frame: int = 0) -> str:
-    """File name without suffix: the path with `_` for `/`, so that what lies in one folder counts as one patient, and enough of a hash
-    to be the only one of its name.
+    """File name without suffix: the path with `_` for `/`, so that the files of a folder count as one patient, and part of a hash, which makes
+    it unique.
 
     >>> name_of("P1/a.dcm")[:5], name_of("P1/a.png") == name_of("P1/a.dcm")
     ('P1_a-', False)
@@ -36,16 +36,16 @@ def name_of(relative: str, frame: int = 0) -> str:
 
 
 def patient(radiograph: Radiograph) -> dict[str, str]:
-    """`patient`: hash of what its header says of whose it is, so that pictures of one are told to be so under any path; nothing where
-    that is not known. Who has a list of IDs can undo the hash: it lies beside the picture, which shows the original anyway."""
-    found = images.patient_hash(radiograph)
-    return {"patient": found} if found else {}
+    """`patient`: hash of the patient in the header, which joins pictures of one patient under any path; {} where unknown. The hash can be
+    reversed with a list of IDs; the picture beside it shows the original anyway."""
+    digest = images.patient_hash(radiograph)
+    return {"patient": digest} if digest else {}
 
 
 def write(
     folder: Path, name: str, picture: np.ndarray, elements: Sequence[Element], *, reviewed: bool, origin: dict[str, Any]
 ) -> None:
-    """Write images/NAME.png and annotations/NAME.json, each in one step and for their owner only: the picture shows the original.
+    """Write images/NAME.png and annotations/NAME.json, each atomically and readable by the owner only, since the picture shows the original.
 
     Args:
         picture: (H, W) uint8, as the models see it.
@@ -55,8 +55,8 @@ def write(
     """
     import cv2
 
-    done, data = cv2.imencode(".png", np.ascontiguousarray(picture), [cv2.IMWRITE_PNG_COMPRESSION, 3])
-    if not done:
+    encoded, data = cv2.imencode(".png", np.ascontiguousarray(picture), [cv2.IMWRITE_PNG_COMPRESSION, 3])
+    if not encoded:
         raise WriteError(f"{name}.png cannot be encoded")
     for part in (folder, folder / "images", folder / "annotations"):
         part.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -71,40 +71,48 @@ def write(
 
 
 def remove(folder: Path, relative: str) -> None:
-    """Take back what `write` wrote of a file."""
+    """Delete what `write` wrote for a file."""
     for path in (*(folder / "images").glob(f"*-{crops.file_id(relative)[:8]}*"),
         *(folder / "annotations").glob(f"*-{crops.file_id(relative)[:8]}*")):
         path.unlink()
 
 
 def elements(boxes: Sequence[dict[str, Any]], review: Review, frame: int, policy: Policy, shape_hw: tuple[int, int]) -> list[Element]:
-    """What is burned into one frame, as far as the program and a person know.
+    """The burned-in elements of one frame, from the program's decisions and a review.
 
     Args:
-        boxes: as the program alone decided, see `session.base_boxes`; they are taken back to their size before the margin.
+        boxes: as the program alone decided, see `session.base_boxes`; their margin is removed.
         shape_hw: of the frame.
+
+    Returns:
+        Elements xyxy in source pixels, without duplicates.
     """
-    said = {(m.frame, m.xyxy): m for m in (*review.marks, *review.named) if not m.drawn}
-    found: list[Element] = []
+    changed = {(m.frame, m.xyxy): m for m in (*review.marks, *review.named) if not m.drawn}
+    all_elements: list[Element] = []
     for box in boxes:
         if box["frame"] != frame:
             continue
-        mark = said.get((frame, tuple(box["xyxy"])))
+        mark = changed.get((frame, tuple(box["xyxy"])))
         kind = mark.kind if mark else "laterality" if box["action"] == "keep" or box["label"] == SIGN else "marker"
         if kind != "none":
-            bare = without_margin(np.array([box["xyxy"]]), policy.margin, policy.margin_px, shape_hw)[0]
-            found.append(Element(tuple(bare.tolist()), kind, box["text"] if kind == "laterality" else ""))
-    found += [Element(tuple(map(float, m.xyxy)), m.kind, LABEL) for m in review.marks if m.drawn and m.frame == frame and m.kind != "none"]
-    return _once(found)
+            x1, y1, x2, y2 = without_margin(np.array([box["xyxy"]]), policy.margin, policy.margin_px, shape_hw)[0].tolist()
+            all_elements.append(Element((x1, y1, x2, y2), kind, box["text"] if kind == "laterality" else ""))
+    all_elements += [Element(_floats(m.xyxy), m.kind, LABEL) for m in review.marks if m.drawn and m.frame == frame and m.kind != "none"]
+    return _without_duplicates(all_elements)
 
 
-def _once(found: Sequence[Element]) -> list[Element]:
-    """The elements without those that lie mostly in a larger one, or in an equal one before them; a drawn one always stays."""
-    kept: list[Element] = []
-    for element in sorted(found, key=lambda e: (e.text != LABEL, -_area(e.xyxy))):
-        if element.text == LABEL or not any(_share(element.xyxy, other.xyxy) >= INSIDE for other in kept):
-            kept.append(element)
-    return [Element(e.xyxy, e.kind, "" if e.text == LABEL else e.text) for e in kept]
+def _floats(xyxy: Sequence[int]) -> tuple[float, float, float, float]:
+    x1, y1, x2, y2 = map(float, xyxy)
+    return x1, y1, x2, y2
+
+
+def _without_duplicates(candidates: Sequence[Element]) -> list[Element]:
+    """The elements without those mostly inside a larger one or an earlier equal one; drawn ones are always included."""
+    unique: list[Element] = []
+    for element in sorted(candidates, key=lambda e: (e.text != LABEL, -_area(e.xyxy))):
+        if element.text == LABEL or not any(_share(element.xyxy, larger.xyxy) >= INSIDE for larger in unique):
+            unique.append(element)
+    return [Element(e.xyxy, e.kind, "" if e.text == LABEL else e.text) for e in unique]
 
 
 def _area(xyxy: Sequence[float]) -> float:

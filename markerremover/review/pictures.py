@@ -1,4 +1,4 @@
-"""What the page shows of a file: its original and its result as PNG, in the same window, equalised, or what differs between them."""
+"""The views of a file on the page as PNG: original and result in the same window, equalised, or their difference."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from ..errors import ReadError
 from ..records import Radiograph
 
 VIEWS = ("before", "after", "difference")
-KEEP_FILES = 6  # decoded files in memory: this one, the next ones, and the last
-KEEP_PICTURES = 16
-LOSSY = 12  # grey levels by which a pixel of a JPEG file may move where nothing was removed
-FLAT = 24  # grey of what did not change, in the difference
-CLIP, TILES = 3.0, (8, 8)  # of the equalised view
-TABLE = 1 << 16
+KEEP_FILES = 6  # number of decoded files in memory: this one, the next ones, and the last
+KEEP_PICTURES = 16  # number of rendered views in memory
+LOSSY = 12  # largest change of a pixel of a JPEG file where nothing was removed, grey levels
+FLAT = 24  # grey level of unchanged pixels in the difference
+CLIP, TILES = 3.0, (8, 8)  # clip limit and grid of the equalised view (CLAHE)
+TABLE = 1 << 16  # number of 16-bit values
 
 
 @dataclass(frozen=True)
 class Pair:
     """An original and its result, decoded.
 
-    before, after: (F, H, W) uint8, bright = dense, shown through the same table; after is the result as it is on disk, for a file
-        without one the original with every box black.
-    wide: (F, H, W) uint16 or None: the stored values of the original, turned so that more is brighter; None where 8 bits hold all.
-    wide_after: the same of the result.  limits: least and greatest of `wide`.
-    written: whether there is a result.  moved: (F, H, W) bool, where stored values differ by more than `LOSSY`, of JPEG files; None where
-        what was not removed has its very values, as in all other formats.
+    before, after: (F, H, W) uint8, bright = dense, displayed through the same table; `after` is the result on disk, or for a file
+        without one the original with every box blacked out.
+    wide: (F, H, W) uint16, the stored values of the original, inverted if necessary so that more is brighter; None for 8 bits.
+    wide_after: the same of the result.  limits: 0.1st and 99.9th percentile of `wide`.
+    written: whether there is a result.  moved: (F, H, W) bool, where stored values of a JPEG file differ by more than `LOSSY`; None for other
+        formats, in which retained pixels are unchanged.
     """
 
     before: np.ndarray
@@ -44,16 +44,16 @@ class Pair:
 
 
 def load(source: Path, result: Path | None, row: dict[str, Any], boxes: list[dict[str, Any]]) -> Pair:
-    """Decode what the page shows of a file.
+    """Decode a file and its result.
 
     Args:
-        result: None where the run wrote none.
-        boxes: what is blacked out in place of a result, with `frame` and `xyxy`.
+        result: None where the run wrote none.  row: of the manifest.
+        boxes: blacked out where there is no result; `frame` and `xyxy` in source pixels.
 
     Raises:
-        ReadError: original or result cannot be read, or are not those that the manifest speaks of.
+        ReadError: original or result cannot be read, or do not have the SHA-256 in the manifest.
     """
-    from ..formats import read_apart  # with every decoder: the page is served before they are loaded
+    from ..formats import read_apart  # loads every decoder, so that the page is served first
     from ..system.files import sha256_file
 
     try:
@@ -64,20 +64,20 @@ def load(source: Path, result: Path | None, row: dict[str, Any], boxes: list[dic
             return _unwritten(radiograph, boxes)
         if sha256_file(result) != row["sha256_out"]:
             raise ReadError("its result has changed since the run")
-        other = read_apart.read(result)
+        cleaned = read_apart.read(result)
     except OSError as error:
         raise ReadError(f"it cannot be read ({error.strerror or type(error).__name__})") from error
     except ReadError:
         raise
-    except Exception as error:  # of any kind: a decoder's message may quote the file
+    except Exception as error:  # any exception: a decoder's message may quote the file
         raise ReadError(f"it cannot be shown ({type(error).__name__})") from error
-    if other.stored.shape != radiograph.stored.shape or other.stored.dtype != radiograph.stored.dtype:
+    if cleaned.stored.shape != radiograph.stored.shape or cleaned.stored.dtype != radiograph.stored.dtype:
         raise ReadError("its result has another size than its original")
-    return _pair(radiograph, other)
+    return _pair(radiograph, cleaned)
 
 
 def _unwritten(radiograph: Radiograph, boxes: list[dict[str, Any]]) -> Pair:
-    """A file without a result: every box of it black, also those of which something would stay."""
+    """A file without a result: every box is blacked out, also retained ones."""
     after, wide = radiograph.display.copy(), _wide(radiograph)
     wide_after = None if wide is None else wide.copy()
     for box in boxes:
@@ -88,32 +88,32 @@ def _unwritten(radiograph: Radiograph, boxes: list[dict[str, Any]]) -> Pair:
     return Pair(radiograph.display, after, wide, wide_after, _limits(wide), False)
 
 
-def _pair(radiograph: Radiograph, other: Radiograph) -> Pair:
-    """Both through the table of the original, so that what did not change looks the same."""
+def _pair(radiograph: Radiograph, result: Radiograph) -> Pair:
+    """Both displayed through the table of the original, so that unchanged pixels are equal."""
     from ..formats import images
 
     if radiograph.stored.ndim == 4 or radiograph.stored.dtype.itemsize > 2:
-        return Pair(radiograph.display, images.shown_as(radiograph, other), None, None, (0, 255), True, _moved(radiograph, other))
-    table, at, other_at = _table(radiograph), _index(radiograph.stored), _index(other.stored)
+        return Pair(radiograph.display, images.shown_as(radiograph, result), None, None, (0, 255), True, _moved(radiograph, result))
+    table, indices, result_indices = _table(radiograph), _index(radiograph.stored), _index(result.stored)
     wide = wide_after = None
     if radiograph.stored.dtype.itemsize == 2:
         darker = _darker(radiograph)
-        wide, wide_after = (np.uint16(TABLE - 1) - values if darker else values for values in (at, other_at))
-    return Pair(radiograph.display, table[other_at], wide, wide_after, _limits(wide), True, _moved(radiograph, other))
+        wide, wide_after = (np.uint16(TABLE - 1) - values if darker else values for values in (indices, result_indices))
+    return Pair(radiograph.display, table[result_indices], wide, wide_after, _limits(wide), True, _moved(radiograph, result))
 
 
-def _moved(radiograph: Radiograph, other: Radiograph) -> np.ndarray | None:
-    """See `Pair.moved`; in stored values, for a stretched view makes much of little."""
+def _moved(radiograph: Radiograph, result: Radiograph) -> np.ndarray | None:
+    """See `Pair.moved`. It compares stored values, since a stretched view magnifies small differences."""
     if radiograph.format != "JPEG":
         return None
     from ..formats.views import colour_to_grey
 
-    before, after = (r.stored if r.stored.ndim == 3 else colour_to_grey(r.stored) for r in (radiograph, other))
-    return np.abs(before.astype(np.int16) - after) > LOSSY
+    original_grey, result_grey = (r.stored if r.stored.ndim == 3 else colour_to_grey(r.stored) for r in (radiograph, result))
+    return np.abs(original_grey.astype(np.int16) - result_grey) > LOSSY
 
 
 def _index(stored: np.ndarray) -> np.ndarray:
-    """(F, H, W) uint8 or uint16: stored values counted from the least of the dtype; `stored` itself where that is 0."""
+    """(F, H, W) uint8 or uint16: stored values counted from the least of the dtype; `stored` itself (no copy) where that is 0."""
     if stored.dtype.kind == "u":
         return stored
     unsigned = np.dtype(f"u{stored.dtype.itemsize}")
@@ -121,12 +121,12 @@ def _index(stored: np.ndarray) -> np.ndarray:
 
 
 def _table(radiograph: Radiograph) -> np.ndarray:
-    """(N,) uint8: grey of each value of `_index`; between the values that occur it is drawn straight."""
-    at = _index(radiograph.stored)
-    grey = np.full(1 << 8 * at.dtype.itemsize, -1, np.int16)
-    grey[at] = radiograph.display
-    known = np.flatnonzero(grey >= 0)
-    table = np.interp(np.arange(len(grey)), known, grey[known]).astype(np.uint8)
+    """(N,) uint8: grey of each value of `_index`; interpolated linearly between the values that occur."""
+    indices = _index(radiograph.stored)
+    grey = np.full(1 << 8 * indices.dtype.itemsize, -1, np.int16)
+    grey[indices] = radiograph.display
+    occurring = np.flatnonzero(grey >= 0)
+    table = np.interp(np.arange(len(grey)), occurring, grey[occurring]).astype(np.uint8)
     fill = int(_index(np.array([radiograph.fill[0]], radiograph.stored.dtype))[0])
     if grey[fill] < 0:
         table[fill] = 0
@@ -141,14 +141,14 @@ def _wide(radiograph: Radiograph) -> np.ndarray | None:
 
 
 def _darker(radiograph: Radiograph) -> bool:
-    """Whether greater stored values look darker."""
+    """Whether greater stored values are displayed darker."""
     step = max(1, radiograph.stored.size // 20000)
-    some, grey = radiograph.stored.reshape(-1)[::step].astype(float), radiograph.display.reshape(-1)[::step].astype(float)
-    return bool(some.std() > 0 and grey.std() > 0 and np.corrcoef(some, grey)[0, 1] < 0)
+    values, grey = radiograph.stored.reshape(-1)[::step].astype(float), radiograph.display.reshape(-1)[::step].astype(float)
+    return bool(values.std() > 0 and grey.std() > 0 and np.corrcoef(values, grey)[0, 1] < 0)
 
 
 def _limits(wide: np.ndarray | None) -> tuple[int, int]:
-    """Where the window of a file begins and ends: nearly all of its values."""
+    """The limits of a file's window: its 0.1st and 99.9th percentile."""
     if wide is None:
         return 0, 255
     step = max(1, wide.size // 200000)
@@ -157,12 +157,12 @@ def _limits(wide: np.ndarray | None) -> tuple[int, int]:
 
 
 def render(pair: Pair, view: str, frame: int, *, equalised: bool = False, centre: float = 0.5, width: float = 1.0) -> np.ndarray:
-    """One picture, (H, W) uint8.
+    """One view, (H, W) uint8; may be a view of the pair's arrays.
 
     Args:
-        view: one of VIEWS. The difference shows what the original has where the result differs, and a flat grey everywhere else.
-        equalised: contrast-limited, by neighbourhood: shows what is faint.
-        centre, width: of the window, as shares of the file's own; with 0.5 and 1 the view of the models.
+        view: one of VIEWS. The difference shows the original where the result differs, and a flat grey elsewhere.
+        equalised: with contrast-limited adaptive histogram equalisation, which shows faint text.
+        centre, width: of the window, as fractions of the file's own; 0.5 and 1 give the models' view.
 
     Raises:
         ReadError: there is no such frame.
@@ -182,7 +182,7 @@ def render(pair: Pair, view: str, frame: int, *, equalised: bool = False, centre
 
 
 def _difference(before: np.ndarray, changed: np.ndarray) -> np.ndarray:
-    """What was removed, its contrast stretched region by region, on flat grey."""
+    """The removed pixels, their contrast stretched region by region, on flat grey."""
     import cv2
 
     out = np.full(before.shape, FLAT, np.uint8)
@@ -211,11 +211,11 @@ def _windowed(pair: Pair, side: str, frame: int, centre: float, width: float) ->
 
 
 def png(picture: np.ndarray) -> bytes:
-    """PNG bytes of an (H, W) uint8 array, not packed: they go to this machine only, and packing took longer than all the rest."""
+    """PNG bytes of an (H, W) uint8 array, uncompressed: they do not leave this machine, and compressing took longer than everything else."""
     from ..formats.png import assemble
 
     h, w = picture.shape
-    lines = np.zeros((h, w + 1), np.uint8)  # each begins with the number of its filter: none
+    lines = np.zeros((h, w + 1), np.uint8)  # the first byte of each line is its filter: 0, none
     lines[:, 1:] = picture
     head = struct.pack(">IIBBBBB", w, h, 8, 0, 0, 0, 0)
     return assemble((b"IHDR", head), (b"IDAT", zlib.compress(lines.tobytes(), 0)), (b"IEND", b""))

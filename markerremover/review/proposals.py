@@ -1,4 +1,4 @@
-"""What the program finds, as LabelMe files to correct by hand: the logic of `markerremover annotate`."""
+"""Detections as LabelMe files to correct by hand: the logic of `markerremover annotate`."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ def annotate(
     inputs: Sequence[Path], out: Path, *, policy: Policy = Policy(), open_cleaner: Callable[[], Any] | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
-    """Write OUT/images/*.png and OUT/annotations/*.json, one pair a frame; a later call goes on, and never replaces a file that is there.
+    """Write OUT/images/*.png and OUT/annotations/*.json, one pair per frame. A later call continues and never replaces an existing file.
 
     Args:
         inputs: files or folders.
-        open_cleaner: gives the `Cleaner` that looks; by default the shipped weights.
-        say: told about each file that cannot be annotated, by path below its input.
+        open_cleaner: opens the `Cleaner`; by default with the shipped weights.
+        say: called with a line for each file that cannot be annotated.
 
     Returns:
-        `written` and `kept`: how many annotations were written, and left as they were; `failed`: paths.
+        `written` and `kept`: number of annotations written and left unchanged; `failed`: paths.
 
     Raises:
         UsageError: folders clash, there is nothing to do, or weights or OCR are missing.
@@ -37,62 +37,64 @@ def annotate(
 
     inputs, out = [Path(p) for p in inputs], Path(os.path.abspath(out))
     check_folders(inputs, out, out.with_name(out.name + "-none"))
-    found, _ = gather(inputs, DEFAULT_IGNORE)
-    if not found:
+    files, _ = gather(inputs, DEFAULT_IGNORE)
+    if not files:
         raise UsageError(f"no files to annotate in {', '.join(map(str, inputs))}")
     cleaner = open_cleaner() if open_cleaner else cleaning.open_cleaner(policy)
-    done: dict[str, Any] = {"written": 0, "kept": 0, "failed": []}
-    for item in found:
+    result: dict[str, Any] = {"written": 0, "kept": 0, "failed": []}
+    for item in files:
         try:
             if item.problem:
                 raise UsageError(item.problem)
             if (out / "annotations" / f"{labels.name_of(item.relative)}.json").exists():
-                done["kept"] += 1
+                result["kept"] += 1
                 continue
             sha256 = sha256_file(item.source)
             radiograph = read_apart.read(item.source)
             proposals, patient = _proposals(radiograph, cleaner), labels.patient(radiograph)
-            for frame in reversed(range(len(radiograph.display))):  # the first one last: it says that the file is done
-                own = [element for f, element in proposals if f == frame]
+            for frame in reversed(range(len(radiograph.display))):  # frame 0 last: its file marks the input as complete
+                elements = [element for f, element in proposals if f == frame]
                 name, origin = labels.name_of(item.relative, frame), {"sha256": sha256, "frame": frame, **patient}
-                labels.write(out, name, radiograph.display[frame], own, reviewed=False, origin=origin)
-                done["written"] += 1
+                labels.write(out, name, radiograph.display[frame], elements, reviewed=False, origin=origin)
+                result["written"] += 1
         except (MarkerRemoverError, OSError) as error:
-            done["failed"].append(item.relative)
+            result["failed"].append(item.relative)
             say(f"{item.relative}: {error if isinstance(error, MarkerRemoverError) else error.strerror}")
-    return done
+    return result
 
 
 def _proposals(radiograph: Radiograph, cleaner: Any) -> list[tuple[int, Element]]:
-    """(frame, element) of everything found: tight boxes of the localizer, those with a sign that would stay as `laterality`."""
+    """(frame, element) of all detections, xyxy in source pixels without margin; boxes whose laterality marker would be retained are `laterality`."""
     from ..redaction import decision_rules
     from ..redaction.cleaning import clean_radiograph
 
     cleaned = clean_radiograph(radiograph, cleaner)
-    found = []
+    proposals: list[tuple[int, Element]] = []
     for frame, detections in enumerate(cleaned.detections):
-        for xyxy, class_id, loose in zip(detections.xyxy, detections.class_ids, detections.loose):
-            box = _inside(xyxy, radiograph.shape_hw)
+        for xyxy, class_id, loose in zip(detections.xyxy, detections.class_ids, detections.is_loose):
+            box = _clipped(xyxy, radiograph.shape_hw)
             if loose or box is None:
                 continue
-            read = next((d.reading.text for d in cleaned.decisions if d.frame == frame and d.action == "keep" and d.reading and
-                _meets(d.xyxy, box)), "")
-            sign = detections.class_names[int(class_id)] == decision_rules.SIGN or bool(read)
-            found.append((frame, Element(box, "laterality" if sign else "marker", read)))
-    again = [d for d in cleaned.decisions if d.label not in ("marker", decision_rules.SIGN)]
-    found += [(d.frame, Element(tuple(map(float, d.xyxy)), "marker")) for d in again]
-    return found
+            text = next((d.reading.text for d in cleaned.decisions if d.frame == frame and d.action == "keep" and d.reading and
+                _contains_centre(d.xyxy, box)), "")
+            is_laterality = detections.class_names[int(class_id)] == decision_rules.SIGN or bool(text)
+            proposals.append((frame, Element(box, "laterality" if is_laterality else "marker", text)))
+    step_decisions = [d for d in cleaned.decisions if d.label not in ("marker", decision_rules.SIGN)]
+    for decision in step_decisions:
+        x1, y1, x2, y2 = map(float, decision.xyxy)
+        proposals.append((decision.frame, Element((x1, y1, x2, y2), "marker")))
+    return proposals
 
 
-def _inside(xyxy: Any, shape_hw: tuple[int, int]) -> tuple[float, float, float, float] | None:
-    """The box cut to the image and rounded to tenths of a pixel; None where nothing is left of it."""
+def _clipped(xyxy: Any, shape_hw: tuple[int, int]) -> tuple[float, float, float, float] | None:
+    """The box clipped to the image and rounded to tenths of a pixel; None if it is empty."""
     h, w = shape_hw
     x1, y1, x2, y2 = (round(float(v), 1) for v in xyxy)
     box = max(0.0, x1), max(0.0, y1), min(float(w), x2), min(float(h), y2)
     return box if box[0] < box[2] and box[1] < box[3] else None
 
 
-def _meets(outer: tuple[int, int, int, int], box: tuple[float, float, float, float]) -> bool:
-    """Whether the middle of a box lies in another."""
+def _contains_centre(outer: tuple[int, int, int, int], box: tuple[float, float, float, float]) -> bool:
+    """Whether `outer` contains the centre of a box."""
     x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
     return outer[0] <= x < outer[2] and outer[1] <= y < outer[3]

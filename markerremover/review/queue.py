@@ -1,4 +1,4 @@
-"""Which files a person should look at first, and why. Pure: manifest rows in, an order out."""
+"""The order in which files are reviewed, the most doubtful first, with reasons. Pure functions of manifest rows."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from typing import Any
 
 import numpy as np
 
-NEAR = 0.15  # of a score from the threshold: that near, the other decision was possible
-UNSURE = 0.25  # of an OCR confidence from the least one at which a sign stays, or is told from others
-UNUSUAL = 3.0  # robust standard deviations of the logarithm of the area
-FEW = 20  # boxes, from which a size can be called unusual
-LOUD = {
+NEAR = 0.15  # largest distance of a score from the threshold that counts as near
+UNSURE = 0.25  # largest distance of an OCR confidence from the lowest one of a retained laterality marker that counts as near
+UNUSUAL = 3.0  # limit of usual sizes, robust standard deviations of the logarithm of the area
+FEW = 20  # smallest number of boxes at which sizes are compared
+#: Reason of a decision -> weight and words.
+REASONS = {
     "still found after removal": (0.5, "found only at the second look"),
     "matches the file's own header": (0.9, "text of its header was readable"),
-    "reading uncertain": (0.4, "a sign was read unsurely"),
-    "contradicted by another box": (0.4, "two boxes disagree about a sign"),
-    "touches other strokes": (0.3, "a sign touches other strokes"),
+    "reading uncertain": (0.4, "a laterality marker was read with low confidence"),
+    "contradicted by another box": (0.4, "two boxes disagree about a laterality marker"),
+    "touches other strokes": (0.3, "a laterality marker touches other strokes"),
     "cut by another box": (0.2, "a box cuts strokes"),
 }
 
@@ -27,7 +28,7 @@ LOUD = {
 class Doubt:
     """How doubtful a file is.
 
-    score: 0 and more, more is looked at earlier.  words: why, the weightiest first; never read text.
+    score: 0 or more, higher comes earlier.  words: reasons, the heaviest first; never read text.
     """
 
     relative: str
@@ -36,13 +37,14 @@ class Doubt:
 
 
 def doubts(rows: Sequence[dict[str, Any]], threshold: float, min_confidence: float) -> list[Doubt]:
-    """All files, the most doubtful first; equal ones by path.
+    """All files, the most doubtful first; ties are sorted by path.
 
     Args:
-        rows: of the manifest.  threshold: score from which a box counts, 0-1.  min_confidence: from which a sign stays, 0-1.
+        rows: of the manifest.  threshold: lowest score of a box that counts, 0-1.
+        min_confidence: lowest OCR confidence of a retained laterality marker, 0-1.
     """
     usual = _usual_areas([box["xyxy"] for row in rows for box in row["boxes"]])
-    found = []
+    result = []
     for row in rows:
         reasons: dict[str, float] = {}
         for box in row["boxes"]:
@@ -57,34 +59,35 @@ def doubts(rows: Sequence[dict[str, Any]], threshold: float, min_confidence: flo
         elif not row["boxes"]:
             reasons["nothing was found"] = 0.25
         ordered = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
-        score = sum(weight / 2**i for i, (_, weight) in enumerate(ordered))  # several reasons weigh more than one, never twice as much
-        found.append(Doubt(row["relative"], round(score, 4), tuple(words for words, _ in ordered)))
-    return sorted(found, key=lambda d: (-d.score, d.relative))
+        score = sum(weight / 2**i for i, (_, weight) in enumerate(ordered))  # several reasons weigh more than one, but less than twice as much
+        result.append(Doubt(row["relative"], round(score, 4), tuple(words for words, _ in ordered)))
+    return sorted(result, key=lambda d: (-d.score, d.relative))
 
 
 def _of_box(
     box: dict[str, Any], threshold: float, min_confidence: float, usual: tuple[float, float]
 ) -> Iterable[tuple[str, float]]:
-    """(why, weight) of one box; `usual` is the range of its area, source pixels."""
-    if box["reason"] in LOUD:
-        weight, words = LOUD[box["reason"]]
+    """(words, weight) of each reason of one box; `usual` is the range of usual areas, square source pixels."""
+    if box["reason"] in REASONS:
+        weight, words = REASONS[box["reason"]]
         yield words, weight
-    near = 1 - abs(box["score"] - threshold) / NEAR
-    if near > 0:
-        yield "a score near the threshold", 0.4 + 0.6 * near
+    nearness = 1 - abs(box["score"] - threshold) / NEAR
+    if nearness > 0:
+        yield "a score near the threshold", 0.4 + 0.6 * nearness
     if box["text"]:
-        unsure = 1 - abs(box["confidence"] - min_confidence) / UNSURE
-        if unsure > 0:
-            yield "a low reading confidence", 0.3 + 0.5 * unsure
+        nearness_of_reading = 1 - abs(box["confidence"] - min_confidence) / UNSURE
+        if nearness_of_reading > 0:
+            yield "a low reading confidence", 0.3 + 0.5 * nearness_of_reading
     x1, y1, x2, y2 = box["xyxy"]
     if not usual[0] <= max(1, (x2 - x1) * (y2 - y1)) <= usual[1]:
         yield "an unusual size", 0.6
     if box["action"] == "keep":
-        yield "a sign stays", 0.1
+        yield "a laterality marker is retained", 0.1
 
 
 def _usual_areas(boxes: list[list[int]]) -> tuple[float, float]:
-    """Least and greatest usual area of xyxy boxes, by median and robust standard deviation of its logarithm; any, for fewer than `FEW`."""
+    """Smallest and largest usual area of xyxy boxes, by median and robust standard deviation (1.4826 MAD) of its logarithm; (0, inf) for fewer
+    than `FEW`."""
     if len(boxes) < FEW:
         return 0.0, math.inf
     x1, y1, x2, y2 = np.array(boxes, np.float64).T

@@ -1,5 +1,5 @@
-"""The review page and what it may ask for: facts of the manifest and pictures, named by the place of their file in the queue, never
-by a path. `gate` says who may ask.
+"""The server of the review page: facts of the manifest and pictures, addressed by the file's index in the queue, never by a path. Access is
+controlled by `gate`.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from .session import Session, base_boxes
 log = logging.getLogger(__name__)
 
 STATIC = {"review.js": "text/javascript", "review.css": "text/css"}
-MAX_BODY = 4096
-BODY_S = 10.0  # within which a body comes
+MAX_BODY = 4096  # largest body of a request, bytes
+BODY_S = 10.0  # time limit for receiving a body, seconds
 ENTERED = "<!doctype html><meta http-equiv='refresh' content='0;url=/'><title>Review</title><a href='/'>Review</a>"
 
 
 class Pictures:
-    """The pictures of a session's files, decoded and drawn when first asked for; the last few are kept."""
+    """The pictures of a session's files, decoded and rendered on the first request; the latest few are cached."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -58,7 +58,7 @@ class Pictures:
     def warm(self) -> None:
         """Load the decoders, find the originals and decode the first file, while the browser starts.
 
-        What goes wrong is left for the request that it concerns, which says so.
+        Errors are ignored here; the request that they concern reports them.
         """
         try:
             if self._session.order:
@@ -72,7 +72,7 @@ class Pictures:
 
 
 class Answers:
-    """What the server answers, one method a route."""
+    """The answers of the server, one method per route."""
 
     def __init__(self, session: Session, gate: Gate, port: list[int], shown: Pictures) -> None:
         self._session, self._gate, self._port, self._pictures = session, gate, port, shown
@@ -92,38 +92,38 @@ class Answers:
         if cookie is None:
             text = "This address has been used, or is not the one that `markerremover review` printed. Start it again.\n"
             return _answer(text, "text/plain", 403)
-        answer = _answer(ENTERED, "text/html")  # no redirect: the cookie would not go along where another page led here
+        answer = _answer(ENTERED, "text/html")  # no redirect: a browser would not send the cookie with it after a link from another page
         answer.set_cookie(cookie_name(self._port[0]), cookie, path="/", httponly=True, samesite="strict")
         return answer
 
     def asset(self, request: Any) -> Any:
         """Style and script of the page."""
-        found = self._static.get(request.path_params["name"])
-        return _answer(*found) if found else _answer("not found\n", "text/plain", 404)
+        asset = self._static.get(request.path_params["name"])
+        return _answer(*asset) if asset else _answer("not found\n", "text/plain", 404)
 
     def overview(self, request: Any) -> Any:
         """All files in their order."""
         return _json(self._session.overview())
 
     def file(self, request: Any) -> Any:
-        """One file and how far the review is."""
+        """One file and the progress of the review."""
         return _json(self._session.file(_whole(request.path_params["number"])) | {"progress": self._session.progress()})
 
     def picture(self, request: Any) -> Any:
         """One view of one frame of a file."""
-        asked = request.query_params
-        view, frame, equalised = request.path_params["view"], _whole(asked.get("frame", "0")), asked.get("equalised") == "1"
-        centre, width = _share(asked.get("centre", "0.5")), _share(asked.get("width", "1"))
+        query = request.query_params
+        view, frame, equalised = request.path_params["view"], _whole(query.get("frame", "0")), query.get("equalised") == "1"
+        centre, width = _share(query.get("centre", "0.5")), _share(query.get("width", "1"))
         if view not in pictures.VIEWS:
             return _answer("not found\n", "text/plain", 404)
         row = self._session.row(_whole(request.path_params["number"]))
-        found = self._pictures.png(row, view, frame, equalised=equalised, centre=centre, width=width)
+        data = self._pictures.png(row, view, frame, equalised=equalised, centre=centre, width=width)
         if view == "after":
             self._session.looked(row)
-        return _answer(found, "image/png")
+        return _answer(data, "image/png")
 
     async def decide(self, request: Any) -> Any:
-        """Take one decision."""
+        """Record one decision."""
         from starlette.concurrency import run_in_threadpool
 
         if request.headers.get("content-type", "").split(";")[0] != "application/json":
@@ -135,20 +135,20 @@ class Answers:
         if body is None:
             return _json({"error": "too long"}, 413)
         try:
-            said = json.loads(body)
+            decision = json.loads(body)
         except (ValueError, RecursionError):
-            said = None
-        if not isinstance(said, dict):
+            decision = None
+        if not isinstance(decision, dict):
             return _json({"error": "no JSON object"}, 400)
         number = _whole(request.path_params["number"])
 
         def take() -> dict[str, Any]:
-            return self._session.decide(number, said) | {"progress": self._session.progress()}
+            return self._session.decide(number, decision) | {"progress": self._session.progress()}
 
         return _json(await run_in_threadpool(take))
 
     async def refused(self, request: Any, error: Exception) -> Any:
-        """What an error of this package answers."""
+        """The answer for an error of this package."""
         return _json({"error": str(error)}, 409 if isinstance(error, UsageError) else 404)
 
 
@@ -156,7 +156,7 @@ def build(session: Session, gate: Gate, port: list[int], shown: Pictures) -> Gua
     """The application.
 
     Args:
-        port: one number, set once the server listens.
+        port: a list that gets one number once the server listens.
     """
     from starlette.applications import Starlette
     from starlette.routing import Route
@@ -172,7 +172,7 @@ def build(session: Session, gate: Gate, port: list[int], shown: Pictures) -> Gua
 
 
 async def _body(request: Any) -> bytes | None:
-    """What a request brings, None where that is too long."""
+    """The body of a request, None if it is too long."""
     body = b""
     async for part in request.stream():
         body += part
@@ -187,8 +187,8 @@ def _answer(content: bytes | str, kind: str | None, status: int = 200) -> Any:
     return Response(content, status, media_type=kind)
 
 
-def _json(said: dict[str, Any], status: int = 200) -> Any:
-    return _answer(json.dumps(said), "application/json", status)  # ASCII only: file names need not be valid Unicode
+def _json(content: dict[str, Any], status: int = 200) -> Any:
+    return _answer(json.dumps(content), "application/json", status)  # ASCII only: file names need not be valid Unicode
 
 
 def _static(name: str) -> bytes:
@@ -199,7 +199,7 @@ def _whole(text: str) -> int:
     """A whole number of at most 6 digits.
 
     Raises:
-        ReadError: it is none.
+        ReadError: the text is no such number.
     """
     if not text.isascii() or not text.isdigit() or len(text) > 6:
         raise ReadError("there is no such number")
@@ -207,10 +207,10 @@ def _whole(text: str) -> int:
 
 
 def _share(text: str) -> float:
-    """A share of a window, in hundredths, 0-4.
+    """A fraction of a window, 0-4, rounded to hundredths.
 
     Raises:
-        ReadError: it is none.
+        ReadError: the text is no such number.
     """
     try:
         value = round(float(text), 2)
@@ -225,27 +225,27 @@ def serve(session: Session, gate: Gate, *, port: int, ready: Any) -> None:
     """Serve until interrupted.
 
     Args:
-        port: 0 for any that is free.  ready: called as ready(address) once, when the server listens.
+        port: 0 for any free one.  ready: called once as ready(address), when the server listens.
 
     Raises:
         UsageError: the port is taken.
     """
     import uvicorn
 
-    from .connections import patient
+    from .connections import timed_protocol
 
     numbers: list[int] = []
     shown = Pictures(session)
     config = uvicorn.Config(
         build(session, gate, numbers, shown), host=HOSTS[0], port=port, log_level="critical", access_log=False, lifespan="off",
-        server_header=False, ws="none", timeout_graceful_shutdown=2, http=patient(),
+        server_header=False, ws="none", timeout_graceful_shutdown=2, http=timed_protocol(),
     )
     server = uvicorn.Server(config)
 
     async def serving_quietly() -> None:
         try:
             await server.serve()
-        except SystemExit:  # uvicorn's word for a port that is taken
+        except SystemExit:  # uvicorn exits where the port is taken
             pass
 
     async def run() -> None:

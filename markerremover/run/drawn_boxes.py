@@ -1,7 +1,7 @@
-"""Boxes and polygons that people drew, as all that counts: `remove --boxes ANNOTATIONS`.
+"""Boxes and polygons drawn by hand, without any detection: `remove --boxes ANNOTATIONS`.
 
-Every image needs a LabelMe file that says it was reviewed, of every frame: a missing one is never "nothing burned in". It must name the image's
-own size; what was drawn on an image turned upright is brought back to its stored pixels (see placement.py). It belongs to an image by the
+Every frame of every image needs a LabelMe file with `flags.reviewed`: a missing one never means "nothing burned in". It must have the image's
+size; shapes drawn on an image rotated upright are converted to its stored pixels (see `formats.placement`). It belongs to an image by the
 SHA-256 that `annotate` and `review` write into it, or else by its path: for `a/0.png` that is `a/0.png.json` or `a/0.json`.
 """
 
@@ -23,9 +23,9 @@ from ..records import Corrections, Mark
 class Annotations:
     """LabelMe files of a folder.
 
-    by_path: POSIX path below the folder -> what it holds, less the picture that LabelMe may have put in; None for what is no JSON object.
+    by_path: POSIX path below the folder -> its content without the embedded picture; None for anything but a JSON object.
     by_image: SHA-256 of an image -> paths of the files about it.
-    sha256: of everything that was read.
+    sha256: of all files.
     """
 
     folder: Path
@@ -35,7 +35,7 @@ class Annotations:
 
 
 def read(folder: Path) -> Annotations:
-    """Everything that ends in .json below a folder; what is in it is looked at image by image, see `marks`.
+    """All .json files below a folder; their content is checked image by image, see `corrections`.
 
     Raises:
         UsageError: there is no such folder, or no such file in it.
@@ -45,40 +45,40 @@ def read(folder: Path) -> Annotations:
         raise UsageError(f"{folder}: there is no such folder of annotations")
     by_path: dict[str, dict[str, Any] | None] = {}
     by_image: dict[str, tuple[str, ...]] = {}
-    whole = hashlib.sha256()
+    total_hash = hashlib.sha256()
     for file in sorted(folder.rglob("*.json")):
         if file.is_file():
             path, data = file.relative_to(folder).as_posix(), file.read_bytes()
-            whole.update(hashlib.sha256(path.encode("utf-8", "surrogateescape")).digest() + hashlib.sha256(data).digest())
+            total_hash.update(hashlib.sha256(path.encode("utf-8", "surrogateescape")).digest() + hashlib.sha256(data).digest())
             by_path[path] = _parsed(data)
             if about := _about(by_path[path]):
                 by_image[about] = (*by_image.get(about, ()), path)
     if not by_path:
         raise UsageError(f"{folder}: holds no LabelMe files (.json)")
-    return Annotations(folder, by_path, by_image, whole.hexdigest())
+    return Annotations(folder, by_path, by_image, total_hash.hexdigest())
 
 
 def _parsed(data: bytes) -> dict[str, Any] | None:
     """A JSON object without its picture, None for anything else."""
     try:
-        found = json.loads(data)
+        content = json.loads(data)
     except (ValueError, RecursionError):
         return None
-    return {key: value for key, value in found.items() if key != "imageData"} if isinstance(found, dict) else None
+    return {key: value for key, value in content.items() if key != "imageData"} if isinstance(content, dict) else None
 
 
 def _about(data: dict[str, Any] | None) -> str:
-    """The SHA-256 of the image that a file says it is about, or ""."""
+    """The SHA-256 of the image in a file's `ORIGIN`, or ""."""
     origin = (data or {}).get(labelme.ORIGIN)
     return str(origin.get("sha256", "")) if isinstance(origin, dict) else ""
 
 
 def corrections(annotations: Annotations, relative: str, sha256_in: str, keep: Sequence[str]) -> Corrections:
-    """What was drawn on one image.
+    """The shapes drawn on one image.
 
     Args:
         relative: its path below its input.  sha256_in: of its bytes.
-        keep: signs that stay; a `laterality` shape whose description begins with one of them is not removed, every other shape is.
+        keep: laterality markers to retain; a `laterality` shape whose description begins with one of them is retained, others are removed.
 
     Raises:
         AnnotationError: no file is about it, one is not reviewed or malformed, is of another image, or they were not drawn on images of
@@ -107,15 +107,15 @@ def corrections(annotations: Annotations, relative: str, sha256_in: str, keep: S
 
 
 def _canvas(data: dict[str, Any], sha256_in: str) -> tuple[tuple[int, int], str]:
-    """Rows and columns of the image that was drawn on, and what coordinates count in: those on a picture of ours are of stored pixels.
+    """(H, W) of the image that was drawn on, and the frame of its coordinates: on a picture from `annotate` or `review` stored pixels.
 
     Raises:
-        AnnotationError: it names no size.
+        AnnotationError: the file has no size.
     """
     if data.get("imageHeight") is None or data.get("imageWidth") is None:
-        raise AnnotationError("names no image size (imageHeight, imageWidth), so it is unknown what its coordinates mean")
-    ours = (data.get(labelme.ORIGIN) or {}).get("sha256") == sha256_in
-    return (int(data["imageHeight"]), int(data["imageWidth"])), "stored" if ours else "drawn"
+        raise AnnotationError("names no image size (imageHeight, imageWidth), so the meaning of its coordinates is unknown")
+    has_origin = (data.get(labelme.ORIGIN) or {}).get("sha256") == sha256_in
+    return (int(data["imageHeight"]), int(data["imageWidth"])), "stored" if has_origin else "drawn"
 
 
 def _frame(data: dict[str, Any]) -> int:
@@ -123,7 +123,7 @@ def _frame(data: dict[str, Any]) -> int:
 
 
 def _by_path(annotations: Annotations, relative: str) -> tuple[str, ...]:
-    """The file that lies where that of an image does."""
+    """The file at the place of an image in the folder of annotations."""
     for name in (f"{relative}.json", str(PurePosixPath(relative).with_suffix(".json"))):
         if name in annotations.by_path:
             return (name,)
@@ -139,17 +139,17 @@ def _marks(data: dict[str, Any], image: str, sha256_in: str, keep: Sequence[str]
     origin = data.get(labelme.ORIGIN) or {}
     if origin.get("sha256") not in (None, sha256_in):
         raise AnnotationError("is of another image: its SHA-256 differs")
-    said = PurePosixPath(str(data["imagePath"]).replace("\\", "/")).name
-    if not origin and said != image:
+    name = PurePosixPath(str(data["imagePath"]).replace("\\", "/")).name
+    if not origin and name != image:
         raise AnnotationError("is of another image: its imagePath has another file name")
     if (data.get("flags") or {}).get("reviewed") is not True:
         raise AnnotationError("is not reviewed: flags.reviewed is not true")
-    found = []
+    marks: list[Mark] = []
     for shape in data["shapes"]:
         kind = str(shape.get("shape_type", "rectangle"))
         if kind not in ("rectangle", "polygon"):
             raise AnnotationError(f"has a shape of type {kind!r}, allowed are rectangle and polygon")
-        if _stays(shape, keep):
+        if _is_retained(shape, keep):
             continue
         points = [(float(x), float(y)) for x, y in shape["points"]]
         if len(points) < 2 + (kind == "polygon"):
@@ -157,10 +157,10 @@ def _marks(data: dict[str, Any], image: str, sha256_in: str, keep: Sequence[str]
         xs, ys = zip(*points)
         x1, y1, x2, y2 = int(min(xs) // 1), int(min(ys) // 1), int(-(-max(xs) // 1)), int(-(-max(ys) // 1))
         outline = tuple(points) if kind == "polygon" else ()
-        found.append(Mark(_frame(data), (x1, y1, max(x2, x1 + 1), max(y2, y1 + 1)), "remove", outline=outline, drawn=True))
-    return found
+        marks.append(Mark(_frame(data), (x1, y1, max(x2, x1 + 1), max(y2, y1 + 1)), "remove", outline=outline, drawn=True))
+    return marks
 
 
-def _stays(shape: dict[str, Any], keep: Sequence[str]) -> bool:
+def _is_retained(shape: dict[str, Any], keep: Sequence[str]) -> bool:
     words = str(shape.get("description") or "").upper().split()
     return shape.get("label") == "laterality" and bool(words) and words[0] in keep

@@ -1,4 +1,4 @@
-"""What an earlier run of the same command finished: which rows stand, and which files are to be done."""
+"""Rows of an earlier run that --resume reuses, and the files that remain to be cleaned."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from .inputs import Input
 
 
 def _rows(audit: Path) -> Iterator[dict[str, Any]]:
-    """The rows of earlier runs into an audit, those of parts too."""
+    """The rows of earlier runs into an audit, including its parts."""
     for folder in (audit, *shards.folders(audit)):
         yield from manifest_files.read_manifest(folder / manifest_files.MANIFEST)
 
 
 def _was_dry(audit: Path) -> bool:
-    """Whether the audit is that of a finished dry run, which a real run may replace."""
+    """Whether the audit is from a finished dry run, which a real run may replace."""
     try:
         return json.loads((audit / manifest_files.SUMMARY).read_text(encoding="utf-8"))["options"]["dry_run"] is True
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -31,19 +31,19 @@ def _was_dry(audit: Path) -> bool:
 
 
 def _split_finished(
-    found: list[Input], out: Path, audit: Path, options: RunOptions, run: dict[str, str], reviews: dict[str, corrections.Review]
+    assigned: list[Input], out: Path, audit: Path, options: RunOptions, run: dict[str, str], reviews: dict[str, corrections.Review]
 ) -> tuple[list[dict[str, Any]], list[Input]]:
-    """Rows that --resume takes over, and the inputs still to do; the manifest is cut down to the former. A whole run takes
-    over those of earlier parts too."""
+    """Rows that --resume reuses, and the remaining inputs; the manifest is reduced to the former. A whole run also reuses rows of earlier
+    parts."""
     if not options.resume:
-        return [], found
+        return [], assigned
     earlier = {} if options.shard else shards.earlier_rows(audit)
     earlier |= {row["relative"]: (row, audit) for row in manifest_files.read_manifest(audit / manifest_files.MANIFEST)}
     rows, todo = [], []
-    for item in found:
+    for item in assigned:
         row, home = earlier.get(item.relative, (None, audit))
-        said = reviews[item.relative].digest if item.relative in reviews else ""
-        if row and not item.problem and (row.get("review") or {}).get("digest", "") == said and _finished(row, item, out, options, run):
+        digest = reviews[item.relative].digest if item.relative in reviews else ""
+        if row and not item.problem and (row.get("review") or {}).get("digest", "") == digest and _finished(row, item, out, options, run):
             rows.append(row)
             if home != audit:
                 shards.take_over_crops(row, home, audit)
@@ -54,7 +54,7 @@ def _split_finished(
 
 
 def _finished(row: dict[str, Any], item: Input, out: Path, options: RunOptions, run: dict[str, str]) -> bool:
-    """Whether a row stands for this very input, cleaned by these weights and options, with its output still as written."""
+    """Whether a row is of this very input, cleaned with these weights and options, with its output unchanged."""
     if row["status"] not in RELEASED or any(row.get(key) != value for key, value in run.items()):
         return False
     target = out / item.relative

@@ -1,9 +1,9 @@
-"""The order of the steps: one file in, one `Outcome` out; what happens in memory is in `looks`.
+"""The steps for one file, from reading to one `Outcome`; the steps in memory are in `redaction.cleaning`.
 
     read -> display -> localizer -> second pass -> decide -> redact -> verify -> write in the audit's tmp/ -> re-read
     -> rename into OUT
 
-No state passes from one file to the next: everything lives in the arguments, and `Cleaner` is frozen.
+No state passes from one file to the next: everything is in the arguments, and `Cleaner` is frozen.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ def process_file(
     """Clean one file.
 
     Args:
-        source: the input, only ever opened for reading.
-        relative: POSIX path below OUT where the result goes.
+        source: the input; never written.
+        relative: POSIX path of the result below OUT.
         out, audit: existing folders on one file system; `audit` has tmp/ and crops/.
-        headers: what happens to a DICOM header.
-        corrections: what people say of the file, if anything.
+        headers: treatment of a DICOM header.
+        corrections: of a review or drawn by hand, if any.
 
     Returns:
-        The outcome. For `held` and `failed` nothing was put under OUT. Errors that the package raises on purpose and
-        those of the file system end here; anything else passes through.
+        The outcome. For `held` and `failed` nothing was written below OUT. Errors of this package and of the file system become
+        outcomes; other exceptions propagate.
     """
     timings_ms: dict[str, float] = {}
     facts: dict[str, Any] = {"timings_ms": timings_ms}
@@ -52,19 +52,19 @@ def process_file(
     except MarkerRemoverError as error:
         return Outcome(relative, "failed", str(error), **facts)
     except OSError as error:
-        return Outcome(relative, "failed", f"{type(error).__name__}: {error.strerror or 'no further word'}", **facts)
+        return Outcome(relative, "failed", f"{type(error).__name__}: {error.strerror or 'no message'}", **facts)
 
 
 def _process(
     source: Path, relative: str, out: Path, audit: Path, cleaner: Cleaner, options: RunOptions, headers: HeaderProfile, facts: dict,
     corrections: Corrections | None = None,
 ) -> str:
-    """The steps of `process_file`; what is learnt on the way goes into `facts`, so that a failure keeps it."""
+    """The steps of `process_file`; results are collected in `facts`, so that they are available after a failure."""
     timings_ms = facts["timings_ms"]
     with timed(timings_ms, "read"):
         facts["sha256_in"] = sha256_file(source)
         if corrections and corrections.sha256_in not in ("", facts["sha256_in"]):
-            raise HeldError("it is not the file that a person looked at: its SHA-256 has changed")
+            raise HeldError("it is not the file that a person reviewed: its SHA-256 has changed")
         if images.recognise(source) is None:
             raise ReadError("not a DICOM, PNG, JPEG or TIFF file")
         radiograph = images.read(source)
@@ -73,7 +73,7 @@ def _process(
     if tells and options.paths != "keep":
         raise HeldError("its path still holds a name, number or UID of its header")
     cleaned = clean_radiograph(radiograph, cleaner, timings_ms, corrections)
-    unlooked = bool(corrections and corrections.alone)
+    unchecked = bool(corrections and corrections.alone)
     facts.update(decisions=cleaned.decisions, styles=cleaned.styles, made_up=cleaned.made_up)
     with timed(timings_ms, "crops"):
         facts["crops"] = crops.draw(audit / "crops", relative, radiograph.display, cleaned.shown, cleaned.decisions)
@@ -85,11 +85,13 @@ def _process(
         with timed(timings_ms, "write"):
 
             def write(target: Path) -> None:
-                said = {"touched": touched, "headers": headers, "transfer_syntax": options.transfer_syntax}
-                said["synthetic"] = cleaned.made_up
-                verified = not (cleaned.doubt or unlooked)
-                facts["notes"] = images.write(radiograph, cleaned.stored, target, verified=verified, method=method(cleaner.detector), **said) or ()
-                images.verify_written(radiograph, cleaned.stored, target, **said)
+                arguments: dict[str, Any] = {
+                    "touched": touched, "headers": headers, "transfer_syntax": options.transfer_syntax, "synthetic": cleaned.made_up,
+                }
+                verified = not (cleaned.doubt or unchecked)
+                tool = method(cleaner.detector)
+                facts["notes"] = images.write(radiograph, cleaned.stored, target, verified=verified, method=tool, **arguments) or ()
+                images.verify_written(radiograph, cleaned.stored, target, **arguments)
 
             facts["sha256_out"] = _publish(write, relative, out, audit, replace=options.overwrite or options.resume)
     return "cleaned" if touched or cleaned.doubt or any(d.action == "remove" for d in cleaned.decisions) else "unchanged"
@@ -98,7 +100,7 @@ def _process(
 def _publish(write: Callable[[Path], None], relative: str, out: Path, audit: Path, *, replace: bool) -> str:
     """Write in the audit's tmp/ (`write` also reads it back and compares), fsync, rename into OUT; returns the SHA-256.
 
-    Whatever goes wrong before the rename leaves nothing under OUT; the temporary file is removed in every case.
+    An error before the rename leaves nothing below OUT; the temporary file is deleted in every case.
     """
     temporary = temporary_file(audit, relative)
     try:
@@ -112,7 +114,7 @@ def _publish(write: Callable[[Path], None], relative: str, out: Path, audit: Pat
 
 
 def temporary_file(audit: Path, relative: str) -> Path:
-    """Where an output is written and read back before it gets its name."""
+    """The path at which an output is written and read back before it is renamed into OUT."""
     return audit / "tmp" / f"{crops.file_id(relative)}.part"
 
 

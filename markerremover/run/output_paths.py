@@ -1,8 +1,8 @@
-"""Output paths that name nobody: which parts of the inputs' paths get a pseudonym instead.
+"""Output paths without identifiers: parts of the inputs' paths are pseudonymised.
 
-A folder or file name counts as telling if it holds a name, an ID, a birth date or a UID of the header of any file of the run: a
-stray file in a folder that carries another patient's name has no such name in its own header. A telling part gets a pseudonym as a
-whole, since what stands beside the name may tell as much; the same part gets the same one everywhere, under one key.
+A folder or file name is identifying if it holds a name, an ID, a birth date or a UID of the header of any file of the run: a stray file in a
+folder with another patient's name does not have that name in its own header. An identifying part is replaced as a whole, since the rest of
+it may identify too; with one key equal parts get equal pseudonyms.
 """
 
 from __future__ import annotations
@@ -24,36 +24,36 @@ from .inputs import Input
 
 MAP = "paths.jsonl"
 SUFFIXES = frozenset({".dcm", ".dicom", ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".tif", ".tiff"})
-"""What stays of a file name; of any other suffix nothing does, it may be a name."""
-UNREADABLE = "its header cannot be read to the end, so whether paths hold a name of it cannot be told"
+"""Suffixes that are retained in pseudonymised file names; others are dropped, since they may be a name."""
+UNREADABLE = "its header cannot be read to the end, so it is unknown whether paths hold a name of it"
 
 
-def assign(found: Sequence[Input], mode: str, profile: HeaderProfile, telling: Callable[[Path], Telling | None]) -> list[Input]:
-    """The inputs with the paths that they get below OUT.
+def assign(files: Sequence[Input], mode: str, profile: HeaderProfile, telling: Callable[[Path], Telling | None]) -> list[Input]:
+    """The inputs with their paths below OUT.
 
     Args:
-        mode: one of `options.PATHS`; with "auto" and headers that are kept, paths are too.
-        telling: what of a file's header must not stand in a path, see `header_identifiers.identifiers_of`; None where its header cannot be
-            read to the end. It may raise a ReadError, which is then the file's problem.
+        mode: one of `options.PATHS`; with "auto" and kept headers, paths are kept too.
+        telling: path -> identifiers of the file's header, see `header_identifiers.identifiers_of`; None where the header cannot be read
+            completely. It may raise a ReadError, which becomes the file's problem.
 
     Returns:
-        The same inputs in the same order. Those whose new paths are the same come back with a problem, all of them, and so do,
-        in mode "auto", those whose header cannot be read.
+        The same inputs in the same order. All those with equal new paths get a problem, and in mode "auto" also those whose header
+        cannot be read.
     """
     if mode == "keep" or (mode == "auto" and profile.mode == "keep"):
-        return list(found)
+        return list(files)
     if mode == "pseudonym":
-        return inputs.fail_clashes([replace(i, relative=_renamed(i.relative, profile, lambda part: True)) for i in found])
+        return inputs.fail_clashes([replace(i, relative=_renamed(i.relative, profile, lambda part: True)) for i in files])
     parts: set[Identifier] = set()
     checked = []
-    for item in found:
+    for item in files:
         try:
-            own = frozenset() if item.problem else telling(item.source)
-            checked.append(item if own is not None else replace(item, problem=UNREADABLE))
+            of_file = frozenset() if item.problem else telling(item.source)
+            checked.append(item if of_file is not None else replace(item, problem=UNREADABLE))
         except ReadError as error:
-            own = None
+            of_file = None
             checked.append(replace(item, problem=str(error)))
-        parts |= own or frozenset()
+        parts |= of_file or frozenset()
     if not parts:
         return inputs.fail_clashes(checked)
     holds = functools.cache(identifiers.in_path(frozenset(parts)))
@@ -61,19 +61,19 @@ def assign(found: Sequence[Input], mode: str, profile: HeaderProfile, telling: C
 
 
 def _renamed(relative: str, profile: HeaderProfile, tells: Callable[[str], bool]) -> str:
-    """A path with a pseudonym for every part that tells."""
+    """A path with a pseudonym for every identifying part."""
     *folders, name = parts = PurePosixPath(relative).parts
-    told = identifiers.telling_parts(tells, parts)
-    new = [profile.pseudonym("path", part) if i in told else part for i, part in enumerate(folders)]
+    identifying = identifiers.telling_parts(tells, parts)
+    new = [profile.pseudonym("path", part) if i in identifying else part for i, part in enumerate(folders)]
     suffix = PurePosixPath(name).suffix
-    kept = suffix if suffix.lower() in SUFFIXES else ""
-    return "/".join([*new, profile.pseudonym("path", name) + kept.lower() if len(folders) in told else name])
+    known_suffix = suffix if suffix.lower() in SUFFIXES else ""
+    return "/".join([*new, profile.pseudonym("path", name) + known_suffix.lower() if len(folders) in identifying else name])
 
 
-def write_map(audit: Path, before: Sequence[Input], after: Sequence[Input]) -> int:
-    """Write which path became which into the audit, where any did; returns how many did."""
+def write_map(audit: Path, originals: Sequence[Input], renamed: Sequence[Input]) -> int:
+    """Write the map of renamed paths into the audit, if there are any; returns their number."""
     changed: list[dict[str, Any]] = [
-        {"input": old.relative, "relative": new.relative} for old, new in zip(before, after) if old.relative != new.relative
+        {"input": old.relative, "relative": new.relative} for old, new in zip(originals, renamed) if old.relative != new.relative
     ]
     target = audit / MAP
     if changed:

@@ -1,4 +1,4 @@
-"""How far a run is: a bar on a terminal, a plain line now and then elsewhere."""
+"""Progress of a run: a bar on a terminal, otherwise a line of text every `EVERY_S`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from ..records import STATUSES, Outcome
 
-#: Seconds between plain lines: a log of a night's run stays readable.
+#: Seconds between lines of text, so that the log of a long run is short.
 EVERY_S = 15.0
 
 
@@ -28,13 +28,13 @@ def show_progress() -> Iterator[Callable[[Outcome, int, int], None]]:
 def _bar() -> Iterator[Callable[[Outcome, int, int], None]]:
     from tqdm import tqdm
 
-    ended: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     bar = tqdm(unit=" images", dynamic_ncols=True)
 
     def update(outcome: Outcome, done: int, total: int) -> None:
-        ended[outcome.status] += 1
+        counts[outcome.status] += 1
         bar.total = total
-        bar.set_postfix({status: ended[status] for status in STATUSES if ended[status]}, refresh=False)
+        bar.set_postfix({status: counts[status] for status in STATUSES if counts[status]}, refresh=False)
         bar.update(done - bar.n)
 
     with bar:
@@ -42,17 +42,17 @@ def _bar() -> Iterator[Callable[[Outcome, int, int], None]]:
 
 
 def _lines() -> Callable[[Outcome, int, int], None]:
-    ended: Counter[str] = Counter()
-    start = last = time.monotonic()
+    statuses: Counter[str] = Counter()
+    start = last_line_s = time.monotonic()
 
     def update(outcome: Outcome, done: int, total: int) -> None:
-        nonlocal last
-        ended[outcome.status] += 1
-        now = time.monotonic()
-        if done == total or now - last >= EVERY_S:
-            last = now
-            counts = ", ".join(f"{ended[status]} {status}" for status in STATUSES)
-            rate = sum(ended.values()) / max(now - start, 1e-9)
+        nonlocal last_line_s
+        statuses[outcome.status] += 1
+        now_s = time.monotonic()
+        if done == total or now_s - last_line_s >= EVERY_S:
+            last_line_s = now_s
+            counts = ", ".join(f"{statuses[status]} {status}" for status in STATUSES)
+            rate = sum(statuses.values()) / max(now_s - start, 1e-9)
             print(f"{done}/{total}: {counts}; {rate:.1f} images/s", file=sys.stderr, flush=True)
 
     return update

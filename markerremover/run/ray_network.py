@@ -1,5 +1,5 @@
-"""Networks that the cleaning actors of a Ray cluster share: the GPU's stage of a run. One actor a GPU has an `InferenceServer`; whoever
-cleans on the same machine asks it through that machine's Unix sockets, so that pictures never pass through Ray or between machines.
+"""Networks shared by the cleaning actors of a Ray cluster: the GPU stage of a run. One actor per GPU has an `InferenceServer`; cleaning actors
+on the same machine use it through that machine's Unix sockets, so that pictures never pass through Ray or between machines.
 
     cleaning actors (CPU: read, second pass, redact, verify, write) --socket of the machine--> network actor (GPU) and back
 """
@@ -18,15 +18,15 @@ from ..inference.server import InferenceServer
 
 log = logging.getLogger(__name__)
 
-NETWORK_GPU, CLEAN_GPU = 0.9, 0.001  # of a GPU; the latter only sees to it that who cleans is on a machine that has one
+NETWORK_GPU, CLEAN_GPU = 0.9, 0.001  # share of a GPU that each actor reserves; the latter only places cleaning actors on machines with a GPU
 Line = tuple[str, bytes]
-"""Address of a network and the secret of who may ask it."""
+"""Address of a network and the secret that gives access to it."""
 Lines = dict[str, list[Line]]
 """Ray's ID of a machine -> its networks."""
 
 
 class Networks:
-    """The networks of a run, one a GPU of the cluster, or one a machine where they run on CPUs; they end with the process that has this.
+    """The networks of a run: one per GPU of the cluster, or one per machine where they run on CPUs; they end with this process.
 
     Args:
         opener: importable by name; opens a network in the server's process.
@@ -38,7 +38,7 @@ class Networks:
         self._actors: dict[tuple[str, int], Any] = {}
 
     def lines(self) -> Lines:
-        """How to ask them, as far as their machines are there; networks of machines that are new are started.
+        """Addresses of the networks on machines that are alive; networks on new machines are started.
 
         Raises:
             InferenceError, UsageError, WeightsError: none can be opened.
@@ -46,22 +46,23 @@ class Networks:
         import ray
 
         trouble: Exception | None = None
-        wanted = {(n["NodeID"], i) for n in ray.nodes() if n["Alive"] for i in range(self._count(n["Resources"]))}
-        self._actors = {key: self._actors.get(key) or self._started(key[0]) for key in sorted(wanted)}
-        asked, found = {key: actor.line.remote() for key, actor in self._actors.items()}, {}
-        for (node, number), answer in asked.items():
+        places = {(n["NodeID"], i) for n in ray.nodes() if n["Alive"] for i in range(self._count(n["Resources"]))}
+        self._actors = {key: self._actors.get(key) or self._started(key[0]) for key in sorted(places)}
+        answers = {key: actor.line.remote() for key, actor in self._actors.items()}
+        lines: Lines = {}
+        for (node, number), answer in answers.items():
             try:
                 line = ray.get(answer)
-                found.setdefault(node, []).append(line)
+                lines.setdefault(node, []).append(line)
             except ray.exceptions.RayTaskError as error:
                 trouble = cause_of(error)
                 log.error("a machine of the cluster cannot open the network (%s)", type(trouble).__name__)
             except ray.exceptions.RayError as error:  # its machine was lost
                 log.warning("a network was lost (%s)", type(error).__name__)
                 del self._actors[node, number]
-        if trouble and not found:
+        if trouble and not lines:
             raise trouble
-        return found
+        return lines
 
     def _count(self, resources: dict[str, float]) -> int:
         return int(resources.get("GPU", 0)) if self._gpu else int(resources.get("CPU", 0) > 0)
@@ -76,10 +77,11 @@ class Networks:
 
 
 class NetworkActor:
-    """An actor: has the process with the network, and starts it again where it dies."""
+    """An actor with the process of one network, which it restarts if it dies."""
 
     def __init__(self, opener: Callable[[], Network]) -> None:
-        self._opener, self._server = opener, None
+        self._opener = opener
+        self._server: InferenceServer | None = None
 
     def line(self) -> Line:
         """Its address and secret; the first call opens it.
@@ -88,7 +90,7 @@ class NetworkActor:
             InferenceError, UsageError, WeightsError: it cannot be opened.
         """
         if self._server is None:
-            self._server = InferenceServer(self._opener).__enter__()  # until this process ends, and that one with it
+            self._server = InferenceServer(self._opener).__enter__()  # open until this process ends
         return self._server.address, bytes(multiprocessing.current_process().authkey)
 
 
@@ -96,18 +98,18 @@ def connected(lines: Lines) -> str:
     """The address of a network of this machine, for this process and those that it starts.
 
     Raises:
-        InferenceError: this machine has none: it has joined since.
+        InferenceError: this machine has none, since it joined later.
     """
     import ray
 
-    here = lines.get(ray.get_runtime_context().get_node_id())
-    if not here:
+    networks = lines.get(ray.get_runtime_context().get_node_id())
+    if not networks:
         raise InferenceError("this machine of the cluster has no network yet")
-    address, secret = here[os.getpid() % len(here)]
+    address, secret = networks[os.getpid() % len(networks)]
     multiprocessing.current_process().authkey = secret
     return address
 
 
 def cause_of(error: Any) -> Exception:
-    """What a task of Ray raised, where it is known."""
+    """The exception that a task of Ray raised, if it is known."""
     return error.cause if isinstance(getattr(error, "cause", None), Exception) else error

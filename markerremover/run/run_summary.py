@@ -1,4 +1,4 @@
-"""The summary of a run and the facts that its run.json holds."""
+"""The summary of a run, and the facts that all its rows share."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LIBRARIES = ("numpy", "opencv-python-headless", "pydicom", "Pillow", "tifffile",
 
 
 def run_facts(equipment: Equipment, options: RunOptions, headers: HeaderProfile, drawn: drawn_boxes.Annotations | None = None) -> dict[str, str]:
-    """What every row of this run carries."""
+    """The fields that all rows of this run share."""
     settings = options.settings_sha256(headers.key)
     if drawn:
         settings = hashlib.sha256(f"{settings} {drawn.sha256}".encode()).hexdigest()
@@ -34,7 +34,7 @@ def run_facts(equipment: Equipment, options: RunOptions, headers: HeaderProfile,
 
 
 def counts_of(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """What summary.json counts in the rows of a manifest; `reconciles`: every row ended in one of the four ways."""
+    """The counts of summary.json over the rows of a manifest; `reconciles`: every row has one of the four statuses."""
     counts = manifest_files.counts(rows)
     boxes = [box for row in rows for box in row["boxes"]]
     return {
@@ -47,16 +47,16 @@ def counts_of(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def whole_summary(
-    rows: list[dict[str, Any]], found: list[Input], ignored: list[str], equipment: Equipment, options: RunOptions, run: dict[str, str]
+    rows: list[dict[str, Any]], files: list[Input], ignored: list[str], equipment: Equipment, options: RunOptions, run: dict[str, str]
 ) -> dict[str, Any]:
-    """Counts and circumstances of the run; the counts are checked here, not believed.
+    """The content of summary.json: counts, which are checked here, and circumstances of the run.
 
     Raises:
         AssertionError: inputs and rows do not match one to one, which would be a defect of this package.
     """
-    if sorted(row["relative"] for row in rows) != sorted(item.relative for item in found):
-        raise AssertionError(f"{len(found)} inputs but {len(rows)} rows, or not the same ones")
-    policy = options.policy
+    if sorted(row["relative"] for row in rows) != sorted(item.relative for item in files):
+        raise AssertionError(f"{len(files)} inputs but {len(rows)} rows, or not the same ones")
+    policy = options.resolved_policy
     counted = counts_of(rows)
     return {
         **{name: counted[name] for name in ("counts", "reconciles", "boxes", "released_held", "noted")},
@@ -84,19 +84,19 @@ def whole_summary(
 
 
 def _site(options: RunOptions) -> dict[str, Any] | None:
-    """The site profile of the run: its file's hash, and what each text that this run retains means."""
+    """The site profile of the run: its file's hash, and the meaning of each text that this run retains."""
     if options.site is None:
         return None
-    meanings = {text: meaning for text, meaning in options.site.keep.items() if text in options.policy.keep}
+    meanings = {text: meaning for text, meaning in options.site.keep.items() if text in options.resolved_policy.keep}
     return {"sha256": options.site.sha256, "laterality_markers": meanings}
 
 
 def library_versions() -> dict[str, str]:
-    """Distribution -> version of what is installed of LIBRARIES."""
-    found = {}
+    """Distribution -> version, of the installed ones of LIBRARIES."""
+    versions = {}
     for name in LIBRARIES:
         try:
-            found[name] = metadata.version(name)
+            versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return versions

@@ -1,7 +1,7 @@
-"""A run in several parts, each a process of its own on any machine: which files are whose, and where each part keeps its audit.
+"""A run in several parts, each a process on any machine: the files of each part, and the folder of its audit.
 
-A file's part is told by the hash of its path below its input alone, so that all parts agree without talking to each other, and each
-has a folder of its own in the audit folder: a manifest, temporary files and pictures that no other part touches.
+A file's part is determined by the hash of its path below its input, so that all parts agree without communication. Each part has its own
+folder in the audit folder with a manifest, temporary files and pictures that no other part changes.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ def shard_of(relative: str, count: int) -> int:
     return int.from_bytes(digest[:8], "big") % count + 1
 
 
-def own(given: Sequence[Input], found: Sequence[Input], shard: tuple[int, int] | None) -> list[Input]:
-    """The inputs of one part, of all without one.
+def own(gathered: Sequence[Input], assigned: Sequence[Input], shard: tuple[int, int] | None) -> list[Input]:
+    """The inputs of one part; all inputs if `shard` is None.
 
     Args:
-        given: the inputs with the paths below their inputs, which decide.
-        found: the same in the same order, with the paths that they get below OUT.
+        gathered: the inputs with the paths below their inputs, which determine the part.
+        assigned: the same inputs in the same order, with their paths below OUT.
     """
     if shard is None:
-        return list(found)
-    return [new for old, new in zip(given, found) if shard_of(old.relative, shard[1]) == shard[0]]
+        return list(assigned)
+    return [new for old, new in zip(gathered, assigned) if shard_of(old.relative, shard[1]) == shard[0]]
 
 
 def folder(audit: Path, shard: tuple[int, int] | None) -> Path:
-    """Where a part keeps its audit; that of a whole run is the audit folder itself."""
+    """The folder of a part's audit; for a whole run the audit folder itself."""
     return audit if shard is None else audit / f"shard-{shard[0]}-of-{shard[1]}"
 
 
@@ -56,19 +56,19 @@ def folders(audit: Path) -> list[Path]:
     """The folders of the parts in an audit folder, by number."""
     if not audit.is_dir():
         return []
-    found = [(match, path) for path in audit.iterdir() if (match := _NAME.fullmatch(path.name)) and path.is_dir()]
-    return [path for match, path in sorted(found, key=lambda pair: (int(pair[0][2]), int(pair[0][1])))]
+    matches = [(match, path) for path in audit.iterdir() if (match := _NAME.fullmatch(path.name)) and path.is_dir()]
+    return [path for match, path in sorted(matches, key=lambda pair: (int(pair[0][2]), int(pair[0][1])))]
 
 
 def check_count(audit: Path, shard: tuple[int, int]) -> None:
-    """Refuse a part of another number of parts than the audit folder holds already: some files would be no part's.
+    """Check that the audit folder holds no parts of another number of parts, since some files would then belong to no part.
 
     Raises:
-        UsageError: it holds such.
+        UsageError: it holds such parts.
     """
-    others = {int(_NAME.fullmatch(path.name)[2]) for path in folders(audit)} - {shard[1]}
-    if others:
-        raise UsageError(f"{audit} holds parts of {min(others)}, not of {shard[1]}: use the same number, or another audit folder")
+    counts = {int(match[2]) for path in folders(audit) if (match := _NAME.fullmatch(path.name))} - {shard[1]}
+    if counts:
+        raise UsageError(f"{audit} holds parts of {min(counts)}, not of {shard[1]}: use the same number, or another audit folder")
 
 
 def earlier_rows(audit: Path) -> dict[str, tuple[dict[str, Any], Path]]:
@@ -77,7 +77,7 @@ def earlier_rows(audit: Path) -> dict[str, tuple[dict[str, Any], Path]]:
 
 
 def take_over_crops(row: dict[str, Any], source: Path, audit: Path) -> None:
-    """Give the audit the pictures of a row that a part made; a picture that is not there is left out."""
+    """Link or copy the pictures of a row of a part into the audit; missing pictures are left out."""
     for name in {*thumb_names(row["relative"]), *(name for pair in row.get("crops", []) for name in pair if name)}:
         old, new = source / "crops" / name, audit / "crops" / name
         if not old.is_file() or new.exists():
@@ -89,11 +89,11 @@ def take_over_crops(row: dict[str, Any], source: Path, audit: Path) -> None:
 
 
 @contextmanager
-def alone(audit: Path) -> Iterator[None]:
-    """Keep other runs out of an audit folder, made if need be, for as long as the block takes or this process lives.
+def exclusive(audit: Path) -> Iterator[None]:
+    """Lock an audit folder, which is created if necessary, for the duration of the block.
 
     Raises:
-        UsageError: another run is at work in it, or it cannot be written.
+        UsageError: another run uses it, or it cannot be written.
     """
     try:
         audit.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -1,4 +1,4 @@
-"""Jobs in, outcomes out: in this process, or in several that may die without taking the run along."""
+"""Cleans jobs in this process, or in several processes whose crashes do not end the run."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import Any, NamedTuple, Protocol
 
 import cv2
@@ -29,14 +30,14 @@ from .one_file import process_file, temporary_file
 
 log = logging.getLogger(__name__)
 
-OPENCV_THREADS = 1  # of a process that cleans: more wait for each other in loops, on cores that have other work of the file or another file
-FILES_EACH = 8  # that a process must have to clean to be worth its start
-WORKER_BYTES, SECOND_LOOK_BYTES = 1_000_000_000, 500_000_000  # that a process takes at most, with large radiographs of many shapes
+OPENCV_THREADS = 1  # threads of OpenCV in a cleaning process: more would busy-wait on cores that have other work
+FILES_EACH = 8  # smallest number of files per process that is worth its start
+WORKER_BYTES, SECOND_LOOK_BYTES = 1_000_000_000, 500_000_000  # highest memory of a process, and of its second look, with large radiographs of many shapes
 DIED = "the worker process died on this file"
 
 
 class Job(NamedTuple):
-    """One file to clean, where its result goes, and what people say of it."""
+    """One file to clean, its path below OUT, and corrections of it, if any."""
 
     source: Path
     relative: str
@@ -44,7 +45,7 @@ class Job(NamedTuple):
 
 
 class Place(NamedTuple):
-    """The run's folders, options and what it does to headers, the same for every job."""
+    """The run's folders, options and header profile, the same for every job."""
 
     out: Path
     audit: Path
@@ -53,21 +54,21 @@ class Place(NamedTuple):
 
 
 def attempt(job: Job, place: Place, cleaner: Cleaner) -> Outcome:
-    """Clean one file; whatever goes wrong ends as `failed`, and the next file goes on.
+    """Clean one file; after any exception it is marked failed and the run continues.
 
-    The reason names the kind of error and where it arose, never its message: that may quote the file's content.
+    The reason names the kind of exception and its place, never its message, which may quote the file's content.
     """
     try:
         return process_file(job.source, job.relative, place.out, place.audit, cleaner, place.options, place.headers, job.corrections)
-    except Exception as error:  # the one broad except: a file may break anything, the run goes on
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        reason = f"unexpected {type(error).__name__} at {Path(last.filename).name}:{last.lineno}"
+    except Exception as error:  # the only broad except: a file may cause any exception, and the run continues
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        reason = f"unexpected {type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}"
         log.error("a file failed: %s", reason)
         return Outcome(job.relative, "failed", reason)
 
 
 class Equipment(NamedTuple):
-    """What the files of a run are cleaned with, as it says of itself.
+    """Facts about the cleaner of a run.
 
     sha256, name, threshold, backend: of the localizer, see `localizer.Detector`.  reads: whether results are read by OCR.
     """
@@ -80,7 +81,7 @@ class Equipment(NamedTuple):
 
 
 def equipment(cleaner: Cleaner) -> Equipment:
-    """What a cleaner says of itself."""
+    """The facts about a cleaner."""
     detector = cleaner.detector
     return Equipment(
         str(getattr(detector, "sha256", "")), str(getattr(detector, "card", {}).get("name", "")), getattr(detector, "threshold", None),
@@ -88,21 +89,21 @@ def equipment(cleaner: Cleaner) -> Equipment:
 
 
 class Crew(Protocol):
-    """Who cleans the files of a run, as long as its context lasts."""
+    """The workers of a run, for the duration of the context."""
 
     def __enter__(self) -> Crew: ...
 
     def __exit__(self, *error: Any) -> None: ...
 
     def equipment(self) -> Equipment:
-        """What they clean with; raises UsageError or WeightsError where they cannot."""
+        """Their equipment; raises UsageError or WeightsError where it cannot be opened."""
 
     def clean(self, jobs: Sequence[Job], place: Place) -> Iterator[Outcome]:
         """One outcome a job, as they finish."""
 
 
 class Alone:
-    """A `Crew` of this process: as many files at the same time as its cleaner allows (`Cleaner.at_once`), in as many threads."""
+    """A `Crew` in this process: as many files at the same time as its cleaner allows (`Cleaner.at_once`), one thread each."""
 
     def __init__(self, open_cleaner: Callable[[int], Cleaner]) -> None:
         self._open = open_cleaner
@@ -116,95 +117,95 @@ class Alone:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Waits for the files that are begun."""
+        """Waits for files in progress."""
         self._threads.shutdown()
         cv2.setNumThreads(self._opencv_threads)
 
     def equipment(self) -> Equipment:
-        """Of the one cleaner."""
+        """The facts about the one cleaner."""
         return equipment(self._cleaner)
 
     def clean(self, jobs: Sequence[Job], place: Place) -> Iterator[Outcome]:
-        """One outcome a job, as they finish; in order where the cleaner takes one file at a time."""
+        """One outcome per job, as they finish; in order where the cleaner takes one file at a time."""
         waiting = iter(jobs)
 
-        def begun(count: int) -> set[Future]:
+        def submitted(count: int) -> set[Future]:
             return {self._threads.submit(attempt, job, place, self._cleaner) for job in itertools.islice(waiting, count)}
 
-        running = begun(self._cleaner.at_once)
+        running = submitted(self._cleaner.at_once)
         while running:
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            running |= begun(len(done))
-            for future in done:
+            finished, running = wait(running, return_when=FIRST_COMPLETED)
+            running |= submitted(len(finished))
+            for future in finished:
                 yield future.result()
 
 
 class Processes:
-    """A `Crew` of several processes, which start at once and end with the context, without delay where it is left by an error.
+    """A `Crew` of several processes, which start immediately and end with the context, without delay after an exception.
 
     Args:
-        count: of processes.
-        open_cleaner: importable by name; called once in each process with the number of threads it may use.
-        files: how many there are to clean at most; no more processes are started.
+        count: number of processes.
+        open_cleaner: importable by name; called once in each process with its number of threads.
+        files: highest number of files; no more processes are started.
     """
 
     def __init__(self, count: int, open_cleaner: Callable[[int], Cleaner], files: int | None = None) -> None:
         self._count = count if files is None else max(1, min(count, files))
         self._threads, self._open, self._stack = threads_each(self._count), open_cleaner, ExitStack()
         self._pool: ProcessPool | None = None
-        self._told: Equipment | None = None
+        self._equipment: Equipment | None = None
 
     def __enter__(self) -> Processes:
         self._first = self._started().schedule(_equipped)
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self._stack.__exit__(*error)
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stack.__exit__(kind, error, trace)
 
     def equipment(self) -> Equipment:
-        """Of the process that was ready first; waits for it. Once it is told, files that would be cleaned with other weights fail: rows
-        say what the run has, and weights can be replaced while it goes on.
+        """The equipment of the first process that is ready; waits for it. Afterwards files that would be cleaned with other weights fail, since
+        weights can be replaced during a run and rows record those of the run.
 
         Raises:
             UsageError, WeightsError: the cleaner cannot be opened.
         """
         try:
-            self._told = self._first.result()
-            return self._told
+            self._equipment = self._first.result()
+            return self._equipment
         except (ProcessExpired, BrokenProcessPool) as error:
             raise UsageError("the processes that clean die while they start; is there too little memory?") from error
 
     def clean(self, jobs: Sequence[Job], place: Place) -> Iterator[Outcome]:
-        """One outcome a job, as they finish. A file that takes longer than the time limit ends `failed`; its process is ended and
-        another one takes its place.
+        """One outcome per job, as they finish. A file that takes longer than the time limit is marked failed; its process is ended and
+        replaced.
 
-        When a process dies, the file that it was at is tried once more, alone at the end, for memory may have been short; if it
-        kills again, it ends `failed`.
+        When a process dies, its file is tried once more at the end, with no other process, since memory may have been short; if the process
+        dies again, the file is marked failed.
         """
         waiting = deque(jobs)
         while waiting:
-            again: list[Job] = []
-            yield from self._until_broken(waiting, again, place)
-            if again:
-                self._end()  # so that the one is alone
-            for job in again:
+            retries: list[Job] = []
+            yield from self._until_broken(waiting, retries, place)
+            if retries:
+                self._end()  # so that no other process runs
+            for job in retries:
                 with _pool(1, self._threads, self._open) as pool:
                     try:
-                        yield _outcome(_scheduled(pool, job, place, self._told), job, place)
+                        yield _outcome(_scheduled(pool, job, place, self._equipment), job, place)
                     except (ProcessExpired, BrokenProcessPool):
                         yield _failed(job, place, DIED)
 
-    def _until_broken(self, waiting: deque[Job], again: list[Job], place: Place) -> Iterator[Outcome]:
-        """Outcomes until `waiting` is empty, or processes die before they are at any file; `again` gets what is to be tried alone."""
+    def _until_broken(self, waiting: deque[Job], retries: list[Job], place: Place) -> Iterator[Outcome]:
+        """Outcomes until `waiting` is empty or the pool breaks; jobs to be tried alone are added to `retries`."""
         pool = self._started()
         running: dict[Future, Job] = {}
         while waiting or running:
             try:
-                while waiting and len(running) < self._count:  # no queue: what is scheduled is what is in flight
-                    running[_scheduled(pool, waiting[0], place, self._told)] = waiting[0]
+                while waiting and len(running) < self._count:  # no queue: all scheduled jobs are in progress
+                    running[_scheduled(pool, waiting[0], place, self._equipment)] = waiting[0]
                     waiting.popleft()
-            except RuntimeError:  # the pool broke while nobody waited for it
-                again += [waiting.popleft(), *running.values()]
+            except RuntimeError:  # the pool broke between waits
+                retries += [waiting.popleft(), *running.values()]
                 pool.stop()
                 return
             for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -213,10 +214,10 @@ class Processes:
                     yield _outcome(future, job, place)
                 except ProcessExpired:
                     log.warning("a worker process died; its file is tried again alone")
-                    again.append(job)
+                    retries.append(job)
                 except BrokenProcessPool:
                     log.warning("worker processes died; the files in flight are tried again alone")
-                    again += [job, *running.values()]
+                    retries += [job, *running.values()]
                     pool.stop()
                     return
 
@@ -231,9 +232,9 @@ class Processes:
 
 
 class OneByOne:
-    """A process of its own that cleans one file after the other, and another one in its place where it dies or hangs.
+    """A process that cleans one file after the other, and is replaced where it dies or hangs.
 
-    It lives as long as this object, or as this process.
+    It ends with this object, or with this process.
     """
 
     def __init__(self, place: Place, open_cleaner: Callable[[int], Cleaner]) -> None:
@@ -241,10 +242,10 @@ class OneByOne:
         self._pool: ProcessPool | None = None
 
     def clean(self, job: Job) -> Outcome:
-        """One outcome; a file on which the process dies is tried once more, for memory may have been short."""
+        """One outcome; a file on which the process dies is tried once more, since memory may have been short."""
         for _ in range(2):
             if self._pool is None:
-                self._pool = self._stack.enter_context(_pool(1, threads_each(self._place.options.workers), self._open))
+                self._pool = self._stack.enter_context(_pool(1, threads_each(self._place.options.process_count), self._open))
             try:
                 return _outcome(_scheduled(self._pool, job, self._place), job, self._place)
             except ProcessExpired:
@@ -260,40 +261,40 @@ class OneByOne:
 
 
 def _outcome(future: Future, job: Job, place: Place) -> Outcome:
-    """What became of a job, waited for.
+    """The outcome of a job; waits for it.
 
     Raises:
-        ProcessExpired: its process died.  BrokenProcessPool: processes died without a file to blame.
+        ProcessExpired: its process died.  BrokenProcessPool: processes died outside of any file.
     """
     try:
         return future.result()
-    except MarkerRemoverError as error:  # the process that was to clean it could not be equipped
+    except MarkerRemoverError as error:  # its process could not open a cleaner
         return _failed(job, place, str(error))
     except TimeoutError:
         return _failed(job, place, f"took longer than the time limit of {place.options.time_limit:g} s")
 
 
 def _failed(job: Job, place: Place, reason: str) -> Outcome:
-    """The end of a job whose process was ended; what it may have begun to write goes."""
+    """The outcome of a job whose process was ended; its partial output is deleted."""
     temporary_file(place.audit, job.relative).unlink(missing_ok=True)
     return Outcome(job.relative, "failed", reason)
 
 
-def _scheduled(pool: ProcessPool, job: Job, place: Place, told: Equipment | None = None) -> Future:
-    return pool.schedule(_in_worker, args=(job, place, told), timeout=place.options.time_limit)
+def _scheduled(pool: ProcessPool, job: Job, place: Place, expected: Equipment | None = None) -> Future:
+    return pool.schedule(_in_worker, args=(job, place, expected), timeout=place.options.time_limit)
 
 
 def threads_each(workers: int) -> int:
-    """CPU threads for each of `workers` processes: the cores this process may use, shared out, at least 1."""
+    """Number of CPU threads for each of `workers` processes: the cores of this process divided by them, at least 1."""
     return max(1, capacity.cores() // workers)
 
 
 def fitting(files: int, second_look: bool = False) -> int:
-    """How many processes clean so many files fastest here: one a core that this process may use, as far as there are `FILES_EACH` for each
-    and the memory that is free has `WORKER_BYTES` for each; at least 1.
+    """The number of processes that suits this machine and a number of files: one per core of this process, as far as there are `FILES_EACH`
+    files and `WORKER_BYTES` of free memory for each; at least 1.
 
     Args:
-        second_look: whether each has the networks of the second look, too.
+        second_look: whether each also loads the networks of the second look.
     """
     free, each = capacity.free_memory(), WORKER_BYTES + (SECOND_LOOK_BYTES if second_look else 0)
     return max(1, min(capacity.cores(), files // FILES_EACH, files if free is None else free // each))
@@ -301,8 +302,8 @@ def fitting(files: int, second_look: bool = False) -> int:
 
 @contextmanager
 def _pool(count: int, threads: int, open_cleaner: Callable[[int], Cleaner]) -> Iterator[ProcessPool]:
-    """Processes that end with the block, at once where it raises or is left early."""
-    spawn = multiprocessing.get_context("spawn")  # forked inference and OCR engines hang
+    """A pool that ends with the block, immediately after an exception."""
+    spawn = multiprocessing.get_context("spawn")  # inference and OCR engines hang in forked processes
     pool = ProcessPool(count, initializer=_start_worker, initargs=(open_cleaner, threads), context=spawn)
     try:
         yield pool
@@ -314,7 +315,7 @@ def _pool(count: int, threads: int, open_cleaner: Callable[[int], Cleaner]) -> I
         pool.join()
 
 
-_worker: dict = {}
+_worker: dict[str, Any] = {}  # cleaner of this process, or the error that prevented it
 
 
 def _start_worker(open_cleaner: Callable[[int], Cleaner], threads: int) -> None:
@@ -323,7 +324,7 @@ def _start_worker(open_cleaner: Callable[[int], Cleaner], threads: int) -> None:
     cv2.setNumThreads(OPENCV_THREADS)
     try:
         _worker["cleaner"] = open_cleaner(threads)
-    except MarkerRemoverError as error:  # whoever asks for anything gets to know it
+    except MarkerRemoverError as error:  # raised by the first call that needs the cleaner
         _worker["error"] = error
 
 
@@ -337,7 +338,7 @@ def _equipped() -> Equipment:
     return equipment(_cleaner())
 
 
-def _in_worker(job: Job, place: Place, told: Equipment | None) -> Outcome:
-    if told is not None and _equipped().sha256 != told.sha256:
+def _in_worker(job: Job, place: Place, expected: Equipment | None) -> Outcome:
+    if expected is not None and _equipped().sha256 != expected.sha256:
         raise WeightsError("the weights were replaced during the run")
     return attempt(job, place, _cleaner())

@@ -1,4 +1,4 @@
-"""Checkpoints of a localizer: what is in them, saved light, and mixed with the ones they come from."""
+"""Checkpoints of a localizer: reading, saving without training state, and blending with their base."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from ..errors import UsageError, WeightsError
 
 
 def check_freeze(freeze: int, layers: int) -> None:
-    """Refuse to freeze a whole network: its last layer, which gives the boxes, must be able to learn.
+    """Refuse to freeze a whole network: its last layer, which gives the boxes, must be trained.
 
     Raises:
-        UsageError: it is that many layers or more.
+        UsageError: `freeze` is negative, or `layers` or more.
     """
     if not 0 <= freeze < layers:
         raise UsageError(f"freeze is {freeze}, allowed is 0 to {layers - 1}: the network has {layers} layers, and the last one must learn")
 
 
 def layers_of(checkpoint: Path | str) -> int:
-    """How many layers the network of a checkpoint has, as `freeze` counts them.
+    """Number of layers of a checkpoint's network, as `freeze` counts them.
 
     Raises:
         WeightsError: it cannot be loaded.
@@ -33,7 +33,7 @@ def layers_of(checkpoint: Path | str) -> int:
 
 
 def save_checkpoint(checkpoint: Path | str, target: Path | str) -> Path:
-    """Copy a finished checkpoint without the folders it was trained in and the log of its training.
+    """Copy a finished checkpoint without the paths and the log of its training.
 
     Raises:
         WeightsError: it cannot be loaded.
@@ -45,11 +45,11 @@ def save_checkpoint(checkpoint: Path | str, target: Path | str) -> Path:
         arguments = content["train_args"]
     except Exception as error:
         raise WeightsError(f"{checkpoint}: cannot be loaded ({type(error).__name__}: {error})") from error
-    own = {"model": Path(target).name, "project": None, "name": None, "data": None, "save_dir": None, "resume": False}
-    content["train_args"] = arguments | {key: value for key, value in own.items() if key in arguments}
+    replaced = {"model": Path(target).name, "project": None, "name": None, "data": None, "save_dir": None, "resume": False}
+    content["train_args"] = arguments | {key: value for key, value in replaced.items() if key in arguments}
     model = content["model"]
     if isinstance(getattr(model, "args", None), dict):
-        model.args = model.args | {key: value for key, value in own.items() if key in model.args}
+        model.args = model.args | {key: value for key, value in replaced.items() if key in model.args}
     if hasattr(model, "pt_path"):
         model.pt_path = Path(target).name
     torch.save({key: value for key, value in content.items() if key not in ("git", "train_results")}, target)
@@ -57,11 +57,11 @@ def save_checkpoint(checkpoint: Path | str, target: Path | str) -> Path:
 
 
 def blend(base: Path | str, tuned: Path | str, share: float, target: Path | str) -> Path:
-    """Write a checkpoint with the mean of two networks' weights.
+    """Write a checkpoint with the weighted mean of two networks' weights (Wortsman et al. 2022).
 
     Args:
-        base, tuned: checkpoints of the same architecture, ours to load.  share: of `tuned`, 0–1.
-        target: everything but the weights is that of `tuned`.
+        base, tuned: checkpoints of the same architecture, from a trusted source.  share: weight of `tuned`, 0–1.
+        target: gets the rest of its content from `tuned`.
 
     Raises:
         WeightsError: one cannot be loaded, or their weights differ in name or shape.

@@ -1,4 +1,4 @@
-"""A localizer as ONNX, OpenVINO or TensorRT in less precision, kept only if it finds what its source finds.
+"""Exports a localizer as ONNX, OpenVINO or TensorRT in lower precision, if its detections match its source's.
 
 The reference is the source as given: an `.onnx` through ONNX Runtime, a `.pt` through PyTorch, both fp32 on the CPU. The
 rule is `parity.SAME_BOXES` where model and device compute in fp32, else `parity.SAME_DECISIONS`.
@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,17 +33,17 @@ log = logging.getLogger(__name__)
 
 FORMATS = {"onnx": ".onnx", "openvino": ".xml", "engine": ".engine"}
 PRECISIONS = ("fp32", "fp16", "int8")
-SAMPLE_COUNT = 12  # radiographs that a parity check looks at
-CALIBRATION_COUNT = 32  # radiographs from which int8 takes its ranges
+SAMPLE_COUNT = 12  # number of radiographs in a parity check
+CALIBRATION_COUNT = 32  # number of radiographs from which int8's ranges are calibrated
 SAMPLE_SEED, CALIBRATION_SEED = 4101, 4102
-REDUCED = (", bf16", ", f16")  # how a backend's name ends where it computes in less than fp32
+REDUCED = (", bf16", ", f16")  # endings of a backend's name where it computes in less than fp32
 
 
 @dataclass(frozen=True)
 class Sample:
     """One radiograph to compare models on.
 
-    display: (H, W) uint8, bright = dense.  planted: (K, 4) source pixels, the markings known to be there; None if unknown.
+    display: (H, W) uint8, bright = dense.  planted: (K, 4) xyxy source pixels of the known annotations; None if unknown.
     """
 
     display: np.ndarray
@@ -60,23 +61,23 @@ def synthetic_samples(count: int = SAMPLE_COUNT, *, seed: int = SAMPLE_SEED, spl
     for index in range(count):
         rng = np.random.default_rng([seed, index])
         longer = int(rng.integers(640, 1401))
-        made = synthesis.radiograph(rng, split=split, size=(longer, int(longer * rng.uniform(0.75, 1))), unmarked_share=0)
-        planted = [e.xyxy for e in made.annotation.elements if e.kind != "uncertain"]
-        result.append(Sample(made.image, np.array(planted, np.float64).reshape(-1, 4)))
+        scene = synthesis.radiograph(rng, split=split, size=(longer, int(longer * rng.uniform(0.75, 1))), unmarked_share=0)
+        planted = [e.xyxy for e in scene.annotation.elements if e.kind != "uncertain"]
+        result.append(Sample(scene.image, np.array(planted, np.float64).reshape(-1, 4)))
     return result
 
 
 def read_samples(folder: Path) -> list[Sample]:
-    """Every frame of every radiograph below a folder, markings unknown.
+    """Every frame of every radiograph below a folder, with unknown annotations.
 
     Raises:
-        UsageError: no such folder, or nothing in it.  ReadError, HeldError: a file in it is no readable radiograph.
+        UsageError: there is no such folder, or it holds no radiographs.  ReadError, HeldError: a file in it is no readable radiograph.
     """
-    found, _ = inputs.gather([Path(folder)], ())
-    for item in found:
+    files, _ = inputs.gather([Path(folder)], ())
+    for item in files:
         if item.problem:
             raise UsageError(f"{item.source}: {item.problem}")
-    result = [Sample(frame) for item in found for frame in read_apart.read(item.source).display]
+    result = [Sample(frame) for item in files for frame in read_apart.read(item.source).display]
     if not result:
         raise UsageError(f"{folder}: holds no radiographs")
     return result
@@ -86,36 +87,36 @@ def export(
     weights: Path | str | None, out: Path | str, *, format: str, precision: str = "fp32", samples: Sequence[Sample] | None = None,
     calibration: Sequence[Sample] | None = None, device: str = "auto", threads: int | None = None,
 ) -> Path:
-    """Write a localizer in another format or precision, with its card, if it finds what its source finds.
+    """Write a localizer in another format or precision, with its card, if its detections match its source's.
 
     Args:
         weights: a `.onnx` with its card, or a `.pt` with the card of the same stem, which gives its classes, input size
             and threshold. None takes the shipped `.onnx`, or the shipped `.pt` where the format needs one.
-        out: folder that gets STEM-FORMAT-PRECISION with the suffix of the format, and its card; made if missing.
-        format: one of FORMATS; "engine", and "onnx" at fp32, are made from a `.pt`.
+        out: folder that gets STEM-FORMAT-PRECISION with the suffix of the format, and its card; created if missing.
+        format: one of FORMATS; "engine", and "onnx" at fp32, need a `.pt`.
         precision: one of PRECISIONS; "engine" has no int8.
         samples: radiographs for the parity check; synthetic ones by default.
-        calibration: radiographs from which int8 takes its ranges; synthetic ones of the train split by default.
-        device: where the result is checked beside ONNX Runtime on the CPU, as for `localizer.load_detector`.
+        calibration: radiographs from which int8's ranges are calibrated; synthetic ones of the train split by default.
+        device: device of the check, besides ONNX Runtime on the CPU, as for `localizer.load_detector`.
         threads: CPU threads.
 
     Returns:
-        Path of the model; its card beside it says what the parity check gave.
+        Path of the model; the card beside it has the results of the parity check.
 
     Raises:
         UsageError: an option is out of range, the target exists, or something the format needs is missing.
         WeightsError: the source or its card is missing or damaged, or cannot be converted.
-        ParityError: the result does not find what its source finds. Nothing is left of it then.
+        ParityError: the detections do not match the source's; the result is then deleted.
     """
     source = _source(weights, format, precision)
     reference = _reference(source, threads)
     if reference.card.get("precision", "fp32") != "fp32":
         raise UsageError(f"{source}: is {reference.card['precision']} already; an export starts from fp32")
     out, name = Path(out), f"{source.stem}-{format}-{precision}"
-    made = not out.exists()
-    taken = [name + suffix for suffix in (FORMATS[format], ".json", ".bin") if (out / (name + suffix)).exists()]
-    if taken:
-        raise UsageError(f"{out}: has {', '.join(taken)} already; remove it or choose another folder")
+    is_new = not out.exists()
+    existing = [name + suffix for suffix in (FORMATS[format], ".json", ".bin") if (out / (name + suffix)).exists()]
+    if existing:
+        raise UsageError(f"{out}: has {', '.join(existing)} already; remove it or choose another folder")
     out.mkdir(parents=True, exist_ok=True)
     try:
         with tempfile.TemporaryDirectory(dir=out, prefix=".export-") as scratch:
@@ -130,24 +131,24 @@ def export(
             card = _card(reference, source, model, format, precision)
             _write_card(model, card)
             rescorer.carry(card, source.parent, model.parent)
-            shown = list(samples) if samples is not None else synthetic_samples()
-            checks = _checks(model, reference, shown, precision, device, threads)
+            radiographs = list(samples) if samples is not None else synthetic_samples()
+            checks = _checks(model, reference, radiographs, precision, device, threads)
             ran_in = [check["backend"].rpartition(", ")[2] for check in checks if check["backend"].startswith("OpenVINO") and "broken" not in check]
             card |= {"inference_precision": ran_in[-1]} if ran_in else {}
             origin = f"synthetic, eval split, seed {SAMPLE_SEED}" if samples is None else "given"
-            card["parity"] = {"reference": reference.backend, "samples": origin, "images": len(shown), "checks": checks}
+            card["parity"] = {"reference": reference.backend, "samples": origin, "images": len(radiographs), "checks": checks}
             _write_card(model, card)
             # the card last: without it nothing opens the model
             for path in sorted(Path(scratch).iterdir(), key=lambda path: path.suffix == ".json"):
                 path.rename(out / path.name)
     finally:
-        if made and not any(out.iterdir()):
+        if is_new and not any(out.iterdir()):
             out.rmdir()
     return out / (name + FORMATS[format])
 
 
 def _source(weights: Path | str | None, format: str, precision: str) -> Path:
-    """The file to start from, once the request makes sense and what an engine needs is there."""
+    """The file to start from, after checks of the options and of TensorRT for an engine."""
     if format not in FORMATS or precision not in PRECISIONS:
         raise UsageError(f"format {format!r} at {precision!r}, allowed are {', '.join(FORMATS)} at {', '.join(PRECISIONS)}")
     needs_checkpoint = format == "engine" or (format, precision) == ("onnx", "fp32")
@@ -177,49 +178,49 @@ def _reference(source: Path, threads: int | None) -> localizer.Detector:
 
 def _checks(model: Path, reference: localizer.Detector, samples: Sequence[Sample], precision: str, device: str,
             threads: int | None) -> list[dict]:
-    """Compare the model with the reference on everything that can run it here; one entry each, what runs fastest last. Where OpenVINO
-    computes in less than fp32 and the rule is broken, the entry says so (`broken`), and the model is not run so."""
-    alike = {True: reference, False: reference.in_tiles()}  # tiles cut what a wide picture shows whole: that is no fault of the model
-    entries = []
-    for other in _ways(model, device, threads):
-        expected = [alike[other.wide](sample.display) for sample in samples]
-        exact = precision == "fp32" and not other.backend.endswith(REDUCED)
+    """Compare the model with the reference in every available way to run it; one entry each, the fastest last. Where OpenVINO computes in less
+    than fp32 and the rule is broken, the entry has `broken`, and the model is not run in that way."""
+    references = {True: reference, False: reference.in_tiles()}  # a model in tiles is compared with the reference in tiles
+    entries: list[dict[str, Any]] = []
+    for detector in _ways(model, device, threads):
+        expected = [references[detector.wide](sample.display) for sample in samples]
+        exact = precision == "fp32" and not detector.backend.endswith(REDUCED)
         rule = parity.SAME_BOXES if exact else parity.SAME_DECISIONS
         result = parity.total([
-            parity.compare(found, other(sample.display), threshold=reference.threshold, rule=rule, planted=sample.planted,
+            parity.compare(reference_boxes, detector(sample.display), threshold=reference.threshold, rule=rule, planted=sample.planted,
                            scale=parity.network_scale(sample.display.shape, reference.size))
-            for sample, found in zip(samples, expected)
+            for sample, reference_boxes in zip(samples, expected)
         ])
         try:
-            kept = parity.check(result, rule, f"{model.name} through {other.backend}")
+            entry = parity.check(result, rule, f"{model.name} through {detector.backend}")
         except ParityError as error:
-            if not (entries and other.backend.startswith("OpenVINO") and other.backend.endswith(REDUCED)):
+            if not (entries and detector.backend.startswith("OpenVINO") and detector.backend.endswith(REDUCED)):
                 raise
             log.warning("%s; it will run in f32", error)
-            kept = {"rule": rule.name, "broken": str(error)}
-        entries.append({"backend": other.backend, **kept})
+            entry = {"rule": rule.name, "broken": str(error)}
+        entries.append({"backend": detector.backend, **entry})
     return entries
 
 
 def _ways(model: Path, device: str, threads: int | None) -> Iterator[localizer.Detector]:
-    """The model in ONNX Runtime, in OpenVINO at f32, and in what OpenVINO does fastest, each once."""
-    options = [{"device": "cpu", "runtime": "onnxruntime"}] if model.suffix == ".onnx" else []
+    """The model in ONNX Runtime, in OpenVINO at f32, and in OpenVINO's fastest precision, each once."""
+    options: list[dict[str, Any]] = [{"device": "cpu", "runtime": "onnxruntime"}] if model.suffix == ".onnx" else []
     if model.suffix != ".engine":
         options.append({"device": device, "inference_precision": "f32"})
     options.append({"device": device, "inference_precision": network.FASTEST})
-    seen = set()
-    for chosen in options:
-        detector = localizer.load_detector(model, threads=threads, **chosen)
-        if detector.backend not in seen:
+    backends = set()
+    for arguments in options:
+        detector = localizer.load_detector(model, threads=threads, **arguments)
+        if detector.backend not in backends:
             yield detector
-        seen.add(detector.backend)
+        backends.add(detector.backend)
 
 
 def _card(reference: localizer.Detector, source: Path, model: Path, format: str, precision: str) -> dict:
-    """The source's card, except for what an earlier export found out about the source itself."""
-    kept = {key: value for key, value in reference.card.items() if key not in ("inference_precision", "parity")}
+    """The card of the result: the source's, without the results of an earlier export of the source."""
+    base_card = {key: value for key, value in reference.card.items() if key not in ("inference_precision", "parity")}
     return {
-        **kept, "name": model.stem, "file": model.name, "sha256": model_sha256(model), "format": format,
+        **base_card, "name": model.stem, "file": model.name, "sha256": model_sha256(model), "format": format,
         "precision": precision, "written": datetime.date.today().isoformat(), "exported_from": model_sha256(source),
         **({"batch": tensorrt_engine.BATCH} if format == "engine" else {}),
     }
@@ -231,7 +232,7 @@ def _write_card(model: Path, card: dict) -> None:
 
 def _convert(source: Path, model: Path, format: str, precision: str, reference: localizer.Detector,
              calibration: Sequence[Sample] | None) -> None:
-    """Write `source` as `model`, and for OpenVINO a `.bin` beside it; nothing else is left in its folder."""
+    """Write `source` as `model`, and for OpenVINO a `.bin` beside it; its folder gets no other files."""
     if format == "engine":
         tensorrt_engine.build_engine(source, model, precision=precision, image_size=reference.size)
         return
@@ -252,7 +253,7 @@ def _convert(source: Path, model: Path, format: str, precision: str, reference: 
 
 
 def _pictures(calibration: Sequence[Sample] | None, size: int) -> list[np.ndarray]:
-    """The calibration radiographs as the network sees them whole, (size, size) uint8; synthetic ones where None is given."""
+    """The whole calibration radiographs as network inputs, (size, size) uint8; synthetic ones where None is given."""
     if calibration is None:
         calibration = synthetic_samples(CALIBRATION_COUNT, seed=CALIBRATION_SEED, split="train")
     displays = [sample.display for sample in calibration]

@@ -1,9 +1,8 @@
-"""Fine-tuning the localizer for a new site, and measuring honestly what that gave.
+"""Fine-tunes the localizer for a new site, and measures the effect by cross-validation.
 
-The patients are dealt into folds. Each fold is held out once: the localizer is fine-tuned on the others, a part of which
-only decides when to stop, and then the whole pipeline runs on the held-out images, before and after. At last one
-localizer is fine-tuned on all images, for as long as the folds took. No image that is measured was ever trained on or
-used to choose an epoch.
+The patients are divided into folds. Each fold is held out once: the localizer is fine-tuned on the others, a part of which only decides
+when to stop, and the whole pipeline runs on the held-out images before and after. Finally one localizer is fine-tuned on all images, for
+the median number of epochs of the folds. No measured image was trained on or used to choose an epoch.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import os
 import shutil
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,7 @@ from .recipes import RECIPES, Recipe
 
 
 def passes(recipe: Recipe, folds: Sequence[Fold]) -> int:
-    """Training images (or windows) that go through the network at most, the last training included."""
+    """Highest number of training images (or windows) in all trainings, including the last one."""
     count = sum(len(fold.train) for fold in folds)
     if len(folds) > 1:
         count += len(folds[0].train) + len(folds[0].stop) + len(folds[0].held_out)
@@ -56,26 +55,28 @@ def finetune(
     profile) and `-report/` (a page with pictures of the originals: as confidential as those).
 
     Args:
-        folder: `images/` (PNG, JPEG, TIFF) and `annotations/`, optionally split.csv; see `window_dataset.load_samples`.
+        folder: `images/` (PNG, JPEG, TIFF) and `annotations/`, optionally split.csv; see `labelled_folder.load_samples`.
         weights: the `.pt` to start from, with its `.onnx` and card beside it; the shipped one by default.
-        keep: sign → "left" or "right", the signs that stay; L, R and their words by default.
-        recipe: see `Recipe` and `RECIPES`.  folds: see `plan`.
-        seed: of every random choice; fold k uses seed + k, the last training the one after them.
+        keep: laterality marker -> "left" or "right", those that are retained; L, R and their words by default.
+        recipe: see `Recipe` and `RECIPES`.  folds: see `folds.plan`.
+        seed: of every random choice; fold k uses seed + k, the last training the next one.
         device: "cpu" or a CUDA device number, for training.
-        resume: go on with an interrupted run of the same settings; finished folds are not trained again.
-        one_image_a_patient: see `window_dataset.load_samples`.
-        say: told how it goes, a line at a time.
+        resume: continue an interrupted run of the same settings; finished folds are not trained again.
+        one_image_a_patient: see `labelled_folder.load_samples`.
+        say: called with progress, one line at a time.
 
     Returns:
         The content of the card.
 
     Raises:
-        UsageError: weights, folder, target or a setting is wrong; an extra or the OCR engine is missing.
+        UsageError: weights, folder, target or a setting is invalid; an extra or the OCR engine is missing.
         AnnotationError: labels are missing, malformed, or do not fit their image.
     """
     folder, out = Path(folder), Path(os.path.abspath(out))
     base, card = base_of(weights)
-    profile = site_profile.SiteProfile(threshold=float(card["threshold"]), **({} if keep is None else {"keep": keep}))
+    profile = site_profile.SiteProfile(threshold=float(card["threshold"]))
+    if keep is not None:
+        profile = replace(profile, keep=keep)
     parts = plan(folder, folds, early_stop=recipe.patience > 0, one_image_a_patient=one_image_a_patient)
     reader = None
     if profile.keep:
@@ -89,23 +90,22 @@ def finetune(
         note_errors(run, parts)
     held_out = sum(len(part.held_out) for part in parts)
     say(f"{len(parts)} folds of {held_out} held-out images, at most {passes(recipe, parts)} image passes")
-    before = [_measured(run, part, base.with_suffix(".onnx"), "before") for part in parts]
+    old = [_measured(run, part, base.with_suffix(".onnx"), "before") for part in parts]
     tuned = [trained(run, part, run.work / f"fold-{part.number}") for part in parts]
-    after = [_measured(run, part, onnx, "after") for part, onnx in zip(parts, tuned)]
+    new = [_measured(run, part, onnx, "after") for part, onnx in zip(parts, tuned)]
     final = _last_training(run, parts, tuned) if len(parts) > 1 else tuned[0]
-    return _publish(run, parts, profile, final, before, after)
+    return _publish(run, parts, profile, final, old, new)
 
 
 def tune(
     samples: Sequence[Sample], out: Path | str, *, weights: Path | str | None = None, recipe: Recipe = RECIPES["fast"], seed: int = 0,
     device: str = "cpu", loader_workers: int = 1, resume: bool = False, say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
-    """Fine-tune on samples, all of them, and measure nothing; with patience a part of the patients only chooses the epoch.
+    """Fine-tune on all of some samples without measuring; with patience a part of the patients only chooses the epoch.
 
-    Beside `out`, a `.pt`, it writes the same name as `.onnx` and `.json` (the card), and a rescorer where one was taught.
+    Beside `out`, a `.pt`, it writes the same name as `.onnx` and `.json` (the card), and a rescorer if one was trained.
 
-    Args:
-        Others as in `finetune`.
+    Args: see `finetune`.
 
     Returns:
         The content of the card.
@@ -121,16 +121,16 @@ def tune(
     if recipe.blend is None:
         note_errors(run, [part])
     final = trained(run, part, run.work / "final")
-    made = _placed(run, final, _origin(run, (*part.train, *part.stop), final, [seed]))
+    final_card = _placed(run, final, _origin(run, (*part.train, *part.stop), final, [seed]))
     shutil.rmtree(run.work)
-    return made
+    return final_card
 
 
 def base_of(weights: Path | str | None) -> tuple[Path, dict]:
     """The checkpoint to start from, the shipped one by default, and the card of its ONNX file.
 
     Raises:
-        UsageError: there is none, or it has other classes than ours.
+        UsageError: there is none, or its classes are not supported.
     """
     base = (Path(weights) if weights is not None else default_weights()).with_suffix(".pt")
     if not base.is_file():
@@ -143,7 +143,7 @@ def base_of(weights: Path | str | None) -> tuple[Path, dict]:
 
 
 def _check_samples(parts: Sequence[Fold]) -> None:
-    """Every label file fits its image, and the images are single pictures.
+    """Check that every label file fits its image, and that every image has one frame.
 
     Raises:
         AnnotationError: size differs.  UsageError: several frames.
@@ -154,12 +154,12 @@ def _check_samples(parts: Sequence[Fold]) -> None:
             raise UsageError(f"{sample.path} has {frames} frames, allowed is one")
         if shape_hw != sample.annotation.shape_hw:
             raise AnnotationError(
-                f"{sample.path} has {shape_hw} rows and columns, its labels say {sample.annotation.shape_hw}"
+                f"{sample.path} has {shape_hw} rows and columns, its labels have {sample.annotation.shape_hw}"
             )
 
 
 def _fingerprint(run: Run, parts: Sequence[Fold], profile: site_profile.SiteProfile) -> str:
-    """Hash of what decides the result; an interrupted run goes on only with the same."""
+    """Hash of everything that decides the result; an interrupted run is resumed only with the same hash."""
     samples = [
         [[s.path.name, s.patient, sha256_file(s.path), [asdict(e) for e in s.annotation.elements]] for s in group]
         for part in parts for group in (part.train, part.stop, part.held_out)
@@ -172,27 +172,27 @@ def _fingerprint(run: Run, parts: Sequence[Fold], profile: site_profile.SiteProf
 
 
 def _prepare(run: Run, fingerprint: str, resume: bool) -> None:
-    """Make the work folder, or take over that of an interrupted run.
+    """Create the work folder, or resume that of an interrupted run.
 
     Raises:
-        UsageError: the target is wrong or taken, or what is to be resumed had other settings or is not there.
+        UsageError: the target is invalid or exists, or the run to resume had other settings or does not exist.
     """
     if run.out.suffix != ".pt":
         raise UsageError(f"{run.out}: the target must end in .pt")
     check_apart(run.out)
     if run.out.resolve() == run.base.resolve():
         raise UsageError(f"{run.out} is the checkpoint to start from: choose another name")
-    mark = run.work / "settings.sha256"
-    if mark.is_file():
+    settings_file = run.work / "settings.sha256"
+    if settings_file.is_file():
         if not resume:
-            raise UsageError(f"{run.work} is of an interrupted run: use --resume to go on with it, or remove it")
-        if mark.read_text(encoding="utf-8").strip() != fingerprint:
+            raise UsageError(f"{run.work} is of an interrupted run: use --resume to continue it, or remove it")
+        if settings_file.read_text(encoding="utf-8").strip() != fingerprint:
             raise UsageError(f"{run.work} is of a run with other settings, images or labels: remove it, or choose another target")
         return
     targets = [*(run.out.with_suffix(suffix) for suffix in (".pt", ".onnx", ".json", ".toml")), run.out.with_name(f"{run.out.stem}-rescorer.onnx")]
-    taken = [path for path in (*targets, run.report, run.work) if path.exists()]
-    if taken:
-        raise UsageError(f"{taken[0]} is there already: choose another target, or remove it")
+    existing = [path for path in (*targets, run.report, run.work) if path.exists()]
+    if existing:
+        raise UsageError(f"{existing[0]} is there already: choose another target, or remove it")
     if resume:
         raise UsageError(f"{run.work}: there is nothing to resume")
     train_localizer.require()
@@ -200,11 +200,11 @@ def _prepare(run: Run, fingerprint: str, resume: bool) -> None:
     checkpoints.check_freeze(run.recipe.freeze, checkpoints.layers_of(run.base))
     (run.work / "pictures").mkdir(parents=True, mode=0o700)
     os.chmod(run.work, 0o700)
-    mark.write_text(fingerprint + "\n", encoding="utf-8")
+    settings_file.write_text(fingerprint + "\n", encoding="utf-8")
 
 
 def check_apart(path: Path) -> None:
-    """Refuse a place for originals in an output folder of `remove`.
+    """Check that a path for originals is not in an output folder of `remove`.
 
     Raises:
         UsageError: it is in one.
@@ -215,31 +215,31 @@ def check_apart(path: Path) -> None:
 
 
 def _last_training(run: Run, parts: Sequence[Fold], tuned: Sequence[Path]) -> Path:
-    """Train on every image, for the median number of epochs that the folds chose, of those that were trained."""
-    chosen = [epochs for epochs, _ in map(outcome, tuned) if epochs] or [0]
+    """Train on every image, for the median number of epochs of the folds that were trained."""
+    epoch_counts = [epochs for epochs, _ in map(outcome, tuned) if epochs] or [0]
     everything = (*parts[0].train, *parts[0].stop, *parts[0].held_out)
-    whole = Fold(len(parts), tuple(sorted(everything, key=lambda s: s.path.name)), (), ())
-    return trained(run, whole, run.work / "final", stop_after=max(1, math.ceil(statistics.median(chosen))))
+    all_images = Fold(len(parts), tuple(sorted(everything, key=lambda s: s.path.name)), (), ())
+    return trained(run, all_images, run.work / "final", stop_after=max(1, math.ceil(statistics.median(epoch_counts))))
 
 
 def _measured(run: Run, part: Fold, onnx: Path, stage: str) -> list[dict[str, Any]]:
-    """One row a held-out image: its name, its counts and its picture; measured only if that was not done."""
-    done = run.work / f"{stage}-{part.number}.json"
-    if done.is_file():
-        return json.loads(done.read_text(encoding="utf-8"))
+    """One row per held-out image: its name, counts and picture; read from the work folder if measured before."""
+    rows_file = run.work / f"{stage}-{part.number}.json"
+    if rows_file.is_file():
+        return json.loads(rows_file.read_text(encoding="utf-8"))
     run.say(f"measuring {stage}, fold {part.number}: {len(part.held_out)} images")
     cleaner = Cleaner(localizer.load_detector(onnx, device="cpu" if run.device == "cpu" else "auto"), run.reader, run.policy)
     rows = [measure(sample, cleaner, run.work / "pictures" / f"{picture_id(sample)}-{stage}.png") for sample in part.held_out]
-    temporary = done.with_suffix(".new")
+    temporary = rows_file.with_suffix(".new")
     temporary.write_text(json.dumps(rows), encoding="utf-8")
-    os.replace(temporary, done)
+    os.replace(temporary, rows_file)
     return rows
 
 
 def _publish(
     run: Run, parts: Sequence[Fold], profile: site_profile.SiteProfile, final: Path, before: list, after: list
 ) -> dict[str, Any]:
-    """Write everything beside `out`; the work folder goes last, so that an interrupted run can be taken up until then."""
+    """Write everything beside `out`; the work folder is deleted last, so that the run can be resumed until then."""
     old, new = [row for rows in before for row in rows], [row for rows in after for row in rows]
     card = _placed(run, final, _facts(run, parts, final, old, new))
     finetune_report.write(run.report, run.work / "pictures", card, [list(pair) for pair in zip(old, new)])
@@ -258,7 +258,7 @@ def _placed(run: Run, final: Path, facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _facts(run: Run, parts: Sequence[Fold], final: Path, old: list, new: list) -> dict[str, Any]:
-    """What the card says of where the weights come from and how they were measured. No names of images or patients."""
+    """Origin and measurement of the weights for the card, without names of images or patients."""
     crossed = len(parts) > 1
     trained_on = (*parts[0].train, *parts[0].stop, *parts[0].held_out) if crossed else parts[0].train
     return _origin(run, trained_on, final, [run.seed + k for k in range(len(parts) + crossed)]) | {
@@ -271,7 +271,7 @@ def _facts(run: Run, parts: Sequence[Fold], final: Path, old: list, new: list) -
 
 
 def _origin(run: Run, trained_on: Sequence[Sample], final: Path, seeds: list[int]) -> dict[str, Any]:
-    """What the card says of where the weights come from. No names of images or patients."""
+    """Origin of the weights for the card, without names of images or patients."""
     epochs, share = outcome(final)
     return {
         "base": {

@@ -1,5 +1,5 @@
-"""The page of a fine-tuning: the measurement, and every held-out image before and after. It shows originals, so it is
-readable by its owner only, and loads nothing from elsewhere."""
+"""The page of a fine-tuning: the measurement, and every held-out image before and after. It shows originals, so only its
+owner may read it, and it loads nothing from the network."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from ..records import Annotation, Decision
 from ..system.files import write_private
 
 SIDE_PX = 520  # longer side of a picture
-#: What is outlined -> RGB. Labels are drawn thin and a little outside, decisions thick.
+#: Kind of outline -> RGB. Labels are thin and slightly larger, decisions thick.
 COLOURS = {
     "marker": (255, 200, 0), "laterality": (0, 190, 255), "uncertain": (150, 150, 150), "removed": (255, 60, 60), "kept": (60, 220, 60),
 }
 
 
 def draw(path: Path, display: np.ndarray, annotation: Annotation, decisions: Sequence[Decision], removed: np.ndarray) -> None:
-    """Write one PNG: labels on the original at the left; at the right the result, with what was removed and kept.
+    """Write one PNG: labels on the original at the left; at the right the result with its removed and retained boxes.
 
     Args:
         display: (H, W) uint8, before; not changed.
         removed: (H, W) bool, the pixels that were blacked out.
 
     Raises:
-        WriteError: it cannot be encoded.
+        WriteError: the picture cannot be encoded.
     """
     import cv2
 
@@ -43,9 +43,9 @@ def draw(path: Path, display: np.ndarray, annotation: Annotation, decisions: Seq
         _outline(left, element.xyxy, scale, COLOURS[element.kind], grow=2, thickness=1)
     for decision in decisions:
         _outline(right, decision.xyxy, scale, COLOURS["kept" if decision.action == "keep" else "removed"], grow=0, thickness=2)
-    both = np.concatenate([left, np.full((len(left), 6, 3), 255, np.uint8), right], axis=1)
-    done, data = cv2.imencode(".png", both[..., ::-1])
-    if not done:
+    panel = np.concatenate([left, np.full((len(left), 6, 3), 255, np.uint8), right], axis=1)
+    encoded, data = cv2.imencode(".png", panel[..., ::-1])
+    if not encoded:
         raise WriteError(f"{path.name}: the picture cannot be encoded")
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as handle:
         handle.write(data.tobytes())
@@ -64,9 +64,9 @@ def write(folder: Path, pictures: Path, card: Mapping[str, Any], pairs: Sequence
     """Write index.html with its pictures into a new folder, or replace it.
 
     Args:
-        pictures: where `draw` put them.
+        pictures: folder of the files that `draw` wrote.
         card: of the fine-tuned weights.
-        pairs: (before, after) rows of `finetune.measure`, one a held-out image.
+        pairs: (before, after) rows of `measure.measure`, one per held-out image.
     """
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(pictures, folder / "pictures")
@@ -76,7 +76,7 @@ def write(folder: Path, pictures: Path, card: Mapping[str, Any], pairs: Sequence
 
 
 def page(card: Mapping[str, Any], pairs: Sequence[Sequence[Mapping[str, Any]]]) -> str:
-    """The whole page; arguments as `write`."""
+    """The page as HTML; arguments as for `write`."""
     return report_pages.render(
         __package__, "finetune_report.html.j2", name=card["name"], measured=card["metrics"], rates=RATES, pairs=pairs, colours=COLOURS,
         in_words=in_words, p_value=_p_value, sentence=_sentence,
@@ -84,7 +84,7 @@ def page(card: Mapping[str, Any], pairs: Sequence[Sequence[Mapping[str, Any]]]) 
 
 
 def _sentence(row: Mapping[str, Any]) -> tuple[str, bool]:
-    """What became of an image, and whether all is well with it."""
+    """The result of an image in words, and whether it has no error."""
     c = row["counts"]
     text = f"{c['removed']} of {c['markers']} markers removed, {c['retained']} of {c['signs']} laterality markers retained, "
     text += f"{c['false_boxes']} of {c['boxes']} boxes false"

@@ -1,4 +1,4 @@
-"""Labelled radiographs -> folds by patient: what is trained on, what chooses the epoch, what is measured."""
+"""Divides labelled radiographs into folds by patient: for training, for choosing the epoch, for measuring."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ from ..errors import UsageError
 from ..labels import labelled_folder
 from ..labels.labelled_folder import Sample
 
-STOP_PARTS = 5  # one part in five of the training patients decides when to stop
+STOP_PARTS = 5  # one in `STOP_PARTS` training patients is used for early stopping
 
 
 @dataclass(frozen=True)
 class Fold:
     """One division of the samples; no patient is in two of the parts.
 
-    train: what the weights are fitted to.  stop: what chooses the epoch; () where nothing does.
-    held_out: what is measured; () for the last training, on everything.
+    train: for training.  stop: for choosing the epoch; () without early stopping.
+    held_out: for measuring; () for the last training, on all samples.
+
+    Raises:
+        UsageError: a patient is in two parts, or `train` is empty.
     """
 
     number: int
@@ -36,10 +39,10 @@ class Fold:
 
 
 def deal(samples: Sequence[Sample], count: int) -> list[list[Sample]]:
-    """Divide samples into `count` parts of about the same size, every patient in one part.
+    """Divide samples into `count` parts of similar size, every patient in one part.
 
-    The same patients are dealt the same way each time, whatever the order of the samples: those with a `marker` first, so
-    that the parts share them, otherwise by a hash of their name.
+    The division is deterministic and independent of the order of the samples: patients with a `marker` first, so that they are distributed
+    evenly, then by a hash of their name.
     """
     by_patient: dict[str, list[Sample]] = {}
     for sample in sorted(samples, key=lambda s: s.path.name):
@@ -59,8 +62,8 @@ def plan(folder: Path, folds: int, *, early_stop: bool, one_image_a_patient: boo
     """The folds of a LabelMe folder.
 
     Args:
-        folds: 2 or more for cross-validation, at most one a patient; 0 holds out the `val` rows of its split.csv.
-        early_stop: whether a part of the training patients is set apart to choose the epoch.
+        folds: 2 or more for cross-validation, at most one per patient; 0 holds out the `val` rows of its split.csv.
+        early_stop: whether a part of the training patients is held back to choose the epoch.
         one_image_a_patient: see `labelled_folder.load_samples`.
 
     Raises:
@@ -81,7 +84,7 @@ def plan(folder: Path, folds: int, *, early_stop: bool, one_image_a_patient: boo
         if patients < 2:
             raise UsageError(f"{folder} holds {patients} patient, at least 2 are needed: {labelled_folder.tell_patients(samples, folder)}")
         parts = deal(samples, min(folds, patients))
-        divisions = [([s for other in parts if other is not part for s in other], part) for part in parts]
+        divisions = [([s for other_part in parts if other_part is not part for s in other_part], part) for part in parts]
     try:
         return tuple(_fold(number, train, held_out, early_stop) for number, (train, held_out) in enumerate(divisions))
     except UsageError as error:
@@ -105,5 +108,5 @@ def _fold(number: int, train: Sequence[Sample], held_out: Sequence[Sample], earl
         if patients < 2:
             raise UsageError("too few patients to set some apart for early stopping: add patients, or use --patience 0")
         stop = deal(train, min(STOP_PARTS, patients))[-1]
-    chosen = {s.path for s in stop}
-    return Fold(number, tuple(s for s in train if s.path not in chosen), tuple(stop), tuple(held_out))
+    stop_paths = {s.path for s in stop}
+    return Fold(number, tuple(s for s in train if s.path not in stop_paths), tuple(stop), tuple(held_out))

@@ -1,4 +1,4 @@
-"""A trained localizer as files that ship: ONNX beside its card."""
+"""The files of a trained localizer: ONNX and its card."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..system.telemetry import import_ultralytics
 
 
 def export_onnx(checkpoint: Path | str, target: Path | str) -> Path:
-    """Write a checkpoint as ONNX: input `images` (N, 3, H, W) float32 in 0–1, H and W multiples of 32 and free, output
+    """Write a checkpoint as ONNX: input `images` (N, 3, H, W) float32 in 0–1, H and W any multiples of 32, output
     (N, 4 + classes, anchors) with xywh in network pixels and class scores.
 
     Raises:
@@ -33,15 +33,15 @@ def export_onnx(checkpoint: Path | str, target: Path | str) -> Path:
         copy = Path(scratch) / "model.pt"
         shutil.copyfile(checkpoint, copy)
         try:
-            written = YOLO(copy).export(format="onnx", dynamic=True, simplify=True, opset=17, verbose=False)
+            exported = YOLO(copy).export(format="onnx", dynamic=True, simplify=True, opset=17, verbose=False)
         except Exception as error:
             raise WeightsError(f"{checkpoint}: cannot be exported ({type(error).__name__}: {error})") from error
-        shutil.copyfile(written, target)
+        shutil.copyfile(exported, target)
     return Path(target)
 
 
 def checkpoint_session(checkpoint: Path | str, class_names: Sequence[str]) -> Session:
-    """A checkpoint in PyTorch, fp32 on the CPU.
+    """A session that runs a checkpoint in PyTorch, fp32 on the CPU.
 
     Raises:
         UsageError: the extra `train` is missing.  WeightsError: the checkpoint cannot be loaded or has other classes.
@@ -56,9 +56,9 @@ def checkpoint_session(checkpoint: Path | str, class_names: Sequence[str]) -> Se
         network = YOLO(checkpoint).model.float().eval()
     except Exception as error:
         raise WeightsError(f"{checkpoint}: cannot be loaded ({type(error).__name__}: {error})") from error
-    taught = [network.names[i] for i in sorted(network.names)]
-    if taught != list(class_names):
-        raise WeightsError(f"{checkpoint}: its classes are {taught}, its card says {list(class_names)}")
+    network_classes = [network.names[i] for i in sorted(network.names)]
+    if network_classes != list(class_names):
+        raise WeightsError(f"{checkpoint}: its classes are {network_classes}, in its card they are {list(class_names)}")
 
     def run(pictures: np.ndarray) -> list[np.ndarray]:
         shape = (len(pictures), 3, *pictures.shape[1:])
@@ -70,7 +70,7 @@ def checkpoint_session(checkpoint: Path | str, class_names: Sequence[str]) -> Se
 
 
 def set_threshold(onnx: Path | str, threshold: float) -> dict:
-    """Write another operating point (0–1, calibrated score) into a card; returns the card."""
+    """Write another threshold (0–1, calibrated score) into a card; returns the card."""
     card = {**json.loads(Path(onnx).with_suffix(".json").read_text(encoding="utf-8")), "threshold": threshold}
     rewrite_card(onnx, card)
     return card
@@ -84,7 +84,7 @@ def rewrite_card(onnx: Path | str, card: dict) -> Path:
 
 
 def write_card(onnx: Path | str, *, arch: str, class_names: Sequence[str], image_size: int, threshold: float, **extra) -> Path:
-    """Write the JSON card beside an ONNX file; `extra` (data, metrics, recipe, …) is stored as it is."""
+    """Write the JSON card beside an ONNX file; `extra` (data, metrics, recipe, …) is added unchanged."""
     onnx = Path(onnx)
     card = {
         "name": onnx.stem, "file": onnx.name, "sha256": sha256_file(onnx), "architecture": arch, "classes": list(class_names),

@@ -21,11 +21,11 @@ from . import finetune_report
 
 
 @dataclass(frozen=True)
-class Look:
-    """What the pipeline made of one radiograph.
+class PipelineResult:
+    """The result of the pipeline for one radiograph.
 
-    display: (H, W) uint8, before.  removed: (H, W) bool, the pixels that were blacked out.
-    reason: "" or why the result would be held.
+    display: (H, W) uint8, before.  removed: (H, W) bool, the blacked-out pixels.
+    decisions: xyxy in source pixels.  reason: "" or the reason why the result would be held.
     """
 
     display: np.ndarray
@@ -43,19 +43,20 @@ def measure(sample: Sample, cleaner: Cleaner, picture: Path) -> dict[str, Any]:
     """Run the whole pipeline on one labelled radiograph, in memory, and judge the result.
 
     Args:
-        picture: PNG to draw: the result with what was removed and kept, or the original if it would be held.
+        picture: PNG to write: the result with its removed and retained boxes, or the original if it would be held.
 
     Returns:
-        `image` (file name), `picture` (file name), `reason` ("" or why it would be held) and `counts` (as `Counts`).
+        `image` (file name), `picture` (file name), `reason` ("" or the reason why it would be held) and `counts` (as `Counts`).
     """
-    seen = look(sample, cleaner)
+    result = run_pipeline(sample, cleaner)
     counts = box_measures.count(
-        sample.annotation, box_measures.boxes_of(seen.decisions), released=not seen.reason, judged=judge.judge(seen.display, seen.after, sample.annotation))
-    finetune_report.draw(picture, seen.display, sample.annotation, seen.decisions, seen.removed)
-    return {"image": sample.path.name, "picture": picture.name, "reason": seen.reason, "counts": asdict(counts)}
+        sample.annotation, box_measures.boxes_of(result.decisions), released=not result.reason,
+        judged=judge.judge(result.display, result.after, sample.annotation))
+    finetune_report.draw(picture, result.display, sample.annotation, result.decisions, result.removed)
+    return {"image": sample.path.name, "picture": picture.name, "reason": result.reason, "counts": asdict(counts)}
 
 
-def look(sample: Sample, cleaner: Cleaner) -> Look:
+def run_pipeline(sample: Sample, cleaner: Cleaner) -> PipelineResult:
     """Run the whole pipeline on one labelled radiograph, in memory."""
     radiograph = read_apart.read(sample.path)
     display = radiograph.display[0]
@@ -65,7 +66,7 @@ def look(sample: Sample, cleaner: Cleaner) -> Look:
         removed = redact.removed_mask(radiograph.stored.shape[:3], decisions)[0]
     except HeldError as error:
         decisions, reason, removed = (), str(error), np.zeros(display.shape, bool)
-    return Look(display, decisions, removed, reason)
+    return PipelineResult(display, decisions, removed, reason)
 
 
 def total(rows: Sequence[Mapping[str, Any]]) -> Counts:

@@ -1,7 +1,7 @@
-"""One training of a fine-tuning: what it learns from, how much of what was learnt pays, and the weights that come of it.
+"""One training of a fine-tuning: its datasets, the share of the tuned weights in the result, and its files.
 
-Where the share of the tuned weights is not given, it is chosen by the errors on the images that were learnt from or chose the epoch; where
-the weights it starts from make none, nothing is trained.
+If the share of the tuned weights is not given, it is chosen by the errors on the images that were used for training or for choosing the
+epoch; if the base weights make no errors on them, nothing is trained.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from . import checkpoints, localizer_files, train_localizer, window_dataset
 from .folds import Fold
 from .recipes import Recipe
 
-SHARES = (0.25, 0.5, 1.0)  # of tuned weights that are tried, none too, each with the rescorer as it was and taught on the same images:
-# the one with the fewest misses, then false boxes, on the images that were trained on or chose the epoch; the least change where
-# several are as good
-POSITIVE_SHARE = 0.75  # of the windows lie around a marking
-JITTER = (0.75, 1.33)  # of the scale, around those that inference looks at
+#: Shares of the tuned weights that are tried, besides 0, each with the base rescorer and with one trained on the same images. The one with the
+#: fewest misses, then false boxes, on the images of the training is chosen; with equal errors the smallest change.
+SHARES = (0.25, 0.5, 1.0)
+POSITIVE_SHARE = 0.75  # share of windows placed around an annotation
+JITTER = (0.75, 1.33)  # range of the factor on the scales of inference
 
 
 @dataclass(frozen=True)
 class Run:
-    """What stays the same throughout one fine-tuning."""
+    """The settings of one fine-tuning."""
 
     out: Path
     base: Path
@@ -52,7 +52,7 @@ class Run:
 
     @property
     def work(self) -> Path:
-        """Folder of checkpoints and pictures while it trains."""
+        """Folder of checkpoints and pictures during the training."""
         return self.out.with_name(f"{self.out.stem}-work")
 
     @property
@@ -62,7 +62,7 @@ class Run:
 
 
 def _datasets(run: Run, train: Sequence[Sample], stop: Sequence[Sample]):
-    """Training dataset, and the one that chooses the epoch, None without `stop`."""
+    """The training dataset, and the one for choosing the epoch, None without `stop`."""
     names, size = tuple(run.card["classes"]), _image_size(run)
     if run.recipe.window:
         scales = functools.partial(localizer.scales, size=size, tiling=localizer.Tiling.of_card(run.card))
@@ -80,24 +80,23 @@ def _image_size(run: Run) -> int:
 
 
 def trained(run: Run, part: Fold, place: Path, *, stop_after: int | None = None) -> Path:
-    """The ONNX file of one training, with its card; made only if it is not there.
+    """The ONNX file of one training, with its card; trained only if it does not exist.
 
-    Where the share of tuned weights is to be chosen and the weights it starts from make no error on the images, there is nothing
-    to learn from them: those weights are the result.
+    If the share of tuned weights is to be chosen and the base weights make no error on the images, the base weights are the result.
     """
     onnx, samples = place / "tuned.onnx", (*part.train, *part.stop)
     if (place / "done").is_file():
         return onnx
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
-    before = _base_errors(run, samples)
-    if before == (0, 0):
+    base_errors = _base_errors(run, samples)
+    if base_errors == (0, 0):
         run.say(f"training {place.name}: left out, the weights it starts from make no error on its {len(samples)} images")
         return _finish(run, place, run.base, 0, 0.0)
     run.say(f"training {place.name}: {len(part.train)} images, {len(part.stop)} to choose the epoch")
     train_set, stop_set = _datasets(run, part.train, part.stop)
     recipe = run.recipe
-    chosen: list[int] = []
+    best_epochs: list[int] = []
 
     def report_epoch(trainer) -> None:
         score = f": mAP-50 {trainer.metrics['metrics/mAP50(B)']:.3f} on those" if stop_set is not None else ""
@@ -111,16 +110,16 @@ def trained(run: Run, part: Fold, place: Path, *, stop_after: int | None = None)
             patience=recipe.patience, loader_workers=run.loader_workers, seed=run.seed + part.number, device=run.device,
             stop_after=stop_after, callbacks={
                 "on_fit_epoch_end": [report_epoch],
-                "on_train_end": [lambda trainer: chosen.append(int(trainer.stopper.best_epoch))],
+                "on_train_end": [lambda trainer: best_epochs.append(int(trainer.stopper.best_epoch))],
             },
         )
-        share, taught = (run.recipe.blend, None) if before is None else _best_change(run, place, best, samples, before)
+        share, taught = _best_change(run, place, best, samples, base_errors) if base_errors else (run.recipe.blend or 0.0, None)
         mixed = checkpoints.blend(run.base, best, share, place / "mixed.pt") if share else run.base
-        return _finish(run, place, mixed, chosen[0], share, taught)
+        return _finish(run, place, mixed, best_epochs[0], share, taught)
 
 
 def _finish(run: Run, place: Path, checkpoint: Path, epochs: int, share: float, taught: Path | None = None) -> Path:
-    """Write a training's result: checkpoint, ONNX file and card, and that it is done."""
+    """Write a training's result: checkpoint, ONNX file, card, and the mark that it is complete."""
     onnx = place / "tuned.onnx"
     _exported(run, checkpoint, onnx, taught)
     (place / "done").write_text(f"{epochs} {share}\n", encoding="utf-8")
@@ -137,7 +136,7 @@ def _exported(run: Run, checkpoint: Path, onnx: Path, taught: Path | None = None
 
 
 def own_rescorer(run: Run, onnx: Path) -> Path | None:
-    """The rescorer that was taught along with a localizer; None if it runs with the base weights' own."""
+    """The rescorer trained together with a localizer; None if it uses that of the base weights."""
     facts = read_card(onnx).get("rescorer")
     return None if facts is None or facts["sha256"] == run.card["rescorer"]["sha256"] else rescorer.find(facts, onnx.parent)
 
@@ -149,12 +148,11 @@ def outcome(onnx: Path) -> tuple[int, float]:
 
 
 def _best_change(
-    run: Run, place: Path, best: Path, samples: Sequence[Sample], before: tuple[int, int]
+    run: Run, place: Path, best: Path, samples: Sequence[Sample], base_errors: tuple[int, int]
 ) -> tuple[float, Path | None]:
-    """The share of tuned weights, and the rescorer to go with it if not the base weights' own, with the fewest errors on some
-    images, see `SHARES`."""
+    """The share of tuned weights with the fewest errors on some images, see `SHARES`, and its rescorer, None for that of the base weights."""
     taught = _taught_rescorer(run, place, best, samples)
-    found: list[tuple[int, int, float, bool]] = [(*before, 0.0, False)]
+    trials_by_errors: list[tuple[int, int, float, bool]] = [(*base_errors, 0.0, False)]
     for share in (0.0, *SHARES):
         trial = place / f"share-{share}"
         trial.mkdir()
@@ -163,27 +161,27 @@ def _best_change(
         for with_taught in (False, True)[not share : 1 + (taught is not None)]:
             if with_taught:
                 write_card(run, trial / "trial.onnx", taught)
-            if min(found)[:2] != (0, 0):  # or else no greater change is better
-                found.append((*_errors(run, trial / "trial.onnx", samples), share, with_taught))
+            if min(trials_by_errors)[:2] != (0, 0):  # otherwise no larger change can be better
+                trials_by_errors.append((*_errors(run, trial / "trial.onnx", samples), share, with_taught))
         shutil.rmtree(trial)
-        if min(found)[:2] == (0, 0):
+        if min(trials_by_errors)[:2] == (0, 0):
             break
-    trials = ", ".join(f"{s:g}{' with the rescorer taught' if t else ''}: {m} and {f}" for m, f, s, t in found)
+    trials = ", ".join(f"{s:g}{' with the rescorer taught' if t else ''}: {m} and {f}" for m, f, s, t in trials_by_errors)
     run.say(f"  misses and false boxes by share of tuned weights: {trials}")
-    _, _, share, with_taught = min(found)
+    _, _, share, with_taught = min(trials_by_errors)
     return share, taught if with_taught else None
 
 
 def _taught_rescorer(run: Run, place: Path, best: Path, samples: Sequence[Sample]) -> Path | None:
-    """The base weights' rescorer, taught on what the localizer proposes in some images before and after its own tuning; None
-    where there is no rescorer, or nothing to tell apart."""
+    """The base weights' rescorer, trained on the localizer's candidates in some images before and after its tuning; None if there is no
+    rescorer, or no candidates of both kinds."""
     from . import train_rescorer
 
     if not run.card.get("rescorer"):
         return None
     trial = place / "proposals"
     trial.mkdir()
-    found = []
+    example_sets = []
     for name, checkpoint in (("base", run.base), ("tuned", best)):
         onnx = trial / f"{name}.onnx"
         _exported(run, checkpoint, onnx)
@@ -191,31 +189,31 @@ def _taught_rescorer(run: Run, place: Path, best: Path, samples: Sequence[Sample
         localizer_files.rewrite_card(onnx, {k: v for k, v in card.items() if k not in ("rescorer", "calibration", "beside_marker")})
         rng = np.random.default_rng(run.seed)
         try:
-            found.append(train_rescorer.gather(localizer.load_detector(onnx, device="cpu"), [samples], rng))
-        except UsageError:  # its proposals are all markings, or none are
+            example_sets.append(train_rescorer.gather(localizer.load_detector(onnx, device="cpu"), [samples], rng))
+        except UsageError:  # all of its candidates are annotations, or none are
             continue
-    if not found:
-        run.say("  the second network stays as it is: the localizer's proposals are all markings, or none are")
+    if not example_sets:
+        run.say("  the rescorer is unchanged: all of the localizer's candidates are annotations, or none are")
         return None
     target = place / "rescorer.onnx"
-    train_rescorer.tune(rescorer.find(run.card["rescorer"], run.base.parent), train_rescorer.Examples.joined(found), target, seed=run.seed)
+    train_rescorer.tune(rescorer.find(run.card["rescorer"], run.base.parent), train_rescorer.Examples.joined(example_sets), target, seed=run.seed)
     shutil.rmtree(trial)
     return target
 
 
 def _errors(run: Run, onnx: Path, samples: Sequence[Sample]) -> tuple[int, int]:
-    """Elements that a localizer misses on some images at its threshold, and its boxes on nothing."""
+    """Number of elements that a localizer misses on some images at its threshold, and number of its false-positive boxes."""
     detector = localizer.load_detector(onnx, device="cpu" if run.device == "cpu" else "auto")
     counts = (0, 0)
     for sample in samples:
-        found = detector(labelled_folder.read_grey(sample.path))
-        here = len(operating_point.missed(found, sample.annotation)), len(operating_point.false_boxes(found, sample.annotation))
-        counts = counts[0] + here[0], counts[1] + here[1]
+        detections = detector(labelled_folder.read_grey(sample.path))
+        misses, false = operating_point.missed(detections, sample.annotation), operating_point.false_boxes(detections, sample.annotation)
+        counts = counts[0] + len(misses), counts[1] + len(false)
     return counts
 
 
 def note_errors(run: Run, parts: Sequence[Fold]) -> None:
-    """Write down what the weights it starts from do wrong on each image; every fold looks it up."""
+    """Save the errors of the base weights on each image, for all folds."""
     target = run.work / "base-errors.json"
     if not target.is_file():
         samples = {picture_id(s): s for part in parts for s in (*part.train, *part.stop, *part.held_out)}
@@ -224,7 +222,7 @@ def note_errors(run: Run, parts: Sequence[Fold]) -> None:
 
 
 def _base_errors(run: Run, samples: Sequence[Sample]) -> tuple[int, int] | None:
-    """What `note_errors` wrote down of some images, summed; None where the share is not to be chosen."""
+    """The saved errors of the base weights on some images, summed; None if the share is given."""
     if run.recipe.blend is not None:
         return None
     errors = json.loads((run.work / "base-errors.json").read_text(encoding="utf-8"))
@@ -233,15 +231,15 @@ def _base_errors(run: Run, samples: Sequence[Sample]) -> tuple[int, int] | None:
 
 
 def write_card(run: Run, onnx: Path, taught: Path | None = None, **extra) -> Path:
-    """A card like the base weights', but for a rescorer of its own, which goes beside it. The threshold is one of calibrated
-    scores, so the calibration goes with it. Whole-image training at a size of its own is also looked at so: no tiles."""
+    """Write a card like the base weights', with a rescorer of its own if `taught` is given, which is copied beside it. The threshold is of
+    calibrated scores, so the calibration is copied too. Weights trained on whole images run on whole images: their card has no tiling."""
     names = ("calibration", "beside_marker", "rescorer", *(("tiling",) if run.recipe.window else ()))
     carried = {name: run.card[name] for name in names if run.card.get(name)}
     if taught is None:
         rescorer.carry(run.card, run.base.parent, onnx.parent)
     else:
-        own = shutil.copyfile(taught, onnx.with_name(f"{onnx.stem}-rescorer.onnx"))
-        carried["rescorer"] = {**run.card["rescorer"], "file": own.name, "sha256": sha256_file(own)}
+        rescorer_file = shutil.copyfile(taught, onnx.with_name(f"{onnx.stem}-rescorer.onnx"))
+        carried["rescorer"] = {**run.card["rescorer"], "file": rescorer_file.name, "sha256": sha256_file(rescorer_file)}
     return localizer_files.write_card(
         onnx, arch=str(run.card.get("architecture", "unknown")), class_names=run.card["classes"], image_size=_image_size(run),
         threshold=float(run.card["threshold"]), **carried, **extra,
@@ -249,6 +247,6 @@ def write_card(run: Run, onnx: Path, taught: Path | None = None, **extra) -> Pat
 
 
 def picture_id(sample: Sample) -> str:
-    """16 hex digits that tell a sample from others, also from those of the same file name in another folder."""
+    """16 hex digits that identify a sample, also among files of the same name in other folders."""
     name = sample.path.name.encode("utf-8", "surrogateescape")
     return hashlib.sha256(name + b"\0" + sha256_file(sample.path).encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""An fp32 ONNX localizer to OpenVINO, to half precision and to 8 bits; none of it needs torch."""
+"""Converts an fp32 ONNX localizer to OpenVINO, to half precision and to 8 bits, without torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..system.telemetry import import_onnxruntime, import_openvino
 
 
 def to_openvino(onnx: Path, target: Path, *, fp16: bool) -> Path:
-    """Write an ONNX file as OpenVINO's `.xml` and `.bin`, sizes still free; fp16 stores the weights in half precision.
+    """Write an ONNX file as OpenVINO's `.xml` and `.bin` with variable input sizes; fp16 stores the weights in half precision.
 
     Raises:
         UsageError: OpenVINO is not installed.
@@ -27,7 +27,7 @@ def to_openvino(onnx: Path, target: Path, *, fp16: bool) -> Path:
 
 def to_fp16(onnx: Path, target: Path) -> Path:
     """Write an fp32 ONNX file with half-precision weights and arithmetic up to its last convolutions; input, output and
-    the arithmetic on boxes and scores stay fp32, since above 512 half precision counts in steps of half a pixel.
+    the arithmetic on boxes and scores remain fp32, since above 512 half precision has steps of half a pixel.
 
     Raises:
         UsageError: the extra `train` (for onnx) is missing.
@@ -49,23 +49,31 @@ def to_fp16(onnx: Path, target: Path) -> Path:
     rest = [tensor for tensor in graph.initializer if tensor.name in needed - {t.name for t in half.initializer}]
     tensors = [*half.initializer, *rest]
     nodes = _ordered([*half.node, *behind], {value.name for value in (*graph.input, *tensors)})
-    whole = module.helper.make_graph(nodes, graph.name, graph.input, graph.output, tensors)
-    whole = module.helper.make_model(whole, opset_imports=network.opset_import, ir_version=network.ir_version)
-    module.checker.check_model(whole)
-    module.save(whole, target)
+    model = module.helper.make_graph(nodes, graph.name, graph.input, graph.output, tensors)
+    model = module.helper.make_model(model, opset_imports=network.opset_import, ir_version=network.ir_version)
+    module.checker.check_model(model)
+    module.save(model, target)
     return target
 
 
-def _ordered(nodes: list, known: set[str]) -> list:
-    """The nodes of a graph, each behind those whose outputs it needs. known: names of inputs and stored tensors."""
-    placed, left, known = [], list(nodes), {"", *known}
-    while left:
-        ready = [node for node in left if known.issuperset(node.input)]
+def _ordered(nodes: list, available: set[str]) -> list:
+    """The nodes of a graph in topological order.
+
+    Args:
+        available: names of inputs and stored tensors.
+
+    Raises:
+        WeightsError: a node has an input that no node gives.
+    """
+    placed: list = []
+    remaining, names = list(nodes), {"", *available}
+    while remaining:
+        ready = [node for node in remaining if names.issuperset(node.input)]
         if not ready:
-            raise WeightsError(f"the network has nodes without input: {', '.join(node.name for node in left[:3])}")
+            raise WeightsError(f"the network has nodes without input: {', '.join(node.name for node in remaining[:3])}")
         placed += ready
-        known.update(name for node in ready for name in node.output)
-        left = [node for node in left if not known.issuperset(node.output)]
+        names.update(name for node in ready for name in node.output)
+        remaining = [node for node in remaining if not names.issuperset(node.output)]
     return placed
 
 
@@ -73,10 +81,10 @@ def to_int8(onnx: Path, target: Path, pictures: Sequence[np.ndarray]) -> Path:
     """Write an fp32 ONNX file with its convolutions in int8.
 
     Args:
-        pictures: (S, S) uint8 network inputs to take the ranges from.
+        pictures: (S, S) uint8 network inputs from which the ranges are calibrated.
 
-    The convolutions that give the boxes and scores themselves stay fp32: their outputs are what a score's last digits
-    hang on. Weights use 7 bits, since CPUs without VNNI overflow with 8.
+    The last convolutions, which give boxes and scores, remain fp32, since scores depend on their exact outputs. Weights use 7 bits, since
+    CPUs without VNNI overflow with 8.
 
     Raises:
         UsageError: the extra `train` (for onnx) is missing, or there are no pictures.
@@ -91,10 +99,10 @@ def to_int8(onnx: Path, target: Path, pictures: Sequence[np.ndarray]) -> Path:
 
     class Reader(CalibrationDataReader):
         def __init__(self) -> None:
-            self._left = iter(pictures)
+            self._pictures = iter(pictures)
 
         def get_next(self) -> dict[str, np.ndarray] | None:
-            picture = next(self._left, None)
+            picture = next(self._pictures, None)
             if picture is None:
                 return None
             return {graph.input[0].name: np.broadcast_to(picture, (1, 3, *picture.shape)).astype(np.float32) / np.float32(255)}
@@ -108,21 +116,22 @@ def to_int8(onnx: Path, target: Path, pictures: Sequence[np.ndarray]) -> Path:
 
 
 def _tail(graph) -> list[str]:
-    """Names of the last convolutions and of everything behind them: arithmetic on boxes and scores. One convolution lies
-    within it (it turns a distribution over distances into its mean, and has one output channel)."""
+    """Names of the last convolutions and of all nodes after them, the arithmetic on boxes and scores. That includes one convolution with one
+    output channel, which computes the mean of a distribution over distances."""
     producers = {output: node for node in graph.node for output in node.output}
     channels = {tensor.name: tensor.dims[0] for tensor in graph.initializer if tensor.dims}
     if not all(node.name for node in graph.node):
         raise WeightsError("the network has nodes without a name")
-    todo, seen = [output.name for output in graph.output], set()
+    todo = [output.name for output in graph.output]
+    names: set[str] = set()
     while todo:
         node = producers.get(todo.pop())
-        if node is None or node.name in seen:
+        if node is None or node.name in names:
             continue
-        seen.add(node.name)
+        names.add(node.name)
         if node.op_type != "Shape" and (node.op_type != "Conv" or channels.get(node.input[1]) == 1):
             todo.extend(node.input)
-    return sorted(seen)
+    return sorted(names)
 
 
 def _onnx():

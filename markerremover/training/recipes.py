@@ -1,4 +1,4 @@
-"""How to fine-tune: the recipes, with every default in one place."""
+"""The recipes of fine-tuning, with every default in one place."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from ..errors import UsageError
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train.
+    """The settings of a training.
 
-    epochs: at most.  repeat: windows (or passes of a whole image) an epoch for each training image.
-    batch, optimizer, lr0, lrf, cosine, momentum, weight_decay: as in `training.fit`.
-    freeze: how many first layers stay as they are; 9 of them are the backbone but for its last layer.
-    patience: stop after this many epochs without gain on images apart; 0 never stops and sets no images apart.
+    epochs: highest number.  repeat: windows (or passes of a whole image) per epoch and training image.
+    batch, optimizer, lr0, lrf, cosine, momentum, weight_decay: as in `train_localizer.fit`.
+    freeze: number of first layers that are not trained; 9 are the backbone without its last layer.
+    patience: stop after this many epochs without gain on held-back images; 0 never stops and holds no images back.
     window: side of a training window, network pixels; 0 trains on whole images.
-    image_size: longer side of whole images, network pixels; None is what the base weights' card says.
-    blend: share of the tuned weights in the result, the rest of those it started from (Wortsman et al. 2022): a few images
-        teach a site's markings, and unteach what others looked like. None chooses, see `finetune.SHARES`.
+    image_size: longer side of whole images, network pixels; None takes that of the base weights' card.
+    blend: share of the tuned weights in the result, the rest is of the base weights (Wortsman et al. 2022): a few images
+        teach a site's annotations, but others are forgotten. None determines it, see `one_training.SHARES`.
+
+    Raises:
+        UsageError: a value is out of range.
     """
 
     name: str = "fast"
@@ -38,15 +41,15 @@ class Recipe:
     blend: float | None = None
 
     def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("repeat", 1), ("batch", 1), ("freeze", 0), ("patience", 0)):
-            if getattr(self, name) < least:
-                raise UsageError(f"{name} is {getattr(self, name)}, allowed is {least} or more")
+        for name, lower_limit in (("epochs", 1), ("repeat", 1), ("batch", 1), ("freeze", 0), ("patience", 0)):
+            if getattr(self, name) < lower_limit:
+                raise UsageError(f"{name} is {getattr(self, name)}, allowed is {lower_limit} or more")
         for name in ("lr0", "lrf", "blend"):
             if getattr(self, name) is not None and not 0 < getattr(self, name) <= 1:
                 raise UsageError(f"{name} is {getattr(self, name)}, allowed is above 0, up to 1")
 
 
-#: "published" is that of Khosravi et al. 2023, but for its flips and for validating on its own training images.
+#: "published" is the recipe of Khosravi et al. 2023, without its flips and without validating on its training images.
 RECIPES = {
     "fast": Recipe(),
     "published": Recipe(

@@ -1,4 +1,4 @@
-"""Training and exporting the localizer to ONNX, with ultralytics (extra `train`)."""
+"""Training of the localizer with ultralytics (extra `train`), and its operating point."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from .localizer_files import rewrite_card
 CLASS_NAMES = ("laterality", "marker")
 #: Read before ultralytics is imported: it sets OMP_NUM_THREADS to 1, and leaves a core idle.
 THREADS = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
-KEPT_BYTES = 6 << 30  # decoded training images, all loader processes together, up to which they stay in memory: decoding takes a sixth of a step
-MOST_FALSE = 0.02  # share of boxes on nothing that is accepted in each folder, for the sake of recall
+KEPT_BYTES = 6 << 30  # largest size of decoded training images kept in memory, all loader processes together; decoding takes a sixth of a step
+MOST_FALSE = 0.02  # highest share of false-positive boxes accepted in each folder, in favour of recall
 ARCHITECTURES = tuple(f"yolov{v}{s}" for v in (8, 5) for s in "nsmlx")
 
 
@@ -35,18 +35,18 @@ def train(data: Sequence[Path | str], out: Path | str, *, arch: str = "yolov8n",
 
     Args:
         data: folders with `images/`, `annotations/` and optionally `split.csv` (see `labelled_folder.load_samples`).
-        out: folder for checkpoints, logs and results; made if missing.
+        out: folder for checkpoints, logs and results; created if missing.
         arch: one of ARCHITECTURES, built from ultralytics' own YAML, from scratch unless `weights` is given.
         weights: a `.pt` to start from.
         shares: how often each folder is drawn, any positive numbers; by image count if None.
         epochs, hours: whichever ends first; `hours` re-plans the learning rate for the time given.
         window, image_size: side of a training window and longer side of whole images, network pixels.
-        positive_share: share of windows placed around a marking, 0–1; the rest lie anywhere.
+        positive_share: share of windows placed around an annotation, 0–1; the rest are placed anywhere.
         lr0, lrf: first learning rate and last as a share of it (AdamW, cosine).
-        freeze: how many first layers stay as they are.
-        hard: what an earlier localizer got wrong, from `mine`; a quarter of the windows are placed there.
-        resume: go on from `out/weights/last.pt`.
-        callbacks: ultralytics trainer events → functions of the trainer.
+        freeze: number of first layers that are not trained.
+        hard: errors of an earlier localizer, from `mine`; a quarter of the windows are placed there.
+        resume: continue from `out/weights/last.pt`.
+        callbacks: ultralytics trainer events -> functions of the trainer.
 
     Returns:
         Path of the best checkpoint (`out/weights/best.pt`), by mAP-50 on the validation parts.
@@ -90,15 +90,15 @@ def fit(train_set, val_set, out: Path | str, *, model: str, class_names: Sequenc
         cosine: bool = True, momentum: float = 0.9, weight_decay: float = 0.01, warmup_epochs: float = 0.3, freeze: int = 0,
         patience: int = 0, loader_workers: int = 1, seed: int = 0, device: str = "cpu", resume: bool = False,
         stop_after: int | None = None, callbacks: dict[str, list] | None = None) -> Path:
-    """Train on datasets of `windows`; what `train` and `finetune` share. Nothing is ever flipped.
+    """Train on datasets of `window_dataset`; shared by `train` and `finetune`. Images are never flipped.
 
     Args:
         train_set, val_set: map-style datasets of `window_dataset.as_item` items. With `val_set` None nothing is validated, no
             epoch is chosen, and the last one is the best.
         out: folder of the run.
         model: a `.pt` to start from, or an ultralytics YAML name for a start from scratch.
-        cosine: whether the learning rate falls along a cosine, else along a line.
-        stop_after: end after this many epochs, the learning rate planned for all of `epochs`.
+        cosine: whether the learning rate has a cosine schedule, else a linear one.
+        stop_after: stop after this many epochs, with the schedule of the learning rate for all of `epochs`.
         Others as in `train`.
 
     Returns:
@@ -136,7 +136,7 @@ def require() -> None:
 
 @contextmanager
 def quieter() -> Iterator[None]:
-    """ultralytics' log at warnings only, and without progress bars, while the block runs."""
+    """Limit ultralytics' log to warnings, without progress bars, for the duration of the block."""
     import_ultralytics()
     from ultralytics.utils import LOGGER
 
@@ -159,7 +159,7 @@ def _trainer_class():
         raise UsageError(f"training needs the extra 'train': pip install 'markerremover[train]' ({error})") from error
 
     class WindowTrainer(DetectionTrainer):
-        """ultralytics' detection trainer on our windows; everything else is its own."""
+        """ultralytics' detection trainer on our datasets."""
 
         def __init__(self, *, overrides: dict, train_set, val_set, class_names) -> None:
             self._sets, self._names = {"train": train_set, "val": val_set}, class_names
@@ -174,10 +174,10 @@ def _trainer_class():
             return batch
 
         def setup_model(self):
-            found = super().setup_model()
+            checkpoint = super().setup_model()
             check_freeze(self.args.freeze or 0, len(self.model.model))
-            self.model = self.model.to(memory_format=torch.channels_last)  # as the CPU's convolutions like it: a sixth less time a step
-            return found
+            self.model = self.model.to(memory_format=torch.channels_last)  # memory layout that CPU convolutions run faster on: a sixth less time per step
+            return checkpoint
 
         def get_dataset(self) -> dict:
             return {"train": "train", "val": "val", "names": dict(enumerate(self._names)), "nc": len(self._names), "channels": 3}
@@ -197,8 +197,7 @@ def _trainer_class():
             return dict(self.metrics), self.best_fitness
 
         def final_eval(self):
-            """Only shrinks the checkpoints: the best one was validated when it was made, and ultralytics would look for
-            a data file here."""
+            """Only strips the checkpoints: the best one was validated before, and ultralytics would need a data file here."""
             for path in (self.last, self.best):
                 if path.exists():
                     strip_optimizer(path)
@@ -206,7 +205,7 @@ def _trainer_class():
     return WindowTrainer
 
 
-#: Setting -> least and greatest value that makes sense, None for no limit.
+#: Setting -> smallest and largest allowed value, None for no limit.
 LIMITS = {
     "epochs": (1, None), "batch": (1, None), "lr0": (1e-9, 1), "lrf": (1e-9, 1), "loader_workers": (0, None), "seed": (0, 2**32 - 1),
     "window": (32, None), "image_size": (32, None), "windows_per_epoch": (1, None), "positive_share": (0, 1),
@@ -214,7 +213,7 @@ LIMITS = {
 
 
 def check_settings(*, device: str, **values: float) -> None:
-    """Refuse what no training can do. values: names in `LIMITS`.
+    """Check settings. values: names in `LIMITS`.
 
     Raises:
         UsageError: a value is out of range, or there is no such device.
@@ -222,32 +221,34 @@ def check_settings(*, device: str, **values: float) -> None:
     import torch
 
     for name, value in values.items():
-        least, most = LIMITS[name]
-        if not (value >= least and (most is None or value <= most)):
-            raise UsageError(f"{name} is {value}, allowed is {least} " + ("or more" if most is None else f"to {most}"))
-    there = [str(i) for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
-    if wrong := [part for part in str(device).split(",") if part != "cpu" and part not in there]:
-        raise UsageError(f"device is {wrong[0]!r}, allowed is cpu" + (f" or a CUDA device number: {', '.join(there)}" if there else "; PyTorch sees no CUDA device here"))
+        low, high = LIMITS[name]
+        if not (value >= low and (high is None or value <= high)):
+            raise UsageError(f"{name} is {value}, allowed is {low} " + ("or more" if high is None else f"to {high}"))
+    available = [str(i) for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    if unknown := [part for part in str(device).split(",") if part != "cpu" and part not in available]:
+        alternatives = f" or a CUDA device number: {', '.join(available)}" if available else "; PyTorch sees no CUDA device here"
+        raise UsageError(f"device is {unknown[0]!r}, allowed is cpu{alternatives}")
 
 
 def mine(onnx: Path | str, data: Sequence[Path | str], *, threshold: float = 0.1, limit: int = 600) -> dict[str, list]:
-    """Hard examples: boxes on nothing, and elements that are not covered, on training images.
+    """Hard examples: false-positive boxes and missed elements on training images.
 
     Args:
         onnx: a localizer with its card.  data: LabelMe folders.
-        threshold: score from which its boxes count.  limit: images of each folder at most, evenly spaced.
+        threshold: lowest score of a box that counts, 0–1.  limit: highest number of images per folder, evenly spaced.
 
     Returns:
-        Image path → xyxy boxes in source pixels, for `train(hard=…)`.
+        Image path -> xyxy boxes in source pixels, for `train(hard=…)`.
     """
-    detector, hard = localizer.load_detector(onnx, device="cpu"), {}
+    detector = localizer.load_detector(onnx, device="cpu")
+    hard: dict[str, list] = {}
     for folder in map(Path, data):
         samples = labelled_folder.load_samples(folder, "train")
         for sample in samples[:: max(1, len(samples) // limit)][:limit]:
             detections = detector(labelled_folder.read_grey(sample.path), threshold)
-            found = operating_point.wrong(detections, sample.annotation)
-            if found:
-                hard[str(sample.path)] = found
+            errors = operating_point.wrong(detections, sample.annotation)
+            if errors:
+                hard[str(sample.path)] = errors
     return hard
 
 
@@ -259,7 +260,7 @@ def fit_operating_point(
     Args:
         onnx: with its card beside it; an earlier calibration is dropped first.
         data: LabelMe folders, each a group of its own.  part: "train" or "val" rows of them.
-        most_false: share of false boxes, see `operating_point.choose_threshold`.  limit: images of each folder at most, evenly spaced.
+        most_false: share of false boxes, see `operating_point.choose_threshold`.  limit: highest number of images per folder, evenly spaced.
 
     Returns:
         The new card.

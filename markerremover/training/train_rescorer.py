@@ -1,8 +1,8 @@
-"""Teach the rescorer (see `rescore`) on what a localizer proposes in labelled radiographs. Needs the extra `train`.
+"""Trains the rescorer (see `detection.rescorer`) on a localizer's candidates in labelled radiographs. Needs the extra `train`.
 
-Its examples are the localizer's own candidates, most of them wrong, and the labelled elements a little displaced. A
-candidate is a marking if it is mostly inside a labelled one or agrees with it (`AGREES`), nothing if it touches none at
-all or is far too large for what it touches (`LOOSE`); the rest, and what touches `uncertain` regions only, is not taught.
+The examples are the localizer's candidates, most of them wrong, and the labelled elements, slightly displaced. A candidate is an annotation
+if it is mostly inside a labelled one or agrees with it (`AGREES`), and background if it touches none or is far too large for those that it
+touches (`LOOSE`); the others, and those that touch `uncertain` regions only, are not used.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ from ..records import Annotation, locked
 from ..system.files import sha256_file
 from . import localizer_files, train_localizer
 
-FLOOR = 0.01  # raw localizer score from which a box is a candidate
-AGREES, INSIDE = 0.4, 0.5  # IoU with an element, or share of a box in one, from which it is a marking
-LOOSE = 0.25  # share of a box in all elements together below which it is nothing, though it touches one
-JITTER = 0.06  # standard deviation by which a labelled box's sides are displaced, share of its size
-DOUBTFUL = 0.2  # raw score from which a candidate on nothing is drawn more often,
-DOUBTFUL_WEIGHT = 4.0  # by this factor
-HELD_OUT = 0.2  # share of the patients on which the two networks are weighed against each other
-SMOOTHING = 0.02  # of the targets
-BATCH = 128
-TUNE_STEPS, TUNE_RATE = 100, 3e-4  # of teaching one that is taught already: few, so that it forgets little
+FLOOR = 0.01  # lowest raw localizer score of a candidate
+AGREES, INSIDE = 0.4, 0.5  # IoU with an element, and share of a box inside one, above which it is an annotation
+LOOSE = 0.25  # share of a box inside all elements together below which it is background although it touches one
+JITTER = 0.06  # standard deviation of the displacement of a labelled box's sides, as a fraction of its size
+DOUBTFUL = 0.2  # raw score above which a candidate on background is drawn more often
+DOUBTFUL_WEIGHT = 4.0  # factor by which it is drawn more often
+HELD_OUT = 0.2  # share of patients held out for fitting the weights of the two networks' scores
+SMOOTHING = 0.02  # label smoothing of the targets
+BATCH = 128  # examples per step
+TUNE_STEPS, TUNE_RATE = 100, 3e-4  # steps and learning rate for tuning a trained rescorer; few, so that it forgets little
 
 
 @dataclass(frozen=True)
 class Examples:
-    """windows: (N, 3, SIDE, SIDE) uint8, see `rescorer.windows`.  marking: (N,) bool.  scores: (N,) raw localizer scores, NaN for
-    labelled boxes.  groups: (N,) index of the data folder.  held_out: (N,) bool, of patients that are."""
+    """windows: (N, 3, SIDE, SIDE) uint8, see `rescorer.windows`.  is_annotation: (N,) bool.  scores: (N,) raw localizer scores, NaN
+    for labelled boxes.  groups: (N,) index of the data folder.  held_out: (N,) bool, whether the patient is held out."""
 
     windows: np.ndarray
-    marking: np.ndarray
+    is_annotation: np.ndarray
     scores: np.ndarray
     groups: np.ndarray
     held_out: np.ndarray
 
     def __post_init__(self) -> None:
-        for name in ("windows", "marking", "scores", "groups", "held_out"):
+        for name in ("windows", "is_annotation", "scores", "groups", "held_out"):
             object.__setattr__(self, name, locked(getattr(self, name)))
 
     @classmethod
@@ -60,18 +60,19 @@ def train(
     onnx: Path | str, data: Sequence[Path | str], *, shares: Sequence[float] | None = None, passes: int = 400_000, networks: int = 1,
     limit: int = 1500, seed: int = 0, say: Callable[[str], None] = print,
 ) -> Path:
-    """Teach a rescorer for a localizer and name it in the localizer's card; the calibration there is dropped (see
-    `training.fit_operating_point`).
+    """Train a rescorer for a localizer and enter it in the localizer's card; the calibration there is dropped (see
+    `train_localizer.fit_operating_point`).
 
-    It is taught twice: first without `HELD_OUT` of the patients, on whose candidates the weights of both scores are then
-    fitted, and again on all.
+    It is trained twice: first without `HELD_OUT` of the patients, on whose candidates the weights of both scores are then fitted, and again
+    on all patients.
 
     Args:
         onnx: the localizer with its card; `rescorer.onnx` is written beside it.
         data: LabelMe folders.  shares: how often each is drawn; by its number of images if None.
-        passes: examples that each network of each of the two trainings sees.
-        networks: how many are taught with different chance; the mean of their answers is one network's.
-        limit: images of each folder at most, evenly spaced.
+        passes: number of examples for each network in each of the two trainings.
+        networks: number of networks with different random seeds, whose mean is the result.
+        limit: highest number of images per folder, evenly spaced.
+        say: called with progress, one line at a time.
 
     Returns:
         The rescorer's file.
@@ -87,20 +88,20 @@ def train(
     folders = [_picked(labelled_folder.load_samples(Path(folder), "train"), limit) for folder in data]
     examples = gather(localizer.load_detector(onnx, device="cpu"), folders, rng)
     weights = np.array([len(f) for f in folders] if shares is None else shares, float)
-    say(f"{len(examples.marking)} examples, {int(examples.marking.sum())} of them markings")
-    first = fit(examples, weights, passes, networks, rng, say, examples.held_out)
-    facts = weigh(examples, first)
-    say(f"on held-out patients: {facts}")
+    say(f"{len(examples.is_annotation)} examples, {int(examples.is_annotation.sum())} of them annotations")
+    partial_network = fit(examples, weights, passes, networks, rng, say, examples.held_out)
+    score_weights = weigh(examples, partial_network)
+    say(f"on held-out patients: {score_weights}")
     target = onnx.with_name("rescorer.onnx")
     write_onnx(fit(examples, weights, passes, networks, rng, say), target)
-    facts = {"file": target.name, "sha256": sha256_file(target), "floor": FLOOR, **facts, "passes": passes, "networks": networks,
+    facts = {"file": target.name, "sha256": sha256_file(target), "floor": FLOOR, **score_weights, "passes": passes, "networks": networks,
              "seed": seed}
     localizer_files.rewrite_card(onnx, {**card, "rescorer": facts})
     return target
 
 
 def tune(source: Path, examples: Examples, target: Path, *, steps: int = TUNE_STEPS, seed: int = 0) -> None:
-    """Teach an ONNX rescorer on some more examples and write it to `target`; the weights of both scores stay as they are.
+    """Train an ONNX rescorer on further examples and write it to `target`; the weights of both scores do not change.
 
     Raises:
         UsageError: the extra `train` is missing, or the file holds no network like those that `train` writes.
@@ -123,46 +124,49 @@ def _picked(samples: list, limit: int) -> list:
 
 
 def gather(detector: localizer.Detector, folders: Iterable[Sequence[labelled_folder.Sample]], rng: np.random.Generator) -> Examples:
-    """The examples of some labelled images. The detector must have no rescorer and no calibration yet."""
+    """The examples of some labelled images. The detector must have no rescorer and no calibration.
+
+    Raises:
+        UsageError: the candidates are not of both kinds."""
     columns: tuple[list, ...] = ([], [], [], [], [])
     for group, samples in enumerate(folders):
         for sample in samples:
             display = labelled_folder.read_grey(sample.path)
-            found = detector(display, FLOOR)
-            kinds = np.array([kind_of(box, sample.annotation) for box in found.xyxy.astype(np.float64)], dtype=int)
+            detections = detector(display, FLOOR)
+            kinds = np.array([kind_of(box, sample.annotation) for box in detections.xyxy.astype(np.float64)], dtype=int)
             taught = np.array([e.xyxy for e in sample.annotation.elements if e.kind != "uncertain"], np.float64).reshape(-1, 4)
             size = np.tile(taught[:, 2:] - taught[:, :2], 2)
-            xyxy = np.concatenate([found.xyxy[kinds >= 0], taught + rng.normal(0, JITTER, taught.shape) * size])
+            xyxy = np.concatenate([detections.xyxy[kinds >= 0], taught + rng.normal(0, JITTER, taught.shape) * size])
             columns[0].append(rescorer.windows(display, xyxy))
             columns[1].append(np.concatenate([kinds[kinds >= 0] > 0, np.ones(len(taught), bool)]))
-            columns[2].append(np.concatenate([found.scores[kinds >= 0], np.full(len(taught), np.nan)]))
+            columns[2].append(np.concatenate([detections.scores[kinds >= 0], np.full(len(taught), np.nan)]))
             columns[3].append(np.full(len(xyxy), group))
             columns[4].append(np.full(len(xyxy), labelled_folder.share_of(sample.patient) < HELD_OUT))
     examples = Examples(*(np.concatenate(column) for column in columns))
-    if not examples.marking.any() or examples.marking.all():
-        raise UsageError("the localizer's candidates in DATA are all markings or none are: nothing to tell apart")
+    if not examples.is_annotation.any() or examples.is_annotation.all():
+        raise UsageError("the localizer's candidates in DATA are all annotations or none are: there is nothing to learn")
     return examples
 
 
 def kind_of(box: np.ndarray, annotation: Annotation) -> int:
-    """1 for a marking, 0 for nothing, -1 for neither; box: (4,) source pixels."""
+    """1 for an annotation, 0 for background, -1 for neither; box: (4,) xyxy source pixels."""
     elements = np.array([e.xyxy for e in annotation.elements], np.float64).reshape(-1, 4)
-    marking = np.array([e.kind != "uncertain" for e in annotation.elements], bool)
+    is_certain = np.array([e.kind != "uncertain" for e in annotation.elements], bool)
     shared = boxes.intersection(box[None], elements)[0]
     if not (shared > 0).any():
         return 0
     area = boxes.area(box[None])[0]
     agrees = (boxes.iou(box[None], elements)[0] > AGREES) | (shared > INSIDE * area)
-    if (agrees & marking).any():
+    if (agrees & is_certain).any():
         return 1
-    return 0 if shared.sum() < LOOSE * area and not (shared[~marking] > 0).any() else -1
+    return 0 if shared.sum() < LOOSE * area and not (shared[~is_certain] > 0).any() else -1
 
 
 def fit(
     examples: Examples, shares: np.ndarray, passes: int, networks: int, rng: np.random.Generator, say: Callable[[str], None],
     without: np.ndarray | None = None,
 ):
-    """Networks taught on the examples, but for those of `without` (N,) bool, as one torch module in evaluation mode."""
+    """Networks trained on the examples except those in `without` (N,) bool, as one torch module in evaluation mode."""
     import torch
 
     torch.manual_seed(int(rng.integers(2**31)))
@@ -172,7 +176,7 @@ def fit(
 
 
 def _taught(examples: Examples, chances: np.ndarray, steps: int, rng: np.random.Generator, say: Callable[[str], None]):
-    """One network after so many steps."""
+    """One network trained for `steps` steps."""
     import torch
 
     network = _network()
@@ -185,12 +189,12 @@ def _taught(examples: Examples, chances: np.ndarray, steps: int, rng: np.random.
 def _steps(network, optimizer, schedule, examples: Examples, chances: np.ndarray, steps: int, rng: np.random.Generator, say) -> None:
     import torch
 
-    targets = torch.from_numpy(examples.marking.astype(np.float32) * (1 - SMOOTHING) + SMOOTHING / 2)
+    targets = torch.from_numpy(examples.is_annotation.astype(np.float32) * (1 - SMOOTHING) + SMOOTHING / 2)
     mean = 0.0
     for step in range(steps):
-        chosen = rng.choice(len(chances), BATCH, p=chances)
-        answer = network(torch.from_numpy(_varied(rng, examples.windows[chosen])))
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(answer, targets[chosen])
+        batch = rng.choice(len(chances), BATCH, p=chances)
+        answer = network(torch.from_numpy(_varied(rng, examples.windows[batch])))
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(answer, targets[batch])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -201,24 +205,24 @@ def _steps(network, optimizer, schedule, examples: Examples, chances: np.ndarray
 
 
 def _chances(examples: Examples, shares: np.ndarray, without: np.ndarray | None) -> np.ndarray:
-    """(N,) how likely each example is drawn: markings and nothing alike often, the localizer's surer mistakes more often."""
-    chances = np.zeros(len(examples.marking))
-    weight = np.where(~examples.marking & (np.nan_to_num(examples.scores) > DOUBTFUL), DOUBTFUL_WEIGHT, 1.0)
+    """(N,) probability of each example: annotations and background are drawn equally often, confident errors of the localizer more often."""
+    chances = np.zeros(len(examples.is_annotation))
+    weight = np.where(~examples.is_annotation & (np.nan_to_num(examples.scores) > DOUBTFUL), DOUBTFUL_WEIGHT, 1.0)
     taught = np.ones(len(chances), bool) if without is None else ~without
     for group, share in enumerate(shares / shares.sum()):
-        for marking in (True, False):
-            part = (examples.groups == group) & (examples.marking == marking) & taught
+        for kind in (True, False):
+            part = (examples.groups == group) & (examples.is_annotation == kind) & taught
             if part.any():
                 chances[part] = share * weight[part] / weight[part].sum()
     return chances / chances.sum()
 
 
 def load(onnx: Path):
-    """The networks of a file that `write_onnx` wrote, as one torch module in evaluation mode. The export has worked the batch
-    normalisation into the convolutions, so they have none.
+    """The networks of a file from `write_onnx`, as one torch module in evaluation mode. The export has folded the batch normalisation into the
+    convolutions.
 
     Raises:
-        UsageError: the file holds something else.
+        UsageError: the file is not from `write_onnx`.
     """
     import onnx as onnx_format
     import torch
@@ -243,7 +247,7 @@ def load(onnx: Path):
 
 
 def _network(normalised: bool = True):
-    """Six convolutions, then mean and maximum over what is left; about 265,000 weights."""
+    """Six convolutions, then mean and maximum over the remaining area; about 265,000 weights."""
     import torch
 
     def block(inputs: int, outputs: int, stride: int):
@@ -261,14 +265,14 @@ def _network(normalised: bool = True):
             self.drop, self.head = torch.nn.Dropout(0.2), torch.nn.Linear(256, 1)
 
         def forward(self, pictures):
-            seen = self.features(pictures)
-            return self.head(self.drop(torch.cat([seen.mean((2, 3)), seen.amax((2, 3))], 1)))[:, 0]
+            features = self.features(pictures)
+            return self.head(self.drop(torch.cat([features.mean((2, 3)), features.amax((2, 3))], 1)))[:, 0]
 
     return Network()
 
 
 def _mean(networks: list):
-    """Several networks as one, whose answer is the mean of theirs."""
+    """Several networks as one with their mean output."""
     import torch
 
     class Mean(torch.nn.Module):
@@ -283,7 +287,7 @@ def _mean(networks: list):
 
 
 def _varied(rng: np.random.Generator, pictures: np.ndarray) -> np.ndarray:
-    """(N, 3, SIDE, SIDE) float32 0–1: tone, inversion, noise of each picture varied; all flipped, turned or moved alike."""
+    """(N, 3, SIDE, SIDE) float32 0–1: tone, inversion and noise varied per picture; flips, transpositions and shifts per batch."""
     n = len(pictures)
     x, box = pictures[:, :2].astype(np.float32) / 255, pictures[:, 2:].astype(np.float32) / 255
     low, gain, gamma = rng.uniform(-0.1, 0.12, (n, 1, 1, 1)), rng.uniform(0.75, 1.3, (n, 1, 1, 1)), np.exp(rng.uniform(-0.5, 0.5, (n, 1, 1, 1)))
@@ -304,18 +308,18 @@ def weigh(examples: Examples, network) -> dict[str, float]:
     from scipy.optimize import minimize
 
     part = examples.held_out & np.isfinite(examples.scores)
-    marking = examples.marking[part]
-    if not marking.any() or marking.all():
+    positive = examples.is_annotation[part]
+    if not positive.any() or positive.all():
         raise UsageError("the held-out patients have no candidates of both kinds: more labelled images are needed")
     x = np.stack([logit(examples.scores[part].astype(np.float64)), _answers(network, examples.windows[part]), np.ones(part.sum())])
 
     def loss(w: np.ndarray) -> tuple[float, np.ndarray]:
         z = w @ x
-        return float((np.logaddexp(0, z) - marking * z).sum()), x @ (sigmoid(z) - marking)
+        return float((np.logaddexp(0, z) - positive * z).sum()), x @ (sigmoid(z) - positive)
 
-    limits = ((0, None), (0, None), (None, None))  # neither score may count against a marking
-    found = minimize(loss, np.array([0.5, 0.5, 0.0]), jac=True, method="L-BFGS-B", bounds=limits).x
-    return {name: round(float(value), 4) for name, value in zip(("localizer", "rescorer", "offset"), found)}
+    limits = ((0, None), (0, None), (None, None))  # neither score may have a negative weight
+    fitted = minimize(loss, np.array([0.5, 0.5, 0.0]), jac=True, method="L-BFGS-B", bounds=limits).x
+    return {name: round(float(value), 4) for name, value in zip(("localizer", "rescorer", "offset"), fitted)}
 
 
 def _answers(network, pictures: np.ndarray) -> np.ndarray:

@@ -1,8 +1,8 @@
-"""Training windows: labelled radiographs -> small crops at the network's scale, cut around and away from markings.
+"""Training windows: small crops of labelled radiographs at the network's scale, around annotations and elsewhere.
 
-A radiograph is mostly anatomy; a marking covers a thousandth of it. Training on whole images spends nearly all work on
-background, so the localizer learns from windows instead (SNIPER, Singh et al. 2018): most are placed around a marking,
-the rest anywhere. The network is fully convolutional and later sees whole images at the same scale.
+A radiograph is mostly anatomy; an annotation covers about a thousandth of it. Training on whole images spends nearly all work on background,
+so the localizer is trained on windows instead (SNIPER, Singh et al. 2018): most are placed around an annotation, the rest anywhere. The
+network is fully convolutional and later sees whole images at the same scale.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from ..labels.labelled_folder import Sample, read_grey
 from ..records import Annotation
 
 NETWORK_GREY = 114  # ultralytics' letter-box grey
-MIN_VISIBLE = 0.4  # share of a marking's box that must lie in a window for it to be taught
+MIN_VISIBLE = 0.4  # lowest share of an annotation's box inside a window with which it is a training target
 
 
 def mask_uncertain(grey: np.ndarray, annotation: Annotation) -> np.ndarray:
-    """New image with every `uncertain` region inpainted, save where it overlaps a taught element: such regions are
-    neither markings nor background."""
+    """The (H, W) image with every `uncertain` region inpainted except where it overlaps another element, since such regions are neither
+    annotations nor background. A new array, or `grey` itself without such regions."""
     uncertain = [e.xyxy for e in annotation.elements if e.kind == "uncertain"]
     if not uncertain:
         return grey
@@ -62,16 +62,16 @@ class WindowDataset:
 
     Args:
         groups: lists of samples; each window first draws a group by `shares`, then an image in it.
-        class_names: what is taught; with ("marker",) alone laterality counts as marker too.
+        class_names: the classes; with ("marker",) alone laterality elements are of class marker too.
         window: side of a window in network pixels.
         scale_to: longer side that a whole image is scaled to before cutting (the inference size), in pixels.
-        length: windows an epoch.
-        positive_share: share of windows placed around a marking, 0–1.
-        scale_range: least and greatest factor on the scale, log-uniform.
-        scales: instead of `scale_to`: source (rows, columns) → the scales (network px per source px) at which inference
-            looks at such an image; each window draws one of them.
-        keep_decoded: keep every decoded image in memory (one byte a pixel, in each loader worker).
-        hard: image path → (N, 4) source-pixel boxes that an earlier localizer got wrong (see `training.mine`).
+        length: windows per epoch.
+        positive_share: share of windows placed around an annotation, 0–1.
+        scale_range: smallest and largest factor on the scale, log-uniform.
+        scales: instead of `scale_to`: source (rows, columns) -> the scales (network px per source px) of inference for such an
+            image; each window draws one of them.
+        keep_decoded: keep every decoded image in memory (one byte per pixel, in each loader worker).
+        hard: image path -> (N, 4) xyxy source pixels of an earlier localizer's errors (see `train_localizer.mine`).
         hard_share: share of windows placed around one of those, 0–1.
     """
 
@@ -89,8 +89,8 @@ class WindowDataset:
         self.positive_share, self.scale_range = positive_share, scale_range
         self.scales = scales
         self._decoded: dict[Path, np.ndarray] | None = {} if keep_decoded else None
-        known = {str(s.path): s for group in groups for s in group}
-        self.hard = [(known[path], tuple(box)) for path, found in sorted((hard or {}).items()) if path in known for box in found]
+        by_path = {str(s.path): s for group in groups for s in group}
+        self.hard = [(by_path[path], tuple(box)) for path, errors in sorted((hard or {}).items()) if path in by_path for box in errors]
         self.hard_share = hard_share if self.hard else 0.0
         self.rng: np.random.Generator | None = None
 
@@ -100,7 +100,7 @@ class WindowDataset:
     def __getitem__(self, index: int) -> dict:
         import torch
 
-        if self.rng is None:  # one stream a loader worker, seeded from torch's per-worker seed
+        if self.rng is None:  # one stream per loader worker, seeded from torch's per-worker seed
             self.rng = np.random.default_rng(torch.initial_seed() % 2**63)
         picture, xyxy, classes = self.draw(self.rng)
         return as_item(picture, xyxy, classes, f"window-{index}")
@@ -137,7 +137,7 @@ class WindowDataset:
             cy = (b[1] + b[3]) / 2 + rng.uniform(-0.42, 0.42) * side
         else:
             cx, cy = rng.uniform(0, w), rng.uniform(0, h)
-        over = 0.1 * side  # a window may reach over the edge by a tenth, as letter-boxing does
+        over = 0.1 * side  # a window may extend beyond the image by a tenth, as letter-boxing does
         x0 = float(np.clip(cx - side / 2, -over, max(-over, w - side + over)))
         y0 = float(np.clip(cy - side / 2, -over, max(-over, h - side + over)))
         X1, Y1, X2, Y2 = (int(v) for v in (max(0, x0), max(0, y0), min(w, x0 + side), min(h, y0 + side)))
@@ -146,23 +146,23 @@ class WindowDataset:
         nw, nh = min(self.window - left, max(1, round((X2 - X1) * scale))), min(self.window - top, max(1, round((Y2 - Y1) * scale)))
         crop = cv2.resize(grey[Y1:Y2, X1:X2], (nw, nh), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
         out[top : top + nh, left : left + nw] = crop
-        whole = (xyxy - np.array([X1, Y1, X1, Y1])) * scale + np.array([left, top, left, top])
-        return (*drop_cut_boxes(out, whole, classes),)
+        shifted = (xyxy - np.array([X1, Y1, X1, Y1])) * scale + np.array([left, top, left, top])
+        return (*drop_cut_boxes(out, shifted, classes),)
 
 
 def targets(annotation: Annotation, class_names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """(N, 4) source-pixel boxes and (N,) class indices of what is taught."""
-    found = []
+    """(N, 4) xyxy source pixels and (N,) class indices of the training targets."""
+    rows = []
     for e in annotation.elements:
         kind = "marker" if class_names == ("marker",) and e.kind == "laterality" else e.kind
         if kind in class_names:
-            found.append((*e.xyxy, class_names.index(kind)))
-    table = np.array(found, dtype=np.float64).reshape(-1, 5)
+            rows.append((*e.xyxy, class_names.index(kind)))
+    table = np.array(rows, dtype=np.float64).reshape(-1, 5)
     return table[:, :4], table[:, 4].astype(np.int64)
 
 
 def drop_cut_boxes(picture: np.ndarray, xyxy: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Boxes clipped to the window; those that are mostly outside are greyed out of the picture rather than taught."""
+    """Boxes clipped to the window; those mostly outside are dropped and, in place, painted over in the picture."""
     inside = boxes.clip(xyxy, picture.shape)
     visible = boxes.area(inside) / np.maximum(boxes.area(xyxy), 1e-9)
     keep = visible >= MIN_VISIBLE
@@ -174,7 +174,7 @@ def drop_cut_boxes(picture: np.ndarray, xyxy: np.ndarray, classes: np.ndarray) -
 
 
 def turn(picture: np.ndarray, xyxy: np.ndarray, quarter_turns: int) -> tuple[np.ndarray, np.ndarray]:
-    """Window and boxes rotated counter-clockwise by quarter turns (never flipped: that would make an L of its mirror)."""
+    """Window and boxes rotated counter-clockwise by quarter turns (never flipped, since a mirrored L is no L)."""
     side = picture.shape[0]
     for _ in range(quarter_turns):
         xyxy = np.stack([xyxy[:, 1], side - xyxy[:, 2], xyxy[:, 3], side - xyxy[:, 0]], axis=1)
@@ -198,7 +198,7 @@ def vary_tone(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
 
 
 def as_item(picture: np.ndarray, xyxy: np.ndarray, classes: np.ndarray, name: str, **extra) -> dict:
-    """What ultralytics' trainer and validator expect of a dataset item."""
+    """A dataset item in the format of ultralytics' trainer and validator."""
     import torch
 
     h, w = picture.shape
@@ -217,9 +217,9 @@ class WholeDataset:
     """Whole letter-boxed images; items as `as_item`.
 
     Args:
-        samples: the images.  class_names: what is taught or looked for.  size: side of the square, network pixels.
-        repeat: how often each image comes in an epoch.
-        varied: whether their tone is varied, as for training; without it they suit validation.
+        samples: the images.  class_names: the classes.  size: side of the square, network pixels.
+        repeat: number of times that each image is in an epoch.
+        varied: whether the tone is varied, for training; False for validation.
     """
 
     def __init__(self, samples: list[Sample], class_names: tuple[str, ...], *, size: int, repeat: int = 1, varied: bool = False) -> None:

@@ -168,7 +168,7 @@ def test_tiles_and_bars_show_by_mouse_and_key_what_they_count(audit, browser):
     tab.page.locator(".tile.failed").click()
     tab.shown(f"{chosen(audit, lambda row: row['status'] == 'failed')} of ")
     tab.page.locator("#clear").click()
-    bar = tab.page.locator(".chart", has_text="Heights of markings").locator(".bar[role=button]").last
+    bar = tab.page.locator(".chart", has_text="Heights of annotations").locator(".bar[role=button]").last
     bar.focus()
     tab.page.keyboard.press("Enter")
     low = int(tab.address()["height-from"])

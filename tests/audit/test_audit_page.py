@@ -125,7 +125,7 @@ def test_the_bars_count_every_box_and_every_file_once(tmp_path):
     page, _ = written(tmp_path, rows, audits.summary(rows, tmp_path))
     removed = [box for row in rows for box in row["boxes"] if box["action"] == "remove"]
     kept = [box for row in rows for box in row["boxes"] if box["action"] == "keep"]
-    for title in ("Scores of boxes", "Heights of markings", "Time per file"):
+    for title in ("Scores of boxes", "Heights of annotations", "Time per file"):
         [figure] = re.findall(rf"<figure class=\"chart\"><figcaption><b>{title}</b>.*?</figure>", page, re.S)
         sums = [sum(int(n.replace(",", "")) for n in column) for column in zip(*(re.findall(r"<td>([\d,]+)</td>", line)
             for line in re.findall(r"<tr><th scope=\"row\">.*?</tr>", figure)))]

@@ -47,7 +47,7 @@ def test_figures_breakdowns_and_patients_are_on_it(site):  # noqa: F811
     manifest(site, {"relative": "sub/p1_a.png", "status": "cleaned", "boxes": []})
     (site / "split.csv").write_text("image,patient,part\np1_a.png,anna,val\np1_b.png,anna,val\np2_c.png,berta,val\n")
     text, document = written(site, reader=Reads, split=f"{site / 'split.csv'}=val")
-    for part in ("By kind of marking", "laterality marker, upright", "By height", "By site", "published: home site", "Patients with something wrong: 1 of 2",
+    for part in ("By kind of annotation", "laterality marker, upright", "By height", "By site", "published: home site", "Patients with errors: 1 of 2",
                  "50.0 % (1/2; 1–99)", document["sentences"][0]):
         assert part in text
     assert cv2.imread(str(site / "report" / "height.png")).shape[0] > 200

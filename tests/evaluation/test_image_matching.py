@@ -88,7 +88,7 @@ def test_a_hash_tells_the_image_wherever_it_lies(tree):
     label(tree, "anything.json", "../images/anything.png", {"sha256": digest, "frame": 0})
     assert found(tree) == {"anything.json": "p2/y.dcm"}
     label(tree, "other.json", "../images/other.png", {"sha256": "ab" * 32, "frame": 0})
-    with pytest.raises(AnnotationError, match="other.png is missing .* none has the SHA-256"):
+    with pytest.raises(AnnotationError, match="other.png is missing .* none has the annotation's SHA-256"):
         found(tree)
 
 

@@ -278,7 +278,7 @@ def test_training_refuses_another_size(tmp_path):
 
 def test_the_size_of_a_yolo_image_is_that_of_the_upright_one(tmp_path):
     (tmp_path / "a.txt").write_text("0 0.5 0.5 0.25 0.5\n")
-    (found,), _ = truth.annotations(truth.read(tmp_path, classes=("marker",)).labels, lambda label: (96, 128))
+    (found,), _ = truth.to_annotations(truth.read(tmp_path, classes=("marker",)).labels, lambda label: (96, 128))
     assert found.coordinates == "fractions"
     (turned,) = placed(found, Layout((128, 96), 8)).elements
     assert turned.xyxy == (24.0, 48.0, 72.0, 80.0)

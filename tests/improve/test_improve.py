@@ -106,7 +106,7 @@ def round_of(tmp_path, options, source):
 
     def run(content=b"2,1,2", sources=(source,), **changes):
         said = []
-        row = rounds.improve(tmp_path / "site", sources, options=replace(options, **changes), train=Trainer(content), look=look, say=said.append)
+        row = rounds.improve(tmp_path / "site", sources, options=replace(options, **changes), train=Trainer(content), score=look, say=said.append)
         run.said = said
         return row
 
@@ -138,8 +138,8 @@ def test_better_weights_are_adopted_and_remove_takes_the_folder_as_its_site(roun
     ("content", "words"),
     [
         (b"4,0,0", "fewer annotations removed: 8, before 9"),
-        (b"3,2,2", "fewer laterality markers retained: 4, before 5, and no marking more"),
-        (b"3,1,3", "more false-positive regions: 3, before 2, and no marking more"),
+        (b"3,2,2", "fewer laterality markers retained: 4, before 5, and no more annotations"),
+        (b"3,1,3", "more false-positive regions: 3, before 2, and no more annotations"),
     ],
     ids=["a marking fewer", "as safe, a sign fewer", "as safe, a false region more"],
 )
@@ -194,7 +194,7 @@ def test_the_rule(found, words):
 def test_every_round_starts_from_the_first_weights_with_all_that_was_gathered(tmp_path, options, source):
     trainer = Trainer(b"2,1,2", b"1,1,2")
     for count in (4, 7):
-        rounds.improve(tmp_path / "site", [labelled(source, count)], options=options, train=trainer, look=look)
+        rounds.improve(tmp_path / "site", [labelled(source, count)], options=options, train=trainer, score=look)
     (first, told), (second, told_again) = trainer.seen
     assert (len(first), len(second)) == (4, 7) and told["weights"] == told_again["weights"] == tmp_path / "site" / "weights" / "0000" / "detector.pt"
     assert told["recipe"] == TINY and {s.patient for s in first} == {"p0", "p1", "p2", "p3"}
@@ -309,7 +309,7 @@ def test_the_validation_set_is_dealt_by_patient_once(round_of, tmp_path):
 
 def test_too_small_a_validation_set_is_refused_and_what_was_gathered_is_kept(round_of, tmp_path):
     for _ in range(2):
-        with pytest.raises(UsageError, match="would have 4 markings in 2 pictures of 2 patients, needed are 10 markings of 3 patients"):
+        with pytest.raises(UsageError, match="would have 4 annotations in 2 pictures of 2 patients, needed are 10 annotations of 3 patients"):
             round_of(validation=None)
     assert len(picture_store.read_stored(tmp_path / "site" / "training")) == 4 and in_use(tmp_path) == "weights/0000/detector.onnx"
     assert round_of()["adopted"], "a folder that is given later makes up for it"
@@ -338,8 +338,8 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(round_of, tmp_path
     assert round_of(dry_run=True) is None
     told = "\n".join(round_of.said)
     assert fakes.files(tmp_path) == before and not (tmp_path / "site").exists()
-    assert "4 pictures would be added" in told and "validation set: 6 pictures of 6 patients, 12 markings" in told and "image passes" in told
-    assert "up to 22 % of a site's markings may be" in told
+    assert "4 pictures would be added" in told and "validation set: 6 pictures of 6 patients, 12 annotations" in told and "image passes" in told
+    assert "up to 22 % of a site's annotations may be" in told
     round_of()
     before = fakes.files(tmp_path)
     assert round_of(dry_run=True) is None and fakes.files(tmp_path) == before and "nothing new since generation 1" in round_of.said[-1]
@@ -445,7 +445,7 @@ def test_wrong_use(round_of, tmp_path, kind, options):
         call, message = (lambda: round_of(sources=[audit])), "holds no annotations"
     elif kind == "something else in the folder":
         fakes.put(tmp_path / "site" / "a.png", b"")
-        call, message = round_of, "a.png, so `improve` did not make it"
+        call, message = round_of, "a.png, so `improve` did not create it"
     elif kind == "in results":
         audit = reviewing.run(tmp_path / "r")
         call, message = (lambda: rounds.improve(audit.with_name("out") / "site", options=options)), "output folder of `remove`"
@@ -470,7 +470,7 @@ def test_a_site_folder_is_its_owners_only_and_names_no_place(round_of, tmp_path)
 
 def test_two_rounds_at_once_are_refused(round_of, tmp_path):
     round_of()
-    with folders.shards.alone(tmp_path / "site"), pytest.raises(UsageError, match="another run is at work"):
+    with folders.shards.exclusive(tmp_path / "site"), pytest.raises(UsageError, match="another run is at work"):
         round_of(seed=1)
 
 
@@ -489,7 +489,7 @@ def test_the_validation_set_is_judged_by_the_whole_pipeline_and_its_pixels(tmp_p
 def test_the_command_line_says_adopted_or_not_by_its_exit_code(tmp_path, options, source, monkeypatch, capsys):
     trainer = Trainer(b"2,1,2", b"5,1,2")
     real = rounds.improve
-    monkeypatch.setattr(rounds, "improve", lambda *a, **k: real(*a, **k, train=trainer, look=look))
+    monkeypatch.setattr(rounds, "improve", lambda *a, **k: real(*a, **k, train=trainer, score=look))
     args = ["improve", str(tmp_path / "site"), str(source), "--validation", str(options.validation), "--weights", str(options.weights), "--keep", "D"]
     assert main.main([*args, "--dry-run"]) == 0 and not trainer.seen
     assert main.main(args) == 0

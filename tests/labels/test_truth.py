@@ -15,7 +15,7 @@ ELEMENTS = (Element((10.0, 20.0, 40.0, 30.0), "marker"), Element((150.0, 5.0, 20
 def read(source):
     """Format and annotations, every image of the same size."""
     found = truth.read(source)
-    return found.format, truth.annotations(found.labels, lambda label: SHAPE)[0]
+    return found.format, truth.to_annotations(found.labels, lambda label: SHAPE)[0]
 
 
 def voc(path, elements=ELEMENTS, width=200):
@@ -84,14 +84,14 @@ OUT = (Element((150.0, 5.0, 230.0, 60.0), "marker"),)
 @pytest.mark.parametrize(
     ("make", "name", "word"),
     [
-        (lambda d: voc(d / "a.xml", OUT), "a.xml", "out of the 200x100"),
+        (lambda d: voc(d / "a.xml", OUT), "a.xml", "beyond the 200x100"),
         (lambda d: voc(d / "a.xml", width=""), "a.xml", "not a Pascal VOC"),
         (lambda d: (d / "a.xml").write_text("<a"), "a.xml", "not a Pascal VOC"),
         (lambda d: voc(d / "a.xml", (Element((1.0, 1.0, 9.0, 9.0), "name"),)), "a.xml", "'name', allowed are"),
-        (lambda d: yolo(d / "a.txt", OUT), "a.txt", "out of the 200x100"),
+        (lambda d: yolo(d / "a.txt", OUT), "a.txt", "beyond the 200x100"),
         (lambda d: yolo(d / "a.txt", extra="2 .5 .5 .1 .1"), "a.txt, line 3", "class of 0 to 1"),
         (lambda d: yolo(d / "a.txt", extra="-1 .5 .5 .1 .1"), "a.txt, line 3", "class of 0 to 1"),
-        (lambda d: yolo(d / "a.txt", extra="1 .5 .5 nan .1"), "a.txt", "empty or reaches"),
+        (lambda d: yolo(d / "a.txt", extra="1 .5 .5 nan .1"), "a.txt", "empty or extends"),
         (lambda d: yolo(d / "a.txt", extra="1 .5"), "a.txt, line 3", "class cx cy w h"),
         (lambda d: (d / "a.json").write_text("{}"), "a.json", "not a LabelMe"),
     ],
@@ -153,9 +153,9 @@ def test_boxes_a_little_out_of_their_image_are_cut_off_and_said(tmp_path):
     """Tools that count from 0 write xmin 0, others round outwards."""
     voc(tmp_path / "a.xml", (Element((-1.0, 11.0, 202.0, 30.0), "marker"),))
     found = truth.read(tmp_path)
-    (annotation,), notes = truth.annotations(found.labels, lambda label: SHAPE)
+    (annotation,), notes = truth.to_annotations(found.labels, lambda label: SHAPE)
     assert annotation.elements[0].xyxy == (0.0, 11.0, 200.0, 30.0) and "2 px" in notes[0] and "a.xml" in notes[0]
-    (annotation,), notes = truth.annotations(truth.read(coco(tmp_path / "c.json", bbox=[-2, 20, 30, 10])).labels, lambda label: SHAPE)
+    (annotation,), notes = truth.to_annotations(truth.read(coco(tmp_path / "c.json", bbox=[-2, 20, 30, 10])).labels, lambda label: SHAPE)
     assert annotation.elements[0].xyxy == (0.0, 20.0, 28.0, 30.0) and notes
     with pytest.raises(AnnotationError, match="c.json, image x/a.png, object 1"):
         read(coco(tmp_path / "c.json", bbox=[-9, 20, 30, 10]))

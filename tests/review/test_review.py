@@ -341,7 +341,7 @@ def test_a_session_on_a_sample_ends_with_a_statement_and_resumes_on_the_same_one
         decide(again, number, ACCEPT)
     assert again.progress()["statement"] == sampling.sentence(misses, 6), "a miss tells of those that nobody looked at, also where it was mended"
     text = again.statement_path().read_text()
-    assert "6 of the 8 results" in text and "In 0 of the 6 results looked at something was left." in text and "Clopper and Pearson" in text and "Looked at by: R" in text
+    assert "6 of the 8 results" in text and "In 0 of the 6 results looked at something was left." in text and "Clopper and Pearson" in text and "Checked by: R" in text
     assert stat.S_IMODE(again.statement_path().stat().st_mode) == 0o600
     again.decide(5, {"seen": again.file(5)["seen"], **UNDO})
     assert not again.statement_path().exists(), "no statement on what is not finished"
@@ -392,7 +392,7 @@ def test_a_statement_counts_only_results_that_were_looked_at_as_they_are_now(tmp
     number = session.order.index("a/3.png")
     decide(session, number, draw((2, 40, 12, 50)))
     decide(session, number, ACCEPT)
-    found = "In 1 of them something was left. In 1 more something had been found before; it was removed since, or the result was taken away.\n"
+    found = "In 1 of them something was left. In 1 more something had been found before; it was removed since, or the result was removed.\n"
     assert f"All 4 results were looked at. {found}" in place.read_text()
     session.close()
     reviewing.redo(audit)
@@ -417,7 +417,7 @@ def test_a_result_that_was_taken_away_is_no_longer_looked_at(tmp_path, monkeypat
     session = Session(audit, "R", sample=4)
     assert session.progress()["of"] == session.progress()["done"] == 3 and session.file(session.order.index("a/1.png"))["state"] == "gone"
     text = session.statement_path().read_text()
-    assert "All 3 results were looked at. In 0 of them something was left." in text and "1 results of the sample were taken away" in text
+    assert "All 3 results were looked at. In 0 of them something was left." in text and "1 results of the sample were removed" in text
     session.close()
 
 

@@ -126,7 +126,7 @@ def test_a_write_that_fails_takes_a_result_away_in_which_a_marking_was_seen_and_
     assert done["withdrawn"] == ["a/1.png"] and [name for name, _ in done["left"]] == ["b/0.png"]
     assert fakes.files(tmp_path / "out") == {name: data for name, data in before.items() if name != "a/1.png"}
     row = rows(audit)["a/1.png"]
-    assert row["status"] == "held" and "a person found a marking" in row["reason"] and row["sha256_out"] == ""
+    assert row["status"] == "held" and "a person found an annotation" in row["reason"] and row["sha256_out"] == ""
     assert not list((audit / "tmp").iterdir())
     assert redo(audit)["redone"] == 2 and rows(audit)["a/1.png"]["status"] == "cleaned"
 
@@ -304,7 +304,7 @@ def test_the_command_line_says_what_it_did(tmp_path, fake_weights, capsys):
     audit = tmp_path / "out-audit"
     say(audit, ("1.png", draw()), ("1.png", ACCEPT))
     assert main.main(["apply", str(audit)]) == 0
-    assert "1 files redone, 0 results taken away, 0 left as they were" in capsys.readouterr().out
+    assert "1 files redone, 0 results removed, 0 left as they were" in capsys.readouterr().out
     assert main.main(["apply", str(tmp_path / "in")]) == 2
 
 
@@ -324,10 +324,10 @@ def test_what_dies_between_result_and_manifest_is_made_good_by_the_next_call(tmp
 
 
 def test_two_at_once_are_refused(tmp_path):
-    from markerremover.review.apply import _alone
+    from markerremover.review.apply import _exclusive
 
     audit = run(tmp_path, count=1)
-    with _alone(audit), pytest.raises(UsageError, match="another `apply`"):
+    with _exclusive(audit), pytest.raises(UsageError, match="another `apply`"):
         redo(audit)
 
 

@@ -120,17 +120,17 @@ def test_a_whole_session_by_keyboard(tmp_path, browser):
             page.shoot("drawing")
             page.press("Enter")
             page.count("#boxes li", 2)
-            page.says("#boxes li:nth-child(2)", "a marking that was missed")
+            page.says("#boxes li:nth-child(2)", "an annotation that was missed")
         elif name == "b/0.png":
             page.press("1", "k")
-            page.says("#boxes li", "a laterality marker, stays")
+            page.says("#boxes li", "a laterality marker, retained")
             page.press("k")
             page.press("c")
-            page.says("#boxes li", "nothing burned in, stays")
+            page.says("#boxes li", "nothing burned in, retained")
             page.press("x")
             page.says("#boxes li", "removed")
             page.press("u")
-            page.says("#boxes li", "nothing burned in, stays")
+            page.says("#boxes li", "nothing burned in, retained")
         elif name == "b/2.png":
             page.press("d", "Enter")
             page.count("#boxes li", 2)
@@ -190,7 +190,7 @@ def test_who_follows_the_tutorial_gets_the_labels_that_it_tells_of(tmp_path, bro
     page = Page(browser, review)
     order = [f["file"] for f in page.page.evaluate("() => fetch('/api/files').then(a => a.json())")["files"]]
     page.press("?")
-    for words in ("a laterality marker, it stays", "nothing burned in there, it stays", "a marking, it is removed"):
+    for words in ("a laterality marker, it is retained", "nothing burned in there, it is retained", "an annotation, it is removed"):
         page.says("#keys", words)
     page.shoot("help")
     page.press("Escape")
@@ -263,7 +263,7 @@ def test_on_a_phone_everything_can_be_reached_with_a_thumb(tmp_path, browser):
     page.shoot("phone")
     page.page.locator("#boxes li").first.tap()
     page.page.locator("#none").tap()
-    page.says("#boxes li", "nothing burned in, stays")
+    page.says("#boxes li", "nothing burned in, retained")
     page.page.locator("#undo").tap()
     page.says("#boxes li", "removed")
     page.page.locator("[data-view=wipe]").tap()
@@ -347,7 +347,7 @@ def test_a_held_file_is_released_by_a_key_of_its_own(tmp_path, browser):
     review = Review(audit)
     page = Page(browser, review)
     page.says("#status", "held")
-    page.says("#accept", "Stays held")
+    page.says("#accept", "Keep held")
     page.says("#side", "not written")
     page.shoot("held")
     page.press("r")

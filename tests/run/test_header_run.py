@@ -194,7 +194,7 @@ def test_paths_that_name_the_patient_and_are_to_be_kept_are_counted_and_warned_o
     summary = run(tmp_path / "in", tmp_path / "out", paths="keep")
     assert summary["paths_that_tell"] == 3
     remove.print_summary(summary)
-    assert "3 outputs lie under paths" in capsys.readouterr().out
+    assert "3 outputs have paths" in capsys.readouterr().out
     assert run(tmp_path / "in", tmp_path / "out", paths="keep", resume=True)["paths_that_tell"] == 3
     (tmp_path / "other").mkdir()
     dicom_file(tmp_path / "other" / "SMITH.dcm")

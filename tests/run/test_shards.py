@@ -109,7 +109,7 @@ def test_a_part_refuses_its_own_outputs_other_numbers_and_a_second_process(sourc
         part(source, out, 2, 4)
     with pytest.raises(UsageError, match="run in parts"):
         batch.remove([source], out, options=fakes.NO_KEEP, open_cleaner=fakes.cleaner)
-    with shards.alone(shards.folder(audit, (2, 3))), pytest.raises(UsageError, match="at work"):
+    with shards.exclusive(shards.folder(audit, (2, 3))), pytest.raises(UsageError, match="at work"):
         part(source, out, 2)
     manifest_files.write_rows(audit / "shard-1-of-3" / manifest_files.MANIFEST, [])
     with pytest.raises(UsageError, match="outputs of this part"):

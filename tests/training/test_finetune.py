@@ -424,6 +424,6 @@ def test_what_is_measured_is_counted_by_the_code_of_evaluate(tmp_path, data, mon
     sample = labelled_folder.load_samples(data, None)[0]
     decisions = (Decision(0, (198, 148, 292, 182), "keep", "a sign", 0.9, strokes=np.ones((34, 94), bool)), Decision(0, (10, 200, 30, 220), "remove", "", 0.9))
     shown = read_apart.read(sample.path).display[0]
-    monkeypatch.setattr(measure, "look", lambda *_: measure.Look(shown, decisions, np.zeros(shown.shape, bool), ""))
+    monkeypatch.setattr(measure, "run_pipeline", lambda *_: measure.PipelineResult(shown, decisions, np.zeros(shown.shape, bool), ""))
     counts = measure.measure(sample, None, tmp_path / "p.png")["counts"]
     assert (counts["removed"], counts["markers"], counts["deidentified"], counts["boxes"], counts["false_boxes"], counts["retained"]) == (0, 1, 0, 2, 1, 1)

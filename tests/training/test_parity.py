@@ -96,7 +96,7 @@ def test_another_class_is_another_box_in_full_precision_only():
 
 def test_fewer_planted_markings_fail_in_reduced_precision():
     weak, planted = (*B[:4], 0.22, 0), np.array([A[:4], B[:4]], float)
-    with pytest.raises(ParityError, match="finds 1 of 2 planted markings, its source 2"):
+    with pytest.raises(ParityError, match="finds 1 of 2 planted annotations, its source 2"):
         verdict(found(A, weak), found(A), parity.SAME_DECISIONS, planted=planted)
     assert verdict(found(A), found(A, weak), parity.SAME_DECISIONS, planted=planted)["planted_found"] == (1, 2)
 

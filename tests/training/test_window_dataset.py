@@ -180,8 +180,8 @@ def test_a_split_file_of_a_spreadsheet_is_read(tmp_path, data):
 
 
 @pytest.mark.parametrize(("data", "words"), [
-    ("image,split\np0_0.png,val\n", "no column 'patient', its first line says image, split; needed are image, patient, split"),
-    ("p0_0.png,1,train\n", "no column 'image'"), (SPLIT.replace("p1_0.png", "other.png"), "no row for p1_0.png"), (SPLIT.replace(",2,", ",,"), "does not say whose p1_0.png is"),
+    ("image,split\np0_0.png,val\n", "no column 'patient', its first line is image, split; needed are image, patient, split"),
+    ("p0_0.png,1,train\n", "no column 'image'"), (SPLIT.replace("p1_0.png", "other.png"), "no row for p1_0.png"), (SPLIT.replace(",2,", ",,"), "has no patient for p1_0.png"),
     ("", "is empty"), (SPLIT + "p1_0.png,2,train\n", "p1_0.png is there twice"),
 ])
 def test_an_unclear_split_file_is_an_error_that_says_what_to_do(tmp_path, data, words):

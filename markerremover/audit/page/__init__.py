@@ -1,7 +1,7 @@
-"""The audit's index.html: one file that needs no server, loads nothing but the pictures beside it, and stays quick with 10,000 rows.
+"""The audit's index.html: one file that needs no server, loads nothing but the pictures beside it, and is fast with 10,000 rows.
 
-Summary and charts are HTML, made here, and show without JavaScript too. The rows are JSON inside the page (a page of the file system
-may not fetch other files); `static/*.js` shows those in sight only. What may run and style the page is named by its hash.
+Summary and charts are static HTML and need no JavaScript. The rows are JSON inside the page (a page of the file system may not fetch
+other files); `static/*.js` renders only the visible ones. The Content-Security-Policy names the script and the style by their hashes.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ STYLES = ("page.css", "gallery.css")
 def parts(
     rows: Iterable[dict[str, Any]], summary: dict[str, Any], thumbs: Callable[[str], tuple[str, str]], drawn: set[str]
 ) -> Iterator[str]:
-    """The page in pieces, to be written one after the other.
+    """The page's HTML in pieces, in order.
 
     Args:
         rows: of the manifest.  summary: of the run.
-        thumbs: names of a file's two thumbnails, of its path.  drawn: names of the pictures there are.
+        thumbs: path -> names of its two thumbnails.  drawn: names of the pictures that exist.
     """
     rows = sorted(rows, key=lambda row: row["relative"])
     style, script = ("".join(_static(name) for name in names) for names in (STYLES, SCRIPTS))
@@ -33,11 +33,11 @@ def parts(
         f"default-src 'none'; img-src 'self' file:; style-src {_hash(style)}; script-src {_hash(script)}; "
         "base-uri 'none'; form-action 'none'"
     )
-    made = {"POLICY": [policy], "STYLE": [style], "SCRIPT": [script], "OVERVIEW": overview.parts(rows, summary),
+    placeholders = {"POLICY": [policy], "STYLE": [style], "SCRIPT": [script], "OVERVIEW": overview.parts(rows, summary),
             "DATA": entries.parts(rows, summary, thumbs, drawn)}
     for number, piece in enumerate(_static("page.html").split("__")):  # text, NAME, text, NAME, … text
         if number % 2:
-            yield from made[piece]
+            yield from placeholders[piece]
         else:
             yield piece
 
@@ -47,5 +47,5 @@ def _static(name: str) -> str:
 
 
 def _hash(text: str) -> str:
-    """What a Content-Security-Policy calls an inline element of this text."""
+    """The source expression of a Content-Security-Policy for an inline element with this text."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

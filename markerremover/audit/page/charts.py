@@ -11,15 +11,15 @@ from typing import Any
 
 from .. import report_pages
 
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 420, 150, 40, 24, 10  # of a histogram, SVG units; margins for its axes
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 420, 150, 40, 24, 10  # size of a histogram and margins for its axes, SVG units
 
 
 @dataclass(frozen=True)
 class Bar:
     """One bar.
 
-    name: what it counts, for people.  counts: one number a series, drawn on top of each other.
-    query: the fields of the page's form, and their values, that show what it counts; () for none.
+    name: label for readers.  counts: one number per series, stacked.
+    query: fields of the page's filter form, and their values, that select the counted rows; () for none.
     """
 
     name: str
@@ -28,7 +28,7 @@ class Bar:
 
     @property
     def total(self) -> int:
-        """All series together."""
+        """Sum of all series."""
         return sum(self.counts)
 
 
@@ -36,8 +36,8 @@ class Bar:
 class Chart:
     """One chart.
 
-    what: what a bar counts, "boxes" say.  series: name and CSS class of each series.  ticks: (place between the first and the last
-    bar's edges, text) along the axis; only of a histogram.
+    what: heading of the bars' column in the table.  series: name and CSS class of each series.  ticks: (index of a bar's left edge, text)
+    along the axis; only of a histogram.
     """
 
     title: str
@@ -49,27 +49,27 @@ class Chart:
 
 
 def text(value: object) -> str:
-    """A text as HTML: escaped, ASCII only, and with what controls or turns around the line (a file name may hold it) made visible.
+    """A text as HTML: escaped, ASCII only, with control and bidirectional characters (a file name may hold them) made visible.
 
     >>> text("<a>\\x1b\\u202e")
     '&lt;a&gt;\\\\x1b\\\\u202e'
     """
-    seen = "".join(c.encode("unicode_escape").decode() if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") else c for c in str(value))
-    return html.escape(seen).encode("ascii", "xmlcharrefreplace").decode()
+    visible = "".join(c.encode("unicode_escape").decode() if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") else c for c in str(value))
+    return html.escape(visible).encode("ascii", "xmlcharrefreplace").decode()
 
 
 def render(template: str, **values: Any) -> str:
-    """Part of the page, of a `*.html.j2` beside this module; all that it is given is made HTML by `text`."""
+    """Part of the page, from a `*.html.j2` beside this module; `text` turns all values into HTML."""
     return report_pages.environment(__package__, text).get_template(template).render(values, fields=fields, number=number)
 
 
 def fields(query: Sequence[tuple[str, str]]) -> str:
-    """Fields of the form and their values, for an attribute that the page's script reads."""
+    """Fields of the filter form and their values as JSON, for an attribute that the page's script reads."""
     return json.dumps(dict(query))
 
 
 def number(value: float) -> str:
-    """A whole number with its thousands apart.
+    """A whole number with thousands separators.
 
     >>> number(12345)
     '12,345'
@@ -78,7 +78,7 @@ def number(value: float) -> str:
 
 
 def histogram(chart: Chart) -> str:
-    """Upright bars side by side."""
+    """A chart as HTML with vertical bars side by side."""
     highest = max((bar.total for bar in chart.bars), default=0) or 1
     step = (WIDTH - LEFT) / max(1, len(chart.bars))
     base, room = HEIGHT - BOTTOM, HEIGHT - BOTTOM - TOP
@@ -97,7 +97,7 @@ def histogram(chart: Chart) -> str:
 
 
 def ranking(chart: Chart) -> str:
-    """Names with lying bars, as a list."""
+    """A chart as an HTML list of names with horizontal bars."""
     longest = max((bar.total for bar in chart.bars), default=0) or 1
     drawn = []
     for bar in chart.bars:
@@ -114,4 +114,7 @@ def ranking(chart: Chart) -> str:
 def quartiles(values: Sequence[float]) -> tuple[float, float, float] | None:
     """Lower quartile, median, upper quartile, each a value that occurs; None for no values."""
     ordered = sorted(values)
-    return tuple(ordered[int(share * (len(ordered) - 1))] for share in (0.25, 0.5, 0.75)) if ordered else None
+    if not ordered:
+        return None
+    low, middle, high = (ordered[int(share * (len(ordered) - 1))] for share in (0.25, 0.5, 0.75))
+    return low, middle, high

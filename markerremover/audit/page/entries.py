@@ -1,6 +1,6 @@
-"""Manifest rows -> the JSON that the page reads: short arrays, with words that recur in one list.
+"""Manifest rows -> the JSON that the page reads: short arrays, with recurring words in one list.
 
-It is a third of what the manifest takes. A page of the file system may not fetch other files, so it stands in the page itself.
+It is a third of the manifest's size. A page of the file system may not fetch other files, so the JSON is part of the page.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 ENTRY = ("relative", "status", "format", "shape", "ms", "reason", "kind", "thumbs", "more", "boxes")
-"""What an array of a row holds, in this order; `status`, `format` and `kind` are places in `words`."""
+"""Items of a row's array, in this order; `status`, `format` and `kind` are indices into `words`."""
 BOX = ("frame", "x1", "y1", "x2", "y2", "score", "label", "action", "reason", "crops", "text", "confidence", "rotation_deg", "mirrored",
        "style", "style_reason")
-"""What an array of a box holds; scores and confidences in parts of `SCALE`; zeros at its end are left out."""
-SCALE = 10_000  # scores and confidences are whole numbers of this part: the manifest has four places
+"""Items of a box's array; scores and confidences are multiples of 1 / `SCALE`; trailing zeros are left out."""
+SCALE = 10_000  # factor that makes scores and confidences integers: the manifest has four decimals
 
 
 class Words:
-    """Texts that recur, by their place in a list; the first one is empty."""
+    """Recurring texts, by their index in a list; the first one is empty."""
 
     def __init__(self) -> None:
         self._place: dict[str, int] = {"": 0}
@@ -36,21 +36,20 @@ def parts(
 ) -> Iterator[str]:
     """The data in pieces. `<`, `>` and `&` are escaped, so that nothing in a file name or a reading can end the script element.
 
-    Args:
-        As of `page.parts`.
+    Args: see `page.parts`.
     """
     words, encode = Words(), json.JSONEncoder(separators=(",", ":")).encode
     yield '{"rows":['
     for number, row in enumerate(rows):
         yield ("," if number else "") + _safe(encode(entry(row, words, thumbs(row["relative"]), drawn))) + "\n"
-    told = {"entry": ENTRY, "box": BOX, "words": list(words), "scale": SCALE, "threshold": (summary.get("options") or {}).get("threshold")}
-    yield "]," + _safe(encode(told))[1:]
+    rest = {"entry": ENTRY, "box": BOX, "words": list(words), "scale": SCALE, "threshold": (summary.get("options") or {}).get("threshold")}
+    yield "]," + _safe(encode(rest))[1:]
 
 
 def entry(row: dict[str, Any], words: Words, thumbs: tuple[str, str], drawn: set[str]) -> list[Any]:
-    """What the page shows of a row, as `ENTRY` says; pictures that are not there are left out.
+    """A row's array, with the items of `ENTRY`; missing pictures are left out.
 
-    `thumbs` and a box's `crops` are the names of two pictures, 0 where one of them is not there.
+    `thumbs` and a box's `crops` are the names of two pictures, 0 where one of them is missing.
     """
     more: dict[str, str] = {"released_held": row["released_held"]} if row.get("released_held") else {}
     if row.get("review"):
@@ -68,23 +67,23 @@ def _pictures(names: Sequence[str], drawn: set[str]) -> list[str] | int:
 
 
 def _box(box: dict[str, Any], words: Words, crops: list[str] | int) -> list[Any]:
-    found = [
+    items = [
         box["frame"], *box["xyxy"], round(box["score"] * SCALE), words[box["label"]], words[box["action"]], words[box["reason"]], crops,
         box["text"] or 0, round(box["confidence"] * SCALE), box["rotation_deg"] or 0, int(box["mirrored"]), words[box.get("style", "")],
         words[box.get("style_reason", "")],
     ]
-    while not found[-1]:
-        found.pop()
-    return found
+    while not items[-1]:
+        items.pop()
+    return items
 
 
 def milliseconds(row: dict[str, Any]) -> int:
-    """How long a file took."""
+    """Processing time of a file, all stages."""
     return round(sum(row.get("timings_ms", {}).values()))
 
 
 def kind(row: dict[str, Any]) -> str:
-    """The reason of a row without what differs from file to file: its name, and numbers.
+    """The reason of a row without the file's name and with numbers replaced by #.
 
     >>> kind({"relative": "a/b.png", "reason": "b.png: is truncated after 17 bytes"})
     'is truncated after # bytes'

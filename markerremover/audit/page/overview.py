@@ -1,4 +1,4 @@
-"""What the page says of the whole run: figures, warnings, charts, options. HTML that needs no script."""
+"""The part of the page about the whole run: figures, warnings, charts, options. HTML that needs no script."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ...records import STATUSES
 from .charts import Bar, Chart, histogram, number, quartiles, ranking, render
 from .entries import kind, milliseconds
 
-SCORE_STEPS = 50  # of the scores from 0 to 1; those below the lowest score are not drawn
-HEIGHTS = (0, 8, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256, 384, 512, 1024)  # px: lower edges
-TIMES = (0, 50, 100, 150, 200, 300, 400, 500, 700, 1000, 1500, 2000, 3000, 5000, 10_000, 30_000, 60_000)  # ms: lower edges
-MOST = 10  # bars of a ranking
+SCORE_STEPS = 50  # bins of the scores from 0 to 1; empty bins below the lowest score are not drawn
+HEIGHTS = (0, 8, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256, 384, 512, 1024)  # lower edges of the bins, px
+TIMES = (0, 50, 100, 150, 200, 300, 400, 500, 700, 1000, 1500, 2000, 3000, 5000, 10_000, 30_000, 60_000)  # lower edges of the bins, ms
+MOST = 10  # highest number of bars in a ranking
 ACTIONS = (("removed", "remove"), ("kept", "keep"))
-IGNORED = 50  # names that are listed
+IGNORED = 50  # highest number of ignored paths that are listed
 
 
 def parts(rows: Sequence[dict[str, Any]], summary: dict[str, Any]) -> Iterator[str]:
@@ -31,7 +31,7 @@ def parts(rows: Sequence[dict[str, Any]], summary: dict[str, Any]) -> Iterator[s
 
 
 def _tiles(summary: dict[str, Any]) -> list[tuple[str, str, str, tuple[str, str]]]:
-    """(number, what it counts, CSS class, field of the form and its value) of each figure."""
+    """(number, its label, CSS class, field of the filter form and its value) of each figure."""
     tiles = [(number(summary["counts"]["inputs"]), "inputs", "", ("status", ""))]
     tiles += [(number(summary["counts"][status]), status, status, ("status", status)) for status in STATUSES]
     boxes = summary.get("boxes", {})
@@ -39,7 +39,7 @@ def _tiles(summary: dict[str, Any]) -> list[tuple[str, str, str, tuple[str, str]
 
 
 def _shares(counts: dict[str, int]) -> list[tuple[str, float, float]]:
-    """(status, left, width) in per cent of one bar, parted as the files ended; the tiles say the numbers."""
+    """(status, left, width) of the segments of one bar, per cent; the tiles give the numbers."""
     x, parts = 0.0, []
     for status in STATUSES:
         wide = 100 * counts[status] / max(1, counts["inputs"])
@@ -52,45 +52,47 @@ def _warnings(summary: dict[str, Any]) -> list[str]:
     lines = []
     if summary.get("released_held"):
         lines.append(f"{number(summary['released_held'])} files were written though something still shows in them (--release-held). "
-                     "Look at each before it is shared.")
+                     "Check each before sharing it.")
     if summary.get("paths_that_tell"):
-        lines.append(f"{number(summary['paths_that_tell'])} outputs lie under paths that hold a name, number or UID of their own header.")
+        lines.append(f"{number(summary['paths_that_tell'])} outputs have paths that hold a name, number or UID of their own header.")
     if summary.get("by_hand"):
-        lines.append("Only what was drawn by hand was removed; nothing looked at the results.")
+        lines.append("Only boxes drawn by hand were removed; the results were not checked.")
     return lines
 
 
 def _circumstances(summary: dict[str, Any]) -> str:
-    said = "Dry run: no image was written. " if summary["options"].get("dry_run") else ""
-    said += f"Inputs {'=' if summary.get('reconciles') else chr(8800)} cleaned + unchanged + held + failed; {len(summary['ignored'])} ignored. "
+    text = "Dry run: no image was written. " if summary["options"].get("dry_run") else ""
+    text += f"Inputs {'=' if summary.get('reconciles') else chr(8800)} cleaned + unchanged + held + failed; {len(summary['ignored'])} ignored. "
     if "seconds" in summary:
-        said += f"{number(summary['seconds'])} s, {summary['images_per_second']} images/s. "
-    return said + (f"{summary['headers']}." if summary.get("headers") else "")
+        text += f"{number(summary['seconds'])} s, {summary['images_per_second']} images/s. "
+    return text + (f"{summary['headers']}." if summary.get("headers") else "")
 
 
 def _charts(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """One walk over the rows; only numbers are kept."""
+    """The charts, from one pass over the rows that keeps only numbers."""
     scores, heights = [array("f"), array("f")], [array("l"), array("l")]
-    times, why, ended = array("l"), Counter(), Counter()
+    times = array("l")
+    box_reasons: Counter[tuple[str, int]] = Counter()
+    file_reasons: Counter[str] = Counter()
     for row in rows:
         times.append(milliseconds(row))
         if row["reason"]:
-            ended[kind(row)] += 1
+            file_reasons[kind(row)] += 1
         for box in row["boxes"]:
             keeps = int(box["action"] == "keep")
             scores[keeps].append(box["score"])
             heights[keeps].append(box["xyxy"][3] - box["xyxy"][1])
-            why[box["reason"], keeps] += 1
-    if why:
+            box_reasons[box["reason"], keeps] += 1
+    if box_reasons:
         yield histogram(_scores(scores))
-        yield histogram(_edges("Heights of markings", HEIGHTS, "height", "px", heights, ACTIONS, "boxes"))
+        yield histogram(_edges("Heights of annotations", HEIGHTS, "height", "px", heights, ACTIONS, "boxes"))
     if times:
         yield histogram(_edges("Time per file", TIMES, "ms", "ms", [times], (("files", "plain"),), "files"))
-    if why:
-        yield ranking(_why(why))
-    if ended:
-        found = [Bar(reason, (count,), (("reason", f"file:{reason}"),)) for reason, count in ended.most_common()]
-        yield ranking(_short("Why files were held or failed", "files", found, (("files", "held"),)))
+    if box_reasons:
+        yield ranking(_why(box_reasons))
+    if file_reasons:
+        bars = [Bar(reason, (count,), (("reason", f"file:{reason}"),)) for reason, count in file_reasons.most_common()]
+        yield ranking(_short("Why files were held or failed", "files", bars, (("files", "held"),)))
 
 
 def _scores(scores: Sequence[Sequence[float]]) -> Chart:
@@ -105,7 +107,7 @@ def _scores(scores: Sequence[Sequence[float]]) -> Chart:
 
 
 def _below(score: float) -> str:
-    """The greatest score of the manifest (four places) below an edge; 1 itself belongs to the last bar.
+    """The greatest score of the manifest (four decimals) below an edge; 1 itself belongs to the last bar.
 
     >>> _below(0.5), _below(1.0)
     ('0.4999', '1')
@@ -114,44 +116,49 @@ def _below(score: float) -> str:
 
 
 def _edges(
-    title: str, edges: Sequence[int], query: str, unit: str, values: Sequence[Sequence[int]], series: tuple[tuple[str, str], ...], what: str
+    title: str, edges: Sequence[int], query: str, unit: str, values: Sequence[Sequence[int]], series: tuple[tuple[str, str], ...], counted: str
 ) -> Chart:
     """A histogram over lower edges, the last bin open; empty bins at both ends are not drawn."""
     counts = [Counter(bisect_right(edges, value) - 1 for value in side) for side in values]
-    there = [at for side in counts for at in side]
-    first, last = min(there, default=0), max(there, default=0)
+    bins = [at for side in counts for at in side]
+    first, last = min(bins, default=0), max(bins, default=0)
     bars = []
     for at in range(first, last + 1):
         low, high = edges[at], edges[at + 1] if at + 1 < len(edges) else None
-        wanted = [(f"{query}-from", str(low)), *([(f"{query}-to", str(high - 1))] if high else [])]
+        query_values = [(f"{query}-from", str(low)), *([(f"{query}-to", str(high - 1))] if high else [])]
         name = f"{number(low)} to {number(high - 1)} {unit}" if high else f"{number(low)} {unit} or more"
-        bars.append(Bar(name, tuple(side[at] for side in counts), tuple(wanted)))
+        bars.append(Bar(name, tuple(side[at] for side in counts), tuple(query_values)))
     every = 1 if last - first < 10 else 2
     ticks = tuple((at - first, number(edges[at])) for at in range(first, last + 1, every))
-    both = [value for side in values for value in side]
-    return Chart(title, unit, tuple(bars), series, _middle(both, "{:,.0f} " + unit, what), ticks)
+    all_values = [value for side in values for value in side]
+    return Chart(title, unit, tuple(bars), series, _middle(all_values, "{:,.0f} " + unit, counted), ticks)
 
 
-def _middle(values: Sequence[float], form: str, what: str) -> str:
-    found = quartiles(values)
-    if found is None:
+def _middle(values: Sequence[float], form: str, counted: str) -> str:
+    limits = quartiles(values)
+    if limits is None:
         return ""
-    low, middle, high = (form.format(value) for value in found)
-    return f"{number(len(values))} {what}; median {middle}, the middle half from {low} to {high}"
+    low, middle, high = (form.format(value) for value in limits)
+    return f"{number(len(values))} {counted}; median {middle}, the middle half from {low} to {high}"
 
 
-def _why(why: Counter) -> Chart:
-    reasons = sorted({reason for reason, _ in why}, key=lambda reason: (-why[reason, 0] - why[reason, 1], reason))
-    bars = [Bar(reason, (why[reason, 0], why[reason, 1]), (("reason", f"box:{reason}"),)) for reason in reasons]
+def _why(counts: Counter[tuple[str, int]]) -> Chart:
+    """The reasons of boxes.
+
+    Args:
+        counts: by reason and whether the box was retained (1) or removed (0).
+    """
+    reasons = sorted({reason for reason, _ in counts}, key=lambda reason: (-counts[reason, 0] - counts[reason, 1], reason))
+    bars = [Bar(reason, (counts[reason, 0], counts[reason, 1]), (("reason", f"box:{reason}"),)) for reason in reasons]
     return _short("Why boxes were removed or kept", "boxes", bars, ACTIONS)
 
 
-def _short(title: str, what: str, bars: list[Bar], series: tuple[tuple[str, str], ...]) -> Chart:
-    """The longest bars; the rest are one."""
+def _short(title: str, counted: str, bars: list[Bar], series: tuple[tuple[str, str], ...]) -> Chart:
+    """The `MOST` longest bars; the others are merged into one."""
     rest = bars[MOST:]
     if rest:
         bars = [*bars[:MOST], Bar(f"{len(rest)} other reasons", tuple(sum(column) for column in zip(*(bar.counts for bar in rest))))]
-    return Chart(title, what, tuple(bars), series)
+    return Chart(title, counted, tuple(bars), series)
 
 
 def _facts(summary: dict[str, Any]) -> list[tuple[str, str]]:

@@ -14,13 +14,13 @@ const drawn = (tag, attributes) => {
 };
 const VIEWS = ["after", "before", "wipe", "difference"], SIDES = { after: "after", before: "before", wipe: "before | after",
   difference: "what was removed" };
-const STAYS = { laterality: "a laterality marker, stays", none: "nothing burned in, stays", marker: "stays" };
+const RETAINED = { laterality: "a laterality marker, retained", none: "nothing burned in, retained", marker: "retained" };
 const KEYS = [
   ["Enter", "right (with your corrections): save and go to the next"], ["N →, P ←", "next, previous file, nothing decided"],
-  ["J, Shift+J, 1–9", "select a box"], ["K", "the selected box, and those that lie in it: a laterality marker, it stays"],
-  ["C", "the same: nothing burned in there, it stays"],
-  ["X", "the same: a marking, it is removed; a drawn box is erased"],
-  ["D", "draw a missed marking: with the mouse or a finger; or arrows move, Shift+arrows resize" +
+  ["J, Shift+J, 1–9", "select a box"], ["K", "the selected box, and those that lie in it: a laterality marker, it is retained"],
+  ["C", "the same: nothing burned in there, it is retained"],
+  ["X", "the same: an annotation, it is removed; a drawn box is erased"],
+  ["D", "draw a missed annotation: with the mouse or a finger; or arrows move, Shift+arrows resize" +
     " (Alt: by one pixel), Enter adds, Esc leaves"],
   ["U", "undo the last decision on this file"],
   ["R", "of a held file: write its redacted result although something still shows"],
@@ -38,7 +38,7 @@ const fine = { centre: 0.5, width: 1, equalised: false, frame: 0 };
 async function ask(path, body) {
   const options = body ? { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) } : {};
   const answer = await fetch(path, options).catch(() => {
-    throw new Error("the server does not answer; start `markerremover review` again, it goes on here"); });
+    throw new Error("the server does not answer; start `markerremover review` again, it continues here"); });
   const found = await answer.json().catch(() => ({ error: "the server refused: open the address that it printed again" }));
   if (!answer.ok) throw new Error(found.error || `the server said ${answer.status}`);
   return found;
@@ -51,7 +51,7 @@ async function picture(number, view, how) {
   try { await image.decode(); } catch { throw new Error(await problem(image.src)); }
   return image;
 }
-async function problem(source) {  // what the server says of a picture that it does not give
+async function problem(source) {  // the server's message about a picture that it cannot give
   try { return (await (await fetch(source)).json()).error; } catch { return "the picture cannot be shown; is the server still there?"; }
 }
 async function fetched(number) {
@@ -129,11 +129,11 @@ function place() {
   at("wipe").setAttribute("aria-valuenow", String(Math.round(S.wipe * 100)));
   marks();
 }
-function kept() {  // where people kept something and no other removal lies
-  const here = all().filter(b => b.frame === S.frame), goes = here.filter(b => b.now === "remove").map(b => b.xyxy);
-  const stays = here.filter(b => b.now === "keep" && b.action !== "keep").map(b => [Math.max(b.xyxy[0], edge()),
+function kept() {  // parts that people retained and no other removal covers
+  const here = all().filter(b => b.frame === S.frame), removals = here.filter(b => b.now === "remove").map(b => b.xyxy);
+  const retained = here.filter(b => b.now === "keep" && b.action !== "keep").map(b => [Math.max(b.xyxy[0], edge()),
     ...b.xyxy.slice(1)]).filter(b => b[0] < b[2]);
-  return goes.reduce((parts, gone) => parts.flatMap(part => without(part, gone)), apart(stays));
+  return removals.reduce((parts, removal) => parts.flatMap(part => without(part, removal)), apart(retained));
 }
 function apart(boxes) {  // the same area as boxes that do not overlap: where two holes of a clip path meet there would be none
   return boxes.reduce((found, box) => [...found, ...found.reduce((parts, other) => parts.flatMap(part => without(part, other)), [box])],
@@ -152,7 +152,7 @@ function paint() {
   put(at("over"), S.view === "before" ? null : S.view === "difference" ? pictures.difference : pictures.after);
   if (S.view === "difference" && !pictures.difference && !pictures.error) load();
   at("side").textContent = SIDES[S.view] + (S.view !== "difference" && S.equalised ? ", equalised" : "") + (S.view !== "before" &&
-    !file.seen[1] ? " (not written; every box black)" : "");
+    !file.seen[1] ? " (not written; every box blacked out)" : "");
   for (const button of document.querySelectorAll("[data-view]")) button.setAttribute("aria-pressed",
     String(button.dataset.view === S.view));
   at("equalised").setAttribute("aria-pressed", String(S.equalised));
@@ -207,7 +207,7 @@ function panel() {
   }
   at("undo").disabled = !file.can_undo;
   at("release").hidden = file.status !== "held";
-  at("accept").lastElementChild.textContent = file.status === "held" ? "Stays held, next" : file.status === "failed" ?
+  at("accept").lastElementChild.textContent = file.status === "held" ? "Keep held, next" : file.status === "failed" ?
     "Seen, next" : "Right, next";
   at("frames").hidden = frames < 2; at("frame").max = frames - 1; at("frame").value = S.frame;
     at("frame-text").textContent = `${S.frame + 1}/${frames}`;
@@ -217,13 +217,13 @@ function panel() {
     "waits for markerremover apply"].filter(Boolean).join("; ");
   at("draw").classList.toggle("on", S.drawing); at("stage").classList.toggle("drawing", S.drawing);
   at("hint").hidden = !S.drawing;
-  at("hint").textContent = "Draw a box around the missed marking, or move it with the arrows" +
+  at("hint").textContent = "Draw a box around the missed annotation, or move it with the arrows" +
     " (Shift: resize, Alt: finer) and press Enter. Esc leaves.";
 }
 function entry(box, i) {
   const person = box.drawn || box.now !== box.action || box.kind, node = make("li",
     `${box.now}${person ? " person" : ""}${i === S.chosen ? " selected" : ""}`);
-  const what = make("div", "what", make("b", "", `${i + 1}`), make("span", "", box.now === "keep" ? "stays" : "removed"), make("span",
+  const what = make("div", "what", make("b", "", `${i + 1}`), make("span", "", box.now === "keep" ? "retained" : "removed"), make("span",
     "label", box.drawn ? "drawn" : box.label));
   if (box.text) what.append(make("span", "read", box.text));
   node.append(what);
@@ -234,7 +234,7 @@ function entry(box, i) {
   if (S.file.shape[0] > 1) facts.push(`frame ${box.frame + 1}`);
   node.append(make("small", "", [box.reason, ...facts].filter(Boolean).join(" · ")));
   if (person) node.append(make("small", "", box.drawn ?
-    `${box.who}: a marking that was missed` : `${box.by}: ${box.now === "keep" ? STAYS[box.kind] : "is to go"}`));
+    `${box.who}: an annotation that was missed` : `${box.by}: ${box.now === "keep" ? RETAINED[box.kind] : "to be removed"}`));
   node.onclick = () => choose(i, true);
   return node;
 }
