@@ -25,6 +25,7 @@ IDENTIFIERS = ("name", "number", "birth", "day", "text", "uid")
 
 FRAMED = 0.8  # of its box that a sign with its ring or plate fills
 BEYOND = 1.25  # times the letter: the least size of a ring or plate around it
+ROUND, FAR_BEYOND = 0.6, 1.8  # the same of a round or slanted one, which does not fill its box
 
 
 def extent(mask: np.ndarray) -> tuple[int, int]:
@@ -134,6 +135,7 @@ class Reading:
     rotation_deg: counter-clockwise turn that made the sign upright.  mirrored: whether it also had to be flipped.
     letter: (h, w) bool, same frame: the strokes of a single letter alone, where they stand apart from all other strokes;
         None where they do not, and for words.
+    ground: source xyxy of the ring around the sign, or of the pasted box or disc that it stands on, where there is one that ends on all sides.
     doubt: "" or why the reading must not be trusted (touches other strokes, part of a longer text, …).
     """
 
@@ -145,6 +147,7 @@ class Reading:
     mirrored: bool = False
     doubt: str = ""
     letter: np.ndarray | None = None
+    ground: tuple[int, int, int, int] | None = None
 
     def __post_init__(self) -> None:
         x1, y1, x2, y2 = self.xyxy
@@ -161,9 +164,11 @@ class Reading:
         if self.strokes is None or not self.strokes.any():
             return False
         h, w = extent(self.strokes)
-        if self.strokes.sum() <= FRAMED * h * w:
-            return False
-        return self.letter is None or not self.letter.any() or max(h, w) > BEYOND * max(extent(self.letter))
+        share = self.strokes.sum() / (h * w)
+        if self.letter is None or not self.letter.any():
+            return bool(share > FRAMED)
+        larger = max(h, w) / max(extent(self.letter))
+        return bool(share > FRAMED and larger > BEYOND or share > ROUND and larger > FAR_BEYOND)
 
 
 @dataclass(frozen=True)
