@@ -204,7 +204,7 @@ def new_site(
         _save(benchmark_scenes.site_picture(seed, number, name=f"{name}.png"), site / "images" / f"{name}.png", site / "annotations", digest)
         parts.append(f"{name}.png,{name},{'train' if number < train else 'val'}")
     (site / "split.csv").write_text("\n".join(parts) + "\n", encoding="utf-8")
-    keep, seconds, measured = benchmark_scenes.SITE_SIGNS, {}, {}
+    keep, seconds, measured = benchmark_scenes.SITE_LATERALITY, {}, {}
     with clocked(seconds, 1):
         card = finetune(site, site / "tuned.pt", weights=weights, keep=keep, folds=0, seed=seed, say=say, **options)
     tests = [site / "images" / f"site-{number:03d}.png" for number in range(train, train + test)]

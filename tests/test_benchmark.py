@@ -89,7 +89,7 @@ def test_limbs_are_small_and_dark_and_no_picture_is_washed_out(some):
 def test_harder_marks_are_smaller_and_fainter():
     easy, medium, hard = benchmark_scenes.DIFFICULTIES
     for a, b in ((easy, medium), (medium, hard)):
-        assert a.sign > b.sign and a.line > b.line and a.opacity > b.opacity and a.contrast > b.contrast
+        assert a.laterality > b.laterality and a.line > b.line and a.opacity > b.opacity and a.contrast > b.contrast
 
 
 def test_a_sign_that_the_edge_cuts_is_uncertain(monkeypatch):

@@ -1,7 +1,7 @@
-"""The one thing of Exif that survives: the orientation, read from and written as a block of nothing else.
+"""Exif orientation: read from a block, and written as a block that holds nothing else.
 
-By hand, for Pillow's `Exif`, which writes the same block, reads every tag of the directory, of whatever size and kind, and raises or warns
-where any of them is broken; here a broken block means upright, and nothing but the orientation is looked at.
+Parsed by hand: Pillow's `Exif` writes the same block, but reads every tag of the directory and raises or warns where one is broken. Here a
+broken block means upright, and only the orientation is read.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 
 ORIENTATION = 0x0112
-_INTEGERS = {1: "B", 3: "H", 4: "I"}  # SHORT by the standard; viewers take the others, too
+_INTEGERS = {1: "B", 3: "H", 4: "I"}  # the standard says SHORT (3); viewers accept BYTE and LONG as well
 
 
 def orientation_of(block: bytes) -> int:
@@ -33,5 +33,5 @@ def orientation_of(block: bytes) -> int:
 
 
 def orientation_block(orientation: int) -> bytes:
-    """An Exif (TIFF) block that holds an orientation 1–8 and nothing else."""
+    """A big-endian Exif (TIFF) block that holds an orientation 1–8 and nothing else."""
     return b"MM\0*" + struct.pack(">IHHHIHHI", 8, 1, ORIENTATION, 3, 1, orientation, 0, 0)

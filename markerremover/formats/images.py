@@ -1,7 +1,7 @@
 """Files to `Radiograph` and back: recognised by content, dispatched to the module of their format.
 
-Nothing here renames or replaces: `write` is given a path in a temporary folder, and the pipeline moves the file once
-`verify_written` is content.
+Nothing here renames or replaces files: `write` gets a path in a temporary folder, and the pipeline moves the file after `verify_written`
+has passed.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from .placement import Layout
 
 FORMATS = ("DICOM", "JPEG", "PNG", "TIFF")
 MAX_FILE_BYTES = 4 << 30
-"""Larger files are held: they are read into memory as a whole."""
+"""Maximum size of a file; larger ones are held, since files are read into memory as a whole."""
 _HEAD_BYTES = 132  # DICOM's preamble and prefix
 _PNG, _JPEG, _TIFF = png.MAGIC, b"\xff\xd8\xff", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def _module(kind: str) -> Any:
-    """The module of a format. Those of DICOM and TIFF are imported when the first such file comes: pydicom takes as long as a radiograph."""
+    """The module of a format. Those of DICOM and TIFF are imported with the first such file: importing pydicom takes as long as a radiograph."""
     if kind == "DICOM":
         from .dicom import files
 
@@ -42,9 +42,9 @@ def _module(kind: str) -> Any:
 
 
 def recognise(path: str | os.PathLike[str]) -> str | None:
-    """The format of a file by its content: one of `FORMATS`, or None if it is no image known here.
+    """The format of a file by its content: one of `FORMATS`, or None if it is none of them.
 
-    DICOM is also seen without preamble, when it parses with what a DICOM file must say.
+    DICOM is also recognised without a preamble, if the file parses and has a SOP class, a modality or rows.
 
     Raises:
         ReadError: the file is missing, unreadable, empty, or no regular file.
@@ -72,7 +72,7 @@ def read(path: str | os.PathLike[str]) -> Radiograph:
 
     Raises:
         ReadError: not an image, damaged, truncated, without pixels, or unreadable.
-        HeldError: understood, but it cannot be cleaned safely.
+        HeldError: the file is sound, but cannot be cleaned safely.
     """
     path = Path(path)
     kind = recognise(path)
@@ -102,32 +102,32 @@ def write(
     transfer_syntax: str = "source",
     synthetic: int = 0,
 ) -> tuple[str, ...]:
-    """Write the same kind of file with `new_stored` as its pixels; metadata that may identify is left out.
+    """Write a file of the same format with `new_stored` as its pixels, without metadata that may identify the patient.
 
     Args:
         new_stored: shape and dtype of `radiograph.stored`.
-        target: a new file in a temporary folder; whatever is there after an error must not be used.
+        target: a new file in a temporary folder; after an error its content must not be used.
         touched: whether any pixel changed. If not, the compressed pixel payload keeps its bytes.
-        verified, method: go to the de-identification elements of a DICOM header; see `dicom.write_dicom`.
+        verified, method: for the de-identification elements of a DICOM header; see `dicom.files.write_dicom`.
         headers: what happens to a DICOM header.
         transfer_syntax: how DICOM pixels are written, one of `options.TRANSFER_SYNTAXES`.
-        synthetic: how many pixels were made up, which a DICOM header says; other formats have no place for it.
+        synthetic: number of inpainted pixels, stated in a DICOM header; other formats have no place for it.
 
     Returns:
-        What of the file was changed or left out for another reason than that it may identify; no value is quoted.
+        Notes on what was changed or left out of the file for another reason than identity; no value is quoted.
 
     Raises:
         UsageError: `new_stored` does not fit, or it changed though `touched` is False.
         WriteError: it could not be written.
     """
     if new_stored.shape != radiograph.stored.shape or new_stored.dtype != radiograph.stored.dtype:
-        need = radiograph.stored
-        raise UsageError(f"new_stored is {new_stored.shape} {new_stored.dtype}, needs {need.shape} {need.dtype}")
+        reference = radiograph.stored
+        raise UsageError(f"new_stored is {new_stored.shape} {new_stored.dtype}, needs {reference.shape} {reference.dtype}")
     if not touched and not np.array_equal(new_stored, radiograph.stored):
         raise UsageError("pixels changed, so touched must be True")
     if radiograph.format == "DICOM":
-        said = {"verified": verified, "method": method, "headers": headers, "transfer_syntax": transfer_syntax, "synthetic": synthetic}
-        return _module("DICOM").write_dicom(radiograph, new_stored, target, touched=touched, **said)
+        options = {"verified": verified, "method": method, "headers": headers, "transfer_syntax": transfer_syntax, "synthetic": synthetic}
+        return _module("DICOM").write_dicom(radiograph, new_stored, target, touched=touched, **options)
     try:
         data = getattr(_module(radiograph.format), f"encode_{radiograph.format.lower()}")(radiograph, new_stored, touched=touched)
         Path(target).write_bytes(data)
@@ -138,14 +138,17 @@ def write(
 
 
 def views_of(radiograph: Radiograph, stored: np.ndarray) -> tuple[np.ndarray, ...]:
-    """What the models would see of other pixels in the place of those that were read: they are stretched as those are, for black boxes
-    or a repair must not change how the rest looks.
+    """The views of other pixels in place of those that were read, stretched by the same tables, so that black boxes or a repair do not change
+    the grey levels of the remaining image.
 
     Args:
-        stored: shape and dtype of `radiograph.stored`; not of a palette, see `unfillable`.
+        stored: shape and dtype of `radiograph.stored`; not the indices of a palette, see `unfillable`.
 
     Returns:
         As many (F, H, W) uint8 views as `Radiograph.views`.
+
+    Raises:
+        HeldError: a DICOM result cannot be displayed.
     """
     if radiograph.format == "DICOM":
         return _module("DICOM").views(radiograph, stored)
@@ -162,7 +165,7 @@ def array_views(stored: np.ndarray, reference: np.ndarray | None = None) -> tupl
 
 
 def layout(radiograph: Radiograph) -> Layout:
-    """How its pixels lie in its file."""
+    """How the pixels of a decoded radiograph lie in its file; DICOM pixels count as upright."""
     orientation, settled = 1, False
     if radiograph.format == "JPEG":
         orientation, settled = jpeg.turned(radiograph.source.segments)
@@ -174,10 +177,11 @@ def layout(radiograph: Radiograph) -> Layout:
 
 
 def layout_of(path: Path) -> Layout:
-    """The same of a PNG, JPEG or TIFF file whose pixels are not decoded.
+    """How the pixels of a PNG, JPEG or TIFF file lie in it, without decoding them.
 
     Raises:
-        ReadError: it is none, or is damaged.  HeldError: it would be held.
+        ReadError: the file has another format, or is damaged.
+        HeldError: reading would hold it.
     """
     path, kind = Path(path), recognise(path)
     if kind not in ("PNG", "JPEG", "TIFF"):
@@ -190,22 +194,22 @@ def layout_of(path: Path) -> Layout:
         raise ReadError(f"{path.name}: cannot be decoded as {kind} ({type(exc).__name__})") from exc
 
 
-def shown_as(radiograph: Radiograph, other: Radiograph) -> np.ndarray:
-    """(F, H, W) uint8: another picture, a result of the first, as it looks when it is shown like that one.
+def shown_as(radiograph: Radiograph, result: Radiograph) -> np.ndarray:
+    """The first view (F, H, W) uint8 of a result, stretched by the tables of the radiograph it was made from.
 
-    A black box can take half of the range, and would then undo the stretch of all the rest. Where the stored values of the two mean
-    different things, it is what the other looks like by itself; of a palette that only where its entries differ.
+    A black box can take half of the range and would then undo the stretch of everything else. Where the stored values of the two files mean
+    different things, this is the result's own view; for a palette it is the result's own view only where palette indices differ.
     """
-    same_shape = other.stored.shape == radiograph.stored.shape and other.stored.dtype == radiograph.stored.dtype
-    if not same_shape or _meaning(other) != _meaning(radiograph):
-        return other.display
+    same_shape = result.stored.shape == radiograph.stored.shape and result.stored.dtype == radiograph.stored.dtype
+    if not same_shape or _meaning(result) != _meaning(radiograph):
+        return result.display
     if not unfillable(radiograph):
-        return views_of(radiograph, other.stored)[0]
-    return np.where(other.stored == radiograph.stored, radiograph.display, other.display)
+        return views_of(radiograph, result.stored)[0]
+    return np.where(result.stored == radiograph.stored, radiograph.display, result.display)
 
 
 def _meaning(radiograph: Radiograph) -> tuple[str, str]:
-    """What stored values stand for, apart from the header's windows."""
+    """What stored values mean, apart from the header's windows: two radiographs with equal tuples can share tables."""
     source = radiograph.source
     if radiograph.format == "DICOM":
         return "DICOM", source.photometric
@@ -216,20 +220,20 @@ def _meaning(radiograph: Radiograph) -> tuple[str, str]:
 
 
 def unfillable(radiograph: Radiograph) -> str:
-    """"" or why no pixels can be made up from others: the entries of a palette are no amounts of anything."""
+    """The reason why pixels cannot be inpainted, "" if they can: indices of a palette are no quantities and cannot be interpolated."""
     palette = (radiograph.format == "DICOM" and radiograph.source.photometric == "PALETTE COLOR") or (
         radiograph.format == "PNG" and radiograph.source.colour == 3)
     return "colours of a palette cannot be mixed" if palette else ""
 
 
 def prepare(formats: Sequence[str] = FORMATS) -> None:
-    """Import what reading takes, which takes as long as a radiograph."""
+    """Import the modules that reading needs, which takes as long as reading a radiograph."""
     for kind in formats:
         _module(kind)
 
 
 def may_be_dicom(path: Path) -> bool:
-    """Whether the first bytes of a file do not speak against DICOM; nothing is parsed. False of what cannot be read."""
+    """Whether the first bytes of a file are compatible with DICOM; nothing is parsed. False if the file cannot be read."""
     try:
         head = _head(path)
     except ReadError:
@@ -238,7 +242,7 @@ def may_be_dicom(path: Path) -> bool:
 
 
 def path_parts(path: Path) -> Telling | None:
-    """What of a file's header must not stand in a path, see `dicom.path_parts`; nothing of a file that is no DICOM file."""
+    """Header values that must not appear in an output path, see `dicom.files.path_parts`; empty for other formats, None if unknown."""
     try:
         return _module("DICOM").path_parts(path) if recognise(path) == "DICOM" else frozenset()
     except ReadError:
@@ -248,28 +252,28 @@ def path_parts(path: Path) -> Telling | None:
 
 
 def path_tells(radiograph: Radiograph, relative: str) -> bool:
-    """Whether the path of a result holds a name, number or UID of its own header; other formats than DICOM have none."""
+    """Whether a result's relative path holds a name, number or UID of its own DICOM header; False for other formats."""
     return radiograph.format == "DICOM" and _module("DICOM").path_tells(radiograph, relative)
 
 
 def telling(radiograph: Radiograph) -> Telling:
-    """What of the file's own header must not be readable in its picture; other formats than DICOM have none.
+    """Header values that must not be readable in the file's pixels; empty for formats other than DICOM.
 
     Raises:
-        HeldError: see `dicom.telling`.
+        HeldError: the DICOM header cannot be searched.
     """
     return _module("DICOM").telling(radiograph) if radiograph.format == "DICOM" else Telling()
 
 
 def patient(radiograph: Radiograph) -> str:
-    """What tells the patient of a DICOM file from others, which is confidential; "" where it cannot be told, and for other formats."""
+    """A key that identifies the patient of a DICOM file, confidential; "" where the header has none, and for other formats."""
     return _module("DICOM").patient(radiograph) if radiograph.format == "DICOM" else ""
 
 
 def patient_hash(radiograph: Radiograph) -> str:
-    """16 hex digits of a hash of `patient`, "" where that is not known. Who has a list of IDs can undo it."""
-    found = patient(radiograph)
-    return hashlib.sha256(found.encode()).hexdigest()[:16] if found else ""
+    """First 16 hex digits of the SHA-256 of `patient`, "" where that is unknown. A list of patient IDs is enough to reverse it."""
+    identity = patient(radiograph)
+    return hashlib.sha256(identity.encode()).hexdigest()[:16] if identity else ""
 
 
 def verify_written(
@@ -282,25 +286,28 @@ def verify_written(
     transfer_syntax: str = "source",
     synthetic: int = 0,
 ) -> None:
-    """Read `target` again and compare it with what was to be written: exactly, or for JPEG as its tables allow.
+    """Read `target` back and compare it with `new_stored`: exactly, or for re-encoded JPEG within its quantisation.
+
+    Args:
+        new_stored, target, touched, headers, transfer_syntax, synthetic: as they were given to `write`.
 
     Raises:
-        WriteError: it does not read back as written.
+        WriteError: the file does not read back as written.
     """
     if radiograph.format == "DICOM":
-        said = {"headers": headers, "transfer_syntax": transfer_syntax, "synthetic": synthetic}
-        _module("DICOM").verify_dicom(radiograph, new_stored, target, touched=touched, **said)
+        options = {"headers": headers, "transfer_syntax": transfer_syntax, "synthetic": synthetic}
+        _module("DICOM").verify_dicom(radiograph, new_stored, target, touched=touched, **options)
         return
     name = radiograph.path.name
     try:
-        again = read(target)
+        output = read(target)
     except MarkerRemoverError as exc:
         raise WriteError(f"{name}: the output does not read back ({exc})") from exc
-    if again.format != radiograph.format:
-        raise WriteError(f"{name}: the output is {again.format}, needs {radiograph.format}")
+    if output.format != radiograph.format:
+        raise WriteError(f"{name}: the output is {output.format}, needs {radiograph.format}")
     if touched and radiograph.format == "JPEG":
-        jpeg.verify_jpeg(radiograph, new_stored, again.stored)
-    elif again.stored.dtype != new_stored.dtype or not np.array_equal(again.stored, new_stored):
+        jpeg.verify_jpeg(radiograph, new_stored, output.stored)
+    elif output.stored.dtype != new_stored.dtype or not np.array_equal(output.stored, new_stored):
         raise WriteError(f"{name}: the output's pixels are not those that were to be written")
 
 

@@ -1,15 +1,15 @@
 """JPEG files to `Radiograph` and back. Baseline, extended and progressive; 8 bits; grey, YCbCr or RGB.
 
 Untouched pixels keep their compressed scans byte for byte, up to the last byte that they need. Touched ones are encoded
-again with the source's own quantisation tables and subsampling, which changes unchanged regions by little and rings a few
-grey levels into the edge of removed ones; the image is redrawn from pixels, so nothing of what was removed is left in it.
+again with the source's own quantisation tables and subsampling. This changes retained regions slightly and rings a few
+grey levels into the edge of removed ones; the image is encoded from pixels, so nothing that was removed remains in it.
 
 Only these segments are written: JFIF without its thumbnail, Adobe's colour flag, tables, frame and scans, and an Exif
-that holds the orientation alone. Comments, other applications' segments, thumbnails, rows behind the declared height
-and bytes after the end go.
+that holds the orientation alone. Comments, other applications' segments, thumbnails, rows below the declared height
+and bytes after the end are left out.
 
-Segments are walked by hand (`jpeg_markers`) and written by hand: Pillow decodes and encodes, but gives no access to scans as they are
-stored, keeps no stream that it did not encode itself, and does not tell of bytes behind the end.
+Segments are parsed (`jpeg_markers`) and written by hand: Pillow decodes and encodes, but gives no access to scans as they are
+stored, keeps no stream that it did not encode itself, and does not report bytes after the end.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from .limits import MAX_PIXELS
 
 BEHIND = "bytes behind the end of the image, left out"
 PIXELS_A_BYTE = 1024
-"""Pixels, at most, that one byte of a scan stands for: a block of 64 takes a bit or more of the finest component, and
-blocks of odd proportions cover four of it."""
+"""Maximum number of pixels that one byte of a scan can encode: a block of 64 takes at least one bit of the finest component, and
+blocks of other proportions cover up to four times its area."""
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 
 
@@ -42,8 +42,8 @@ _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 class JpegSource:
     """Segments of one file as (marker, body), scans with their entropy-coded data, and how it was encoded.
 
-    tables: quantisation table of each component, 64 values in zigzag-free order.  subsampling: Pillow's 0, 1, 2.
-    notes: what the file held beside its picture and its metadata.
+    tables: quantisation table of each component, 64 values in row order, not zigzag.  subsampling: Pillow's 0, 1 or 2.
+    orientation: 1–8 of Exif.  notes: what the file held besides its image and its metadata.
     """
 
     segments: tuple[tuple[int, bytes], ...]
@@ -66,15 +66,15 @@ def read_jpeg(path: Path, data: bytes) -> Radiograph:
 
     Raises:
         ReadError: damaged or truncated.
-        HeldError: a kind that cannot be handled: CMYK, 12 bits, lossless, several pictures in one file, one hidden.
+        HeldError: not supported: CMYK, 12 bits, lossless, several images in one file, or an image hidden outside the declared size.
     """
-    found, end = _segments(path, data)
-    progressive, components = _check_frame(path, found)
-    if any(marker == 0xE2 and body.startswith(b"MPF\0") for marker, body in found):
+    file_segments, end = _segments(path, data)
+    progressive, components = _check_frame(path, file_segments)
+    if any(marker == 0xE2 and body.startswith(b"MPF\0") for marker, body in file_segments):
         raise HeldError(f"{path.name}: holds several pictures (MPF); only single images are supported")
     if SOI + b"\xff" in data[end:]:
         raise HeldError(f"{path.name}: a further picture follows the first one; only single images are supported")
-    found = trim(path, found)
+    file_segments = trim(path, file_segments)
     try:
         image = JpegImagePlugin.JpegImageFile(io.BytesIO(data))
         image.load()
@@ -84,40 +84,44 @@ def read_jpeg(path: Path, data: bytes) -> Radiograph:
     tables = tuple(tuple(image.quantization[layer[3]]) for layer in image.layer)
     subsampling = max(JpegImagePlugin.get_sampling(image), 0)  # an unusual one comes out finer, as 4:4:4
     notes = (BEHIND,) if data[end:] else ()
-    source = JpegSource(tuple(found), tables, subsampling, progressive, _is_rgb(found, components), _orientation(found), notes)
+    source = JpegSource(tuple(file_segments), tables, subsampling, progressive, _is_rgb(file_segments, components), _orientation(file_segments), notes)
     stored = pixels[None]
     fill = (0,) * (1 if pixels.ndim == 2 else 3)
-    shown = views_jpeg(stored)
-    return Radiograph(stored=stored, display=shown[0], fill=fill, path=path, format="JPEG", source=source, also=shown[1:])
+    grey_views = views_jpeg(stored)
+    return Radiograph(stored=stored, display=grey_views[0], fill=fill, path=path, format="JPEG", source=source, also=grey_views[1:])
 
 
 def layout(path: Path, data: bytes) -> tuple[tuple[int, int], int, bool]:
-    """Rows and columns, and `turned`, of a file whose pixels are not decoded. Raises as `read_jpeg`."""
-    found = segments(path, data)
-    _check_frame(path, found)
-    return (shape_hw(found), *turned(found))
+    """(rows, columns), the orientation 1–8, and whether programs agree on it, without decoding the pixels.
+
+    Raises:
+        ReadError, HeldError: as `read_jpeg`.
+    """
+    file_segments = segments(path, data)
+    _check_frame(path, file_segments)
+    return (shape_hw(file_segments), *turned(file_segments))
 
 
-def turned(found: Sequence[tuple[int, bytes]]) -> tuple[int, bool]:
-    """The orientation 1–8 of a file's segments, and whether programs agree on it: few heed that of XMP."""
-    xmp = next((body for marker, body in found if marker == 0xE1 and body.startswith(_XMP)), b"")
-    said = re.search(rb"tiff:Orientation\s*(?:=\s*[\"']|>)\s*([2-8])", xmp)
-    orientation = _orientation(found)
-    return (int(said[1]), False) if said and orientation == 1 else (orientation, True)
+def turned(file_segments: Sequence[tuple[int, bytes]]) -> tuple[int, bool]:
+    """The orientation 1–8 of a file's segments, and whether programs agree on it: few apply the orientation in XMP."""
+    xmp = next((body for marker, body in file_segments if marker == 0xE1 and body.startswith(_XMP)), b"")
+    match = re.search(rb"tiff:Orientation\s*(?:=\s*[\"']|>)\s*([2-8])", xmp)
+    orientation = _orientation(file_segments)
+    return (int(match[1]), False) if match and orientation == 1 else (orientation, True)
 
 
-def _orientation(found: Iterable[tuple[int, bytes]]) -> int:
-    """What the first Exif segment says, 1 without one."""
-    return orientation_of(next((body[6:] for marker, body in found if marker == 0xE1 and body.startswith(b"Exif\0\0")), b""))
+def _orientation(file_segments: Iterable[tuple[int, bytes]]) -> int:
+    """Orientation of the first Exif segment, 1 if there is none."""
+    return orientation_of(next((body[6:] for marker, body in file_segments if marker == 0xE1 and body.startswith(b"Exif\0\0")), b""))
 
 
 def views_jpeg(stored: np.ndarray, reference: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
-    """The views of pixels: of those that were read, or of others in their place, shown as `reference` would be."""
+    """The uint8 views of stored pixels (1, H, W) or (1, H, W, 3), with the tables of `reference`, or of `stored` itself if that is None."""
     return views.views(stored, reference=reference) if stored.ndim == 3 else views.colour_views(stored, 8, reference)
 
 
 def encode_jpeg(radiograph: Radiograph, new_stored: np.ndarray, *, touched: bool) -> bytes:
-    """The file's bytes; see the module's docstring."""
+    """The file's bytes with `new_stored`, of the shape of `radiograph.stored`; see the module's docstring."""
     source: JpegSource = radiograph.source
     coded = list(source.segments)
     if touched:
@@ -133,29 +137,29 @@ def encode_jpeg(radiograph: Radiograph, new_stored: np.ndarray, *, touched: bool
     return assemble(coded, jfif=_jfif(source.segments), orientation=source.orientation)
 
 
-def verify_jpeg(radiograph: Radiograph, new_stored: np.ndarray, again: np.ndarray) -> None:
-    """Compare decoded pixels with what was to be written, as closely as the quantisation tables allow.
+def verify_jpeg(radiograph: Radiograph, new_stored: np.ndarray, decoded: np.ndarray) -> None:
+    """Compare the pixels decoded from the output with those that were to be written, within the tolerance of the quantisation tables.
 
     Raises:
-        WriteError: size or mode differ, removed areas are not near black, or the rest moved too far.
+        WriteError: the shapes differ, removed areas are not near black, or the remaining pixels differ too much.
     """
     name, source = radiograph.path.name, radiograph.source
-    if again.shape != new_stored.shape:
-        raise WriteError(f"{name}: the output has shape {again.shape}, needs {new_stored.shape}")
-    off = np.abs(again.astype(np.int16) - new_stored)
-    removed = new_stored != radiograph.stored
-    if off.ndim == 4:  # shared chroma bleeds over the edge, so colour is judged by its green, which is mostly brightness
-        off, removed = off[..., 1], removed.any(axis=-1)
+    if decoded.shape != new_stored.shape:
+        raise WriteError(f"{name}: the output has shape {decoded.shape}, needs {new_stored.shape}")
+    error = np.abs(decoded.astype(np.int16) - new_stored)
+    removed_mask = new_stored != radiograph.stored
+    if error.ndim == 4:  # subsampled chroma bleeds over the edge, so colour is compared by its green channel, which is mostly brightness
+        error, removed_mask = error[..., 1], removed_mask.any(axis=-1)
     steps = np.array(source.tables, np.float64)
-    inside, limit = off[removed], 32 if len(source.tables) == 1 else 64
-    if inside.size and (inside.max() > limit + steps.max() / 2 or inside.mean() > limit / 4 + steps.mean() / 2):
-        raise WriteError(f"{name}: removed areas are {inside.max()} grey levels from black in the output")
-    if off.mean() > 2 + steps.mean() / 4:
-        raise WriteError(f"{name}: the output differs by {off.mean():.1f} grey levels on average")
+    removed_error, limit = error[removed_mask], 32 if len(source.tables) == 1 else 64
+    if removed_error.size and (removed_error.max() > limit + steps.max() / 2 or removed_error.mean() > limit / 4 + steps.mean() / 2):
+        raise WriteError(f"{name}: removed areas are {removed_error.max()} grey levels from black in the output")
+    if error.mean() > 2 + steps.mean() / 4:
+        raise WriteError(f"{name}: the output differs by {error.mean():.1f} grey levels on average")
 
 
 def segments(path: Path, data: bytes) -> list[tuple[int, bytes]]:
-    """(marker, body) of every segment between SOI and EOI; the body of SOS goes on to the next marker.
+    """(marker, body) of every segment between SOI and EOI; the body of SOS includes its entropy-coded data.
 
     Raises:
         ReadError: the structure is broken or the end of image is missing.
@@ -164,43 +168,43 @@ def segments(path: Path, data: bytes) -> list[tuple[int, bytes]]:
 
 
 def _segments(path: Path, data: bytes) -> tuple[list[tuple[int, bytes]], int]:
-    """`segments`, and where the image ends."""
-    found: list[tuple[int, bytes]] = []
+    """`segments`, and the offset of the first byte after the image."""
+    file_segments: list[tuple[int, bytes]] = []
     try:
         for marker, body, coded, end in jpeg_markers.walk(data):
             if marker == jpeg_markers.EOI:
-                return found, end
-            found.append((marker, body + coded))
+                return file_segments, end
+            file_segments.append((marker, body + coded))
     except jpeg_markers.NoEndError as error:
-        where = f"is truncated, no end of image after {len(data)} bytes" if error.at == len(data) else f"is truncated or damaged at byte {error.at}"
-        raise ReadError(f"{path.name}: {where}") from None
+        problem = f"is truncated, no end of image after {len(data)} bytes" if error.offset == len(data) else f"is truncated or damaged at byte {error.offset}"
+        raise ReadError(f"{path.name}: {problem}") from None
     except jpeg_markers.NoSegmentError as error:
-        what = "is truncated or damaged at" if data[error.at] == 0xFF else "is damaged, no JPEG marker at"
-        raise ReadError(f"{path.name}: {what} byte {error.at}") from None
+        problem = "is truncated or damaged at" if data[error.offset] == 0xFF else "is damaged, no JPEG marker at"
+        raise ReadError(f"{path.name}: {problem} byte {error.offset}") from None
     raise AssertionError("the walk ends with the end of the image")
 
 
 def assemble(coded: Sequence[tuple[int, bytes]], *, jfif: bytes = b"", orientation: int = 1) -> bytes:
     """A JPEG stream of the allowed segments of `coded`, with the given JFIF body and orientation."""
-    out = [SOI]
+    parts = [SOI]
     if jfif:
-        out.append(_segment(0xE0, jfif))
+        parts.append(_segment(0xE0, jfif))
     if orientation != 1:
-        out.append(_segment(0xE1, b"Exif\0\0" + orientation_block(orientation)))
+        parts.append(_segment(0xE1, b"Exif\0\0" + orientation_block(orientation)))
     if adobe := _adobe(coded):
-        out.append(_segment(0xEE, adobe))
+        parts.append(_segment(0xEE, adobe))
     for marker, body in coded:
         if marker == SOS:
             head = int.from_bytes(body[:1], "big") * 2 + 4
-            out.append(_segment(SOS, body[:head]) + body[head:])
+            parts.append(_segment(SOS, body[:head]) + body[head:])
         elif marker in FRAMES or marker in TABLES:
-            out.append(_segment(marker, body))
-    return b"".join([*out, EOI])
+            parts.append(_segment(marker, body))
+    return b"".join([*parts, EOI])
 
 
-def shape_hw(found: Iterable[tuple[int, bytes]]) -> tuple[int, int]:
+def shape_hw(file_segments: Iterable[tuple[int, bytes]]) -> tuple[int, int]:
     """Rows and columns of the frame; (0, 0) if there is none that is supported."""
-    body = next((body for marker, body in found if marker in FRAMES and len(body) > 5), bytes(5))
+    body = next((body for marker, body in file_segments if marker in FRAMES and len(body) > 5), bytes(5))
     return struct.unpack_from(">HH", body, 1)
 
 
@@ -208,9 +212,9 @@ def _segment(marker: int, body: bytes) -> bytes:
     return struct.pack(">BBH", 0xFF, marker, len(body) + 2) + body
 
 
-def _check_frame(path: Path, found: list[tuple[int, bytes]]) -> tuple[bool, bytes]:
+def _check_frame(path: Path, file_segments: list[tuple[int, bytes]]) -> tuple[bool, bytes]:
     """Whether the one frame is progressive, and its component identifiers."""
-    frames = [(m, b) for m, b in found if 0xC0 <= m <= 0xCF and m not in (0xC4, 0xC8, 0xCC)]
+    frames = [(m, b) for m, b in file_segments if 0xC0 <= m <= 0xCF and m not in (0xC4, 0xC8, 0xCC)]
     if len(frames) != 1 or len(frames[0][1]) < 6:
         raise ReadError(f"{path.name}: has {len(frames)} JPEG frames, needs exactly 1")
     marker, body = frames[0]
@@ -223,28 +227,28 @@ def _check_frame(path: Path, found: list[tuple[int, bytes]]) -> tuple[bool, byte
         raise ReadError(f"{path.name}: has size {width} x {height}, both must be at least 1")
     if width * height > MAX_PIXELS:
         raise HeldError(f"{path.name}: declares {width * height} pixels, allowed are {MAX_PIXELS}")
-    if all(m != SOS for m, _ in found) or len(body) < 6 + 3 * count:
+    if all(m != SOS for m, _ in file_segments) or len(body) < 6 + 3 * count:
         raise ReadError(f"{path.name}: is a JPEG without pixels")
-    if width * height > PIXELS_A_BYTE * sum(len(b) for m, b in found if m == SOS):  # before memory is taken for them
+    if width * height > PIXELS_A_BYTE * sum(len(b) for m, b in file_segments if m == SOS):  # before memory is allocated for them
         raise ReadError(f"{path.name}: is truncated, its scans are too short for {width} x {height} pixels")
     return FRAMES[marker], body[6 : 6 + 3 * count : 3]
 
 
-def _is_rgb(found: list[tuple[int, bytes]], components: bytes) -> bool:
-    """Whether three components are RGB and not YCbCr, as libjpeg decides it."""
-    if len(components) != 3 or _jfif(found):
+def _is_rgb(file_segments: list[tuple[int, bytes]], components: bytes) -> bool:
+    """Whether three components are RGB, not YCbCr, by libjpeg's rules."""
+    if len(components) != 3 or _jfif(file_segments):
         return False
-    adobe = _adobe(found)
+    adobe = _adobe(file_segments)
     return adobe[11] == 0 if adobe else components == b"RGB"
 
 
-def _adobe(found: Iterable[tuple[int, bytes]]) -> bytes:
-    """The 12 bytes of Adobe's segment, the last of which tells the colour transform; b"" if there is none."""
-    bodies = (body for marker, body in found if marker == 0xEE and body.startswith(b"Adobe"))
+def _adobe(file_segments: Iterable[tuple[int, bytes]]) -> bytes:
+    """The 12 bytes of Adobe's segment, the last of which is the colour transform; b"" if there is none."""
+    bodies = (body for marker, body in file_segments if marker == 0xEE and body.startswith(b"Adobe"))
     return next((body[:12] for body in bodies if len(body) >= 12), b"")
 
 
-def _jfif(found: Iterable[tuple[int, bytes]]) -> bytes:
+def _jfif(file_segments: Iterable[tuple[int, bytes]]) -> bytes:
     """The file's JFIF body (version, density) without its thumbnail, b"" if there is none."""
-    body = next((body for marker, body in found if marker == 0xE0 and body.startswith(b"JFIF\0")), b"")
+    body = next((body for marker, body in file_segments if marker == 0xE0 and body.startswith(b"JFIF\0")), b"")
     return body[:12] + b"\0\0" if len(body) >= 12 else b""

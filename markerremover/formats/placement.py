@@ -1,9 +1,8 @@
-"""The frame of reference of drawn coordinates: from an image as a program showed it to its stored pixels.
+"""Coordinate frame of drawn annotations: from the image as a program displayed it to the stored pixels.
 
-A file may say how it is to be turned before it is shown (Exif, the Orientation tag of TIFF). The pixels here are always the stored ones, but
-LabelMe and nearly every other program that people draw with turns JPEG files upright first, so that its coordinates are of another
-image. Nothing is guessed: an annotation that names another image size is refused, and so is one of which nobody can tell how its image was
-turned.
+A file may say how to turn it before display (Exif, the Orientation tag of TIFF). The pixels here are always the stored ones, but LabelMe and
+nearly every other annotation program turn JPEG files upright first, so their coordinates are those of the turned image. Nothing is guessed:
+an annotation that names another image size is refused, and so is one of which nobody can tell how its image was turned.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ DRAWN, STORED, FRACTIONS = "drawn", "stored", "fractions"  # see `Annotation.coo
 class Layout:
     """How the pixels of an image lie in its file.
 
-    shape_hw: stored rows and columns.  orientation: 1–8, of Exif and TIFF: how they are turned to be shown.
-    settled: whether programs agree to turn such a file; they do for Exif in JPEG only.  frames: how many.
+    shape_hw: stored rows and columns.  orientation: 1–8, as in Exif and TIFF: how the pixels are turned for display.
+    settled: whether programs agree to turn such a file; they do for Exif in JPEG only.  frames: number of frames.
     """
 
     shape_hw: tuple[int, int]
@@ -39,7 +38,7 @@ class Layout:
 
 
 def to_stored(points: np.ndarray, layout: Layout) -> np.ndarray:
-    """(N, 2) x, y of the upright image as x, y of the stored one; a new array.
+    """Points (N, 2) x, y in pixels of the upright image as x, y in stored pixels; a new array.
 
     The numbers of orientations are those of Exif 2.3, table 6: 3 is a half turn, 6 has to be turned by 90° clockwise to be upright.
 
@@ -58,7 +57,7 @@ def to_stored(points: np.ndarray, layout: Layout) -> np.ndarray:
 
 
 def placed(annotation: Annotation, layout: Layout) -> Annotation:
-    """The same annotation in the stored pixels of its image.
+    """The same annotation with its boxes in the stored pixels of its image; a new record.
 
     Raises:
         AnnotationError: it names another size than the image has, or it cannot be told how the image was turned when it was drawn.
@@ -66,15 +65,15 @@ def placed(annotation: Annotation, layout: Layout) -> Annotation:
     turned = _is_turned(annotation.shape_hw, annotation.coordinates, layout)
     elements = annotation.elements
     if turned:
-        elements = tuple(replace(e, xyxy=tuple(map(float, _box(e.xyxy, layout)))) for e in elements)
+        elements = tuple(replace(e, xyxy=_box(e.xyxy, layout)) for e in elements)
     return replace(annotation, shape_hw=layout.shape_hw, elements=elements, coordinates=STORED)
 
 
 def placed_marks(corrections: Corrections, layout: Layout) -> Corrections:
-    """What was drawn by hand, in the stored pixels of its image.
+    """Corrections drawn by hand, in the stored pixels of their image.
 
     Raises:
-        HeldError: as `placed` raises AnnotationError; or some frames have no annotation: whether anything is burned in there is unknown.
+        HeldError: where `placed` raises AnnotationError, or a frame has no annotation, so that it is unknown whether anything is burned in there.
     """
     if corrections.canvas_hw is None:
         return corrections
@@ -88,7 +87,7 @@ def placed_marks(corrections: Corrections, layout: Layout) -> Corrections:
 
 
 def _is_turned(shape_hw: tuple[int, int], coordinates: str, layout: Layout) -> bool:
-    """Whether coordinates are of the upright image and not of the stored one, where these differ.
+    """Whether coordinates are those of the upright image, where it differs from the stored one.
 
     Raises:
         AnnotationError: see `placed`.
@@ -108,11 +107,13 @@ def _is_turned(shape_hw: tuple[int, int], coordinates: str, layout: Layout) -> b
     return fits_upright
 
 
-def _box(xyxy: tuple[float, ...], layout: Layout) -> np.ndarray:
+def _box(xyxy: tuple[float, ...], layout: Layout) -> tuple[float, float, float, float]:
     corners = to_stored(np.array(xyxy).reshape(2, 2), layout)
-    return np.concatenate([corners.min(axis=0), corners.max(axis=0)])
+    (left, top), (right, bottom) = corners.min(axis=0), corners.max(axis=0)
+    return float(left), float(top), float(right), float(bottom)
 
 
 def _turned(mark: Mark, layout: Layout) -> Mark:
     outline = tuple((float(x), float(y)) for x, y in to_stored(np.array(mark.outline), layout)) if mark.outline else ()
-    return replace(mark, xyxy=tuple(int(v) for v in _box(mark.xyxy, layout)), outline=outline)
+    left, top, right, bottom = _box(mark.xyxy, layout)
+    return replace(mark, xyxy=(int(left), int(top), int(right), int(bottom)), outline=outline)

@@ -1,14 +1,14 @@
 """PNG files to `Radiograph` and back, with every bit depth and colour type kept.
 
-The compressed stream is decoded and encoded by OpenCV as plain grey, RGB or RGBA samples of the same number of bytes a
-pixel; what the samples mean (packed bits, palette indices, grey with alpha) is worked out here. So nothing is ever
-converted, and a stream that nobody touched is copied as it is.
+The compressed stream is decoded and encoded by OpenCV as plain grey, RGB or RGBA samples of the same number of bytes per
+pixel; what the samples mean (packed bits, palette indices, grey with alpha) is handled here. So no value is ever
+converted, and an untouched stream is copied as it is.
 
 Only these chunks are written: IHDR, PLTE (palette images), IDAT, IEND; gAMA, cHRM, sRGB, sBIT and pHYs of the right
-length; an eXIf that holds the orientation alone. Text, profiles, times, private chunks and bytes after IEND go.
+length; an eXIf that holds the orientation alone. Text, profiles, times, private chunks and bytes after IEND are left out.
 
-The structure is walked by hand: Pillow and OpenCV (libpng) decode, without an error, a stream that holds more than the picture and a file
-that goes on behind IEND, tell of neither, and Pillow unpacks packed bits; so neither can say what a copied stream carries.
+Chunks are parsed by hand: Pillow and OpenCV (libpng) decode a stream that holds more than the image, and a file that continues after IEND,
+without an error, and report neither; Pillow also unpacks packed bits. So neither can tell what a copied stream carries.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ MAGIC = b"\x89PNG\r\n\x1a\n"
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Samples a pixel by PNG colour type: grey, RGB, palette, grey + alpha, RGBA."""
 KEPT = {b"gAMA": (4,), b"cHRM": (32,), b"sRGB": (1,), b"sBIT": (1, 2, 3, 4), b"pHYs": (9,)}
-"""Chunks that survive, with the lengths they may have."""
+"""Chunks that are copied, and the lengths in bytes that they may have."""
 BEHIND = "bytes behind the end of the image, left out"
 _END = b"\0\0\0\0IEND\xaeB`\x82"
 INFLATION = 1032
-"""Bytes, at most, that one byte of a deflated stream stands for."""
+"""Maximum number of bytes that one byte of a deflated stream expands to."""
 NEARLY_BLACK = 25
-"""Brightest channel, of 255, of a palette entry that may stand in for black: a tenth of full brightness."""
+"""Maximum value of the brightest channel, of 255, of a palette entry that is used as black: a tenth of full brightness."""
 EVERY, FLAT = 16, 0.4
-"""Of how many rows one is looked at before pixels are compressed, and the share of values that equal those above from which runs of them pay."""
+"""Row interval of the sample that chooses the compression, and the minimum share of values equal to those above for which run-length pays."""
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 _PLAIN = {8: (8, 0), 16: (16, 0), 24: (8, 2), 32: (8, 6), 48: (16, 2), 64: (16, 6)}  # bits a pixel → depth, colour type
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))  # x, y, dx, dy
@@ -49,8 +49,10 @@ _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), 
 class PngSource:
     """Header, palette and compressed pixels of one file, and the chunks worth keeping.
 
-    touched_palette: the palette with a black entry, for when something is blacked out.
-    notes: what the file held beside its picture and its metadata.
+    depth: bits of one sample.  colour: PNG colour type.  stream: the concatenated IDAT data.  kept: copied chunks by type.
+    transparency: body of tRNS.  orientation: 1–8 of Exif.
+    touched_palette: the palette with a black entry, written if something is blacked out.
+    notes: what the file held besides its image and its metadata.
     """
 
     width: int
@@ -83,41 +85,50 @@ def read_png(path: Path, data: bytes) -> Radiograph:
 
     Raises:
         ReadError: damaged or truncated.
-        HeldError: animated, transparent, or of a kind that cannot be written back as it was.
+        HeldError: animated, transparent, too large, followed by a further image, or not writable in the same kind of PNG.
     """
     source = _parse(path, data)
     stored = _decode(path, source)
     _hold_transparency(path, source, stored)
-    top = (1 << source.depth) - 1
+    maximum = (1 << source.depth) - 1
+    fill: tuple[int, ...]
     if source.colour == 3:
-        shown, black, palette = _view_palette(path, source, stored)
+        grey_views, black, palette = _view_palette(path, source, stored)
         source, fill = replace(source, touched_palette=palette), (black,)
     else:
-        shown = views_png(source, stored)
-        fill = ((0,) if source.colour in (0, 4) else (0, 0, 0)) + ((top,) if source.colour in (4, 6) else ())
-    return Radiograph(stored=stored, display=shown[0], fill=fill, path=path, format="PNG", source=source, also=shown[1:])
+        grey_views = views_png(source, stored)
+        fill = ((0,) if source.colour in (0, 4) else (0, 0, 0)) + ((maximum,) if source.colour in (4, 6) else ())
+    return Radiograph(stored=stored, display=grey_views[0], fill=fill, path=path, format="PNG", source=source, also=grey_views[1:])
 
 
 def layout(path: Path, data: bytes) -> tuple[tuple[int, int], int, bool]:
-    """Rows and columns, the orientation 1–8, and False for programs do not agree to heed it, of a file whose pixels are not decoded. Raises as
-    `read_png`."""
+    """(rows, columns), the orientation 1–8, and False, since programs do not agree to apply it, without decoding the pixels.
+
+    Raises:
+        ReadError, HeldError: as `read_png`.
+    """
     source = _parse(path, data)
     return (source.height, source.width), source.orientation, False
 
 
 def views_png(source: PngSource, stored: np.ndarray, reference: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
-    """The views of pixels that are no palette's: of those that were read, or of others in their place, shown as `reference` would be."""
-    like = stored if reference is None else reference
+    """The uint8 views of stored pixels that are not palette indices, with the tables of `reference`, or of `stored` itself if that is None.
+
+    Args:
+        stored: (1, H, W) or (1, H, W, C), as `read_png` returns it; alpha is ignored.
+    """
+    basis = stored if reference is None else reference
     if source.colour not in (0, 4):
-        return views.colour_views(stored[..., :3], source.depth, like[..., :3])
-    grey, like = (pixels[..., 0] if source.colour == 4 else pixels for pixels in (stored, like))
+        return views.colour_views(stored[..., :3], source.depth, basis[..., :3])
+    grey, basis = (pixels[..., 0] if source.colour == 4 else pixels for pixels in (stored, basis))
     if source.depth < 8:
-        grey, like = ((pixels * (255 // ((1 << source.depth) - 1))).astype(np.uint8) for pixels in (grey, like))
-    return views.views(np.ascontiguousarray(grey), reference=like)
+        grey, basis = ((pixels * (255 // ((1 << source.depth) - 1))).astype(np.uint8) for pixels in (grey, basis))
+    return views.views(np.ascontiguousarray(grey), reference=basis)
 
 
 def encode_png(radiograph: Radiograph, new_stored: np.ndarray, *, touched: bool) -> bytes:
-    """The file's bytes. Untouched pixels keep their compressed stream, unless that stream hides something behind its end."""
+    """The file's bytes with `new_stored`, of the shape of `radiograph.stored`. Untouched pixels keep their compressed stream, unless it holds
+    more than the pixels."""
     source: PngSource = radiograph.source
     stream = None if touched else _honest_stream(source)
     interlaced = source.interlaced and stream is not None
@@ -133,7 +144,12 @@ def encode_png(radiograph: Radiograph, new_stored: np.ndarray, *, touched: bool)
 
 
 def _parse(path: Path, data: bytes) -> PngSource:
-    """Walk the chunks, checking every CRC."""
+    """Parse the chunks, checking every CRC.
+
+    Raises:
+        ReadError: damaged or truncated.
+        HeldError: animated, too large, followed by a further image, or interlaced with less than 8 bits.
+    """
     parts: dict[bytes, bytes] = {}
     stream: list[bytes] = []
     for kind, body in _chunks(path, data):
@@ -158,33 +174,34 @@ def _parse(path: Path, data: bytes) -> PngSource:
     palette = parts.get(b"PLTE", b"") if colour == 3 else b""
     if colour == 3 and (not palette or len(palette) % 3 or len(palette) > 3 << depth):
         raise ReadError(f"{path.name}: its palette has {len(palette)} bytes")
-    kept = {kind: parts[kind] for kind, lengths in KEPT.items() if len(parts.get(kind, b"")) in lengths}
+    kept_chunks = {kind: parts[kind] for kind, lengths in KEPT.items() if len(parts.get(kind, b"")) in lengths}
     orientation = orientation_of(parts.get(b"eXIf", b""))
-    clear = parts.get(b"tRNS", b"")
-    rest = data[data.index(_END) + len(_END) :] if _END in data else b""
-    if any(start in rest for start in (MAGIC, b"\xff\xd8\xff")):
+    transparency = parts.get(b"tRNS", b"")
+    trailing_data = data[data.index(_END) + len(_END) :] if _END in data else b""
+    if any(start in trailing_data for start in (MAGIC, b"\xff\xd8\xff")):
         raise HeldError(f"{path.name}: a further picture follows the first one; only single images are supported")
-    notes = (BEHIND,) if rest else ()
-    return PngSource(width, height, depth, colour, bool(interlaced), b"".join(stream), palette, clear, kept, orientation, notes=notes)
+    notes = (BEHIND,) if trailing_data else ()
+    return PngSource(width, height, depth, colour, bool(interlaced), b"".join(stream), palette, transparency, kept_chunks, orientation, notes=notes)
 
 
 def _chunks(path: Path, data: bytes) -> list[tuple[bytes, bytes]]:
-    found, at = [], len(MAGIC)
+    chunks: list[tuple[bytes, bytes]] = []
+    position = len(MAGIC)
     while True:
-        if at + 12 > len(data):
+        if position + 12 > len(data):
             raise ReadError(f"{path.name}: is truncated, no end of image after {len(data)} bytes")
-        length, kind = struct.unpack_from(">I4s", data, at)
-        end = at + 8 + length
+        length, kind = struct.unpack_from(">I4s", data, position)
+        end = position + 8 + length
         if end + 4 > len(data):
             raise ReadError(f"{path.name}: is truncated inside a chunk, after {len(data)} bytes")
-        if zlib.crc32(data[at + 4 : end]) != struct.unpack_from(">I", data, end)[0]:
+        if zlib.crc32(data[position + 4 : end]) != struct.unpack_from(">I", data, end)[0]:
             raise ReadError(f"{path.name}: is damaged, a checksum does not match")
-        if not found and kind != b"IHDR":
+        if not chunks and kind != b"IHDR":
             raise ReadError(f"{path.name}: does not begin with a PNG header")
-        found.append((kind, data[at + 8 : end]))
-        at = end + 4
+        chunks.append((kind, data[position + 8 : end]))
+        position = end + 4
         if kind == b"IEND":
-            return found
+            return chunks
 
 
 def assemble(*chunks: tuple[bytes, bytes]) -> bytes:
@@ -195,19 +212,20 @@ def assemble(*chunks: tuple[bytes, bytes]) -> bytes:
 
 def _decode(path: Path, source: PngSource) -> np.ndarray:
     """Samples (1, H, W) or (1, H, W, C), uint8 or native uint16."""
-    if _raw_bytes(source) > INFLATION * len(source.stream):  # seen before memory is taken for what is not there
+    if _raw_bytes(source) > INFLATION * len(source.stream):  # checked before memory is allocated
         raise ReadError(f"{path.name}: is damaged or truncated, its {len(source.stream)} compressed bytes cannot hold its pixels")
     width = source.width if source.bits >= 8 else (source.width * source.bits + 7) // 8
     depth, colour = _PLAIN[max(source.bits, 8)]
     header = struct.pack(">IIBBBBB", width, source.height, depth, colour, 0, 0, source.interlaced)
-    plain = assemble((b"IHDR", header), (b"IDAT", source.stream), (b"IEND", b""))
+    file_bytes = assemble((b"IHDR", header), (b"IDAT", source.stream), (b"IEND", b""))
     try:
-        pixels = cv2.imdecode(np.frombuffer(plain, np.uint8), cv2.IMREAD_UNCHANGED)
+        decoded = cv2.imdecode(np.frombuffer(file_bytes, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:
-        pixels = None
-    lenient = int(cv2.__version__.split(".")[0]) < 5  # OpenCV 4 fills in what is missing
-    if pixels is None or pixels.shape[:2] != (source.height, width) or (lenient and _honest_stream(source) is None):
+        decoded = None
+    lenient = int(cv2.__version__.split(".")[0]) < 5  # OpenCV 4 fills in missing pixels without an error
+    if decoded is None or decoded.shape[:2] != (source.height, width) or (lenient and _honest_stream(source) is None):
         raise ReadError(f"{path.name}: is damaged, truncated or too large for the memory, its pixels cannot be decoded")
+    pixels: np.ndarray = decoded
     if pixels.ndim == 3:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
     if source.bits < 8:
@@ -233,38 +251,38 @@ def _compress(pixels: np.ndarray, source: PngSource) -> bytes:
     if pixels.ndim == 3:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR if pixels.shape[2] == 3 else cv2.COLOR_RGBA2BGRA)
     pixels = np.ascontiguousarray(pixels)
-    done, encoded = cv2.imencode(".png", pixels, _settings(pixels))
-    if not done:
+    success, encoded = cv2.imencode(".png", pixels, _settings(pixels))
+    if not success:
         raise ValueError("OpenCV could not encode the pixels as PNG")
     return b"".join(body for kind, body in _chunks(Path("encoded"), encoded.tobytes()) if kind == b"IDAT")
 
 
 def _settings(pixels: np.ndarray) -> list[int]:
-    """How OpenCV compresses (H, W) or (H, W, C) pixels: against OpenCV's own choice a third less time to decode, up to a quarter less to
-    encode, and files of real radiographs a little smaller. Rows are stored as differences from the row above, in which runs are looked for
-    where many pixels equal the one above."""
-    if not hasattr(cv2, "IMWRITE_PNG_FILTER"):  # an older OpenCV: its own choice
+    """Compression parameters of OpenCV for (H, W) or (H, W, C) pixels. Compared with OpenCV's defaults they take a third less time to decode,
+    up to a quarter less to encode, and give slightly smaller files of real radiographs. Rows are stored as differences from the row above;
+    these are run-length coded where many pixels equal the one above."""
+    if not hasattr(cv2, "IMWRITE_PNG_FILTER"):  # an older OpenCV: its defaults
         return []
-    below = pixels[EVERY::EVERY]
-    same = np.count_nonzero(below == pixels[EVERY - 1 : -1 : EVERY][: len(below)])
-    strategy = cv2.IMWRITE_PNG_STRATEGY_RLE if same > FLAT * below.size else cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY
+    lower_rows = pixels[EVERY::EVERY]
+    equal_count = np.count_nonzero(lower_rows == pixels[EVERY - 1 : -1 : EVERY][: len(lower_rows)])
+    strategy = cv2.IMWRITE_PNG_STRATEGY_RLE if equal_count > FLAT * lower_rows.size else cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY
     return [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP, cv2.IMWRITE_PNG_STRATEGY, strategy]
 
 
 def _honest_stream(source: PngSource) -> bytes | None:
-    """The compressed stream without what follows its end, or None if it holds less or more than the declared pixels."""
+    """The compressed stream without bytes after its end, or None if it holds less or more than the declared pixels."""
     inflate = zlib.decompressobj()
-    need = _raw_bytes(source)
+    expected_length = _raw_bytes(source)
     try:
-        have = len(inflate.decompress(source.stream, need + 1))
-        have += len(inflate.decompress(inflate.unconsumed_tail, 1))
+        length = len(inflate.decompress(source.stream, expected_length + 1))
+        length += len(inflate.decompress(inflate.unconsumed_tail, 1))
     except zlib.error:
         return None
-    return source.stream[: len(source.stream) - len(inflate.unused_data)] if inflate.eof and have == need else None
+    return source.stream[: len(source.stream) - len(inflate.unused_data)] if inflate.eof and length == expected_length else None
 
 
 def _raw_bytes(source: PngSource) -> int:
-    """Length of the filtered rows before compression."""
+    """Length in bytes of the filtered rows before compression."""
     size = 0
     for x, y, dx, dy in _ADAM7 if source.interlaced else ((0, 0, 1, 1),):
         width, height = -(-(source.width - x) // dx), -(-(source.height - y) // dy)
@@ -273,43 +291,52 @@ def _raw_bytes(source: PngSource) -> int:
 
 
 def _hold_transparency(path: Path, source: PngSource, stored: np.ndarray) -> None:
-    """Hold an image with pixels that transparency hides; what is merely declared transparent but unused may go."""
-    top = (1 << source.depth) - 1
+    """Hold an image with pixels that transparency hides; a transparent colour that no pixel has is ignored.
+
+    Raises:
+        ReadError: the tRNS chunk has a wrong length.
+        HeldError: a pixel is transparent.
+    """
+    maximum = (1 << source.depth) - 1
     if source.colour in (4, 6):
-        hidden = (stored[..., -1] != top).any()
+        hidden = bool((stored[..., -1] != maximum).any())
     elif not source.transparency:
         return
     elif source.colour == 3:
-        clear = [i for i, alpha in enumerate(source.transparency) if alpha < 255]
-        hidden = np.isin(stored, clear).any()
+        clear_indices = [i for i, alpha in enumerate(source.transparency) if alpha < 255]
+        hidden = bool(np.isin(stored, clear_indices).any())
     else:
         words = len(source.transparency) // 2
         key = np.array(struct.unpack(f">{words}H", source.transparency[: 2 * words]), np.uint16)
         if words != CHANNELS[source.colour]:
             raise ReadError(f"{path.name}: its transparency has {len(source.transparency)} bytes")
-        hidden = (stored == key[0]).any() if source.colour == 0 else (stored == key).all(axis=-1).any()
+        hidden = bool((stored == key[0]).any() if source.colour == 0 else (stored == key).all(axis=-1).any())
     if hidden:
-        raise HeldError(f"{path.name}: transparency hides pixels, which could not be looked at as a viewer shows them")
+        raise HeldError(f"{path.name}: transparency hides pixels, which cannot be checked as a viewer shows them")
 
 
 def _view_palette(path: Path, source: PngSource, stored: np.ndarray) -> tuple[tuple[np.ndarray, ...], int, bytes]:
-    """The grey views of palette indices, the index that is black, and the palette in which it is.
+    """The grey views of palette indices, the index used as black, and the palette in which it is black.
 
-    That is an entry that is black already, a new one, one that no pixel uses, or one that is nearly black.
+    The index is that of an entry that is black already, a new entry, an unused one, or one that is nearly black, in this order.
+
+    Raises:
+        ReadError: a pixel's index exceeds the palette.
+        HeldError: the palette has no entry for black.
     """
     colours = np.frombuffer(source.palette, np.uint8).reshape(-1, 3)
-    used = np.bincount(stored.ravel(), minlength=len(colours)) > 0
-    if len(used) > len(colours):
+    usage = np.bincount(stored.ravel(), minlength=len(colours)) > 0
+    if len(usage) > len(colours):
         raise ReadError(f"{path.name}: pixels point behind the {len(colours)} colours of its palette")
-    shown = views.colour_views(colours[stored], 8)
+    grey_views = views.colour_views(colours[stored], 8)
     darkest = int(colours.max(axis=1).argmin())
     if not colours[darkest].any():
-        return shown, darkest, source.palette
+        return grey_views, darkest, source.palette
     if len(colours) < 1 << source.depth:
-        return shown, len(colours), source.palette + b"\0\0\0"
-    if not used.all():
-        index = int(used.argmin())
-        return shown, index, source.palette[: 3 * index] + b"\0\0\0" + source.palette[3 * index + 3 :]
+        return grey_views, len(colours), source.palette + b"\0\0\0"
+    if not usage.all():
+        index = int(usage.argmin())
+        return grey_views, index, source.palette[: 3 * index] + b"\0\0\0" + source.palette[3 * index + 3 :]
     if colours[darkest].max() > NEARLY_BLACK:
         raise HeldError(f"{path.name}: its palette has no black and no free entry, so nothing can be blacked out")
-    return shown, darkest, source.palette
+    return grey_views, darkest, source.palette

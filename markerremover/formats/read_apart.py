@@ -1,7 +1,7 @@
-"""Files read in processes of their own: parsing one may hang or end its process, and then costs that one file only.
+"""Files read in separate processes: parsing may hang or end its process, which then costs that one file only.
 
-`remove` cleans in such processes anyway (see `workers`); this is for what reads files beside that: the headers that decide about paths,
-and every command that looks at pictures of a folder. In a process that can be ended already files are read there.
+`remove` cleans in such processes anyway (see `run.workers`); this module serves everything else that reads files: the headers that decide
+about paths, and every command that opens the images of a folder. A worker process, which can be ended itself, reads its files directly.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from ..records import Radiograph
 from ..system.parent_process import end_with_parent
 from . import images
 
-READ_S = 300.0  # that reading one file may take; the largest take some seconds
-TOGETHER, TOGETHER_S = 64, 20.0  # files that go to a process at once, and seconds for them; those that do not end are tried one by one
-FILES_EACH = 2000  # that a process must have to look at to be worth its start
-TRIES = 3  # to start a process
+READ_S = 300.0  # maximum time in seconds to read one file; the largest take some seconds
+TOGETHER, TOGETHER_S = 64, 20.0  # headers per task of a process, and the maximum seconds for a task; after that its files are tried one by one
+FILES_EACH = 2000  # minimum number of files per process that justifies starting it
+TRIES = 3  # attempts to start a process
 DIED = "the process that read it died"
 UNSTARTED = "no process can be started to read files in; is there too little memory, or is a script without `if __name__ == \"__main__\"`?"
 
@@ -38,14 +38,19 @@ def read(path: Path | str) -> Radiograph:
     """`images.read`, in another process.
 
     Raises:
-        ReadError: also where reading takes longer than `READ_S`, or ends its process.
-        HeldError, OSError: see `images.read`.
+        ReadError: as `images.read`; also if reading takes longer than `READ_S` seconds or ends its process.
+        HeldError: as `images.read`.
+        UsageError: no process can be started.
     """
     return replace(call(images.read, Path(path)), path=Path(path))  # makes its arrays read-only again
 
 
 def size(path: Path | str) -> tuple[int, tuple[int, int]]:
-    """Number of frames, and rows and columns, of a file that another process reads; raises what `read` does."""
+    """Number of frames, and (rows, columns), of a file that another process reads.
+
+    Raises:
+        ReadError, HeldError, UsageError: as `read`.
+    """
     return call(_size, Path(path))
 
 
@@ -55,24 +60,26 @@ def _size(path: Path) -> tuple[int, tuple[int, int]]:
 
 
 def call(function: Callable[[Path], Any], path: Path, limit: float | None = None) -> Any:
-    """What a function, importable by name, makes of a file, in another process; one process for all calls.
+    """The result of `function(path)` in another process; all calls share one process.
 
     Args:
-        limit: seconds; `READ_S` by default.
+        function: importable by name.
+        path: passed as an absolute path.
+        limit: maximum time in seconds; `READ_S` by default.
 
     Raises:
-        ReadError: it took longer than that, or ended its process.
+        ReadError: the function took longer than that, or ended its process.
         UsageError: no process can be started.
         Exception: whatever the function raises.
     """
-    if multiprocessing.current_process().daemon:  # it was started for this, and may start none itself
+    if multiprocessing.current_process().daemon:  # a worker process, which can be ended itself and may start no other
         return function(path)
     path = Path(os.path.abspath(path))  # the other process may have been started in another folder
     limit = READ_S if limit is None else limit
     for _ in range(TRIES):
         try:
             future = _shared().schedule(function, args=(path,), timeout=limit)
-        except RuntimeError:  # it broke while nobody waited for it
+        except RuntimeError:  # the pool broke while no call waited for it
             end()
             continue
         try:
@@ -87,40 +94,44 @@ def call(function: Callable[[Path], Any], path: Path, limit: float | None = None
 
 
 def each_header(function: Callable[[Path], Any], paths: Sequence[Path], limit: float, processes: int) -> Iterator[tuple[Path, Any]]:
-    """What a function makes of the headers of many DICOM files, as they get done; a `ReadError` in place of what was lost.
+    """The results of a function for the headers of many DICOM files, in the order of completion.
 
     Args:
         function: importable by name; must return, not raise.
-        limit: seconds for one file.
-        processes: how many at most; fewer where there are few files.
+        paths: of the files.
+        limit: maximum time in seconds for one file.
+        processes: maximum number of processes; fewer are started for few files.
+
+    Yields:
+        (path, result), or (path, `ReadError`) for a file that took too long or ended its process.
 
     Raises:
         UsageError: no process can be started.
     """
     waiting = deque(tuple(paths[i : i + TOGETHER]) for i in range(0, len(paths), TOGETHER))
-    count, left = max(1, min(processes, len(paths) // FILES_EACH)), TRIES
+    count, attempts = max(1, min(processes, len(paths) // FILES_EACH)), TRIES
     while waiting:
-        if not left:
+        if not attempts:
             raise UsageError(UNSTARTED)
-        left -= 1
+        attempts -= 1
         with _headers_pool(count) as pool:
-            for found in _until_broken(pool, function, waiting, limit, count):
-                left = TRIES
-                yield found
+            for result in _until_broken(pool, function, waiting, limit, count):
+                attempts = TRIES
+                yield result
 
 
 def _until_broken(
     pool: ProcessPool, function: Callable[[Path], Any], waiting: deque[tuple[Path, ...]], limit: float, count: int
 ) -> Iterator[tuple[Path, Any]]:
-    """Results until nothing waits, or the pool breaks; a group that does not end goes back file by file."""
+    """Results until no group waits, or the pool breaks; a group that does not finish is queued again file by file."""
     running: dict[Future, tuple[Path, ...]] = {}
     while waiting or running:
         try:
-            while waiting and len(running) < 2 * count:  # each has one to go on with while its last result is on the way
+            while waiting and len(running) < 2 * count:  # each process has a group to continue with while its last result is transferred
                 timeout = limit if len(waiting[0]) == 1 else min(limit, TOGETHER_S)
                 running[pool.schedule(_all, args=(function, waiting[0]), timeout=timeout)] = waiting[0]
                 waiting.popleft()
-        except RuntimeError:  # it broke while nobody waited for it
+        except RuntimeError:  # the pool broke while no call waited for it
             waiting.extend(running.values())
             return
         for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -144,7 +155,7 @@ def _all(function: Callable[[Path], Any], paths: Sequence[Path]) -> list[Any]:
 
 @contextmanager
 def _headers_pool(count: int) -> Iterator[ProcessPool]:
-    """Processes that end with the block, at once."""
+    """A pool whose processes are stopped at the end of the block, without waiting for their tasks."""
     pool = ProcessPool(count, initializer=_start, initargs=(("DICOM",),), context=multiprocessing.get_context("spawn"))
     try:
         yield pool
@@ -153,7 +164,7 @@ def _headers_pool(count: int) -> Iterator[ProcessPool]:
         pool.join()
 
 
-_one: dict[int, ProcessPool] = {}  # of this process, by its number: one that was forked from it makes its own
+_one: dict[int, ProcessPool] = {}  # the shared pool by process id: a forked child makes its own
 _lock = threading.Lock()
 
 
@@ -166,7 +177,7 @@ def _shared() -> ProcessPool:
 
 
 def end() -> None:
-    """End the process, if there is one."""
+    """End the shared process of `call`, if there is one."""
     with _lock:
         pool = _one.pop(os.getpid(), None)
     if pool is not None:
@@ -175,7 +186,7 @@ def end() -> None:
 
 
 def _start(formats: Sequence[str] = images.FORMATS) -> None:
-    """Get ready to read, before time counts."""
+    """Prepare a process for reading, before the time limit counts."""
     import cv2
 
     end_with_parent()

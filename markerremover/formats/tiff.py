@@ -2,16 +2,16 @@
 
 Read: uncompressed, LZW, Deflate, PackBits, and JPEG inside TIFF (8 bit). tifffile parses the directory; strips are
 unpacked here, with libtiff (through Pillow) as a plain byte decoder for LZW and PackBits, so that every bit depth and
-byte order comes out as stored.
+byte order is decoded as stored.
 
-Written is always a fresh minimal TIFF. Untouched pixels keep their strips or tiles byte for byte, compressed as they
-were, unless those may hold more than the pixels: rows or columns outside of the image, or bytes behind them (LZW is
-taken to if it is not what libtiff writes). Then, and if touched, pixels are written uncompressed if they came so,
-otherwise with Deflate, which every reader knows; pixels from JPEG inside TIFF then come out lossless. Only tags that
-decoding, orientation and resolution need are written.
+The output is always a new minimal TIFF. Untouched pixels keep their strips or tiles byte for byte, compressed as they
+were, unless these may hold more than the pixels: rows or columns outside the image, or bytes after them (LZW data count
+as such if libtiff would write them differently). In that case, and if touched, pixels are written uncompressed if they were
+so, otherwise with Deflate, which every reader supports; pixels from JPEG inside TIFF are then stored losslessly. Only tags
+that decoding, orientation and resolution need are written.
 
-Beside tifffile, segments are unpacked and the file is put together by hand: tifffile and Pillow give pixels, but do not tell how many
-bytes of a strip these took, nor what lies outside of strips and directory; for writing see `tiff_source`.
+Segments are unpacked and the file is assembled by hand: tifffile and Pillow give pixels, but do not report how many bytes of a strip these
+took, nor what lies outside strips and directory; for writing see `tiff_source`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ from .tiff_source import (
 )
 
 EXPANSION = {NONE: 1, LZW: 4096, JPEG: 3 * jpeg.PIXELS_A_BYTE, DEFLATE: 1032, OLD_DEFLATE: 1032, PACKBITS: 64}
-"""Bytes of pixels, at most, that one stored byte stands for."""
+"""Maximum number of bytes of pixels that one stored byte expands to, by compression."""
 _STRIP_BYTES = 1 << 18
 
 
@@ -66,30 +66,33 @@ def read_tiff(path: Path, data: bytes) -> Radiograph:
 
     Raises:
         ReadError: damaged or truncated.
-        HeldError: several pages, transparency, or a kind that is not supported.
+        HeldError: several pages, transparency, too large, or a kind of TIFF that is not supported.
     """
     source = _source(path, data)
     pixels, hides = _decode(path, source)
     source, stored = replace(source, hides=hides), pixels[None]
-    top = (1 << source.depth) - 1
+    maximum = (1 << source.depth) - 1
     colours = 3 if source.photometric in (RGB, YCBCR) else 1
-    if source.samples > colours and (stored[..., colours:] != top).any():
+    if source.samples > colours and (stored[..., colours:] != maximum).any():
         raise HeldError(f"{path.name}: transparency hides pixels, or there is an extra channel")
-    shown = views_tiff(source, stored)
-    fill = (0, 0, 0) if colours == 3 else (top if source.photometric == WHITE_IS_ZERO else 0,)
-    fill += (top,) * (source.samples - colours)
-    return Radiograph(stored=stored, display=shown[0], fill=fill, path=path, format="TIFF", source=source, also=shown[1:])
+    grey_views = views_tiff(source, stored)
+    fill: tuple[int, ...] = (0, 0, 0) if colours == 3 else (maximum if source.photometric == WHITE_IS_ZERO else 0,)
+    fill += (maximum,) * (source.samples - colours)
+    return Radiograph(stored=stored, display=grey_views[0], fill=fill, path=path, format="TIFF", source=source, also=grey_views[1:])
 
 
 def layout(path: Path, data: bytes) -> tuple[tuple[int, int], int, bool]:
-    """Rows and columns, the orientation 1–8, and False for programs do not agree to heed it, of a file whose pixels are not decoded. Raises as
-    `read_tiff`."""
+    """(rows, columns), the orientation 1–8, and False, since programs do not agree to apply it, without decoding the pixels.
+
+    Raises:
+        ReadError, HeldError: as `read_tiff`.
+    """
     source = _source(path, data)
     return source.shape_hw, orientation_of(source), False
 
 
 def orientation_of(source: TiffSource) -> int:
-    """Its Orientation tag, 1–8; 1 where it has none or an odd one."""
+    """The Orientation tag, 1–8; 1 where it is absent or out of range."""
     (value,) = source.kept.get(ORIENTATION, (1,))
     return value if 1 <= value <= 8 else 1
 
@@ -108,16 +111,16 @@ def _source(path: Path, data: bytes) -> TiffSource:
 
 
 def views_tiff(source: TiffSource, stored: np.ndarray, reference: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
-    """The views of pixels: of those that were read, or of others in their place, shown as `reference` would be."""
-    like = stored if reference is None else reference
+    """The uint8 views of stored pixels (1, H, W) or (1, H, W, C), with the tables of `reference`, or of `stored` itself if that is None."""
+    basis = stored if reference is None else reference
     if source.photometric in (RGB, YCBCR):
-        return views.colour_views(stored[..., :3], source.depth, like[..., :3])
-    grey, like = (np.ascontiguousarray(pixels[..., 0]) if source.samples > 1 else pixels for pixels in (stored, like))
-    return views.views(grey, invert=source.photometric == WHITE_IS_ZERO, reference=like)
+        return views.colour_views(stored[..., :3], source.depth, basis[..., :3])
+    grey, basis = (np.ascontiguousarray(pixels[..., 0]) if source.samples > 1 else pixels for pixels in (stored, basis))
+    return views.views(grey, invert=source.photometric == WHITE_IS_ZERO, reference=basis)
 
 
 def encode_tiff(radiograph: Radiograph, new_stored: np.ndarray, *, touched: bool) -> bytes:
-    """The file's bytes; see the module's docstring."""
+    """The file's bytes with `new_stored`, of the shape of `radiograph.stored`; see the module's docstring."""
     source: TiffSource = radiograph.source
     if touched or source.hides:
         return _encode_new(new_stored[0], source, _tags(source))
@@ -125,7 +128,7 @@ def encode_tiff(radiograph: Radiograph, new_stored: np.ndarray, *, touched: bool
 
 
 def _tags(source: TiffSource) -> dict[int, tuple[str, tuple[int, ...]]]:
-    """Those that new and stored segments share."""
+    """The tags, as `tiff_source.assemble` takes them, that new and stored segments share."""
     tags: dict[int, tuple[str, tuple[int, ...]]] = {
         256: ("I", (source.shape_hw[1],)),
         257: ("I", (source.shape_hw[0],)),
@@ -142,7 +145,7 @@ def _tags(source: TiffSource) -> dict[int, tuple[str, tuple[int, ...]]]:
 
 
 def _as_stored(source: TiffSource) -> bytes:
-    """A TIFF with the very segments of the source."""
+    """A TIFF with the segments of the source, byte for byte."""
     tags = _tags(source)
     if source.predictor != 1:
         tags[317] = ("H", (source.predictor,))
@@ -167,7 +170,7 @@ def _silence(record: logging.LogRecord) -> bool:
 def _parse(path: Path, data: bytes, file: tifffile.TiffFile) -> TiffSource:
     if len(file.pages) != 1:
         raise HeldError(f"{path.name}: has {len(file.pages)} pages; only single images are supported")
-    page = file.pages[0]
+    page = file.pages.first
     if page.subifds:
         raise HeldError(f"{path.name}: holds further pictures (SubIFDs); only single images are supported")
     height, width, samples = page.imagelength, page.imagewidth, page.samplesperpixel
@@ -179,9 +182,9 @@ def _parse(path: Path, data: bytes, file: tifffile.TiffFile) -> TiffSource:
     tiled = bool(page.is_tiled)
     rows = page.tilelength if tiled else min(page.rowsperstrip or height, height)
     columns = page.tilewidth if tiled else width
-    wanted = math.ceil(height / rows) * (math.ceil(width / columns) if tiled else 1)
-    if len(page.dataoffsets) != wanted or len(page.databytecounts) != wanted:
-        raise ReadError(f"{path.name}: has {len(page.dataoffsets)} strips or tiles, its size needs {wanted}")
+    segment_count = math.ceil(height / rows) * (math.ceil(width / columns) if tiled else 1)
+    if len(page.dataoffsets) != segment_count or len(page.databytecounts) != segment_count:
+        raise ReadError(f"{path.name}: has {len(page.dataoffsets)} strips or tiles, its size needs {segment_count}")
     source = TiffSource(
         order=file.byteorder,
         shape_hw=(height, width),
@@ -231,22 +234,22 @@ def _segment(path: Path, data: bytes, offset: int, count: int) -> bytes:
 
 def _values(page: tifffile.TiffPage, tag: int, kind: str) -> tuple[int, ...]:
     """The integers of a tag if it has as many as `kind`, otherwise ()."""
-    found = page.tags.get(tag)
-    if found is None:
+    entry = page.tags.get(tag)
+    if entry is None:
         return ()
-    values = found.value if isinstance(found.value, tuple) else (found.value,)
-    top = 0xFFFF if kind[0] == "H" else 0xFFFFFFFF
-    good = len(values) == len(kind) and all(isinstance(v, int) and 0 <= v <= top for v in values)
-    return tuple(int(v) for v in values) if good else ()
+    values = entry.value if isinstance(entry.value, tuple) else (entry.value,)
+    maximum = 0xFFFF if kind[0] == "H" else 0xFFFFFFFF
+    fits = len(values) == len(kind) and all(isinstance(v, int) and 0 <= v <= maximum for v in values)
+    return tuple(int(v) for v in values) if fits else ()
 
 
 def _tables(path: Path, tables: bytes) -> bytes:
-    """Shared JPEG tables without anything that is none."""
+    """Shared JPEG tables, without segments that are not tables."""
     return jpeg.assemble(jpeg.segments(path, tables)) if tables else b""
 
 
 def _trim(path: Path, source: TiffSource) -> TiffSource:
-    """The source without what lies behind the pixels of its segments, where that shows without decoding them."""
+    """The source without bytes after the pixels of its segments, where these can be found without decoding."""
     parts = []
     for index, part in enumerate(source.segments):
         if source.compression == NONE:
@@ -258,15 +261,19 @@ def _trim(path: Path, source: TiffSource) -> TiffSource:
 
 
 def _decode(path: Path, source: TiffSource) -> tuple[np.ndarray, bool]:
-    """Samples (H, W) or (H, W, C), uint8 or native uint16, and whether the segments hold more than these."""
+    """Samples (H, W) or (H, W, C), uint8 or native uint16, and whether the segments hold more than these.
+
+    Raises:
+        ReadError: damaged or truncated.
+    """
     height, width = source.shape_hw
     size = sum(map(len, source.segments))
-    if height * width * source.samples * source.depth // 8 > EXPANSION[source.compression] * size:  # before memory is taken for it
+    if height * width * source.samples * source.depth // 8 > EXPANSION[source.compression] * size:  # before memory is allocated
         raise ReadError(f"{path.name}: is damaged or truncated, its {size} stored bytes cannot hold its pixels")
     try:
         if source.compression == JPEG:
-            bare = _as_stored(replace(source, kept={}))  # Pillow would turn the pixels as the orientation says
-            pixels = np.asarray(TiffImagePlugin.TiffImageFile(io.BytesIO(bare)))
+            file_bytes = _as_stored(replace(source, kept={}))  # Pillow would turn the pixels as the orientation says
+            pixels = np.asarray(TiffImagePlugin.TiffImageFile(io.BytesIO(file_bytes)))
             if pixels.shape[:2] != (height, width) or pixels.dtype != np.uint8:
                 raise ValueError(f"shape {pixels.shape}")
             return pixels, _jpeg_hides(path, source)
@@ -289,7 +296,7 @@ def _decode(path: Path, source: TiffSource) -> tuple[np.ndarray, bool]:
 
 
 def _jpeg_hides(path: Path, source: TiffSource) -> bool:
-    """Whether JPEG segments hold more than their pixels; tiles that reach over the edge are taken to.
+    """Whether JPEG segments hold more than their pixels; tiles that extend over the edge count as such.
 
     Raises:
         ReadError: a segment ends before its pixels do.
@@ -298,11 +305,11 @@ def _jpeg_hides(path: Path, source: TiffSource) -> bool:
         return True
     tables = jpeg.segments(path, source.tables) if source.tables else []
     for index, part in enumerate(source.segments):
-        found = [*tables, *jpeg.segments(path, part)]
-        if jpeg.shape_hw(found) != (_rows(source, index), source.segment_hw[1]):
+        file_segments = [*tables, *jpeg.segments(path, part)]
+        if jpeg.shape_hw(file_segments) != (_rows(source, index), source.segment_hw[1]):
             return True
         try:
-            if jpeg_scans.trim(path, found) != found:
+            if jpeg_scans.trim(path, file_segments) != file_segments:
                 return True
         except HeldError:
             return True
@@ -325,54 +332,58 @@ def _unpack(source: TiffSource) -> tuple[list[bytes], bool]:
             hides |= bool(inflate.decompress(inflate.unconsumed_tail, 1) or inflate.unused_data or not inflate.eof)
     else:
         sizes = [_rows(source, i) for i in range(len(source.segments))]
-        plain, ends = _libtiff(source, source.segments, sum(sizes)), np.cumsum(sizes)
-        parts = [plain[end - size : end].tobytes() for size, end in zip(sizes, ends)]
-        hides = _lzw_differs(source, plain) if source.compression == LZW else _packbits_hides(source, plain, ends)
+        byte_rows, ends = _libtiff(source, source.segments, sum(sizes)), np.cumsum(sizes)
+        parts = [byte_rows[end - size : end].tobytes() for size, end in zip(sizes, ends)]
+        hides = _lzw_differs(source, byte_rows) if source.compression == LZW else _packbits_hides(source, byte_rows, ends)
     if any(len(part) < _size(source, i) for i, part in enumerate(parts)):
         raise ValueError("a strip or tile is too short")
     return parts, hides
 
 
 def _libtiff(source: TiffSource, segments: tuple[bytes, ...], rows: int) -> np.ndarray:
-    """LZW and PackBits, by showing libtiff the segments as strips of an 8-bit grey image as wide as their rows."""
-    tags = {256: ("I", (source.row_bytes,)), 257: ("I", (rows,)), 258: ("H", (8,)), 277: ("H", (1,))}
+    """Unpack LZW and PackBits segments with `rows` rows in all to (rows, row_bytes) uint8: libtiff gets them as strips of an 8-bit grey image.
+
+    Raises:
+        ValueError, OSError: the segments do not decode to so many rows.
+    """
+    tags: dict[int, tuple[str, tuple[int, ...]]] = {256: ("I", (source.row_bytes,)), 257: ("I", (rows,)), 258: ("H", (8,)), 277: ("H", (1,))}
     tags |= {259: ("H", (source.compression,)), 262: ("H", (1,)), 278: ("I", (source.segment_hw[0],)), 284: ("H", (1,))}
     image = TiffImagePlugin.TiffImageFile(io.BytesIO(assemble("<", tags, segments)))
-    plain = np.asarray(image)
-    if plain.shape != (rows, source.row_bytes):
-        raise ValueError(f"shape {plain.shape}")
-    return plain
+    byte_rows = np.asarray(image)
+    if byte_rows.shape != (rows, source.row_bytes):
+        raise ValueError(f"shape {byte_rows.shape}")
+    return byte_rows
 
 
-def _lzw_differs(source: TiffSource, plain: np.ndarray) -> bool:
-    """Whether the segments are not what libtiff writes for their bytes. Then they may hold more: other encoders differ
-    too, but asking libtiff for more than there is puts its complaints on the terminal for every good file."""
+def _lzw_differs(source: TiffSource, byte_rows: np.ndarray) -> bool:
+    """Whether the segments differ from what libtiff writes for their bytes, so that they may hold more. Other encoders differ as well, but
+    asking libtiff for more rows than there are would print its warnings on the terminal for every sound file."""
     buffer = io.BytesIO()
-    Image.fromarray(plain).save(buffer, "TIFF", compression="tiff_lzw", tiffinfo={278: source.segment_hw[0]})
+    Image.fromarray(byte_rows).save(buffer, "TIFF", compression="tiff_lzw", tiffinfo={278: source.segment_hw[0]})
     data = buffer.getvalue()
     with tifffile.TiffFile(io.BytesIO(data)) as file:
-        page = file.pages[0]
-        again = tuple(data[at : at + size] for at, size in zip(page.dataoffsets, page.databytecounts))
-    return again != source.segments
+        page = file.pages.first
+        segments = tuple(data[offset : offset + size] for offset, size in zip(page.dataoffsets, page.databytecounts))
+    return segments != source.segments
 
 
-def _packbits_hides(source: TiffSource, plain: np.ndarray, ends: np.ndarray) -> bool:
-    """Whether the last byte of a segment decides no pixel; PackBits has no end mark, so in an honest one it does."""
+def _packbits_hides(source: TiffSource, byte_rows: np.ndarray, ends: np.ndarray) -> bool:
+    """Whether the last byte of a segment changes no pixel; PackBits has no end code, so without surplus data it does."""
     flipped = tuple(part[:-1] + bytes([part[-1] ^ 0xFF]) for part in source.segments)
-    changed = (_libtiff(source, flipped, len(plain)) != plain).any(axis=1)
+    changed = (_libtiff(source, flipped, len(byte_rows)) != byte_rows).any(axis=1)
     return not np.logical_or.reduceat(changed, [0, *ends[:-1]]).all()
 
 
 def _encode_new(pixels: np.ndarray, source: TiffSource, tags: dict[int, tuple[str, tuple[int, ...]]]) -> bytes:
-    """Strips of new pixels: as they are if the source was uncompressed, otherwise differenced and deflated."""
+    """A TIFF of new pixels (H, W) or (H, W, C) in strips: uncompressed if the source was, otherwise with horizontal differencing and Deflate."""
     height, width = source.shape_hw
     rows = max(1, min(height, _STRIP_BYTES // max(1, width * source.samples * source.depth // 8)))
     samples = pixels.reshape(height, width, source.samples)
     stored_type = f"{source.order}u{source.depth // 8}"
     tags = {**tags, 278: ("I", (rows,)), 262: ("H", (RGB if source.photometric == YCBCR else source.photometric,))}
     if source.compression == NONE:
-        plain = samples.astype(stored_type)
-        parts = tuple(plain[y : y + rows].tobytes() for y in range(0, height, rows))
+        words = samples.astype(stored_type)
+        parts = tuple(words[y : y + rows].tobytes() for y in range(0, height, rows))
         return assemble(source.order, tags, parts)
     steps = samples.copy()
     steps[:, 1:] -= samples[:, :-1]

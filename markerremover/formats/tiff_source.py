@@ -1,7 +1,7 @@
-"""A TIFF file's one page as it is stored, and files made of such parts.
+"""The one page of a TIFF file as it is stored, and TIFF files assembled from such parts.
 
-The file is written by hand: Pillow compresses anew, and tifffile, which can write segments as they are stored, takes those in LZW, PackBits
-and JPEG only with the codecs of imagecodecs beside it, which nothing else here needs.
+The file is written by hand: Pillow always compresses again. tifffile can write stored segments, but those in LZW, PackBits and JPEG only
+with the codecs of imagecodecs, which nothing else here needs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ NONE, LZW, JPEG, DEFLATE, PACKBITS, OLD_DEFLATE = 1, 5, 7, 8, 32773, 32946
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, YCBCR = 0, 1, 2, 6
 ORIENTATION = 274
 KEPT = {ORIENTATION: "H", 282: "II", 283: "II", 296: "H"}
-"""Orientation, X and Y resolution and its unit: copied as they are, if they have the right type and one value."""
+"""Tags that are copied, by struct codes of one value: orientation, X and Y resolution and its unit, if they have that type and one value."""
 _TYPES = {"B": 1, "H": 3, "I": 4, "II": 5, "b": 7}  # struct code → TIFF type: BYTE, SHORT, LONG, RATIONAL, UNDEFINED
 
 
@@ -21,7 +21,9 @@ _TYPES = {"B": 1, "H": 3, "I": 4, "II": 5, "b": 7}  # struct code → TIFF type:
 class TiffSource:
     """Layout of one page, its compressed segments (strips or tiles, in order), and the tags worth keeping.
 
-    segment_hw: rows and columns of a full segment.  kept: tag → values.  tables: of JPEG segments, b"" if none.
+    order: byte order, "<" or ">".  shape_hw: rows and columns of the page.  depth: bits of one sample.  samples: per pixel.
+    segment_hw: rows and columns of a full segment.  extra: values of ExtraSamples.  kept: tag → values.
+    tables: shared JPEG tables, b"" if none.  ycbcr: values of YCbCrSubSampling and ReferenceBlackWhite, each () if absent.
     hides: whether the segments hold more than the image's pixels.
     """
 
@@ -43,7 +45,7 @@ class TiffSource:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the file held beside its picture and its metadata."""
+        """What the file held besides its image and its metadata, for the manifest."""
         return ("strips or tiles held more than the picture, left out",) if self.hides else ()
 
     @property
@@ -59,16 +61,23 @@ def assemble(order: str, tags: dict[int, tuple[str, tuple[int, ...]]], parts: tu
         order: "<" or ">".
         tags: number → (struct code of one value, values), without those that say where the segments lie.
         parts: the segments in order.
+        tiled: whether the segments are tiles, not strips.
+
+    Returns:
+        The bytes of the file.
+
+    Raises:
+        ValueError: the file would exceed 4 GiB.
     """
-    out, at, offsets = [], 8, []
+    blocks, position, offsets = [], 8, []
     for part in parts:
-        offsets.append(at)
-        out.append(part + b"\0" * (len(part) % 2))
-        at += len(out[-1])
+        offsets.append(position)
+        blocks.append(part + b"\0" * (len(part) % 2))
+        position += len(blocks[-1])
     tags = {**tags, (324 if tiled else 273): ("I", tuple(offsets)), (325 if tiled else 279): ("I", tuple(map(len, parts)))}
-    if at + 64 * len(tags) + 8 * len(parts) + sum(8 * len(v) for _, v in tags.values()) > 0xFFFFFFFF:
+    if position + 64 * len(tags) + 8 * len(parts) + sum(8 * len(v) for _, v in tags.values()) > 0xFFFFFFFF:
         raise ValueError("more than 4 GiB do not fit a classic TIFF")
-    entries, overflow, behind = [], [], at + 2 + 12 * len(tags) + 4
+    entries, overflow, overflow_position = [], [], position + 2 + 12 * len(tags) + 4
     for tag, (kind, values) in sorted(tags.items()):
         code = "B" if kind == "b" else kind[0]
         body = struct.pack(f"{order}{len(values)}{code}", *values)
@@ -76,12 +85,12 @@ def assemble(order: str, tags: dict[int, tuple[str, tuple[int, ...]]], parts: tu
         if len(body) <= 4:
             entries.append(head + body.ljust(4, b"\0"))
         else:
-            entries.append(head + struct.pack(f"{order}I", behind))
+            entries.append(head + struct.pack(f"{order}I", overflow_position))
             overflow.append(body + b"\0" * (len(body) % 2))
-            behind += len(overflow[-1])
-    header = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", at)
+            overflow_position += len(overflow[-1])
+    header = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", position)
     count = struct.pack(f"{order}H", len(entries))
-    return b"".join([header, *out, count, *entries, b"\0\0\0\0", *overflow])
+    return b"".join([header, *blocks, count, *entries, b"\0\0\0\0", *overflow])
 
 
 def _rows(source: TiffSource, index: int) -> int:

@@ -1,7 +1,8 @@
-"""What can run a localizer: OpenVINO and ONNX Runtime CPU, ONNX Runtime CUDA and TensorRT, TensorRT engines; behind one interface.
+"""The backends that run a localizer: OpenVINO and ONNX Runtime CPU, ONNX Runtime CUDA and TensorRT, TensorRT engines; behind one interface.
 
-Each `Backend` says what is missing for it here, and opens a model as `session.Session`s. `--device` names the backends to try, in order of
-preference. One that was asked for by name and is not there is an error; where "auto" has to pass over a GPU that does not start, it says so.
+Each `Backend` reports what is missing for it on this machine, and opens a model as `session.Session`s. `--device` selects the backends to
+try, in order of preference. A backend requested by name that is not available is an error; if "auto" skips a GPU that does not start, a
+warning is logged.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from .session import Session
 
 log = logging.getLogger(__name__)
 
-GPU_BATCH = tensorrt_engine.BATCH  # pictures a call on a GPU
-HALF = "-onnx-fp16.onnx"  # what `export --format onnx --precision fp16` puts behind a model's stem
-#: --device -> the backends it may mean, the preferred one first; which of them take a model depends on its suffix.
+GPU_BATCH = tensorrt_engine.BATCH  # images per call on a GPU
+HALF = "-onnx-fp16.onnx"  # suffix that `export --format onnx --precision fp16` appends to a model's stem
+#: --device -> the backends it selects, the preferred one first; which of them take a model depends on its suffix.
 CHOICES = {
     "auto": ("cuda", "openvino", "onnxruntime", "engine"), "cpu": ("openvino", "onnxruntime"), "openvino": ("openvino",),
     "onnxruntime": ("onnxruntime",), "cuda": ("cuda", "engine"), "tensorrt": ("tensorrt", "engine"),
@@ -37,13 +38,13 @@ _ONLY = {
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be opened.
+    """A model to be opened, and how.
 
-    model: `.onnx`, `.xml` or `.engine`.  sizes: sides of the pictures, pixels.  threads: of the CPU.
-    batch: most pictures a call; None is what the backend does best.
-    precision: what OpenVINO computes in; None is the card's word or the device's fastest.
-    floor: score below which no anchor is looked at; None if unknown.  half: whether the model is one of half precision.
-    cache: folder for TensorRT engines that ONNX Runtime builds.  engine_batch: what an `.engine` was built for.
+    model: `.onnx`, `.xml` or `.engine`.  sizes: sides of the square inputs, in pixels.  threads: number of CPU threads.
+    batch: maximum number of images per call; None for the backend's best.
+    precision: precision in which OpenVINO computes; None for the device's fastest.
+    floor: score below which no anchor is evaluated; None if unknown.  half: whether the model is in half precision.
+    cache: folder for TensorRT engines that ONNX Runtime builds.  engine_batch: batch size an `.engine` was built for.
     """
 
     model: Path
@@ -61,10 +62,10 @@ class Request:
 class Backend:
     """One way to run a model.
 
-    name: as in CHOICES.  title: how the name of what it opens begins.  suffixes: of the models it takes.  batch: pictures a call that it does best.
-    gpu: whether it needs an NVIDIA GPU.  library: distribution whose version counts.
-    missing: says what it lacks here, "" if nothing.  open: sessions, one a size, and what it computes on and in.
-    precisions: what it can compute in here; asked only where nothing is missing.
+    name: as in CHOICES.  title: start of `Network.backend`.  suffixes: of the models it takes.  batch: best number of images per call.
+    gpu: whether it needs an NVIDIA GPU.  library: distribution whose version is reported.
+    missing: returns what this machine lacks for it, "" if nothing.  open: returns one session per size, and device and precision as text.
+    precisions: returns the precisions available on this machine; to be called only if nothing is missing.
     """
 
     name: str
@@ -78,7 +79,7 @@ class Backend:
     precisions: Callable[[], tuple[str, ...]]
 
     def version(self) -> str:
-        """Of its library, "" where that is not installed."""
+        """Version of its library, "" if that is not installed."""
         for name in (f"{self.library}-gpu", self.library):
             try:
                 return metadata.version(name)
@@ -96,12 +97,12 @@ def _no_onnxruntime() -> str:
 
 
 def _no_provider(provider: str, name: str) -> str:
-    if lacks := _no_onnxruntime():
-        return lacks
+    if reason := _no_onnxruntime():
+        return reason
     if provider in import_onnxruntime().get_available_providers():
         return ""
-    more = ", TensorRT" if provider == TENSORRT else ""
-    return f"ONNX Runtime offers no {name} here: it needs an NVIDIA GPU{more} and onnxruntime-gpu in the place of onnxruntime; or use cpu"
+    extra = ", TensorRT" if provider == TENSORRT else ""
+    return f"ONNX Runtime offers no {name} here: it needs an NVIDIA GPU{extra} and onnxruntime-gpu in the place of onnxruntime; or use cpu"
 
 
 def _no_engine() -> str:
@@ -113,8 +114,8 @@ def _no_engine() -> str:
 
 
 def _openvino_precisions() -> tuple[str, ...]:
-    found = import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return tuple({"FP32": "f32", "FP16": "f16"}.get(name, name.lower()) for name in found if name in ("FP32", "FP16", "BF16", "INT8"))
+    capabilities = import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return tuple({"FP32": "f32", "FP16": "f16"}.get(name, name.lower()) for name in capabilities if name in ("FP32", "FP16", "BF16", "INT8"))
 
 
 def _open_openvino(request: Request) -> tuple[list[Session], str]:
@@ -129,7 +130,7 @@ def _open_onnxruntime(request: Request) -> tuple[list[Session], str]:
 
 
 def _open_cuda(request: Request) -> tuple[list[Session], str]:
-    # cuDNN's own choice for a new shape, not a search of seconds; fp32 that is fp32, not tf32 with 10 bits
+    # cuDNN's heuristic for a new shape, not a search that takes seconds; true fp32, not tf32 with 10 bits
     provider = (CUDA, {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"})
     session = runtimes.onnxruntime_session(request.model, [provider, CPU], request.threads, CUDA, batch=request.batch or GPU_BATCH)
     return [session] * len(request.sizes), "ONNX Runtime CUDA" + (", f16" if request.half else "")
@@ -168,38 +169,43 @@ BACKENDS = {backend.name: backend for backend in (
 
 
 def candidates(model: Path, device: str, runtime: str = "auto") -> list[Backend]:
-    """The backends that `device` may mean for a model and that are there, the preferred one first.
+    """The available backends that `device` selects for a model, the preferred one first.
 
     Args:
-        runtime: "openvino" or "onnxruntime" leaves out the other one on the CPU, and OpenVINO all of ONNX Runtime's.
+        model: its suffix restricts the backends.
+        device: a key of `CHOICES`.
+        runtime: "openvino" keeps OpenVINO only, "onnxruntime" all others; "auto" keeps all.
 
     Raises:
-        UsageError: none is; says why.
+        UsageError: none is available; the message gives the reason.
     """
     suited = [BACKENDS[name] for name in CHOICES[device] if model.suffix in BACKENDS[name].suffixes]
     if runtime != "auto":
         suited = [b for b in suited if (b.name == "openvino") == (runtime == "openvino")]
     if not suited:
         raise UsageError(f"{model}: {_ONLY[model.suffix]}, device is {device!r}")
-    there = [backend for backend in suited if backend.name == "engine" or not backend.missing()]  # an engine says it when opened
-    if not there:
-        named = "" if device in ("auto", "cpu") else f"device is {device!r}, but "
-        raise UsageError(f"{model}: {named}{suited[0].missing()}")
-    return there
+    available = [backend for backend in suited if backend.name == "engine" or not backend.missing()]  # an engine reports what is missing when it is opened
+    if not available:
+        prefix = "" if device in ("auto", "cpu") else f"device is {device!r}, but "
+        raise UsageError(f"{model}: {prefix}{suited[0].missing()}")
+    return available
 
 
-def open_first(found: Sequence[Backend], request_for: Callable[[Backend], Request]) -> tuple[list[Session], str, Request]:
-    """Open a model in the first of some backends that starts: sessions, what runs them, and what was opened.
+def open_first(choices: Sequence[Backend], request_for: Callable[[Backend], Request]) -> tuple[list[Session], str, Request]:
+    """Open a model in the first of some backends that starts.
+
+    Returns:
+        The sessions, device and precision as text, and the request that was opened.
 
     Raises:
-        UsageError: the last one does not start either.
+        UsageError: the last backend does not start either.
     """
-    for number, backend in enumerate(found):
+    for number, backend in enumerate(choices):
         request = request_for(backend)
         try:
             return *backend.open(request), request
-        except UsageError as error:  # the build has CUDA, the machine does not
-            if number == len(found) - 1:
+        except UsageError as error:  # for example a build with CUDA on a machine without
+            if number == len(choices) - 1:
                 raise
             log.warning("%s does not start and is passed over: %s", backend.title, error)
     raise UsageError("no backend was named")
@@ -209,13 +215,17 @@ def open_sessions(
     model: Path, sizes: Sequence[int], device: str, threads: int, *, runtime: str = "auto", precision: str | None = None,
     floor: float | None = None, batch: int | None = None,
 ) -> tuple[list[Session], str]:
-    """One session for each network size, and the backend's title; see `candidates` and `Request`."""
+    """One session for each network size, and device and precision as text; arguments and errors as in `candidates` and `Request`."""
     request = Request(model, tuple(sizes), threads, batch, precision, floor)
     return open_first(candidates(model, device, runtime), lambda backend: request)[:2]
 
 
 def half_beside(model: Path, sha256: str) -> Path | None:
-    """The export in half precision of just this model that lies beside it and kept to the rule of parity; None if there is none."""
+    """Path of the half-precision export of exactly this model in the same folder, if it passed the parity check; else None.
+
+    Args:
+        sha256: of `model`, as its card states it.
+    """
     half = model.with_name(model.stem + HALF)
     try:
         card = json.loads(half.with_suffix(".json").read_text(encoding="utf-8"))

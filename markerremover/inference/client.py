@@ -1,4 +1,4 @@
-"""A network that another process has: pictures go there, answers come back (see `inference_server`)."""
+"""A network in another process: images are sent to it, and answers come back (see `server`)."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from .weights_card import read_card
 
 log = logging.getLogger(__name__)
 
-ANSWER_LIMIT_S = 120.0  # within which an answer comes, whoever else asks; a picture takes less than one second on any CPU
-RETURN_LIMIT_S = 60.0  # within which a server that died is there again
-ATTEMPTS = 2  # at one request: the first server may have died of another worker's
-MANY = 64  # pictures a request at most
+ANSWER_LIMIT_S = 120.0  # maximum wait for an answer, with requests of other workers queued; an image takes less than one second on any CPU
+RETURN_LIMIT_S = 60.0  # maximum wait for the restart of a server that died
+ATTEMPTS = 2  # attempts per request: another worker's request may have ended the first server
+MANY = 64  # maximum number of images per request
 GONE = "the process that runs the network died or does not answer"
 
 
 class Facts(NamedTuple):
-    """What a server says first. model: path.  sha256: of that file.  backend: what runs it.  wide: as of `session.Session`."""
+    """The first message of a server.  model: path.  sha256: of that file.  backend: as `Network.backend`.  wide: as `Session.wide`."""
 
     model: str
     sha256: str
@@ -37,10 +37,10 @@ class Facts(NamedTuple):
 
 
 class Link:
-    """The way to a server, opened when it is needed, and once more where the server was started anew.
+    """A connection to a server, opened at once, and again after the server was restarted.
 
     Attributes:
-        facts: what the server said first; a later one must say the same.
+        facts: the first message of the server; that of a restarted server must be equal.
     """
 
     def __init__(self, address: str) -> None:
@@ -51,13 +51,13 @@ class Link:
             self._connect()
 
     def ask(self, pictures: np.ndarray) -> list[np.ndarray]:
-        """One answer a picture.
+        """The network's answers, one per image; see `session.Session`.
 
         Args:
             pictures: (N, H, W) uint8, at most `MANY`.
 
         Raises:
-            InferenceError: no server, no answer in time, or two servers died of it.
+            InferenceError: no server, no answer in time, or two servers died during the request.
         """
         with self._lock:
             for _ in range(ATTEMPTS):
@@ -69,23 +69,26 @@ class Link:
         raise InferenceError(GONE)
 
     def _answer(self, pictures: np.ndarray) -> list[np.ndarray]:
-        if self._connection is None:
-            self._connect()
+        connection = self._connect() if self._connection is None else self._connection
         try:
-            self._connection.send(pictures)
-            if not self._connection.poll(ANSWER_LIMIT_S):
+            connection.send(pictures)
+            if not connection.poll(ANSWER_LIMIT_S):
                 raise InferenceError(GONE)
-            found = self._connection.recv()
-        except BaseException:  # short memory, too: whatever is left on the way, the next request must not take it for its own answer
+            answers = connection.recv()
+        except BaseException:  # also lack of memory: the next request must not take an outstanding answer for its own
             self._close()
             raise
-        if len(found) != len(pictures):
+        if len(answers) != len(pictures):
             self._close()
-            raise InferenceError(f"the process that runs the network gave {len(found)} answers to {len(pictures)} pictures")
-        return found
+            raise InferenceError(f"the process that runs the network gave {len(answers)} answers to {len(pictures)} pictures")
+        return answers
 
-    def _connect(self) -> None:
-        """Raises InferenceError where no server comes within `RETURN_LIMIT_S`, or its folder is gone: there will be none."""
+    def _connect(self) -> Connection:
+        """Open the connection.
+
+        Raises:
+            InferenceError: no server within `RETURN_LIMIT_S`, or its folder was removed, so that none will start.
+        """
         end = time.monotonic() + RETURN_LIMIT_S
         while self._connection is None:
             try:
@@ -101,6 +104,7 @@ class Link:
                 self._close()
                 raise InferenceError("the process that runs the network was started again with other weights or another backend")
             self.facts = facts
+        return self._connection
 
     def _close(self) -> None:
         if self._connection is not None:
@@ -111,14 +115,19 @@ class Link:
 def remote_network(address: str) -> Network:
     """The network that the server at an address has open.
 
+    Args:
+        address: path of the server's Unix socket.
+
     Raises:
-        InferenceError: nobody answers.  WeightsError: the file it opened has changed since.
+        InferenceError: no server answers.
+        WeightsError: the model file has changed since the server opened it.
     """
     link = Own(lambda: Link(address))  # two processes on one connection would take each other's answers
     facts = link().facts
+    assert facts is not None, "a link connects when it is made"
     model = Path(facts.model)
     card = read_card(model)
     if card["sha256"] != facts.sha256:
         raise WeightsError(f"{model}: has changed since it was opened")
-    session = Session(lambda pictures: link().ask(pictures), MANY, pads=True, wide=facts.wide)  # the server tells sizes apart by the pictures
+    session = Session(lambda pictures: link().ask(pictures), MANY, pads=True, wide=facts.wide)  # the server chooses the session by the size of the images
     return Network(model, card, (session, session), facts.backend)

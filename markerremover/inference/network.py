@@ -1,4 +1,4 @@
-"""A localizer's network, opened: which file, its card, and a session for each size it is shown pictures in."""
+"""A localizer's open network: its file, its card, and a session for each input size."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from .session import Session
 from .shipped_weights import default_weights, engine_cache_folder
 from .weights_card import read_card
 
-#: Side of the square that `Detector.near` shows the network: the windows it was trained on. 192 finds markings as surely and twice as fast,
-#: but takes more pieces of rulers for markings, and then holds the file.
+#: Side, in network pixels, of the square windows around candidate boxes, as the network was trained on. With 192 it finds annotations equally
+#: well and twice as fast, but takes more parts of rulers for annotations, which holds the file.
 CLOSE_SIZE = 320
 DEVICES = tuple(backends.CHOICES)
 FASTEST = "fastest"
@@ -27,8 +27,8 @@ MODEL_SUFFIXES = (".onnx", ".xml", ".engine")
 class Network:
     """An open network.
 
-    model: the file that runs.  card: of that file.  backend: what runs it, e.g. "OpenVINO CPU, bf16".
-    sessions: for whole images (the card's `image_size`) and for close looks (`CLOSE_SIZE`).
+    model: the file that runs.  card: of that file.  backend: library, device and precision, e.g. "OpenVINO CPU, bf16".
+    sessions: for whole images (the card's `image_size`) and for close-up windows (`CLOSE_SIZE`).
     """
 
     model: Path
@@ -38,12 +38,12 @@ class Network:
 
     @property
     def floor(self) -> float | None:
-        """Score below which no anchor is ever looked at; None where a caller's threshold, not known yet, decides."""
+        """Score 0–1 below which no anchor is evaluated; None if a caller's threshold, not known yet, decides."""
         return (self.card.get("rescorer") or {}).get("floor")
 
 
 def model_of(weights: Path | str | None) -> Path:
-    """The model that some weights mean: themselves, the `.onnx` beside a `.pt` or `.json`, or for None the shipped one."""
+    """The model file of some weights: the path itself, the `.onnx` beside a `.pt` or `.json`, or for None the shipped model."""
     model = Path(weights) if weights is not None else default_weights()
     return model if model.suffix in MODEL_SUFFIXES else model.with_suffix(".onnx")
 
@@ -56,20 +56,21 @@ def open_network(
 
     Args:
         weights: an `.onnx`, `.xml` (its `.bin` beside it) or `.engine` with its card, or a `.pt`/`.json` beside an
-            `.onnx`; the shipped weights by default. On a GPU an `.onnx` gives way to its own fp16 export where that lies beside it
-            (`STEM-onnx-fp16.onnx`) and nothing else is asked for.
+            `.onnx`; the shipped weights by default. On a GPU the fp16 export of an `.onnx` in the same folder
+            (`STEM-onnx-fp16.onnx`) is used instead, unless `inference_precision` is "f32".
         device: one of DEVICES. "cpu" is OpenVINO, or ONNX Runtime where that is not installed; "cuda" and "tensorrt" are ONNX Runtime's
             providers, or an `.engine`; "auto" is CUDA where ONNX Runtime offers it and starts, else "cpu" (the GPU for an `.engine`).
-        threads: CPU threads for the network; all cores by default.
+        threads: number of CPU threads for the network; all cores by default.
         runtime: which library runs an `.onnx` on the CPU; "auto" takes OpenVINO where it is installed.
-        inference_precision: what OpenVINO computes in: "f32", "bf16", "f16", or FASTEST for what the device does fastest, which is bf16 on
-            CPUs that have it; by default the card's word, and without one "f32", so that all machines decide alike. A device that
-            lacks it computes in f32. "f32" also keeps a GPU from the fp16 export.
+        inference_precision: precision in which OpenVINO computes: "f32", "bf16", "f16", or FASTEST for the device's fastest, which is bf16
+            on CPUs that have it; by default that of the card, else "f32", so that all machines decide alike. A device that lacks it
+            computes in f32. "f32" also prevents the use of an fp16 export on a GPU.
         engine_cache: folder in which ONNX Runtime keeps built TensorRT engines; `engine_cache_folder` by default.
-        batch: most pictures a call of the network; by default what the backend does best, which is 1 on the CPU.
+        batch: maximum number of images per call of the network; by default the backend's best, which is 1 on the CPU.
 
     Raises:
-        WeightsError: see `read_card`.  UsageError: unknown or unavailable device or runtime.
+        WeightsError: see `read_card`.
+        UsageError: unknown or unavailable device or runtime.
     """
     for name, value, allowed in (("device", device, DEVICES), ("runtime", runtime, RUNTIMES)):
         if value not in allowed:
@@ -80,13 +81,13 @@ def open_network(
 
     def request_for(backend: backends.Backend) -> backends.Request:
         chosen = half if half and backend.gpu else model
-        own = read_card(chosen) if chosen != model else card
-        wanted = inference_precision or own.get("inference_precision") or "f32"
+        chosen_card = read_card(chosen) if chosen != model else card
+        precision = inference_precision or chosen_card.get("inference_precision") or "f32"
         return backends.Request(
-            chosen, (int(own["image_size"]), CLOSE_SIZE), threads or os.cpu_count() or 1, batch,
-            precision=None if wanted == FASTEST else wanted, floor=(own.get("rescorer") or {}).get("floor"),
-            half=own.get("precision") == "fp16", cache=engine_cache or engine_cache_folder(own["sha256"]),
-            engine_batch=int(own.get("batch", 1)))
+            chosen, (int(chosen_card["image_size"]), CLOSE_SIZE), threads or os.cpu_count() or 1, batch,
+            precision=None if precision == FASTEST else precision, floor=(chosen_card.get("rescorer") or {}).get("floor"),
+            half=chosen_card.get("precision") == "fp16", cache=engine_cache or engine_cache_folder(chosen_card["sha256"]),
+            engine_batch=int(chosen_card.get("batch", 1)))
 
     opened, title, request = backends.open_first(backends.candidates(model, device, runtime), request_for)
     return Network(request.model, card if request.model == model else read_card(request.model), opened, title)

@@ -1,7 +1,7 @@
-"""ONNX Runtime with its input bound once (IOBinding): pictures are put into one buffer, which on a GPU is page-locked, so that the copy to
-the card runs at full speed, and which is copied into the same memory of the card each time.
+"""ONNX Runtime with its input bound once (IOBinding): images are written into one buffer. On a GPU the buffer is page-locked, so that it is
+copied at full speed, and always into the same device memory.
 
-The code is the same on the CPU, where the buffer itself is what the network reads. On a GPU it has not been run yet.
+The code is the same on the CPU, where the network reads the buffer itself. On a GPU it has not been run yet.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ import numpy as np
 from ..system.telemetry import import_onnxruntime
 from .session import room
 
-LEVELS = (np.arange(256, dtype=np.float32) / np.float32(255)).astype(np.float32)  # a grey level as the network sees it
+LEVELS = (np.arange(256, dtype=np.float32) / np.float32(255)).astype(np.float32)  # input value of the network by grey level, 0–1
 CUDA_RUNTIMES = ("libcudart.so.13", "libcudart.so.12", "libcudart.so.11.0", "libcudart.so")  # ONNX Runtime has loaded one of them
-SHAPES = 10  # of pictures for which buffers are kept
+SHAPES = 10  # maximum number of image shapes for which buffers are kept
 
 
 class BoundRun:
-    """A network of ONNX Runtime as `session.Run`, for pictures of any shape.
+    """A network of ONNX Runtime as `session.Run`, for images of any shape.
 
     Attributes:
-        pinned: whether the buffers are page-locked; None until the first call, and on the CPU, where there is nothing to copy.
+        pinned: whether the buffers are page-locked; None before the first call, and on the CPU, where nothing is copied.
     """
 
     def __init__(self, session: Any, batch: int, device: str = "cpu") -> None:
         """
         Args:
             session: an `onnxruntime.InferenceSession` that takes (N, 3, H, W) float32.
-            batch: most pictures a call, of large ones `room`.
-            device: "cpu" or "cuda", where the session runs. On the latter a short batch is filled up to 1, 2, 4 ... pictures: a new
-                shape costs it more than a picture computed for nothing.
+            batch: maximum number of images per call; for large images see `session.room`.
+            device: "cpu" or "cuda", where the session runs. On the latter a short batch is padded to 1, 2, 4 ... images, since a new
+                shape costs more than an unused image.
         """
         self._session, self._batch, self._device = session, batch, device
         self._name = session.get_inputs()[0].name
@@ -43,11 +43,11 @@ class BoundRun:
         self.pinned: bool | None = None
 
     def __call__(self, pictures: np.ndarray) -> Sequence[np.ndarray]:
-        """Answers of the network to (N, H, W) uint8 pictures, N rows each."""
+        """The network's answers to (N, H, W) uint8 images, N new (4 + classes, anchors) arrays."""
         count, *shape = pictures.shape
-        shown = count if self._device == "cpu" else min(room(self._batch, *shape), 1 << (count - 1).bit_length())
+        padded_count = count if self._device == "cpu" else min(room(self._batch, *shape), 1 << (count - 1).bit_length())
         with self._lock:
-            binding, value, part = self._binding(tuple(shape), shown)
+            binding, value, part = self._binding(tuple(shape), padded_count)
             part[:count] = LEVELS[pictures][:, None]
             if self._device != "cpu":
                 value.update_inplace(part)
@@ -55,8 +55,9 @@ class BoundRun:
             return list(np.array(binding.copy_outputs_to_cpu()[0][:count]))
 
     def _binding(self, shape: tuple[int, int], count: int) -> tuple[Any, Any, np.ndarray]:
-        """The binding for so many pictures of a height and width, its input, and the part of their buffer that goes into it."""
-        buffer, bound = self._buffers[shape] = self._buffers.pop(shape, None) or self._new(shape)  # the last used comes last
+        """The binding for `count` images of a height and width, its input, and the part of the buffer that is its input."""
+        entry = self._buffers[shape] = self._buffers.pop(shape) if shape in self._buffers else self._new(shape)  # most recently used last
+        buffer, bound = entry
         if count not in bound:
             part, OrtValue = buffer[:count], import_onnxruntime().OrtValue
             value = OrtValue.ortvalue_from_numpy(part) if self._device == "cpu" else OrtValue.ortvalue_from_numpy(part, self._device, 0)
@@ -67,7 +68,7 @@ class BoundRun:
         return bound[count]
 
     def _new(self, shape: tuple[int, int]) -> tuple[np.ndarray, dict]:
-        """A buffer for pictures of a shape, in the place of the one that was longest not used where there are many."""
+        """A buffer for images of a shape; the least recently used one is dropped where there are `SHAPES`."""
         if len(self._buffers) >= SHAPES:
             old, _ = self._buffers.pop(next(iter(self._buffers)))
             if self.pinned:
@@ -79,20 +80,23 @@ class BoundRun:
 
 
 def pin(array: np.ndarray) -> bool:
-    """Page-lock an array until `unpin`, so that CUDA copies it without a buffer of its own; False where CUDA's
-    runtime library is not there or refuses, which costs speed and nothing else."""
+    """Page-lock an array until `unpin`, so that CUDA copies it without an intermediate buffer.
+
+    Returns:
+        False if CUDA's runtime library is missing or refuses, which only costs speed.
+    """
     runtime = _runtime()
     return bool(runtime) and runtime.cudaHostRegister(ctypes.c_void_p(array.ctypes.data), ctypes.c_size_t(array.nbytes), ctypes.c_uint(0)) == 0
 
 
 def unpin(array: np.ndarray) -> None:
-    """End what `pin` did, before the array's memory goes."""
+    """Undo `pin`; to be called before the array's memory is freed."""
     if runtime := _runtime():
         runtime.cudaHostUnregister(ctypes.c_void_p(array.ctypes.data))
 
 
 def _runtime() -> Any:
-    """CUDA's runtime library, None where there is none."""
+    """CUDA's runtime library, None if there is none."""
     for name in CUDA_RUNTIMES:
         try:
             return ctypes.CDLL(name)

@@ -1,11 +1,11 @@
-"""One process has the network, the workers of a run ask it: what they ask within a moment goes through the network together.
+"""One process holds the network, and the workers of a run send it requests; requests that arrive together form one batch.
 
-    worker: read, display, views -> pictures --socket--> server: batch, network --socket--> worker: boxes, second pass, redact, write
+    worker: read, display, views -> images --socket--> server: batch, network --socket--> worker: boxes, second pass, redact, write
 
-Decoding, OCR and writing of the next files go on in the workers while the GPU is busy. The server sees pictures and says where boxes are;
-nothing else passes, and it writes nothing. Where it dies, of a driver, say, another one takes its place, at most `RESTARTS` times a run;
-a file that finds none ends failed. Pictures go through a Unix socket in a folder of the run's user alone, and both sides must know the run's
-secret (multiprocessing's `authkey`).
+Decoding, OCR and writing of the next files continue in the workers while the GPU is busy. The server receives images and returns boxes,
+nothing else, and it writes no files. If it dies, of a driver error for instance, it is restarted, at most `RESTARTS` times per run; a file
+that finds no server is marked failed. Images pass through a Unix socket in a folder that only the run's user can open, and both sides must
+know the run's secret (multiprocessing's `authkey`).
 """
 
 from __future__ import annotations
@@ -40,26 +40,27 @@ from .session import Session, room
 
 log = logging.getLogger(__name__)
 
-DELAY_S = 0.002  # for which an incomplete batch waits for more
-LARGEST = 4096  # pixels a side of a picture: more was never asked for
-STRIDE = 32  # of the network, to which the sides of pictures fit
-RESTARTS = 3  # of a server in one run
-START_LIMIT_S = 1800.0  # TensorRT may build its engines first
+DELAY_S = 0.002  # time that an incomplete batch waits for further requests
+LARGEST = 4096  # maximum side of an image, in pixels
+STRIDE = 32  # stride of the network in pixels; the sides of images are multiples of it
+RESTARTS = 3  # maximum number of restarts of a server in one run
+START_LIMIT_S = 1800.0  # maximum time for the start: TensorRT may build its engines first
 NOT_STARTED = "the process that runs the network could not be started"
 
 
 class Request(NamedTuple):
-    """What one worker asks. pictures: (N, H, W) uint8.  answers: gets N arrays."""
+    """A request of one worker.  pictures: (N, H, W) uint8.  answers: receives a list of N answers."""
 
     pictures: np.ndarray
     answers: Future
 
 
 class InferenceServer:
-    """A context in which a network can be asked at `address`; see the module.
+    """A context in which a network answers requests at `address`, the path of a Unix socket; see the module.
 
     Args:
         opener: importable by name; opens the network in the server's process.
+        delay_s: time in seconds that an incomplete batch waits for further requests.
     """
 
     def __init__(self, opener: Callable[[], Network], *, delay_s: float = DELAY_S) -> None:
@@ -67,8 +68,13 @@ class InferenceServer:
         self._ending, self._turn = threading.Event(), threading.Lock()
 
     def __enter__(self) -> InferenceServer:
-        """Raises what `opener` raises; InferenceError where its process dies."""
-        self._folder = Path(tempfile.mkdtemp(prefix="markerremover-"))  # its owner's only
+        """Start the server.
+
+        Raises:
+            MarkerRemoverError: the errors of `opener`.
+            InferenceError: the server's process died, or `opener` raised another error.
+        """
+        self._folder = Path(tempfile.mkdtemp(prefix="markerremover-"))  # readable by its owner only
         self.address = str(self._folder / "network")
         try:
             self.process = self._started()
@@ -82,7 +88,7 @@ class InferenceServer:
     def __exit__(self, *error: object) -> None:
         self._ending.set()
         with self._turn:
-            self.process.kill()  # it holds nothing that must be put away
+            self.process.kill()  # it holds nothing that must be saved
         self._watch.join()
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -105,13 +111,13 @@ class InferenceServer:
         return process
 
     def _replace(self) -> None:
-        """Wait for the server's end, and start others in its place. Where there will be none, its folder goes, so that nobody waits."""
-        for left in range(RESTARTS, -1, -1):
+        """Restart the server whenever it ends. After the last restart its folder is removed, so that no worker waits."""
+        for attempts in range(RESTARTS, -1, -1):
             self.process.join()
             with self._turn:
                 if self._ending.is_set():
                     return
-                if not left:
+                if not attempts:
                     break
                 log.warning("the inference process died (exit code %s); it is started again", self.process.exitcode)
                 Path(self.address).unlink(missing_ok=True)
@@ -125,21 +131,21 @@ class InferenceServer:
 
 
 def shared_batch(options: RunOptions) -> int:
-    """Pictures a call of a network that the workers of a run share; 1 where each has its own: on the CPU, unless `options.batch` is more
-    than 1, and in a run within one process.
+    """Number of images per call of a network that the workers of a run share; 1 if each worker opens its own: on the CPU, unless
+    `options.batch` is more than 1, and in a run within one process.
 
     Raises:
-        UsageError: the device is not there, or there are no Unix sockets here though `options.batch` asks for one network. Of a device
-            that is named for Ray that is not said here: other machines have it.
+        UsageError: the device is not available, or `options.batch` asks for a shared network on a system without Unix sockets. A device
+            named for a run with Ray is not checked: other machines have it.
     """
-    alone = options.engine == "local" and options.workers == 1 and options.time_limit is None
-    if alone or options.boxes or options.batch == 1:
+    single_process = options.engine == "local" and options.workers == 1 and options.time_limit is None
+    if single_process or options.boxes or options.batch == 1:
         return 1
-    elsewhere = options.engine == "ray" and options.device != "auto"
-    found = [backends.BACKENDS[name] for name in backends.CHOICES[options.device]] if elsewhere else backends.candidates(
+    remote = options.engine == "ray" and options.device != "auto"
+    backend_list = [backends.BACKENDS[name] for name in backends.CHOICES[options.device]] if remote else backends.candidates(
         model_of(options.weights), options.device)
-    batch = options.batch or found[0].batch
-    if "AF_UNIX" in connections.families or batch == 1:
+    batch = options.batch or backend_list[0].batch
+    if "AF_UNIX" in connections.families or batch == 1:  # type: ignore[attr-defined]  # typeshed lacks the attribute
         return batch
     if options.batch is None:
         return 1
@@ -147,20 +153,23 @@ def shared_batch(options: RunOptions) -> int:
 
 
 def opener_of(options: RunOptions, batch: int, threads: int) -> Callable[[], Network]:
-    """Opens the network that the workers of a run share, with `threads` of the CPU; importable by name."""
+    """A function, importable by name, that opens the network shared by the workers of a run, with `threads` CPU threads."""
     return functools.partial(open_network, options.weights, device=options.device, threads=threads, batch=batch)
 
 
 @contextmanager
 def serving(options: RunOptions, threads: int) -> Iterator[str | None]:
-    """The address of a server for a run on this machine, None where each worker has a network of its own, and for Ray, which starts
-    its own ones.
+    """A server for a run on this machine.
 
     Args:
-        threads: of the CPU, for a network that runs there.
+        threads: number of CPU threads, for a network on the CPU.
+
+    Yields:
+        The server's address; None if each worker opens its own network, and for Ray, which starts its own servers.
 
     Raises:
-        UsageError, WeightsError: the network cannot be opened, or see `shared_batch`.
+        UsageError: see `shared_batch`, or the network cannot be opened.
+        WeightsError, InferenceError: the network cannot be opened.
     """
     batch = shared_batch(options) if options.engine == "local" else 1
     if batch == 1:
@@ -171,7 +180,7 @@ def serving(options: RunOptions, threads: int) -> Iterator[str | None]:
 
 
 def _serve(address: str, opener: Callable[[], Network], delay_s: float, ready: connections.Connection) -> None:
-    """The server's process."""
+    """Main function of the server's process."""
     end_with_parent(functools.partial(shutil.rmtree, Path(address).parent, ignore_errors=True))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the run, which ends this process
     try:
@@ -180,7 +189,7 @@ def _serve(address: str, opener: Callable[[], Network], delay_s: float, ready: c
     except MarkerRemoverError as error:
         ready.send(error)
         return
-    except Exception as error:  # no picture of anybody was there yet, so its message may be told
+    except Exception as error:  # no image has been received yet, so the message cannot quote one
         ready.send(InferenceError(f"{NOT_STARTED} ({type(error).__name__}: {error})"))
         return
     requests: queue.Queue[Request] = queue.Queue()
@@ -192,20 +201,20 @@ def _serve(address: str, opener: Callable[[], Network], delay_s: float, ready: c
     ready.close()
     try:
         _work(requests, network, delay_s)
-    except Exception as error:  # what a driver says once it may say for ever: another process starts afresh, or the files fail
+    except Exception as error:  # a driver error may persist in this process: a new one is started, or the files fail
         log.error("the network failed: %s", type(error).__name__)
         os._exit(1)
 
 
 def _warm_up(network: Network) -> None:
-    """One full batch and one picture of each size: what is built or tuned at first use takes longer than anybody waits for an answer."""
+    """Run one full batch and one image of each size: building and tuning at first use may exceed the time limit of an answer."""
     for side, session in _sides(network).items():
         session.many(np.zeros((session.batch, side, side), np.uint8))
         session(np.zeros((side, side), np.uint8))
 
 
 def _sides(network: Network) -> dict[int, Session]:
-    """Side of the squares that are mostly asked -> the session for them. Others are for that of the largest."""
+    """Sessions by the side of the usual square images; other shapes use the session of the largest side."""
     return {CLOSE_SIZE: network.sessions[1], int(network.card["image_size"]): network.sessions[0]}
 
 
@@ -213,14 +222,14 @@ def _accept(listener: connections.Listener, facts: Facts, sides: set[int], reque
     while True:
         try:
             worker = listener.accept()
-        except (OSError, EOFError, multiprocessing.AuthenticationError) as error:  # a worker that died while it called
+        except (OSError, EOFError, multiprocessing.AuthenticationError) as error:  # a worker that died while connecting
             log.warning("a worker's call was lost (%s)", type(error).__name__)
             continue
         threading.Thread(target=_attend, args=(worker, facts, sides, requests), daemon=True).start()
 
 
 def _attend(worker: connections.Connection, facts: Facts, sides: set[int], requests: queue.Queue[Request]) -> None:
-    """Pass on what one worker asks, one request after the other, until it goes away or asks something that is no picture."""
+    """Pass on the requests of one worker, one after the other, until it disconnects or sends something other than images."""
     with worker:
         try:
             worker.send(facts)
@@ -232,12 +241,12 @@ def _attend(worker: connections.Connection, facts: Facts, sides: set[int], reque
                 request = Request(pictures, Future())
                 requests.put(request)
                 worker.send(request.answers.result())
-        except (EOFError, OSError):  # the worker is gone
+        except (EOFError, OSError):  # the worker has ended
             return
 
 
 def _are_pictures(pictures: np.ndarray, facts: Facts, sides: set[int]) -> bool:
-    """Whether the network takes them."""
+    """Whether the network takes an array as images."""
     if pictures.dtype != np.uint8 or pictures.ndim != 3 or not 0 < len(pictures) <= MANY:
         return False
     high, wide = pictures.shape[1:]
@@ -246,44 +255,47 @@ def _are_pictures(pictures: np.ndarray, facts: Facts, sides: set[int]) -> bool:
 
 
 def _work(requests: queue.Queue[Request], network: Network, delay_s: float) -> None:
-    """Answer requests for ever."""
-    sides, waiting = _sides(network), deque()
+    """Answer requests until the process is ended."""
+    sides = _sides(network)
+    waiting: deque[Request] = deque()
     while True:
         answer(collect(requests, waiting, network.sessions[0].batch, delay_s), sides, network.floor)
 
 
 def collect(requests: queue.Queue[Request], waiting: deque[Request], batch: int, delay_s: float) -> list[Request]:
-    """The next requests, all for pictures of one shape: as many as come within `delay_s` of the first, until there are `batch` pictures.
+    """The next requests, all for images of one shape: those that arrive within `delay_s` seconds of the first, up to `batch` images of usual size.
 
     Args:
-        waiting: requests for another shape that came in between; they are the next ones.
+        waiting: requests for other shapes that arrived before; served first, and changed in place.
+        batch: number of images at which no further request is awaited; see `session.room` for large images.
     """
-    first = waiting.popleft() if waiting else requests.get()
-    taken, shape = [first], first.pictures.shape[1:]
+    head = waiting.popleft() if waiting else requests.get()
+    batch_requests, shape = [head], head.pictures.shape[1:]
     for _ in range(len(waiting)):
-        other = waiting.popleft()
-        (taken if other.pictures.shape[1:] == shape else waiting).append(other)
+        candidate = waiting.popleft()
+        (batch_requests if candidate.pictures.shape[1:] == shape else waiting).append(candidate)
     end = time.monotonic() + delay_s
-    while sum(len(request.pictures) for request in taken) < room(batch, *shape):
+    while sum(len(request.pictures) for request in batch_requests) < room(batch, *shape):
         try:
-            more = requests.get(timeout=max(0.0, end - time.monotonic()))
+            arrival = requests.get(timeout=max(0.0, end - time.monotonic()))
         except queue.Empty:
             break
-        (taken if more.pictures.shape[1:] == shape else waiting).append(more)
-    return taken
+        (batch_requests if arrival.pictures.shape[1:] == shape else waiting).append(arrival)
+    return batch_requests
 
 
-def answer(taken: list[Request], sides: dict[int, Session], floor: float | None) -> None:
-    """Put some requests for pictures of one shape through the network together; anchors of which no score reaches `floor` are left out."""
-    pictures = np.concatenate([request.pictures for request in taken])
+def answer(requests: list[Request], sides: dict[int, Session], floor: float | None) -> None:
+    """Answer requests for images of one shape in one batch; anchors of which no score reaches `floor` are left out."""
+    pictures = np.concatenate([request.pictures for request in requests])
     high, wide = pictures.shape[1:]
     session = sides[high if high == wide and high in sides else max(sides)]
-    found = [above(raw, floor) for raw in session.many(pictures)]
-    for request in taken:
-        request.answers.set_result(found[: len(request.pictures)])
-        del found[: len(request.pictures)]
+    results = [above(raw, floor) for raw in session.many(pictures)]
+    for request in requests:
+        request.answers.set_result(results[: len(request.pictures)])
+        del results[: len(request.pictures)]
 
 
 def above(raw: np.ndarray, floor: float | None) -> np.ndarray:
-    """An answer without the anchors of which all scores lie below the floor; what is no number stays, to be refused."""
+    """An answer (4 + classes, anchors) without the anchors whose scores all lie below the floor; NaN is retained, to be refused. A new array,
+    or `raw` itself if `floor` is None."""
     return raw if floor is None else raw[:, ~(raw[4:].max(axis=0) < floor)]

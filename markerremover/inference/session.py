@@ -1,4 +1,4 @@
-"""An open network behind one small interface, `Session`: pictures in, answers out, as many a call as its backend does best."""
+"""An open network behind one small interface, `Session`: images in, answers out, in batches of the size that suits its backend."""
 
 from __future__ import annotations
 
@@ -10,72 +10,72 @@ import numpy as np
 from ..system.forks import Own
 
 Run = Callable[[np.ndarray], Sequence[np.ndarray]]
-"""(N, H, W) uint8 pictures -> N answers, each (4 + classes, anchors) float32."""
-USUAL = 640 * 640  # pixels: of larger pictures fewer go through the network together, for as much memory
+"""(N, H, W) uint8 images -> N answers, each (4 + classes, anchors) float32."""
+USUAL = 640 * 640  # pixels of an image of usual size; larger images go in smaller batches, for the same memory
 
 
 class Session:
-    """One network opened for square pictures of one side, or for any; called with one picture, or through `many` with several.
+    """One network opened for square images of one side, or for any shape; called with one image, or through `many` with several.
 
-    An answer is (4 + classes, anchors) float32: centre, width and height in network pixels, then a score a class. A session that was
+    An answer is (4 + classes, anchors) float32: centre x and y, width and height in network pixels, then a score 0–1 per class. A session
     opened with a floor may leave out anchors of which no score reaches it. Threads take turns: a network has one set of buffers.
 
     Attributes:
-        batch: most pictures that one call of the network takes.
-        wide: whether it takes pictures of any height and width that are multiples of the network's stride.
+        batch: maximum number of images in one call of the network.
+        wide: whether it takes images of any height and width that are multiples of the network's stride.
     """
 
     def __init__(self, run: Run, batch: int = 1, *, pads: bool = False, wide: bool = False) -> None:
         """
         Args:
             run: the network.
-            pads: whether `run` takes any number of pictures up to `batch`; else it gets 1, 2, 4 ... of them, so that few shapes are
-                ever compiled and no picture is computed for nothing.
+            batch, wide: see the attributes.
+            pads: whether `run` takes any number of images up to `batch`; else it gets 1, 2, 4 ... of them, so that few shapes are
+                compiled and no padding is computed.
         """
         self._run, self.batch, self._pads, self.wide, self._turn = run, batch, pads, wide, Own(threading.Lock)
 
     def __call__(self, picture: np.ndarray) -> np.ndarray:
-        """The answer to one (H, W) uint8 picture."""
+        """The answer to one (H, W) uint8 image."""
         return self.many(picture[None])[0]
 
     def many(self, pictures: np.ndarray) -> list[np.ndarray]:
-        """One answer a picture, in order; (N, H, W) uint8, N may be 0."""
-        found: list[np.ndarray] = []
+        """One answer per image, in order, for (N, H, W) uint8; N may be 0."""
+        results: list[np.ndarray] = []
         for start, stop in portions(len(pictures), room(self.batch, *pictures.shape[1:]), whole=self._pads):
             with self._turn():
-                found += self._run(pictures[start:stop])
-        return found
+                results += self._run(pictures[start:stop])
+        return results
 
 
 def room(batch: int, height: int, width: int) -> int:
-    """How many pictures go through the network together where `batch` of the usual size do."""
+    """Maximum number of images of a size in one call, if `batch` of the usual size are allowed; at least 1."""
     return max(1, batch * USUAL // max(USUAL, height * width))
 
 
 def portions(count: int, batch: int, *, whole: bool = False) -> Iterator[tuple[int, int]]:
-    """Where to cut a row of pictures: `batch` at a time, and of the rest the largest power of two, again and again; all of it at
-    once if `whole`.
+    """Start and end (exclusive) of the batches of `count` images: `batch` at a time, and of the remainder repeatedly the largest power of two,
+    or all of it at once if `whole`.
 
     >>> list(portions(7, 4)), list(portions(7, 4, whole=True))
     ([(0, 4), (4, 6), (6, 7)], [(0, 4), (4, 7)])
     """
     start = 0
     while start < count:
-        left = count - start
-        size = batch if left >= batch else left if whole else 1 << (left.bit_length() - 1)
+        remaining = count - start
+        size = batch if remaining >= batch else remaining if whole else 1 << (remaining.bit_length() - 1)
         yield start, start + size
         start += size
 
 
 def answers(session: Callable[[np.ndarray], np.ndarray], pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """What a session says to some (H, W) pictures: those of one shape in batches where it takes them, else one by one, as a plain
-    callable does."""
-    many = getattr(session, "many", None)
-    if many is None or len(pictures) < 2:
+    """A session's answers to some (H, W) images, in order: images of one shape in batches if it has `many`, else one by one."""
+    run_batch = getattr(session, "many", None)
+    if run_batch is None or len(pictures) < 2:
         return [session(picture) for picture in pictures]
-    found: list[np.ndarray] = [None] * len(pictures)
+    results: dict[int, np.ndarray] = {}
     for shape in dict.fromkeys(picture.shape for picture in pictures):
-        alike = [k for k, picture in enumerate(pictures) if picture.shape == shape]
-        for k, answer in zip(alike, many(np.stack([pictures[k] for k in alike])), strict=True):
-            found[k] = answer
-    return found
+        indices = [k for k, picture in enumerate(pictures) if picture.shape == shape]
+        for k, answer in zip(indices, run_batch(np.stack([pictures[k] for k in indices])), strict=True):
+            results[k] = answer
+    return [results[k] for k in range(len(pictures))]

@@ -1,7 +1,7 @@
 """TensorRT engines, built and run by ultralytics (extra `train`, TensorRT and an NVIDIA GPU).
 
-Unverified: no engine has been built with this module yet. What an engine finds is compared with its source before
-`export` keeps it, like every other exported model.
+Unverified: no engine has been built with this module yet. An engine's detections are compared with those of its source
+before `export` keeps it, as for every other exported model.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ..system.forks import NO_GPU, Own
 from ..system.telemetry import import_ultralytics
 from .session import Session
 
-BATCH = 8  # pictures a call that an engine is built for, at most
+BATCH = 8  # maximum number of images per call that an engine is built for
 
 
 def require() -> None:
@@ -38,13 +38,18 @@ def require() -> None:
 
 
 def build_engine(checkpoint: Path, target: Path, *, precision: str, image_size: int) -> Path:
-    """Build an engine from a `.pt` for the GPU of this machine, 1 to `BATCH` square pictures of 32 to twice `image_size` pixels.
+    """Build an engine from a `.pt` for the GPU of this machine, for 1 to `BATCH` square images of 32 to twice `image_size` pixels a side.
 
     Args:
+        target: path of the new engine.
         precision: "fp32" or "fp16".
 
+    Returns:
+        `target`.
+
     Raises:
-        UsageError: see `require`.  WeightsError: ultralytics could not build it.
+        UsageError: see `require`.
+        WeightsError: ultralytics could not build it.
     """
     require()
     import shutil
@@ -65,13 +70,14 @@ def build_engine(checkpoint: Path, target: Path, *, precision: str, image_size: 
 
 
 def open_engine(path: Path, batch: int = 1) -> Session:
-    """An engine as a session. Pictures go to the GPU as bytes, from page-locked memory.
+    """An engine as a session. Images are copied to the GPU as bytes, from page-locked memory.
 
     Args:
-        batch: most pictures a call, what the engine was built for.
+        batch: maximum number of images per call that the engine was built for.
 
     Raises:
-        UsageError: see `require`.  WeightsError: the engine was built for another GPU or version of TensorRT.
+        UsageError: see `require`.
+        WeightsError: the engine was built for another GPU or version of TensorRT.
     """
     require()
     import torch
@@ -89,9 +95,9 @@ def open_engine(path: Path, batch: int = 1) -> Session:
 
     def run(pictures: np.ndarray) -> list[np.ndarray]:
         network = opened()
-        there = torch.from_numpy(np.ascontiguousarray(pictures)).pin_memory().to(device, non_blocking=True)
+        tensor = torch.from_numpy(np.ascontiguousarray(pictures)).pin_memory().to(device, non_blocking=True)
         with torch.inference_mode():
-            raw = network(there[:, None].expand(-1, 3, -1, -1).float() / 255)
+            raw = network(tensor[:, None].expand(-1, 3, -1, -1).float() / 255)
         raw = raw[0] if isinstance(raw, (list, tuple)) else raw
         return list(raw.float().cpu().numpy())
 

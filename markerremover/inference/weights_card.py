@@ -1,4 +1,4 @@
-"""The JSON card beside a model: what belongs to the weights, and the hash that says whose it is."""
+"""The JSON card beside a model: settings that belong to the weights, and the hash of the model they belong to."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ from ..errors import WeightsError
 from ..system import user_text
 
 CARD_KEYS = ("classes", "image_size", "threshold", "sha256")
-#: Keys of cards up to 0.2.0, and what they are called now.
+#: Keys of cards up to 0.2.0 -> their present names.
 FORMER_KEYS = {"beside_sign": "beside_marker"}
 
 
 def model_sha256(model: Path) -> str:
-    """Hex SHA-256 of a model; of OpenVINO's two files it is taken over the `.xml` followed by the `.bin`."""
+    """Hex SHA-256 of a model; for OpenVINO's two files that of the `.xml` followed by the `.bin`.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
     digest = hashlib.sha256(model.read_bytes())
     if model.suffix == ".xml":
         digest.update(model.with_suffix(".bin").read_bytes())
@@ -40,7 +44,7 @@ def read_card(model: Path) -> dict:
 
 
 def parse_card(path: Path) -> dict:
-    """A card on its own, not checked against any model.
+    """A card, not checked against its model, with former keys renamed.
 
     Raises:
         WeightsError: no such file, not JSON, or a key absent.

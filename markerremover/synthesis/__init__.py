@@ -1,4 +1,4 @@
-"""Synthetic radiographs with burned-in markings and exact truth, for training, demos and tests."""
+"""Synthetic radiographs with burned-in annotations and exact ground truth, for training, demos and tests."""
 
 from .folder import synthesize
 from .generate import SyntheticRadiograph, radiograph

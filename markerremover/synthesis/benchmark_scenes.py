@@ -1,7 +1,7 @@
-"""The settings of the benchmark: radiographs of a body part at a difficulty, and of a site whose marks are its own.
+"""The settings of the benchmark: radiographs of a body part at a difficulty, and of a site with its own style of annotations.
 
-Every font, name, initial, plate and body is of the split "eval" or of the benchmark alone; nothing here was ever trained on. A
-picture depends on its setting, the seed and its number only.
+Every font, name, initial, plate and body belongs to the split "eval" or to the benchmark alone; nothing here is used for training. An
+image depends only on its setting, the seed and its number.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from .marks.texts import choice
 from .radiographs import backgrounds, degrade
 
 SPLIT = "eval"
-SIGNS = ("L", "R", "L", "R", "L", "R", "L", "R", "LEFT", "RIGHT")  # of a benchmark picture: what `remove` keeps unasked
-UNMARKED_EVERY = 8  # every eighth picture carries nothing: it must come out as it went in
-TRIES = 12  # places that are tried for a mark before it is left out, and windows before a picture is shown as it is
-WASHED_OUT = 0.12  # share of nearly white pixels from which a radiograph would be taken again
-SITE_SIGNS = {"D": "right", "I": "left"}  # of the new site
+LATERALITY_TEXTS = ("L", "R", "L", "R", "L", "R", "L", "R", "LEFT", "RIGHT")  # texts of laterality markers that `remove` retains by default
+UNMARKED_EVERY = 8  # every eighth image carries no annotation and must not be changed
+TRIES = 12  # maximum number of places tried for an annotation before it is omitted, and of windows tried for an image
+WASHED_OUT = 0.12  # maximum share of nearly white pixels; with more, another window is tried
+SITE_LATERALITY = {"D": "right", "I": "left"}  # laterality markers of the new site, and the sides they stand for
 
 
 @dataclass(frozen=True)
 class Body:
-    """A body part and the formats it is taken in.
+    """A body part and the formats of its images.
 
-    variants: drawings of it.  longer_px: longer side of the picture, from and to.  ratio: shorter by longer side.
-    big: times the size of lead letters: the same letters are larger on a small cassette.
+    variants: drawings of it.  longer_px: longer side of the image in pixels, from and to.  ratio: shorter side / longer side, from and to.
+    big: factor of the size of lead letters: the same letters are larger on a small cassette.
     """
 
     name: str
@@ -48,21 +48,22 @@ class Body:
 
 @dataclass(frozen=True)
 class Difficulty:
-    """How hard the marks of a picture are. Sizes are shares of the picture's longer side, chances 0-1.
+    """Difficulty of the annotations of an image. Sizes are fractions of the image's longer side, probabilities 0-1, pairs from and to.
 
-    sign, line: height of the laterality marker's and of a header line's capitals.  opacity: of lead marks.  contrast: grey levels by which
-    the strokes of a mark change the picture at least, on average.
-    turned: chance that a lead mark lies by a quarter turn or two; askew_deg: deviation beyond that (standard deviation); any_angle:
-    chance of no preferred direction.  mirrored: chance.
-    initials: chance of initials with the sign; gap: between them, in letter heights: at 0 and below they touch.
-    plated, cut_out, ringed: chances of a faint plate, of letters cut out of a bright plate, and of a ring.
-    lines: of header.  decorations: how the console sets its text off.  grey: level of its letters.
-    loose: texts beside the header.  cut: chance that a mark lies over the edge.
-    clutter: leads, tubes, implants and the like.  grain: noise before and after the marks, grey levels.  quality: of JPEG, once.
+    laterality, line: height of the laterality marker's and of a header line's capitals.  opacity: of lead markers.
+    contrast: minimum mean change of the image by an annotation's strokes, in grey levels.
+    turned: probability of a lead marker turned by 90, 180 or 270 degrees; askew_deg: standard deviation from that; any_angle:
+    probability of a uniformly random angle.  mirrored: probability.
+    initials: probability of initials with the laterality marker; gap: between them, in letter heights: at 0 and below they touch.
+    plated, cut_out, ringed: probabilities of a faint plate, of letters cut out of a bright plate, and of a ring.
+    lines: number of header lines.  decorations: of the console's text.  grey: level of its letters.
+    loose: number of texts besides the header.  cut: probability that an annotation extends over the edge.
+    clutter: number of leads, tubes, implants and the like.  grain: noise before and after the annotations, in grey levels.
+    quality: of the JPEG compression.
     """
 
     name: str
-    sign: tuple[float, float]
+    laterality: tuple[float, float]
     line: tuple[float, float]
     opacity: tuple[float, float]
     contrast: float
@@ -92,17 +93,17 @@ BODIES = (
     Body("limb", (*backgrounds.VARIANTS[SPLIT]["limb"], *backgrounds.BENCHMARK["limb"]), (512, 768), (0.62, 0.85), big=1.6),
 )
 DIFFICULTIES = (
-    # What a careful department makes: an upright lead sign, initials apart from it, a header set off from the picture.
-    Difficulty("easy", sign=(0.035, 0.055), line=(0.016, 0.024), opacity=(0.95, 1.0), contrast=60, turned=0.0, askew_deg=2, any_angle=0.0,
+    # A careful department: an upright laterality marker of lead, initials apart from it, a header set off from the image.
+    Difficulty("easy", laterality=(0.035, 0.055), line=(0.016, 0.024), opacity=(0.95, 1.0), contrast=60, turned=0.0, askew_deg=2, any_angle=0.0,
                mirrored=0.0, initials=0.5, gap=(0.25, 0.5), plated=0.0, cut_out=0.0, ringed=0.0, lines=(2, 4),
                decorations=("outline", "box"), grey=(240, 255), loose=(0, 1), cut=0.0, clutter=(0, 0), grain=(0.5, 1.5), quality=(90, 98)),
     # Everyday: smaller, turned and mirrored markers with initials right beneath, plates, rings, a few devices.
-    Difficulty("medium", sign=(0.024, 0.045), line=(0.011, 0.018), opacity=(0.75, 1.0), contrast=35, turned=0.3, askew_deg=5, any_angle=0.0,
+    Difficulty("medium", laterality=(0.024, 0.045), line=(0.011, 0.018), opacity=(0.75, 1.0), contrast=35, turned=0.3, askew_deg=5, any_angle=0.0,
                mirrored=0.2, initials=0.7, gap=(0.08, 0.3), plated=0.25, cut_out=0.12, ringed=0.08, lines=(2, 7),
                decorations=("plain", "outline", "shadow"), grey=(215, 255), loose=(0, 2), cut=0.04, clutter=(0, 2), grain=(1.0, 3.0),
                quality=(75, 95)),
-    # What is missed: faint or tiny print, initials that touch the sign, any angle, marks over the edge, clutter, noise.
-    Difficulty("hard", sign=(0.016, 0.04), line=(0.0075, 0.013), opacity=(0.4, 0.85), contrast=20, turned=0.4, askew_deg=8, any_angle=0.3,
+    # Likely misses: faint or tiny print, initials that touch the laterality marker, any angle, annotations over the edge, clutter, noise.
+    Difficulty("hard", laterality=(0.016, 0.04), line=(0.0075, 0.013), opacity=(0.4, 0.85), contrast=20, turned=0.4, askew_deg=8, any_angle=0.3,
                mirrored=0.4, initials=0.85, gap=(-0.04, 0.1), plated=0.4, cut_out=0.2, ringed=0.1, lines=(4, 11),
                decorations=("plain",), grey=(165, 255), loose=(1, 3), cut=0.12, clutter=(2, 4), grain=(2.0, 5.0), quality=(55, 80)),
 )
@@ -133,145 +134,151 @@ def _named(choices, name: str):
     raise UsageError(f"{name!r} is no setting, allowed are {', '.join(c.name for c in choices)}")
 
 
-def picture(part: Body, how: Difficulty, seed: int, number: int, *, name: str = "synthetic.png") -> SyntheticRadiograph:
-    """Picture `number` of a setting, with its truth; every `UNMARKED_EVERY`th has no mark, all others have a `marker`."""
-    rng = np.random.default_rng([seed, BODIES.index(part), DIFFICULTIES.index(how), number])
-    scene = Scene(_background(rng, part, how))
-    who = texts.identity(rng, SPLIT)
+def picture(part: Body, hardness: Difficulty, seed: int, number: int, *, name: str = "synthetic.png") -> SyntheticRadiograph:
+    """Image `number` of a setting, with its ground truth; every `UNMARKED_EVERY`th has no annotation, all others have a `marker`."""
+    rng = np.random.default_rng([seed, BODIES.index(part), DIFFICULTIES.index(hardness), number])
+    scene = Scene(_background(rng, part, hardness))
+    patient = texts.identity(rng, SPLIT)
     marked = number % UNMARKED_EVERY != UNMARKED_EVERY - 1
     if marked:
-        _lead(rng, scene, part, how)
-    _exposed(rng, scene, how)
+        _lead(rng, scene, part, hardness)
+    _exposed(rng, scene, hardness)
     if marked:
-        _header(rng, scene, how, who)
-        _loose(rng, scene, how)
-    return _finished(rng, scene, how, part.name, name, who)
+        _header(rng, scene, hardness, patient)
+        _loose(rng, scene, hardness)
+    return _finished(rng, scene, hardness, part.name, name, patient)
 
 
-def _background(rng, part: Body, how: Difficulty) -> np.ndarray:
+def _background(rng, part: Body, hardness: Difficulty) -> np.ndarray:
     longer, ratio = rng.uniform(*part.longer_px), rng.uniform(*part.ratio)
     shape = round(longer), round(longer * ratio)
-    found = backgrounds.procedural(rng, shape if rng.random() < 0.8 else shape[::-1], SPLIT, part.name, part.variants)
-    for _ in range(int(rng.integers(how.clutter[0], how.clutter[1] + 1))):
-        found = choice(rng, leads_and_tubes.CHOICES)(rng, found)
+    image = backgrounds.procedural(rng, shape if rng.random() < 0.8 else shape[::-1], SPLIT, part.name, part.variants)
+    for _ in range(int(rng.integers(hardness.clutter[0], hardness.clutter[1] + 1))):
+        image = choice(rng, leads_and_tubes.CHOICES)(rng, image)
     if rng.random() < 0.35:
-        found = degrade.collimate(rng, found)
+        image = degrade.collimate(rng, image)
     for _ in range(TRIES):
-        shown = degrade.window(rng, found)
-        if float((shown > 240).mean()) < WASHED_OUT:
-            return shown
-    return found
+        windowed = degrade.window(rng, image)
+        if float((windowed > 240).mean()) < WASHED_OUT:
+            return windowed
+    return image
 
 
-def _exposed(rng, scene: Scene, how: Difficulty) -> None:
-    """What the detector adds to anatomy and lead alike, in place."""
-    scene.picture = np.clip(degrade.grain(rng, scene.picture, rng.uniform(*how.grain)), 0, 255)
+def _exposed(rng, scene: Scene, hardness: Difficulty) -> None:
+    """Add the detector's noise to anatomy and lead alike, in place."""
+    scene.picture = np.clip(degrade.grain(rng, scene.picture, rng.uniform(*hardness.grain)), 0, 255)
 
 
-def _finished(rng, scene: Scene, how: Difficulty, part: str, name: str, who) -> SyntheticRadiograph:
-    found = np.clip(np.round(degrade.grain(rng, scene.picture, 0.3 * rng.uniform(*how.grain))), 0, 255).astype(np.uint8)
-    quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(how.quality[0], how.quality[1] + 1))]
-    found = cv2.imdecode(cv2.imencode(".jpg", found, quality)[1], cv2.IMREAD_GRAYSCALE)
+def _finished(rng, scene: Scene, hardness: Difficulty, part: str, name: str, patient) -> SyntheticRadiograph:
+    image = np.clip(np.round(degrade.grain(rng, scene.picture, 0.3 * rng.uniform(*hardness.grain))), 0, 255).astype(np.uint8)
+    quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(hardness.quality[0], hardness.quality[1] + 1))]
+    decoded = cv2.imdecode(cv2.imencode(".jpg", image, quality)[1], cv2.IMREAD_GRAYSCALE)
+    assert decoded is not None, "OpenCV decodes what it encoded"
     ink, elements = truth(scene)
-    # Of a letter that the edge cuts nobody can say whether it had to stay.
+    # It is undecidable whether a letter cut by the edge had to be retained.
     elements = tuple(replace(e, kind="uncertain") if e.kind == "laterality" and e.text.endswith(CUT) else e for e in elements)
-    return SyntheticRadiograph(found, Annotation(name, found.shape, elements), ink, part, who)
+    return SyntheticRadiograph(decoded, Annotation(name, decoded.shape, elements), ink, part, patient)
 
 
 def _cap(rng, scene: Scene, shares: tuple[float, float], times: float = 1.0) -> float:
-    """A letter height in pixels, log-uniform."""
+    """A letter height in pixels, log-uniform between `shares` of the longer side, times `times`."""
     low, high = np.log(shares)
     return max(CAP_MIN_PX, times * max(scene.picture.shape) * float(np.exp(rng.uniform(low, high))))
 
 
-def _lead(rng, scene: Scene, part: Body, how: Difficulty) -> None:
-    """The laterality marker of the picture, now and then two, as for both sides of a pelvis."""
-    sign = choice(rng, SIGNS)
+def _lead(rng, scene: Scene, part: Body, hardness: Difficulty) -> None:
+    """The laterality marker of the image, in a fifth of the images two, as for both sides of a pelvis."""
+    laterality = choice(rng, LATERALITY_TEXTS)
     for _ in range(2 if rng.random() < 0.2 else 1):
-        cap = _cap(rng, scene, how.sign, part.big if len(sign) == 1 else 0.6 * part.big)
-        _put(rng, scene, how, lambda: _turned(rng, side_mark(rng, how, sign, cap), how), how.cut)
-        sign = {"L": "R", "R": "L", "LEFT": "RIGHT", "RIGHT": "LEFT"}[sign]
+        cap = _cap(rng, scene, hardness.laterality, part.big if len(laterality) == 1 else 0.6 * part.big)
+        _put(rng, scene, hardness, lambda: _turned(rng, side_marker(rng, hardness, laterality, cap), hardness), hardness.cut)
+        laterality = {"L": "R", "R": "L", "LEFT": "RIGHT", "RIGHT": "LEFT"}[laterality]
 
 
-def _put(rng, scene: Scene, how: Difficulty, made, cut: float) -> bool:
-    """Lay a group where there is room and it can be seen; it is made anew for every place."""
+def _put(rng, scene: Scene, hardness: Difficulty, make_group, cut: float) -> bool:
+    """Lay a group where there is room and it is visible; it is drawn again for every place tried."""
     for _ in range(TRIES):
-        group = made()
+        group = make_group()
         spot = free_spot(rng, scene, group.layers[0].alpha.shape, cut)
-        if spot and scene.put(group, *spot, contrast=how.contrast):
+        if spot and scene.put(group, *spot, contrast=hardness.contrast):
             return True
     return False
 
 
-def side_mark(rng: np.random.Generator, how: Difficulty, sign: str, cap_px: float) -> layers.Group:
-    """A lead laterality marker as a department's set has it, upright, with initials where the difficulty says so."""
+def side_marker(rng: np.random.Generator, hardness: Difficulty, laterality: str, cap_px: float) -> layers.Group:
+    """A lead laterality marker from a department's set, upright, with initials at the probability of the difficulty.
+
+    Args:
+        laterality: the text, such as "L" or "RIGHT".
+        cap_px: height of its capitals, in pixels.
+    """
     faces = fonts.font_files(SPLIT)
     bold = [f for f in faces if "Bold" in f or f.endswith("-B.ttf")]
     face = fonts.STROKE_FACES[SPLIT][0] if rng.random() < 0.2 else choice(rng, bold)
-    weight, level, opacity = rng.uniform(0.13, 0.22), rng.uniform(235, 255), rng.uniform(*how.opacity)
+    weight, level, opacity = rng.uniform(0.13, 0.22), rng.uniform(235, 255), rng.uniform(*hardness.opacity)
     sheet = layers.Sheet(additive=True)
     kind = rng.random()
-    if kind < how.cut_out and len(sign) == 1:
-        lead_markers.cut_out(rng, SPLIT, sheet, sign, face, cap_px, weight, level, opacity)
-    elif kind < how.cut_out + how.ringed:
-        lead_markers.ringed(rng, sheet, sign, face, cap_px, weight, level, opacity)
+    if kind < hardness.cut_out and len(laterality) == 1:
+        lead_markers.cut_out(rng, SPLIT, sheet, laterality, face, cap_px, weight, level, opacity)
+    elif kind < hardness.cut_out + hardness.ringed:
+        lead_markers.ringed(rng, sheet, laterality, face, cap_px, weight, level, opacity)
     else:
-        letter = fonts.render(sign, face, cap_px, weight=weight)
-        sheet.put(letter, 0, 0, level, sheet.element("laterality", sign), opacity)
-        if rng.random() < how.initials:
-            _initials(rng, how, sheet, letter, cap_px, face, weight, level, opacity)
-        if rng.random() < how.plated:
+        letter = fonts.render(laterality, face, cap_px, weight=weight)
+        sheet.put(letter, 0, 0, level, sheet.element("laterality", laterality), opacity)
+        if rng.random() < hardness.initials:
+            _initials(rng, hardness, sheet, letter, cap_px, face, weight, level, opacity)
+        if rng.random() < hardness.plated:
             lead_markers.plate_under(rng, SPLIT, sheet, 0, cap_px, level)
     return sheet.group()
 
 
-def _initials(rng, how: Difficulty, sheet: layers.Sheet, letter, cap, face, weight, level, opacity) -> None:
-    """Below the sign, or beside it on either side."""
+def _initials(rng, hardness: Difficulty, sheet: layers.Sheet, letter, cap, face, weight, level, opacity) -> None:
+    """Initials below the laterality marker, or beside it on either side."""
     text = texts.initials(rng, SPLIT)
-    their = fonts.render(text, face, max(CAP_MIN_PX, cap * rng.uniform(0.45, 0.75)), weight=weight, spacing=rng.uniform(0, 0.15))
+    initials_mask = fonts.render(text, face, max(CAP_MIN_PX, cap * rng.uniform(0.45, 0.75)), weight=weight, spacing=rng.uniform(0, 0.15))
     h, w = letter.shape
-    gap, where = cap * rng.uniform(*how.gap), rng.random()
-    x, y = (w - their.shape[1]) / 2, h + gap
-    if where > 0.6:
-        x, y = w + gap if where > 0.8 else -gap - their.shape[1], h - their.shape[0]
-    sheet.put(their, x, y, level, sheet.element("marker", text), opacity)
+    gap, placement = cap * rng.uniform(*hardness.gap), rng.random()
+    x, y = (w - initials_mask.shape[1]) / 2, h + gap
+    if placement > 0.6:
+        x, y = w + gap if placement > 0.8 else -gap - initials_mask.shape[1], h - initials_mask.shape[0]
+    sheet.put(initials_mask, x, y, level, sheet.element("marker", text), opacity)
 
 
-def _turned(rng, group: layers.Group, how: Difficulty) -> layers.Group:
-    """The group as it lies on the cassette, its edges as soft as lead's; texts say how it lies, by quarter turns."""
-    angle = 90.0 * int(rng.integers(1, 4)) if rng.random() < how.turned else 0.0
-    angle = rng.uniform(0, 360) if rng.random() < how.any_angle else angle + rng.normal(0, how.askew_deg)
-    mirrored = rng.random() < how.mirrored
+def _turned(rng, group: layers.Group, hardness: Difficulty) -> layers.Group:
+    """The group turned and mirrored as on a cassette, its edges soft as those of lead; texts state the orientation, by quarter turns."""
+    angle = 90.0 * int(rng.integers(1, 4)) if rng.random() < hardness.turned else 0.0
+    angle = rng.uniform(0, 360) if rng.random() < hardness.any_angle else angle + rng.normal(0, hardness.askew_deg)
+    mirrored = rng.random() < hardness.mirrored
     turned = layers.transformed(group, 1.0, angle, mirrored, 1.0)
     note = (" mirrored" if mirrored else "") + (f" rot{90 * (round(angle / 90) % 4)}" if round(angle / 90) % 4 else "")
     changed = [replace(layer, alpha=cv2.GaussianBlur(layer.alpha, (0, 0), 0.5)) for layer in turned.layers]
     return layers.Group([(kind, text + note) for kind, text in group.elements], changed, group.digital)
 
 
-def _style(rng, scene: Scene, how: Difficulty) -> TextStyle:
-    return TextStyle(choice(rng, fonts.font_files(SPLIT)), _cap(rng, scene, how.line), rng.uniform(*how.grey), choice(rng, how.decorations))
+def _style(rng, scene: Scene, hardness: Difficulty) -> TextStyle:
+    return TextStyle(choice(rng, fonts.font_files(SPLIT)), _cap(rng, scene, hardness.line), rng.uniform(*hardness.grey), choice(rng, hardness.decorations))
 
 
-def _header(rng, scene: Scene, how: Difficulty, who: dict[str, str]) -> None:
-    """Blocks of lines in one or two corners, name and birth or study date always among them."""
+def _header(rng, scene: Scene, hardness: Difficulty, patient: dict[str, str]) -> None:
+    """Blocks of lines in one or two corners, always with the name and the birth or study date."""
     h, w = scene.picture.shape
-    style = _style(rng, scene, how)
-    family, given = who["PatientName"].split("^")
+    style = _style(rng, scene, hardness)
+    family, given = patient["PatientName"].split("^")
     lines = [choice(rng, (f"{family}, {given}", f"{given} {family}", f"{family}^{given}")),
-             texts.printed_date(rng, who[choice(rng, ("PatientBirthDate", "StudyDate"))])]
-    count = int(rng.integers(how.lines[0], how.lines[1] + 1))
-    lines += [texts.header_line(rng, SPLIT, who) for _ in range(count - len(lines))]
+             texts.printed_date(rng, patient[choice(rng, ("PatientBirthDate", "StudyDate"))])]
+    count = int(rng.integers(hardness.lines[0], hardness.lines[1] + 1))
+    lines += [texts.header_line(rng, SPLIT, patient) for _ in range(count - len(lines))]
     corners, margin = rng.permutation(4), rng.uniform(0.008, 0.025) * max(h, w)
     pitch = style.cap_px * rng.uniform(1.7, 2.2)
     for block, corner in zip((lines[: (count + 1) // 2 + 1], lines[(count + 1) // 2 + 1 :]), corners):
         y = margin if corner < 2 else h - margin - len(block) * pitch
         for text in block:
-            _line(scene, rng, text, style, margin, y, right=bool(corner % 2), contrast=how.contrast)
+            _line(scene, rng, text, style, margin, y, right=bool(corner % 2), contrast=hardness.contrast)
             y += pitch
 
 
 def _line(scene: Scene, rng, text: str, style: TextStyle, margin: float, y: float, *, right: bool, contrast: float) -> None:
-    """One header line, where there is room."""
+    """One header line, if there is room."""
     for group in _ways(rng, text, style):
         gh, gw = group.layers[0].alpha.shape
         x = int(scene.picture.shape[1] - gw - margin if right else margin)
@@ -280,53 +287,53 @@ def _line(scene: Scene, rng, text: str, style: TextStyle, margin: float, y: floa
 
 
 def _ways(rng, text: str, style: TextStyle) -> Iterator[layers.Group]:
-    """A text as its style has it, then bare, as a dark outline adds nothing on black, then outlined, as bare white does not on white."""
+    """A text in its style, then plain, since a dark outline adds nothing on black, then outlined, since plain white adds nothing on white."""
     for decoration in dict.fromkeys((style.decoration, "plain", "outline")):
         yield console_text.written(rng, text, "marker", replace(style, decoration=decoration))
 
 
-def _loose(rng, scene: Scene, how: Difficulty) -> None:
-    """Positions, initials, codes; one at least where the picture has no marker yet."""
-    count = int(rng.integers(how.loose[0], how.loose[1] + 1))
+def _loose(rng, scene: Scene, hardness: Difficulty) -> None:
+    """Positions, initials, codes; at least one if the image has no `marker` yet."""
+    count = int(rng.integers(hardness.loose[0], hardness.loose[1] + 1))
     if not any(kind == "marker" for kind, _ in scene.elements):
         count = max(1, count)
     for _ in range(count):
-        style = _style(rng, scene, how)
-        text = choice(rng, texts.POSITIONS) if how.name == "easy" else texts.loose_text(rng, SPLIT)
+        style = _style(rng, scene, hardness)
+        text = choice(rng, texts.POSITIONS) if hardness.name == "easy" else texts.loose_text(rng, SPLIT)
         ways = itertools.cycle(("plain", "outline") if style.decoration == "plain" else (style.decoration, "plain"))
-        _put(rng, scene, how, lambda: console_text.written(rng, text, "marker", replace(style, decoration=next(ways))), how.cut)
+        _put(rng, scene, hardness, lambda: console_text.written(rng, text, "marker", replace(style, decoration=next(ways))), hardness.cut)
 
 
-# A site of its own: letters D and I of a set with a framed, slanted face and beads at its corners, the patient in one line along the
-# left edge, bottom to top, and an aluminium step wedge on every picture, which is no marking.
+# The new site: letters D and I of a set with a framed, slanted face and beads at its corners, the patient in one line along the left edge,
+# bottom to top, and an aluminium step wedge on every image, which is not an annotation.
 WEDGE_STEPS = (5, 9)
 
 
 def site_picture(seed: int, number: int, *, name: str = "synthetic.png") -> SyntheticRadiograph:
-    """Picture `number` of the new site, chest, pelvis and limb in turn, as hard as "medium" in size and noise."""
+    """Image `number` of the new site, chest, pelvis and limb in turn, with the sizes and noise of "medium"."""
     rng = np.random.default_rng([seed, 1000, number])
-    part, how = BODIES[number % len(BODIES)], difficulty("medium")
-    found = _background(rng, part, how)
-    scene = Scene(_wedge(rng, found))
-    who = texts.identity(rng, SPLIT)
+    part, hardness = BODIES[number % len(BODIES)], difficulty("medium")
+    background = _background(rng, part, hardness)
+    scene = Scene(_wedge(rng, background))
+    patient = texts.identity(rng, SPLIT)
     cap = _cap(rng, scene, (0.022, 0.036), part.big)
-    sign = choice(rng, tuple(SITE_SIGNS))
-    _put(rng, scene, how, lambda: _turned(rng, _site_mark(rng, sign, cap), how), 0.0)
-    _exposed(rng, scene, how)
-    _site_header(rng, scene, who)
-    return _finished(rng, scene, how, part.name, name, who)
+    laterality = choice(rng, tuple(SITE_LATERALITY))
+    _put(rng, scene, hardness, lambda: _turned(rng, _site_mark(rng, laterality, cap), hardness), 0.0)
+    _exposed(rng, scene, hardness)
+    _site_header(rng, scene, patient)
+    return _finished(rng, scene, hardness, part.name, name, patient)
 
 
-def _site_mark(rng, sign: str, cap: float) -> layers.Group:
+def _site_mark(rng, laterality: str, cap: float) -> layers.Group:
     """A slanted letter over two or three digits in a frame of double line with a bead at each corner."""
     face = next(f for f in fonts.font_files(SPLIT) if "PTM75F" in f)
     level, opacity = rng.uniform(225, 255), rng.uniform(0.7, 0.95)
-    letter = fonts.render(sign, face, cap)
-    shear = np.float32([[1, -0.25, 0.25 * letter.shape[0]], [0, 1, 0]])
+    letter = fonts.render(laterality, face, cap)
+    shear = np.array([[1, -0.25, 0.25 * letter.shape[0]], [0, 1, 0]], np.float32)
     letter = fonts.crop(cv2.warpAffine(letter, shear, (letter.shape[1] + letter.shape[0] // 4 + 1, letter.shape[0])))
     text = choice(rng, ("T", "U", "K")) + str(rng.integers(10, 100))
-    their = fonts.render(text, face, max(CAP_MIN_PX, 0.42 * cap))
-    w, h = max(letter.shape[1], their.shape[1]) + 1.1 * cap, letter.shape[0] + their.shape[0] + 1.1 * cap
+    number_mask = fonts.render(text, face, max(CAP_MIN_PX, 0.42 * cap))
+    w, h = max(letter.shape[1], number_mask.shape[1]) + 1.1 * cap, letter.shape[0] + number_mask.shape[0] + 1.1 * cap
     sheet = layers.Sheet(additive=True)
     for inset in (0.0, 0.13 * cap):
         frame = layers.plate("square", w - 2 * inset, h - 2 * inset, frame=max(1.0, 0.05 * cap))
@@ -334,17 +341,17 @@ def _site_mark(rng, sign: str, cap: float) -> layers.Group:
     d = 0.2 * cap
     for x, y in ((0, 0), (w, 0), (0, h), (w, h)):
         sheet.put(layers.disc(d), x - d / 2, y - d / 2, level, -1, opacity)
-    sheet.put(letter, (w - letter.shape[1]) / 2, 0.42 * cap, level, sheet.element("laterality", sign), opacity)
-    sheet.put(their, (w - their.shape[1]) / 2, h - 0.42 * cap - their.shape[0], level, sheet.element("marker", text), opacity)
+    sheet.put(letter, (w - letter.shape[1]) / 2, 0.42 * cap, level, sheet.element("laterality", laterality), opacity)
+    sheet.put(number_mask, (w - number_mask.shape[1]) / 2, h - 0.42 * cap - number_mask.shape[0], level, sheet.element("marker", text), opacity)
     return sheet.group()
 
 
-def _site_header(rng, scene: Scene, who: dict[str, str]) -> None:
+def _site_header(rng, scene: Scene, patient: dict[str, str]) -> None:
     h = scene.picture.shape[0]
-    family, given = who["PatientName"].split("^")
+    family, given = patient["PatientName"].split("^")
     style = TextStyle(next(f for f in fonts.font_files(SPLIT) if "AnonymousPro" in f), _cap(rng, scene, (0.011, 0.017)), 250.0, "outline")
     y = int(h * 0.985)
-    for text in (f"{family} {given}", texts.printed_date(rng, who["PatientBirthDate"]), who["PatientID"]):
+    for text in (f"{family} {given}", texts.printed_date(rng, patient["PatientBirthDate"]), patient["PatientID"]):
         for group in _ways(rng, text, style):
             group = console_text.quarter_turned(group, 1)
             gh, gw = group.layers[0].alpha.shape
@@ -353,9 +360,9 @@ def _site_header(rng, scene: Scene, who: dict[str, str]) -> None:
         y -= gh + int(1.2 * style.cap_px)
 
 
-def _wedge(rng, found: np.ndarray) -> np.ndarray:
-    """The picture with an aluminium step wedge near a corner: rising greys with a small hole in each step."""
-    h, w = found.shape
+def _wedge(rng, image: np.ndarray) -> np.ndarray:
+    """A copy of an image (H, W) with an aluminium step wedge near its side: rising grey levels with a small hole in each step."""
+    h, w = image.shape
     steps, side = int(rng.integers(*WEDGE_STEPS)), int(max(h, w) * rng.uniform(0.022, 0.032))
     wedge, holes = np.zeros((side, side * steps), np.float32), np.zeros((side, side * steps), np.uint8)
     for k in range(steps):
@@ -367,7 +374,7 @@ def _wedge(rng, found: np.ndarray) -> np.ndarray:
     x = int(rng.uniform(0.01, 0.05) * w) if rng.random() < 0.5 else int(w * rng.uniform(0.95, 0.99)) - gw
     y = int(rng.uniform(0.08, 0.9) * (h - gh))
     x, y = max(0, min(x, w - gw)), max(0, min(y, h - gh))
-    out = found.copy()
-    part = out[y : y + gh, x : x + gw]
+    result = image.copy()
+    part = result[y : y + gh, x : x + gw]
     part += (255 - part) * wedge
-    return out
+    return result

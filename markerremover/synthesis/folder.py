@@ -19,11 +19,11 @@ from .radiographs import patches, real
 
 CLASS_NAMES = ("laterality", "marker")
 FORMATS = {"png": ".png", "jpg": ".jpg", "tiff": ".tiff", "dcm": ".dcm", "png16": ".png"}
-VAL_EVERY = 10  # every tenth image is for validation; each is a patient of its own
-LIFTED_SHARE = 0.5  # of the images carry marks lifted off real radiographs where the folder has annotations
-LIFTED_FROM = 3  # radiographs that an image takes them from
-REAL_SHARE = 0.65  # of the images use a real background where a folder of them is given
-WHOLE_SHARE = 0.15  # of those of split "train" are whole real films with more marks drawn on them, half of these with their own marks
+VAL_EVERY = 10  # every tenth image is for validation; each image is a separate patient
+LIFTED_SHARE = 0.5  # share of images with annotations lifted off real radiographs, if backgrounds are given
+LIFTED_FROM = 3  # number of radiographs from which an image takes them
+REAL_SHARE = 0.65  # share of images with a real background, if backgrounds are given
+WHOLE_SHARE = 0.15  # share, among those of split "train", of whole real films with added annotations; half of these keep their own ones
 
 
 def synthesize(
@@ -43,42 +43,54 @@ def synthesize(
     bodies: tuple[str, ...] | None = None,
     fonts_dir: Path | str | None = None,
 ) -> list[Path]:
-    """Write `count` synthetic radiographs below `out`; image i depends on (seed, i) and the options alone.
+    """Write `count` synthetic radiographs below `out`; image i depends only on (seed, i) and the options.
 
     Args:
-        out: gets split.csv (image, patient, split), images/NAME.ext, annotations/NAME.json, labels/NAME.txt (YOLO: laterality, marker), masks/NAME.png
-            (16-bit ink map) with `masks`; for split "train" also kinds.csv
-            (image, kind): every kind of `film.KINDS` that an image shows.
-        backgrounds: folder of real radiographs whose annotated marks are painted over, and lifted off to lie on other
-            pictures; see `real.listing`. Several share alike, or as a mapping's values say.
+        out: gets split.csv (image, patient, split), images/NAME.ext, annotations/NAME.json, labels/NAME.txt (YOLO: laterality, marker),
+            and with `masks` masks/NAME.png (16-bit ink map); for split "train" also kinds.csv (image, kind): every kind of
+            `film.KINDS` that an image shows.
+        count: number of images.
+        seed: of the random numbers.
+        backgrounds: folder of real radiographs whose annotations are painted over, and lifted off to be laid on other images;
+            see `real.listing`. Several folders are used equally often, or in proportion to a mapping's values.
+        split: "train" or "eval"; see `generate.radiograph`.
         size: rows and columns of every image; random by default.
         formats: of FORMATS, used in turn; "dcm" is 12-bit DICOM, "png16" a PNG of 16 bits.
-        background_rows: which rows of the backgrounds' split.csv: "train" for split "train", else "val".
-        bodies: what drawn backgrounds show, of "chest", "pelvis" and "limb", used in turn; any by default.
-        backgrounds_clean: the folder has no annotations because its images carry no marks.
+        masks: whether ink maps are written.
+        workers: number of processes.
+        background_rows: rows of the backgrounds' split.csv that are used; by default "train" for split "train", else "val".
+        backgrounds_clean: whether a folder without annotations is accepted because its images carry none.
+        real_share: share of images with a real background, 0 to 1.
+        bodies: body parts of drawn backgrounds, of "chest", "pelvis" and "limb", used in turn; any by default.
+        fonts_dir: further font files for split "train".
 
     Returns:
         The image paths, in order.
+
+    Raises:
+        UsageError: `count`, `formats` or the shares of backgrounds are not allowed.
+        AnnotationError: see `real.listing`.
+        WriteError: an image could not be written.
     """
     out = Path(out)
     if count < 0 or not formats or any(f not in FORMATS for f in formats):
         raise UsageError(f"count is {count} and formats {formats!r}; allowed are 0 or more, and any of {', '.join(FORMATS)}")
-    rows = background_rows or ("train" if split == "train" else "val")
-    sources = _sources(backgrounds, rows, backgrounds_clean)
+    background_part = background_rows or ("train" if split == "train" else "val")
+    sources = _sources(backgrounds, background_part, backgrounds_clean)
     for name in ("images", "annotations", "labels") + (("masks",) if masks else ()):
         (out / name).mkdir(parents=True, exist_ok=True)
     job = partial(_one, out=out, seed=seed, sources=sources, split=split, size=size, formats=tuple(formats), masks=masks,
                   real_share=real_share, bodies=bodies, fonts_dir=fonts_dir)
     if workers <= 1:
-        made = [job(i) for i in range(count)]
+        results = [job(i) for i in range(count)]
     else:
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,)) as pool:
-            made = list(pool.map(job, range(count), chunksize=8))
-    paths = [path for path, _ in made]
+            results = list(pool.map(job, range(count), chunksize=8))
+    paths = [path for path, _ in results]
     rows = [f"{path.name},{path.stem},{'val' if i % VAL_EVERY == VAL_EVERY - 1 else 'train'}" for i, path in enumerate(paths)]
     (out / "split.csv").write_text("\n".join(["image,patient,split", *rows]) + "\n", encoding="utf-8")
     if split == "train":
-        lines = [f"{path.name},{kind}" for path, kinds in made for kind in kinds]
+        lines = [f"{path.name},{kind}" for path, kinds in results for kind in kinds]
         (out / "kinds.csv").write_text("\n".join(["image,kind", *lines]) + "\n", encoding="utf-8")
     return paths
 
@@ -106,68 +118,72 @@ def _from(rng: np.random.Generator, sources: Sources) -> tuple[str, str]:
 
 
 def _real(rng: np.random.Generator, sources: Sources, split: str, real_share: float) -> dict:
-    """What real radiographs give to one image: options of `radiograph`."""
-    given: dict = {"background": real.load_clean(*_from(rng, sources)) if sources and rng.random() < real_share else None}
+    """Inputs of one image from real radiographs: keyword arguments of `generate.radiograph`."""
+    inputs: dict = {"background": real.load_clean(*_from(rng, sources)) if sources and rng.random() < real_share else None}
     if sources and rng.random() < LIFTED_SHARE:
         origins = [_from(rng, sources) for _ in range(LIFTED_FROM)]
-        given["lifted"] = sum((real.lifted(*origin, split == "train") for origin in origins), ())
+        inputs["lifted"] = sum((real.lifted(*origin, split == "train") for origin in origins), ())
         if split == "train":
-            given["lifted"] += sum((patches.patches(*origin) for origin in origins), ())
-    if split == "train" and given["background"] is not None:
+            inputs["lifted"] += sum((patches.patches(*origin) for origin in origins), ())
+    if split == "train" and inputs["background"] is not None:
         kind = rng.random()
         if kind < WHOLE_SHARE:
             origin = _from(rng, sources)
-            given["whole"] = real.load_whole(*origin) if kind < WHOLE_SHARE / 2 else real.Whole(real.load_clean(*origin), (), None)
+            inputs["whole"] = real.load_whole(*origin) if kind < WHOLE_SHARE / 2 else _without_annotations(real.load_clean(*origin))
         elif kind < WHOLE_SHARE + 0.1:
-            given["second"] = real.load_clean(*_from(rng, sources))
-    return given
+            inputs["second"] = real.load_clean(*_from(rng, sources))
+    return inputs
+
+
+def _without_annotations(picture: np.ndarray) -> real.Whole:
+    return real.Whole(picture, (), np.zeros(picture.shape, np.uint16))
 
 
 def _one(i: int, *, out: Path, seed: int, sources, split, size, formats, masks, real_share, bodies, fonts_dir) -> tuple[Path, tuple[str, ...]]:
     rng = np.random.default_rng([seed, i])
-    given = _real(rng, sources, split, real_share)
+    inputs = _real(rng, sources, split, real_share)
     style = formats[i % len(formats)]
     name = f"{split}_{seed}_{i:06d}"
     path = out / "images" / (name + FORMATS[style])
     body = bodies[i // len(formats) % len(bodies)] if bodies else None
-    made = generate.radiograph(rng, split=split, body=body, size=size, name=path.name, fonts_dir=fonts_dir, **given)
+    sample = generate.radiograph(rng, split=split, body=body, size=size, name=path.name, fonts_dir=fonts_dir, **inputs)
     if style == "dcm":
-        _write_dicom(path, made, rng)
+        _write_dicom(path, sample, rng)
     else:
-        image = made.image if style != "png16" else made.image.astype(np.uint16) * 257
+        image = sample.image if style != "png16" else sample.image.astype(np.uint16) * 257
         options = [cv2.IMWRITE_JPEG_QUALITY, 95] if style == "jpg" else [cv2.IMWRITE_PNG_COMPRESSION, 1] if style.startswith("png") else []
         if not cv2.imwrite(str(path), image, options):
             raise WriteError(f"{path}: could not be written")
-    labelme.write(out / "annotations" / f"{name}.json", made.annotation, image_path=f"../images/{path.name}")
-    lines = labelme.yolo_lines(made.annotation, CLASS_NAMES)
+    labelme.write(out / "annotations" / f"{name}.json", sample.annotation, image_path=f"../images/{path.name}")
+    lines = labelme.yolo_lines(sample.annotation, CLASS_NAMES)
     (out / "labels" / f"{name}.txt").write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    if masks and not cv2.imwrite(str(out / "masks" / f"{name}.png"), np.ascontiguousarray(made.ink)):
+    if masks and not cv2.imwrite(str(out / "masks" / f"{name}.png"), np.ascontiguousarray(sample.ink)):
         raise WriteError(f"{out / 'masks'}: could not be written")
-    return path, made.kinds
+    return path, sample.kinds
 
 
-def _write_dicom(path: Path, made: generate.SyntheticRadiograph, rng: np.random.Generator) -> None:
-    """A 12-bit digital X-ray: the picture's 8 bits, four more of noise, in either photometric interpretation."""
+def _write_dicom(path: Path, sample: generate.SyntheticRadiograph, rng: np.random.Generator) -> None:
+    """A 12-bit digital X-ray: the image's 8 bits and four bits of noise, in either photometric interpretation."""
     from pydicom.dataset import FileDataset, FileMetaDataset
-    from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+    from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
-    def uid(what: str) -> str:
-        return generate_uid(entropy_srcs=[path.name, what])
+    def uid(role: str) -> UID:
+        return generate_uid(entropy_srcs=[path.name, role])
 
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.1.1"  # Digital X-Ray Image Storage - For Presentation
+    meta.MediaStorageSOPClassUID = UID("1.2.840.10008.5.1.4.1.1.1.1")  # Digital X-Ray Image Storage - For Presentation
     meta.MediaStorageSOPInstanceUID = uid("instance")
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     meta.ImplementationClassUID = uid("writer")
     d = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
     d.SOPClassUID, d.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
     d.StudyInstanceUID, d.SeriesInstanceUID = uid("study"), uid("series")
-    for keyword, value in made.header.items():
+    for keyword, value in sample.header.items():
         setattr(d, keyword, value)
     d.Modality, d.Manufacturer, d.PresentationIntentType = "DX", "SYNTHETIC", "FOR PRESENTATION"
-    d.BodyPartExamined = {"chest": "CHEST", "real": "CHEST", "pelvis": "PELVIS"}.get(made.body, "EXTREMITY")
+    d.BodyPartExamined = {"chest": "CHEST", "real": "CHEST", "pelvis": "PELVIS"}.get(sample.body, "EXTREMITY")
     d.SeriesNumber, d.InstanceNumber = 1, 1
-    values = made.image.astype(np.uint16) * 16 + rng.integers(0, 16, made.image.shape, dtype=np.uint16)
+    values = sample.image.astype(np.uint16) * 16 + rng.integers(0, 16, sample.image.shape, dtype=np.uint16)
     d.PhotometricInterpretation = choice(rng, ("MONOCHROME1", "MONOCHROME2"))
     if d.PhotometricInterpretation == "MONOCHROME1":
         values = 4095 - values

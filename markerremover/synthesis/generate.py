@@ -1,4 +1,4 @@
-"""Synthetic radiographs with exact truth: one at a time (`radiograph`) or as a folder (`synthesize`)."""
+"""Synthetic radiographs with exact ground truth: one at a time (`radiograph`) or as a folder (`folder.synthesize`)."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from .marks.scene import Scene, free_spot, truth
 from .marks.texts import choice
 from .radiographs import backgrounds, degrade, frames, real
 
-CAP_MIN_PX = 7.0
+CAP_MIN_PX = 7.0  # minimum height of a capital letter, in pixels
 
 
 @dataclass(frozen=True)
 class SyntheticRadiograph:
-    """One synthetic picture and its truth.
+    """One synthetic image and its ground truth.
 
-    image: (H, W) uint8.  annotation: tight boxes of every element.  ink: (H, W) uint16, 0 or 1 + index of the element
-    whose stroke a pixel is.  body: "chest", "pelvis", "limb" or "real".  header: the invented patient, by DICOM keyword.
-    kinds: of split "train", which kinds of `film.KINDS` it shows, one entry for each time; else empty.
+    image: (H, W) uint8, read-only.  annotation: tight boxes of every element, xyxy in pixels, maxima exclusive.  ink: (H, W) uint16,
+    read-only, 0 or 1 + index of the element whose stroke a pixel belongs to.  body: "chest", "pelvis", "limb" or "real".
+    header: the invented patient, by DICOM keyword.  kinds: for split "train" the kinds of `film.KINDS` in the image, one entry for
+    each occurrence; else empty.
     """
 
     image: np.ndarray
@@ -49,7 +50,7 @@ def _size(rng: np.random.Generator) -> tuple[int, int]:
 
 
 def _cap(rng: np.random.Generator, longer: int, low: float, high: float) -> float:
-    """A letter height in pixels, log-uniform between shares of the longer side."""
+    """A letter height in pixels, log-uniform between `low` and `high`, fractions of the longer side."""
     return max(CAP_MIN_PX, longer * float(np.exp(rng.uniform(np.log(low), np.log(high)))))
 
 
@@ -63,7 +64,7 @@ def _lead_marks(rng, scene: Scene, split: str, count: int, big: float, fonts_dir
 
 
 def _lifted_marks(rng, scene: Scene, lifted: tuple[layers.Group, ...], count: int, big: float) -> None:
-    """Marks lifted off other radiographs (see `real.lifted`), resized, turned, mirrored, fainter or brighter."""
+    """Annotations lifted off other radiographs (see `real.lifted`), resized, turned, mirrored, fainter or brighter."""
     for _ in range(count):
         group = choice(rng, lifted)
         scale = big * max(scene.picture.shape) / 1024 * float(np.exp(rng.uniform(np.log(0.6), np.log(1.7))))
@@ -97,7 +98,7 @@ def _console_marks(rng, scene: Scene, split: str, count: int, big: float, fonts_
             scene.put(console_text.written(rng, text, "marker", replace(style, decoration="plain" if dark else "outline"), dark=dark), *spot, contrast=25)
 
 
-def _header(rng, scene: Scene, split: str, who: dict[str, str], lines: int, fonts_dir) -> None:
+def _header(rng, scene: Scene, split: str, patient: dict[str, str], lines: int, fonts_dir) -> None:
     """Blocks of lines in corners and along edges."""
     h, w = scene.picture.shape
     style = console_text.text_style(rng, split, _cap(rng, max(h, w), 0.006, 0.026), fonts_dir)
@@ -110,7 +111,7 @@ def _header(rng, scene: Scene, split: str, who: dict[str, str], lines: int, font
         block = min(lines, int(rng.integers(1, 6)))
         lines -= block
         if rng.random() < 0.15:
-            group = console_text.label(rng, [texts.header_line(rng, split, who) for _ in range(block)], style)
+            group = console_text.label(rng, [texts.header_line(rng, split, patient) for _ in range(block)], style)
             gh, gw = group.layers[0].alpha.shape
             x, y = int((margin, (w - gw) / 2, w - gw - margin)[corner % 3]), int(margin if corner < 3 else h - gh - margin)
             if scene.free(x, y, (gh, gw)):
@@ -118,13 +119,13 @@ def _header(rng, scene: Scene, split: str, who: dict[str, str], lines: int, font
             continue
         y = margin if corner < 3 else h - margin - block * (style.cap_px + gap)
         for _ in range(block):
-            group = console_text.written(rng, texts.header_line(rng, split, who), "marker", style)
+            group = console_text.written(rng, texts.header_line(rng, split, patient), "marker", style)
             gh, gw = group.layers[0].alpha.shape
             x = (margin, (w - gw) / 2, w - gw - margin)[corner % 3]
             if scene.free(int(x), int(y), (gh, gw)) and not scene.put(group, int(x), int(y), contrast=25):
                 dark = style.level > 128 and rng.random() < 0.3
-                other = replace(style, decoration="plain" if dark else "outline")
-                scene.put(console_text.written(rng, group.elements[0][1], "marker", other, dark=dark), int(x), int(y), contrast=25)
+                fallback_style = replace(style, decoration="plain" if dark else "outline")
+                scene.put(console_text.written(rng, group.elements[0][1], "marker", fallback_style, dark=dark), int(x), int(y), contrast=25)
             y += max(style.cap_px + gap, gh - 4)
 
 
@@ -159,17 +160,24 @@ def radiograph(
     name: str = "synthetic.png",
     fonts_dir: Path | str | None = None,
 ) -> SyntheticRadiograph:
-    """One synthetic radiograph.
+    """One synthetic radiograph; equal arguments and generator states give equal results.
 
     Args:
+        rng: source of all random numbers.
         split: "train" or "eval"; fonts, names, plates and bodies of one never occur in the other.
-        body: "chest", "pelvis" or "limb"; any of them by default.  size: rows and columns; random by default.
-        background: (h, w) uint8 real radiograph that carries no marks; `body` is ignored with it.
-        second: another such radiograph, for pictures side by side; `background` or a drawn body without it.
-        whole: a real film at its own size, with its own marks, to draw more on; `size`, `body` and `background` are ignored with it.
-        lifted: real marks to lay on the picture among the drawn ones (see `real.lifted` and `patches.patches`).
-        unmarked_share, inverted_share: chance of no marking at all, and of the whole picture being inverted (0.12, for "train" 0.18).
+        body: "chest", "pelvis" or "limb"; any of them by default.
+        size: rows and columns; random by default.
+        background: (h, w) uint8 real radiograph without annotations; `body` is then ignored.
+        second: another such radiograph, for pairs side by side; by default `background` or a drawn body.
+        whole: a real film at its own size, with its own annotations, to draw more on; `size`, `body` and `background` are then ignored.
+        lifted: real annotations to lay on the image in addition to drawn ones (see `real.lifted` and `patches.patches`).
+        unmarked_share: probability of an image without any drawn annotation.
+        inverted_share: probability of an inverted image; 0.12 by default, for "train" 0.18.
+        name: image name in the annotation.
         fonts_dir: further font files for split "train".
+
+    Raises:
+        UsageError: `split` or `body` is unknown.
     """
     if split not in texts.SPLITS:
         raise UsageError(f"split is {split!r}, allowed are {', '.join(texts.SPLITS)}")
@@ -193,10 +201,10 @@ def radiograph(
     if rng.random() < 0.15:
         picture = degrade.border(rng, picture)
     marked = rng.random() >= unmarked_share
-    who = texts.identity(rng, split)
+    patient = texts.identity(rng, split)
     scene = Scene(picture)
     big = 1.7 if body == "limb" or rng.random() < 0.1 else 1.0  # small cassettes make large letters
-    style = rng.random()  # which kinds of marks this site uses
+    style = rng.random()  # decides which kinds of annotations the site uses
     if marked and style < 0.72:
         _lead_marks(rng, scene, split, int(rng.choice((1, 2, 3, 4), p=(0.4, 0.35, 0.15, 0.1))), big, fonts_dir)
     if marked and lifted:
@@ -209,7 +217,7 @@ def radiograph(
         if style > 0.5 or rng.random() < 0.25:
             _console_marks(rng, scene, split, int(rng.choice((1, 2, 3, 4, 6), p=(0.3, 0.3, 0.2, 0.12, 0.08))), big, fonts_dir)
         if rng.random() < 0.32:
-            _header(rng, scene, split, who, int(rng.integers(1, 13)), fonts_dir)
+            _header(rng, scene, split, patient, int(rng.integers(1, 13)), fonts_dir)
         if rng.random() < 0.04:
             _ruler(rng, scene)
     picture = scene.picture
@@ -221,22 +229,22 @@ def radiograph(
     if rng.random() < 0.6:
         image = degrade.jpeg(rng, image)
     ink, elements = truth(scene)
-    return SyntheticRadiograph(image, Annotation(name, image.shape, elements), ink, body, who)
+    return SyntheticRadiograph(image, Annotation(name, image.shape, elements), ink, body, patient)
 
 
 def _anatomy(rng, body: str | None, shape: tuple[int, int], background: np.ndarray | None) -> tuple[str, np.ndarray]:
-    """A drawn or real picture without marks, (H, W) float32, and what it shows."""
+    """The body part, and a drawn or real radiograph without annotations, (H, W) float32."""
     if background is None:
         body = body or str(rng.choice(backgrounds.BODIES, p=(0.3, 0.2, 0.5)))
         return body, backgrounds.procedural(rng, shape, "train", body)
     return "real", (real.pieces_of_real if rng.random() < 0.12 else real.from_real)(rng, background, shape)
 
 
-def _composed(rng, body, size, background, second, whole, kinds: list[str]):
-    """Anatomy with what is no marking, exposed, perhaps in a frame: (body, picture, strips for captions)."""
-    if whole is not None:
+def _composed(rng, body, size, background, second_background, whole_film, kinds: list[str]):
+    """Anatomy with distractors, exposed, perhaps in a frame: (body, picture, strips for captions)."""
+    if whole_film is not None:
         kinds.append("whole film")
-        return "real", film.things(rng, whole.picture, kinds), ()
+        return "real", film.things(rng, whole_film.picture, kinds), ()
     shape = size or _size(rng)
     body, picture = _anatomy(rng, body, shape, background)
     picture = film.things(rng, picture, kinds)
@@ -249,31 +257,31 @@ def _composed(rng, body, size, background, second, whole, kinds: list[str]):
         return body, *frames.framed(rng, picture)
     if layout < 0.22:
         kinds.append("side by side")
-        other = degrade.window(rng, _anatomy(rng, None, shape, second if second is not None else background)[1])
-        return body, *frames.side_by_side(rng, picture, other)
+        second_picture = degrade.window(rng, _anatomy(rng, None, shape, second_background if second_background is not None else background)[1])
+        return body, *frames.side_by_side(rng, picture, second_picture)
     return body, degrade.border(rng, picture) if layout < 0.34 else picture, ()
 
 
-def _training(rng, body, size, background, second, whole, lifted, unmarked_share, inverted_share, name, fonts_dir) -> SyntheticRadiograph:
-    """A radiograph of split "train": every kind of `film.KINDS`, and what the other split shows."""
+def _training(rng, body, size, background, second_background, whole_film, lifted, unmarked_share, inverted_share, name, fonts_dir) -> SyntheticRadiograph:
+    """A radiograph of split "train", with every kind of `film.KINDS` and those of the other split."""
     kinds: list[str] = []
-    body, picture, zones = _composed(rng, body, size, background, second, whole, kinds)
+    body, picture, zones = _composed(rng, body, size, background, second_background, whole_film, kinds)
     scene = Scene(picture, pieces=True)
-    if whole is not None:
-        film.own_marks(scene, whole)
+    if whole_film is not None:
+        film.existing_marks(scene, whole_film)
     marked = rng.random() >= unmarked_share
-    who = texts.identity(rng, "train")
+    patient = texts.identity(rng, "train")
     big = 1.7 if body == "limb" or rng.random() < 0.25 else 1.0  # small cassettes make large letters
-    kit = Kit("train", who, big, fonts_dir, zones)
-    wanted = film.chosen(rng, film.MARKS, int(rng.choice((1, 2, 3, 4, 5, 7), p=(0.15, 0.25, 0.25, 0.17, 0.12, 0.06)))) if marked else []
+    kit = Kit("train", patient, big, fonts_dir, zones)
+    names = film.chosen(rng, film.MARKS, int(rng.choice((1, 2, 3, 4, 5, 7), p=(0.15, 0.25, 0.25, 0.17, 0.12, 0.06)))) if marked else []
     inverted, early = rng.random() < inverted_share, rng.random() < 0.5
     if marked:
-        film.marks(rng, scene, kit, [k for k in wanted if k in film.LEAD], kinds)
+        film.marks(rng, scene, kit, [k for k in names if k in film.LEAD], kinds)
         if rng.random() < 0.4:
             _lead_marks(rng, scene, "train", int(rng.choice((1, 2, 3), p=(0.6, 0.3, 0.1))), big, fonts_dir)
         if lifted:
             film.lifted_marks(rng, scene, lifted, int(rng.integers(1, 5)), big, kinds)
-    if whole is None or rng.random() < 0.3:
+    if whole_film is None or rng.random() < 0.3:
         scene.picture = degrade.grain(rng, scene.picture, rng.uniform(0.3, 4.0))
         if rng.random() < 0.3:
             scene.picture = degrade.soften(rng, scene.picture)
@@ -281,13 +289,13 @@ def _training(rng, body, size, background, second, whole, lifted, unmarked_share
     if inverted and early:  # the console writes on the inverted film
         scene.picture = 255 - scene.picture
     if marked:
-        film.marks(rng, scene, kit, [k for k in wanted if k not in film.LEAD], kinds)
+        film.marks(rng, scene, kit, [k for k in names if k not in film.LEAD], kinds)
         if zones and rng.random() < 0.75:
             film.marks(rng, scene, kit, ["caption"], kinds)
         if rng.random() < 0.2:
             _console_marks(rng, scene, "train", int(rng.choice((1, 2, 3), p=(0.5, 0.3, 0.2))), big, fonts_dir)
         if rng.random() < 0.16:
-            _header(rng, scene, "train", who, int(rng.integers(1, 13)), fonts_dir)
+            _header(rng, scene, "train", patient, int(rng.integers(1, 13)), fonts_dir)
     picture = scene.picture
     if rng.random() < 0.25:
         picture = degrade.grain(rng, picture, rng.uniform(0.3, 2.5))
@@ -302,4 +310,4 @@ def _training(rng, body, size, background, second, whole, lifted, unmarked_share
     if rng.random() < 0.6 or kinds[-1:] == ["small film"]:
         image = degrade.jpeg(rng, image)
     ink, elements = truth(scene)
-    return SyntheticRadiograph(image, Annotation(name, image.shape, elements), ink, body, who, tuple(kinds))
+    return SyntheticRadiograph(image, Annotation(name, image.shape, elements), ink, body, patient, tuple(kinds))

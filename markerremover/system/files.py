@@ -1,4 +1,4 @@
-"""Files that are written whole, are their owner's only, and are on the disk when the call returns; and their SHA-256."""
+"""Files written atomically, readable by their owner only, and on the disk when the call returns; and their SHA-256."""
 
 from __future__ import annotations
 
@@ -13,16 +13,21 @@ from . import regular_files
 
 
 def sha256_file(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes."""
+    """Hex SHA-256 of a file's bytes.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def open_private(path: Path, mode: str = "w") -> IO[str]:
-    """Open a text file that only its owner may read; "w" replaces, "a" appends.
+    """Open a UTF-8 text file for writing that only its owner may read; "w" replaces, "a" appends.
 
     Raises:
-        UsageError: a link or something that is no regular file stands in its place.
+        UsageError: a link or something other than a regular file is in its place.
+        OSError: it cannot be opened.
     """
     descriptor = regular_files.opened(path, os.O_WRONLY | os.O_CREAT | (os.O_APPEND if mode == "a" else 0))
     if mode != "a":
@@ -31,7 +36,15 @@ def open_private(path: Path, mode: str = "w") -> IO[str]:
 
 
 def write_private(path: Path, text: str | Iterable[str]) -> None:
-    """Replace a file in one step: readers see the old one or the new one, whole. Pieces of a text are written as they come."""
+    """Replace a file atomically: readers see the old file or the complete new one.
+
+    Args:
+        text: the content, or an iterable of its pieces, which are written as they are produced.
+
+    Raises:
+        UsageError: a link or something other than a regular file is in the place of the temporary file, PATH.new.
+        OSError: it cannot be written; the old file is unchanged.
+    """
     temporary = path.with_name(path.name + ".new")
     try:
         with open_private(temporary) as handle:
@@ -39,22 +52,24 @@ def write_private(path: Path, text: str | Iterable[str]) -> None:
             handle.flush()
             os.fsync(handle.fileno())
         os.replace(temporary, path)
-    except UsageError:  # what stands there is not ours to take away
+    except UsageError:  # the link or device was not made here, so it is not removed
         raise
-    except BaseException:  # the one before stays; nothing half is left beside it
+    except BaseException:  # the old file is unchanged; the incomplete new one is removed
         temporary.unlink(missing_ok=True)
         raise
 
 
 def move_into(temporary: Path, relative: str, out: Path, *, replace: bool) -> None:
-    """Rename a finished file to OUT/relative, making folders as needed.
+    """Rename a finished file to OUT/relative, creating folders as needed.
 
     Args:
-        out: an existing folder, its path without links: what is a link there later was put in its place.
+        temporary: the finished file, on the same file system.
+        out: an existing folder, its path resolved: a link in it must have been put there later.
+        replace: whether an existing file is replaced.
 
     Raises:
-        WriteError: a link at OUT or under it would lead the file elsewhere, a folder stands in its place, or (unless `replace`)
-            a file does, as for two names that differ in case only on a file system that does not tell them apart.
+        WriteError: a link at OUT or below it would lead the file elsewhere; a folder has its name; or (unless `replace`) a file has,
+            as for two names that differ only in case on a file system that ignores case.
     """
     target = out / relative
     if out.resolve() != out:
@@ -82,7 +97,7 @@ def take_away(relative: str, out: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Flush a file or folder to the disk; folders cannot be opened on Windows, which needs no such call, and files only to be written."""
+    """Flush a file or folder to the disk. On Windows folders cannot be opened, and need not be flushed; files must be opened for writing."""
     if os.name == "nt" and path.is_dir():
         return
     handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)

@@ -1,8 +1,8 @@
-"""What a forked process may not take over from the one it comes from: threads, locks, and networks that need them.
+"""Resources that a forked process cannot inherit from its parent: threads, locks, and networks that need them.
 
-Only the thread that forks goes on in the new process. A lock that another one had stays held there, a pool waits for workers that do not
-exist, and a network that is thrown away waits for its threads to end. So `Own` opens everything of that kind once in each process, and a
-fork waits until no thread of this package is at work in a library (`at_work`), where locks are that nobody else sees.
+Only the thread that forks continues in the new process. A lock held by another thread remains locked there, a pool waits for workers that do
+not exist, and a network that is freed waits for its threads to end. So `Own` opens every such resource once in each process, and a fork
+waits until no thread of this package is inside a library (`at_work`), whose internal locks cannot be checked.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from weakref import WeakSet
 
 from ..errors import UsageError
 
-WAIT_S = 60.0  # within which threads come out of a library; a picture takes one second, a network half of one to open
+WAIT_S = 60.0  # maximum time a fork waits for threads inside libraries; an image takes one second, opening a network half of one
 UNSOUND = "this process was forked while another thread was at work in a library: start processes by \"spawn\" or \"forkserver\", or before that"
 NO_GPU = "this process was forked, and a GPU does not follow into a forked process: start processes by \"spawn\" or \"forkserver\""
 Made = TypeVar("Made")
 
 
 class _Gate:
-    """Who is at work in a library, by thread, and whether a fork waits for them.
+    """The threads that are inside a library, and whether a fork waits for them.
 
-    generation: how many forks lie between this process and the first one.  sound: whether nobody was at work at any of them.
-    calm: the same of the one that is going on.
+    generation: number of forks between the first process and this one.  sound: whether no thread was inside a library at any of them.
+    calm: the same for the fork in progress.  inside: depth of nested `at_work` blocks by thread.
     """
 
     def __init__(self, generation: int = 0, sound: bool = True) -> None:
@@ -36,7 +36,7 @@ class _Gate:
         self.inside: dict[int, int] = {}
 
     def others(self) -> bool:
-        """Whether another thread is at work."""
+        """Whether another thread is inside a library."""
         return any(thread != threading.get_ident() for thread in self.inside)
 
 
@@ -46,44 +46,45 @@ _owned: WeakSet[Own] = WeakSet()
 
 @contextmanager
 def at_work() -> Iterator[None]:
-    """Work in a library that has locks or threads of its own: no fork happens meanwhile. May be nested; locks of this package that are held
-    while such work is done are taken inside it, never around it."""
-    gate, me = _gate, threading.get_ident()
+    """Mark calls into a library that has its own locks or threads: no fork happens during the block. May be nested; locks of this package held
+    during such calls are acquired inside the block, never around it."""
+    gate, thread = _gate, threading.get_ident()
     with gate.changed:
-        while gate.forking and me not in gate.inside:
+        while gate.forking and thread not in gate.inside:
             gate.changed.wait()
-        gate.inside[me] = gate.inside.get(me, 0) + 1
+        gate.inside[thread] = gate.inside.get(thread, 0) + 1
     try:
         yield
     finally:
-        if gate is _gate:  # else this is a process that was forked in the block
+        if gate is _gate:  # otherwise this process was forked within the block
             with gate.changed:
-                gate.inside[me] -= 1
-                if not gate.inside[me]:
-                    del gate.inside[me]
+                gate.inside[thread] -= 1
+                if not gate.inside[thread]:
+                    del gate.inside[thread]
                     gate.changed.notify_all()
 
 
 class Own(Generic[Made]):
-    """Something that each process makes for itself: made at once, and again when a forked process first asks for it.
+    """A resource that each process makes for itself: made at once, and again at the first use in a forked process.
 
-    What the process before had made is never used nor thrown away here.
+    The parent's resource is neither used nor freed in a forked process.
     """
 
     def __init__(self, make: Callable[[], Made], refuse: str = "") -> None:
         """
         Args:
-            refuse: why it cannot be made again in a forked process, "" where it can.
+            make: makes the resource.
+            refuse: the reason why it cannot be made again in a forked process, "" if it can.
         """
         self._make, self._refuse = make, refuse
         self.made, self._generation = make(), _gate.generation
         _owned.add(self)
 
     def __call__(self) -> Made:
-        """What this process has of it.
+        """The resource of this process.
 
         Raises:
-            UsageError: it cannot be had in this process, which was forked.
+            UsageError: it cannot be made in this process, which was forked.
         """
         if self._generation != _gate.generation:
             with _gate.making:
@@ -95,7 +96,7 @@ class Own(Generic[Made]):
 
 
 class Threads(Executor):
-    """A `ThreadPoolExecutor` that a forked process has one of its own of."""
+    """A `ThreadPoolExecutor` of `count` threads; a forked process gets its own."""
 
     def __init__(self, count: int, name: str) -> None:
         self._pool = Own(lambda: ThreadPoolExecutor(count, name))
@@ -110,7 +111,7 @@ class Threads(Executor):
 
 
 def _before() -> None:
-    """Let nobody begin to work in a library, and wait for those who do; the gate stays locked until the fork is done."""
+    """Let no thread enter a library, and wait for those inside one; the gate remains locked until the fork is done."""
     gate = _gate
     gate.fork.acquire()
     gate.changed.acquire()
@@ -127,15 +128,15 @@ def _after_in_parent() -> None:
 
 
 def _after_in_child() -> None:
-    """Nothing that was opened is ever thrown away here, neither what is in use nor what waits for the collector: its threads, for which
-    that would wait, do not exist."""
+    """Keep the parent's resources from being freed, both those in use and those that await garbage collection: freeing waits for their
+    threads, which do not exist here."""
     global _gate
     import ctypes
     import gc
 
     _gate = _Gate(_gate.generation + 1, _gate.sound and _gate.calm)
-    for own in list(_owned):
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(own.made))
+    for resource in list(_owned):
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(resource.made))
     gc.freeze()
 
 

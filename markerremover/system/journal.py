@@ -1,4 +1,4 @@
-"""Logs of one JSON object a line that are only ever added to, and outlive a crash."""
+"""Append-only logs with one JSON object per line that survive a crash."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from . import regular_files
 
 
 def append(path: Path, *entries: dict[str, Any]) -> None:
-    """Add entries to a log and wait until they are on the disk; the file is its owner's only.
+    """Append entries to a log and wait until they are on the disk; only its owner may read the file.
 
-    What a crash left of a line is cut off first.
+    An incomplete last line, left by a crash, is removed first.
 
     Raises:
-        UsageError: a link or something that is no regular file stands in its place.  OSError: it cannot be written.
+        UsageError: a link or something other than a regular file is in its place.
+        OSError: it cannot be written.
     """
     path.parent.mkdir(mode=0o700, exist_ok=True)
     descriptor = regular_files.opened(path, os.O_RDWR | os.O_CREAT)
@@ -34,7 +35,7 @@ def append(path: Path, *entries: dict[str, Any]) -> None:
 
 
 def lines(path: Path) -> list[bytes]:
-    """The lines of a log in order, [] where there is none. A last line that a crash cut short is left out.
+    """The lines of a log in order, [] if there is no log. An incomplete last line, left by a crash, is omitted.
 
     Raises:
         UsageError: see `append`; or it is too large.
@@ -46,7 +47,7 @@ def lines(path: Path) -> list[bytes]:
 
 
 def _whole_lines(descriptor: int) -> int:
-    """Bytes up to the last line break."""
+    """Number of bytes up to and including the last line break."""
     size = os.fstat(descriptor).st_size
     if not size:
         return 0
@@ -60,5 +61,5 @@ def _whole_lines(descriptor: int) -> int:
 
 
 def now() -> str:
-    """The time, UTC, ISO 8601, to the second."""
+    """The present time in UTC, ISO 8601, to the second."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -1,4 +1,4 @@
-"""What is made when it is first asked for and then kept, by several threads at a time."""
+"""Values computed at the first request and then cached, for several threads."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ from typing import Any
 
 
 class Once:
-    """What is made when it is first asked for, by whichever thread, and then kept. A failure is not kept."""
+    """A value computed at the first request, by any thread, and then cached. A failure is not cached."""
 
     def __init__(self, make: Callable[[], Any]) -> None:
         self._make, self._lock = make, threading.Lock()
         self._made: list[Any] = []
 
     def __call__(self, make: Callable[[], Any] | None = None) -> Any:
-        """It; `make` stands in for what was to make it."""
+        """The value; `make`, if given, computes it instead of the function given first.
+
+        Raises:
+            Exception: whatever the function raises.
+        """
         with self._lock:
             if not self._made:
                 self._made.append((make or self._make)())
@@ -23,26 +27,31 @@ class Once:
 
 
 class Kept:
-    """What is made for a key when it is first asked for, and kept: for some keys always, for others while they are among the last used.
-    Each is made once, also when several threads ask for it at the same time. Failures are not kept.
+    """A cache of values by key: some keys are cached always, others while they are among the most recently used. Each value is computed once,
+    also if several threads request it at the same time. Failures are not cached.
 
     Args:
-        most: others kept at a time.  always: keys.
+        capacity: maximum number of other keys.
+        always: keys that are always cached.
     """
 
-    def __init__(self, most: int, always: Collection[Hashable] = ()) -> None:
-        self._most, self._lock = most, threading.Lock()
+    def __init__(self, capacity: int, always: Collection[Hashable] = ()) -> None:
+        self._capacity, self._lock = capacity, threading.Lock()
         self._always: dict[Hashable, Once | None] = dict.fromkeys(always)
         self._others: dict[Hashable, Once] = {}
 
     def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        """What `make()` returns, or returned for this key before."""
-        with self._lock:  # the last used is the last in the dict
+        """The value of `make()`, computed now or at an earlier request for this key.
+
+        Raises:
+            Exception: whatever `make` raises.
+        """
+        with self._lock:  # the most recently used is the last in the dict
             if key in self._always:
-                self._always[key] = once = self._always[key] or Once(make)
+                self._always[key] = entry = self._always[key] or Once(make)
             else:
-                once = self._others.pop(key) if key in self._others else Once(make)
-                self._others[key] = once
-            if len(self._others) > self._most:
+                entry = self._others.pop(key) if key in self._others else Once(make)
+                self._others[key] = entry
+            if len(self._others) > self._capacity:
                 del self._others[next(iter(self._others))]
-        return once(make)
+        return entry(make)

@@ -1,7 +1,7 @@
-"""One process at a time in a folder: a file in it that is locked for as long as it is held or the process lives.
+"""One process at a time in a folder: a lock file in it, locked until it is released or the process ends.
 
-The lock is the operating system's, taken by `filelock`; it ends with the process, so a run that was killed leaves none behind. On a file
-system without such locks nothing is held by the mere existence of a file, which a killed run would leave: it is an error.
+The lock is the operating system's, acquired by `filelock`; it ends with the process, so a killed run leaves no lock. A file system without
+such locks is an error: the mere existence of a file is not used as a lock, since a killed run would leave it.
 """
 
 from __future__ import annotations
@@ -20,15 +20,18 @@ if TYPE_CHECKING:
 
 
 def hold(path: Path, busy: str, hint: str = "") -> FileLock:
-    """Lock a file, made if need be and its owner's only; `release()` of what is returned gives it back, from any thread.
+    """Lock a file, created if necessary and accessible to its owner only.
 
     Args:
-        busy: what to say where another process, or another part of this one, holds it.
-        hint: what to do where the file system has no locks, after a "; ".
+        busy: message if another process, or another part of this one, holds the lock.
+        hint: advice for a file system without locks, appended to the message.
+
+    Returns:
+        The lock; its `release()` may be called from any thread.
 
     Raises:
-        UsageError: it is held, cannot be locked, or a link or something that is no regular file stands in its place.
-        OSError: it cannot be made.
+        UsageError: it is held, cannot be locked, or a link or something other than a regular file is in its place.
+        OSError: it cannot be created.
     """
     from filelock import FileLock, Timeout
 
@@ -45,7 +48,7 @@ def hold(path: Path, busy: str, hint: str = "") -> FileLock:
 
 @contextmanager
 def held(path: Path, busy: str, hint: str = "") -> Iterator[None]:
-    """`hold` for as long as the block takes."""
+    """`hold` for the duration of the block; arguments and errors are the same."""
     lock = hold(path, busy, hint)
     try:
         yield

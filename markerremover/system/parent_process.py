@@ -1,4 +1,4 @@
-"""A process that was started for a run ends with it, also when the run is killed."""
+"""Ends a process that was started for a run together with the run, also if the run is killed."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import threading
 from collections.abc import Callable
 
 
-def end_with_parent(then: Callable[[], object] = lambda: None) -> None:
-    """Have this process end when the one that started it does; it would wait for work for ever. Nothing happens in a main process.
+def end_with_parent(callback: Callable[[], object] = lambda: None) -> None:
+    """End this process when its parent ends; it would otherwise wait for work for ever. Does nothing in a main process.
 
     Args:
-        then: called before that, to put away what the parent could not.
+        callback: called before the end, to clean up what the parent could not.
     """
-    threading.Thread(target=_wait, args=(then,), daemon=True).start()
+    threading.Thread(target=_wait, args=(callback,), daemon=True).start()
 
 
-def _wait(then: Callable[[], object]) -> None:
+def _wait(callback: Callable[[], object]) -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
-        then()
+        callback()
         os._exit(1)

@@ -1,6 +1,6 @@
-"""Files and folders of an audit that are what they seem: reached through no link, no pipe or device, and nobody else's to write.
+"""Access to an audit's files and folders that follows no link, opens no pipe or device, and keeps other users from writing.
 
-Whoever can put a link or a pipe in their place would have other files read, overwritten or sent on, or a program wait for ever.
+Anybody who can put a link or a pipe in their place could have other files read, overwritten or disclosed, or block the program.
 """
 
 from __future__ import annotations
@@ -12,20 +12,25 @@ from pathlib import Path
 
 from ..errors import UsageError
 
-MOST_BYTES = 1 << 32  # of a manifest or a log; one of a million files has 1.3 GB
-STRANGE = "is a link, or no regular file: it is not followed; look who put it there, and take it away"
+MAX_BYTES = 1 << 32  # maximum size of a manifest or a log; one of a million files has 1.3 GB
+STRANGE = "is a link, or no regular file: it is not followed; check who put it there, and remove it"
 _FOLLOWS_NONE = getattr(os, "O_NOFOLLOW", 0)
-_ALWAYS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)  # a pipe without a writer is not waited for
+_ALWAYS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)  # opening a pipe without a writer does not block
 
 
 def opened(path: Path, flags: int = os.O_RDONLY, *, follow: bool = False) -> int:
-    """A descriptor of a regular file; one that may be made (`O_CREAT`) is its owner's only then.
+    """Open a regular file; with `O_CREAT` in `flags` its mode becomes 0600.
 
     Args:
-        follow: whether the file may be reached through a link, as one that somebody named may.
+        flags: of `os.open`.
+        follow: whether the path may be a link, as for a file that the user named.
+
+    Returns:
+        A file descriptor, to be closed by the caller.
 
     Raises:
-        UsageError: it is a link, a folder, a pipe, a socket or a device.  OSError: as of `os.open`.
+        UsageError: the path is a link, a folder, a pipe, a socket or a device.
+        OSError: as `os.open`.
     """
     try:
         descriptor = os.open(path, flags | _ALWAYS | (0 if follow else _FOLLOWS_NONE), 0o600)
@@ -41,23 +46,25 @@ def opened(path: Path, flags: int = os.O_RDONLY, *, follow: bool = False) -> int
     return descriptor
 
 
-def read(path: Path, most: int = MOST_BYTES, *, follow: bool = False) -> bytes:
-    """All of a regular file.
+def read(path: Path, max_bytes: int = MAX_BYTES, *, follow: bool = False) -> bytes:
+    """The content of a regular file.
 
     Raises:
-        UsageError: see `opened`; or it has more than `most` bytes.  OSError: as of `os.open`, for example there is none.
+        UsageError: see `opened`; or it has more than `max_bytes` bytes.
+        OSError: as `os.open`, for example if there is no such file.
     """
     with os.fdopen(opened(path, follow=follow), "rb") as handle:
-        if os.fstat(handle.fileno()).st_size > most:
-            raise UsageError(f"{path}: has more than {most} bytes")
+        if os.fstat(handle.fileno()).st_size > max_bytes:
+            raise UsageError(f"{path}: has more than {max_bytes} bytes")
         return handle.read()
 
 
 def folder(path: Path) -> None:
-    """Make a folder that is its owner's only, or see that one is: what others could do in it until now, they no longer can.
+    """Create a folder that only its owner can access, or restrict an existing one to its owner.
 
     Raises:
-        UsageError: a link or something else stands in its place, or its mode cannot be changed.  OSError: it cannot be made.
+        UsageError: a link or something else is in its place, or its mode cannot be changed.
+        OSError: it cannot be created.
     """
     try:
         os.mkdir(path, 0o700)
@@ -72,14 +79,14 @@ def folder(path: Path) -> None:
             finally:
                 os.close(descriptor)
         except OSError as error:
-            raise UsageError(f"{path}: others may look or write into it, and that cannot be changed ({error.strerror})") from error
+            raise UsageError(f"{path}: other users may read or write in it, and that cannot be changed ({error.strerror})") from error
 
 
 def only_files(path: Path) -> None:
-    """See that a folder holds regular files and folders, and nothing else.
+    """Check that a folder holds regular files and folders, and nothing else.
 
     Raises:
-        UsageError: it holds something else, named.
+        UsageError: it holds something else; the message names it.
     """
     with os.scandir(path) as entries:
         for entry in entries:
@@ -88,15 +95,15 @@ def only_files(path: Path) -> None:
 
 
 def real(path: Path) -> bool:
-    """Whether a folder is there.
+    """Whether a folder exists.
 
     Raises:
-        UsageError: a link or something else stands in its place.
+        UsageError: a link or something else is in its place.
     """
     try:
         mode = os.lstat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):
         return False
     if not stat.S_ISDIR(mode):
-        raise UsageError(f"{path}: is a link, or no folder: it is not followed; look who put it there, and take it away")
+        raise UsageError(f"{path}: is a link, or no folder: it is not followed; check who put it there, and remove it")
     return True

@@ -1,9 +1,9 @@
-"""Libraries that report to somebody, imported so that they do not. Every import of them in this package goes through here.
+"""Imports of libraries with telemetry, which is switched off. Every import of them in this package goes through here.
 
-Left alone, importing OpenVINO tells an analytics service of its use, under an identifier that it keeps in the user's home; ONNX Runtime
-(from 1.29, and on Windows) tells its makers of the machine, the models and how often they ran; ultralytics tells of trainings and exports,
-installs packages, and gives what it trains on, pictures among it, to every tracker of experiments that happens to be installed. What a
-program that uses this package imported before cannot be taken back.
+By default, importing OpenVINO reports its use to an analytics service, under an identifier stored in the user's home; ONNX Runtime (from
+1.29, and on Windows) reports the machine, the models and how often they ran to its makers; ultralytics reports trainings and exports,
+installs packages, and sends training data, including images, to every installed experiment tracker. Reports of a library that a program
+imported before using this package cannot be recalled.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 TELEMETRY = "openvino_telemetry"
-#: Environment of this process, before the libraries that read it, and of others that it starts.
+#: Environment variables set for this process, before the libraries that read them are imported, and for its child processes.
 ENVIRONMENT = {
     "ORT_DISABLE_TELEMETRY": "1", "ORT_TELEMETRY_DISABLED": "1",  # its name in some versions
     "YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "RAY_USAGE_STATS_ENABLED": "0",
@@ -24,37 +24,38 @@ ENVIRONMENT = {
 
 
 def import_openvino() -> Any:
-    """OpenVINO without its telemetry, which it does without where that package is not installed.
+    """OpenVINO without its telemetry: the package that sends it is made to appear as not installed.
 
     Raises:
         ImportError: OpenVINO is not installed.
     """
     if "openvino" not in sys.modules:
-        sys.modules[TELEMETRY] = None  # as Python marks what cannot be imported
+        modules: dict[str, Any] = sys.modules
+        modules[TELEMETRY] = None  # as Python marks modules that cannot be imported
     import openvino
 
     return openvino
 
 
 def import_ultralytics() -> Any:
-    """ultralytics without network, analytics, installing and trackers of experiments, for all of this process.
+    """ultralytics without network access, analytics, package installation and experiment trackers, for the whole process.
 
     Raises:
         ImportError: ultralytics is not installed.
     """
     if "ultralytics" in sys.modules:
-        log.debug("ultralytics was imported before; what it told at that time is told")
+        log.debug("ultralytics was imported before; reports sent at that time cannot be recalled")
     os.environ.update(ENVIRONMENT)
     import ultralytics
     from ultralytics.utils import callbacks, checks, events
 
-    events.events.enabled = checks.ONLINE = False  # what it has read from the environment already
+    events.events.enabled = checks.ONLINE = False  # settings that it has already read from the environment
     callbacks.add_integration_callbacks = _none
     return ultralytics
 
 
 def import_onnxruntime() -> Any:
-    """ONNX Runtime without its telemetry. Who imports a library that itself imports ONNX Runtime calls this first.
+    """ONNX Runtime without its telemetry. To be called before importing a library that itself imports ONNX Runtime.
 
     Raises:
         ImportError: ONNX Runtime is not installed.
@@ -67,4 +68,4 @@ def import_onnxruntime() -> Any:
 
 
 def _none(instance: Any) -> None:
-    """In the place of `add_integration_callbacks`."""
+    """Replaces `add_integration_callbacks`, which connects experiment trackers."""

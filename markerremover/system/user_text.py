@@ -1,5 +1,5 @@
-"""Text files that people make: CSV, JSON and lists, as spreadsheets and editors save them. A byte order mark, UTF-16, semicolons or
-capitals change nothing of what they mean; what is unclear is an error of one line that says what to do."""
+"""Text files made by users: CSV, JSON and lists, as spreadsheets and editors save them. A byte order mark, UTF-16, semicolons or capitals
+do not change their meaning; an ambiguous file is an error of one line that says what to do."""
 
 from __future__ import annotations
 
@@ -21,8 +21,11 @@ CONTAINERS = {b"PK\x03\x04": "an Excel workbook or another zip file", b"\xd0\xcf
 def read(path: Path | str, kind: type[MarkerRemoverError] = UsageError) -> str:
     """The text of a file in UTF-8, UTF-16 or UTF-32, without a byte order mark.
 
+    Args:
+        kind: class of the errors raised.
+
     Raises:
-        kind: it is no regular file, cannot be read, or is in another encoding or no text.
+        kind: it is no regular file, cannot be read, has another encoding, or is no text.
     """
     try:
         return decoded(regular_files.read(Path(path), follow=True))
@@ -41,11 +44,11 @@ def decoded(data: bytes) -> str:
     ('a', 'a;b')
 
     Raises:
-        ValueError: they are no text; the message says what to do.
+        ValueError: the bytes are no text; the message says what to do.
     """
-    for head, what in CONTAINERS.items():
+    for head, description in CONTAINERS.items():
         if data.startswith(head):
-            raise ValueError(f"is {what}: save it as a text file, in UTF-8")
+            raise ValueError(f"is {description}: save it as a text file, in UTF-8")
     encoding = next((name for mark, name in MARKS if data.startswith(mark)), _unmarked(data))
     try:
         text = data.decode(encoding)
@@ -57,7 +60,7 @@ def decoded(data: bytes) -> str:
 
 
 def _unmarked(data: bytes) -> str:
-    """The encoding of text without a byte order mark: mostly Latin text in UTF-16 has every other byte zero."""
+    """The encoding of text without a byte order mark: in UTF-16, mostly Latin text has zeros in every second byte."""
     half = max(1, len(data) // 2)
     if len(data) % 2 == 0 and data[1::2].count(0) > 0.7 * half:
         return "utf-16-le"
@@ -67,10 +70,11 @@ def _unmarked(data: bytes) -> str:
 
 
 def read_json(path: Path | str, kind: type[MarkerRemoverError] = UsageError, what: str = "JSON") -> Any:
-    """The content of a JSON file; NaN and Infinity, which are no JSON, are refused.
+    """The content of a JSON file; NaN and Infinity, which are not JSON, are refused.
 
     Args:
-        what: the file ought to be, said in errors.
+        kind: class of the errors raised.
+        what: name of the kind of file expected, for messages.
 
     Raises:
         kind: it cannot be read, or is no JSON.
@@ -91,7 +95,8 @@ def _refuse(name: str) -> None:
 class Table:
     """A CSV file.
 
-    header: its first line, in lower case.  rows: its other lines, all as long as the header.  lines: the number of each in the file.
+    header: cells of its first line, in lower case.  rows: cells of its other lines, all as long as the header.
+    lines: the line number of each row in the file.
     """
 
     path: Path
@@ -100,48 +105,51 @@ class Table:
     lines: tuple[int, ...]
 
     def column(self, name: str) -> tuple[str, ...]:
-        """The cells below a heading, in lower case as in `header`.
+        """The cells of a column.
+
+        Args:
+            name: its heading, in lower case as in `header`.
 
         Raises:
-            UsageError: there is no such heading, or it is there twice.
+            UsageError: there is no such heading, or it occurs more than once.
         """
         if self.header.count(name) != 1:
-            there = "no column" if name not in self.header else "two columns"
-            raise UsageError(f"{self.path}: has {there} {name!r}, only {', '.join(self.header)}; its first line names the columns")
+            problem = "no column" if name not in self.header else "two columns"
+            raise UsageError(f"{self.path}: has {problem} {name!r}, only {', '.join(self.header)}; its first line names the columns")
         return tuple(row[self.header.index(name)] for row in self.rows)
 
 
 def read_table(path: Path | str) -> Table:
-    """A CSV file with headings, its cells separated by commas, semicolons, tabs or bars; blank lines and blanks around cells do not count.
+    """A CSV file with headings, its cells separated by commas, semicolons, tabs or bars; blank lines and blanks around cells are ignored.
 
     Raises:
-        UsageError: it cannot be read, is empty, or a line has more cells than the first, or is separated otherwise.
+        UsageError: it cannot be read, is empty, or a line has more cells than the first or another delimiter.
     """
     path, text = Path(path), read(path)
-    first = next((line for line in text.splitlines() if line.strip()), "")
+    first_line = next((line for line in text.splitlines() if line.strip()), "")
     delimiter = ""
-    if first.strip().lower().startswith("sep=") and len(first.strip()) == 5:  # Excel's own way to say it
-        delimiter, text = first.strip()[-1], text[text.index(first) + len(first) :]
-        first = next((line for line in text.splitlines() if line.strip()), "")
-    delimiter = delimiter or max(DELIMITERS, key=_unquoted(first).count)
+    if first_line.strip().lower().startswith("sep=") and len(first_line.strip()) == 5:  # Excel's declaration of the delimiter
+        delimiter, text = first_line.strip()[-1], text[text.index(first_line) + len(first_line) :]
+        first_line = next((line for line in text.splitlines() if line.strip()), "")
+    delimiter = delimiter or max(DELIMITERS, key=_unquoted(first_line).count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
-        found = [(reader.line_num, tuple(cell.strip() for cell in row)) for row in reader]
+        numbered_rows = [(reader.line_num, tuple(cell.strip() for cell in row)) for row in reader]
     except csv.Error as error:
         raise UsageError(f"{path}, line {reader.line_num}: not a CSV file ({error})") from None
-    found = [(line, _cut(row)) for line, row in found if any(row)]
-    if not found:
+    numbered_rows = [(line, _cut(row)) for line, row in numbered_rows if any(row)]
+    if not numbered_rows:
         raise UsageError(f"{path}: is empty, needs a line that names the columns and others below it")
-    (_, header), rows = found[0], found[1:]
+    (_, header), rows = numbered_rows[0], numbered_rows[1:]
     for line, row in rows:
         if len(row) > len(header) or (len(row) == 1 < len(header) and any(d in row[0] for d in DELIMITERS)):
             raise UsageError(f"{path}, line {line}: has {len(row)} cells, the first line has {len(header)}")
-    whole = tuple(row + ("",) * (len(header) - len(row)) for _, row in rows)
-    return Table(path, tuple(cell.lower() for cell in header), whole, tuple(line for line, _ in rows))
+    padded_rows = tuple(row + ("",) * (len(header) - len(row)) for _, row in rows)
+    return Table(path, tuple(cell.lower() for cell in header), padded_rows, tuple(line for line, _ in rows))
 
 
 def _unquoted(line: str) -> str:
-    """A line without what stands between double quotes."""
+    """A line without its parts in double quotes."""
     return "".join(line.split('"')[::2])
 
 

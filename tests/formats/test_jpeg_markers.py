@@ -26,4 +26,4 @@ def test_in_jpeg_ls_a_byte_behind_ff_begins_with_a_zero_bit():
 def test_what_is_broken_is_told_by_its_place(data, error, at):
     with pytest.raises(error) as caught:
         list(jpeg_markers.walk(data))
-    assert caught.value.at == at
+    assert caught.value.offset == at

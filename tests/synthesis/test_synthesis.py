@@ -399,7 +399,7 @@ def test_a_real_mark_that_metal_covers_is_uncertain():
     for covered, kind in ((60.0, "uncertain"), (240.0, "marker")):
         scene = generate.Scene(picture.astype(np.float32), pieces=True)
         scene.picture[40:50, 40:50] = covered
-        film.own_marks(scene, whole)
+        film.existing_marks(scene, whole)
         assert scene.elements == [(kind, "AP (real)")] and not scene.free(42, 42, (20, 20))
 
 

@@ -1,6 +1,6 @@
-"""A DICOM file parsed, its pixels checked against what the header says of them, and decoded.
+"""A DICOM file parsed, its pixels checked against the header's description, and decoded.
 
-What cannot be understood without leaving something out is held, and what was taken for granted is noted (`DicomSource.notes`).
+A file that cannot be understood without leaving something out is held; assumptions are recorded in `DicomSource.notes`.
 Error messages never quote pydicom's, which can contain header values.
 """
 
@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydicom import uid
-from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.pixels import get_decoder
 from pydicom.pixels.decoders.base import Decoder
@@ -29,7 +29,15 @@ NO_FRAMES = "NumberOfFrames (0028,0008): is 0, written as 1"
 
 
 def decode(path: Path) -> tuple[DicomSource, np.ndarray]:
-    """Parse and decode: the source record and stored (F, H, W[, 3])."""
+    """Parse and decode a file.
+
+    Returns:
+        The source record, and the stored values (F, H, W) or (F, H, W, 3), integers of the file's signedness with unused bits taken out.
+
+    Raises:
+        ReadError: damaged, truncated, or without pixel data.
+        HeldError: not supported, or not unambiguous.
+    """
     dataset, notes = _parse(path)
     source = _layout(path, dataset, notes)
     if not source.native:
@@ -51,7 +59,7 @@ def decode(path: Path) -> tuple[DicomSource, np.ndarray]:
 
 
 def _unpacked(path: Path, words: np.ndarray, source: DicomSource) -> tuple[DicomSource, np.ndarray]:
-    """Stored values out of containers, and the source record that says how they lay in there.
+    """Stored values out of containers, and the source record that states how they were packed.
 
     Raises:
         HeldError: see `spare_bits.check`.
@@ -64,10 +72,11 @@ def _unpacked(path: Path, words: np.ndarray, source: DicomSource) -> tuple[Dicom
 
 
 def _check_length(path: Path, source: DicomSource, raw: bytes) -> None:
-    """Whether uncompressed Pixel Data holds the declared frames, and no more that could be a part of the picture.
+    """Check that uncompressed Pixel Data holds the declared frames, and nothing more that could be part of the image.
 
     Raises:
-        ReadError: it holds less.  HeldError: it holds at least a row more, other than zeros.
+        ReadError: it holds less.
+        HeldError: it holds at least a row more, other than zeros.
     """
     if len(raw) < source.byte_count:
         raise ReadError(f"{path.name}: pixel data is truncated, {len(raw)} of {source.byte_count} bytes are there")
@@ -77,7 +86,7 @@ def _check_length(path: Path, source: DicomSource, raw: bytes) -> None:
 
 
 def _parse(path: Path) -> tuple[Dataset, tuple[str, ...]]:
-    """The dataset, and what had to be taken for granted to get it."""
+    """The dataset, and notes on the assumptions made to parse it."""
     try:
         dataset, notes = parsing.parse_image(path)
     except (ReadError, HeldError):
@@ -90,16 +99,21 @@ def _parse(path: Path) -> tuple[Dataset, tuple[str, ...]]:
         raise ReadError(f"{path.name}: has no pixel data, or is truncated before it")
     if not dataset.PixelData:
         raise ReadError(f"{path.name}: has no pixel data (the element is empty)")
-    for keyword in ("FloatPixelData", "DoubleFloatPixelData"):
-        if dataset.pop(keyword, None) is not None:  # never written, and no decoder takes a dataset with two kinds of pixels
-            notes += (named(tag_for_keyword(keyword)) + ": left out, the picture is Pixel Data",)
+    for tag in (0x7FE00008, 0x7FE00009):  # Float and Double Float Pixel Data
+        if dataset.pop(tag, None) is not None:  # never written, and no decoder takes a dataset with two kinds of pixels
+            notes += (named(tag) + ": left out, the picture is Pixel Data",)
     if "SOPClassUID" not in dataset:
         raise HeldError(f"{path.name}: has no SOP Class UID, so it cannot be written as a DICOM file")
     return dataset, (*notes, *repair_numbers(dataset))
 
 
 def _layout(path: Path, dataset: Dataset, notes: tuple[str, ...]) -> DicomSource:
-    """Check every number that describes the pixels, and hold or refuse what cannot be handled."""
+    """The source record, with every number that describes the pixels checked.
+
+    Raises:
+        ReadError: a number is missing or makes no sense.
+        HeldError: the pixels are of a kind that is not supported.
+    """
     rows, columns = _number(path, dataset, "Rows"), _number(path, dataset, "Columns")
     frames, samples = _number(path, dataset, "NumberOfFrames", 1), _number(path, dataset, "SamplesPerPixel", 1)
     if frames == 0:
@@ -116,15 +130,15 @@ def _layout(path: Path, dataset: Dataset, notes: tuple[str, ...]) -> DicomSource
         raise HeldError(f"{path.name}: {samples} samples of {bits} in {allocated} bits are not supported")
     photometric = str(dataset.get("PhotometricInterpretation", "MONOCHROME2")).strip()
     syntax = _syntax(dataset)
-    known = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR") if samples == 1 else ("RGB", "YBR_FULL")
+    interpretations: tuple[str, ...] = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR") if samples == 1 else ("RGB", "YBR_FULL")
     if samples == 3 and syntax not in NATIVE:
-        known += ("YBR_FULL_422", "YBR_ICT", "YBR_RCT")
-    if photometric not in known:
+        interpretations += ("YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+    if photometric not in interpretations:
         raise HeldError(f"{path.name}: this photometric interpretation is not supported for {samples} samples")
     signed = _number(path, dataset, "PixelRepresentation", 0) == 1
     shift = high + 1 - bits
-    odd = shift < 0 or high >= allocated or (shift and syntax not in NATIVE)  # decoders of frames do not look at HighBit
-    if odd or (signed and (samples == 3 or photometric == "PALETTE COLOR")):
+    misfit = shift < 0 or high >= allocated or (shift and syntax not in NATIVE)  # decoders of frames do not look at HighBit
+    if misfit or (signed and (samples == 3 or photometric == "PALETTE COLOR")):
         raise HeldError(f"{path.name}: {bits} stored bits with high bit {high} or this sign are not supported")
     shape = (frames, rows, columns) if samples == 1 else (frames, rows, columns, 3)
     return DicomSource(dataset, syntax, photometric, shape, allocated, bits, shift, signed, notes=notes)
@@ -139,9 +153,9 @@ def _number(path: Path, dataset: Dataset, keyword: str, default: int | None = No
 
 
 def _syntax(dataset: Dataset) -> uid.UID:
-    named = getattr(dataset, "file_meta", {}).get("TransferSyntaxUID")
-    if named:
-        return uid.UID(named)
+    value = getattr(dataset, "file_meta", {}).get("TransferSyntaxUID")
+    if value:
+        return uid.UID(value)
     implicit, little = dataset.original_encoding
     return NATIVE[0] if implicit else NATIVE[1] if little else NATIVE[2]
 
@@ -154,9 +168,9 @@ def _decode_compressed(path: Path, source: DicomSource) -> tuple[DicomSource, np
     if not decoder.is_available:
         raise HeldError(f"{path.name}: the decoder for {source.syntax.name} is not installed")
     bare = is_bare(path.name, source.dataset, source.syntax, source.shape, source.allocated)
-    how = {"raw": source.keeps_ybr, "correct_unused_bits": False}
+    options: dict[str, Any] = {"raw": source.keeps_ybr, "correct_unused_bits": False}
     try:
-        decoded, properties = _decoded(decoder, source, how)
+        decoded, properties = _decoded(decoder, source, options)
     except Exception as exc:
         raise ReadError(f"{path.name}: pixel data cannot be decoded, it may be damaged ({type(exc).__name__})") from None
     if decoded.size != math.prod(source.shape):
@@ -171,12 +185,12 @@ def _decode_compressed(path: Path, source: DicomSource) -> tuple[DicomSource, np
     return _unpacked(path, words, replace(source, photometric=photometric, dirty=not bare, notes=notes))
 
 
-def _decoded(decoder: Decoder, source: DicomSource, how: dict[str, bool]) -> tuple[np.ndarray, dict[str, object]]:
-    """What pydicom makes of compressed Pixel Data; JPEG of at most 8 bits may lie in containers of 16, which it does not expect."""
+def _decoded(decoder: Decoder, source: DicomSource, options: dict[str, Any]) -> tuple[np.ndarray, dict[str, str | int]]:
+    """Compressed Pixel Data decoded by pydicom; JPEG of at most 8 bits may be declared in containers of 16, which pydicom does not expect."""
     try:
-        return decoder.as_array(source.dataset, **how)
+        return decoder.as_array(source.dataset, **options)
     except ValueError:
         if source.allocated == 8 or source.bits > 8 or source.syntax not in uid.JPEGTransferSyntaxes:
             raise
-        decoded, properties = decoder.as_array(source.dataset, bits_allocated=8, **how)
+        decoded, properties = decoder.as_array(source.dataset, **{**options, "bits_allocated": 8})
         return decoded.view(np.uint8).astype(np.uint16), properties

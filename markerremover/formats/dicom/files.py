@@ -1,14 +1,14 @@
-"""DICOM files to `Radiograph` and back. With headers, dicom_file, dicom_pixels, dicom_tags, dicom_view and encapsulated the only user of pydicom.
+"""DICOM files to `Radiograph` and back.
 
 Stored values are what the file stores: no rescale, no windowing, unused bits and HighBit shifts taken out. Uncompressed
-pixels are unpacked in dicom_pixels; compressed ones are decoded by pydicom with its wheel plugins.
+pixels are unpacked in `pixels`; compressed ones are decoded by pydicom with its wheel plugins.
 
-Written back, unless the run asks for one transfer syntax for all: in the file's own where that can be written without loss
-(see dicom_pixels), else as Explicit VR Little Endian. Lossy colour is written as RGB, and a lossy source keeps (or gets) its
-lossy-compression history. Pixels that nobody touched keep the bytes of PixelData, save what could hide something: bytes
+Unless the run asks for one transfer syntax for all files, the output has the file's own where that can be written without
+loss (see `pixels`), else Explicit VR Little Endian. Lossy colour is written as RGB, and a lossy source keeps (or gets) its
+lossy-compression history. Untouched pixels keep the bytes of PixelData, except for what could hide something: bytes
 beyond the declared frames are cut off; non-zero bits outside BitsStored are cleared, and compressed frames that hold
-more than a picture (see encapsulated) are encoded anew (such a file then counts as touched). Of the header the other
-carriers of pixels always go (see dicom_tags), the rest is cleaned as the run's profile says (see headers).
+more than an image (see `frames`) are encoded again (such a file then counts as touched). Other carriers of pixels in the
+header are always removed (see `tags`); the rest is cleaned by the run's profile (see `headers`).
 
 Error messages never quote pydicom's, which can contain header values.
 """
@@ -41,7 +41,7 @@ from .pixels import DicomSource
 
 
 def looks_like_dicom(path: Path) -> bool:
-    """Whether a file without a preamble parses as DICOM: it says what it is (SOP class or modality), or has pixels."""
+    """Whether a file without a preamble parses as DICOM and has a SOP class, a modality or rows."""
     with _quiet:
         try:
             head = parsing.parse(path, stop_before_pixels=True, specific_tags=["SOPClassUID", "Modality", "Rows"])
@@ -58,20 +58,20 @@ def read_dicom(path: Path) -> Radiograph:
         as well as after min-max normalisation.
 
     Raises:
-        ReadError: it cannot be parsed or decoded, is truncated, or has no pixel data.
-        HeldError: it is sound, but cannot be cleaned safely here.
+        ReadError: the file cannot be parsed or decoded, is truncated, or has no pixel data.
+        HeldError: the file is sound, but cannot be cleaned safely.
     """
     path = Path(path)
     with _quiet:
         try:
             source, stored = decode(path)
-            kind = {"photometric": source.photometric, "bits": source.bits, "signed": source.signed}
-            shown, fill = windows.see(source.dataset, stored, name=path.name, **kind)
+            grey_views, fill = windows.see(
+                source.dataset, stored, name=path.name, photometric=source.photometric, bits=source.bits, signed=source.signed)
         except (ReadError, HeldError):
             raise
         except Exception as exc:
             raise ReadError(f"{path.name}: cannot be parsed as DICOM ({type(exc).__name__})") from None
-    return Radiograph(stored=stored, display=shown[0], fill=fill, path=path, format="DICOM", source=source, also=shown[1:])
+    return Radiograph(stored=stored, display=grey_views[0], fill=fill, path=path, format="DICOM", source=source, also=grey_views[1:])
 
 
 def write_dicom(
@@ -90,39 +90,40 @@ def write_dicom(
 
     Args:
         new_stored: shape and dtype of `radiograph.stored`.
-        touched: whether pixels changed; if not, PixelData keeps its bytes, unless the source is dirty or of another
-            transfer syntax than the one asked for.
-        verified: whether our own check of the result passed; only then do the header's de-identification elements
-            and Burned In Annotation say so; if not, they say no such thing, whatever the source said.
-        method: what to append to De-identification Method then.
+        target: path of the new file.
+        touched: whether pixels changed; if not, PixelData keeps its bytes, unless the source is dirty or another
+            transfer syntax was requested.
+        verified: whether the check of the result passed; only then do the header's de-identification elements
+            and Burned In Annotation state that it is clean; if not, they do not, whatever the source stated.
+        method: appended to De-identification Method if `verified`.
         headers: what happens to everything else in the header.
         transfer_syntax: "source" or a name of `pixels.CHOICES`.
-        synthetic: how many pixels were made up; the header says so.
+        synthetic: number of inpainted pixels, stated in the header.
 
     Returns:
-        What was changed or left out for another reason than the profile, see `header_changes`.
+        Notes on what was changed or left out for another reason than the profile, see `header_changes`.
 
     Raises:
-        WriteError: it could not be written, or not in the transfer syntax that was asked for.
+        WriteError: the file could not be written, or not in the requested transfer syntax.
     """
     source: DicomSource = radiograph.source
     with _quiet:
         try:
             dataset = copy.deepcopy(source.dataset)
             changes = Changes(dataset, profiled=headers.mode == "basic")
-            syntax, anew = source.syntax, touched or source.dirty
+            syntax, reencode = source.syntax, touched or source.dirty
             if headers.mode == "basic":
                 drop_unreadable(dataset)
             changes.note(header_changes.UNREADABLE)
             tags.remove_carriers(dataset)
             changes.note(header_changes.CARRIER)
-            if anew or pixels.aim(source, transfer_syntax, anew) != syntax:
-                syntax = pixels.put(dataset, source, new_stored, transfer_syntax, anew=anew)
-                if anew:
+            if reencode or pixels.aim(source, transfer_syntax, reencode) != syntax:
+                syntax = pixels.put(dataset, source, new_stored, transfer_syntax, reencode=reencode)
+                if reencode:
                     tags.mark_derived(dataset, new_stored, renew_uid=headers.mode == "keep")
             elif source.native:
                 for tag in tags.OFFSET_TABLES:
-                    dataset.pop(tag, None)  # there is nothing they could point into
+                    dataset.pop(tag, None)  # uncompressed Pixel Data has no offsets
                 dataset["PixelData"].value = pixels.declared(source)
             changes.note(header_changes.PIXELS)
             clean(dataset, headers)
@@ -134,7 +135,7 @@ def write_dicom(
             else:
                 tags.mark_doubted(dataset)
             tags.renew_file_meta(dataset, syntax)
-            pydicom.dcmwrite(target, dataset, enforce_file_format=True)  # save_as refuses to turn big-endian files round
+            pydicom.dcmwrite(target, dataset, enforce_file_format=True)  # save_as refuses to change the byte order
             return header_changes.shortened([*source.notes, *changes.notes])
         except WriteError as exc:
             raise WriteError(f"{radiograph.path.name}: cannot be written as {exc}") from None
@@ -152,70 +153,74 @@ def verify_dicom(
     transfer_syntax: str = "source",
     synthetic: int = 0,
 ) -> None:
-    """Read `target` again and compare it with what was to be written.
+    """Read `target` back and compare it with what was to be written.
+
+    Args:
+        new_stored, target, touched, headers, transfer_syntax, synthetic: as they were given to `write_dicom`.
 
     Raises:
-        WriteError: pixels, shape, dtype or colour space differ, untouched PixelData is not the input's, the transfer syntax is
-            not the one asked for, a lossy source or made-up pixels do not show in the header, a carrier is left, or a header that was to be cleaned still
-            holds a name or number of the patient, or the pixels' bytes spell a name.
+        WriteError: pixels, shape, dtype or colour space differ; untouched PixelData is not the input's; the transfer syntax is
+            not the requested one; the header does not state a lossy source or inpainted pixels; a carrier remains; a header that was
+            to be cleaned still holds a name or number of the patient, or the pixels' bytes spell a name.
     """
-    name, source, anew = radiograph.path.name, radiograph.source, touched or radiograph.source.dirty
+    name, source, reencode = radiograph.path.name, radiograph.source, touched or radiograph.source.dirty
     with _quiet:
         try:
-            again, stored = decode(target)
-            named = names_left(again.dataset, source.dataset) if headers.mode == "basic" else 0
-            spelt = headers.mode == "basic" and in_pixels(stored.tobytes(), source.dataset)
-            left = tags.remove_carriers(again.dataset)
+            output, stored = decode(target)
+            name_count = names_left(output.dataset, source.dataset) if headers.mode == "basic" else 0
+            names_in_pixels = headers.mode == "basic" and in_pixels(stored.tobytes(), source.dataset)
+            carrier_count = tags.remove_carriers(output.dataset)
         except Exception as exc:
             raise WriteError(f"{name}: the output does not read back ({type(exc).__name__})") from None
     if stored.shape != new_stored.shape or stored.dtype != new_stored.dtype or not np.array_equal(stored, new_stored):
         raise WriteError(f"{name}: the output's pixels are not those that were to be written")
-    if again.photometric != source.photometric:
+    if output.photometric != source.photometric:
         raise WriteError(f"{name}: the output's photometric interpretation is not that of its pixels")
-    if (transfer_syntax != "source" or not anew) and again.syntax != pixels.aim(source, transfer_syntax, anew):
+    if (transfer_syntax != "source" or not reencode) and output.syntax != pixels.aim(source, transfer_syntax, reencode):
         raise WriteError(f"{name}: the output's transfer syntax is not the one that was asked for")
-    if source.lossy and again.syntax != source.syntax and str(again.dataset.get("LossyImageCompression", "")) != "01":
+    if source.lossy and output.syntax != source.syntax and str(output.dataset.get("LossyImageCompression", "")) != "01":
         raise WriteError(f"{name}: the output does not say that its pixels were compressed with loss")
-    if synthetic and again.dataset.get("SyntheticData", "") != "YES":
+    if synthetic and output.dataset.get("SyntheticData", "") != "YES":
         raise WriteError(f"{name}: the output does not say that some of its pixels were made up")
-    if again.dirty:
+    if output.dirty:
         raise WriteError(f"{name}: the output's pixel data holds more than its pixels")
-    if named:
-        raise WriteError(f"{name}: the output's header still names the patient in {named} elements")
-    if spelt:
+    if name_count:
+        raise WriteError(f"{name}: the output's header still names the patient in {name_count} elements")
+    if names_in_pixels:
         raise WriteError(f"{name}: the bytes of its pixels spell a name of its header")
-    if left:
-        raise WriteError(f"{name}: the output still has {left} overlays, icons or the like")
-    if not anew and again.syntax == source.syntax:
-        before = pixels.declared(source) if source.native else bytes(source.dataset.PixelData)
-        if bytes(again.dataset.PixelData) != before:
+    if carrier_count:
+        raise WriteError(f"{name}: the output still has {carrier_count} overlays, icons or the like")
+    if not reencode and output.syntax == source.syntax:
+        source_bytes = pixels.declared(source) if source.native else bytes(source.dataset.PixelData)
+        if bytes(output.dataset.PixelData) != source_bytes:
             raise WriteError(f"{name}: untouched pixel data did not keep its bytes")
 
 
 def views(radiograph: Radiograph, stored: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The views of other pixels in the place of those that were read, by the same header and as those are shown.
+    """The (F, H, W) uint8 views of other pixels in place of those that were read, by the same header and the same tables.
 
     Raises:
-        HeldError: they cannot be shown.
+        HeldError: they cannot be displayed.
     """
     source = radiograph.source
     with _quiet:
         try:
-            kind = {"photometric": source.photometric, "bits": source.bits, "signed": source.signed}
-            return windows.see(source.dataset, stored, name=radiograph.path.name, reference=radiograph.stored, **kind)[0]
+            return windows.see(
+                source.dataset, stored, name=radiograph.path.name, photometric=source.photometric, bits=source.bits, signed=source.signed,
+                reference=radiograph.stored)[0]
         except Exception as exc:
             raise HeldError(f"{radiograph.path.name}: the result cannot be shown ({type(exc).__name__})") from None
 
 
 def path_parts(path: Path) -> Telling | None:
-    """What of a file's header, up to its pixels, must not stand in a path: nothing where it cannot be parsed, for then the file
-    has no output either; None where it can, but not be gone through."""
+    """Values of a file's header, up to its pixels, that must not appear in a path. Empty if the header cannot be parsed, since such a
+    file has no output; None if it can be parsed but not searched."""
     with _quiet:
         try:
             dataset = parsing.parse(path, stop_before_pixels=True)
-        except (MemoryError, OSError):  # it may be read when its turn comes
+        except (MemoryError, OSError):  # reading may succeed later
             return None
-        except Exception:  # of any other kind: reading the file fails in the same way, and says why
+        except Exception:  # of any other kind: reading the file fails in the same way, and reports why
             return frozenset()
         try:
             return identifiers_of(dataset)
@@ -230,10 +235,10 @@ def path_tells(radiograph: Radiograph, relative: str) -> bool:
 
 
 def telling(radiograph: Radiograph) -> Telling:
-    """What of the header that was read must not be readable in the picture.
+    """Values of the header that was read that must not be readable in the pixels.
 
     Raises:
-        HeldError: the header cannot be gone through.
+        HeldError: the header cannot be searched.
     """
     with _quiet:
         try:
@@ -243,18 +248,18 @@ def telling(radiograph: Radiograph) -> Telling:
 
 
 def patient(radiograph: Radiograph) -> str:
-    """What tells the patient of a file from others, see `headers.patient_of`; "" where its header has neither ID nor name."""
+    """A key that identifies the patient, see `header_identifiers.patient_of`; "" if the header has neither ID nor name."""
     with _quiet:
         try:
-            found = patient_of(radiograph.source.dataset)
+            identity = patient_of(radiograph.source.dataset)
         except Exception:  # of any kind: its message may quote the header
             return ""
-    return "" if found.startswith("study\0") else found
+    return "" if identity.startswith("study\0") else identity
 
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Silence pydicom and its plugins, whose warnings and log lines can contain header values: in the whole process."""
+    """Silence, in the whole process, pydicom and its plugins, whose warnings and log lines can contain header values."""
     loggers = [logging.getLogger(name) for name in ("pydicom", "openjpeg", "libjpeg", "rle")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -269,8 +274,8 @@ def _silence() -> Iterator[None]:
 
 
 class _Quiet:
-    """`_silence` for all threads that read or write: the first that comes begins it, the last that leaves ends it. What it changes belongs to
-    the process; were it saved and restored by each thread, one would restore what another has set.
+    """`_silence` for all threads that read or write: the first to enter starts it, the last to leave ends it. The settings belong to the
+    process; if each thread saved and restored them, one would restore what another has set.
     """
 
     def __init__(self) -> None:

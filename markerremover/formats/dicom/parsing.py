@@ -1,10 +1,10 @@
-"""Parsing a DICOM file within bounds: what a file claims to hold costs no more than what it does hold.
+"""Parsing a DICOM file within bounds: the memory used is limited by what a file holds, not by what it declares.
 
-pydicom reserves as many bytes as a length field says, inflates whatever it is given, and calls itself once for every level
-of nested sequences; a few bytes can so ask for gigabytes.
+pydicom reserves as many bytes as a length field states, inflates any deflated dataset, and recurses once for every level
+of nested sequences; so a few bytes can request gigabytes.
 
-pydicom parses all the same. Its settings say how values are checked and what is read later, but bound neither lengths nor depth nor what
-a deflated dataset grows to, and it keeps no element of a file whose last delimiter is missing; so that much is looked at here.
+The parser is still pydicom. Its settings control how values are checked and which are read later, but bound neither lengths nor depth nor
+the size of an inflated dataset, and it keeps no element of a file whose last delimiter is missing; only that is handled here.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import io
 import os
 import zlib
 from pathlib import Path
+from typing import Any
 
 import pydicom
 from pydicom import uid
@@ -22,16 +23,16 @@ from pydicom.filereader import read_dataset, read_preamble
 from ...errors import HeldError, ReadError
 
 MAX_INFLATED_BYTES = 1 << 30
-"""What a deflated dataset may grow to; 400 million grey pixels of 16 bits are less."""
+"""Maximum size of an inflated dataset; 400 million grey pixels of 16 bits are less."""
 MAX_DEPTH = 32
-"""Sequences within sequences. Image objects of the standard have about eight."""
+"""Maximum depth of nested sequences. Image objects of the standard have about eight levels."""
 UNENDED = "PixelData (7FE0,0010): its sequence delimiter is missing, taken as complete"
 _PIECE = 1 << 20
 _ITEM, _DELIMITER, _PADDING = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0\0\0\0\0", b"\xfc\xff\xfc\xff"
 
 
 class _Bounded(io.BufferedReader):
-    """A file of which no more is asked for than is left."""
+    """A file that never requests more bytes than remain in it."""
 
     def read(self, size: int | None = -1) -> bytes:
         if size is not None and size > _PIECE:
@@ -39,13 +40,14 @@ class _Bounded(io.BufferedReader):
         return super().read(size)
 
 
-def parse(path: Path, **options) -> Dataset:
+def parse(path: Path, **options: Any) -> Dataset:
     """`pydicom.dcmread` of a file that need not have a preamble.
 
     Args:
         options: of `dcmread`.
 
     Raises:
+        ReadError: a deflated dataset is damaged or truncated.
         HeldError: the dataset inflates beyond `MAX_INFLATED_BYTES`, or sequences nest deeper than `MAX_DEPTH`.
         Exception: whatever pydicom raises.
     """
@@ -61,12 +63,13 @@ def parse(path: Path, **options) -> Dataset:
 
 
 def parse_image(path: Path) -> tuple[Dataset, tuple[str, ...]]:
-    """`parse`, and what had to be taken for granted: compressed Pixel Data whose sequence delimiter is missing is complete where nothing
-    follows its last fragment but zeros or Data Set Trailing Padding.
+    """`parse`, and notes on assumptions: compressed Pixel Data whose sequence delimiter is missing counts as complete if only zeros or
+    Data Set Trailing Padding follow its last fragment.
 
     Raises:
-        ReadError: the file ends within a fragment, or something else follows the last one.
-        Others as `parse`.
+        ReadError: the file ends within a fragment, or something else follows the last one; also as `parse`.
+        HeldError: as `parse`.
+        Exception: whatever pydicom raises.
     """
     dataset = parse(path)
     if len(dataset):  # pydicom keeps no element at all where the file ends within one of undefined length
@@ -76,14 +79,14 @@ def parse_image(path: Path) -> tuple[Dataset, tuple[str, ...]]:
         if end is None:
             raise ReadError(f"{path.name}: is truncated, or a sequence in it has no end")
         file.seek(0)
-        whole = io.BytesIO(file.read(end) + _DELIMITER)
-    dataset = pydicom.dcmread(whole, force=True)
+        repaired_file = io.BytesIO(file.read(end) + _DELIMITER)
+    dataset = pydicom.dcmread(repaired_file, force=True)
     _check_nesting(path, dataset)
     return dataset, (UNENDED,)
 
 
 def _end_of_fragments(path: Path, file: io.BufferedReader) -> int | None:
-    """Where the last fragment of compressed Pixel Data ends that has no delimiter; None where it is not that which is missing.
+    """Offset of the end of the last fragment of compressed Pixel Data without a delimiter; None if something else is wrong.
 
     Raises:
         ReadError: see `parse_image`.
@@ -97,19 +100,19 @@ def _end_of_fragments(path: Path, file: io.BufferedReader) -> int | None:
         return None
     size = os.fstat(file.fileno()).st_size
     while True:
-        at = file.tell()
-        head = file.read(8)
-        if head[:4] != _ITEM or len(head) < 8:
+        position = file.tell()
+        item = file.read(8)
+        if item[:4] != _ITEM or len(item) < 8:
             break
-        at += 8 + int.from_bytes(head[4:], "little")
-        if at > size:
+        position += 8 + int.from_bytes(item[4:], "little")
+        if position > size:
             raise ReadError(f"{path.name}: pixel data is truncated, a fragment of it ends behind the file")
-        file.seek(at)
-    file.seek(at)
+        file.seek(position)
+    file.seek(position)
     begin = file.read(8)
     if not _DELIMITER.startswith(begin) and not begin.startswith(_PADDING) and (begin.strip(b"\0") or _holds_more(file)):
         raise ReadError(f"{path.name}: pixel data has no end, its sequence delimiter is missing and something else follows")
-    return at
+    return position
 
 
 def _holds_more(file: io.BufferedReader) -> bool:
@@ -118,17 +121,22 @@ def _holds_more(file: io.BufferedReader) -> bool:
 
 
 def _check_inflated(path: Path, file: io.BufferedReader) -> None:
-    """Inflate a deflated dataset piece by piece, keeping nothing."""
+    """Inflate a deflated dataset piece by piece, keeping nothing.
+
+    Raises:
+        ReadError: it is damaged or truncated.
+        HeldError: it grows beyond `MAX_INFLATED_BYTES`.
+    """
     read_preamble(file, True)
     try:
         meta = read_dataset(file, False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2)
         syntax = meta.get("TransferSyntaxUID")
-    except Exception:  # then it is no deflated one for pydicom either, which says what is wrong
+    except Exception:  # not a deflated dataset for pydicom either, which reports what is wrong
         syntax = None
     if syntax != uid.DeflatedExplicitVRLittleEndian:
         return
     inflate, total = zlib.decompressobj(-zlib.MAX_WBITS), 0
-    while not inflate.eof:  # a byte may follow that makes the length even
+    while not inflate.eof:  # a padding byte may follow that makes the length even
         if not (data := inflate.unconsumed_tail or file.read(_PIECE)):
             raise ReadError(f"{path.name}: is truncated, its deflated dataset has no end")
         try:
@@ -150,8 +158,8 @@ def _check_nesting(path: Path, dataset: Dataset) -> None:
 
 def _nested(dataset: Dataset) -> list[Dataset]:
     """The items of every sequence of a dataset."""
-    found = []
+    items = []
     for tag in list(dataset.keys()):
         if dataset.get_item(tag).VR in (None, "SQ", "UN") and dataset[tag].VR == "SQ":
-            found += dataset[tag].value
-    return found
+            items += dataset[tag].value
+    return items

@@ -1,8 +1,8 @@
 """Stored values in and out of DICOM Pixel Data: containers, unused bits, and the transfer syntaxes that can be written.
 
-Written is what loses nothing: uncompressed of any kind, and RLE, JPEG 2000 and JPEG-LS lossless; RGB goes into
-JPEG 2000 as YBR_RCT, whose transform is exact. Everything else that can be read (JPEG, near-lossless JPEG-LS, HTJ2K, lossy JPEG 2000) has no lossless encoder
-here and is written as Explicit VR Little Endian.
+Only lossless transfer syntaxes are written: uncompressed of any kind, and RLE, JPEG 2000 and JPEG-LS lossless; RGB is stored in
+JPEG 2000 as YBR_RCT, whose transform is exact. All others that can be read (JPEG, near-lossless JPEG-LS, HTJ2K, lossy
+JPEG 2000) have no lossless encoder here and are written as Explicit VR Little Endian.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from pydicom import uid
@@ -36,26 +37,27 @@ CHOICES = {
     "jpeg-ls-lossless": uid.JPEGLSLossless,
     "deflated": uid.DeflatedExplicitVRLittleEndian,
 }
-"""What a run may ask for beside "source", by its name in `options.TRANSFER_SYNTAXES`."""
+"""Transfer syntaxes that a run may request besides "source", by their names in `options.TRANSFER_SYNTAXES`."""
 _LOSSY = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLSNearLossless)
 _LOSSLESS = (uid.JPEGLossless, uid.JPEGLosslessSV1, uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL)
 _MAYBE_LOSSY = (uid.JPEG2000, uid.HTJ2K)
-"""Transfer syntaxes without an encoder here: lossy, lossless, and either, for which only the header tells."""
+"""Transfer syntaxes without an encoder here: lossy, lossless, and those that may be either, which only the header states."""
 CLEARED = "PixelData (7FE0,0010): bits outside the stored ones were set, cleared"
 _EXTREMES = (0x00280106, 0x00280107, 0x00280108, 0x00280109, 0x00280110, 0x00280111)
-_J2K_SIDE_PX = 32  # five halvings, which the encoder takes for granted
-_LONG_BYTES = 2**32 - 1  # beyond this a Basic Offset Table cannot point
+_J2K_SIDE_PX = 32  # minimum side length: the encoder assumes five halvings
+_LONG_BYTES = 2**32 - 1  # maximum offset in a Basic Offset Table
 
 
 @dataclass(frozen=True)
 class DicomSource:
-    """What writing needs to know again.
+    """The file's header and pixel layout, which writing needs.
 
+    shape: (F, H, W) or (F, H, W, 3).
     shift: bits below the stored value.  signed, bits: of one stored value.  allocated: bits of its container.
     extended: negative values fill the unused bits with ones.  dirty: unused bits held something else, or compressed
-    frames more than a picture.
-    photometric: of `stored`: the header's own, save that compressed colour which is decoded to RGB says so.
-    notes: what had to be taken for granted to read it, or was left out of it; element and why, never a value.
+    frames more than an image.
+    photometric: of `stored`: the header's own, except that compressed colour decoded to RGB is "RGB".
+    notes: assumptions made to read the file, or what was left out of it; element and reason, never a value.
     """
 
     dataset: Dataset
@@ -82,45 +84,46 @@ class DicomSource:
 
     @property
     def lossy(self) -> bool:
-        """Whether its transfer syntax lost something, as far as it or the header tells."""
-        said = str(self.dataset.get("LossyImageCompression", "") or "").strip()
-        return self.syntax in _LOSSY or (self.syntax in _MAYBE_LOSSY and said != "00")
+        """Whether the pixels were compressed with loss, as far as transfer syntax or header state it."""
+        declaration = str(self.dataset.get("LossyImageCompression", "") or "").strip()
+        return self.syntax in _LOSSY or (self.syntax in _MAYBE_LOSSY and declaration != "00")
 
     @property
     def keeps_ybr(self) -> bool:
-        """Whether YBR_FULL is taken as it is: where compression lost nothing, turning it to RGB would."""
+        """Whether YBR_FULL is kept: where compression was lossless, the conversion to RGB would not be."""
         return self.photometric == "YBR_FULL" and self.syntax in (*NATIVE, *ENCODED, *_LOSSLESS)
 
 
-def aim(source: DicomSource, choice: str, anew: bool) -> uid.UID:
+def aim(source: DicomSource, choice: str, reencode: bool) -> uid.UID:
     """The transfer syntax to write.
 
     Args:
         choice: "source" or a name of `CHOICES`.
-        anew: whether the pixels have to be written anew in any case.
+        reencode: whether the pixels have to be encoded again in any case.
     """
     if choice != "source":
         return CHOICES[choice]
-    return source.syntax if not anew or source.syntax in (*NATIVE, *ENCODED) else uid.ExplicitVRLittleEndian
+    return source.syntax if not reencode or source.syntax in (*NATIVE, *ENCODED) else uid.ExplicitVRLittleEndian
 
 
 def unpack(words: np.ndarray, source: DicomSource) -> tuple[np.ndarray, bool, bool]:
-    """Stored values out of unsigned containers: the values, `extended` and `dirty` (see DicomSource)."""
+    """Stored values out of unsigned containers of the same shape: the values, `extended` and `dirty` (see DicomSource). The values are a view
+    if they fill their containers, else a new array."""
     dtype = np.dtype(f"{'i' if source.signed else 'u'}{words.dtype.itemsize}")
     if source.bits == source.allocated:
         return words.view(dtype), False, False
-    kept = (words >> source.shift) & ((1 << source.bits) - 1)
-    plain = words == (kept << source.shift)
+    stored_bits = (words >> source.shift) & ((1 << source.bits) - 1)
+    zero_filled = words == (stored_bits << source.shift)
     if not source.signed:
-        return kept.astype(dtype, copy=False), False, not plain.all()
+        return stored_bits.astype(dtype, copy=False), False, not zero_filled.all()
     sign = 1 << (source.bits - 1)
-    values = ((kept ^ sign).view(dtype) - dtype.type(sign)) if sign <= np.iinfo(dtype).max else kept.view(dtype)
-    full = words == (values.view(words.dtype) << source.shift)
-    return values, not plain.all(), not (plain | full).all()
+    values = ((stored_bits ^ sign).view(dtype) - dtype.type(sign)) if sign <= np.iinfo(dtype).max else stored_bits.view(dtype)
+    sign_filled = words == (values.view(words.dtype) << source.shift)
+    return values, not zero_filled.all(), not (zero_filled | sign_filled).all()
 
 
 def container(source: DicomSource, syntax: uid.UID) -> np.dtype:
-    """The unsigned type that one sample has in Pixel Data of an uncompressed transfer syntax."""
+    """The unsigned dtype, with byte order, of one sample in Pixel Data of an uncompressed transfer syntax."""
     return np.dtype(f"{'>' if syntax == uid.ExplicitVRBigEndian else '<'}u{source.allocated // 8}")
 
 
@@ -130,7 +133,7 @@ def swapped(source: DicomSource, syntax: uid.UID) -> bool:
 
 
 def even(data: bytes) -> bytes:
-    """The same bytes, and a zero where their number is odd."""
+    """The same bytes, with a zero appended if their number is odd."""
     return data + b"\0" * (len(data) % 2)
 
 
@@ -139,18 +142,22 @@ def declared(source: DicomSource) -> bytes:
     return even(bytes(source.dataset.PixelData)[: source.byte_count + source.byte_count % 2])
 
 
-def put(dataset: Dataset, source: DicomSource, stored: np.ndarray, choice: str, *, anew: bool) -> uid.UID:
-    """Write `stored` into `dataset`; returns the transfer syntax that its PixelData now has.
+def put(dataset: Dataset, source: DicomSource, stored: np.ndarray, choice: str, *, reencode: bool) -> uid.UID:
+    """Write `stored` into `dataset`.
 
     Args:
-        dataset: a copy of the source's; it is changed.
-        choice, anew: see `aim`. What cannot be encoded in the source's own transfer syntax becomes Explicit VR Little Endian.
+        dataset: a copy of the source's; changed in place.
+        stored: of `source.shape`.
+        choice, reencode: see `aim`. Pixels that cannot be encoded in the source's own transfer syntax become Explicit VR Little Endian.
+
+    Returns:
+        The transfer syntax that PixelData now has.
 
     Raises:
-        WriteError: it cannot be encoded in the transfer syntax that was asked for.
+        WriteError: the pixels cannot be encoded in the requested transfer syntax.
     """
-    syntax = aim(source, choice, anew)
-    for tag in (*(_EXTREMES if anew else ()), *tags.OFFSET_TABLES):
+    syntax = aim(source, choice, reencode)
+    for tag in (*(_EXTREMES if reencode else ()), *tags.OFFSET_TABLES):
         dataset.pop(tag, None)
     if source.lossy:
         tags.mark_lossy(dataset, source.syntax, source.byte_count)
@@ -182,7 +189,7 @@ _NAMES = {syntax: name for name, syntax in CHOICES.items()}
 
 
 def _impossible(source: DicomSource, syntax: uid.UID) -> str:
-    """Why an encoder cannot take such pixels, "" if it can."""
+    """The reason why an encoder cannot take such pixels, "" if it can."""
     if syntax == uid.JPEG2000Lossless and min(source.shape[1:3]) < _J2K_SIDE_PX:
         return f"has {source.shape[1]} rows and {source.shape[2]} columns, needs at least {_J2K_SIDE_PX} of both"
     if syntax == uid.JPEGLSLossless and source.bits < 2:
@@ -193,8 +200,8 @@ def _impossible(source: DicomSource, syntax: uid.UID) -> str:
 
 
 def _encode(source: DicomSource, stored: np.ndarray, syntax: uid.UID) -> list[bytes]:
-    """`stored` as one compressed frame each."""
-    facts = {
+    """The frames of `stored`, each compressed."""
+    facts: dict[str, Any] = {
         "rows": source.shape[1], "columns": source.shape[2], "number_of_frames": source.shape[0], "pixel_keyword": "PixelData",
         "samples_per_pixel": source.shape[3] if stored.ndim == 4 else 1,
         "photometric_interpretation": "YBR_RCT" if (syntax, source.photometric) == (uid.JPEG2000Lossless, "RGB") else source.photometric,
@@ -237,9 +244,9 @@ def _pack(stored: np.ndarray, source: DicomSource) -> np.ndarray:
 
 
 def codecs() -> dict[str, dict[str, bool]]:
-    """Transfer syntax -> whether it can be read, and losslessly written, with the libraries that are installed."""
+    """Name of a transfer syntax -> whether it can be read ("read") and losslessly written ("write") with the installed libraries."""
     compressed = (*ENCODED, uid.JPEG2000, uid.HTJ2K, *_LOSSLESS, *_LOSSY)
-    found = {syntax.name: {"read": True, "write": True} for syntax in NATIVE}
+    capabilities = {syntax.name: {"read": True, "write": True} for syntax in NATIVE}
     for syntax in compressed:
-        found[syntax.name] = {"read": get_decoder(syntax).is_available, "write": syntax in ENCODED and get_encoder(syntax).is_available}
-    return found
+        capabilities[syntax.name] = {"read": get_decoder(syntax).is_available, "write": syntax in ENCODED and get_encoder(syntax).is_available}
+    return capabilities

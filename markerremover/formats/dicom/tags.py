@@ -1,6 +1,6 @@
-"""What changes in a DICOM header beside the pixels: carriers go, tags say what was done, file meta is made anew.
+"""Header changes that belong to the pixels: carriers are removed, elements state what was done, file meta is replaced.
 
-The functions here change the dataset that they are given; `dicom.write_dicom` gives them a copy.
+The functions here change the dataset in place; `files.write_dicom` passes a copy.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ PIXEL_DATA = 0x7FE00010
 OFFSET_TABLES = (0x7FE00001, 0x7FE00002, 0x7FE00003)
 """Extended Offset Table, its lengths, and the total length: they belong to compressed Pixel Data of the file itself."""
 BULK_BYTES = 256
-"""Longest binary value that stays: a picture of 16 x 16 grey pixels. Vendors' flags, positions and hashes are shorter."""
+"""Maximum length in bytes of a retained binary value: an image of 16 x 16 grey pixels. Vendors' flags, positions and hashes are shorter."""
 _LUT_DATA = frozenset({0x00283006, *range(0x00281201, 0x00281205), *range(0x00281221, 0x00281224)})
-"""LUT Data and palettes, plain or segmented: long binary values that the pixels need to be shown."""
+"""LUT Data and palettes, plain or segmented: long binary values that display of the pixels needs."""
 _BINARY = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 _NUMBERS = {"AT": 4, "FD": 8, "FL": 4, "SL": 4, "SS": 2, "SV": 8, "UL": 4, "US": 2, "UV": 8}
 _WORDS = {"OD": 8, "OF": 4, "OL": 4, "OV": 8, "OW": 2}
@@ -34,16 +34,16 @@ _LOSSY_METHODS = {
     uid.JPEGBaseline8Bit: "ISO_10918_1", uid.JPEGExtended12Bit: "ISO_10918_1", uid.JPEGLSNearLossless: "ISO_14495_1",
     uid.JPEG2000: "ISO_15444_1", uid.HTJ2K: "ISO_15444_15",
 }
-"""Lossy Image Compression Method (0028,2114) of what may have lost something."""
+"""Lossy Image Compression Method (0028,2114) by transfer syntax that is or may be lossy."""
 _ITEM = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
 """The tag that every item of a sequence starts with, in both byte orders."""
 
 
 def remove_carriers(dataset: Dataset, *, depth: int = 0) -> int:
-    """Take out, at any depth, what can show or hide an identifier beside the image itself.
+    """Remove, at any depth, elements other than the image itself that can show or hide an identifier.
 
-    Overlays (60xx), curves (50xx), `CARRIERS`, every pixel element but Pixel Data of the file itself (floating-point,
-    retired variable, nested), everything behind the pixels, and binary values that could be a picture (see `_bulk`).
+    Overlays (60xx), curves (50xx), `CARRIERS`, every pixel element except Pixel Data of the file itself (floating-point,
+    retired variable, nested), everything after the pixels, and binary values that could be an image (see `_bulk`).
 
     Returns:
         How many elements were removed.
@@ -63,15 +63,15 @@ def remove_carriers(dataset: Dataset, *, depth: int = 0) -> int:
 
 
 def _bulk(dataset: Dataset, tag: BaseTag) -> bool:
-    """Whether a value is binary and could be a picture: longer than `BULK_BYTES`, or a sequence that nobody can parse.
+    """Whether a value is binary and could be an image: longer than `BULK_BYTES`, or a sequence that pydicom cannot parse.
 
-    Numbers count where the element is private or unknown; the standard says what those of its own elements mean.
+    Numbers count as binary in private or unknown elements; in standard elements the standard defines what they mean.
     """
     if int(tag) in (PIXEL_DATA, *OFFSET_TABLES, *_LUT_DATA):
         return False
     element = dataset.get_item(tag)
     if element.VR in (None, "UN"):
-        element = dataset[tag]  # the dictionary may know it; others stay unparsed, and so keep their bytes
+        element = dataset[tag]  # the dictionary may know it; other elements are not parsed, and so keep their bytes
     if element.VR in _BINARY:
         value = element.value or b""
         return len(value) > BULK_BYTES or (element.VR == "UN" and bytes(value[:4]) in _ITEM)
@@ -82,7 +82,7 @@ def _bulk(dataset: Dataset, tag: BaseTag) -> bool:
 
 
 def mark_derived(dataset: Dataset, stored: np.ndarray, *, renew_uid: bool = True) -> None:
-    """ImageType DERIVED; with `renew_uid` a new SOP Instance UID, made from the old one and the new pixels so that reruns agree."""
+    """Set ImageType to DERIVED and, with `renew_uid`, a new SOP Instance UID: a hash of the old one and the new pixels, so that reruns agree."""
     if renew_uid:
         seed = str(dataset.get("SOPInstanceUID", "")).encode() + np.ascontiguousarray(stored).tobytes()
         dataset.SOPInstanceUID = f"2.25.{int.from_bytes(hashlib.sha256(seed).digest()[:16], 'big')}"
@@ -96,24 +96,28 @@ def _derived(dataset: Dataset) -> list[str]:
 
 
 def mark_synthetic(dataset: Dataset, pixels: int) -> None:
-    """Say that some pixels were made up: Synthetic Data (0008,001C) of the SOP Common Module, for content made artificially rather
-    than acquired, and of the General Image Module Derivation Description (0008,2111) and Derivation Code Sequence (0008,9215). Its
-    context group 7203 has no code for inpainting, but may be extended, so that code is of a private scheme. What an earlier
-    description says stays in front.
+    """State that some pixels were inpainted: Synthetic Data (0008,001C) of the SOP Common Module, for content made artificially rather
+    than acquired, and Derivation Description (0008,2111) and Derivation Code Sequence (0008,9215) of the General Image Module. Context
+    group 7203 of the latter has no code for inpainting, but is extensible, so the code is of a private scheme. An earlier description is
+    retained in front.
+
+    Args:
+        pixels: number of inpainted pixels.
     """
-    said = f"Burned-in annotations removed; {pixels} pixels were filled by inpainting from their surroundings and are synthetic."
+    description = f"Burned-in annotations removed; {pixels} pixels were filled by inpainting from their surroundings and are synthetic."
     dataset.SyntheticData = "YES"
-    dataset.DerivationDescription = f"{str(dataset.get('DerivationDescription', '') or '')[:800]} {said}".strip()
+    dataset.DerivationDescription = f"{str(dataset.get('DerivationDescription', '') or '')[:800]} {description}".strip()
     code = Dataset()
     code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = INPAINTED
     dataset.DerivationCodeSequence = Sequence([*(dataset.get("DerivationCodeSequence", None) or []), code])
 
 
 def mark_lossy(dataset: Dataset, syntax: str, byte_count: int) -> None:
-    """Keep the lossy history of pixels that are about to lose their lossy transfer syntax; earlier entries stay.
+    """State the lossy history of pixels whose lossy transfer syntax is about to change; earlier entries are retained.
 
     Args:
         dataset: with PixelData as it was read.
+        syntax: the lossy transfer syntax.
         byte_count: of the same pixels uncompressed.
     """
     if not dataset.get("LossyImageCompressionRatio"):
@@ -125,7 +129,7 @@ def mark_lossy(dataset: Dataset, syntax: str, byte_count: int) -> None:
 
 
 def swap_words(dataset: Dataset) -> None:
-    """Turn round the bytes of every binary value of longer words, at any depth: pydicom leaves them as they were read."""
+    """Convert binary values of 16, 32 and 64 bit words, at any depth, from big to little endian: pydicom leaves them as they were read."""
     for tag in dataset.keys():
         element = dataset[tag]
         if element.VR == "SQ":
@@ -133,13 +137,18 @@ def swap_words(dataset: Dataset) -> None:
                 swap_words(item)
         elif element.VR in _WORDS and element.value and int(tag) != PIXEL_DATA:
             size, data = _WORDS[element.VR], bytes(element.value)
-            whole = len(data) - len(data) % size
-            element.value = np.frombuffer(data[:whole], f">u{size}").astype(f"<u{size}").tobytes() + data[whole:]
+            word_bytes = len(data) - len(data) % size
+            element.value = np.frombuffer(data[:word_bytes], f">u{size}").astype(f"<u{size}").tobytes() + data[word_bytes:]
 
 
 def mark_cleaned(dataset: Dataset, method: str, codes: tuple[tuple[str, str], ...] = ()) -> None:
-    """Say that the pixels were cleaned and checked, and by `codes` (value, meaning) what was done to the header; earlier
-    entries stay. Patient Identity Removed is left alone."""
+    """State that the pixels were cleaned and checked, and by `codes` (value, meaning) what was done to the header; earlier
+    entries are retained. Patient Identity Removed is not changed.
+
+    Args:
+        method: appended to De-identification Method, cut to 64 characters; "" for none.
+        codes: (code value, code meaning) of scheme DCM.
+    """
     dataset.BurnedInAnnotation = "NO"
     entries = list(dataset.get("DeidentificationMethodCodeSequence", None) or [])
     for value, meaning in (CLEAN_PIXEL_DATA, *codes):
@@ -149,14 +158,14 @@ def mark_cleaned(dataset: Dataset, method: str, codes: tuple[tuple[str, str], ..
             entries.append(code)
     dataset.DeidentificationMethodCodeSequence = Sequence(entries)
     if method:
-        before = dataset.get("DeidentificationMethod", None) or []
-        before = [before] if isinstance(before, str) else list(before)
-        dataset.DeidentificationMethod = [*before, method.replace("\\", "/")[:64]]  # LO: 64 characters, no backslash
+        methods = dataset.get("DeidentificationMethod", None) or []
+        methods = [methods] if isinstance(methods, str) else list(methods)
+        dataset.DeidentificationMethod = [*methods, method.replace("\\", "/")[:64]]  # LO: 64 characters, no backslash
 
 
 def mark_doubted(dataset: Dataset) -> None:
-    """Take back what says that no burned-in marking and no identity is left: Burned In Annotation and Patient Identity Removed,
-    and of earlier codes Clean Pixel Data Option."""
+    """Withdraw the statements that no burned-in annotation and no identity remain: Burned In Annotation becomes YES, Patient Identity
+    Removed, if present, NO, and the code of Clean Pixel Data Option is removed."""
     dataset.BurnedInAnnotation = "YES"
     if "PatientIdentityRemoved" in dataset:
         dataset.PatientIdentityRemoved = "NO"
@@ -166,7 +175,11 @@ def mark_doubted(dataset: Dataset) -> None:
 
 
 def renew_file_meta(dataset: Dataset, syntax: str) -> None:
-    """A fresh preamble and file meta group, of which nothing comes from the old ones."""
+    """Replace preamble and file meta group; nothing of the old ones is copied.
+
+    Args:
+        syntax: UID of the transfer syntax.
+    """
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = uid.UID(syntax)
     if not dataset.get("SOPInstanceUID"):

@@ -1,6 +1,6 @@
-"""What a reader sees of DICOM pixels: Modality LUT, VOI LUT or window, inversion; and which stored value is black.
+"""DICOM pixels as a reader sees them: Modality LUT, VOI LUT or window, inversion; and which stored value is black.
 
-All of it is worked out on the range of representable stored values, once a file, and then looked up.
+Everything is computed once per file on the range of representable stored values, and then applied as a look-up table.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ...errors import HeldError
 from .. import views
 
 NEARLY_BLACK = 25
-"""Brightest channel, of 255, of a palette entry that may stand in for black: a tenth of full brightness."""
+"""Maximum value of the brightest channel, of 255, of a palette entry that is used as black: a tenth of full brightness."""
 
 
 def see(
@@ -30,66 +30,67 @@ def see(
         name: of the file, for messages.
         photometric: of `stored`: MONOCHROME1, MONOCHROME2, PALETTE COLOR, RGB or YBR_FULL.
         bits, signed: of one stored value.
-        reference: stored values of the same kind that decide how `stored` is shown, see `views.views`; itself by default.
+        reference: stored values of the same kind whose tables are used, see `views.views`; `stored` by default.
 
     Returns:
-        Views, each (F, H, W) uint8, bright = dense, the file's own first, and the stored value(s) that show black.
+        Views, each (F, H, W) uint8, bright = dense, the file's own first, and the stored value(s) of one pixel that show black.
 
     Raises:
         HeldError: nothing shows black, because the palette holds none.
     """
-    like = stored if reference is None else reference
+    basis = stored if reference is None else reference
     if photometric in ("RGB", "YBR_FULL"):
         if photometric == "RGB":
-            return views.colour_views(stored, bits, like), (0, 0, 0)
+            return views.colour_views(stored, bits, basis), (0, 0, 0)
         middle = 1 << (bits - 1)
-        return views.colour_views(_rgb(stored, bits), bits, None if like is stored else _rgb(like, bits)), (0, middle, middle)
+        return views.colour_views(_rgb(stored, bits), bits, None if basis is stored else _rgb(basis, bits)), (0, middle, middle)
     if photometric == "PALETTE COLOR":
-        return _see_palette(dataset, stored, bits, name, like)
+        return _see_palette(dataset, stored, bits, name, basis)
     low, high = views.value_range(stored.dtype, bits, signed)
     values = _modality(dataset, np.arange(low, high + 1, dtype=np.int32))
     invert = photometric == "MONOCHROME1" or dataset.get("PresentationLUTShape", "") == "INVERSE"
     shares = [1 - share if invert else share for share in _voi(dataset, values)]
-    flipped = invert != bool(values[-1] < values[0])
+    dark_high = invert != bool(values[-1] < values[0])
     windowed = views.to_grey(shares[0], False) if shares else None
-    tables = views.choose_tables(like, windowed, low, len(values), flipped, _padding(dataset, low, high))
-    return views.apply_tables(stored, tables, low), (darkest(stored, shares or [tables[0][0]], low, flipped),)
+    tables = views.choose_tables(basis, windowed, low, len(values), dark_high, _padding(dataset, low, high))
+    return views.apply_tables(stored, tables, low), (darkest(stored, shares or [tables[0][0]], low, dark_high),)
 
 
 def darkest(stored: np.ndarray, shares: list[np.ndarray], low: int, flipped: bool) -> int:
     """The stored value that is black in every window and after min-max normalisation.
 
-    It is the image's own extreme on the dark side, or the window's edge where that lies farther out; padding counts
-    as part of the image, since min-max normalisation takes it so.
+    It is the image's own extreme on the dark side, or the window's edge if that lies farther out; padding counts
+    as part of the image, since min-max normalisation includes it.
 
     Args:
         stored: integers of any shape.
-        shares: for each window the brightness (N,) of the N representable values from `low` on.
-        flipped: which side is dark where a window does not tell: True if the high values are.
+        shares: for each window the brightness (N,) of the N representable values from `low` on; at least one.
+        low: least representable stored value.
+        flipped: whether high values are dark, where a window does not decide it.
     """
     dark_high = bool(shares[0][0] > shares[0][-1]) if shares[0][0] != shares[0][-1] else flipped
     extreme = int(stored.max() if dark_high else stored.min()) - low
-    found = []
+    candidates = []
     for share in shares:
         black = np.flatnonzero(share == share.min())
-        beyond = black[black >= extreme] if dark_high else black[black <= extreme]
-        black = beyond if beyond.size else black
-        found.append(int(black.min() if dark_high == bool(beyond.size) else black.max()))
-    return (max(found) if dark_high else min(found)) + low
+        outer_values = black[black >= extreme] if dark_high else black[black <= extreme]
+        black = outer_values if outer_values.size else black
+        candidates.append(int(black.min() if dark_high == bool(outer_values.size) else black.max()))
+    return (max(candidates) if dark_high else min(candidates)) + low
 
 
 def _rgb(ybr: np.ndarray, bits: int) -> np.ndarray:
-    """YBR_FULL (F, H, W, 3) of any depth as RGB of the same dtype, after DICOM PS3.3 C.7.6.3.1.2; a new array."""
+    """YBR_FULL (F, H, W, 3) of any depth as RGB of the same dtype, by DICOM PS3.3 C.7.6.3.1.2; a new array."""
     rgb = np.empty_like(ybr)
     for frame, out in zip(ybr, rgb):
-        y, blue, red = np.moveaxis(frame.astype(np.float32) - np.float32([0, 1 << (bits - 1), 1 << (bits - 1)]), -1, 0)
+        y, blue, red = np.moveaxis(frame.astype(np.float32) - np.array([0, 1 << (bits - 1), 1 << (bits - 1)], np.float32), -1, 0)
         channels = (y + 1.402 * red, y - 0.344136 * blue - 0.714136 * red, y + 1.772 * blue)
         out[:] = np.clip(np.rint(np.stack(channels, axis=-1)), 0, (1 << bits) - 1)
     return rgb
 
 
 def _see_palette(
-    dataset: Dataset, stored: np.ndarray, bits: int, name: str, like: np.ndarray
+    dataset: Dataset, stored: np.ndarray, bits: int, name: str, basis: np.ndarray
 ) -> tuple[tuple[np.ndarray, ...], tuple[int, ...]]:
     colours = apply_color_lut(np.arange(1 << bits, dtype=stored.dtype)[None], dataset)[0, :, :3]
     depth = 8 * colours.dtype.itemsize
@@ -97,10 +98,10 @@ def _see_palette(
     black = int(brightest.argmin())
     if brightest[black] > NEARLY_BLACK:
         raise HeldError(f"{name}: its palette holds no black, so nothing can be blacked out")
-    shown, used = views.colour_views(colours[stored], depth, None if like is stored else colours[like]), np.unique(stored)
-    if len(np.unique(colours[used], axis=0)) < len(used):  # entries of one colour hide, what another palette shows
-        shown += views.views(stored, bits=bits, reference=like)[:1]
-    return shown, (black,)
+    grey_views, indices = views.colour_views(colours[stored], depth, None if basis is stored else colours[basis]), np.unique(stored)
+    if len(np.unique(colours[indices], axis=0)) < len(indices):  # entries of one colour hide what another palette would show
+        grey_views += views.views(stored, bits=bits, reference=basis)[:1]
+    return grey_views, (black,)
 
 
 def _modality(dataset: Dataset, values: np.ndarray) -> np.ndarray:
@@ -108,7 +109,7 @@ def _modality(dataset: Dataset, values: np.ndarray) -> np.ndarray:
     if dataset.get("ModalityLUTSequence"):
         try:
             return np.asarray(apply_modality_lut(values, dataset)).astype(np.float32)
-        except Exception:  # whatever is wrong with the LUT, the pixels can still be looked at without it
+        except Exception:  # of any kind: the pixels can be displayed without a broken LUT
             return values.astype(np.float32)
     slope, intercept = numbers(dataset, "RescaleSlope"), numbers(dataset, "RescaleIntercept")
     factor = slope[0] if slope and slope[0] else 1.0
@@ -116,7 +117,7 @@ def _modality(dataset: Dataset, values: np.ndarray) -> np.ndarray:
 
 
 def _voi(dataset: Dataset, values: np.ndarray) -> list[np.ndarray]:
-    """What each of the file's windows makes of rescaled `values` (N,), as shares 0–1; a VOI LUT comes first."""
+    """Rescaled `values` (N,) through each of the file's windows, as shares 0–1; a VOI LUT comes first."""
     shares = []
     if dataset.get("VOILUTSequence"):
         try:
@@ -135,14 +136,14 @@ def numbers(dataset: Dataset, keyword: str) -> list[float]:
     """Every value of an element as finite floats; [] if it is absent, empty or holds anything else."""
     value = dataset.get(keyword, None)
     try:
-        found = [float(v) for v in (value if isinstance(value, (list, tuple, MultiValue)) else [value])]
+        values = [float(v) for v in (value if isinstance(value, (list, tuple, MultiValue)) else [value])]
     except (TypeError, ValueError):
         return []
-    return found if all(map(math.isfinite, found)) else []
+    return values if all(map(math.isfinite, values)) else []
 
 
 def _padding(dataset: Dataset, low: int, high: int) -> tuple[int, int] | None:
-    """Least and greatest stored value that is padding, or None; values read with the wrong sign are wrapped into range."""
+    """Least and greatest stored value of padding, both inclusive, or None; values read with the wrong sign are wrapped into range."""
     ends = [numbers(dataset, name) for name in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
     wrapped = [(int(end[0]) - low) % 65536 + low for end in ends if end]
     return (min(wrapped), max(wrapped)) if ends[0] and all(low <= w <= high for w in wrapped) else None

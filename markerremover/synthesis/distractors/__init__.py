@@ -1,1 +1,1 @@
-"""Drawn objects that are no burned-in annotation and are to be left alone: implants, leads, tubes, metal, film wear."""
+"""Drawn objects that are no burned-in annotations and must not be removed: implants, leads, tubes, metal, film wear."""

@@ -1,6 +1,6 @@
-"""Implants that are no marking: prostheses of hip and knee, rods of the spine, pacemakers, wires of the breast-bone.
+"""Implants as distractors: prostheses of hip and knee, rods of the spine, pacemakers, sternal wires.
 
-Every function takes a picture (H, W) float32, 0 to 255, and draws on a part of it, in place. None of it is ever labelled.
+Every function takes an image (H, W) float32, 0 to 255, and draws on a part of it, in place. None of it is ever labelled.
 """
 
 from __future__ import annotations
@@ -110,23 +110,23 @@ def knee_implant(rng, picture) -> None:
 def spine_rods(rng, picture) -> None:
     """Two rods with pairs of screws."""
     p = Patch(rng, picture, angle=np.pi / 2 + rng.normal(0, 0.1))
-    off, half, step = rng.uniform(1.5, 3), rng.uniform(6, 18), rng.uniform(3.5, 6)
+    half_distance, half, step = rng.uniform(1.5, 3), rng.uniform(6, 18), rng.uniform(3.5, 6)
     for side in (-1, 1):
-        p.line([(-half, side * off), (0, side * off * 1.1), (half, side * off)], rng.uniform(0.5, 1.0))
+        p.line([(-half, side * half_distance), (0, side * half_distance * 1.1), (half, side * half_distance)], rng.uniform(0.5, 1.0))
         for x in np.arange(-half + 1, half, step):
             screw(
                 p,
-                (x + rng.normal(0, 0.2), side * off),
+                (x + rng.normal(0, 0.2), side * half_distance),
                 (rng.normal(0, 0.2), side * float(choice(rng, (1, -0.8)))),
                 rng.uniform(2.5, 4.5),
                 rng.uniform(0.6, 1.0),
             )
-            p.disc((x, side * off), 0.8)
+            p.disc((x, side * half_distance), 0.8)
     p.screen(rng.uniform(0.8, 1.0))
 
 
 def pacemaker(rng, picture) -> None:
-    """A pacemaker with its leads, a port, a stimulator: a rounded case with parts inside."""
+    """A pacemaker with its leads, a port or a stimulator: a rounded case with parts inside."""
     p = Patch(rng, picture)
     w, h = rng.uniform(3, 6), rng.uniform(2.5, 5)
     t = np.linspace(0, 2 * np.pi, 40)
@@ -155,7 +155,7 @@ def pacemaker(rng, picture) -> None:
 
 
 def sternal_wires(rng, picture) -> None:
-    """Wires around the breast-bone, one below the other, each a loop with a twist."""
+    """Wires around the sternum, one below the other, each a loop with a twist."""
     h, w = picture.shape
     p = Patch(rng, picture, (w * rng.uniform(0.35, 0.65), h * rng.uniform(0.15, 0.3)), rng.normal(0, 0.05))
     pitch, r, t = rng.uniform(4, 7), rng.uniform(1.0, 2.0), rng.uniform(0.15, 0.3)

@@ -1,6 +1,6 @@
-"""What is bright and man-made but no marking: leads, tubes, implants, jewellery, clips, collimation edges, scratches.
+"""Bright man-made distractors: leads, tubes, implants, jewellery, clips, collimation edges, scratches.
 
-Every function takes a picture (H, W) float32, 0 to 255, and returns a new one. None of it is ever labelled.
+Every function takes an image (H, W) float32, 0 to 255, and returns a new one. None of it is ever labelled.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from ..marks.texts import choice
 
 
 def _screen(picture: np.ndarray, mask: np.ndarray, opacity: float) -> np.ndarray:
-    """Add density: `mask` (H, W) uint8 pulls towards white."""
+    """Add density: `mask` (H, W) uint8 moves the image towards white; a new array."""
     return picture + (255 - picture) * (mask.astype(np.float32) * (opacity / 255))
 
 
@@ -113,10 +113,10 @@ def implants(rng, picture):
             p, length, slope = rng.uniform(-4, 4, 2), rng.uniform(4, 14), rng.uniform(-0.5, 0.5)
             poly([p, p + (length, slope * length), p + (length, slope * length + 0.35), p + (0, 0.35)])
     else:
-        for off in (-2.2, 2.2):
-            poly([(-12, off - 0.5), (12, off - 0.5), (12, off + 0.5), (-12, off + 0.5)], 230)
+        for offset in (-2.2, 2.2):
+            poly([(-12, offset - 0.5), (12, offset - 0.5), (12, offset + 0.5), (-12, offset + 0.5)], 230)
             for x in (-9, -3, 3, 9):
-                poly([(x - 0.9, off - 1), (x + 0.9, off - 1), (x + 0.9, off + 1), (x - 0.9, off + 1)])
+                poly([(x - 0.9, offset - 1), (x + 0.9, offset - 1), (x + 0.9, offset + 1), (x - 0.9, offset + 1)])
     return _screen(picture, cv2.GaussianBlur(mask, (0, 0), 0.8), rng.uniform(0.6, 1.0))
 
 
@@ -197,7 +197,7 @@ CHOICES = (wires, wires, tube, implants, clips, clothing, scratches, edges)
 
 
 def scatter(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
-    """None to five of them over the picture."""
+    """A random number of distractors of `CHOICES` over the image, at most five."""
     for _ in range(int(rng.choice((0, 1, 2, 3, 5), p=(0.4, 0.25, 0.18, 0.12, 0.05)))):
         picture = choice(rng, CHOICES)(rng, picture)
     return picture

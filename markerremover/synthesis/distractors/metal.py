@@ -1,6 +1,6 @@
-"""Metal in and around bones that is no marking: nails, screws, plates, staples, fixators, wires, dental metal.
+"""Metal in and around bones as distractors: nails, screws, plates, staples, fixators, wires, dental metal.
 
-Every function takes a picture (H, W) float32, 0 to 255, and draws on a part of it, in place. None of it is ever labelled.
+Every function takes an image (H, W) float32, 0 to 255, and draws on a part of it, in place. None of it is ever labelled.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from ..marks.texts import choice
 
 
 class Patch:
-    """A mask around a place in the picture, drawn on in units of hundredths of the picture's longer side, turned by `angle`."""
+    """A mask around a place in the image, drawn in its own coordinates: the unit is by default a hundredth of the image's longer side, the
+    axes are turned by `angle` radians."""
 
     def __init__(self, rng: np.random.Generator, picture: np.ndarray, center=None, angle: float | None = None, unit: float | None = None):
         h, w = picture.shape
@@ -25,11 +26,11 @@ class Patch:
         self.parts: list[tuple[str, np.ndarray, float, int]] = []
 
     def at(self, points) -> np.ndarray:
-        """(N, 2) xy in picture pixels of points in the patch's own units."""
+        """Points (N, 2) in the patch's units as x, y in image pixels; a new array."""
         return (np.asarray(points, np.float64) * self.unit) @ self.turn.T + self.center
 
     def poly(self, points, value: int = 255) -> None:
-        """Add a filled polygon, points (N, 2) in units; value 0 takes away."""
+        """Add a filled polygon, points (N, 2) in units; value 0 erases."""
         self.parts.append(("poly", self.at(points), 0.0, value))
 
     def line(self, points, width: float, value: int = 255) -> None:
@@ -46,7 +47,7 @@ class Patch:
         self.line(np.stack([center[0] + radius * np.cos(t), center[1] + radius * np.sin(t)], 1), width, value)
 
     def screen(self, opacity: float, level: float = 255.0, soft: float = 0.7) -> None:
-        """Pull the picture towards `level` where the parts lie."""
+        """Move the image towards the grey level `level` under the parts, in place."""
         h, w = self.picture.shape
         points = np.concatenate([p + d for _, p, r, _ in self.parts for d in (-r - 3, r + 3)])
         x1, y1 = np.maximum(points.min(0).astype(int), 0)
@@ -69,20 +70,21 @@ class Patch:
 
 
 def _in_bone(rng: np.random.Generator, picture: np.ndarray) -> tuple[float, float]:
-    """A place (x, y), mostly the densest of a few."""
+    """A place (x, y) in pixels: the densest of one, six or ten random places."""
     h, w = picture.shape
     r = max(2, max(h, w) // 80)
     places = rng.uniform(0.06, 0.94, (int(choice(rng, (1, 6, 10))), 2)) * (w, h)
-    return tuple(
-        max(
-            places,
-            key=lambda p: float(picture[max(0, int(p[1]) - r) : int(p[1]) + r : 2, max(0, int(p[0]) - r) : int(p[0]) + r : 2].mean()),
-        )
-    )
+
+    def density(place: np.ndarray) -> float:
+        x, y = int(place[0]), int(place[1])
+        return float(picture[max(0, y - r) : y + r : 2, max(0, x - r) : x + r : 2].mean())
+
+    x, y = max(list(places), key=density)
+    return x, y
 
 
 def shine(rng) -> tuple[float, float]:
-    """Opacity and level of metal: saturated as a rule."""
+    """Opacity and grey level of metal, usually saturated."""
     return rng.uniform(0.75, 1.0), float(choice(rng, (255, 255, rng.uniform(215, 255))))
 
 

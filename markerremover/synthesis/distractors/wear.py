@@ -1,6 +1,6 @@
-"""What patients wear and what films suffer, none of it a marking: jewellery, clothing, leads, casts, scratches, noise, grids.
+"""Objects worn by patients and defects of films as distractors: jewellery, clothing, leads, casts, scratches, noise, grids.
 
-Every function takes a picture (H, W) float32, 0 to 255, and draws on it in place. None of it is ever labelled.
+Every function takes an image (H, W) float32, 0 to 255, and draws on it in place. None of it is ever labelled.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ def _along(p: Patch, path: np.ndarray, pitch: float) -> np.ndarray:
     """Points along a path in pixels, `pitch` pixels apart."""
     steps = np.hypot(*np.diff(path, axis=0).T)
     at = np.concatenate([[0], np.cumsum(steps)])
-    where = np.arange(0, at[-1], max(1.0, pitch))[:220]
-    return np.stack([np.interp(where, at, path[:, 0]), np.interp(where, at, path[:, 1])], 1)
+    positions = np.arange(0, at[-1], max(1.0, pitch))[:220]
+    return np.stack([np.interp(positions, at, path[:, 0]), np.interp(positions, at, path[:, 1])], 1)
 
 
 def _pixels(rng, picture) -> Patch:
-    """A patch whose units are pixels of the picture, from its corner."""
+    """A patch whose units are pixels of the image, with the origin in its top left corner."""
     return Patch(rng, picture, (0, 0), 0.0, 1.0)
 
 

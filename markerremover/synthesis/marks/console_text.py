@@ -1,8 +1,9 @@
-"""What a console writes over the finished picture: texts, badges, arrows and rings."""
+"""Annotations that a console writes over the finished image: texts, badges, arrows and rings."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,7 +15,7 @@ from .texts import choice
 
 @dataclass(frozen=True)
 class TextStyle:
-    """How a console writes: one face, size, grey and decoration for all its lines."""
+    """Style of a console's text: one face, height of capitals in pixels, grey level and decoration for all lines."""
 
     face: str
     cap_px: float
@@ -22,8 +23,8 @@ class TextStyle:
     decoration: str  # "plain", "outline", "shadow", "box" or "frame"
 
 
-def text_style(rng: np.random.Generator, split: str, cap_px: float, fonts_dir=None) -> TextStyle:
-    """How a console of a split writes text: face, level and decoration, drawn at random."""
+def text_style(rng: np.random.Generator, split: str, cap_px: float, fonts_dir: Path | str | None = None) -> TextStyle:
+    """A random text style of a console of a split."""
     level = float(choice(rng, (255, 255, 255, 250, 240, rng.uniform(200, 255), rng.uniform(130, 220))))
     face = fonts.STROKE_FACES[split][0] if rng.random() < 0.04 else choice(rng, fonts.font_files(split, fonts_dir))
     decoration = str(rng.choice(("plain", "outline", "shadow", "box", "frame"), p=(0.5, 0.27, 0.11, 0.08, 0.04)))
@@ -31,14 +32,14 @@ def text_style(rng: np.random.Generator, split: str, cap_px: float, fonts_dir=No
 
 
 def written(rng: np.random.Generator, text: str, kind: str, style: TextStyle, *, dark: bool = False) -> Group:
-    """One line of text as the console writes it; `dark` swaps black and white."""
+    """One line of text written by the console, as one element of a kind; `dark` swaps black and white."""
     mask = fonts.render(text, style.face, style.cap_px, weight=0.13)
     return _decorated(rng, mask, [(kind, text)], style, dark)
 
 
 def label(rng: np.random.Generator, lines: list[str], style: TextStyle) -> Group:
-    """Lines on a panel of their own, as an identification camera or a sticker leaves them; upright, on its side or
-    mirrored. Each line is an element, the panel is none."""
+    """Lines on a panel, as from an identification camera or a sticker; upright, on its side or mirrored. Each line is an
+    element, the panel is none."""
     masks = [fonts.render(text, style.face, style.cap_px, weight=0.13) for text in lines]
     bright = rng.random() < 0.4
     paper, ink = (rng.uniform(170, 255), rng.uniform(0, 70)) if bright else (rng.uniform(0, 60), style.level)
@@ -52,14 +53,14 @@ def label(rng: np.random.Generator, lines: list[str], style: TextStyle) -> Group
 
 
 def quarter_turned(group: Group, turns: int, mirrored: bool = False) -> Group:
-    """A copy mirrored left to right if wanted, then turned counter-clockwise by `turns` times 90 degrees."""
+    """A copy mirrored left to right if `mirrored`, then turned counter-clockwise by `turns` times 90 degrees."""
     note = (" mirrored" if mirrored else "") + (f" rot{90 * turns}" if turns else "")
     layers = [replace(layer, alpha=np.rot90(layer.alpha[:, ::-1] if mirrored else layer.alpha, turns)) for layer in group.layers]
     return Group([(kind, text + note) for kind, text in group.elements], layers, group.digital)
 
 
 def symbol(rng: np.random.Generator, size_px: float, style: TextStyle, *, dark: bool = False) -> Group:
-    """An arrow or a drawn ring."""
+    """An arrow or a drawn ring, an element of kind `marker`."""
     if rng.random() < 0.75:
         return _decorated(rng, arrow(rng, size_px * rng.uniform(1.0, 3.0)), [("marker", "arrow")], style, dark)
     w = size_px * rng.uniform(1.5, 5)
@@ -88,21 +89,21 @@ def _decorated(rng, mask, elements, style: TextStyle, dark: bool) -> Group:
     return sheet.group()
 
 
-def badge(rng: np.random.Generator, split: str, cap_px: float, fonts_dir=None) -> Group:
+def badge(rng: np.random.Generator, split: str, cap_px: float, fonts_dir: Path | str | None = None) -> Group:
     """A laterality marker as consoles draw it: a dark disc with a white ring and letter, or just the letter, large."""
-    sign = texts.laterality(rng)
+    side = texts.laterality(rng)
     style = text_style(rng, split, cap_px, fonts_dir)
-    if rng.random() < 0.45 or len(sign) > 1:
-        return written(rng, sign, "laterality", style)
-    letter = fonts.render(sign, style.face, cap_px, weight=0.13)
+    if rng.random() < 0.45 or len(side) > 1:
+        return written(rng, side, "laterality", style)
+    letter = fonts.render(side, style.face, cap_px, weight=0.13)
     if rng.random() < 0.5:  # slanted
-        shear = np.float32([[1, -0.22, 0.22 * letter.shape[0]], [0, 1, 0]])
+        shear = np.array([[1, -0.22, 0.22 * letter.shape[0]], [0, 1, 0]], np.float32)
         letter = fonts.crop(cv2.warpAffine(letter, shear, (int(letter.shape[1] + 0.25 * letter.shape[0]) + 1, letter.shape[0])))
     d = max(letter.shape) * rng.uniform(1.5, 2.3)
     w = d * float(choice(rng, (1, 1, 1, rng.uniform(1, 1.45), rng.uniform(0.8, 1))))
     rim, gap = max(1.5, d * rng.uniform(0.035, 0.09)), float(choice(rng, (0, 1, d * 0.04, d * 0.08)))
     sheet = Sheet(additive=False, digital=True)
-    element = sheet.element("laterality", sign)
+    element = sheet.element("laterality", side)
     inverse = rng.random() < 0.08
     white, black = (0.0, 255.0) if inverse else (255.0, 0.0)
     shape = "circle" if rng.random() < 0.85 else choice(rng, PLATES[split])

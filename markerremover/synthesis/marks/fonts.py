@@ -34,13 +34,13 @@ _STROKES = {
 
 
 def font_files(split: str, fonts_dir: Path | str | None = None) -> tuple[str, ...]:
-    """Paths of the font files of one split, sorted; `fonts_dir` adds a folder to "train"."""
+    """Paths of the font files of one split, sorted by folder and name; `fonts_dir` adds a folder to "train"."""
     return _font_files(split, str(fonts_dir) if fonts_dir else "")
 
 
 @lru_cache(maxsize=4)
 def special(folder: str) -> tuple[str, ...]:
-    """Paths of the fonts in "hand" (handwriting) or "stencil", sorted; for split "train" only."""
+    """Paths of the fonts in the folder "hand" (handwriting) or "stencil", sorted; for split "train" only."""
     return tuple(str(p) for p in sorted((FONT_ROOT / folder).iterdir()) if p.suffix.lower() in (".ttf", ".otf"))
 
 
@@ -63,7 +63,7 @@ def _cap_share(path: str) -> float:
 
 
 def crop(alpha: np.ndarray) -> np.ndarray:
-    """`alpha` cut to where it is above 0.02; (0, 0) if it is nowhere."""
+    """A view of `alpha` (H, W) cropped to the values above 0.02; of shape (0, 0) if there are none."""
     ys, xs = np.flatnonzero((alpha > 0.02).any(1)), np.flatnonzero((alpha > 0.02).any(0))
     return alpha[ys[0]: ys[-1] + 1, xs[0]: xs[-1] + 1] if ys.size else alpha[:0, :0]
 
@@ -72,6 +72,7 @@ def render(text: str, face: str, cap_px: float, *, weight: float = 0.16, spacing
     """Text as an alpha mask.
 
     Args:
+        face: path of a font file, or a name of `STROKE_FACES`.
         cap_px: height of a capital in pixels.
         weight: line width of stroke faces as a share of `cap_px`.
         spacing: extra space between letters as a share of `cap_px` (stroke faces always have some).
@@ -113,7 +114,7 @@ def _render_strokes(text: str, style: str, cap_px: float, weight: float, spacing
 
 
 def _smooth(points: np.ndarray) -> np.ndarray:
-    """Chaikin's corner cutting, twice, ends kept; (N, 2) -> (M, 2)."""
+    """Chaikin's corner cutting, applied twice, with both ends retained; (N, 2) -> (M, 2)."""
     for _ in range(2):
         if len(points) > 4:
             a, b = points[:-1], points[1:]
@@ -123,7 +124,7 @@ def _smooth(points: np.ndarray) -> np.ndarray:
 
 def _beads(canvas: np.ndarray, points: np.ndarray, line: float) -> None:
     steps = np.hypot(*np.diff(points, axis=0).T)
-    at = np.concatenate([[0], np.cumsum(steps)])
-    where = np.linspace(0, at[-1], max(2, int(at[-1] / max(1.0, line * 1.25)) + 1))
-    for x, y in zip(np.interp(where, at, points[:, 0]), np.interp(where, at, points[:, 1])):
+    lengths = np.concatenate([[0], np.cumsum(steps)])
+    positions = np.linspace(0, lengths[-1], max(2, int(lengths[-1] / max(1.0, line * 1.25)) + 1))
+    for x, y in zip(np.interp(positions, lengths, points[:, 0]), np.interp(positions, lengths, points[:, 1])):
         cv2.circle(canvas, (round(x * 8), round(y * 8)), max(8, round(line * 4)), 255, -1, cv2.LINE_AA, shift=3)

@@ -1,6 +1,7 @@
-"""Arrows, drawn rings and lines, dotted lines, asterisks, logos and scale bars, as kinds of marks on training films.
+"""Arrows, drawn rings and lines, dotted lines, asterisks, logos and scale bars, as kinds of annotations on training films.
 
-All are class `marker` but scale bars ("uncertain"); their text says what they are.
+All are of kind `marker` except scale bars and blank patches ("uncertain"); their text names the shape. A function of `KINDS` lays one
+kind and returns whether it did.
 """
 
 from __future__ import annotations
@@ -37,14 +38,14 @@ def pointer(rng: np.random.Generator, length: float, kind: str | None = None) ->
     if kind == "thin":
         head, spread, width = rng.uniform(0.15, 0.4), rng.uniform(0.06, 0.18), max(1.0, length * rng.uniform(0.015, 0.06))
         tip = [(1, 0), (1 - head, -spread), (1 - head * rng.uniform(0.6, 1.0), 0), (1 - head, spread)]
-        shaft = [(0, 0), (1 - head * 0.5, 0)]
+        path = np.array([(0, 0), (1 - head * 0.5, 0)])
         if rng.random() < 0.2:  # a bent shaft
             t = np.linspace(0, 1, 12)
-            shaft = np.stack([t * (1 - head * 0.5), rng.normal(0, 0.25) * np.sin(np.pi * t)], 1)
+            path = np.stack([t * (1 - head * 0.5), rng.normal(0, 0.25) * np.sin(np.pi * t)], 1)
         style = rng.random()
         turn = dict(size=length, angle=angle)
         line = _place(
-            [(shaft, False), (tip if style < 0.75 else [(1 - head, -spread), (1, 0), (1 - head, spread)], style < 0.75)],
+            [(path, False), (tip if style < 0.75 else [(1 - head, -spread), (1, 0), (1 - head, spread)], style < 0.75)],
             width=width,
             **turn,
         )
@@ -76,7 +77,7 @@ def _place(parts, size: float, angle: float, width: float) -> np.ndarray:
 
 
 def _inked(rng, mask: np.ndarray, element: tuple[str, str], local: float) -> Group:
-    """A drawing white or black, whichever shows, now and then with an outline of the other."""
+    """A drawing in white or black, whichever is visible, sometimes with an outline of the other."""
     dark = local > LIGHT + 30 or (local > 70 and rng.random() < 0.2)
     ink = rng.uniform(0, 30) if dark else float(choice(rng, (255, 255, rng.uniform(150, 255))))
     sheet = layers.Sheet(additive=False, digital=True)
@@ -109,18 +110,18 @@ def _arrow_kind(kind: str):
 
 
 def arrows(rng, scene: Scene, kit: Kit) -> bool:
-    """Two to five arrows alike around one place."""
+    """Two to five arrows of one kind around one place."""
     kind, length, count = choice(rng, ("thin", "thick", "hollow", "head")), cap_px(rng, scene, 0.02, 0.07, 10.0), int(rng.integers(2, 6))
     h, w = scene.picture.shape
-    center, done = (rng.uniform(0.2, 0.8) * w, rng.uniform(0.2, 0.8) * h), 0
+    center, laid_count = (rng.uniform(0.2, 0.8) * w, rng.uniform(0.2, 0.8) * h), 0
     for _ in range(count):
         mask, text = pointer(rng, length, kind)
         if min(mask.shape) < 1:
             continue
         x, y = (int(c + rng.normal(0, 2.5) * length) for c in center)
         if scene.free(x, y, mask.shape):
-            done += scene.put(_inked(rng, mask, ("marker", text), scene.local(x, y, mask.shape)), x, y, contrast=24)
-    return done > 1
+            laid_count += scene.put(_inked(rng, mask, ("marker", text), scene.local(x, y, mask.shape)), x, y, contrast=24)
+    return laid_count > 1
 
 
 def drawn_circle(rng, scene: Scene, kit: Kit) -> bool:
@@ -140,6 +141,7 @@ def drawn_line(rng, scene: Scene, kit: Kit) -> bool:
     """A line, an angle of two lines, or a measure with end strokes."""
     length, width = cap_px(rng, scene, 0.05, 0.28, 16.0), max(1.0, max(scene.picture.shape) * rng.uniform(0.0008, 0.005))
     kind = rng.random()
+    parts: list[list[tuple[float, float]]]
     if kind < 0.45:
         parts = [[(0, 0), (1, 0)]]
     elif kind < 0.65:
@@ -168,7 +170,7 @@ def dotted_line(rng, scene: Scene, kit: Kit) -> bool:
 
 def asterisk(rng, scene: Scene, kit: Kit) -> bool:
     """One or more asterisks, crosses or stars in the anatomy."""
-    done = False
+    any_laid = False
     for _ in range(int(rng.integers(1, 4))):
         size = cap_px(rng, scene, 0.012, 0.04, 8.0)
         if rng.random() < 0.4:
@@ -177,12 +179,12 @@ def asterisk(rng, scene: Scene, kit: Kit) -> bool:
             n, turn = int(choice(rng, (2, 3, 3, 4))), rng.uniform(0, 3.1)
             rays = [[(np.cos(a) * 0.5, np.sin(a) * 0.5), (-np.cos(a) * 0.5, -np.sin(a) * 0.5)] for a in np.pi * np.arange(n) / n]
             mask = _drawn(rays, size, turn, fill=False, width=max(1.0, size * rng.uniform(0.05, 0.36 / n)), closed=False)
-        done |= _laid(rng, scene, mask, "*")
-    return done
+        any_laid |= _laid(rng, scene, mask, "*")
+    return any_laid
 
 
 def logo(rng, scene: Scene, kit: Kit) -> bool:
-    """An invented logo: simple shapes together, now and then with a name beside."""
+    """An invented logo: one to three simple shapes."""
     size = cap_px(rng, scene, 0.025, 0.09, 14.0)
     canvas = np.zeros((int(size) + 4, int(size * 1.4) + 4), np.uint8)
     h, w = canvas.shape
@@ -202,7 +204,7 @@ def logo(rng, scene: Scene, kit: Kit) -> bool:
         elif kind == 2:
             cv2.fillPoly(
                 canvas,
-                [np.int32([(center[0], center[1] - r), (center[0] + r, center[1] + r), (center[0] - r, center[1] + r)])],
+                [np.array([(center[0], center[1] - r), (center[0] + r, center[1] + r), (center[0] - r, center[1] + r)], np.int32)],
                 value,
                 cv2.LINE_AA,
             )
@@ -236,16 +238,16 @@ def scale_bar(rng, scene: Scene, kit: Kit) -> bool:
     def spot():
         gh, gw = alpha.shape
         x, y = anywhere(rng, scene, alpha.shape)
-        off = rng.uniform(0, 0.03)
+        inset = rng.uniform(0, 0.03)
         if gh > gw:
-            return int(off * w if rng.random() < 0.5 else (1 - off) * w - gw), y
-        return x, int(off * h if rng.random() < 0.3 else (1 - off) * h - gh)
+            return int(inset * w if rng.random() < 0.5 else (1 - inset) * w - gw), y
+        return x, int(inset * h if rng.random() < 0.3 else (1 - inset) * h - gh)
 
     return lay(rng, scene, lambda local: _inked(rng, alpha, ("uncertain", "scale"), local), alpha.shape, spot=spot, contrast=20)
 
 
 def blank_patch(rng, scene: Scene, kit: Kit) -> bool:
-    """A box that somebody pasted over something: nothing is left to read; "uncertain"."""
+    """A box pasted over something, without legible text; "uncertain"."""
     size, level = cap_px(rng, scene, 0.02, 0.12, 8.0), float(choice(rng, (0, 255, rng.uniform(20, 230))))
     alpha = np.ones((max(4, round(size * rng.uniform(0.3, 1))), max(6, round(size * rng.uniform(0.6, 2)))), np.float32)
     group = Group([("uncertain", "blank patch")], [layers.Layer(np.pad(alpha, 1), level, 0)], True)

@@ -1,9 +1,10 @@
-"""What the drawing of one training film has at hand, and the ways that marks get onto it."""
+"""Settings of one training film, and helpers that lay annotations on it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,27 +13,30 @@ from . import fonts, layers
 from .scene import Scene, free_spot
 from .texts import choice
 
-TRIES = 6  # places that are tried for a mark before it is left out
-ROOM_PX = 6  # a line needs this much room, however thin it is
-LIGHT = 135.0  # mean grey from which print on it is dark
+TRIES = 6  # maximum number of places tried for an annotation before it is omitted
+ROOM_PX = 6  # minimum height and width, in pixels, of the free room for an annotation
+LIGHT = 135.0  # mean grey level of the ground above which text on it is usually dark
 Group = layers.Group
 
 
 @dataclass(frozen=True)
 class Kit:
-    """split, fonts_dir: as of `radiograph`.  who: the invented patient.  big: times the size of lead letters.
-    zones: (x1, y1, x2, y2) strips outside the anatomy where captions belong, in pixels."""
+    """Settings of one film.
+
+    split, fonts_dir: as of `generate.radiograph`.  patient: the invented patient, by DICOM keyword.  big: factor of the size of lead
+    letters.  zones: (x1, y1, x2, y2) strips outside the anatomy for captions, in pixels, maxima exclusive.
+    """
 
     split: str
-    who: dict[str, str]
+    patient: dict[str, str]
     big: float = 1.0
-    fonts_dir: object = None
+    fonts_dir: Path | str | None = None
     zones: tuple[tuple[int, int, int, int], ...] = ()
 
 
 @dataclass(frozen=True)
 class Ink:
-    """How print is set off: `ink` and `ground` are greys; `decoration` is "plain", "outline", "shadow" or "box"."""
+    """Style of printed text: `ink` and `ground` are grey levels; `decoration` is "plain", "outline", "shadow" or "box"."""
 
     ink: float
     ground: float
@@ -41,13 +45,13 @@ class Ink:
 
 
 def cap_px(rng: np.random.Generator, scene: Scene, low: float, high: float, least: float = 6.0) -> float:
-    """A letter height in pixels, log-uniform between shares of the longer side."""
+    """A letter height in pixels, log-uniform between `low` and `high`, fractions of the longer side; at least `least` pixels."""
     return max(least, max(scene.picture.shape) * float(np.exp(rng.uniform(np.log(low), np.log(high)))))
 
 
 def glyphs(rng: np.random.Generator, kit: Kit, text: str, cap: float, face: str | None = None) -> np.ndarray:
-    """A line of text as an alpha mask, as consoles, viewers and printers render it: smooth, without smoothing, in coarse
-    pixels or blurred."""
+    """A line of text as an alpha mask (h, w) float32, as consoles, viewers and printers render it: smooth, without smoothing, in
+    coarse pixels or blurred."""
     face = face or (fonts.STROKE_FACES[kit.split][0] if rng.random() < 0.04 else choice(rng, fonts.font_files(kit.split, kit.fonts_dir)))
     spacing = rng.uniform(0.03, 0.2) if rng.random() < 0.12 else 0.0
     kind = rng.random()
@@ -63,27 +67,27 @@ def glyphs(rng: np.random.Generator, kit: Kit, text: str, cap: float, face: str 
     return mask
 
 
-def set_off(rng: np.random.Generator, mask: np.ndarray, element: tuple[str, str], how: Ink, cap: float) -> Group:
-    """A console's print: the mask with its outline or shadow (part of it), or on a box of its own (not part of it)."""
+def set_off(rng: np.random.Generator, mask: np.ndarray, element: tuple[str, str], ink_style: Ink, cap: float) -> Group:
+    """A console's text: the mask with its outline or shadow (part of the element), or on a box (not part of it)."""
     sheet = layers.Sheet(additive=False, digital=True)
     sheet.elements = [element]
     edge = max(1, round(cap * rng.uniform(0.05, 0.12)))
-    if how.decoration == "outline":
-        sheet.put(layers.grown(mask, edge), -edge, -edge, how.ground, 0, how.opacity)
-    elif how.decoration == "shadow":
+    if ink_style.decoration == "outline":
+        sheet.put(layers.grown(mask, edge), -edge, -edge, ink_style.ground, 0, ink_style.opacity)
+    elif ink_style.decoration == "shadow":
         dx, dy = edge, edge if rng.random() < 0.8 else -edge
-        sheet.put(mask, dx, dy, how.ground, 0, how.opacity)
+        sheet.put(mask, dx, dy, ink_style.ground, 0, ink_style.opacity)
         if rng.random() < 0.3:
-            sheet.put(mask, dx * 2, dy * 2, how.ground, 0, 0.5 * how.opacity)
-    elif how.decoration == "box":
+            sheet.put(mask, dx * 2, dy * 2, ink_style.ground, 0, 0.5 * ink_style.opacity)
+    elif ink_style.decoration == "box":
         pads = np.maximum(1, cap * rng.uniform(0.1, 0.7, 4)).astype(int)
-        box_on(rng, sheet, -pads[0], -pads[1], mask.shape[1] + pads[2], mask.shape[0] + pads[3], how.ground)
-    sheet.put(mask, 0, 0, how.ink, 0, how.opacity)
+        box_on(rng, sheet, -pads[0], -pads[1], mask.shape[1] + pads[2], mask.shape[0] + pads[3], ink_style.ground)
+    sheet.put(mask, 0, 0, ink_style.ink, 0, ink_style.opacity)
     return sheet.group(margin=1)
 
 
 def box_on(rng: np.random.Generator, sheet: layers.Sheet, x1: float, y1: float, x2: float, y2: float, level: float) -> None:
-    """A pasted box, now and then with a bright or dark edge on one side or all, or fading to one side."""
+    """Put a pasted box on the sheet, sometimes with a bright or dark edge on one side or all, or fading to one side."""
     shape = max(2, round(y2 - y1)), max(2, round(x2 - x1))
     sheet.put(np.ones(shape, np.float32), x1, y1, level, -1)
     kind = rng.random()
@@ -99,7 +103,7 @@ def box_on(rng: np.random.Generator, sheet: layers.Sheet, x1: float, y1: float, 
 
 
 def polarity(rng: np.random.Generator, local: float, level: float, decoration: str) -> Ink:
-    """Print of a grey that shows on ground of mean grey `local`: bright as a rule, dark on light ground."""
+    """A style that is visible on ground of mean grey level `local`: usually bright, dark on light ground."""
     if local > LIGHT and rng.random() < 0.7:
         return Ink(min(level, 255 - level) * 0.8, 255.0, decoration if decoration != "plain" or local > 165 else "outline")
     return Ink(level, 0.0, decoration if local < LIGHT or decoration != "plain" else "outline")
@@ -108,45 +112,56 @@ def polarity(rng: np.random.Generator, local: float, level: float, decoration: s
 def lay(
     rng: np.random.Generator,
     scene: Scene,
-    made: Callable[[float], Group],
+    make_group: Callable[[float], Group],
     shape_hw: tuple[int, int],
     *,
     spot: Callable[[], tuple[int, int] | None] | None = None,
     contrast: float = 17.0,
     tries: int = TRIES,
 ) -> bool:
-    """Lay a group of about `shape_hw` where there is room; `made` makes it for the mean grey of the place."""
+    """Lay a group where there is room.
+
+    Args:
+        make_group: makes the group for the mean grey level of the place.
+        shape_hw: approximate rows and columns of the group.
+        spot: proposes a top left corner (x, y); by default `scene.free_spot`.
+        contrast: minimum mean change of the image by the strokes, in grey levels.
+        tries: maximum number of places tried.
+
+    Returns:
+        Whether it was laid.
+    """
     shape_hw = max(ROOM_PX, shape_hw[0]), max(ROOM_PX, shape_hw[1])
     for _ in range(tries):
-        at = spot() if spot else free_spot(rng, scene, shape_hw, 0.04)
-        if at is None or not scene.free(*at, shape_hw):
+        corner = spot() if spot else free_spot(rng, scene, shape_hw, 0.04)
+        if corner is None or not scene.free(*corner, shape_hw):
             continue
-        if scene.put(made(scene.local(*at, shape_hw)), *at, contrast=contrast):
+        if scene.put(make_group(scene.local(*corner, shape_hw)), *corner, contrast=contrast):
             return True
     return False
 
 
 def anywhere(rng: np.random.Generator, scene: Scene, shape_hw: tuple[int, int]) -> tuple[int, int]:
-    """A top left corner with the whole group inside, if it fits."""
+    """A top left corner (x, y) with the whole group inside the image, if it fits."""
     h, w = scene.picture.shape
     return int(rng.uniform(0, max(1, w - shape_hw[1]))), int(rng.uniform(0, max(1, h - shape_hw[0])))
 
 
-def over_edge(rng: np.random.Generator, scene: Scene, shape_hw: tuple[int, int], left: float) -> tuple[int, int]:
-    """A top left corner so that only `left` pixels of the group lie inside the picture, at a random edge."""
+def over_edge(rng: np.random.Generator, scene: Scene, shape_hw: tuple[int, int], visible_px: float) -> tuple[int, int]:
+    """A top left corner (x, y) so that `visible_px` rows or columns of the group lie inside the image, at a random edge."""
     h, w = scene.picture.shape
     gh, gw = shape_hw
     x, y = anywhere(rng, scene, shape_hw)
     side = int(rng.integers(4))
     if side < 2:
-        y = round(left - gh) if side == 0 else round(h - left)
+        y = round(visible_px - gh) if side == 0 else round(h - visible_px)
     else:
-        x = round(left - gw) if side == 2 else round(w - left)
+        x = round(visible_px - gw) if side == 2 else round(w - visible_px)
     return int(x), int(y)
 
 
 def turned(rng: np.random.Generator, group: Group, *, angle: float, mirrored: bool, scale: float = 1.0, opacity: float = 1.0) -> Group:
-    """`markings.transformed` with the note that real labels carry."""
-    found = layers.transformed(group, scale, angle, mirrored, opacity)
+    """`layers.transformed` with a note on the orientation as in real labels; `angle` in degrees."""
+    result = layers.transformed(group, scale, angle, mirrored, opacity)
     note = (" mirrored" if mirrored else "") + (f" rot{round(angle) % 360}" if round(angle) % 360 else "")
-    return Group([(kind, text + note) for kind, text in group.elements], found.layers, group.digital)
+    return Group([(kind, text + note) for kind, text in group.elements], result.layers, group.digital)

@@ -1,7 +1,7 @@
-"""Burned-in markings as groups of layers, and the shapes that they are made of.
+"""Burned-in annotations as groups of layers, and the shapes that they are made of.
 
-A `Group` is a little stack of alpha masks of one shape, bottom first, with the elements that they belong to. Groups
-know nothing of the picture; `generate` puts them on it and finds out which pixels became visible.
+A `Group` is a small stack of alpha masks of one shape, bottom first, with the elements that they belong to. Groups do not
+depend on the image; `scene.Scene` puts them on it and determines which pixels became visible.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ PLATES = {
     "train": ("round_rect", "circle", "ellipse", "square", "tombstone", "house"),
     "eval": ("shield", "octagon", "pill"),
 }
-HOLE = -1.0  # level of a layer that lets the picture show through again
+HOLE = -1.0  # level of a layer that lets the image show through again
 
 
 @dataclass(frozen=True)
 class Layer:
-    """alpha: (h, w) float32, 0 to 1, opacity included.  level: grey it pulls towards, one or (h, w), or `HOLE`.
-    element: index into the group's elements, -1 for what is no marking.  additive: never darkens, as metal does."""
+    """alpha: (h, w) float32, 0 to 1, opacity included.  level: target grey level, one or (h, w), or `HOLE`.
+    element: index into the group's elements, -1 for no element.  additive: never darkens the image, like metal."""
 
     alpha: np.ndarray
     level: float | np.ndarray
@@ -32,7 +32,7 @@ class Layer:
 
     @property
     def is_hole(self) -> bool:
-        """Whether the layer cuts through to what lies below the group."""
+        """Whether the layer uncovers the image below the group."""
         return not isinstance(self.level, np.ndarray) and self.level == HOLE
 
 
@@ -49,27 +49,27 @@ class Sheet:
     """Collects masks at positions (x right, y down, any origin) and turns them into a `Group`."""
 
     def __init__(self, *, additive: bool, digital: bool = False):
-        self.items: list[tuple[np.ndarray, float, float, float, int]] = []
+        self.items: list[tuple[np.ndarray, int, int, float, int]] = []
         self.elements: list[tuple[str, str]] = []
         self.additive, self.digital = additive, digital
 
     def element(self, kind: str, text: str) -> int:
-        """Begin an annotated element of a kind that reads so; returns its index."""
+        """Add an element of a kind with a text; returns its index."""
         self.elements.append((kind, text))
         return len(self.elements) - 1
 
     def put(self, alpha: np.ndarray, x: float, y: float, level: float, element: int, opacity: float = 1.0) -> tuple[float, float, float, float]:
-        """Lay a mask with its top left corner at (x, y); returns its box (x1, y1, x2, y2)."""
+        """Add a mask with its top left corner at (x, y), rounded to pixels; returns its box (x1, y1, x2, y2), maxima exclusive."""
         self.items.append((alpha * opacity, round(x), round(y), level, element))
         return x, y, x + alpha.shape[1], y + alpha.shape[0]
 
     def box(self) -> tuple[float, float, float, float]:
-        """xyxy, sheet pixels, around everything on the sheet."""
+        """Box around everything on the sheet, xyxy in sheet pixels, maxima exclusive."""
         return (min(x for _, x, _, _, _ in self.items), min(y for _, _, y, _, _ in self.items),
                 max(x + a.shape[1] for a, x, _, _, _ in self.items), max(y + a.shape[0] for a, _, y, _, _ in self.items))
 
     def group(self, margin: int = 3) -> Group:
-        """What lies on the sheet as one group, with room of `margin` pixels around it."""
+        """The content of the sheet as one group, with a margin of `margin` pixels around it."""
         x1, y1, x2, y2 = self.box()
         shape = int(y2 - y1) + 2 * margin, int(x2 - x1) + 2 * margin
         group = Group(list(self.elements), digital=self.digital)
@@ -82,7 +82,11 @@ class Sheet:
 
 
 def plate(kind: str, w: float, h: float, frame: float = 0.0) -> np.ndarray:
-    """The shape of a plate of about w by h pixels as an alpha mask; only its rim, `frame` pixels wide, if given."""
+    """The shape of a plate of about w by h pixels as an alpha mask; only its rim if a width `frame` in pixels is given.
+
+    Args:
+        kind: a name in `PLATES`.
+    """
     w, h = max(6, round(w)), max(6, round(h))
     canvas = np.zeros((h + 4, w + 4), np.uint8)
     t = np.linspace(0, 2 * np.pi, 72, endpoint=False)
@@ -126,14 +130,14 @@ def arrow(rng: np.random.Generator, length: float) -> np.ndarray:
 
 
 def grown(alpha: np.ndarray, px: int) -> np.ndarray:
-    """A mask dilated by a disc of radius px; (h + 2 px, w + 2 px)."""
+    """A mask (h, w) dilated by a disc of radius `px`; a new (h + 2 px, w + 2 px) array."""
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * px + 1, 2 * px + 1))
     return cv2.dilate(np.pad(alpha, px), kernel)
 
 
 def transformed(group: Group, scale: float, angle_deg: float, mirrored: bool, opacity: float) -> Group:
-    """A copy of a group resized, turned counter-clockwise, mirrored left to right first if wanted, its opacities times
-    `opacity` (and at most 1)."""
+    """A copy of a group, mirrored left to right first if `mirrored`, resized by `scale`, turned counter-clockwise by `angle_deg`, its
+    opacities multiplied by `opacity` (and at most 1)."""
     h, w = group.layers[0].alpha.shape
     turn = cv2.getRotationMatrix2D((w / 2, h / 2), angle_deg, scale)
     cos, sin = abs(turn[0, 0]), abs(turn[0, 1])

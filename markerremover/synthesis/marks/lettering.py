@@ -1,4 +1,4 @@
-"""Kinds of print of lead, by hand, or at odds with the usual: each function lays one kind on a training film and says whether
+"""Kinds of text in lead, by hand, or in unusual forms: each function of `KINDS` lays one kind on a training film and returns whether
 it did."""
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ def plate_print(rng, scene: Scene, kit: Kit) -> bool:
 
 
 def any_angle(rng) -> float:
-    """Mostly upright, else by a quarter turn or two, or any."""
+    """A random angle in degrees: near 0 in half of the cases, else near 90, 180 or 270, or uniform."""
     kind = rng.random()
     return rng.normal(0, 4) if kind < 0.5 else float(choice(rng, (90, 180, 270))) + rng.normal(0, 4) if kind < 0.75 else rng.uniform(0, 360)
 
 
 def handwriting(rng, scene: Scene, kit: Kit) -> bool:
-    """Writing on film: script-like letters, bent, at any angle, now and then mirrored."""
-    done = False
+    """Handwriting on film: script-like letters, bent, at any angle, sometimes mirrored."""
+    any_laid = False
     for _ in range(int(rng.integers(1, 3))):
-        cap, text = cap_px(rng, scene, 0.014, 0.06, 9.0), phrases.written_note(rng, kit.who)
+        cap, text = cap_px(rng, scene, 0.014, 0.06, 9.0), phrases.written_note(rng, kit.patient)
         mask = warped(rng, np.pad(fonts.render(text, choice(rng, fonts.special("hand")), cap), 4 + int(cap * 0.15)), cap)
         if mask.size == 0:
             continue
@@ -48,16 +48,16 @@ def handwriting(rng, scene: Scene, kit: Kit) -> bool:
             mask = layers.grown(mask, 1)
         level, opacity, mirrored, angle = rng.uniform(185, 255), rng.uniform(0.5, 1.0), rng.random() < 0.25, any_angle(rng)
 
-        def made(local):
-            how = Ink(rng.uniform(0, 60) if local > LIGHT + 20 else level, 0.0, "plain", opacity)
-            return turned(rng, set_off(rng, mask, ("marker", f"{text} handwritten"), how, cap), angle=angle, mirrored=mirrored)
+        def make_group(local):
+            ink_style = Ink(rng.uniform(0, 60) if local > LIGHT + 20 else level, 0.0, "plain", opacity)
+            return turned(rng, set_off(rng, mask, ("marker", f"{text} handwritten"), ink_style, cap), angle=angle, mirrored=mirrored)
 
-        done |= lay(rng, scene, made, made(0.0).layers[0].alpha.shape, contrast=18)
-    return done
+        any_laid |= lay(rng, scene, make_group, make_group(0.0).layers[0].alpha.shape, contrast=18)
+    return any_laid
 
 
 def warped(rng, mask: np.ndarray, cap: float) -> np.ndarray:
-    """A mask bent by a smooth random field, as no two written letters are alike."""
+    """A mask bent by a smooth random field, since no two handwritten letters are equal; a new array, cropped to its ink."""
     h, w = mask.shape
     grid = max(2, round(h / cap)) + 2, max(2, round(w / cap)) + 2
     dx, dy = (
@@ -75,33 +75,33 @@ def warped(rng, mask: np.ndarray, cap: float) -> np.ndarray:
 
 
 def turned_print(rng, scene: Scene, kit: Kit) -> bool:
-    """Print that is mirrored, on its side, upside down or at any angle."""
+    """Text that is mirrored, on its side, upside down or at any angle."""
     cap = cap_px(rng, scene, 0.01, 0.04)
     text = choice(
-        rng, (texts.loose_text(rng, kit.split), phrases.code(rng), phrases.small(rng, kit.who), texts.header_line(rng, kit.split, kit.who))
+        rng, (texts.loose_text(rng, kit.split), phrases.code(rng), phrases.small(rng, kit.patient), texts.header_line(rng, kit.split, kit.patient))
     )
     mask, level = glyphs(rng, kit, text, cap), rng.uniform(180, 255)
     mirrored = rng.random() < 0.5
     angle = float(choice(rng, (90, 180, 270))) if rng.random() < 0.6 else rng.uniform(0, 360) if rng.random() < 0.7 or not mirrored else 0.0
     decoration = choice(rng, ("plain", "plain", "outline", "shadow"))
 
-    def made(local):
+    def make_group(local):
         return turned(
             rng, set_off(rng, mask, ("marker", text), polarity(rng, local, level, decoration), cap), angle=angle, mirrored=mirrored
         )
 
-    return lay(rng, scene, made, made(0.0).layers[0].alpha.shape, contrast=18)
+    return lay(rng, scene, make_group, make_group(0.0).layers[0].alpha.shape, contrast=18)
 
 
 def faint_print(rng, scene: Scene, kit: Kit) -> bool:
-    """Very faint print, or embossed: light along one side of each stroke and dark along the other."""
+    """Very faint or embossed text: light along one side of each stroke and dark along the other."""
     cap = cap_px(rng, scene, 0.018, 0.08 * kit.big, 12.0)
     text = choice(
-        rng, (texts.initials(rng, kit.split), phrases.code(rng), texts.loose_text(rng, kit.split), phrases.written_note(rng, kit.who))
+        rng, (texts.initials(rng, kit.split), phrases.code(rng), texts.loose_text(rng, kit.split), phrases.written_note(rng, kit.patient))
     )
     mask = glyphs(rng, kit, text, cap)
-    least = 8.0 if cap > 30 else 11.0 if cap > 18 else 15.0
-    strength = rng.uniform(1.15, 2.6) * least
+    minimum = 8.0 if cap > 30 else 11.0 if cap > 18 else 15.0
+    strength = rng.uniform(1.15, 2.6) * minimum
     sheet = layers.Sheet(additive=False)
     sheet.elements = [("marker", f"{text} faint")]
     angle, mirrored, embossed = any_angle(rng), rng.random() < 0.3, rng.random() < 0.45
@@ -114,8 +114,8 @@ def faint_print(rng, scene: Scene, kit: Kit) -> bool:
         sheet.put(dark, 0, 0, 0.0, 0, min(1.0, strength * 1.7 / 110))
     else:
         sheet.put(mask, 0, 0, 255.0, 0, min(1.0, strength / 150))
-    made = lambda local: turned(rng, _stronger(sheet, local, strength, embossed), angle=angle, mirrored=mirrored)
-    return lay(rng, scene, made, made(100.0).layers[0].alpha.shape, contrast=least * (0.6 if embossed else 0.95))
+    make_group = lambda local: turned(rng, _stronger(sheet, local, strength, embossed), angle=angle, mirrored=mirrored)
+    return lay(rng, scene, make_group, make_group(100.0).layers[0].alpha.shape, contrast=minimum * (0.6 if embossed else 0.95))
 
 
 def _shifted(mask: np.ndarray, step: int) -> np.ndarray:
@@ -128,34 +128,35 @@ def _shifted(mask: np.ndarray, step: int) -> np.ndarray:
 
 
 def _stronger(sheet: layers.Sheet, local: float, strength: float, embossed: bool) -> layers.Group:
-    """The sheet's group with opacities that change ground of mean grey `local` by about `strength` grey levels."""
+    """The sheet's group with opacities that change ground of mean grey level `local` by about `strength` grey levels."""
     group = sheet.group()
     changed = []
     for layer in group.layers:
-        level = 0.0 if local > 190 and not embossed else layer.level
+        level: float | np.ndarray = 0.0 if local > 190 and not embossed else layer.level
+        difference = float(np.max(np.abs(np.asarray(level) - local)))
         top = max(1e-3, float(layer.alpha.max()))
         changed.append(
             replace(
                 layer,
                 level=level,
-                alpha=layer.alpha / top * min(1.0, strength * (1.6 if embossed else 1.0) / max(25.0, abs(level - local))),
+                alpha=layer.alpha / top * min(1.0, strength * (1.6 if embossed else 1.0) / max(25.0, difference)),
             )
         )
     return layers.Group(group.elements, changed)
 
 
 def lead_code(rng, scene: Scene, kit: Kit) -> bool:
-    """A code of lead letters on a faint carrier, or written or pasted by the console: one marker, side letter included."""
+    """A code of lead letters on a faint plate, or written or pasted by the console: one `marker`, including its side letter."""
     text = phrases.code(rng)
     if rng.random() < 0.4:
         cap = cap_px(rng, scene, 0.016, 0.045)
         mask, level = glyphs(rng, kit, text, cap), rng.uniform(190, 255)
-        how = "box" if rng.random() < 0.35 else "plain"
+        decoration = "box" if rng.random() < 0.35 else "plain"
         grey = rng.uniform(60, 170)
-        made = lambda local: set_off(
-            rng, mask, ("marker", text), Ink(level, grey, how) if how == "box" else polarity(rng, local, level, how), cap
+        make_group = lambda local: set_off(
+            rng, mask, ("marker", text), Ink(level, grey, decoration) if decoration == "box" else polarity(rng, local, level, decoration), cap
         )
-        return lay(rng, scene, made, mask.shape)
+        return lay(rng, scene, make_group, mask.shape)
     cap = cap_px(rng, scene, 0.02, 0.055 * kit.big)
     face = fonts.STROKE_FACES[kit.split][0] if rng.random() < 0.2 else choice(rng, fonts.font_files(kit.split, kit.fonts_dir))
     level, opacity = rng.uniform(210, 255), float(choice(rng, (1.0, 0.9, rng.uniform(0.4, 0.9))))

@@ -1,4 +1,4 @@
-"""What print on training films says beyond `words`: viewers' lines, captions, codes. All of it is invented."""
+"""Texts on training films in addition to those of `texts`: viewers' lines, captions, codes. All of them are invented."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ SITES = ("radcases", "bonefilms", "xray-atlas", "trauma-notes", "orthopix", "ske
 SINGLES = "0123456789" * 3 + "ABCFKMNTUXYZ" + "abcdefx" + "----–*+?!/'.:"
 
 
-def small(rng: np.random.Generator, who: dict[str, str]) -> str:
-    """A small digital print, such as "CR 0412" or a time."""
+def small(rng: np.random.Generator, patient: dict[str, str]) -> str:
+    """A small digital text, such as "CR 0412" or a time."""
     n = int(rng.integers(1, 10_000))
     day, clock = texts.date(rng), texts.time(rng)
     return choice(rng, (f"CR {n}", f"CR{n:04d}", "CR", f"DX {n % 100}", f"CR {texts.printed_time(rng, clock)}", f"{n % 90 + 40} kV",
                         f"EI {n}", f"S={n}",
                         f"S: {n % 1000}", f"L {n % 40 / 10}", texts.printed_time(rng, clock), texts.printed_date(rng, day), f"#{n % 30}",
                         f"Img {n % 9}",
-                        f"{n % 60}.{n % 7}", who["PatientID"], f"{n % 90}Y", f"EXI {n}", f"{n % 12:02d}:{n % 60:02d}", choice(rng, VIEWS),
+                        f"{n % 60}.{n % 7}", patient["PatientID"], f"{n % 90}Y", f"EXI {n}", f"{n % 12:02d}:{n % 60:02d}", choice(rng, VIEWS),
                         f"{choice(rng, PARTS)} {choice(rng, VIEWS)}"))
 
 
-def overlay(rng: np.random.Generator, who: dict[str, str]) -> str:
+def overlay(rng: np.random.Generator, patient: dict[str, str]) -> str:
     """One line of a viewer's overlay."""
     a, b = int(rng.integers(20, 4096)), int(rng.integers(20, 4096))
     day, clock = texts.printed_date(rng, texts.date(rng)), texts.printed_time(rng, texts.time(rng))
@@ -61,34 +61,34 @@ def overlay(rng: np.random.Generator, who: dict[str, str]) -> str:
                             f"{choice(rng, PARTS)} {choice(rng, VIEWS)}", f"{a} x {b}",
                             f"[{a % 9}]", "Lossy", f"{a % 80}Y {choice(rng, 'MF')}", f"Matrix {a}x{b}", f"Acc: {a}{b}",
                             f"V{a % 9}.{b % 9}"))
-    return texts.header_line(rng, "train", who)
+    return texts.header_line(rng, "train", patient)
 
 
-def caption(rng: np.random.Generator, who: dict[str, str]) -> str:
-    """A caption in one line, as under a figure or along a viewer's lower edge."""
+def caption(rng: np.random.Generator, patient: dict[str, str]) -> str:
+    """A caption of one line, as under a figure or along a viewer's lower edge."""
     values = {"part": choice(rng, PARTS), "view": choice(rng, VIEWS), "n": int(rng.integers(1, 30)), "site": choice(rng, SITES),
-              "year": int(rng.integers(1998, 2025)), "date": texts.printed_date(rng, texts.date(rng)), "hospital": who["InstitutionName"].title()}
+              "year": int(rng.integers(1998, 2025)), "date": texts.printed_date(rng, texts.date(rng)), "hospital": patient["InstitutionName"].title()}
     kind = rng.random()
     if kind < 0.35:
         text = f"{choice(rng, CAPTION_STARTS)} {values['n']}{choice(rng, ('.', ':', '', 'a.', ' -'))} " + choice(rng, CAPTION_TEXTS)
     elif kind < 0.75:
         text = choice(rng, PAGES)
     else:
-        text = "  ".join(overlay(rng, who) for _ in range(int(rng.integers(2, 5)))).replace("{", "").replace("}", "")
+        text = "  ".join(overlay(rng, patient) for _ in range(int(rng.integers(2, 5)))).replace("{", "").replace("}", "")
     return text.format(**values)
 
 
 def code(rng: np.random.Generator) -> str:
-    """A code of lead or pasted letters: a room or a person beside or without a side, such as "L58", "R A29" or "A95"."""
+    """A code of lead or pasted letters for a room or a person, with or without a side, such as "L58", "R A29" or "A95"."""
     n, side, letter = f"{rng.integers(1, 100):02d}", choice(rng, "LR"), choice(rng, "ABCDEFGHKMNPSTX")
     return choice(rng, (f"{side}{n}", f"{side}{n}", f"{side} {letter}{n}", f"{side}{letter}{n}", f"{letter}{n}", f"{letter}{n}",
                         f"{side} {n}", f"{side}{int(n) % 10}", f"{side}-{n}",
                         f"{letter}{letter}{n}", f"{n}{letter}", f"{side}{n}{letter}"))
 
 
-def written_note(rng: np.random.Generator, who: dict[str, str]) -> str:
-    """What somebody writes on a film by hand."""
-    family, given = (name.title() for name in who["PatientName"].split("^"))
+def written_note(rng: np.random.Generator, patient: dict[str, str]) -> str:
+    """A handwritten note on a film."""
+    family, given = (name.title() for name in patient["PatientName"].split("^"))
     n = int(rng.integers(1, 90))
     return choice(rng, (family, f"{given} {family}", given, texts.printed_date(rng, texts.date(rng)), f"{n}", f"{n} J", "post op",
                         "pre-op", f"{n} cm", f"{n}°", f"{n} mm", "fx", "ok", "?",

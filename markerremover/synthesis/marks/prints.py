@@ -1,4 +1,4 @@
-"""Kinds of print that consoles, viewers and printers set: each function lays one kind on a training film and says whether it did."""
+"""Kinds of text from consoles, viewers and printers: each function of `KINDS` lays one kind on a training film and returns whether it did."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from .texts import choice
 
 
 def shadow_print(rng, scene: Scene, kit: Kit) -> bool:
-    """Small digital print with a drop shadow or none, on mid-grey as a rule."""
-    done = False
+    """Small digital text with or without a drop shadow, usually on mid-grey."""
+    any_laid = False
     for _ in range(int(rng.integers(1, 4))):
-        cap, text = cap_px(rng, scene, 0.007, 0.017), phrases.small(rng, kit.who)
+        cap, text = cap_px(rng, scene, 0.007, 0.017), phrases.small(rng, kit.patient)
         mask, level = glyphs(rng, kit, text, cap), rng.uniform(190, 255)
         decoration = "shadow" if rng.random() < 0.75 else "plain"
 
         def grey_spot():
             places = [anywhere(rng, scene, mask.shape) for _ in range(6)]
-            return min(places, key=lambda at: abs(scene.local(*at, mask.shape) - 120))
+            return min(places, key=lambda corner: abs(scene.local(*corner, mask.shape) - 120))
 
-        made = lambda local: set_off(rng, mask, ("marker", text), Ink(level, rng.uniform(0, 40), decoration), cap)
-        done |= lay(rng, scene, made, mask.shape, spot=grey_spot if rng.random() < 0.8 else None, contrast=14)
-    return done
+        make_group = lambda local: set_off(rng, mask, ("marker", text), Ink(level, rng.uniform(0, 40), decoration), cap)
+        any_laid |= lay(rng, scene, make_group, mask.shape, spot=grey_spot if rng.random() < 0.8 else None, contrast=14)
+    return any_laid
 
 
 def overlay(rng, scene: Scene, kit: Kit) -> bool:
@@ -40,27 +40,27 @@ def overlay(rng, scene: Scene, kit: Kit) -> bool:
     opacity = 1.0 if rng.random() < 0.6 else rng.uniform(0.3, 0.8)
     decoration = str(rng.choice(("plain", "shadow", "outline"), p=(0.65, 0.2, 0.15)))
     margin, pitch = rng.uniform(0.2, 2.0) * cap, cap * rng.uniform(1.35, 2.1)
-    done = False
+    any_laid = False
     for corner in rng.permutation(4)[: int(rng.integers(1, 5))]:
-        lines = [phrases.overlay(rng, kit.who) for _ in range(int(rng.integers(1, 6)))]
+        lines = [phrases.overlay(rng, kit.patient) for _ in range(int(rng.integers(1, 6)))]
         y = margin if corner < 2 else h - margin - len(lines) * pitch
         for text in lines:
             mask = glyphs(rng, kit, text, cap, face)
             x = margin if corner % 2 == 0 else w - margin - mask.shape[1]
             if scene.free(int(x), int(y), mask.shape):
-                how = polarity(rng, scene.local(int(x), int(y), mask.shape), level, decoration)
-                done |= scene.put(set_off(rng, mask, ("marker", text), replace(how, opacity=opacity), cap), int(x), int(y), contrast=9)
+                ink_style = polarity(rng, scene.local(int(x), int(y), mask.shape), level, decoration)
+                any_laid |= scene.put(set_off(rng, mask, ("marker", text), replace(ink_style, opacity=opacity), cap), int(x), int(y), contrast=9)
             y += pitch
-    return done
+    return any_laid
 
 
 def caption(rng, scene: Scene, kit: Kit) -> bool:
-    """One line of print 6 to 9 pixels high along the lower or upper edge, in the picture or in a frame around it."""
+    """One line of text, usually 6 to 9 pixels high, along the lower or upper edge, in the image or in a frame around it."""
     h, w = scene.picture.shape
     cap = rng.uniform(5.5, 9.5) * max(1.0, max(h, w) / 1200)
     if rng.random() < 0.2:
         cap *= rng.uniform(1.2, 2.2)
-    text = phrases.caption(rng, kit.who)
+    text = phrases.caption(rng, kit.patient)
     mask = glyphs(rng, kit, text, cap)
     mask = mask[:, : max(20, int(0.98 * w))] if rng.random() < 0.8 else mask
     x1, y1, x2, y2 = choice(rng, kit.zones) if kit.zones and rng.random() < 0.85 else (0, 0, w, h)
@@ -76,13 +76,13 @@ def caption(rng, scene: Scene, kit: Kit) -> bool:
         return int(x), int(y)
 
     level, decoration = rng.uniform(170, 255), "plain" if rng.random() < 0.6 else choice(rng, ("shadow", "outline", "box"))
-    made = lambda local: set_off(rng, mask, ("marker", text), polarity(rng, local, level, decoration), cap)
-    return lay(rng, scene, made, mask.shape, spot=spot, contrast=14)
+    make_group = lambda local: set_off(rng, mask, ("marker", text), polarity(rng, local, level, decoration), cap)
+    return lay(rng, scene, make_group, mask.shape, spot=spot, contrast=14)
 
 
 def single(rng, scene: Scene, kit: Kit) -> bool:
-    """A digit, a letter that is no laterality marker, or a dash, standing alone; now and then in brackets, as in figures."""
-    done = False
+    """An isolated digit, letter that is no laterality marker, or dash; sometimes in brackets, as in figures."""
+    any_laid = False
     for _ in range(int(rng.choice((1, 2, 3), p=(0.6, 0.25, 0.15)))):
         panel = rng.random() < 0.3  # the letter of a figure's part, in a corner
         cap, text = cap_px(rng, scene, 0.01, 0.05), choice(rng, phrases.SINGLES)
@@ -94,13 +94,13 @@ def single(rng, scene: Scene, kit: Kit) -> bool:
         if min(mask.shape) < 1:
             continue
         decoration = str(rng.choice(("plain", "outline", "shadow", "box"), p=(0.6, 0.15, 0.1, 0.15)))
-        made = lambda local: set_off(rng, mask, ("marker", text), polarity(rng, local, level, decoration), cap)
-        done |= lay(rng, scene, made, mask.shape, spot=(lambda: _corner(rng, scene, mask.shape)) if panel else None, contrast=18)
-    return done
+        make_group = lambda local: set_off(rng, mask, ("marker", text), polarity(rng, local, level, decoration), cap)
+        any_laid |= lay(rng, scene, make_group, mask.shape, spot=(lambda: _corner(rng, scene, mask.shape)) if panel else None, contrast=18)
+    return any_laid
 
 
 def _corner(rng, scene: Scene, shape_hw: tuple[int, int]) -> tuple[int, int]:
-    """A top left corner of a group near one of the picture's corners."""
+    """A top left corner (x, y) of a group near one of the image's corners."""
     h, w = scene.picture.shape
     gap = rng.uniform(0.005, 0.04, 2) * max(h, w)
     return (int(gap[0] if rng.random() < 0.6 else w - shape_hw[1] - gap[0])), int(
@@ -109,8 +109,8 @@ def _corner(rng, scene: Scene, shape_hw: tuple[int, int]) -> tuple[int, int]:
 
 
 def cut_print(rng, scene: Scene, kit: Kit) -> bool:
-    """Print that the picture's edge cuts, down to three pixels; lead letters as well as a console's."""
-    done = False
+    """Text cut by the image's edge, down to three pixels; lead letters as well as a console's."""
+    any_laid = False
     for _ in range(int(rng.integers(1, 3))):
         cap = cap_px(rng, scene, 0.01, 0.06)
         text = choice(
@@ -118,8 +118,8 @@ def cut_print(rng, scene: Scene, kit: Kit) -> bool:
             (
                 phrases.code(rng),
                 texts.loose_text(rng, kit.split),
-                phrases.overlay(rng, kit.who),
-                phrases.small(rng, kit.who),
+                phrases.overlay(rng, kit.patient),
+                phrases.small(rng, kit.patient),
                 texts.initials(rng, kit.split),
             ),
         )
@@ -127,43 +127,43 @@ def cut_print(rng, scene: Scene, kit: Kit) -> bool:
         level, decoration = rng.uniform(180, 255), choice(rng, ("plain", "plain", "outline", "box"))
         if rng.random() < 0.3:
             mask = np.ascontiguousarray(np.rot90(mask, int(choice(rng, (1, 3)))))
-        least = min(mask.shape)
+        shorter = min(mask.shape)
 
         def spot():
             return over_edge(
                 rng,
                 scene,
                 (mask.shape[0] + 2, mask.shape[1] + 2),
-                3.5 + (rng.uniform(0, 3) if rng.random() < 0.4 else rng.uniform(0, 0.75) * least),
+                3.5 + (rng.uniform(0, 3) if rng.random() < 0.4 else rng.uniform(0, 0.75) * shorter),
             )
 
-        made = lambda local: set_off(rng, mask, ("marker", text), polarity(rng, local, level, decoration), cap)
+        make_group = lambda local: set_off(rng, mask, ("marker", text), polarity(rng, local, level, decoration), cap)
         if rng.random() < 0.35:  # of lead
             sheet = layers.Sheet(additive=True)
             sheet.put(mask, 0, 0, level, sheet.element("marker", text), rng.uniform(0.6, 1.0))
             lead_group = turned(rng, sheet.group(margin=1), angle=rng.normal(0, 6), mirrored=rng.random() < 0.3)
-            made = lambda local: lead_group
-        done |= lay(rng, scene, made, mask.shape, spot=spot, contrast=18)
-    return done
+            make_group = lambda local: lead_group
+        any_laid |= lay(rng, scene, make_group, mask.shape, spot=spot, contrast=18)
+    return any_laid
 
 
 def dark_print(rng, scene: Scene, kit: Kit) -> bool:
-    """Dark print on the lightest ground that is found."""
+    """Dark text on the lightest of 14 random places."""
     cap, text = (
         cap_px(rng, scene, 0.009, 0.045),
-        choice(rng, (texts.loose_text(rng, kit.split), phrases.small(rng, kit.who), phrases.overlay(rng, kit.who), phrases.code(rng))),
+        choice(rng, (texts.loose_text(rng, kit.split), phrases.small(rng, kit.patient), phrases.overlay(rng, kit.patient), phrases.code(rng))),
     )
     mask, level = glyphs(rng, kit, text, cap), rng.uniform(0, 70)
 
     def spot():
-        return max((anywhere(rng, scene, mask.shape) for _ in range(14)), key=lambda at: scene.local(*at, mask.shape))
+        return max((anywhere(rng, scene, mask.shape) for _ in range(14)), key=lambda corner: scene.local(*corner, mask.shape))
 
-    made = lambda local: set_off(rng, mask, ("marker", text), Ink(level, 255.0, "plain" if rng.random() < 0.85 else "outline"), cap)
-    return lay(rng, scene, made, mask.shape, spot=spot, contrast=22)
+    make_group = lambda local: set_off(rng, mask, ("marker", text), Ink(level, 255.0, "plain" if rng.random() < 0.85 else "outline"), cap)
+    return lay(rng, scene, make_group, mask.shape, spot=spot, contrast=22)
 
 
 def boxed_print(rng, scene: Scene, kit: Kit) -> bool:
-    """Print on a pasted box, light, grey or dark, with one line or two."""
+    """Text of one to three lines on a pasted box, light, grey or dark."""
     cap = cap_px(rng, scene, 0.009, 0.04)
     ground = float(choice(rng, (rng.uniform(200, 255), rng.uniform(70, 190), rng.uniform(70, 190), rng.uniform(0, 60), 0.0, 255.0)))
     dark = ground > 120 if rng.random() < 0.85 else ground > 190
@@ -173,7 +173,7 @@ def boxed_print(rng, scene: Scene, kit: Kit) -> bool:
     lines = [
         choice(
             rng,
-            (texts.loose_text(rng, kit.split), phrases.code(rng), phrases.small(rng, kit.who), texts.header_line(rng, kit.split, kit.who)),
+            (texts.loose_text(rng, kit.split), phrases.code(rng), phrases.small(rng, kit.patient), texts.header_line(rng, kit.split, kit.patient)),
         )
         for _ in range(int(rng.choice((1, 2, 3), p=(0.7, 0.2, 0.1))))
     ]
@@ -192,10 +192,10 @@ def boxed_print(rng, scene: Scene, kit: Kit) -> bool:
 
 
 def line_print(rng, scene: Scene, kit: Kit) -> bool:
-    """Print beside, above or under a drawn line or an arrow."""
+    """Text beside, above or under a drawn line or an arrow."""
     cap, text = (
         cap_px(rng, scene, 0.01, 0.03),
-        choice(rng, (phrases.small(rng, kit.who), texts.loose_text(rng, kit.split), phrases.written_note(rng, kit.who))),
+        choice(rng, (phrases.small(rng, kit.patient), texts.loose_text(rng, kit.split), phrases.written_note(rng, kit.patient))),
     )
     face = choice(rng, fonts.special("hand")) if rng.random() < 0.2 else None
     mask, thick = glyphs(rng, kit, text, cap, face), max(1, round(cap * rng.uniform(0.06, 0.18)))
@@ -220,12 +220,12 @@ def line_print(rng, scene: Scene, kit: Kit) -> bool:
         sheet.put(shape, x, y, ink, sheet.element("marker", note))
     group = sheet.group(margin=1)
 
-    def made(local):
+    def make_group(local):
         if local < LIGHT + 20:
             return group
         return layers.Group(group.elements, [replace(layer, level=255 - layer.level) for layer in group.layers], True)
 
-    return lay(rng, scene, made, group.layers[0].alpha.shape, spot=lambda: anywhere(rng, scene, group.layers[0].alpha.shape))
+    return lay(rng, scene, make_group, group.layers[0].alpha.shape, spot=lambda: anywhere(rng, scene, group.layers[0].alpha.shape))
 
 
 KINDS = {

@@ -1,4 +1,4 @@
-"""What kinds of laterality markers are drawn with: which letter, face, metal, and how they come to lie."""
+"""Parts of laterality markers: letter, face, metal, and their orientation."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .texts import choice
 BOLD = ("Bold", "Semi", "Medium")
 
 
-def sign(rng: np.random.Generator) -> str:
-    """A side letter: L or R as a rule."""
+def side_letter(rng: np.random.Generator) -> str:
+    """A random side letter, usually L or R."""
     return choice(rng, "LRLRLRLRLRDIGEH")
 
 
 def _face(rng, kit: Kit, *parts: str) -> str:
-    """A font file whose name holds one of `parts`, any if there is none."""
+    """A font file whose path contains one of `parts`, or any file if there is none."""
     files = fonts.font_files(kit.split, kit.fonts_dir)
     return choice(rng, [f for f in files if any(part in f for part in parts)] or files)
 
@@ -32,7 +32,7 @@ def _metal(rng) -> tuple[float, float]:
 
 
 def _pose(rng, group: Group) -> Group:
-    """Turned and mirrored as lead letters lie, softened a little."""
+    """The group turned and mirrored like lead letters on cassettes, slightly softened."""
     kind = rng.random()
     angle = rng.normal(0, 5) if kind < 0.6 else float(choice(rng, (90, 180, 270))) + rng.normal(0, 5) if kind < 0.8 else rng.uniform(0, 360)
     return _soft(rng, turned(rng, group, angle=angle, mirrored=rng.random() < 0.25))

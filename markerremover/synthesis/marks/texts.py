@@ -1,4 +1,4 @@
-"""What markings say. Each split has its own names, hospitals and initials; nothing of one occurs in the other.
+"""Texts of annotations. Each split has its own names, hospitals and initials; none of one occurs in the other.
 
 Laterality markers and positions (L, PORTABLE, SUPINE …) are the language of radiographs and are shared; everything that could
 identify a person or a place is invented.
@@ -45,17 +45,17 @@ HOSPITAL = {
              "PINE HILL DIAGNOSTICS", "SANATORIO NORTE"),
 }
 MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
-_FIRST_LETTERS = {"train": "ABCDEGHJLMNOS", "eval": "FIKPQRTUVWXYZ"}  # initials start in their own half of the alphabet
+_FIRST_LETTERS = {"train": "ABCDEGHJLMNOS", "eval": "FIKPQRTUVWXYZ"}  # first letters of initials, by split
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def choice(rng: np.random.Generator, items):
-    """One of a sequence, evenly."""
+    """An item of a sequence, with equal probabilities."""
     return items[int(rng.integers(len(items)))]
 
 
 def laterality(rng: np.random.Generator) -> str:
-    """A laterality marker: 7 % words, the rest letters in the shares of `LATERALITY_LETTERS`."""
+    """Text of a laterality marker: 7 % words, otherwise letters in the shares of `LATERALITY_LETTERS`."""
     if rng.random() < 0.07:
         return choice(rng, LATERALITY_WORDS)
     letters, weights = zip(*LATERALITY_LETTERS)
@@ -108,28 +108,28 @@ def identity(rng: np.random.Generator, split: str) -> dict[str, str]:
     }
 
 
-def header_line(rng: np.random.Generator, split: str, who: dict[str, str]) -> str:
-    """One line of a console's header about `who`, or of exposure data."""
-    family, given = who["PatientName"].split("^")
+def header_line(rng: np.random.Generator, split: str, patient: dict[str, str]) -> str:
+    """One line of a console's header about the patient, or of exposure data."""
+    family, given = patient["PatientName"].split("^")
     kind = rng.random()
     if kind < 0.2:
         text = choice(rng, (f"{family}, {given}", f"{family} {given}", f"{given} {family}", f"{family}^{given}",
                             f"Name: {family}, {given[0]}."))
     elif kind < 0.33:
-        text = choice(rng, (who["PatientID"], f"ID: {who['PatientID']}", f"MRN {who['PatientID']}",
-                            f"Acc {who['AccessionNumber']}", f"#{who['AccessionNumber']}"))
+        text = choice(rng, (patient["PatientID"], f"ID: {patient['PatientID']}", f"MRN {patient['PatientID']}",
+                            f"Acc {patient['AccessionNumber']}", f"#{patient['AccessionNumber']}"))
     elif kind < 0.5:
-        born, day, clock = printed_date(rng, who["PatientBirthDate"]), printed_date(rng, who["StudyDate"]), printed_time(rng, who["StudyTime"])
+        born, day, clock = printed_date(rng, patient["PatientBirthDate"]), printed_date(rng, patient["StudyDate"]), printed_time(rng, patient["StudyTime"])
         text = choice(rng, (day, f"DOB: {born}", f"{day} {clock}", born, f"Date {day}"))
     elif kind < 0.57:
-        text = printed_time(rng, who["StudyTime"])
+        text = printed_time(rng, patient["StudyTime"])
     elif kind < 0.67:
-        text = who["InstitutionName"]
+        text = patient["InstitutionName"]
     elif kind < 0.82:
         text = exposure(rng)
     elif kind < 0.88:
-        text = choice(rng, (who["PatientSex"], f"{who['PatientSex']} {int(rng.integers(1, 95)):03d}Y",
-                            f"{int(rng.integers(1, 95))}Y {who['PatientSex']}", f"Sex: {who['PatientSex']}"))
+        text = choice(rng, (patient["PatientSex"], f"{patient['PatientSex']} {int(rng.integers(1, 95)):03d}Y",
+                            f"{int(rng.integers(1, 95))}Y {patient['PatientSex']}", f"Sex: {patient['PatientSex']}"))
     else:
         text = choice(rng, POSITIONS)
     return text.title() if rng.random() < 0.2 else text
@@ -147,7 +147,7 @@ def exposure(rng: np.random.Generator) -> str:
 
 
 def loose_text(rng: np.random.Generator, split: str) -> str:
-    """A free-standing marker text: mostly positions, now and then initials, a digit, a code, a time."""
+    """Text of an isolated `marker`: usually a position, else initials, a number, a code, a time or a date."""
     kind = rng.random()
     if kind < 0.55:
         return choice(rng, POSITIONS)

@@ -1,7 +1,7 @@
-"""Drawn radiographs for markings to lie on: chests, pelves and limbs.
+"""Drawn radiographs as backgrounds of annotations: chests, pelves and limbs.
 
-A background is an (H, W) float32 picture from 0 (air, black) to 255 (dense, white). Anatomy is drawn on a small canvas
-in unit coordinates (x, y from 0 to 1 of the picture), blurred, enlarged, then given bone texture and grain.
+A background is an (H, W) float32 image from 0 (air, black) to 255 (dense, white). Anatomy is drawn on a small canvas
+in unit coordinates (x, y from 0 to 1 of the image), blurred, enlarged, then given bone texture and grain.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ import numpy as np
 from ..marks.texts import choice
 
 BODIES = ("chest", "pelvis", "limb")
-# Structural variants by split: an evaluation picture shows bodies that no training picture has.
+# Structural variants by split: evaluation images show bodies that no training image has.
 VARIANTS = {
     "train": {"chest": ("erect", "portable", "broad"), "pelvis": ("pelvis", "hip"), "limb": ("hand", "foot", "knee", "femur", "knees")},
     "eval": {"chest": ("narrow", "dense"), "pelvis": ("outlet",), "limb": ("elbow", "forearm", "fingers")},
 }
-# Bodies of the benchmark only: nothing else, training least of all, draws them.
+# Variants of the benchmark only; training never draws them.
 BENCHMARK = {"pelvis": ("ring",), "limb": ("ankle",)}
 SMALL = 384  # longer side of the canvas that anatomy is drawn on
 
 
 class _Canvas:
-    """A small (h, w) float32 picture that shapes are added to, in unit coordinates, and a map of what is bone."""
+    """A small (h, w) float32 image to which shapes are added in unit coordinates, and a bone map of its shape."""
 
     def __init__(self, shape_hw: tuple[int, int], rng: np.random.Generator):
         scale = min(1.0, SMALL / max(shape_hw))
         self.h, self.w = max(32, round(shape_hw[0] * scale)), max(32, round(shape_hw[1] * scale))
-        self.soft_px = max(self.h, self.w) / 288  # softnesses are given for a canvas 288 pixels long
+        self.soft_px = max(self.h, self.w) / 288  # softness values refer to a canvas 288 pixels long
         self.rng = rng
         self.value = np.zeros((self.h, self.w), np.float32)
         self.bone = np.zeros_like(self.value)
@@ -40,7 +40,7 @@ class _Canvas:
         return mask.astype(np.float32) / 255
 
     def fill(self, xy, level: float, soft: float = 2.0, multiply: bool = False) -> None:
-        """Add a filled polygon (N, 2), or with `multiply` scale what lies under it by `level`."""
+        """Add a filled polygon (N, 2), or with `multiply` scale the values under it by `level`."""
         mask = self.blur(self.shape(xy), soft)
         if multiply:
             self.value *= 1 + (level - 1) * mask
@@ -49,10 +49,10 @@ class _Canvas:
 
     def line(self, xy, width: float, level: float, soft: float = 0.8, bone: float = 0.0) -> None:
         """Add a polyline of a width in units of the longer side; with `bone` it gets a bright rim and texture."""
-        mask = np.zeros((self.h, self.w), np.uint8)
+        drawn = np.zeros((self.h, self.w), np.uint8)
         points = np.round(np.asarray(xy, np.float64) * (self.w, self.h) * 16).astype(np.int32)
-        cv2.polylines(mask, [points], False, 255, max(1, round(width * max(self.h, self.w))), cv2.LINE_AA, 4)
-        mask = mask.astype(np.float32) / 255
+        cv2.polylines(drawn, [points], False, 255, max(1, round(width * max(self.h, self.w))), cv2.LINE_AA, 4)
+        mask = drawn.astype(np.float32) / 255
         if bone:
             self.add_bone(mask, level, soft, bone)
         else:
@@ -65,7 +65,7 @@ class _Canvas:
         self.bone = np.maximum(self.bone, solid * texture)
 
     def blur(self, mask: np.ndarray, soft: float) -> np.ndarray:
-        """Gaussian blur, done where there is something to blur."""
+        """Gaussian blur of a mask (h, w), computed only around its non-zero part; a new array."""
         sigma = max(soft, 0.4) * self.soft_px
         x, y, w, h = cv2.boundingRect((mask > 0).astype(np.uint8))
         pad = int(3 * sigma) + 1
@@ -77,7 +77,7 @@ class _Canvas:
 
 
 def blob(center, radius, rng: np.random.Generator, wobble: float = 0.08, n: int = 28, angle: float = 0.0, power: float = 2.0) -> np.ndarray:
-    """A wobbly (super)ellipse as (n, 2) points: center (x, y), radius (rx, ry), turned by `angle` radians."""
+    """An irregular (super)ellipse as (n, 2) points: center (x, y), radius (rx, ry), turned by `angle` radians."""
     t = np.linspace(0, 2 * np.pi, n, endpoint=False)
     r = 1 + wobble * sum(rng.normal() / k * np.cos(k * t + rng.uniform(0, 6.28)) for k in (2, 3, 4, 5))
     c, s = np.cos(t), np.sin(t)
@@ -163,7 +163,7 @@ def _pelvis(c: _Canvas, variant: str) -> None:
 
 
 def rounded(points) -> np.ndarray:
-    """A closed polygon (N, 2) with its corners cut three times, as bones have none; (8 N, 2)."""
+    """A closed polygon (N, 2) rounded by cutting its corners three times; (8 N, 2)."""
     p = np.asarray(points, np.float64)
     for _ in range(3):
         after = np.roll(p, -1, axis=0)
@@ -288,8 +288,8 @@ def _limb(c: _Canvas, variant: str) -> None:
                 continue
             upper, lower = (0.16, 0.15) if variant in ("knee", "knees") else (0.11, 0.08)
             if variant == "forearm":
-                for off, w in ((-0.06, 0.08), (0.06, 0.065)):
-                    _long_bone(c, at(off * 0.8, -0.5), at(off * 1.4, 0.5), w * size, level, 0.25 * size)
+                for offset, w in ((-0.06, 0.08), (0.06, 0.065)):
+                    _long_bone(c, at(offset * 0.8, -0.5), at(offset * 1.4, 0.5), w * size, level, 0.25 * size)
                 continue
             _long_bone(c, at(shift, -gap), at(shift - 0.02, -0.8), upper * k * size, level, 0.38 * k * size)
             end = (shift + np.sin(bend) * 0.8, np.cos(bend) * 0.8)
@@ -306,9 +306,12 @@ _DRAW = {"chest": _chest, "pelvis": _pelvis, "limb": _limb}
 def procedural(
     rng: np.random.Generator, shape_hw: tuple[int, int], split: str, body: str, variants: tuple[str, ...] | None = None
 ) -> np.ndarray:
-    """A drawn radiograph of `body`, (H, W) float32, 0 to 255, air black; limbs now and then as two views side by side.
+    """A drawn radiograph of `body`, (H, W) float32, 0 to 255, air black; limbs sometimes as two views side by side.
 
     Args:
+        shape_hw: rows and columns.
+        split: "train" or "eval".
+        body: one of `BODIES`.
         variants: of the body, to choose from; those of the split by default.
     """
     h, w = shape_hw

@@ -1,4 +1,4 @@
-"""What detector, processing and storage do to a picture. Pictures are (H, W) float32, 0 to 255, unless said otherwise."""
+"""Effects of detector, processing and storage. Images are (H, W) float32, 0 to 255, unless stated otherwise; results are new arrays."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..marks.texts import choice
 
 
 def window(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
-    """A random gamma, level and width, as one look-up over 0 to 255."""
+    """A random gamma, level and width, applied as one look-up table over 0 to 255."""
     x = np.linspace(0, 1, 256)
     y = x ** np.exp(rng.normal(0, 0.3))
     low, high = rng.uniform(-0.05, 0.12), rng.uniform(0.8, 1.15)
@@ -19,7 +19,7 @@ def window(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
 
 
 def collimate(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
-    """Everything outside a (turned) rectangle dark, as blades leave it; the edge is soft."""
+    """Darken everything outside a (turned) rectangle, like a collimator; the edge is soft."""
     h, w = picture.shape
     size = rng.uniform(0.72, 1.02, 2) * (w, h)
     center = np.array([w / 2, h / 2]) + rng.normal(0, 0.03, 2) * (w, h)
@@ -28,8 +28,8 @@ def collimate(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
     field = cv2.boxPoints((tuple(map(float, center)), tuple(map(float, size)), angle))
     cv2.fillPoly(mask, [np.round(field * 8).astype(np.int32)], 255, cv2.LINE_AA, 3)
     open_ = cv2.blur(mask, (3, 3)).astype(np.float32) / 255
-    left = rng.uniform(0, 0.25) if rng.random() < 0.5 else 0.0
-    return picture * (open_ + (1 - open_) * left)
+    leak = rng.uniform(0, 0.25) if rng.random() < 0.5 else 0.0
+    return picture * (open_ + (1 - open_) * leak)
 
 
 def border(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
@@ -45,7 +45,7 @@ def border(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
 
 
 def grain(rng: np.random.Generator, picture: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian noise of `sigma` grey levels (a quarter of it drawn, then laid out like tiles, for speed)."""
+    """Add Gaussian noise of standard deviation `sigma` grey levels (a quarter of it is drawn, then repeated as 2 x 2 tiles, for speed)."""
     h, w = picture.shape
     noise = sigma * rng.standard_normal(((h + 1) // 2, (w + 1) // 2), np.float32)
     return picture + np.tile(noise, (2, 2))[:h, :w]
@@ -60,5 +60,7 @@ def soften(rng: np.random.Generator, picture: np.ndarray, longest: int = 700) ->
 
 
 def jpeg(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-    """(H, W) uint8 through JPEG of quality 50 to 98."""
-    return cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(50, 99))])[1], cv2.IMREAD_GRAYSCALE)
+    """(H, W) uint8 compressed as JPEG of a quality from 50 to 98 and decoded."""
+    decoded = cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(50, 99))])[1], cv2.IMREAD_GRAYSCALE)
+    assert decoded is not None, "OpenCV decodes what it encoded"
+    return decoded

@@ -1,6 +1,6 @@
-"""Pictures in pictures: a radiograph in a black, grey or white frame, as figures and viewers show it, and two side by side.
+"""Composed images: a radiograph in a black, grey or white frame, as in figures and viewers, and two side by side.
 
-Pictures are (H, W) float32, 0 to 255; zones are (x1, y1, x2, y2) strips of frame, in pixels, where captions belong.
+Images are (H, W) float32, 0 to 255; zones are (x1, y1, x2, y2) strips of the frame for captions, in pixels, maxima exclusive.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import numpy as np
 from ..marks.texts import choice
 
 Zone = tuple[int, int, int, int]
-NARROW = 14  # pixels below which a strip of frame holds no caption
+NARROW = 14  # minimum height, in pixels, of a strip of the frame that holds a caption
 
 
 def framed(rng: np.random.Generator, picture: np.ndarray) -> tuple[np.ndarray, tuple[Zone, ...]]:
-    """The picture, made smaller, inside a frame; same shape."""
+    """The image, made smaller, inside a frame, as a new array of the same shape, and the zones for captions."""
     h, w = picture.shape
     margins = rng.uniform(0, 0.11, 4) * (rng.random(4) < 0.7)  # top, bottom, left, right
     if not margins.any():
@@ -33,7 +33,8 @@ def framed(rng: np.random.Generator, picture: np.ndarray) -> tuple[np.ndarray, t
 
 
 def side_by_side(rng: np.random.Generator, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, tuple[Zone, ...]]:
-    """Two pictures beside or above each other with a gap, in the shape of the first; perhaps with a strip below."""
+    """Two images beside or above each other with a gap, as a new array of the shape of the first, perhaps with a strip below, which is then
+    the zone for captions."""
     h, w = first.shape
     paper = _paper(rng)
     strip = int(rng.uniform(0.03, 0.09) * h) if rng.random() < 0.5 else 0
