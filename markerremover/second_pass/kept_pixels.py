@@ -18,6 +18,8 @@ from .view import FLOOR, View
 DISC = 0.7  # share of its bounding box that a disc, oval or plate behind a letter fills
 CUT_DISC = 0.9  # the same of a box that the image's edge cuts: a corner that happens to be dark is no rectangle
 PASTED = 0.35  # of a letter's contrast: how far the tone of a pasted box around it may vary
+SMOOTH = 0.05  # of a letter's contrast: how steep such ground may be, with what JPEG adds beside sharp strokes
+SMOOTH_SHELL = 0.4  # how far around a letter ground without an edge is looked for, as a share of the letter: its own edge takes the nearest
 DISC_RIM = 0.35  # how far around such a disc its bright rim may reach, as a share of the letter
 LARGEST_RING = 3.5  # times the letter; a larger outline around it is no ring of its own
 HALO = 0.16  # how far a ring's dark rim may reach, as a share of the letter
@@ -54,7 +56,7 @@ def disc_around(view: View, letter: np.ndarray) -> np.ndarray | None:
     view; None if what is around the letter is no such closed shape.
 
     A console's badge on bright ground: its white rim melts into what is around, its disc does not. A pasted box has a tone of its own, be
-    what is around it brighter or darker.
+    what is around it brighter or darker; where that has the same tone, the box has no grain and an edge.
     """
     rows, columns = np.flatnonzero(letter.any(1)), np.flatnonzero(letter.any(0))
     size = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
@@ -68,8 +70,9 @@ def disc_around(view: View, letter: np.ndarray) -> np.ndarray | None:
     side = 2 * int(np.ceil(view.scale / 2)) + 1
     slope = cv2.morphologyEx(view.grey, cv2.MORPH_GRADIENT, np.ones((side, side), np.uint8))
     tone = np.abs(view.grey - low) < max(FLOOR, PASTED * (bright - low))
-    for ground in (view.grey < (bright + low) / 2, tone, slope < FLOOR):
-        full = _closed_around(view, Ink.of(ground, view.grey, True), letter, shell, size)
+    wide = (near > EDGE_SHARE * size) & (near < SMOOTH_SHELL * size)
+    for ground, there in ((view.grey < (bright + low) / 2, shell), (tone, shell), (slope < max(FLOOR, SMOOTH * (bright - low)), wide)):
+        full = _closed_around(view, Ink.of(ground, view.grey, True), letter, there, size)
         if full is not None:
             return full
     return None
