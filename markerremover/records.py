@@ -25,6 +25,7 @@ IDENTIFIERS = ("name", "number", "birth", "day", "text", "uid")
 
 FRAMED = 0.8  # smallest share of its box that a laterality marker with its ring or plate fills
 BEYOND = 1.25  # smallest size of a ring or plate, as a multiple of the letter's
+ROUND, FAR_BEYOND = 0.6, 1.8  # the same two of a round or slanted one, which does not fill its box
 
 
 def extent(mask: np.ndarray) -> tuple[int, int]:
@@ -142,6 +143,8 @@ class Reading:
     rotation_deg: counter-clockwise rotation that makes the text upright.  mirrored: whether the text is mirrored.
     letter: (h, w) bool, same frame: the strokes of a single letter alone, where they are separate from all other strokes;
         None where they are not, and for words.
+    ground: source xyxy of the ring around the laterality marker, or of the pasted box or disc under it, where there is one that ends on
+        all sides.
     doubt: "" or the reason not to trust the reading (touches other strokes, part of a longer text, …).
     """
 
@@ -153,6 +156,7 @@ class Reading:
     mirrored: bool = False
     doubt: str = ""
     letter: np.ndarray | None = None
+    ground: tuple[int, int, int, int] | None = None
 
     def __post_init__(self) -> None:
         x1, y1, x2, y2 = self.xyxy
@@ -169,9 +173,11 @@ class Reading:
         if self.strokes is None or not self.strokes.any():
             return False
         h, w = extent(self.strokes)
-        if self.strokes.sum() <= FRAMED * h * w:
-            return False
-        return self.letter is None or not self.letter.any() or max(h, w) > BEYOND * max(extent(self.letter))
+        share = self.strokes.sum() / (h * w)
+        if self.letter is None or not self.letter.any():
+            return bool(share > FRAMED)
+        larger = max(h, w) / max(extent(self.letter))
+        return bool(share > FRAMED and larger > BEYOND or share > ROUND and larger > FAR_BEYOND)
 
 
 @dataclass(frozen=True)

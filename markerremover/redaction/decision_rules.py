@@ -16,6 +16,7 @@ from ..records import Decision, Policy, Reading, extent
 from ..second_pass import glyphs
 from ..second_pass.doubts import BESIDE, DOUBTS
 from ..second_pass.isolation import LARGER, NEXT
+from ..second_pass.reader import is_unlike
 
 __all__ = ["REASONS", "decide", "resolve"]
 
@@ -34,7 +35,6 @@ SIGN = "laterality"  # the localizer's class of laterality markers
 SAME_BOX_IOU = 0.6  # above this, two boxes are about the same letter
 CLEARLY = 0.7  # confidence with which a retained laterality marker outweighs a box that saw nothing to keep in the same place, and that a single
 # letter needs which the localizer takes for something other than a laterality marker
-UNLIKE = 0.65  # a single letter whose own strokes resemble its sign less is none, whatever OCR says: of 641 laterality markers none did, a plus did
 OF_PRINT = 0.3  # of the length of a box that the localizer takes for print: a smaller letter in it is one of that print's
 CONTAINS = 0.6  # share of a sign's strokes in a box that makes the sign part of what that box is about
 REACH, REACH_PX = 0.25, 4  # how far a retained laterality marker's region may go beyond its box: share of the shorter side, and pixels
@@ -68,7 +68,7 @@ def decide(
     """
     region = _region(xyxy, policy, shape_hw)
     reason = LOOSE if loose and policy.keep else _reason(reading, policy)
-    if reason == KEPT and len(reading.text) == 1 and (_is_unlike(reading) or label != SIGN and not _is_clearly_one(reading, xyxy)):
+    if reason == KEPT and len(reading.text) == 1 and (is_unlike(reading) or label != SIGN and not _is_clearly_one(reading, xyxy)):
         reason = UNCERTAIN  # what the localizer takes for something else is a laterality marker only if it clearly is one
     if reason != KEPT:
         return Decision(frame, region, "remove", reason, float(score), label, reading)
@@ -76,13 +76,6 @@ def decide(
     if not strokes.any():
         return Decision(frame, region, "remove", UNCERTAIN, float(score), label, reading)
     return Decision(frame, region, "keep", KEPT, float(score), label, reading, strokes)
-
-
-def _is_unlike(reading: Reading) -> bool:
-    """Whether the strokes of a letter, where they are known, do not look like it."""
-    if reading.letter is None or not reading.letter.any() or not glyphs.drawable(reading.text):
-        return False
-    return glyphs.resembles(reading.letter, reading.text, reading.rotation_deg, reading.mirrored) < UNLIKE
 
 
 def _is_clearly_one(reading: Reading, xyxy: np.ndarray) -> bool:

@@ -20,12 +20,14 @@ CHARACTER = 0.75  # how alike a neighbour off the line must be to some character
 BIG_SIGN = 0.85  # how alike that must be to a letter
 NARROW_GAP = 0.4  # of its height: how far off a small letter, an I or a 1 still belongs to a sign's word
 THINNEST = 0.3  # width of a tall neighbour that may be letters in one, as a share of its height; less is a bone's edge
+ON_GROUND = 0.5  # share of what stands on a sign's pasted box, of itself
 THIN, IN_CORNER = 0.1, 0.15  # of a sign's size: strokes of a frame, and what counts that stands in its corner
 
 
-def spoils(view: View, c: Candidate, ink: Ink, same: list[Ink]) -> str:
+def spoils(view: View, c: Candidate, ink: Ink, same: list[Ink], ground: np.ndarray | None = None) -> str:
     """Why the sign is not isolated among the strokes of `ink` (of its own polarity; `same` at all thresholds), "" if it is. A
-    ring isolates from what is outside of it, and from what stands in it but not on the sign's line.
+    ring isolates from what is outside of it, and from what stands in it but not on the sign's line. A pasted box or disc that the
+    sign stands on, (h, w) bool `ground`, isolates from what is outside of it.
 
     Anything of the same size counts if it is in the box itself, elsewhere what stands on the same line,
     or under or above it in exactly the same size.
@@ -40,6 +42,8 @@ def spoils(view: View, c: Candidate, ink: Ink, same: list[Ink]) -> str:
         return PART_OF_TEXT
     for i in range(1, len(ink.stats)):
         if i in own or max(ink.stats[i, 2:4]) < 0.4 * h or i in ink.rings or (c.frame and not _is_within(ink.stats[i], c.ink.stats[c.frame])):
+            continue
+        if ground is not None and ground[ink.labels == i].mean() < ON_GROUND:
             continue
         near = _upright_box(c, ink, (i,))
         ratio = (near[3] - near[1]) / h

@@ -16,7 +16,10 @@ from .strokes import EDGE_PX, EDGE_SHARE, SHELL, Ink, closed_at_edges, distance,
 from .view import FLOOR, View
 
 DISC = 0.7  # share of its bounding box that a disc, oval or plate behind a letter fills
+CUT_DISC = 0.9  # the same of a box that the image's edge cuts: a corner that happens to be dark is no rectangle
 PASTED = 0.35  # of a letter's contrast: how far the tone of a pasted box around it may vary
+SMOOTH = 0.05  # of a letter's contrast: how steep such ground may be, with what JPEG adds beside sharp strokes
+SMOOTH_SHELL = 0.4  # how far around a letter ground without an edge is looked for, as a share of the letter: its own edge takes the nearest
 DISC_RIM = 0.35  # how far around such a disc its bright rim may reach, as a share of the letter
 LARGEST_RING = 3.5  # times the letter; a larger outline around it is no ring of its own
 HALO = 0.16  # how far a ring's dark rim may reach, as a share of the letter
@@ -53,7 +56,7 @@ def disc_around(view: View, letter: np.ndarray) -> np.ndarray | None:
     view; None if what is around the letter is no such closed shape.
 
     A console's badge on bright ground: its white rim melts into what is around, its disc does not. A pasted box has a tone of its own, be
-    what is around it brighter or darker.
+    what is around it brighter or darker; where that has the same tone, the box has no grain and an edge.
     """
     rows, columns = np.flatnonzero(letter.any(1)), np.flatnonzero(letter.any(0))
     size = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
@@ -64,23 +67,29 @@ def disc_around(view: View, letter: np.ndarray) -> np.ndarray | None:
     bright, low = percentile(view.grey[letter], 50), percentile(view.grey[shell], 50)
     if bright - low < FLOOR:
         return None
-    for ground in (view.grey < (bright + low) / 2, np.abs(view.grey - low) < max(FLOOR, PASTED * (bright - low))):
-        full = _closed_around(Ink.of(ground, view.grey, True), letter, shell, size)
+    side = 2 * int(np.ceil(view.scale / 2)) + 1
+    slope = cv2.morphologyEx(view.grey, cv2.MORPH_GRADIENT, np.ones((side, side), np.uint8))
+    tone = np.abs(view.grey - low) < max(FLOOR, PASTED * (bright - low))
+    wide = (near > EDGE_SHARE * size) & (near < SMOOTH_SHELL * size)
+    for ground, there in ((view.grey < (bright + low) / 2, shell), (tone, shell), (slope < max(FLOOR, SMOOTH * (bright - low)), wide)):
+        full = _closed_around(view, Ink.of(ground, view.grey, True), letter, there, size)
         if full is not None:
             return full
     return None
 
 
-def _closed_around(ground: Ink, letter: np.ndarray, shell: np.ndarray, size: float) -> np.ndarray | None:
+def _closed_around(view: View, ground: Ink, letter: np.ndarray, shell: np.ndarray, size: float) -> np.ndarray | None:
     """(h, w) bool: the component of a ground that most of the shell around a letter lies on, filled, if it is compact, ends within the view and
-    holds the letter."""
+    holds the letter; the image's own edge may end a box that it cuts straight."""
     if not (ground.labels[shell] > 0).any():
         return None
     label = int(np.bincount(ground.labels[shell & (ground.labels > 0)]).argmax())
     x, y, w, h, _ = ground.stats[label]
     full = filled(ground.labels == label)
-    at_edge = x == 0 or y == 0 or x + w == full.shape[1] or y + h == full.shape[0]
-    if at_edge or max(w, h) > LARGEST_RING * size or full.sum() < DISC * w * h or (full & letter).sum() < 0.9 * letter.sum():
+    at_edge = np.array([x == 0, y == 0, x + w == full.shape[1], y + h == full.shape[0]])
+    if (at_edge & ~np.array(view.whole)).any() or (at_edge.any() and full.sum() < CUT_DISC * w * h):
+        return None
+    if max(w, h) > LARGEST_RING * size or full.sum() < DISC * w * h or (full & letter).sum() < 0.9 * letter.sum():
         return None
     return full
 
@@ -133,11 +142,14 @@ def own_pixels(view: View, ink: Ink, letters: tuple[int, ...], same: list[Ink], 
         grounds = ((away <= PLATE * size) & _plate(view, sign, away, size),)
     elif apart:
         crook = _rectangle(sign, 0)
-    others = (ink.labels > 0) & ~home
+    near = distance(home)
+    others = (ink.labels > 0) & (near > (edge if ring is not None else 0))  # a ring's own ragged outline is none
     for each in (ink, same[0]):
         others |= (each.labels > 0) & ~each.mask(each.labels[home])
+    if disc is not None:
+        others &= near > edge + 1  # nor is the thin ring around a disc, which may melt into what is bright outside
     far = distance(others)
-    nearer = distance(home) < far
+    nearer = near < far
     if crook is not None:
         grounds = (crook & (nearer | (far > NEIGHBOUR * edge)),)
     else:

@@ -87,7 +87,7 @@ def alone(decisions: Sequence[Decision], views: Sequence[np.ndarray], others: Se
 def _is_of_the_text_in(kept: Decision, other: Decision) -> bool:
     """Whether a removed box holds much more of a kept letter's line: it is long and goes on with the letter's line, or it holds the letter, too,
     and was read as a longer text itself."""
-    if other.reading is None:
+    if other.reading is None or not _on_ground(kept.reading, np.array(other.reading.xyxy, np.float64)):
         return False
     (x, y), (rows, columns) = kept.xyxy[:2], np.nonzero(kept.strokes)
     letter = np.array([x + columns.min(), y + rows.min(), x + columns.max() + 1, y + rows.max() + 1], np.float64)
@@ -119,19 +119,22 @@ def stands_in_print(frame: np.ndarray, reading: Reading, boxes: np.ndarray | Non
     view = around(frame, box, REACH)
     if view is None:
         return False
+    on_ground = [b for b in boxes if _on_ground(reading, b)] if boxes is not None else []
     points = (np.stack([columns + x + 0.5, rows + y + 0.5]) - np.array(view.window[:2])[:, None]) * view.scale
     straight = 90.0 * round(reading.rotation_deg / 90)
     angles = {reading.rotation_deg, straight if abs(reading.rotation_deg - straight) < OFF_DEG else reading.rotation_deg}
     return any(
-        _is_part_of_text(view, ink, own, angle, reading.mirrored, boxes) for ink, own in _inks(view, points) for angle in angles
+        _is_part_of_text(view, ink, own, angle, reading.mirrored, np.array(on_ground).reshape(-1, 4), reading.ground) for ink, own in _inks(view, points) for angle in angles
     )
 
 
 def _is_part_of_text(
-    view: View, ink: Ink, own: np.ndarray, rotation_deg: float, mirrored: bool, boxes: np.ndarray | None
+    view: View, ink: Ink, own: np.ndarray, rotation_deg: float, mirrored: bool, boxes: np.ndarray,
+    ground: tuple[int, int, int, int] | None,
 ) -> bool:
     """`stands_in_print` for one way to hold the letter, (h, w) bool `own` in the view, up."""
     things, width = _things(ink, own, rotation_deg, mirrored)
+    things = [t for t in things if ground is None or _middle_in(_source_box(view, ink, t.label), ground)]
     text = _texts(view, ink, things, boxes)
     line = [t for t in things if _on_line(t) or _is_dash(t)]
     rows_near = [t for t in things if ROW_HIGH[0] <= t.high <= ROW_HIGH[1] and PITCH[0] <= abs(t.xyxy[3] - 1) <= PITCH[1]]
@@ -187,20 +190,36 @@ def _stroke_width(mask: np.ndarray) -> float:
     return max(1.0, 2 * float(cv2.distanceTransform(glyphs.padded(mask.astype(np.uint8), 1), cv2.DIST_L2, 5).max()) - 1)
 
 
-def _texts(view: View, ink: Ink, things: Sequence[_Thing], boxes: np.ndarray | None) -> dict[int, int]:
+def _texts(view: View, ink: Ink, things: Sequence[_Thing], boxes: np.ndarray) -> dict[int, int]:
     """Label -> 0 for what does not look like print, 1 for what looks like a character, 2 for what a box says is print."""
     result = {}
     for t in things:
-        x, y, w, h, _ = ink.stats[t.label]
         told = False
-        if boxes is not None and len(boxes):
-            x1, y1 = x / view.scale + view.window[0], y / view.scale + view.window[1]
-            x2, y2 = x1 + w / view.scale, y1 + h / view.scale
+        if len(boxes):
+            x1, y1, x2, y2 = _source_box(view, ink, t.label)
             shared = np.clip(np.minimum(boxes[:, 2], x2) - np.maximum(boxes[:, 0], x1), 0, None) * np.clip(
                 np.minimum(boxes[:, 3], y2) - np.maximum(boxes[:, 1], y1), 0, None)
             told = bool((shared >= OF_BOX * (x2 - x1) * (y2 - y1)).any())
         result[t.label] = 2 if told else int(t.letters == 1 and looks_like(ink, t.label, None) > CHARACTER)
     return result
+
+
+def _source_box(view: View, ink: Ink, label: int) -> np.ndarray:
+    """(4,) source xyxy of a component."""
+    x, y, w, h, _ = ink.stats[label]
+    return np.array([x, y, x + w, y + h]) / view.scale + np.tile(view.window[:2], 2)
+
+
+def _on_ground(reading: Reading, box: np.ndarray) -> bool:
+    """Whether the middle of a box, (4,) source xyxy, lies in the ring around a letter, or on the pasted box or disc that it stands on; True where there is
+    none."""
+    return reading.ground is None or _middle_in(box, reading.ground)
+
+
+def _middle_in(box: np.ndarray, ground: tuple[int, int, int, int]) -> bool:
+    """Whether the middle of one box lies in another, both source xyxy."""
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    return bool(ground[0] <= x <= ground[2] and ground[1] <= y <= ground[3])
 
 
 def _on_line(t: _Thing) -> bool:

@@ -21,7 +21,7 @@ from ..records import Reading
 from . import glyphs
 from .doubts import NOTHING, PART_OF_TEXT
 from .isolation import spoils, unless_initial
-from .kept_pixels import CLEAR, CLEAR_PX, is_empty, own_pixels, pieces
+from .kept_pixels import CLEAR, CLEAR_PX, disc_around, is_empty, own_pixels, pieces, ring_around
 from .sign_candidates import AHEAD_IN_WORDS, CONVINCING, LEAST_LIKENESS, Candidate, candidates, vote
 from .strokes import (
     EDGE_PX,
@@ -42,7 +42,7 @@ from .tesseract import Reader
 from .two_bars import is_whole_l
 from .view import SMALLEST_BOX, View, cropped, in_source, look
 
-__all__ = ["insist", "second_pass"]
+__all__ = ["insist", "is_unlike", "second_pass"]
 
 LEAST_WHOLE = 0.45  # of a component's area at Otsu's threshold
 WORD_THRESHOLDS = 2  # how many thresholds words are tried at: Otsu's may leave neighbouring letters joined
@@ -53,6 +53,7 @@ WORD_RETAKES = (-0.06, -0.1)  # words that are read at last are so in somewhat s
 WORD_LONG = 1.8  # times as long as wide: the least of a word's box
 LEAST_IN_FRAME = 0.25  # of its height: letters of a word in a frame
 BAR, ARM = 0.4, 0.6  # of an L's size, and of its width or height if that is less: the length that its bars have at least
+UNLIKE = 0.65  # a single letter whose own strokes resemble its sign less is none, whatever OCR says: of 641 laterality markers none did, a plus did
 DOUBTABLE = 0.5  # confidence from which a doubt about a reading is the last word: half a stencil letter, read as an L with
 # next to no confidence, must not make the whole one part of a longer text
 
@@ -118,15 +119,27 @@ def insist(
     if not sign:
         return first
     for share in RETAKES if first.xyxy[2] - first.xyxy[0] >= SMALLEST_BOX else ():
-        if best.confidence >= (DOUBTABLE if best.doubt else CONVINCING):
+        if _sureness(best) >= (DOUBTABLE if best.doubt else CONVINCING):
             break
         reading = second_pass(display_frame, _grown(xyxy, share), keep, reader, others)
         if reading.doubt == NOTHING:
             continue
         if min(best.confidence, reading.confidence) >= DOUBTABLE and best.text != reading.text:
             return replace(best, doubt=PART_OF_TEXT)
-        best = max(best, reading, key=lambda r: r.confidence)
+        best = max(best, reading, key=_sureness)
     return best
+
+
+def is_unlike(reading: Reading) -> bool:
+    """Whether the strokes of a letter, where they are known, do not look like it."""
+    if reading.letter is None or not reading.letter.any() or not glyphs.drawable(reading.text):
+        return False
+    return glyphs.resembles(reading.letter, reading.text, reading.rotation_deg, reading.mirrored) < UNLIKE
+
+
+def _sureness(reading: Reading) -> float:
+    """Confidence of a reading, nothing where its strokes say otherwise: then the box is looked at again."""
+    return reading.confidence if reading.doubt or len(reading.text) != 1 or not is_unlike(reading) else 0.0
 
 
 def _may_spell(display_frame: np.ndarray, xyxy: np.ndarray, count: int) -> bool:
@@ -183,7 +196,10 @@ def _whole(view: View, ink: Ink, index: int, base: Ink) -> bool:
 
 
 def _reading(frames: Sequence[np.ndarray], view: View, c: Candidate, confidence: float, same: list[Ink]) -> Reading:
-    doubt = next(filter(None, (spoils(view, c, ink, same) for ink in _distinct(c.ink, same))), "")
+    letters = c.ink.mask(c.letters)
+    ring = ring_around([c.ink, *same], letters) if c.frame else None
+    ground = disc_around(view, letters) if not c.frame and not c.ink.dark else None
+    doubt = next(filter(None, (spoils(view, c, ink, same, ground) for ink in _distinct(c.ink, same))), "")
     if len(c.letters) == 1 and not c.frame:
         c = _bare(c, same[1:])
     letter = _letter(view, c, same) if len(c.letters) == 1 else None
@@ -192,7 +208,15 @@ def _reading(frames: Sequence[np.ndarray], view: View, c: Candidate, confidence:
     if letter is not None:
         X1, Y1 = view.window[:2]
         letter = letter[xyxy[1] - Y1 : xyxy[3] - Y1, xyxy[0] - X1 : xyxy[2] - X1].copy()
-    return Reading(xyxy, c.sign, round(confidence, 3), strokes, turned, c.view > 3, doubt, letter)
+    return Reading(xyxy, c.sign, round(confidence, 3), strokes, turned, c.view > 3, doubt, letter, next((_bounds(view, each) for each in (ring, ground) if each is not None), None))
+
+
+def _bounds(view: View, mask: np.ndarray) -> tuple[int, int, int, int]:
+    """Integer source xyxy of a (h, w) bool mask of the work frame, not empty."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    x1, y1 = (int(np.floor(v / view.scale)) for v in (columns[0], rows[0]))
+    x2, y2 = (int(np.ceil((v + 1) / view.scale)) for v in (columns[-1], rows[-1]))
+    return view.window[0] + x1, view.window[1] + y1, view.window[0] + x2, view.window[1] + y2
 
 
 def _letter(view: View, c: Candidate, same: list[Ink]) -> np.ndarray | None:

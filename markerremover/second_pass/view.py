@@ -21,7 +21,7 @@ class View:
     """A box with its surroundings.
 
     grey: (h, w) uint8, work frame.  scale: work pixels a source pixel.  window, box: integer source xyxy of the crop and
-    of the box in it.  inner: (4,) float work xyxy of the box.
+    of the box in it.  inner: (4,) float work xyxy of the box.  whole: whether the crop reaches the image's left, top, right and bottom edge.
     """
 
     grey: np.ndarray
@@ -29,6 +29,7 @@ class View:
     window: tuple[int, int, int, int]
     box: tuple[int, int, int, int]
     inner: np.ndarray
+    whole: tuple[bool, bool, bool, bool] = (False, False, False, False)
 
 
 def look(frame: np.ndarray, xyxy: np.ndarray) -> View | tuple[int, int, int, int]:
@@ -53,7 +54,7 @@ def look(frame: np.ndarray, xyxy: np.ndarray) -> View | tuple[int, int, int, int
     size = max(4, round((X2 - X1) * scale)), max(4, round((Y2 - Y1) * scale))
     grey = cv2.resize(crop, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
     inner = np.array([x1 - X1, y1 - Y1, x2 - X1, y2 - Y1], np.float64) * scale
-    return View(grey, scale, (X1, Y1, X2, Y2), (x1, y1, x2, y2), inner)
+    return View(grey, scale, (X1, Y1, X2, Y2), (x1, y1, x2, y2), inner, (X1 == 0, Y1 == 0, X2 == w, Y2 == h))
 
 
 def around(frame: np.ndarray, xyxy: tuple[int, int, int, int], reach: float) -> View | None:

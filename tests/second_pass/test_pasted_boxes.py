@@ -1,0 +1,106 @@
+"""A letter on a pasted box, on a disc or in a ring: what lies outside is none of its text, and the box or ring stays with it."""
+
+import cv2
+import numpy as np
+import pytest
+
+from markerremover.second_pass import lines_of_print, reader, tesseract
+from markerremover.synthesis.marks import fonts
+
+FACE = next(f for f in fonts.font_files("train") if "DejaVuSans-Bold" in f)
+KEEP = ("L", "R")
+
+
+@pytest.fixture(scope="module")
+def engine():
+    return tesseract.open_reader()
+
+
+def film(noise: float = 4.0, shape: tuple[int, int] = (200, 240)) -> np.ndarray:
+    """Noisy ground with a bright band, as a bone, right of the middle."""
+    frame = np.full(shape, 80.0)
+    frame[70:96, 140:] = 200
+    return frame + np.random.default_rng(0).normal(0, noise, shape)
+
+
+def put(frame: np.ndarray, text: str, at: tuple[int, int], cap: float = 24, level: float = 230) -> tuple[int, int, int, int]:
+    """Write a text with its top left corner at (x, y); its box."""
+    alpha = fonts.render(text, FACE, cap)
+    x, y = at
+    part = frame[y : y + alpha.shape[0], x : x + alpha.shape[1]]
+    part += alpha * (level - part)
+    return x, y, x + alpha.shape[1], y + alpha.shape[0]
+
+
+def pasted(frame: np.ndarray, box: tuple[int, int, int, int]) -> None:
+    """A box of one slowly rising tone, without the film's noise."""
+    x1, y1, x2, y2 = box
+    frame[y1:y2, x1:x2] = 130 + np.linspace(0, 15, y2 - y1)[:, None]
+
+
+def as_picture(frame: np.ndarray, quality: int = 0) -> np.ndarray:
+    picture = np.clip(frame, 0, 255).astype(np.uint8)
+    return cv2.imdecode(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], 0) if quality else picture
+
+
+def read(picture: np.ndarray, box: tuple[int, int, int, int], engine):
+    return reader.insist(picture, np.array(box, float) + (-2, -2, 2, 2), KEEP, engine)
+
+
+def test_a_bone_as_high_as_the_letter_beside_its_pasted_box_is_no_text(engine):
+    frame = film()
+    pasted(frame, (96, 58, 139, 108))
+    box = put(frame, "L", (108, 70))
+    reading = read(as_picture(frame), box, engine)
+    assert (reading.text, reading.doubt) == ("L", "")
+    assert reading.ground is not None and np.abs(np.array(reading.ground) - (96, 58, 139, 108)).max() <= 4
+
+
+def test_a_letter_and_another_on_one_pasted_box_are_a_text(engine):
+    frame = film()
+    pasted(frame, (96, 58, 160, 108))
+    box = put(frame, "L", (108, 70))
+    put(frame, "M", (130, 70))
+    reading = read(as_picture(frame), box, engine)
+    assert reading.doubt or not reading.text or lines_of_print.stands_in_print(as_picture(frame), reading)
+
+
+def test_print_beside_a_pasted_box_is_none_of_its_letters_line(engine):
+    frame = film()
+    frame[70:96, 140:] = 80
+    pasted(frame, (60, 58, 103, 108))
+    box = put(frame, "L", (72, 70))
+    put(frame, "AP", (110, 70))
+    picture = as_picture(frame)
+    reading = read(picture, box, engine)
+    assert (reading.text, reading.doubt) == ("L", "") and not lines_of_print.stands_in_print(picture, reading)
+
+
+def test_a_pasted_box_that_the_images_edge_cuts_counts_and_a_dark_corner_does_not(engine):
+    frame = film()
+    pasted(frame, (200, 58, 240, 108))
+    box = put(frame, "L", (212, 70))
+    assert read(as_picture(frame), box, engine).ground is not None
+    frame = film()
+    yy, xx = np.mgrid[:200, :240]
+    frame[(240 - xx) + (200 - yy) < 90] = 20
+    box = put(frame, "L", (214, 165), cap=20)
+    assert read(as_picture(frame), box, engine).ground is None
+
+
+@pytest.mark.parametrize("quality", [0, 92])
+def test_a_thin_ring_and_all_within_it_stay(engine, quality):
+    frame = film()
+    cv2.circle(frame, (110, 83), 22, 10.0, -1)
+    cv2.circle(frame, (110, 83), 22, 250.0, 1)
+    alpha = fonts.render("L", FACE, 16)
+    box = put(frame, "L", (110 - alpha.shape[1] // 2, 83 - alpha.shape[0] // 2), cap=16)
+    picture = as_picture(frame, quality)
+    reading = read(picture, (85, 58, 136, 109), engine)
+    assert (reading.text, reading.doubt) == ("L", "") and box[0] > reading.xyxy[0]
+    kept = np.zeros(picture.shape, bool)
+    x1, y1, x2, y2 = reading.xyxy
+    kept[y1:y2, x1:x2] = reading.strokes
+    disc = np.zeros(picture.shape, np.uint8)
+    cv2.circle(disc, (110, 83), 22, 1, -1)
+    assert kept[disc > 0].mean() > 0.97 and reading.framed
