@@ -49,7 +49,7 @@ def blackened(image: np.ndarray, texts: Sequence[Text], policy: Policy, variant:
     out = image.copy()
     for text in texts:
         read = text.text.strip()
-        if variant == "signs" and read.upper() in policy.keep or variant == "words" and len(read) == 1:
+        if variant == "laterality markers" and read.upper() in policy.keep or variant == "words" and len(read) == 1:
             continue
         grown = boxes.widen if policy.margin_px else boxes.grow  # the border has none
         x1, y1, x2, y2 = grown(np.array([text.xyxy], np.float64), policy.margin, policy.margin_px, image.shape)[0]
@@ -57,7 +57,7 @@ def blackened(image: np.ndarray, texts: Sequence[Text], policy: Policy, variant:
     return out
 
 
-def finder(name: str, version: str, find: Find, policy: Policy, variants: tuple[str, ...] = ("all", "signs")) -> Tool:
+def finder(name: str, version: str, find: Find, policy: Policy, variants: tuple[str, ...] = ("all", "laterality markers")) -> Tool:
     """A tool of something that finds texts; it looks once for all variants."""
 
     def clean(image: np.ndarray) -> dict[str, np.ndarray | None]:
@@ -73,11 +73,11 @@ def ours(policy: Policy, *, second: bool = False) -> Tool:
 
     def clean(image: np.ndarray) -> dict[str, np.ndarray | None]:
         try:
-            return {"signs": remover.clean(image).array}
+            return {"laterality markers": remover.clean(image).array}
         except HeldError:
-            return {"signs": None}
+            return {"laterality markers": None}
 
-    return Tool("markerremover" + (" with its second look" if second else ""), __version__, ("signs",), clean)
+    return Tool("markerremover" + (" with its second look" if second else ""), __version__, ("laterality markers",), clean)
 
 
 def tesseract_page(policy: Policy) -> Tool:
@@ -104,7 +104,7 @@ def tesseract_page(policy: Policy) -> Tool:
             for x, y, w, h, text, confidence in rows if str(text).strip()
         ]
 
-    return finder("Tesseract, all words (Presidio, RewritePixel)", version, find, policy, ("all", "signs", "words"))
+    return finder("Tesseract, all words (Presidio, RewritePixel)", version, find, policy, ("all", "laterality markers", "words"))
 
 
 def tesseract_sparse(policy: Policy) -> Tool:

@@ -41,7 +41,7 @@ def main() -> int:
             results, args.truth, args.images, split=args.split, reader=open_reader, localizer=load_detector, workers=os.cpu_count() or 1)
     for name in ("sentences", "failures", "notes"):
         del document[name]
-    for kind in ("any marking", "laterality", "marker"):
+    for kind in ("any annotation", "laterality", "marker"):
         for curve in ("recall", "precision", "score"):
             del document["localizer"][kind][curve]
     told = document.pop("run")

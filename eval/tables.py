@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = ("README.md", "docs/accuracy.md", "docs/comparison.md", "docs/backends.md", "docs/scale.md", "eval/BENCHMARK.md")
 HEAD = ("burned-in annotations removed", "images de-identified", "laterality markers retained", "false-positive regions", "anatomy removed")
 WORKERS, NODES, CORES, PRICE = 2, 10, 32, 0.04  # of the arithmetic in docs/scale.md; the price is an assumption, in any currency
-SAID = {"all": "all removed", "signs": "laterality markers retained", "words": "single characters retained"}
+SAID = {"all": "all removed", "laterality markers": "laterality markers retained", "words": "single characters retained"}
 PLACE = re.compile(r"(<!-- table ([a-z-]+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 
@@ -84,7 +84,7 @@ def tools(document: dict[str, Any], *, brief: bool = False) -> list[str]:
     """What `side_by_side.side_by_side` returned; if `brief` of each tool only the variant that retains laterality markers, where it has one."""
     lines, rows = head("tool", *(() if brief else ("seconds an image (processor)",))), document["tools"]
     for row in rows:
-        if brief and row["variant"] != "signs" and any(r["name"] == row["name"] and r["variant"] == "signs" for r in rows):
+        if brief and row["variant"] != "laterality markers" and any(r["name"] == row["name"] and r["variant"] == "laterality markers" for r in rows):
             continue
         ours, seconds = row["name"].startswith("markerremover"), row["seconds_per_image"]
         name = row["name"] if ours or brief else f"{row['name']}: {SAID[row['variant']]}"

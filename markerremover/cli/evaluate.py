@@ -14,7 +14,7 @@ from .. import __version__
 from ..errors import UsageError, WriteError
 
 #: Kind of error in the JSON document -> its name in print.
-KINDS = {"missed": "missed", "leaks": "leaks", "signs lost": "laterality markers lost", "false": "false-positive regions"}
+KINDS = {"missed": "missed", "leaks": "leaks", "laterality markers lost": "laterality markers lost", "false": "false-positive regions"}
 
 
 def add_evaluate_parser(subparsers) -> None:

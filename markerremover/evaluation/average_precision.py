@@ -14,7 +14,7 @@ from ..records import Annotation, Detections
 
 IOU = 0.5
 MOST = 1000  # highest number of detections per image that are scored
-ANY = "any marking"  # key of the JSON document: both classes as one
+ANY = "any annotation"  # key of the JSON document: both classes as one
 
 
 def precision_recall(pairs: Sequence[tuple[Annotation, Detections]]) -> dict[str, dict[str, Any]]:
@@ -24,7 +24,7 @@ def precision_recall(pairs: Sequence[tuple[Annotation, Detections]]) -> dict[str
         pairs: the truth of each image and the localizer's detections in it, both in the same pixels, down to its lowest score.
 
     Returns:
-        "any marking", "laterality" and "marker" -> {"ap50": COCO's average precision at IoU 0.5 (mean precision at 101 recalls),
+        "any annotation", "laterality" and "marker" -> {"ap50": COCO's average precision at IoU 0.5 (mean precision at 101 recalls),
         "auprc": area under the curve itself, step by step, "n": elements, "recall", "precision", "score": the curve, score descending};
         and "map50": the mean of the two kinds' `ap50`. None where there are no elements. `uncertain` elements count neither way.
 
@@ -40,7 +40,7 @@ def precision_recall(pairs: Sequence[tuple[Annotation, Detections]]) -> dict[str
 def _one_kind(pairs: Sequence[tuple[Annotation, Detections]], kinds: Sequence[str]) -> dict[str, Any]:
     """The entry of `precision_recall` for some classes taken as one."""
     coco, evaluator = _pycocotools()
-    truth: dict[str, Any] = {"info": {}, "images": [], "annotations": [], "categories": [{"id": 1, "name": "marking"}]}
+    truth: dict[str, Any] = {"info": {}, "images": [], "annotations": [], "categories": [{"id": 1, "name": "annotation"}]}
     boxes: list[dict[str, Any]] = []
     for number, (annotation, detections) in enumerate(pairs, 1):
         h, w = annotation.shape_hw

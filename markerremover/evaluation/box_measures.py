@@ -66,7 +66,7 @@ def count(annotation: Annotation, boxes: Sequence[Mapping[str, Any]], *, release
             retained.append(released and (_retained(element, decided) if good is None else good))
     return Counts(
         images=1, held=int(not released), marked=int(bool(removed)), deidentified=int(bool(removed) and all(removed)), markers=len(removed),
-        removed=sum(removed), signs=len(retained), retained=sum(retained),
+        removed=sum(removed), laterality_markers=len(retained), retained=sum(retained),
         boxes=len(decided), false_boxes=sum(not _near(b["xyxy"], annotation) for b in decided),
     )
 

@@ -59,7 +59,7 @@ def kind(element: Element) -> str:
     if any(n in TEXTLESS for n in notes) and not letters:
         return "arrow"
     if not letters:
-        return "marking, not said what it reads"  # a key of the JSON document
+        return "text, not transcribed"  # a key of the JSON document
     if any(c.isdigit() for c in letters):
         return "text with digits"
     return "initials" if len(letters) <= INITIALS else "words"

@@ -291,8 +291,8 @@ def _beside_a_marker(judged: Judged, element: judge.JudgedElement) -> bool:
 def _failure(row: Row) -> dict[str, Any] | None:
     """The errors in one image, with boxes in source pixels (elements xyxy, leaks and false-positive regions xywh); None without errors."""
     judged = row.judged
-    error_of = {"marker": "missed", "laterality": "signs lost"}
-    errors: dict[str, list] = {"missed": [], "signs lost": [], "leaks": [], "false": [list(box) for box in judged.false_regions]}
+    error_of = {"marker": "missed", "laterality": "laterality markers lost"}
+    errors: dict[str, list] = {"missed": [], "laterality markers lost": [], "leaks": [], "false": [list(box) for box in judged.false_regions]}
     for e in judged.elements:
         if e.scored and not e.good and e.element.kind in error_of:
             errors[error_of[e.element.kind]].append([round(v, 1) for v in e.element.xyxy])
@@ -336,7 +336,7 @@ def table(document: dict[str, Any]) -> list[str]:
         lines += published_lines(document)
     if "localizer" in document:
         localizer = document["localizer"]
-        as_one = localizer["any marking"]
+        as_one = localizer["any annotation"]
         lines.append(f"localizer: mAP-50 {localizer['map50']}; as one kind: AP-50 {as_one['ap50']}, AUPRC {as_one['auprc']}")
     if document["missing"]:
         lines.append(f"{document['missing']} of {document['images']} images have no result: nothing in them counts as removed or retained")

@@ -27,7 +27,7 @@ class Counts:
     images: all of them.  held: those without a result; nothing in them counts as removed or retained.
     marked: images with a `marker` element.  deidentified: of those, the ones with every such element removed.
     markers, removed: `marker` elements, and those removed.
-    signs, retained: `laterality` elements, and those left as they were.
+    laterality_markers, retained: `laterality` elements, and those left as they were.
     boxes, false_boxes: boxes with a decision, and those farther than `NEAR` from every annotated element.
     """
 
@@ -37,7 +37,7 @@ class Counts:
     deidentified: int = 0
     markers: int = 0
     removed: int = 0
-    signs: int = 0
+    laterality_markers: int = 0
     retained: int = 0
     boxes: int = 0
     false_boxes: int = 0
@@ -50,7 +50,7 @@ class Counts:
 #: Rate -> the counts it is made of: successes, trials.
 RATES = {
     "de-identification accuracy": ("deidentified", "marked"),
-    "retention accuracy": ("retained", "signs"),
+    "retention accuracy": ("retained", "laterality_markers"),
     "false-positive rate": ("false_boxes", "boxes"),
     "marker recall": ("removed", "markers"),
 }

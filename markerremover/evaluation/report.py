@@ -25,7 +25,7 @@ SIDE_PX = 300  # longer side of an enlarged picture, pixels
 AROUND = 1.2  # margin shown on each side of a box, as a fraction of the box's longer side
 LEAST_AROUND = 24  # smallest margin, source pixels
 #: Kind of error, a key of `failures` in the JSON document -> colour of its outline, RGB.
-FAILURES = {"missed": (255, 60, 60), "signs lost": (0, 190, 255), "leaks": (255, 150, 0), "false": (255, 0, 255)}
+FAILURES = {"missed": (255, 60, 60), "laterality markers lost": (0, 190, 255), "leaks": (255, 150, 0), "false": (255, 0, 255)}
 
 
 def write(folder: Path | str, document: Mapping[str, Any], rows: Sequence[Row], inputs: Path | str, out: Path | str) -> Path:
@@ -136,7 +136,7 @@ def _figures(
     for error in FAILURES:
         for index, box in enumerate(failure.get(error, ())):
             x, y, third, fourth = box
-            xyxy = [x, y, third, fourth] if error in ("missed", "signs lost") else [x, y, x + third, y + fourth]
+            xyxy = [x, y, third, fourth] if error in ("missed", "laterality markers lost") else [x, y, x + third, y + fourth]
             name = f"{number:04d}-{error.replace(' ', '-')}-{index:02d}.png"
             _draw(folder / name, before, after, xyxy, FAILURES[error])
             pictures.append((error, name, xyxy))

@@ -271,7 +271,7 @@ def _tell_gathered(gathered: Gathered, say: Say, would: str = "") -> None:
 def _tell_sets(folder: SiteFolder, plan: Plan, options: ImproveOptions, say: Say) -> None:
     for name, pictures in (("training", plan.training), ("validation", plan.validation)):
         held = validation.strength(pictures)
-        say(f"{name} set: {held.pictures} pictures of {held.patients} patients, {held.markings} annotations, {held.signs} laterality markers, "
+        say(f"{name} set: {held.pictures} pictures of {held.patients} patients, {held.annotations} annotations, {held.laterality_markers} laterality markers, "
             f"{held.unmarked} pictures without either")
     held = validation.strength(plan.validation)
     say(f"  even if none of its annotations is newly missed, up to {100 * held.unseen:.0f} % of a site's annotations may be (95 % confidence)")

@@ -26,18 +26,18 @@ LEAST_PATIENTS = 3  # smallest number of patients
 class Strength:
     """Counts of a set of pictures; the names are keys of the history.
 
-    markings: `marker` elements.  signs: `laterality` elements.  unmarked: pictures without elements."""
+    annotations: `marker` elements.  laterality_markers: `laterality` elements.  unmarked: pictures without elements."""
 
     pictures: int
     patients: int
-    markings: int
-    signs: int
+    annotations: int
+    laterality_markers: int
     unmarked: int
 
     @property
     def unseen(self) -> float:
         """Upper bound of the share of annotations, 0-1, newly missed at a site if none of this set is: one-sided exact 95 % (Clopper-Pearson)."""
-        return upper_bound(0, self.markings)
+        return upper_bound(0, self.annotations)
 
 
 def strength(pictures: Sequence[Picture]) -> Strength:
@@ -55,9 +55,9 @@ def check_strength(pictures: Sequence[Picture]) -> None:
         UsageError: it has too few annotations or patients.
     """
     held = strength(pictures)
-    if held.markings < LEAST_ANNOTATIONS or held.patients < LEAST_PATIENTS:
+    if held.annotations < LEAST_ANNOTATIONS or held.patients < LEAST_PATIENTS:
         raise UsageError(
-            f"the validation set would have {held.markings} annotations in {held.pictures} pictures of {held.patients} patients, needed are "
+            f"the validation set would have {held.annotations} annotations in {held.pictures} pictures of {held.patients} patients, needed are "
             f"{LEAST_ANNOTATIONS} annotations of {LEAST_PATIENTS} patients: so few cannot show a loss. Gather more, or give a folder with --validation"
         )
 

@@ -86,11 +86,11 @@ def page(card: Mapping[str, Any], pairs: Sequence[Sequence[Mapping[str, Any]]]) 
 def _sentence(row: Mapping[str, Any]) -> tuple[str, bool]:
     """The result of an image in words, and whether it has no error."""
     c = row["counts"]
-    text = f"{c['removed']} of {c['markers']} markers removed, {c['retained']} of {c['signs']} laterality markers retained, "
+    text = f"{c['removed']} of {c['markers']} markers removed, {c['retained']} of {c['laterality_markers']} laterality markers retained, "
     text += f"{c['false_boxes']} of {c['boxes']} boxes false"
     if row["reason"]:
         text += f"; held: {row['reason']}"
-    return text, c["removed"] == c["markers"] and c["retained"] == c["signs"] and not row["reason"]
+    return text, c["removed"] == c["markers"] and c["retained"] == c["laterality_markers"] and not row["reason"]
 
 
 def _p_value(p: float | None) -> str:

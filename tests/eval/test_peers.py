@@ -47,7 +47,7 @@ def test_a_peer_blackens_the_name_and_leaves_the_rest(picture, name):
     assert tuple(results) == tool.variants and tool.version
     for result in results.values():
         assert black(result, (75, 212, 280, 236)) > 0.95 and (result == picture)[300:].all() and result.shape == picture.shape
-    assert black(results["signs"], SIGN) == 0
+    assert black(results["laterality markers"], SIGN) == 0
 
 
 def test_ours_is_a_tool_too(picture, monkeypatch):
@@ -56,20 +56,20 @@ def test_ours_is_a_tool_too(picture, monkeypatch):
     monkeypatch.setattr(peers, "open_cleaner", lambda policy, second: fakes.cleaner(policy=policy))
     image = fakes.radiograph(1)
     tool = peers.ours(Policy(keep=()))
-    assert black(tool.clean(image)["signs"], fakes.NAME_BOX) == 1
+    assert black(tool.clean(image)["laterality markers"], fakes.NAME_BOX) == 1
 
     def held(self, image):
         raise HeldError("doubt")
 
     monkeypatch.setattr(peers.MarkerRemover, "clean", held)
-    assert tool.clean(image) == {"signs": None}
+    assert tool.clean(image) == {"laterality markers": None}
 
 
 def test_variants_differ_in_what_stays():
     image = np.full((100, 200), 99, np.uint8)
     texts = [Text((10, 10, 30, 30), " l ", 0.9), Text((60, 10, 80, 30), "X", 0.9), Text((120, 10, 180, 30), "LEE", 0.9)]
-    kept = {v: [bool(peers.blackened(image, texts, POLICY, v)[20, x] == 99) for x in (20, 70, 150)] for v in ("all", "signs", "words")}
-    assert kept == {"all": [False] * 3, "signs": [True, False, False], "words": [True, True, False]} and (image == 99).all()
+    kept = {v: [bool(peers.blackened(image, texts, POLICY, v)[20, x] == 99) for x in (20, 70, 150)] for v in ("all", "laterality markers", "words")}
+    assert kept == {"all": [False] * 3, "laterality markers": [True, False, False], "words": [True, True, False]} and (image == 99).all()
 
 
 def test_a_dbnet_map_becomes_grown_boxes_in_picture_pixels():

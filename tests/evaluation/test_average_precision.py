@@ -23,15 +23,15 @@ def found(*rows):
 
 def test_everything_found_and_nothing_else():
     result = precision_recall([(TRUTH, found((SIGN, 0.9, "laterality"), (NAME, 0.8, "marker")))])
-    assert result["map50"] == 1 and result["any marking"]["auprc"] == 1 and result["any marking"]["n"] == 2
-    assert result["any marking"]["recall"] == [0.5, 1] and result["any marking"]["precision"] == [1, 1]
+    assert result["map50"] == 1 and result["any annotation"]["auprc"] == 1 and result["any annotation"]["n"] == 2
+    assert result["any annotation"]["recall"] == [0.5, 1] and result["any annotation"]["precision"] == [1, 1]
 
 
 def test_a_false_box_ranked_between_two_right_ones():
     """Precision 1, 1/2, 2/3 at recall 1/2, 1/2, 1: area 1/2 + 1/3; COCO takes the best precision at any higher recall."""
     result = precision_recall([(TRUTH, found((SIGN, 0.9, "laterality"), ((60, 60, 80, 80), 0.8, "marker"), (NAME, 0.7, "marker")))])
-    assert result["any marking"]["auprc"] == pytest.approx(0.5 + 1 / 3, abs=1e-4)
-    assert result["any marking"]["ap50"] == pytest.approx((51 * 1 + 50 * 2 / 3) / 101, abs=1e-3)
+    assert result["any annotation"]["auprc"] == pytest.approx(0.5 + 1 / 3, abs=1e-4)
+    assert result["any annotation"]["ap50"] == pytest.approx((51 * 1 + 50 * 2 / 3) / 101, abs=1e-3)
     assert result["laterality"]["ap50"] == 1 and result["marker"]["ap50"] == pytest.approx(0.5) and result["map50"] == pytest.approx(0.75)
 
 
@@ -53,21 +53,21 @@ def test_a_second_box_on_the_same_element_is_false():
 
 def test_the_kind_matters_only_kind_by_kind():
     result = precision_recall([(TRUTH, found((SIGN, 0.9, "marker"), (NAME, 0.8, "marker")))])
-    assert result["any marking"]["ap50"] == 1 and result["laterality"]["ap50"] == 0
+    assert result["any annotation"]["ap50"] == 1 and result["laterality"]["ap50"] == 0
 
 
 def test_nothing_found_and_nothing_there():
     nothing = Annotation("b.png", (100, 100), ())
     assert precision_recall([(TRUTH, found())])["map50"] == 0
     result = precision_recall([(nothing, found())])
-    assert result["map50"] is None and result["any marking"]["ap50"] is None
+    assert result["map50"] is None and result["any annotation"]["ap50"] is None
     assert precision_recall([(nothing, found((SIGN, 0.9, "marker"))), (TRUTH, found((SIGN, 0.8, "laterality"), (NAME, 0.7, "marker")))])[
-        "any marking"]["precision"] == [0, 0.5, 0.6667]
+        "any annotation"]["precision"] == [0, 0.5, 0.6667]
 
 
 def test_scores_rank_across_images():
     result = precision_recall([(TRUTH, found((SIGN, 0.2, "laterality"))), (TRUTH, found((NAME, 0.9, "marker")))])
-    assert result["any marking"]["score"] == [0.9, 0.2] and result["any marking"]["recall"] == [0.25, 0.5]
+    assert result["any annotation"]["score"] == [0.9, 0.2] and result["any annotation"]["recall"] == [0.25, 0.5]
 
 
 def test_without_the_library_it_says_what_to_install(monkeypatch):

@@ -95,7 +95,7 @@ def black(*boxes):
 
 def test_a_marker_is_removed_when_its_strokes_are_black_and_a_sign_retained_when_its_own_are_not():
     counts = counted(DRAWN, picture(), black(WORD), [L, WORD])
-    assert counts == Counts(images=1, marked=1, deidentified=1, markers=1, removed=1, signs=1, retained=1, boxes=2)
+    assert counts == Counts(images=1, marked=1, deidentified=1, markers=1, removed=1, laterality_markers=1, retained=1, boxes=2)
     half = counted(DRAWN, picture(), black((60, 40, 80, 52), L))
     assert (half.deidentified, half.removed, half.retained, half.boxes) == (0, 0, 0, 0)
 
@@ -110,12 +110,12 @@ def test_a_box_is_false_only_when_it_touches_nothing_annotated():
     counts = counted(DRAWN, picture(), black(), found)
     assert (counts.boxes, counts.false_boxes) == (3, 1)
     nothing = counted(Annotation("a.png", fakes.SHAPE, ()), picture(), black(), found)
-    assert (nothing.false_boxes, nothing.marked, nothing.signs) == (3, 0, 0)
+    assert (nothing.false_boxes, nothing.marked, nothing.laterality_markers) == (3, 0, 0)
 
 
 def test_a_held_image_counts_as_neither_cleaned_nor_retained():
     counts = counted(DRAWN, picture(), black(WORD), released=False)
-    assert (counts.held, counts.marked, counts.deidentified, counts.signs, counts.retained) == (1, 1, 0, 1, 0)
+    assert (counts.held, counts.marked, counts.deidentified, counts.laterality_markers, counts.retained) == (1, 1, 0, 1, 0)
 
 
 def test_initials_inside_a_signs_box_belong_to_the_marker():

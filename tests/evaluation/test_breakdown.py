@@ -17,7 +17,7 @@ def test_doctests_hold():
     ("laterality", "L mirrored rot-40", "laterality marker, mirrored and turned"), ("laterality", "LEFT mirrored rot90", "laterality marker, a word"),
     ("laterality", "", "laterality marker, not said which"), ("marker", "GV mirrored, cut", "initials"), ("marker", "SEMI-ERECT", "words"),
     ("marker", "anna", "words"), ("marker", "12:30", "text with digits"), ("marker", "arrow up", "arrow"),
-    ("marker", "mirrored", "marking, not said what it reads"), ("marker", "JFC", "initials"),
+    ("marker", "mirrored", "text, not transcribed"), ("marker", "JFC", "initials"),
 ])
 def test_the_kind_of_an_element(label, text, kind):
     assert breakdown.kind(Element((0, 0, 9, 9), label, text)) == kind

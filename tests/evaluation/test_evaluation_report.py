@@ -58,7 +58,7 @@ def test_the_curve_of_the_localizer_is_drawn(site):  # noqa: F811
     from test_average_precision import found
 
     text, document = written(site, localizer=lambda: lambda display, threshold: found(((40, 40, 140, 70), 0.9, "marker")))
-    assert document["localizer"]["any marking"]["recall"] and 'src="precision-recall.png"' in text and "mAP-50" in text
+    assert document["localizer"]["any annotation"]["recall"] and 'src="precision-recall.png"' in text and "mAP-50" in text
 
 
 def test_names_of_files_are_shown_as_text(site):  # noqa: F811

@@ -64,7 +64,7 @@ class Trainer:
 
 
 def look(found, onnx, policy, device) -> list[Row]:
-    """Stands for `looking.rows`: weights of the content "missed,signs lost,false-positive regions" are wrong so often, one picture after the other."""
+    """Stands for `looking.rows`: weights of the content "missed,laterality markers lost,false-positive regions" are wrong so often, one picture after the other."""
     missed, lost, false = map(int, onnx.read_bytes().decode().split()[0].split(","))
     rows = []
     for picture in found:
@@ -129,7 +129,7 @@ def test_better_weights_are_adopted_and_remove_takes_the_folder_as_its_site(roun
     assert recall["before"]["low95"] < 0.75 < recall["before"]["high95"] and recall["p_mcnemar"] == 0.5
     assert site_profile.read(tmp_path / "site").policy() == Policy(keep=("D",))
     card = read_card(site_profile.read(tmp_path / "site").weights)
-    assert card["metrics"]["markings"] == 12 and card["metrics"]["recall"]["after"]["k"] == 11
+    assert card["metrics"]["annotations"] == 12 and card["metrics"]["recall"]["after"]["k"] == 11
     assert row["reason"] == "more annotations removed: 11, before 9; more images with every annotation removed: 5, before 4"
     assert [r["event"] for r in history(tmp_path)] == ["start", "round"] and history(tmp_path)[1] == row
 
@@ -301,7 +301,7 @@ def test_the_validation_set_is_dealt_by_patient_once(round_of, tmp_path):
     row = round_of(sources=[source], validation=None)
     folder = folders.SiteFolder(tmp_path / "site")
     held = validation.read(folder)
-    assert (row["validation"]["patients"], row["training"]["patients"]) == (6, 12) and row["validation"]["markings"] == 12
+    assert (row["validation"]["patients"], row["training"]["patients"]) == (6, 12) and row["validation"]["annotations"] == 12
     labelled(source, 6, 18)
     again = round_of(b"1,1,2", sources=[source], validation=None)
     assert validation.read(folder) == held and again["training"]["patients"] == 18 and again["validation"] == row["validation"]
@@ -519,7 +519,7 @@ def test_the_whole_loop_from_a_review_to_weights_that_remove_uses(tmp_path):
         "--batch", "4", "--blend", "1", "--loader-workers", "0"]
     code = main.main(args)
     row = json.loads((tmp_path / "site" / "history.jsonl").read_text().splitlines()[-1])
-    assert row["training"]["pictures"] == 10 and row["validation"]["markings"] == 12 and row["recipe"]["epochs"] == 1
+    assert row["training"]["pictures"] == 10 and row["validation"]["annotations"] == 12 and row["recipe"]["epochs"] == 1
     assert row["weights"]["sha256"] != row["compared_with"] and code == (0 if row["adopted"] else improve_cli.NOT_ADOPTED)
     assert row["adopted"] == (not adoption_rule.objections(row["results"]))
     main.main(["remove", str(tmp_path / "in"), "-o", str(tmp_path / "again"), "--site", str(tmp_path / "site"), "--time-limit", "0"])
