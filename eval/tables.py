@@ -61,7 +61,7 @@ def published() -> list[str]:
         lines.append(f"| {said} | {' | '.join(cells)} |")
     found = [document["localizer"] for document in ours]
     for name, said in (("auprc", "AUPRC, all annotations as one class"), ("ap50", "mAP-50, all annotations as one class")):
-        cells = [f"{PUBLISHED_LOCALIZER[name]:.2f}", "", "", *(f"{d['any marking'][name]:.3f} ({d['any marking']['n']} annotations)" for d in found)]
+        cells = [f"{PUBLISHED_LOCALIZER[name]:.2f}", "", "", *(f"{d['any annotation'][name]:.3f} ({d['any annotation']['n']} annotations)" for d in found)]
         lines.append(f"| {said} | {' | '.join(cells)} |")
     cells = ["", "", "", *(f"{d['map50']:.3f} ({d['marker']['n']} to remove, {d['laterality']['n']} laterality markers)" for d in found)]
     return [*lines, f"| mAP-50, mean of both classes | {' | '.join(cells)} |"]

@@ -28,7 +28,7 @@ def test_every_failure_is_shown_before_beside_after(site):  # noqa: F811
     (site / "out" / "sub" / "p2_c.png").unlink()
     text, _ = written(site)
     pictures = re.findall(r'src="(pictures/[^"]+)"', text)
-    assert [p.split("-", 1)[1] for p in pictures] == ["signs-lost-00.png", "false-00.png", "missed-00.png", *(f"leaks-{i:02d}.png" for i in range(len(pictures) - 3))]
+    assert [p.split("-", 1)[1] for p in pictures] == ["laterality-markers-lost-00.png", "false-00.png", "missed-00.png", *(f"leaks-{i:02d}.png" for i in range(len(pictures) - 3))]
     assert "p2_c.png" in text and "no result" in text
     lost = cv2.imread(str(site / "report" / pictures[0]), 0)
     half = lost.shape[1] // 2
