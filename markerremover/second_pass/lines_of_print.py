@@ -7,7 +7,7 @@ Where a box of the frame is known to hold print (of any score, kept or not, or r
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -41,7 +41,7 @@ ROW_HIGH, ROW, ROW_LONG = (0.88, 1.2), 3, 2.5  # height of a line above or below
 LEAST, TOLD = 2, 1  # letters on the line that make a text of it, and where a box says that print is there
 STRIP, STRIP_HIGH, STRIP_GAP, STRAIGHT = 3.2, (0.8, 1.45), 1.2, 0.25  # of a box that can hold nothing but a line of print: length of its height;
 # its height, how far off it begins and how far its middle line is off the letter's, of the letter's height
-HOLDS, ONE_LINE, BEYOND = 0.6, 1.6, 3.0  # share of a letter in the box of a text, the height of that and how far it goes on, of the letter's height
+HOLDS, ONE_LINE, BEYOND = 0.6, 1.6, 1.8  # share of a letter in the box of a text, the height of that and how far it goes on, of the letter's height
 OF_BOX = 0.5  # of a thing that lies in a box of print
 
 
@@ -78,7 +78,7 @@ def alone(decisions: Sequence[Decision], views: Sequence[np.ndarray], others: Se
             told = [o.xyxy for o in removed]
             told += [box for frame, box in others if frame == d.frame]
             boxes = np.array([np.asarray(box, np.float64) for box in told]).reshape(-1, 4)
-            if any(_is_of_the_text_in(d, o) for o in removed) or any(stands_in_print(view[d.frame], d.reading, boxes) for view in views):
+            if any(_is_of_the_text_in(d, o) for o in removed) or _ends_a_line(d, removed) or any(stands_in_print(view[d.frame], d.reading, boxes) for view in views):
                 d = replace(d, action="remove", reason=PART_OF_TEXT, strokes=None)
         result.append(d)
     return tuple(result)
@@ -89,11 +89,8 @@ def _is_of_the_text_in(kept: Decision, other: Decision) -> bool:
     and was read as a longer text itself."""
     if other.reading is None or not _on_ground(kept.reading, np.array(other.reading.xyxy, np.float64)):
         return False
-    (x, y), (rows, columns) = kept.xyxy[:2], np.nonzero(kept.strokes)
-    letter = np.array([x + columns.min(), y + rows.min(), x + columns.max() + 1, y + rows.max() + 1], np.float64)
-    box = np.array(other.reading.xyxy, np.float64)
-    if round(kept.reading.rotation_deg / 90) % 2:
-        letter, box = letter[[1, 0, 3, 2]], box[[1, 0, 3, 2]]
+    upright, letter = _held_up(kept)
+    box = upright(np.array(other.reading.xyxy, np.float64))
     high = letter[3] - letter[1]
     beyond, tall = max(letter[0] - box[0], box[2] - letter[2]), box[3] - box[1]
     off, gap = abs(letter[1] + letter[3] - box[1] - box[3]) / 2, max(letter[0] - box[2], box[0] - letter[2])
@@ -102,6 +99,41 @@ def _is_of_the_text_in(kept: Decision, other: Decision) -> bool:
     if other.reading.doubt != PART_OF_TEXT:
         return False
     return covered_share(letter, box[None]) >= HOLDS and box[3] - box[1] <= ONE_LINE * high and beyond >= BEYOND * high
+
+
+def _ends_a_line(kept: Decision, removed: Sequence[Decision]) -> bool:
+    """Whether removed boxes, end to end, make up a long line of print that goes on with a kept letter's line. Each is as high as print of that
+    line is; what is lower, as a hyphen, may stand between."""
+    upright, letter = _held_up(kept)
+    high = letter[3] - letter[1]
+    line = []
+    for other in removed:
+        if other.reading is None or not _on_ground(kept.reading, np.array(other.reading.xyxy, np.float64)):
+            continue
+        box = upright(np.array(other.reading.xyxy, np.float64))
+        if box[3] - box[1] <= STRIP_HIGH[1] * high and abs(letter[1] + letter[3] - box[1] - box[3]) / 2 <= STRAIGHT * high:
+            line.append(box)
+    for way in (1, -1):
+        spans = sorted(tuple(sorted((way * box[0], way * box[2]))) + (box[3] - box[1],) for box in line)
+        end, length = max(way * letter[0], way * letter[2]), 0.0
+        for start, stop, tall in spans:
+            if stop <= end:
+                continue
+            if start - end > STRIP_GAP * high:
+                break
+            length += (stop - max(start, end)) * (tall >= STRIP_HIGH[0] * high)
+            end = stop
+        if length >= STRIP * high:
+            return True
+    return False
+
+
+def _held_up(kept: Decision) -> tuple[Callable[[np.ndarray], np.ndarray], np.ndarray]:
+    """How to hold boxes, (4,) source xyxy, so that a kept letter's line runs along x, and the letter's own box so held."""
+    (x, y), (rows, columns) = kept.xyxy[:2], np.nonzero(kept.strokes)
+    letter = np.array([x + columns.min(), y + rows.min(), x + columns.max() + 1, y + rows.max() + 1], np.float64)
+    order = [1, 0, 3, 2] if round(kept.reading.rotation_deg / 90) % 2 else [0, 1, 2, 3]
+    return lambda box: box[order], letter[order]
 
 
 def stands_in_print(frame: np.ndarray, reading: Reading, boxes: np.ndarray | None = None) -> bool:

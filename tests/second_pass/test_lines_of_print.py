@@ -105,3 +105,27 @@ def test_a_box_that_holds_the_letter_and_a_longer_text_takes_it_along():
         text = Reading((48, 78, 48 + length, 122), "R", 0.9, np.ones((44, length), bool), doubt="part of a longer text")
         other = Decision(0, text.xyxy, "remove", "part of a longer text", 0.9, "marker", text)
         assert lines_of_print.alone([kept, other], [frame[None]])[0].action == action
+
+
+def removed(box: tuple[int, int, int, int]) -> Decision:
+    return Decision(0, box, "remove", "no laterality marker to retain", 0.8, "marker", Reading(box))
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("boxes, action", [
+    (((240, 98, 320, 142), (330, 98, 420, 142)), "remove"),  # two pieces of a name, after a dash that no box holds
+    (((200, 116, 212, 124), (240, 98, 320, 142), (330, 98, 420, 142)), "remove"),
+    (((240, 98, 320, 142),), "keep"),  # too short for a line
+    (((240, 98, 320, 142), (480, 98, 570, 142)), "keep"),  # not end to end
+    (((240, 40, 320, 84), (330, 40, 420, 84)), "keep"),  # another line
+    (((240, 70, 320, 170), (330, 70, 420, 170)), "keep"),  # far larger
+])
+def test_pieces_of_a_long_line_after_a_letter_make_an_initial_of_it(boxes, action, turned):
+    box, rotation = (160, 100, 190, 140), 0.0
+    if turned:
+        box, boxes, rotation = (box[1], box[0], box[3], box[2]), tuple((b, a, d, c) for a, b, c, d in boxes), 90.0
+    strokes = np.ones((box[3] - box[1], box[2] - box[0]), bool)
+    letter = Decision(0, box, "keep", "isolated laterality marker", 0.9, "laterality", Reading(box, "L", 0.9, strokes, rotation, False, "", strokes), strokes)
+    frame = np.full((1, 700, 700), 70, np.uint8)
+    done = lines_of_print.alone([letter, *map(removed, boxes)], [frame], [])
+    assert done[0].action == action
