@@ -27,6 +27,7 @@ def add_evaluate_parser(subparsers) -> None:
     add("--sites", type=Path, metavar="FILE.csv", help="its columns image (the first) and site; by default the first folder below IN is the site")
     add("--localizer", nargs="?", const="", metavar="WEIGHTS",
         help="also run a localizer, the shipped one by default, and give mAP-50 and AUPRC (extra 'evaluate')")
+    add("--clean", type=Path, metavar="DIR", help="with --fill: the same images without annotations, by path; PSNR and SSIM of what was filled")
     add("--report", type=Path, metavar="DIR", help="write a page with plots and every failure, enlarged (extra 'evaluate'); it shows originals")
     add("--statement", type=Path, metavar="FILE.md", help="write the sampling plan and the result as text for an ethics board")
     parser.set_defaults(run=_run)
@@ -91,11 +92,17 @@ def _run(args: argparse.Namespace) -> int:
 
     if args.inputs is None:
         return _run_boxes(args)
+    if args.clean and not args.fill:
+        raise UsageError("--clean: is for filled results, give --fill too")
     workers = _workers(args)
     document, rows = evaluate.evaluate(
         args.out, args.truth, args.inputs, split=args.split, fill=args.fill, reader=None if args.no_ocr else open_reader, sites=args.sites,
         localizer=None if args.localizer is None else functools.partial(_localizer, args.localizer or None, workers), workers=workers,
     )
+    if args.clean:
+        from ..evaluation import fill_quality
+
+        document["fill_quality"] = fill_quality.of_results(rows, args.out, args.inputs, args.clean)
     _write(args.json, json.dumps(document, indent=1) + "\n")
     if args.statement:
         _write(args.statement, statement(document, datetime.date.today()))
@@ -105,6 +112,8 @@ def _run(args: argparse.Namespace) -> int:
         print(f"report: {report.write(args.report, document, rows, args.inputs, args.out)}")
     _print_notes(document)
     print("\n".join(evaluate.table(document)))
+    if args.clean:
+        print("\n".join(fill_quality.lines(document["fill_quality"])))
     for failure in document["failures"]:
         errors = ", ".join(f"{len(failure[kind])} {KINDS[kind]}" for kind in KINDS if kind in failure)
         print(f"{failure['image']}: {errors or 'no result'}")
@@ -120,7 +129,7 @@ def _localizer(weights: str | None, workers: int) -> Any:
 def _run_boxes(args: argparse.Namespace) -> int:
     from ..evaluation import evaluate
 
-    unused = {"--no-ocr": args.no_ocr, "--fill": args.fill, "--sites": args.sites, "--localizer": args.localizer is not None,
+    unused = {"--no-ocr": args.no_ocr, "--fill": args.fill, "--clean": args.clean, "--sites": args.sites, "--localizer": args.localizer is not None,
               "--report": args.report, "--statement": args.statement}
     conflicts = [name for name, value in unused.items() if value]
     if conflicts:
