@@ -300,7 +300,7 @@ def _read_marker(frame: np.ndarray, others: Sequence[np.ndarray], xyxy: np.ndarr
         return None
     from ..second_pass.reader import insist
 
-    return insist(frame, xyxy, cleaner.policy.keep, cleaner.reader, others, sign=label == localizer.SIGN)
+    return insist(frame, xyxy, cleaner.policy.keep, cleaner.reader, others, is_laterality=label == localizer.SIGN)
 
 
 def _verified(

@@ -17,7 +17,7 @@ import numpy as np
 from ..records import Decision
 from ..second_pass.kept_pixels import is_empty
 from ..second_pass.strokes import Ink, inks
-from ..second_pass.view import View, in_source, look
+from ..second_pass.view import View, in_source, view_of_box
 
 __all__ = ["REASONS", "Hole", "hole_in"]
 
@@ -92,7 +92,7 @@ def _print_in(frame: np.ndarray, xyxy: tuple[int, int, int, int], own: np.ndarra
     """
     x1, y1, x2, y2 = xyxy
     strokes, faint = np.zeros(own.shape, bool), False
-    view = look(frame, np.array(xyxy, np.float64))
+    view = view_of_box(frame, np.array(xyxy, np.float64))
     if not isinstance(view, View):
         return strokes, False  # too small or flat: no print in this view
     X1, Y1 = view.window[:2]
