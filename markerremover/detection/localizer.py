@@ -59,11 +59,8 @@ class Tiling:
 
 @dataclass(frozen=True)
 class View:
-    """One input picture of the network.
-
-    window: source xyxy, integers, maxima exclusive.  scale: network pixels per source pixel.
-    wide: whether the picture is as large as the window requires; else it is a square of the network's size.
-    """
+    """One input picture of the network. window: source xyxy, integers, maxima exclusive.  scale: network pixels per source pixel.
+    wide: whether the picture is as large as the window requires; else it is a square of the network's size."""
 
     window: tuple[int, int, int, int]
     scale: float
@@ -110,8 +107,7 @@ class Detector:
         """Find the burned-in annotations of one frame.
 
         Args:
-            display: (H, W) uint8, bright = dense; not changed.
-            threshold: least score of a box; the card's by default.
+            display: (H, W) uint8, bright = dense; not changed.  threshold: least score of a box; the card's by default.
 
         Returns:
             Detections in source pixels, best first, after class-agnostic non-maximum suppression. Beside a laterality marker and in
@@ -123,14 +119,8 @@ class Detector:
         return self.with_faint(display, None, threshold)[0]
 
     def with_faint(self, display: np.ndarray, least: float | None, threshold: float | None = None) -> tuple[Detections, Detections]:
-        """The detections of a call, and all others that score at least `least` (none for None), at the cost of one call.
-
-        Args:
-            display, threshold: as of a call.  least: least score of the others, 0–1.
-
-        Raises:
-            UsageError, HeldError: as a call.
-        """
+        """The detections of a call, and all others that score at least `least` (0–1; none for None), at the cost of one call, whose other
+        arguments and errors it has."""
         if display.ndim != 2 or display.dtype != np.uint8 or 0 in display.shape:
             raise UsageError(f"display has shape {display.shape} {display.dtype}, needs a non-empty (H, W) uint8")
         threshold = self.threshold if threshold is None else threshold
@@ -200,10 +190,7 @@ class Detector:
         Args:
             display: as of a call.
             xyxy: (N, 4) source pixels; only detections within half a box's shorter side, or 16 px if that is more, of one of them count.
-            threshold: as of a call.
-
-        Raises:
-            HeldError: the network's output is invalid.
+            threshold: as of a call, as are the errors.
         """
         threshold = self.threshold if threshold is None else threshold
         near_boxes = boxes.grow(np.asarray(xyxy, np.float64).reshape(-1, 4), 0.5, 16, display.shape)
@@ -215,14 +202,8 @@ class Detector:
 
 
 def windows_around(xyxy: np.ndarray, shape_hw: tuple[int, int], scale: float) -> list[View]:
-    """Windows of `CLOSE_SIZE` network pixels that together hold every box, shared by neighbouring boxes; a box too large for one
-    window gets several that overlap by a quarter.
-
-    Args:
-        xyxy: (N, 4) integers, source pixels.
-        shape_hw: of the image.
-        scale: network pixels per source pixel.
-    """
+    """Windows of `CLOSE_SIZE` network pixels that together hold every box, (N, 4) integers in source pixels, shared by neighbouring
+    boxes; a box too large for one window gets several that overlap by a quarter. scale: network pixels per source pixel."""
     side = max(1, int(CLOSE_SIZE / scale))
     h, w = shape_hw
     result, pending = [], [tuple(int(v) for v in box) for box in xyxy]
@@ -271,10 +252,7 @@ def scales(shape_hw: tuple[int, int], size: int, tiling: Tiling) -> tuple[float,
 
 
 def show(display: np.ndarray, view: View, size: int) -> tuple[np.ndarray, int, int]:
-    """The network input of a view.
-
-    Args:
-        display: (H, W) uint8.  view: of that frame.  size: side of the network's square input.
+    """The network input of a view of an (H, W) uint8 frame.
 
     Returns:
         A new (h, w) uint8 picture, (size, size) unless the view is wide; left and top padding in network pixels.
@@ -302,9 +280,7 @@ def from_network(raw: np.ndarray, view: View, pad: tuple[int, int], threshold: f
 
     Args:
         raw: (4 + classes, anchors): centre x, centre y, width, height in network pixels, then one score per class.
-        view: the network's input.
-        pad: (left, top) padding of the view in network pixels.
-        threshold: least score of a row.
+        pad: (left, top) padding of the view in network pixels.  threshold: least score of a row.
         shape_hw: of the image, to which boxes are clipped; empty ones are dropped.
     """
     scores = raw[4:].max(axis=0)
@@ -327,15 +303,12 @@ def merge(found: list[np.ndarray], class_names: tuple[str, ...]) -> Detections:
 
 
 def covered_by_better(xyxy: np.ndarray, class_ids: np.ndarray) -> np.ndarray:
-    """Loose boxes: those that lie mostly (`COVERED`) in earlier ones of their class that are not loose.
+    """(N,) bool: loose boxes, those that lie mostly (`COVERED`) in earlier ones of their class that are not loose.
 
     Many boxes around one letter have similar scores, and non-maximum suppression keeps those that differ in size.
 
     Args:
         xyxy: (N, 4) source pixels, best first.  class_ids: (N,).
-
-    Returns:
-        (N,) bool.
     """
     loose = np.zeros(len(xyxy), bool)
     for k, box in enumerate(xyxy):
@@ -363,14 +336,11 @@ def sure_or_beside(found: Detections, threshold: float) -> Detections:
 
 
 def in_line(xyxy: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Whether a box may hold the next word of a line of text: it is beside a wide box, or above or below a high one, at most
-    `LINE_GAP` of the line's height away and of similar height.
+    """(N, M) bool: whether a box may hold the next word of a line of text: it is beside a wide box, or above or below a high one, at
+    most `LINE_GAP` of the line's height away and of similar height.
 
     Args:
         xyxy: (N, 4) source pixels.  others: (M, 4), the words.
-
-    Returns:
-        (N, M) bool.
     """
     result = np.zeros((len(xyxy), len(others)), bool)
     for along in (0, 1):
