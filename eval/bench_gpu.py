@@ -118,7 +118,7 @@ def in_batches(detector: localizer.Detector, paths: Sequence[Path]) -> int:
         rows = [(k, detector._rows(raw, view, pad, detector.threshold, frames[k].shape)) for raw, (k, view), (_, *pad) in zip(raws, looks, shown)]
         for k, frame in enumerate(frames):
             merged = localizer.merge([own for index, own in rows if index == k], detector.class_names)
-            found += len(detector._judged(frame, merged, detector.threshold))
+            found += len(detector._rescored(frame, merged, detector.threshold))
     return found
 
 

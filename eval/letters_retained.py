@@ -108,7 +108,7 @@ def kept(frame: np.ndarray, box: np.ndarray, reader: Any, near: list[np.ndarray]
     from markerremover.second_pass.reader import insist
 
     reading = insist(frame, box, DEFAULT_KEEP, reader)
-    decision = decision_rules.decide(0, box, 0.9, lines_of_print.SIGN, reading, Policy(), frame.shape)
+    decision = decision_rules.decide(0, box, 0.9, lines_of_print.LATERALITY, reading, Policy(), frame.shape)
     return lines_of_print.alone(decision_rules.resolve([decision]), [frame[None]], [(0, each) for each in near])[0].action == "keep"
 
 

@@ -110,7 +110,7 @@ def run(args, referee, names) -> None:
                 if name not in args.boxes.split(","):
                     continue
                 begun = time.process_time()
-                reading = insist(frame, box, keep, reader, sign=element.kind == "laterality")
+                reading = insist(frame, box, keep, reader, is_laterality=element.kind == "laterality")
                 spent.append((time.process_time() - begun, element.kind))
                 mask = stays(frame.shape, reading, keep, args.min_confidence)
                 bad = [m for e, m in zip(scored, inks) if e.kind == "marker" and m is not None and m.any() and mask[m].mean() > 0.05]

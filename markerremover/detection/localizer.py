@@ -1,7 +1,7 @@
 """The localizer: one inference session, with pure functions before and after it.
 
 One ONNX file runs through OpenVINO (CPU, several times faster where it exists) or ONNX Runtime (portable, CUDA,
-TensorRT); what `markerremover export` writes, OpenVINO's `.xml` and TensorRT's `.engine`, opens the same way.
+TensorRT); the files that `markerremover export` writes, OpenVINO's `.xml` and TensorRT's `.engine`, open the same way.
 Everything that belongs to the weights is read from the JSON card beside them: `classes`, `image_size` (side of the
 square network input), `threshold`, `calibration`, `rescorer` (see module `rescorer`), `tiling`, `sha256`, and of an exported model `precision` and
 the `inference_precision` it was checked at.
@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -26,23 +27,23 @@ from ..records import Detections
 from .operating_point import Calibration
 from .rescorer import Rescorer, of_card
 
-NETWORK_GREY = 114  # the grey that ultralytics pads with in training
-NMS_IOU = 0.6  # higher than usual: a letter and the plate around it are two findings
-SIGN = "laterality"  # the class of laterality markers
-BESIDE, BESIDE_AREA = 0.3, 2.5  # how far from a sign, in its longer sides, and how large, in its area, its initials are
-LONG = 1.5  # times as wide as high, or as high as wide: a box that may hold a word
+NETWORK_GREY = 114  # grey level of the padding, as of ultralytics in training
+NMS_IOU = 0.6  # IoU of the non-maximum suppression; higher than usual, so that a letter and the plate around it remain two findings
+LATERALITY = "laterality"  # the class of laterality markers
+BESIDE, BESIDE_AREA = 0.3, 2.5  # greatest gap between a laterality marker and its initials, in its longer sides; greatest area of those, in its area
+WORD_ASPECT = 1.5  # least aspect ratio of a box that may hold a word, horizontal or vertical
 LINE_GAP, LINE_SHARED, LINE_HIGHER = 1.5, 0.6, 1.6  # gap, share of the lower one and ratio of heights of boxes in one line
-AGAIN, MOSTLY = 0.5, 0.7  # IoU with a sign, and share of a box in one, above which the box is that sign once more
-STEP = 128  # sides of wide pictures are multiples of it, so that few shapes are ever compiled
-COVERED = 0.7  # share of a box in better ones of its class from which it says nothing new
+SAME_IOU, SAME_SHARE = 0.5, 0.7  # IoU with a laterality marker, and share of a box in one, above which the box is a duplicate of it
+STEP = 128  # divisor of a wide picture's sides, so that few shapes are compiled, pixels
+COVERED = 0.7  # share of a box in better ones of its class from which the box is loose
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """When and how large images are looked at a second time, closer.
+    """Further views of large images at a larger scale.
 
-    above: longer side in source pixels from which tiles are used.  scales: what the longer side is scaled to for each
-    closer look, in pixels, never above the source's own size.  overlap: pixels that neighbouring tiles share, network scale.
+    above: longer side in source pixels from which there are further views.  scales: length of the longer side in each of them, in pixels;
+    limited to the source's size.  overlap: overlap of neighbouring tiles, network pixels.
     """
 
     above: int = 10**9
@@ -51,14 +52,15 @@ class Tiling:
 
     @classmethod
     def of_card(cls, card: dict) -> Tiling:
-        """What a weights' card says; no closer look where it says nothing."""
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in (card.get("tiling") or {}).items()})
+        """The `tiling` of a card; without that, the default: no further views."""
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in (card.get("tiling") or {}).items()}
+        return cls(**values)
 
 
 @dataclass(frozen=True)
 class View:
-    """One picture that the network sees: the source window (integers, maxima exclusive) and the scale it is shown at, in a square of the
-    network's size or, if wide, in a picture as large as it takes."""
+    """One input picture of the network. window: source xyxy, integers, maxima exclusive.  scale: network pixels per source pixel.
+    wide: whether the picture is as large as the window requires; else it is a square of the network's size."""
 
     window: tuple[int, int, int, int]
     scale: float
@@ -70,15 +72,19 @@ Session = Callable[[np.ndarray], np.ndarray]
 
 
 class Detector:
-    """Finds markings in one displayed frame. Calls are independent; no state passes from one image to the next.
+    """Finds burned-in annotations in one displayed frame. Calls are independent; no state passes from one image to the next.
 
     Attributes:
-        card: the weights' card.  sha256: of the model, see `model_sha256`, and after a "+" of the rescorer.  threshold: the card's operating point, 0–1.
-        rescorer: the second opinion on each box, None where the card names none.
-        calibration: of each class, from the network's (or both networks') scores to those that count; where the card has been fitted they mean
-            a probability, so that one threshold is as strict with every class.
-        backend: what runs the network, e.g. "OpenVINO CPU, bf16"; OpenVINO's inference precision as it reports it.
-        batch: pictures that go through the network together, at most.
+        card: the weights' card.  class_names: of the boxes.  size: side of the network's square input, pixels.
+        sha256: of the model, see `model_sha256`, and after a "+" of the rescorer.  threshold: the card's operating point, 0–1.
+        rescorer: the second network, which scores each box; None where the card names none.
+        calibration: per class, from the scores of the network (or both networks) to the final ones; where the card was fitted, these are
+            probabilities, so that one threshold is equally strict for every class.
+        backend: the runtime, e.g. "OpenVINO CPU, bf16"; OpenVINO's inference precision as it reports it.
+        batch: greatest number of pictures in one run of the network.  tiling: the further views of large images.
+
+    Raises:
+        WeightsError: there is a rescorer and the card names none, or the reverse.
     """
 
     def __init__(
@@ -98,58 +104,61 @@ class Detector:
         self.tiling = Tiling.of_card(card)
 
     def __call__(self, display: np.ndarray, threshold: float | None = None) -> Detections:
-        """Find the markings of one frame.
+        """Find the burned-in annotations of one frame.
 
         Args:
-            display: (H, W) uint8, bright = dense; never written to.
-            threshold: least score that counts; the card's by default.
+            display: (H, W) uint8, bright = dense; not changed.  threshold: least score of a box; the card's by default.
 
         Returns:
             Detections in source pixels, best first, after class-agnostic non-maximum suppression. Beside a laterality marker and in
-            line with a word a box counts from the card's `beside_marker` on, where that is less: more print is likely there.
+            line with a word, where further print is likely, the least score is the card's `beside_marker` if that is lower.
+
+        Raises:
+            UsageError: `display` is not a non-empty (H, W) uint8 array.  HeldError: the network's output is invalid.
         """
         return self.with_faint(display, None, threshold)[0]
 
     def with_faint(self, display: np.ndarray, least: float | None, threshold: float | None = None) -> tuple[Detections, Detections]:
-        """What a call finds, and whatever else scores at least `least` (nothing for None): one look, no dearer than a call."""
+        """The detections of a call, and all others that score at least `least` (0–1; none for None), at the cost of one call, whose other
+        arguments and errors it has."""
         if display.ndim != 2 or display.dtype != np.uint8 or 0 in display.shape:
             raise UsageError(f"display has shape {display.shape} {display.dtype}, needs a non-empty (H, W) uint8")
         threshold = self.threshold if threshold is None else threshold
         beside = min(threshold, float(self.card.get("beside_marker", threshold)))
-        everything = self._whole(display, beside if least is None else min(least, beside))
-        candidates = everything.chosen(everything.scores >= np.float32(beside))
+        scored = self._detected(display, beside if least is None else min(least, beside))
+        candidates = scored.chosen(scored.scores >= np.float32(beside))
         found = candidates if beside == threshold else sure_or_beside(candidates, threshold)
         taken = set(map(tuple, found.xyxy.tolist()))
-        return found, everything.chosen(np.array([tuple(box) not in taken for box in everything.xyxy.tolist()], bool))
+        return found, scored.chosen(np.array([tuple(box) not in taken for box in scored.xyxy.tolist()], bool))
 
-    def _whole(self, display: np.ndarray, least: float) -> Detections:
-        """Every view of a frame, merged and judged: what scores at least `least`, best first."""
-        found = self._seen(self._session, self.size, display, self.views(display.shape), least)
-        return self._judged(display, merge(found, self.class_names), least)
+    def _detected(self, display: np.ndarray, least: float) -> Detections:
+        """The detections in every view of a frame, merged and rescored, that score at least `least`, best first."""
+        found = self._raw_rows(self._session, self.size, display, self.views(display.shape), least)
+        return self._rescored(display, merge(found, self.class_names), least)
 
     def in_tiles(self) -> Detector:
-        """The same one, but large images are seen closer in tiles, as by networks that take squares only."""
+        """A new detector with the same sessions that uses tiles for large images, as with networks that take squares only."""
         plain, close = ((lambda picture, session=session: session(picture)) for session in (self._session, self._close_session))
         return Detector(plain, self.card, self.backend, close, self.rescorer)
 
     @property
     def wide(self) -> bool:
-        """Whether large images are seen closer in wide pictures instead of tiles."""
+        """Whether the further views of large images are wide pictures instead of tiles."""
         return getattr(self._session, "wide", False)
 
     def views(self, shape_hw: tuple[int, int]) -> list[View]:
-        """How a frame of some rows and columns is looked at."""
+        """The views of a frame of shape (H, W), see `localizer.views`."""
         return views(shape_hw, self.size, self.tiling, wide=self.wide)
 
-    def _seen(self, session: Session, size: int, display: np.ndarray, looks: Sequence[View], least: float) -> list[np.ndarray]:
-        """What the network finds in some views of a frame, rows a view; the views go to it in batches where it takes them."""
-        shown = [show(display, view, size) for view in looks]
-        raws = answers(session, [picture for picture, _, _ in shown])
-        return [self._rows(raw, view, pad, least, display.shape) for raw, view, (_, *pad) in zip(raws, looks, shown)]
+    def _raw_rows(self, session: Session, size: int, display: np.ndarray, frame_views: Sequence[View], least: float) -> list[np.ndarray]:
+        """Rows, see `_rows`, of each of some views of a frame; the network gets them in batches if it supports that."""
+        inputs = [show(display, view, size) for view in frame_views]
+        raws = answers(session, [picture for picture, _, _ in inputs])
+        return [self._rows(raw, view, (left, top), least, display.shape) for raw, view, (_, left, top) in zip(raws, frame_views, inputs)]
 
-    def _judged(self, display: np.ndarray, found: Detections, threshold: float) -> Detections:
-        """With a rescorer, what both networks together score at least `threshold`, calibrated, best first, and which
-        boxes are loose."""
+    def _rescored(self, display: np.ndarray, found: Detections, threshold: float) -> Detections:
+        """With a rescorer, the boxes that both networks together score at least `threshold`, calibrated, best first, and marked where
+        loose; without one, `found`."""
         if self.rescorer is None:
             return found
         scores = self.rescorer(display, found.xyxy, found.scores)
@@ -160,10 +169,10 @@ class Detector:
         return Detections(found.xyxy[rows], scores[rows].astype(np.float32), found.class_ids[rows], found.class_names, loose)
 
     def _rows(self, raw: np.ndarray, view: View, pad: tuple[int, int], threshold: float, shape_hw: tuple[int, int]) -> np.ndarray:
-        """`from_network` with calibrated scores, of which `threshold` is one; with a rescorer the candidates, raw.
+        """`from_network` with calibrated scores of at least `threshold`; with a rescorer, its candidates with raw scores.
 
         Raises:
-            HeldError: the network's answer has another shape or is not finite: nothing can be said about the image.
+            HeldError: the network's output has another shape or is not finite.
         """
         if raw.ndim != 2 or raw.shape[0] != 4 + len(self.class_names) or not np.isfinite(raw).all():
             raise HeldError(f"the localizer's answer, shape {raw.shape}, is not finite boxes and scores")
@@ -176,50 +185,49 @@ class Detector:
         return from_network(raw, view, pad, 0.0, shape_hw)
 
     def near(self, display: np.ndarray, xyxy: np.ndarray, threshold: float | None = None) -> Detections:
-        """Look only around some boxes, at the scales of a full look but through small windows: several times faster.
+        """Search only around some boxes, at the scales of a call but in small windows: several times faster.
 
         Args:
-            display: as in a call.
-            xyxy: (N, 4) source pixels; what is found counts only if it comes within half a box's shorter side, at least
-                16 px, of one of them.
-            threshold: as in a call.
+            display: as of a call.
+            xyxy: (N, 4) source pixels; only detections within half a box's shorter side, or 16 px if that is more, of one of them count.
+            threshold: as of a call, as are the errors.
         """
         threshold = self.threshold if threshold is None else threshold
-        close = boxes.grow(np.asarray(xyxy, np.float64).reshape(-1, 4), 0.5, 16, display.shape)
-        looks = [view for scale in scales(display.shape, self.size, self.tiling) for view in windows_around(close, display.shape, scale)]
-        found = self._seen(self._close_session, CLOSE_SIZE, display, looks, threshold)
-        everything = self._judged(display, merge(found, self.class_names), threshold)
-        chosen = (boxes.intersection(everything.xyxy, close) > 0).any(axis=1) if len(close) else np.zeros(0, bool)
-        return everything.chosen(chosen)
+        near_boxes = boxes.grow(np.asarray(xyxy, np.float64).reshape(-1, 4), 0.5, 16, display.shape)
+        close_views = [view for scale in scales(display.shape, self.size, self.tiling) for view in windows_around(near_boxes, display.shape, scale)]
+        rows = self._raw_rows(self._close_session, CLOSE_SIZE, display, close_views, threshold)
+        scored = self._rescored(display, merge(rows, self.class_names), threshold)
+        is_near = np.any(boxes.intersection(scored.xyxy, near_boxes) > 0, axis=1) if len(near_boxes) else np.zeros(0, bool)
+        return scored.chosen(is_near)
 
 
 def windows_around(xyxy: np.ndarray, shape_hw: tuple[int, int], scale: float) -> list[View]:
-    """Windows of `CLOSE_SIZE` network pixels that together hold every box, shared by boxes that lie together; a box too
-    large for one window gets several that overlap by a quarter."""
+    """Windows of `CLOSE_SIZE` network pixels that together hold every box, (N, 4) integers in source pixels, shared by neighbouring
+    boxes; a box too large for one window gets several that overlap by a quarter. scale: network pixels per source pixel."""
     side = max(1, int(CLOSE_SIZE / scale))
     h, w = shape_hw
-    result, todo = [], [tuple(int(v) for v in box) for box in xyxy]
-    while todo:
-        x1, y1, x2, y2 = todo[0]
-        for other in todo[1:]:
-            joint = min(x1, other[0]), min(y1, other[1]), max(x2, other[2]), max(y2, other[3])
-            if joint[2] - joint[0] <= side and joint[3] - joint[1] <= side:
-                x1, y1, x2, y2 = joint
-        todo = [b for b in todo[1:] if not (b[0] >= x1 and b[1] >= y1 and b[2] <= x2 and b[3] <= y2)]
+    result, pending = [], [tuple(int(v) for v in box) for box in xyxy]
+    while pending:
+        x1, y1, x2, y2 = pending[0]
+        for other in pending[1:]:
+            union = min(x1, other[0]), min(y1, other[1]), max(x2, other[2]), max(y2, other[3])
+            if union[2] - union[0] <= side and union[3] - union[1] <= side:
+                x1, y1, x2, y2 = union
+        pending = [b for b in pending[1:] if not (b[0] >= x1 and b[1] >= y1 and b[2] <= x2 and b[3] <= y2)]
         cx, cy = (x1 + x2) // 2, (y1 + y2) // 2
-        wide, high = max(x2 - x1, min(side, w)), max(y2 - y1, min(side, h))
-        left, top = min(max(0, cx - wide // 2), w - wide), min(max(0, cy - high // 2), h - high)
-        for a, b, c, d in boxes.tiles((high, wide), side, side // 4):
+        width, height = max(x2 - x1, min(side, w)), max(y2 - y1, min(side, h))
+        left, top = min(max(0, cx - width // 2), w - width), min(max(0, cy - height // 2), h - height)
+        for a, b, c, d in boxes.tiles((height, width), side, side // 4):
             result.append(View((left + int(a), top + int(b), left + int(c), top + int(d)), scale))
     return result
 
 
 def views(shape_hw: tuple[int, int], size: int, tiling: Tiling, wide: bool = False) -> list[View]:
-    """The whole image, and for large ones all of it at each closer scale, in tiles or, where the network takes wide pictures, at once:
-    nothing is cut by the edges of tiles then, and nothing is looked at twice.
+    """The views of an image: the whole image, and for large ones all of it at each larger scale, in tiles or, where the network takes wide
+    pictures, in one picture without cuts and overlaps.
 
     Args:
-        shape_hw: source rows and columns.  size: side of the network's square input.
+        shape_hw: of the image.  size: side of the network's square input.  tiling: of the card.  wide: whether the network takes wide pictures.
     """
     h, w = shape_hw
     longer = max(h, w)
@@ -234,7 +242,7 @@ def views(shape_hw: tuple[int, int], size: int, tiling: Tiling, wide: bool = Fal
             result.append(View((0, 0, w, h), scale, True))
             continue
         windows = boxes.tiles(shape_hw, int(size / scale), int(round(tiling.overlap / scale)))
-        result.extend(View(tuple(int(v) for v in win), scale) for win in windows)
+        result.extend(View((int(x1), int(y1), int(x2), int(y2)), scale) for x1, y1, x2, y2 in windows)
     return result
 
 
@@ -244,7 +252,11 @@ def scales(shape_hw: tuple[int, int], size: int, tiling: Tiling) -> tuple[float,
 
 
 def show(display: np.ndarray, view: View, size: int) -> tuple[np.ndarray, int, int]:
-    """The uint8 network input of a view, (size, size) unless it is wide, and the left and top padding in network pixels."""
+    """The network input of a view of an (H, W) uint8 frame.
+
+    Returns:
+        A new (h, w) uint8 picture, (size, size) unless the view is wide; left and top padding in network pixels.
+    """
     x1, y1, x2, y2 = view.window
     nh, nw = (max(1, round(length * view.scale)) for length in (y2 - y1, x2 - x1))
     if view.wide:
@@ -254,34 +266,35 @@ def show(display: np.ndarray, view: View, size: int) -> tuple[np.ndarray, int, i
     crop = display[y1:y2, x1:x2]
     if crop.shape != (nh, nw):
         crop = cv2.resize(crop, (nw, nh), interpolation=cv2.INTER_AREA if view.scale < 1 else cv2.INTER_LINEAR)
-    out = np.full((high, wide), NETWORK_GREY, np.uint8)
+    picture = np.full((high, wide), NETWORK_GREY, np.uint8)
     left, top = (wide - nw) // 2, (high - nh) // 2
-    out[top : top + nh, left : left + nw] = crop
-    return out, left, top
+    picture[top : top + nh, left : left + nw] = crop
+    return picture, left, top
 
 
 def from_network(raw: np.ndarray, view: View, pad: tuple[int, int], threshold: float, shape_hw: tuple[int, int]) -> np.ndarray:
     """Network output -> (N, 6) rows of x1, y1, x2, y2 in source pixels, score, class index.
 
-    Args:
-        raw: (4 + classes, anchors): centre x, centre y, width, height in network pixels, then a score a class.
-        pad: (left, top) padding of the view in network pixels.
+    In a tile, boxes that touch an inner edge are cut pieces of annotations that a neighbouring tile may show whole. They are kept;
+    `merge` suppresses those that a whole one covers.
 
-    In a tile, boxes that touch an inner edge are cut pieces of something the neighbouring tile sees whole; they stay
-    (doubt removes), the merge drops those that are covered by a whole one.
+    Args:
+        raw: (4 + classes, anchors): centre x, centre y, width, height in network pixels, then one score per class.
+        pad: (left, top) padding of the view in network pixels.  threshold: least score of a row.
+        shape_hw: of the image, to which boxes are clipped; empty ones are dropped.
     """
     scores = raw[4:].max(axis=0)
-    chosen = np.flatnonzero(scores >= threshold)
-    centre, half = raw[:2, chosen].T, raw[2:4, chosen].T / 2
+    indices = np.flatnonzero(scores >= threshold)
+    centre, half = raw[:2, indices].T, raw[2:4, indices].T / 2
     offset = np.array([view.window[0], view.window[1]] * 2, np.float64)
     xyxy = (np.concatenate([centre - half, centre + half], axis=1) - np.array([*pad, *pad])) / view.scale + offset
     xyxy = boxes.clip(xyxy, shape_hw)
-    rows = np.concatenate([xyxy, scores[chosen, None], raw[4:, chosen].argmax(axis=0)[:, None]], axis=1)
+    rows = np.concatenate([xyxy, scores[indices, None], raw[4:, indices].argmax(axis=0)[:, None]], axis=1)
     return rows[boxes.area(xyxy) > 0]
 
 
 def merge(found: list[np.ndarray], class_names: tuple[str, ...]) -> Detections:
-    """Rows of all views -> Detections, after non-maximum suppression across classes and views."""
+    """Detections from the (N, 6) rows of all views, after non-maximum suppression across classes and views; best first."""
     rows = np.concatenate(found) if found else np.zeros((0, 6))
     if not len(rows):
         return Detections.empty(class_names)
@@ -290,12 +303,12 @@ def merge(found: list[np.ndarray], class_names: tuple[str, ...]) -> Detections:
 
 
 def covered_by_better(xyxy: np.ndarray, class_ids: np.ndarray) -> np.ndarray:
-    """(N,) bool: whether a box lies for the most part (`COVERED`) in those before it that do not.
+    """(N,) bool: loose boxes, those that lie mostly (`COVERED`) in earlier ones of their class that are not loose.
 
-    Many boxes around one letter score alike, and non-maximum suppression leaves those that differ in size.
+    Many boxes around one letter have similar scores, and non-maximum suppression keeps those that differ in size.
 
     Args:
-        xyxy: (N, 4) source pixels, best first.  class_ids: (N,); a box is held only against those of its own class.
+        xyxy: (N, 4) source pixels, best first.  class_ids: (N,).
     """
     loose = np.zeros(len(xyxy), bool)
     for k, box in enumerate(xyxy):
@@ -305,58 +318,57 @@ def covered_by_better(xyxy: np.ndarray, class_ids: np.ndarray) -> np.ndarray:
 
 
 def sure_or_beside(found: Detections, threshold: float) -> Detections:
-    """Those that score at least `threshold`, and those beside a laterality marker that does: at most `BESIDE` of the sign's longer
-    side from it, not much larger (`BESIDE_AREA`), and not the sign itself once more; or in one line with a word that
-    does, see `in_line`."""
-    sure = found.scores >= threshold
-    if sure.all():
+    """Detections that score at least `threshold`, and those beside a laterality marker that does: at most `BESIDE` of the marker's longer
+    side from it, not much larger (`BESIDE_AREA`), and not a duplicate of it; or in one line with a word that does, see `in_line`."""
+    is_sure = found.scores >= threshold
+    if is_sure.all():
         return found
     xyxy = found.xyxy.astype(np.float64)
-    is_marker = np.array([found.class_names[c] == SIGN for c in found.class_ids], bool)
-    chosen = sure | in_line(xyxy, xyxy[sure & ~is_marker]).any(axis=1)
-    signs = xyxy[sure & is_marker]
-    reach = BESIDE * (signs[:, 2:] - signs[:, :2]).max(axis=1, initial=0)
-    gap = np.maximum(xyxy[:, None, :2] - signs[None, :, 2:], signs[None, :, :2] - xyxy[:, None, 2:]).max(axis=2)
-    shared = boxes.intersection(xyxy, signs)
-    again = (boxes.iou(xyxy, signs) > AGAIN) | (shared > MOSTLY * boxes.area(xyxy)[:, None])
-    small = boxes.area(xyxy)[:, None] <= BESIDE_AREA * boxes.area(signs)
-    return found.chosen(chosen | ((gap <= reach) & small & ~again).any(axis=1))
+    is_marker = np.array([found.class_names[c] == LATERALITY for c in found.class_ids], bool)
+    chosen = is_sure | in_line(xyxy, xyxy[is_sure & ~is_marker]).any(axis=1)
+    markers = xyxy[is_sure & is_marker]
+    reach = BESIDE * (markers[:, 2:] - markers[:, :2]).max(axis=1, initial=0)
+    gap = np.maximum(xyxy[:, None, :2] - markers[None, :, 2:], markers[None, :, :2] - xyxy[:, None, 2:]).max(axis=2)
+    shared = boxes.intersection(xyxy, markers)
+    is_duplicate = (boxes.iou(xyxy, markers) > SAME_IOU) | (shared > SAME_SHARE * boxes.area(xyxy)[:, None])
+    small = boxes.area(xyxy)[:, None] <= BESIDE_AREA * boxes.area(markers)
+    return found.chosen(chosen | ((gap <= reach) & small & ~is_duplicate).any(axis=1))
 
 
-def in_line(xyxy: np.ndarray, sure: np.ndarray) -> np.ndarray:
-    """(N, M) bool: whether a box may hold the next word of a line of text: it stands beside a wide box, or above or below one
-    that is higher than wide, at most `LINE_GAP` of the line's height away and of much the same height.
+def in_line(xyxy: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """(N, M) bool: whether a box may hold the next word of a line of text: it is beside a wide box, or above or below a high one, at
+    most `LINE_GAP` of the line's height away and of similar height.
 
     Args:
-        xyxy: (N, 4) source pixels.  sure: (M, 4).
+        xyxy: (N, 4) source pixels.  others: (M, 4), the words.
     """
-    result = np.zeros((len(xyxy), len(sure)), bool)
+    result = np.zeros((len(xyxy), len(others)), bool)
     for along in (0, 1):
         across = 1 - along
-        height, other = (b[:, across + 2] - b[:, across] for b in (xyxy, sure))
-        word = sure[:, along + 2] - sure[:, along] >= LONG * other
-        shared = np.minimum(xyxy[:, None, across + 2], sure[None, :, across + 2]) - np.maximum(xyxy[:, None, across], sure[None, :, across])
-        low, high = np.minimum(height[:, None], other), np.maximum(height[:, None], other)
-        gap = np.maximum(xyxy[:, None, along] - sure[None, :, along + 2], sure[None, :, along] - xyxy[:, None, along + 2])
-        result |= word & (shared >= LINE_SHARED * low) & (high <= LINE_HIGHER * low) & (gap <= LINE_GAP * low) & (gap > -0.5 * low)
+        height, other_height = (b[:, across + 2] - b[:, across] for b in (xyxy, others))
+        is_word = others[:, along + 2] - others[:, along] >= WORD_ASPECT * other_height
+        shared = np.minimum(xyxy[:, None, across + 2], others[None, :, across + 2]) - np.maximum(xyxy[:, None, across], others[None, :, across])
+        low, high = np.minimum(height[:, None], other_height), np.maximum(height[:, None], other_height)
+        gap = np.maximum(xyxy[:, None, along] - others[None, :, along + 2], others[None, :, along] - xyxy[:, None, along + 2])
+        result |= is_word & (shared >= LINE_SHARED * low) & (high <= LINE_HIGHER * low) & (gap <= LINE_GAP * low) & (gap > -0.5 * low)
     return result
 
 
 def unite(found: Sequence[Detections]) -> list[Detections]:
-    """What each of several looks at one frame keeps after non-maximum suppression across them; the first wins a tie."""
+    """The detections of several views of one frame after non-maximum suppression across them, per view; the first view wins a tie."""
     if len(found) == 1:
         return list(found)
     kept = boxes.nms(np.concatenate([d.xyxy for d in found]), np.concatenate([d.scores for d in found]), NMS_IOU)
     ends = np.cumsum([len(d) for d in found])
     result = []
     for d, end in zip(found, ends):
-        own = np.sort(kept[(kept >= end - len(d)) & (kept < end)]) - (end - len(d))
-        result.append(d.chosen(own))
+        rows = np.sort(kept[(kept >= end - len(d)) & (kept < end)]) - (end - len(d))
+        result.append(d.chosen(rows))
     return result
 
 
 def joined(found: Sequence[Detections]) -> Detections:
-    """Several looks at one frame as one record; `found` itself where there is but one."""
+    """The detections in several views of one frame as one record, in order; `found[0]` itself if it is the only one."""
     if len(found) == 1:
         return found[0]
     xyxy, scores, class_ids, loose = (np.concatenate([getattr(d, name) for d in found]) for name in ("xyxy", "scores", "class_ids", "loose"))
@@ -370,17 +382,17 @@ def load_detector(
     """Open the localizer; arguments and errors as for `network.open_network`.
 
     Args:
-        server: address of an `server.InferenceServer`, which then has the network; the others but `threads` say nothing then.
+        server: address of a `server.InferenceServer` that runs the network; the other arguments except `threads` are then ignored.
 
     Raises:
-        InferenceError: nobody answers at that address.
+        InferenceError: no server answers at that address.
     """
     threads = threads or os.cpu_count() or 1
     if server is not None:
-        opened = remote_network(server)
+        network = remote_network(server)
     else:
-        opened = open_network(
+        network = open_network(
             weights, device=device, threads=threads, runtime=runtime, inference_precision=inference_precision, engine_cache=engine_cache,
             batch=batch)
-    second = of_card(opened.card, opened.model.parent, threads)
-    return Detector(opened.sessions[0], opened.card, opened.backend, opened.sessions[1], second)
+    rescorer = of_card(network.card, network.model.parent, threads)
+    return Detector(network.sessions[0], network.card, network.backend, network.sessions[1], rescorer)

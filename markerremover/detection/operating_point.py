@@ -1,8 +1,8 @@
-"""From a localizer's raw scores on labelled radiographs to its operating point: precision-recall curve, threshold, and scores that mean a probability.
+"""The operating point of a localizer from its raw scores on labelled radiographs: precision-recall curve, threshold and calibration.
 
-Recall counts *elements*, as removal does: an element is found when the boxes that count, grown by the policy's margin,
-together cover `COVERED` of it. Precision counts *boxes*: one is true when it touches an annotated element; boxes that touch
-only `uncertain` regions, those that lie mostly in a better one, and far too large ones count for neither.
+Recall counts *elements*, as removal does: an element is found when the boxes above the threshold, grown by the policy's margin,
+together cover `COVERED` of it. Precision counts *boxes*: one is a true positive when it touches an annotated element; boxes that touch
+only `uncertain` regions, those that lie mostly in a better one, and far too large ones are not counted.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ import numpy as np
 from .. import boxes
 from ..records import Annotation, Detections, Policy
 
-COVERED = 0.95
-FLOOR = 0.01  # scores below are not looked at
-LOOSE = 0.1  # share of a box in elements below which, though it touches one, it is neither true nor false
-SAME = 0.5  # share of a box in a better one from which it says nothing new
-NEAR = 0.008  # a box this close to an element touches it, share of the image's longer side
-BESIDE_MARKER = 0.3  # calibrated score from which a box counts beside a laterality marker, see `localizer.sure_or_beside`
-TINY = 1e-6  # keeps logits finite
+COVERED = 0.95  # least covered share of a found element
+FLOOR = 0.01  # least score of the boxes that are evaluated
+LOOSE = 0.1  # share of a box in elements below which, though it touches one, it is not counted
+DUPLICATE_SHARE = 0.5  # share of a box in a better one above which it is not counted
+NEAR = 0.008  # greatest gap between a box and an element that it touches, as a fraction of the image's longer side
+BESIDE_MARKER = 0.3  # least calibrated score of a box beside a laterality marker, see `localizer.sure_or_beside`
+TINY = 1e-6  # least distance of a probability from 0 and 1, which keeps logits finite
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a localizer found on labelled images, pooled.
+    """A localizer's results on labelled images, pooled.
 
-    elements: (E,) highest score threshold at which each element is covered, 0 where it never is.
-    scores, true, classes: (N,) of every box above `FLOOR`: its score, whether it touches an element, its class index.
+    elements: (E,) highest score threshold at which each element is covered, 0 for elements that are not.
+    scores, true, classes: (N,) of every counted box: its score, whether it touches an element, its class index.
     """
 
     elements: np.ndarray
@@ -39,52 +39,58 @@ class Found:
 
     @classmethod
     def pooled(cls, parts: Iterable[Found]) -> Found:
-        """All of them as one."""
+        """The results of several parts as one, in order."""
         parts = list(parts)
         return cls(*(np.concatenate([getattr(p, name) for p in parts]) if parts else np.zeros(0) for name in ("elements", "scores", "true", "classes")))
 
 
 def found_in(detections: Detections, annotation: Annotation, policy: Policy = Policy()) -> Found:
-    """One image's boxes against its labels; `detections` hold every box from `FLOOR` on, in source pixels."""
+    """The results on one image.
+
+    Args:
+        detections: every box that scores at least `FLOOR`.
+        annotation: the truth, in the same source pixels.
+        policy: its margins are used.
+    """
     shape = annotation.shape_hw
     order = np.argsort(-detections.scores, kind="stable")
     xyxy, scores = detections.xyxy[order].astype(np.float64), detections.scores[order].astype(np.float64)
     grown = boxes.widen(xyxy, policy.margin, policy.margin_px, shape)
-    wanted = [e for e in annotation.elements if e.kind != "uncertain"]
-    elements = np.array([_covered_from(np.array(e.xyxy), grown, scores) for e in wanted], dtype=np.float64)
+    certain = [e for e in annotation.elements if e.kind != "uncertain"]
+    elements = np.array([_covered_from(np.array(e.xyxy), grown, scores) for e in certain], dtype=np.float64)
     margin = NEAR * max(shape) * np.array([-1, -1, 1, 1])
     kinds = np.array([e.kind != "uncertain" for e in annotation.elements], bool)
-    near = np.array([e.xyxy for e in annotation.elements], np.float64).reshape(-1, 4) + margin
-    touches = boxes.intersection(xyxy, near) > 0
-    true = touches[:, kinds].any(axis=1)
-    again = np.triu(boxes.intersection(xyxy, xyxy).T, 1).max(axis=0, initial=0) > SAME * boxes.area(xyxy)
-    whole = np.array([e.xyxy for e in annotation.elements], np.float64).reshape(-1, 4)
-    loose = true & (boxes.intersection(xyxy, whole).sum(axis=1) < LOOSE * boxes.area(xyxy))
-    counts = (true | ~touches.any(axis=1)) & ~again & ~loose
-    return Found(elements, scores[counts], true[counts], detections.class_ids[order][counts])
+    regions = np.array([e.xyxy for e in annotation.elements], np.float64).reshape(-1, 4) + margin
+    touches = boxes.intersection(xyxy, regions) > 0
+    true = np.any(touches[:, kinds], axis=1)
+    is_duplicate = np.triu(boxes.intersection(xyxy, xyxy).T, 1).max(axis=0, initial=0) > DUPLICATE_SHARE * boxes.area(xyxy)
+    extents = np.array([e.xyxy for e in annotation.elements], np.float64).reshape(-1, 4)
+    is_loose = true & (boxes.intersection(xyxy, extents).sum(axis=1) < LOOSE * boxes.area(xyxy))
+    is_counted = (true | ~touches.any(axis=1)) & ~is_duplicate & ~is_loose
+    return Found(elements, scores[is_counted], true[is_counted], detections.class_ids[order][is_counted])
 
 
 def wrong(detections: Detections, annotation: Annotation, policy: Policy = Policy()) -> list[tuple[float, float, float, float]]:
-    """xyxy, source pixels, of the boxes that touch no annotated region and of the elements that the boxes do not cover."""
+    """Source xyxy of the false-positive boxes, see `false_boxes`, and of the missed elements, see `missed`."""
     return [*false_boxes(detections, annotation), *missed(detections, annotation, policy)]
 
 
 def false_boxes(detections: Detections, annotation: Annotation) -> list[tuple[float, float, float, float]]:
-    """xyxy, source pixels, of the boxes that touch no annotated region, not even an uncertain one."""
+    """Source xyxy of the false-positive boxes: those that touch no annotated region, not even an uncertain one."""
     margin = NEAR * max(annotation.shape_hw) * np.array([-1, -1, 1, 1])
-    near = np.array([e.xyxy for e in annotation.elements], np.float64).reshape(-1, 4) + margin
-    lonely = ~(boxes.intersection(detections.xyxy.astype(np.float64), near) > 0).any(axis=1)
-    return [tuple(map(float, box)) for box in detections.xyxy[lonely]]
+    regions = np.array([e.xyxy for e in annotation.elements], np.float64).reshape(-1, 4) + margin
+    is_unmatched = ~(boxes.intersection(detections.xyxy.astype(np.float64), regions) > 0).any(axis=1)
+    return [(x1, y1, x2, y2) for x1, y1, x2, y2 in detections.xyxy[is_unmatched].tolist()]
 
 
 def missed(detections: Detections, annotation: Annotation, policy: Policy = Policy()) -> list[tuple[float, float, float, float]]:
-    """xyxy, source pixels, of the elements that the boxes do not cover."""
-    wanted = [e for e in annotation.elements if e.kind != "uncertain"]
-    return [e.xyxy for e, c in zip(wanted, found_in(detections, annotation, policy).elements) if not c]
+    """Source xyxy of the elements, without uncertain ones, that the boxes do not cover."""
+    certain = [e for e in annotation.elements if e.kind != "uncertain"]
+    return [e.xyxy for e, c in zip(certain, found_in(detections, annotation, policy).elements) if not c]
 
 
 def _covered_from(element: np.ndarray, grown: np.ndarray, scores: np.ndarray) -> float:
-    """The score of the box that completes the cover of one element, boxes best first; 0 if none does."""
+    """Score of the box, best first, with which `COVERED` of one element is covered; 0 if it never is."""
     x1, y1, x2, y2 = np.round(element).astype(int)
     mask = np.zeros((max(1, y2 - y1), max(1, x2 - x1)), bool)
     for (a, b, c, d), score in zip(grown, scores):
@@ -95,18 +101,18 @@ def _covered_from(element: np.ndarray, grown: np.ndarray, scores: np.ndarray) ->
     return 0.0
 
 
-Looked = Sequence[tuple[Detections, Annotation]]
-"""What a localizer found from `FLOOR` on in each of some images, and the truth."""
+DetectedImages = Sequence[tuple[Detections, Annotation]]
+"""For each image, the detections that score at least `FLOOR`, and the truth."""
 
 
-def gather(detector: Callable[..., Detections], samples: Iterable[tuple[np.ndarray, Annotation]]) -> Looked:
+def gather(detector: Callable[..., Detections], samples: Iterable[tuple[np.ndarray, Annotation]]) -> DetectedImages:
     """Run a localizer, called as detector(display, threshold), over (display (H, W) uint8, annotation) pairs."""
     return [(detector(display, FLOOR), annotation) for display, annotation in samples]
 
 
-def found(looked: Looked, calibration: Sequence[Calibration] = ()) -> Found:
-    """Pooled; with one calibration a class, after it."""
-    return Found.pooled(found_in(_calibrated(d, calibration) if calibration else d, a) for d, a in looked)
+def found(samples: DetectedImages, calibration: Sequence[Calibration] = ()) -> Found:
+    """The pooled results on some images, after calibration if one per class is given."""
+    return Found.pooled(found_in(_calibrated(d, calibration) if calibration else d, a) for d, a in samples)
 
 
 def _calibrated(detections: Detections, calibration: Sequence[Calibration]) -> Detections:
@@ -114,19 +120,21 @@ def _calibrated(detections: Detections, calibration: Sequence[Calibration]) -> D
     return replace(detections, scores=scores)
 
 
-def summary(groups: dict[str, Looked], class_names: Sequence[str], most_false: float) -> dict[str, object]:
-    """What a card says of its operating point: `threshold`, `calibration`, `curve` and how they came about.
+def summary(groups: dict[str, DetectedImages], class_names: Sequence[str], most_false: float) -> dict[str, object]:
+    """A card's entries for the operating point: `threshold`, `beside_marker`, `calibration`, `curve`, and `operating_point` with the rule and
+    the rates.
 
     Args:
-        groups: name → raw-score findings; for the threshold see `choose_threshold`.
-        class_names: of the localizer, in order; each is calibrated by itself.
+        groups: name → detections with raw scores and the truth.
+        class_names: of the localizer, in order; each is calibrated separately.
+        most_false: see `choose_threshold`.
     """
-    raw = {name: found(looked) for name, looked in groups.items()}
+    raw = {name: found(samples) for name, samples in groups.items()}
     pooled = Found.pooled(raw.values())
     calibration = [fit_calibration(pooled.scores[pooled.classes == c], pooled.true[pooled.classes == c]) for c in range(len(class_names))]
-    meant = {name: found(looked, calibration) for name, looked in groups.items()}
-    threshold = choose_threshold(meant.values(), most_false)
-    everything = Found.pooled(meant.values())
+    calibrated = {name: found(samples, calibration) for name, samples in groups.items()}
+    threshold = choose_threshold(calibrated.values(), most_false)
+    all_calibrated = Found.pooled(calibrated.values())
     return {
         "threshold": threshold,
         "beside_marker": min(threshold, BESIDE_MARKER),
@@ -134,18 +142,18 @@ def summary(groups: dict[str, Looked], class_names: Sequence[str], most_false: f
         "operating_point": {
             "rule": f"the lowest threshold, for most recall, at which at most {most_false:.0%} of the boxes of every group are false",
             "at": {name: {**curve(g, [threshold])[0], "elements": len(g.elements), "boxes": int((g.scores >= threshold).sum())}
-                   for name, g in meant.items()},
-            "average_precision": round(average_precision(everything), 4),
+                   for name, g in calibrated.items()},
+            "average_precision": round(average_precision(all_calibrated), 4),
             "calibration_error": {"raw": round(calibration_error(pooled.scores, pooled.true), 4),
-                                  "calibrated": round(calibration_error(everything.scores, everything.true), 4)},
-            "reliability": reliability(everything.scores, everything.true),
+                                  "calibrated": round(calibration_error(all_calibrated.scores, all_calibrated.true), 4)},
+            "reliability": reliability(all_calibrated.scores, all_calibrated.true),
         },
-        "curve": curve(everything, np.round(np.arange(0.05, 0.96, 0.05), 2)),
+        "curve": curve(all_calibrated, np.round(np.arange(0.05, 0.96, 0.05), 2)),
     }
 
 
 def curve(part: Found, thresholds: Iterable[float]) -> list[dict[str, float]]:
-    """Recall of elements and precision of boxes at each threshold; precision is 1 where no box counts."""
+    """Recall of elements and precision of boxes (0–1) at each threshold; precision is 1 where there is no box, recall 0 without elements."""
     rows = []
     for t in thresholds:
         chosen = part.true[part.scores >= t]
@@ -167,8 +175,16 @@ def average_precision(part: Found) -> float:
 
 
 def choose_threshold(groups: Iterable[Found], most_false: float, *, lowest: float = 0.05, highest: float = 0.9) -> float:
-    """The lowest threshold, two decimals, at which at most `most_false` of the boxes of every group are false; `highest`
-    where none of them is strict enough."""
+    """The lowest threshold with a limited share of false positives.
+
+    Args:
+        groups: each has to keep the limit.
+        most_false: greatest share (0–1) of false-positive boxes.
+        lowest, highest: range of the thresholds.
+
+    Returns:
+        The threshold, two decimals; `highest` if no lower one keeps the limit.
+    """
     groups = list(groups)
     for t in np.round(np.arange(lowest, highest, 0.01), 2):
         if all(1 - row["precision"] <= most_false for g in groups for row in curve(g, [t])):
@@ -178,17 +194,17 @@ def choose_threshold(groups: Iterable[Found], most_false: float, *, lowest: floa
 
 @dataclass(frozen=True)
 class Calibration:
-    """Platt's scaling of the logit: probability = sigmoid(slope · logit(score) + offset). Order is kept (slope > 0)."""
+    """Platt's scaling of the logit: probability = sigmoid(slope · logit(score) + offset). Strictly increasing (slope > 0)."""
 
     slope: float = 1.0
     offset: float = 0.0
 
     def __call__(self, scores: np.ndarray) -> np.ndarray:
-        """Raw scores (any shape, 0–1) → probabilities."""
+        """Probabilities (0–1) of raw scores (0–1), any shape."""
         return sigmoid(self.slope * logit(scores) + self.offset)
 
     def raw(self, probability: float) -> float:
-        """The raw score that becomes `probability`."""
+        """The raw score (0–1) whose calibrated value is `probability`."""
         return float(sigmoid((logit(np.float64(probability)) - self.offset) / self.slope))
 
 
@@ -196,7 +212,10 @@ def fit_calibration(scores: np.ndarray, true: np.ndarray) -> Calibration:
     """Platt's scaling by maximum likelihood (Platt 1999), with his smoothed targets.
 
     Args:
-        scores: (N,) raw, 0–1.  true: (N,) bool. Without both kinds there is nothing to fit: the identity.
+        scores: (N,) raw, 0–1.  true: (N,) bool, whether each box is a true positive.
+
+    Returns:
+        The calibration, four decimals; the identity unless there are true and false positives.
     """
     from scipy.optimize import minimize
 
@@ -216,30 +235,30 @@ def fit_calibration(scores: np.ndarray, true: np.ndarray) -> Calibration:
 
 
 def calibration_error(scores: np.ndarray, true: np.ndarray, bins: int = 10) -> float:
-    """Expected calibration error: mean |share true - mean score| over equal-width bins, weighted by their boxes."""
+    """Expected calibration error (0–1): mean |share true - mean score| over equal-width bins, weighted by their numbers of boxes."""
     scores, true = np.asarray(scores, np.float64), np.asarray(true, np.float64)
     if not len(scores):
         return 0.0
-    which = np.minimum((scores * bins).astype(int), bins - 1)
-    return float(sum(abs(true[which == b].mean() - scores[which == b].mean()) * (which == b).mean() for b in np.unique(which)))
+    bin_ids = np.minimum((scores * bins).astype(int), bins - 1)
+    return float(sum(abs(true[bin_ids == b].mean() - scores[bin_ids == b].mean()) * (bin_ids == b).mean() for b in np.unique(bin_ids)))
 
 
 def reliability(scores: np.ndarray, true: np.ndarray, bins: int = 10) -> list[dict[str, float]]:
-    """Share of true boxes by score bin: what "review below this" means. Empty bins are left out."""
+    """Numbers of boxes and of true positives by score bin, without empty bins; for the choice of a score below which to review."""
     scores, true = np.asarray(scores, np.float64), np.asarray(true, bool)
-    which = np.minimum((scores * bins).astype(int), bins - 1)
+    bin_ids = np.minimum((scores * bins).astype(int), bins - 1)
     return [
-        {"from": round(b / bins, 3), "to": round((b + 1) / bins, 3), "boxes": int((which == b).sum()), "true": int(true[which == b].sum())}
-        for b in np.unique(which)
+        {"from": round(b / bins, 3), "to": round((b + 1) / bins, 3), "boxes": int((bin_ids == b).sum()), "true": int(true[bin_ids == b].sum())}
+        for b in np.unique(bin_ids)
     ]
 
 
 def logit(p):
-    """log(p / (1 - p)) of numbers 0–1, kept finite."""
+    """log(p / (1 - p)) of numbers or arrays in 0–1, which are clipped to `TINY` from 0 and 1."""
     p = np.clip(p, TINY, 1 - TINY)
     return np.log(p / (1 - p))
 
 
 def sigmoid(z):
-    """1 / (1 + exp(-z))."""
+    """1 / (1 + exp(-z)) of numbers or arrays, in 0–1."""
     return 1 / (1 + np.exp(-z))

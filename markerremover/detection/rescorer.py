@@ -1,13 +1,14 @@
-"""The second opinion on every box that the localizer proposes: a small network looks at it at the source's own resolution.
+"""The rescorer: a small network that scores every box of the localizer at the source's resolution.
 
-The localizer sees the whole image scaled down and must find small things in much anatomy; whether one box holds print or
-a port, a clip, a rib is easier to tell from the box alone, closer (a cascade of detectors, Viola and Jones 2001; Cai and
-Vasconcelos 2018). The two scores become one by logistic regression:
+The localizer gets the whole image scaled down and must find small annotations in much anatomy; whether one box holds print or
+a port, a clip or a rib is easier to decide from the box alone, enlarged (a cascade of detectors, Viola and Jones 2001; Cai and
+Vasconcelos 2018). The two scores are combined by logistic regression:
 
     score = sigmoid(localizer * logit(localizer's score) + rescorer * (rescorer's logit) + offset)
 
 The network takes (N, 3, `SIDE`, `SIDE`) float32 in 0–1, two square windows of each box (`CONTEXT` times its longer side) and
-where the box lies in the closer one, and gives (N,) logits of "this is the box of a marking". Card: `rescorer` = {file, sha256, floor, localizer, rescorer, offset}.
+a mask of the box in the closer one, and gives (N,) logits of "this is the box of a burned-in annotation".
+Card: `rescorer` = {file, sha256, floor, localizer, rescorer, offset}.
 """
 
 from __future__ import annotations
@@ -26,18 +27,18 @@ from ..system.forks import Own, at_work
 from ..system.telemetry import import_onnxruntime
 from .operating_point import logit, sigmoid
 
-SIDE = 56  # pixels of a window
-CONTEXT = (1.35, 3.2)  # sides of the two windows in longer sides of the box
-LEAST_RADIUS = 6.0  # source pixels from the middle of a window to its side, at least
-BATCH = 64  # boxes a call of the network
+SIDE = 56  # side of a window, pixels
+CONTEXT = (1.35, 3.2)  # sides of the two windows, in longer sides of the box
+LEAST_RADIUS = 6.0  # least distance from the centre of a window to its side, source pixels
+BATCH = 64  # greatest number of boxes in one run of the network
 CARD_KEYS = ("file", "sha256", "floor", "localizer", "rescorer", "offset")
 
 
 class Rescorer:
-    """Turns the localizer's scores into those of both networks.
+    """Computes the joint scores of both networks.
 
     Attributes:
-        floor: raw localizer score from which boxes are looked at; what is below is no candidate.
+        floor: least raw score of the localizer's candidates, 0–1.
         sha256: of the network's file.
     """
 
@@ -53,7 +54,7 @@ class Rescorer:
             display: (H, W) uint8, bright = dense.  xyxy: (N, 4) source pixels.  scores: (N,) raw, of the localizer.
 
         Raises:
-            HeldError: the network's answer is not one finite number a box: nothing can be said about the image.
+            HeldError: the network's output is not one finite number per box.
         """
         if not len(xyxy):
             return np.zeros(0)
@@ -61,7 +62,14 @@ class Rescorer:
         return sigmoid(a * logit(np.asarray(scores, np.float64)) + b * self.logits(display, xyxy) + c)
 
     def logits(self, display: np.ndarray, xyxy: np.ndarray) -> np.ndarray:
-        """(N,) float64: the network's own answer for each box. Raises as a call does."""
+        """(N,) float64: the network's logit for each box, before the combination.
+
+        Args:
+            display, xyxy: as of a call.
+
+        Raises:
+            HeldError: as a call.
+        """
         answers = [np.zeros(0)]
         for start in range(0, len(xyxy), BATCH):
             part = xyxy[start : start + BATCH]
@@ -73,24 +81,27 @@ class Rescorer:
 
 
 def windows(display: np.ndarray, xyxy: np.ndarray) -> np.ndarray:
-    """(N, 3, SIDE, SIDE) uint8: a close and a wide square window around each box, beyond the image its edge goes on; and the
-    close window with 255 in the box and 0 around it, for a line of text and a square box far too high for it look alike.
+    """The network's input pictures: a close and a wide square window around each box, with the image's edge replicated, and a mask of
+    the box in the close window, since a line of text and a square box that is too high for it give the same windows.
 
     Args:
         display: (H, W) uint8.  xyxy: (N, 4) source pixels.
+
+    Returns:
+        New (N, 3, SIDE, SIDE) uint8 array; the mask is 255 in the box and 0 around it.
     """
-    out = np.zeros((len(xyxy), len(CONTEXT) + 1, SIDE, SIDE), np.uint8)
-    for box, channels in zip(np.asarray(xyxy, np.float64), out):
+    result = np.zeros((len(xyxy), len(CONTEXT) + 1, SIDE, SIDE), np.uint8)
+    for box, channels in zip(np.asarray(xyxy, np.float64), result):
         for context, window in zip(CONTEXT, channels):
             window[:] = _window(display, box, context)
         half = np.array([box[2] - box[0], box[3] - box[1]]) / 2 * SIDE / (2 * _radius(box, CONTEXT[0]))
         left, top = (min(int(round(SIDE / 2 - h)), SIDE // 2 - 1) for h in half)
         channels[-1, max(0, top) : max(0, SIDE - top), max(0, left) : max(0, SIDE - left)] = 255
-    return out
+    return result
 
 
 def _radius(box: np.ndarray, context: float) -> float:
-    """Source pixels from the middle of a window to its side."""
+    """Distance from the centre of a window to its side, source pixels."""
     return max(max(box[2] - box[0], box[3] - box[1]) * context / 2, LEAST_RADIUS)
 
 
@@ -113,11 +124,12 @@ def of_card(card: dict, folder: Path, threads: int = 1) -> Rescorer | None:
     """The rescorer that a localizer's card names; None where it names none.
 
     Args:
-        folder: where card and localizer lie. The file is looked for there, then among the shipped weights.
+        card: of the localizer.
+        folder: the folder of card and localizer. The file is searched there, then among the shipped weights.
         threads: CPU threads; the network is small, it always runs in ONNX Runtime on the CPU.
 
     Raises:
-        WeightsError: the file is not there or not the one that the card means, or a key is absent.
+        WeightsError: the file is missing or has another hash than the card states, or a key is missing.
     """
     facts = card.get("rescorer")
     if facts is None:
@@ -128,7 +140,7 @@ def of_card(card: dict, folder: Path, threads: int = 1) -> Rescorer | None:
     onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    # threads that wait in a loop for the next call would take a core from the localizer: a third more time a frame
+    # threads that spin while waiting would take a core from the localizer: a third more time per frame
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
 
     def network():
@@ -140,12 +152,12 @@ def of_card(card: dict, folder: Path, threads: int = 1) -> Rescorer | None:
             raise WeightsError(f"{facts['file']}: cannot be opened ({type(error).__name__}: {error})") from error
 
     with at_work():
-        opened = Own(network)
-        name = opened().get_inputs()[0].name
+        sessions = Own(network)
+        name = sessions().get_inputs()[0].name
 
     def run(batch: np.ndarray) -> np.ndarray:
         with at_work():
-            return opened().run(None, {name: batch})[0]
+            return sessions().run(None, {name: batch})[0]
 
     return Rescorer(run, facts)
 
@@ -154,19 +166,26 @@ def find(facts: dict, folder: Path) -> Path:
     """The file of a card's `rescorer`, beside the card or among the shipped weights, checked against its SHA-256.
 
     Raises:
-        WeightsError: neither place has it.
+        WeightsError: it is in neither place.
     """
     name = Path(str(facts["file"])).name
     places = [Path(folder) / name, weights_folder() / name]
     for path in places:
         if path.is_file() and sha256_file(path) == facts["sha256"]:
             return path
-    found = "has another SHA-256 than its card says" if any(path.is_file() for path in places) else "is not there"
-    raise WeightsError(f"{places[0]}: {found}, the localizer needs it")
+    state = "has another SHA-256 than its card says" if any(path.is_file() for path in places) else "is not there"
+    raise WeightsError(f"{places[0]}: {state}, the localizer needs it")
 
 
 def carry(card: dict, folder: Path, target: Path) -> None:
-    """Copy what a card's `rescorer` names from beside it to another folder; nothing where the card names none."""
+    """Copy the file of a card's `rescorer` to another folder, unless the same is there; nothing if the card names none.
+
+    Args:
+        card: of the localizer.  folder: the folder of the card.  target: the folder to copy to.
+
+    Raises:
+        WeightsError: see `find`.
+    """
     facts = card.get("rescorer")
     if facts is not None:
         source, copy = find(facts, folder), Path(target) / Path(str(facts["file"])).name

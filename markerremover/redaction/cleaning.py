@@ -1,9 +1,9 @@
-"""One radiograph in, one `Cleaned` out: look, decide, redact, and look at the result again.
+"""Cleans one radiograph: detection, decision, redaction, and verification of the result.
 
     display -> localizer (and text finder) -> second pass -> decide -> redact -> localizer, OCR (and text finder) again
-    -> is anything readable that the file's own header says?
+    -> comparison of legible text with the file's own header
 
-No state passes from one file to the next: everything lives in the arguments, and `Cleaner` is frozen.
+No state passes from one file to the next: everything is in the arguments, and `Cleaner` is frozen.
 """
 
 from __future__ import annotations
@@ -23,37 +23,39 @@ from ..detection import localizer
 from ..errors import HeldError, UsageError
 from ..formats import images, placement
 from ..headers import telltales
-from ..records import Corrections, Decision, Detections, Policy, Radiograph, Telling, Text
+from ..records import Corrections, Decision, Detections, Policy, Radiograph, Reading, Telling, Text
 from ..second_pass import lines_of_print
 from ..system.forks import Threads
 from . import across_frames, cut_strokes, decision_rules, readable_text, redact, styles, text_finder, verify
 from . import corrections as corrections_module
 
-#: Rounds in which residual findings are removed; what still shows after the last one holds the file.
+#: Greatest number of rounds in which residual findings are removed; the file is held if some remain after the last one.
 VERIFY_ROUNDS = 2
-#: Score from which a box that stays is read for what the header says, whatever the threshold.
-FAINT = 0.05
-#: Threads that read results, at most: each has a Tesseract of its own, and a result has a few places to be read.
-READING = 4
-#: Files that one process cleans at the same time, at most: one is read, searched in Python or written while the network has the other.
+#: Least score of boxes below the threshold whose text is compared with the header.
+FAINT_SCORE = 0.05
+#: Greatest number of threads that read results: each has a separate Tesseract engine, and a result has few places to read.
+MOST_READERS = 4
+#: Greatest number of files that one process cleans at the same time: one is read, processed in Python or written while the network runs on the other.
 AT_ONCE = 2
-#: Confidence from which a word is held against the header.
-LEAST_SURE = 0.3
+#: Least confidence of a word that is compared with the header.
+LEAST_CONFIDENCE = 0.3
 HEADER_LABEL, HEADER_REASON = "header", "matches the file's own header"
 HEADER_DOUBT = "text that matches the file's own header is readable in the result"
 
 
 @dataclass(frozen=True)
 class Cleaner:
-    """What is loaded once and used for every file.
+    """The resources that are loaded once and used for every file.
 
     detector: called as detector(display_frame, threshold) -> Detections.
-    reader: an OCR engine for the second pass and for reading results; None only where the policy keeps nothing: results are then
-        looked at, but not read.
-    policy: what to keep and how widely to remove.
-    finder: a second, independent look for text, see `second_look`; None for none.
-    beside: where results are read, several places at once, while the localizer looks at them; None for one after the other.
-    at_once: how many files may be cleaned with it at the same time, in as many threads of this process.
+    reader: an OCR engine for the second pass and for results; None only if the policy keeps nothing: results are then not read.
+    policy: laterality markers to retain, thresholds and margins.
+    finder: an independent text finder, see `text_finder.open_second_look`; None for none.
+    beside: the executor that reads several places of a result while the localizer runs; None to read them one after the other.
+    at_once: greatest number of files cleaned with it at the same time, in as many threads of this process.
+
+    Raises:
+        UsageError: the policy needs an OCR engine and there is none.
     """
 
     detector: Callable[..., Detections]
@@ -65,20 +67,21 @@ class Cleaner:
 
     def __post_init__(self) -> None:
         if self.policy.keep and self.reader is None:
-            raise UsageError("a policy that keeps signs needs an OCR reader")
+            raise UsageError("a policy that keeps laterality markers needs an OCR reader")
         if self.policy.style != "box" and self.reader is None:
-            raise UsageError(f"style {self.policy.style!r} needs an OCR reader, to see that nothing can be read in what stays")
+            raise UsageError(f"style {self.policy.style!r} needs an OCR reader, to check that no text is legible in the result")
 
 
 @dataclass(frozen=True)
 class Cleaned:
-    """One radiograph after the look, before any writing.
+    """The result for one radiograph, before it is written.
 
-    stored: new array, shape and dtype of the input's, black where `decisions` say so, or as `styles` say.
-    detections: one `Detections` a frame, from the localizer's first look.
+    stored: new array, shape and dtype of the input's, with removed pixels black, or as `styles` says.
+    decisions: of all frames.
+    detections: one `Detections` per frame, of the localizer's first run.
     shown: (F, H, W) uint8, the display after redaction.
     doubt: "" or why the result must not be written.
-    styles: for each decision its style and "" or why it is not the one asked for; () for black boxes by choice.
+    styles: for each decision its style and "" or the reason why it is not the policy's; () if the policy's is "box".
     made_up: number of pixels that were filled.
     """
 
@@ -92,11 +95,9 @@ class Cleaned:
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """What one look at one frame of one view left over for the header's word.
-
-    faint: (N, 4) boxes that scored less than the threshold.  texts: readings, each the words of one place.
-    """
+class _Leftover:
+    """Findings in one view of a frame for the comparison with the header; faint: (N, 4) source xyxy of boxes below the threshold; texts:
+    readings, each the words of one place."""
 
     faint: np.ndarray
     texts: tuple[tuple[Text, ...], ...] = ()
@@ -116,10 +117,12 @@ def open_cleaner(
     policy: Policy, *, weights: Path | None = None, device: str = "auto", threads: int | None = None, second: bool = False,
     batch: int | None = None, server: str | None = None,
 ) -> Cleaner:
-    """Load the localizer, the OCR engine, which only a policy that keeps nothing can do without, and if `second` the text finder.
+    """Load the localizer, the OCR engine, which is optional only for a policy that keeps nothing, and the text finder.
 
     Args:
-        batch, server: of the localizer's network, see `localizer.load_detector`.
+        policy: of the run.
+        weights, device, batch, server: of the localizer's network, see `localizer.load_detector`.
+        threads: greatest number of threads; all cores by default.  second: whether to load the text finder.
 
     Raises:
         WeightsError: weights or card missing or damaged.  UsageError: no OCR engine, no RapidOCR, or the device is not there.
@@ -127,53 +130,57 @@ def open_cleaner(
     from ..detection.localizer import load_detector
     from ..second_pass.tesseract import available, open_reader
 
-    with ThreadPoolExecutor(1) as beside:  # either waits for its own library most of the time
+    with ThreadPoolExecutor(1) as beside:  # both wait for their libraries most of the time
         detector = beside.submit(load_detector, weights, device=device, threads=threads, batch=batch, server=server)
         reader = open_reader() if policy.keep or policy.style != "box" or available() else None
         finder = text_finder.open_second_look(threads) if second else None
-        several = min(READING, threads or os.cpu_count() or 1)
+        reader_count = min(MOST_READERS, threads or os.cpu_count() or 1)
         return Cleaner(
-            detector.result(), reader, policy, finder, Threads(several, "reading") if several > 1 else None, min(AT_ONCE, several))
+            detector.result(), reader, policy, finder, Threads(reader_count, "reading") if reader_count > 1 else None, min(AT_ONCE, reader_count))
 
 
 def clean_radiograph(
     radiograph: Radiograph, cleaner: Cleaner, timings_ms: dict[str, float] | None = None, corrections: Corrections | None = None
 ) -> Cleaned:
-    """Find, decide, redact and verify; nothing is written and the input's arrays stay as they are.
+    """Detect, decide, redact and verify; nothing is written and the input's arrays are not changed.
 
     Args:
-        corrections: what people say of the file. Where they are `alone` nothing is looked for, and nothing is looked at again.
+        radiograph: the decoded file.
+        cleaner: the loaded resources.
+        timings_ms: the time of each stage is added to it, milliseconds.
+        corrections: reviewers' corrections of the file. If they are `alone`, the image is neither searched nor verified.
 
     Returns:
-        The result. Its `doubt` says so when something still shows after `VERIFY_ROUNDS` rounds of removal, or when what the
-        header says can be read in it.
+        The result. It has a `doubt` if findings remain after `VERIFY_ROUNDS` rounds of removal, or if text that matches the
+        header is legible.
 
     Raises:
-        HeldError: redaction did not do exactly what was decided, the header cannot be gone through, or corrections do not fit
-            the file or would keep what its header says.
+        HeldError: the redacted pixels differ from the decisions, the header cannot be searched, or corrections do not fit the file or
+            would keep text that matches its header.
     """
     timings_ms = {} if timings_ms is None else timings_ms
     if corrections and corrections.alone:
         corrections = placement.placed_marks(corrections, images.layout(radiograph))
-        none = tuple(Detections.empty() for _ in radiograph.display)
+        no_detections = tuple(Detections.empty() for _ in radiograph.display)
         drawn = tuple(corrections_module.drawn(corrections, radiograph.display.shape))
-        return _redacted(radiograph, drawn, none, "", timings_ms, corrections)
+        return _redacted(radiograph, drawn, no_detections, "", timings_ms, corrections)
     telling = images.telling(radiograph)
-    detections, decisions, seen = _look(radiograph, cleaner, bool(telling), timings_ms)
+    detections, decisions, leftovers = _first_pass(radiograph, cleaner, bool(telling), timings_ms)
     if corrections:
         decisions = _corrected(radiograph, decisions, corrections, cleaner, telling)
     with timed(timings_ms, "verify"):
-        decisions, doubt = _verified(radiograph.views, decisions, cleaner, seen)
+        decisions, doubt = _verified(radiograph.views, decisions, cleaner, leftovers)
         if telling:
-            told = _told(radiograph.views, decisions, cleaner, seen, telling)
-            decisions, doubt = (*decisions, *_spread(told, radiograph.views)), "; ".join(filter(None, (doubt, HEADER_DOUBT if any(told) else "")))
-    if corrections:  # what people said is carried out in black boxes, whatever the style
+            matches = _header_matches(radiograph.views, decisions, cleaner, leftovers, telling)
+            decisions = (*decisions, *_spread(matches, radiograph.views))
+            doubt = "; ".join(filter(None, (doubt, HEADER_DOUBT if any(matches) else "")))
+    if corrections:  # corrected files have black boxes, whatever the style
         decisions = corrections_module.settle(decisions, radiograph.display.shape)
     elif cleaner.policy.style != "box":
         with timed(timings_ms, "style"):
-            done = styles.styled(
+            result = styles.styled(
                 radiograph, decisions, cleaner.policy, cleaner.detector, cleaner.reader, cleaner.finder, telling, _is_late, doubt)
-        return Cleaned(done.stored, decisions, detections, done.shown, doubt, done.how, int(done.made_up.sum()))
+        return Cleaned(result.stored, decisions, detections, result.shown, doubt, result.how, int(result.made_up.sum()))
     return _redacted(radiograph, decisions, detections, doubt, timings_ms, corrections)
 
 
@@ -181,7 +188,7 @@ def _redacted(
     radiograph: Radiograph, decisions: tuple[Decision, ...], detections: tuple[Detections, ...], doubt: str, timings_ms: dict[str, float],
     corrections: Corrections | None,
 ) -> Cleaned:
-    """The decisions carried out, and checked pixel by pixel."""
+    """The result in black boxes, checked pixel by pixel."""
     with timed(timings_ms, "redact"):
         new = redact.redact(radiograph.stored, decisions, radiograph.fill)
         mask = redact.removed_mask(radiograph.stored.shape[:3], decisions)
@@ -194,200 +201,200 @@ def _redacted(
 def _corrected(
     radiograph: Radiograph, decisions: tuple[Decision, ...], corrections: Corrections, cleaner: Cleaner, telling: Telling
 ) -> tuple[Decision, ...]:
-    """The decisions with those of people in their place; what people removed goes from every frame that shows it.
+    """The decisions with reviewers' corrections applied; their removals are copied to every frame that shows the same annotation.
 
     Raises:
-        HeldError: see `corrections.corrected`; or what a person keeps reads as the file's own header does.
+        HeldError: see `corrections.corrected`; or a box that a reviewer keeps holds text that matches the file's own header.
     """
     shape = radiograph.display.shape
     decisions = corrections_module.corrected(decisions, corrections, shape)
-    ours = [d for d in decisions if d.label == corrections_module.LABEL]
-    more = across_frames.spread(ours, radiograph.display)[len(ours) :]
-    decisions = corrections_module.settle((*decisions, *more), shape)
+    reviewed = [d for d in decisions if d.label == corrections_module.LABEL]
+    copies = across_frames.spread(reviewed, radiograph.display)[len(reviewed) :]
+    decisions = corrections_module.settle((*decisions, *copies), shape)
     if not telling or cleaner.reader is None:
         return decisions
     removed = redact.removed_mask(shape, decisions)
     for kept in (d for d in decisions if d.reason == corrections_module.KEPT):
         for view in radiograph.views:
-            look = verify.smoothed(view[kept.frame], removed[kept.frame])
-            for words in readable_text.read(look, np.array([kept.xyxy]), cleaner.reader):
-                if telltales.tells([word.text for word in words if word.confidence >= LEAST_SURE], telling):
+            image = verify.smoothed(view[kept.frame], removed[kept.frame])
+            for words in readable_text.read(image, np.array([kept.xyxy]), cleaner.reader):
+                if telltales.tells([word.text for word in words if word.confidence >= LEAST_CONFIDENCE], telling):
                     raise HeldError(f"a box that was to be kept, {kept.xyxy}, holds text that matches the file's own header")
     return decisions
 
 
 def _is_late(decision: Decision) -> bool:
-    """Whether a decision came from a later look, or from the header's word."""
+    """Whether a decision came from the verification or from the comparison with the header."""
     return decision.label in (verify.LABEL, HEADER_LABEL)
 
 
-def _look(
+def _first_pass(
     radiograph: Radiograph, cleaner: Cleaner, faint: bool, timings_ms: dict[str, float]
-) -> tuple[tuple[Detections, ...], tuple[Decision, ...], dict[tuple[int, int], _Seen]]:
-    """Every view of every frame through the localizer, and the text finder if there is one, and every box through the second
-    pass and the decision, on the view where it was found.
+) -> tuple[tuple[Detections, ...], tuple[Decision, ...], dict[tuple[int, int], _Leftover]]:
+    """Find (localizer, text finder), read and decide every box in every view of every frame, on the view where it was found.
 
     Returns:
-        Findings a frame, decisions, and by (view, frame) what is left over, with boxes of low score if `faint`.
+        Detections per frame, decisions, and by (view, frame) the findings for the comparison with the header, with faint boxes if `faint`.
     """
-    found, decisions, left = [], [[] for _ in radiograph.views], {}
+    detections_by_frame: list[Detections] = []
+    decisions: list[list[Decision]] = [[] for _ in radiograph.views]
+    leftovers: dict[tuple[int, int], _Leftover] = {}
     for index in range(len(radiograph.display)):
         with timed(timings_ms, "detect"):
-            looks = [_find(view[index], cleaner, faint) for view in radiograph.views]
-            seen = localizer.unite([sure for sure, _ in looks])
-        found.append(localizer.joined(seen))
+            found_by_view = [_find(view[index], cleaner, faint) for view in radiograph.views]
+            united = localizer.unite([sure for sure, _ in found_by_view])
+        detections_by_frame.append(localizer.joined(united))
         with timed(timings_ms, "second_pass"):
-            for own, view, detections in zip(decisions, radiograph.views, seen):
-                own += _decided(index, view, radiograph.views, detections, cleaner)
-        left |= {(k, index): _Seen(faint_boxes) for k, (_, faint_boxes) in enumerate(looks)}
+            for view_decisions, view, detections in zip(decisions, radiograph.views, united):
+                view_decisions += _decided(index, view, radiograph.views, detections, cleaner)
+        leftovers |= {(k, index): _Leftover(faint_boxes) for k, (_, faint_boxes) in enumerate(found_by_view)}
         if cleaner.finder:
             with timed(timings_ms, "second_look"):
-                for k, (own, view) in enumerate(zip(decisions, radiograph.views)):
+                for k, (view_decisions, view) in enumerate(zip(decisions, radiograph.views)):
                     texts = cleaner.finder(view[index])
-                    left[k, index] = replace(left[k, index], texts=tuple((text,) for text in texts))
+                    leftovers[k, index] = replace(leftovers[k, index], texts=tuple((text,) for text in texts))
                     explained = verify.explained(view.shape[1:], [d for each in decisions for d in each if d.frame == index])
-                    own += _decided(index, view, radiograph.views, text_finder.findings(texts, explained), cleaner)
+                    view_decisions += _decided(index, view, radiograph.views, text_finder.findings(texts, explained), cleaner)
     with timed(timings_ms, "second_pass"):
-        resolved = _alone(decision_rules.resolve(_spread(decisions, radiograph.views)), radiograph.views, left)
-        return tuple(found), (*resolved, *_spread(_cut(resolved, radiograph.views), radiograph.views)), left
+        resolved = _alone(decision_rules.resolve(_spread(decisions, radiograph.views)), radiograph.views, leftovers)
+        return tuple(detections_by_frame), (*resolved, *_spread(_cut_strokes(resolved, radiograph.views), radiograph.views)), leftovers
 
 
 def _find(frame: np.ndarray, cleaner: Cleaner, faint: bool) -> tuple[Detections, np.ndarray]:
-    """What the localizer finds in a frame, and (N, 4) boxes of what else scores at least FAINT; without `faint` only where they come
-    with the same look."""
+    """The detections in a frame, and (N, 4) source xyxy of all boxes that score at least `FAINT_SCORE`; without `faint` only if the
+    detector returns them from the same run."""
     threshold = cleaner.policy.threshold
-    both = getattr(cleaner.detector, "with_faint", None)
-    if cleaner.reader is None or not (faint or both):
+    with_faint = getattr(cleaner.detector, "with_faint", None)
+    if cleaner.reader is None or not (faint or with_faint):
         return cleaner.detector(frame, threshold), np.zeros((0, 4))
-    sure, weak = both(frame, FAINT, threshold) if both else (cleaner.detector(frame, threshold), cleaner.detector(frame, FAINT))
+    sure, weak = with_faint(frame, FAINT_SCORE, threshold) if with_faint else (cleaner.detector(frame, threshold), cleaner.detector(frame, FAINT_SCORE))
     return sure, np.asarray(weak.xyxy, np.float64)
 
 
-def _alone(decisions: Sequence[Decision], views: Sequence[np.ndarray], seen: dict[tuple[int, int], _Seen]) -> tuple[Decision, ...]:
-    """`lines_of_print.alone` with all that is known of the frames: decisions, boxes that score too low, and print that was read."""
-    others = [(index, box) for (_, index), left in seen.items() for box in left.faint]
-    others += [(index, np.array(word.xyxy)) for (_, index), left in seen.items() for words in left.texts for word in words
-               if word.confidence >= LEAST_SURE and any(map(str.isalnum, word.text))]
+def _alone(decisions: Sequence[Decision], views: Sequence[np.ndarray], leftovers: dict[tuple[int, int], _Leftover]) -> tuple[Decision, ...]:
+    """`lines_of_print.alone` with all findings in the frames: decisions, boxes below the threshold, and print that was read."""
+    others = [(index, box) for (_, index), leftover in leftovers.items() for box in leftover.faint]
+    others += [(index, np.array(word.xyxy)) for (_, index), leftover in leftovers.items() for words in leftover.texts for word in words
+               if word.confidence >= LEAST_CONFIDENCE and any(map(str.isalnum, word.text))]
     return lines_of_print.alone(decisions, views, others)
 
 
-def _cut(decisions: Sequence[Decision], views: Sequence[np.ndarray]) -> list[list[Decision]]:
-    """What the decisions of every frame cut, by view."""
+def _cut_strokes(decisions: Sequence[Decision], views: Sequence[np.ndarray]) -> list[list[Decision]]:
+    """Removals of the strokes that the decisions of every frame cut, by view."""
     return [[d for index in sorted({d.frame for d in decisions}) for d in cut_strokes.cut_strokes(view[index], decisions, index)] for view in views]
 
 
 def _spread(decisions: Sequence[Sequence[Decision]], views: Sequence[np.ndarray]) -> list[Decision]:
-    """`frames.spread` of the decisions of each view, by that view."""
-    return [decision for own, view in zip(decisions, views) for decision in across_frames.spread(own, view)]
+    """`across_frames.spread` of the decisions of each view, on that view."""
+    return [decision for view_decisions, view in zip(decisions, views) for decision in across_frames.spread(view_decisions, view)]
 
 
 def _decided(
     index: int, view: np.ndarray, views: Sequence[np.ndarray], found: Detections, cleaner: Cleaner
 ) -> list[Decision]:
-    """Every box of one frame of one view read and decided: one decision a box, whatever its score. What stays must be empty
+    """Read and decide every box of one frame of one view: one decision per box, whatever its score. Retained ground must be empty
     of print in all `views`."""
     frame, others = view[index], tuple(other[index] for other in views if other is not view)
     decisions = []
-    for xyxy, score, class_id, loose in zip(found.xyxy, found.scores, found.class_ids, found.loose):
+    for xyxy, score, class_id, loose in zip(found.xyxy, found.scores, found.class_ids, found.is_loose):
         label = found.class_names[int(class_id)]
         reading = None if loose else _read_marker(frame, others, xyxy, label, cleaner)
         decisions.append(decision_rules.decide(index, xyxy, float(score), label, reading, cleaner.policy, frame.shape, bool(loose)))
     return decisions
 
 
-def _read_marker(frame: np.ndarray, others: Sequence[np.ndarray], xyxy: np.ndarray, label: str, cleaner: Cleaner):
+def _read_marker(frame: np.ndarray, others: Sequence[np.ndarray], xyxy: np.ndarray, label: str, cleaner: Cleaner) -> Reading | None:
     if not cleaner.policy.keep:
         return None
     from ..second_pass.reader import insist
 
-    return insist(frame, xyxy, cleaner.policy.keep, cleaner.reader, others, sign=label == localizer.SIGN)
+    return insist(frame, xyxy, cleaner.policy.keep, cleaner.reader, others, is_laterality=label == localizer.LATERALITY)
 
 
 def _verified(
-    views: Sequence[np.ndarray], decisions: tuple[Decision, ...], cleaner: Cleaner, seen: dict[tuple[int, int], _Seen]
+    views: Sequence[np.ndarray], decisions: tuple[Decision, ...], cleaner: Cleaner, leftovers: dict[tuple[int, int], _Leftover]
 ) -> tuple[tuple[Decision, ...], str]:
-    """Look again at every view of every frame that changed, and read around what was removed; what still shows is decided like
-    a first finding, at most VERIFY_ROUNDS times.
+    """Search every view of every changed frame again, and read around the removed boxes; residual findings are decided like
+    first ones, in at most `VERIFY_ROUNDS` rounds.
 
     Args:
-        seen: by (view, frame); the texts in it become those of the last look.
+        leftovers: by (view, frame); their texts are replaced by those of the last round.
 
     Returns:
         Decisions, and "" or why the result must not be written.
     """
     for round_left in range(VERIFY_ROUNDS, -1, -1):
         removed = redact.removed_mask(views[0].shape, decisions)
-        again: list[list[Decision]] = [[] for _ in views]
+        new_decisions: list[list[Decision]] = [[] for _ in views]
         for index in sorted({d.frame for d in decisions}):
-            own = [d for d in decisions if d.frame == index]
-            second_looks = [verify.smoothed(view[index], removed[index]) for view in views]
-            readings = [_begun(look, own, cleaner) for look in second_looks]
-            found = localizer.unite([verify.residual(cleaner.detector, look, own, cleaner.policy) for look in second_looks])
-            for k, (more, view, look, detections, reading) in enumerate(zip(again, views, second_looks, found, readings)):
-                texts, readable = _read_again(look, own, cleaner, reading)
-                seen[k, index] = replace(seen[k, index], texts=texts)
-                for some in (detections, *readable):
-                    more += verify.labelled(_decided(index, view, views, some, cleaner))
-        count = sum(map(len, again))
+            frame_decisions = [d for d in decisions if d.frame == index]
+            smoothed_views = [verify.smoothed(view[index], removed[index]) for view in views]
+            readings = [_reading_begun(image, frame_decisions, cleaner) for image in smoothed_views]
+            found = localizer.unite([verify.residual(cleaner.detector, image, frame_decisions, cleaner.policy) for image in smoothed_views])
+            for k, (view_decisions, view, image, detections, reading) in enumerate(zip(new_decisions, views, smoothed_views, found, readings)):
+                texts, readable = _read_again(image, frame_decisions, cleaner, reading)
+                leftovers[k, index] = replace(leftovers[k, index], texts=texts)
+                for found_set in (detections, *readable):
+                    view_decisions += verify.labelled(_decided(index, view, views, found_set, cleaner))
+        count = sum(map(len, new_decisions))
         if not count or not round_left:
             break
-        decisions = decision_rules.resolve([*decisions, *_spread(again, views)])
-    decisions = _alone(decisions, views, seen)  # now every word is known
+        decisions = decision_rules.resolve([*decisions, *_spread(new_decisions, views)])
+    decisions = _alone(decisions, views, leftovers)  # once more, with all words that were read
     return decisions, f"{count} findings remain after {VERIFY_ROUNDS} rounds of removal" if count else ""
 
 
-def _begun(look: np.ndarray, own: Sequence[Decision], cleaner: Cleaner) -> Callable[[], list[tuple[Text, ...]]]:
-    """Begin to read around a frame's decisions, `cleaner.beside` what is done next; gives what was read.
+def _reading_begun(image: np.ndarray, frame_decisions: Sequence[Decision], cleaner: Cleaner) -> Callable[[], list[tuple[Text, ...]]]:
+    """Start to read around a frame's decisions, in threads of `cleaner.beside`; returns a function that waits for the readings.
 
     Args:
-        look: (H, W) uint8, redacted and smoothed.
-        own: the frame's decisions.
+        image: (H, W) uint8, redacted and smoothed.
     """
     if cleaner.reader is None:
         return list
-    around = verify.smoothed(look, verify.explained(look.shape, own))
-    return readable_text.begin(around, np.array([d.xyxy for d in own]), cleaner.reader, cleaner.beside)
+    surroundings = verify.smoothed(image, verify.explained(image.shape, frame_decisions))
+    return readable_text.begin(surroundings, np.array([d.xyxy for d in frame_decisions]), cleaner.reader, cleaner.beside)
 
 
 def _read_again(
-    look: np.ndarray, own: Sequence[Decision], cleaner: Cleaner, reading: Callable[[], list[tuple[Text, ...]]]
+    image: np.ndarray, frame_decisions: Sequence[Decision], cleaner: Cleaner, reading: Callable[[], list[tuple[Text, ...]]]
 ) -> tuple[tuple[tuple[Text, ...], ...], list[Detections]]:
-    """What can be read in a frame of the result: everything, and of that what is print beyond doubt and in no decision's box.
+    """The legible text in a frame of the result: all readings, and the detections of certain print outside the decisions.
 
     Args:
-        look, own: as of `_begun`.  reading: what that gave.
+        image: as of `_reading_begun`.  reading: its result.
     """
     texts = reading()
     readable = [readable_text.as_detections([word for words in texts for word in readable_text.clearly(words)], readable_text.LABEL)]
     if cleaner.finder:
-        lines = cleaner.finder(look)
+        lines = cleaner.finder(image)
         texts += [(line,) for line in lines]
-        readable.append(text_finder.findings_again(lines, verify.explained(look.shape, own)))
+        readable.append(text_finder.findings_again(lines, verify.explained(image.shape, frame_decisions)))
     return tuple(texts), readable
 
 
-def _told(
-    views: Sequence[np.ndarray], decisions: Sequence[Decision], cleaner: Cleaner, seen: dict[tuple[int, int], _Seen], telling: Telling
+def _header_matches(
+    views: Sequence[np.ndarray], decisions: Sequence[Decision], cleaner: Cleaner, leftovers: dict[tuple[int, int], _Leftover], telling: Telling
 ) -> list[list[Decision]]:
-    """Removals, by view, of what is readable in the result and matches the header: in what was read around decisions, in boxes of
-    low score that were not removed, and in what the text finder read. They leave the doubt as it is: more may be there."""
-    told: list[list[Decision]] = [[] for _ in views]
-    for (k, index), left in seen.items():
-        own = [d for d in decisions if d.frame == index]
-        explained = verify.explained(views[k].shape[1:], own)
-        texts = list(left.texts)
-        if cleaner.reader is not None and len(left.faint):
-            stay = np.array([verify.unexplained(explained, box) > verify.UNEXPLAINED_SHARE for box in left.faint], bool)
-            texts += readable_text.read(verify.smoothed(views[k][index], explained), left.faint[stay], cleaner.reader)
+    """Removals, by view, of legible text in the result that matches the header: text around decisions, in boxes of low score that were not
+    removed, and of the text finder. The file remains in doubt: there may be more."""
+    removals: list[list[Decision]] = [[] for _ in views]
+    for (k, index), leftover in leftovers.items():
+        frame_decisions = [d for d in decisions if d.frame == index]
+        explained = verify.explained(views[k].shape[1:], frame_decisions)
+        texts = list(leftover.texts)
+        if cleaner.reader is not None and len(leftover.faint):
+            is_unexplained = np.array([verify.unexplained(explained, box) > verify.UNEXPLAINED_SHARE for box in leftover.faint], bool)
+            texts += readable_text.read(verify.smoothed(views[k][index], explained), leftover.faint[is_unexplained], cleaner.reader)
         for words in texts:
-            words = [word for word in words if word.confidence >= LEAST_SURE]
-            if telltales.tells([word.text for word in words], telling):
-                told[k].append(_header_removal(index, words, cleaner.policy, views[k].shape[1:]))
-    return told
+            confident = [word for word in words if word.confidence >= LEAST_CONFIDENCE]
+            if telltales.tells([word.text for word in confident], telling):
+                removals[k].append(_header_removal(index, confident, cleaner.policy, views[k].shape[1:]))
+    return removals
 
 
 def _header_removal(index: int, words: Sequence[Text], policy: Policy, shape_hw: tuple[int, int]) -> Decision:
     corners = np.array([word.xyxy for word in words])
-    around = np.concatenate([corners[:, :2].min(axis=0), corners[:, 2:].max(axis=0)])
-    removal = decision_rules.decide(index, around, float(min(w.confidence for w in words)), HEADER_LABEL, None, policy, shape_hw)
+    bounds = np.concatenate([corners[:, :2].min(axis=0), corners[:, 2:].max(axis=0)])
+    removal = decision_rules.decide(index, bounds, float(min(w.confidence for w in words)), HEADER_LABEL, None, policy, shape_hw)
     return replace(removal, reason=HEADER_REASON)

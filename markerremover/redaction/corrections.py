@@ -1,10 +1,10 @@
-"""What people say of a run's files: the log of a review, and what follows from it for the decisions of a file.
+"""Reviewers' corrections of a run's files: the log of a review, and its effect on the decisions of a file.
 
-The log, `AUDIT/review/decisions.jsonl`, has one JSON object a line and is only ever added to. What holds is what its events add up to;
-`events` says what each of them holds.
+The log, `AUDIT/review/decisions.jsonl`, has one JSON object per line and is append-only. Its events together give the state of a review;
+their schema is in `review_events`.
 
-Doubt removes: what a person wants gone counts at once and goes before whatever else wants it kept; what a person keeps counts only
-in a file that was accepted, and only where no other removal lies.
+In doubt pixels are removed: a reviewer's removal applies at once and overrides every retention; what a reviewer keeps is retained only
+in a file that was accepted, and only where it meets no other removal.
 """
 
 from __future__ import annotations
@@ -32,19 +32,20 @@ DRAWN, REMOVED, KEPT = "reviewer: marking added", "reviewer: to be removed", "re
 COVERED = "reviewer: to be kept, but other boxes cover it"
 REASONS = (DRAWN, REMOVED, KEPT, COVERED)
 BY_HAND_LABEL, BY_HAND_REASON = "annotation", "drawn by hand"
-SAME_IOU = 0.8  # from which a box is the one that a person meant: boxes jitter by pixels from one run to the next
+LEAST_IOU = 0.8  # least IoU of a box with the one that a reviewer saw: boxes jitter by a few pixels between runs
 VERDICTS = ("accept", "release")
-MOST_MARKS = 1000  # that are carried out on one file: each is looked at and read around again; people make a few
+MOST_MARKS = 1000  # greatest number of corrections of one file: the surroundings of each are read again; reviewers make a few
 
 
 @dataclass(frozen=True)
 class Review:
-    """What the log says of one file.
+    """The state of one file's review.
 
-    marks: in the order they were made.  verdict: one of `VERDICTS`, or "" while it is not finished.
-    who, when: of the last event.  sha256_in, sha256_out: the file and the result that the person saw; the latter "" where there
-        was none.  missed: whether something still showed that had to go.
-    named: boxes that end as the run ended them, and that a person calls something: this matters for labels only.
+    marks: the corrections, changed boxes first, then drawn ones, each in the order they were made.
+    verdict: one of `VERDICTS`, or "" while the review is not finished.  who, when: of the last event.
+    sha256_in, sha256_out: the file and the result that the reviewer saw; the latter "" where there was none.
+    missed: whether an annotation was still visible that had to be removed.
+    named: boxes with the action of the run whose kind a reviewer stated; used for labels only.
     """
 
     marks: tuple[Mark, ...] = ()
@@ -58,45 +59,45 @@ class Review:
 
     @property
     def effective(self) -> tuple[Mark, ...]:
-        """The marks that count: all of a finished file, removals only before."""
+        """The corrections that apply: all of them if the review is finished, else only the removals."""
         return self.marks if self.verdict else tuple(m for m in self.marks if m.action == "remove")
 
     @cached_property
     def digest(self) -> str:
-        """Hash of what decides the result: 64 hex digits, or "" where nothing differs from what the run decided."""
+        """SHA-256 of everything that determines the result: 64 hex digits, or "" where nothing differs from the run's decisions."""
         names = ("frame", "xyxy", "action", "kind", "outline", "drawn")
         marks = [{name: getattr(m, name) for name in names} for m in self.effective]  # not `asdict`, which takes ten times as long
         if not marks and self.verdict != "release":
             return ""
-        said = json.dumps([marks, self.verdict == "release", self.sha256_in], sort_keys=True)
-        return hashlib.sha256(said.encode()).hexdigest()
+        content = json.dumps([marks, self.verdict == "release", self.sha256_in], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()
 
     def as_row(self) -> dict[str, Any]:
-        """What the manifest says of it."""
+        """The review's entry in the manifest; JSON-serializable."""
         return {"who": self.who, "when": self.when, "verdict": self.verdict, "digest": self.digest,
             "marks": [asdict(m) for m in self.effective]}
 
 
 def log_path(audit: Path) -> Path:
-    """Where an audit's log lies."""
+    """Path of an audit's log."""
     return audit / FOLDER / LOG
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:
-    """The events of a log in order, [] where there is none. A last line that a crash cut short is left out.
+    """The events of a log in order, [] where there is no log. A last line that a crash cut short is omitted.
 
     Raises:
-        UsageError: another line is damaged or no event: what was said is then not known. Or a link stands in the place of log or folder.
+        UsageError: another line is damaged or is not a valid event; or the log or its folder is a link.
     """
     regular_files.real(path.parent)
     return review_events.read(path)
 
 
 def reviews(events: Iterable[dict[str, Any]]) -> dict[str, Review]:
-    """What the events add up to, by file (its path below OUT).
+    """The state of each file's review after the events, by the file's path below OUT.
 
     Raises:
-        UsageError: an event is none of those above.
+        UsageError: an event is not valid, see `review_events.problem`.
     """
     events = list(events)
     for event in events:
@@ -106,47 +107,54 @@ def reviews(events: Iterable[dict[str, Any]]) -> dict[str, Review]:
 
 
 def standing(events: Sequence[dict[str, Any]]) -> dict[str, Review]:
-    """`reviews` of events that have been checked."""
+    """`reviews` of events that are known to be valid."""
     undone = {event["of"] for event in events if event["event"] == "undo"}
     by_file: dict[str, list[dict[str, Any]]] = {}
     for event in events:
         if event["event"] != "undo" and event["n"] not in undone:
             by_file.setdefault(event["file"], []).append(event)
-    return {file: _review(own) for file, own in by_file.items()}
+    return {file: _review(file_events) for file, file_events in by_file.items()}
 
 
 def unapplied(review: Review | None, row: dict[str, Any]) -> bool:
-    """Whether a person wants something gone that the result of a row still may show."""
-    done = {(m["frame"], tuple(m["xyxy"])) for m in (row.get("review") or {}).get("marks", []) if m["action"] == "remove"}
-    return any(m.action == "remove" and (m.frame, m.xyxy) not in done for m in (review.effective if review else ()))
+    """Whether a reviewer's removal is not applied in the result of a manifest row."""
+    applied = {(m["frame"], tuple(m["xyxy"])) for m in (row.get("review") or {}).get("marks", []) if m["action"] == "remove"}
+    return any(m.action == "remove" and (m.frame, m.xyxy) not in applied for m in (review.effective if review else ()))
 
 
-def unknown(reviews: Iterable[str], there: Container[str]) -> list[str]:
-    """Files that people spoke of and a run does not have, in order: what they said of them has no effect."""
-    return sorted(relative for relative in reviews if relative not in there)
+def unknown(reviews: Iterable[str], run_files: Container[str]) -> list[str]:
+    """Reviewed files that are not in a run, sorted: their reviews have no effect.
+
+    Args:
+        reviews: paths below OUT of reviewed files.  run_files: those of the run's files.
+    """
+    return sorted(relative for relative in reviews if relative not in run_files)
 
 
 def carry_over(audit: Path, inputs: Iterable[tuple[str, Path]]) -> None:
-    """Have what people wanted gone from a picture go from it under another path, too: a run with other pseudonyms, a file that was
-    moved or is there twice. It is added to the log as drawn, so that `review` and `apply` know of it.
+    """Copy the removals of reviewed files to files with the same content under another path.
+
+    Such files occur in a run with other pseudonyms, after a move, or as duplicates. The removals are appended to the log as drawn boxes,
+    so that `review` and `apply` find them.
 
     Args:
-        inputs: (path below OUT, file) of those of which the log says nothing.
+        audit: the folder of the audit.
+        inputs: (path below OUT, file) of files that are not in the log; unreadable ones are skipped.
 
     Raises:
         UsageError: the log is damaged.  OSError: it cannot be written.
     """
     events = read_events(log_path(audit))
-    wanted: dict[str, list[Mark]] = {}
+    removals: dict[str, list[Mark]] = {}
     for review in standing(events).values():
-        wanted.setdefault(review.sha256_in, []).extend(m for m in review.effective if m.action == "remove")
+        removals.setdefault(review.sha256_in, []).extend(m for m in review.effective if m.action == "remove")
     number = max((event["n"] for event in events), default=0)
-    for relative, source in inputs if any(wanted.values()) else ():
+    for relative, source in inputs if any(removals.values()) else ():
         try:
             digest = sha256_file(source)
         except OSError:
-            continue  # it cannot be cleaned either
-        if marks := wanted.get(digest, ()):
+            continue  # the run will fail on it, too
+        if marks := removals.get(digest, ()):
             append(audit, *({
                 "n": number + k, "file": relative, "event": "draw", "frame": mark.frame, "xyxy": list(mark.xyxy), "kind": mark.kind,
                 "who": mark.who, "time": mark.when, "sha256_in": digest, "sha256_out": "",
@@ -155,29 +163,30 @@ def carry_over(audit: Path, inputs: Iterable[tuple[str, Path]]) -> None:
 
 
 def _review(events: Sequence[dict[str, Any]]) -> Review:
-    """One file's events, none of them undone."""
+    """The review that one file's events give, at least one and none of them undone."""
     drawn: dict[int, Mark] = {}
-    changed: dict[tuple[int, tuple[int, ...]], Mark | None] = {}
-    named: dict[tuple[int, tuple[int, ...]], Mark] = {}
+    changed: dict[tuple[int, tuple[int, int, int, int]], Mark | None] = {}
+    named: dict[tuple[int, tuple[int, int, int, int]], Mark] = {}
     verdict = ""
     for event in events:
         kind = event["event"]
         if kind in VERDICTS:
             verdict = kind
             continue
-        verdict = ""  # it was about something else
+        verdict = ""  # a later change withdraws the verdict
         if kind == "erase":
             drawn.pop(event["of"], None)
             continue
-        xyxy, frame = tuple(event["xyxy"]), event["frame"]
-        said = {"who": event["who"], "when": event["time"]}
+        x1, y1, x2, y2 = event["xyxy"]
+        xyxy, frame = (x1, y1, x2, y2), event["frame"]
+        author = {"who": event["who"], "when": event["time"]}
         if kind == "draw":
-            drawn[event["n"]] = Mark(frame, xyxy, "remove", event["kind"], drawn=True, **said)
+            drawn[event["n"]] = Mark(frame, xyxy, "remove", event["kind"], drawn=True, **author)
         else:
-            mark, same = Mark(frame, xyxy, event["to"], event["kind"], **said), event["to"] == event["machine"]
-            changed[frame, xyxy] = None if same else mark
+            mark, is_unchanged = Mark(frame, xyxy, event["to"], event["kind"], **author), event["to"] == event["machine"]
+            changed[frame, xyxy] = None if is_unchanged else mark
             named.pop((frame, xyxy), None)
-            if same and (mark.action, mark.kind) != ("keep", "laterality"):
+            if is_unchanged and (mark.action, mark.kind) != ("keep", "laterality"):
                 named[frame, xyxy] = mark
     marks = (*(m for m in changed.values() if m), *drawn.values())
     last = events[-1]
@@ -189,77 +198,80 @@ def of_run(review: Review | None, boxes_before: Sequence[dict[str, Any]]) -> Cor
     """A review as `Corrections`; None where it changes nothing.
 
     Args:
-        boxes_before: the boxes of the manifest row as the program alone decided; its removals stay removals.
+        review: of one file; None if it was not reviewed.
+        boxes_before: the boxes of the manifest row as decided by the program alone; its removals remain removals.
     """
     if review is None or not review.digest:
         return None
-    carried = tuple(
-        Decision(int(b["frame"]), tuple(int(v) for v in b["xyxy"]), "remove", str(b["reason"]), float(b["score"]), str(b["label"]))
-        for b in boxes_before if b["action"] == "remove" and b["reason"] not in REASONS
-    )
-    return Corrections(review.effective, carried, review.sha256_in, release=review.verdict == "release")
+    carried = []
+    for box in boxes_before:
+        if box["action"] == "remove" and box["reason"] not in REASONS:
+            x1, y1, x2, y2 = (int(v) for v in box["xyxy"])
+            carried.append(Decision(int(box["frame"]), (x1, y1, x2, y2), "remove", str(box["reason"]), float(box["score"]), str(box["label"])))
+    return Corrections(review.effective, tuple(carried), review.sha256_in, release=review.verdict == "release")
 
 
 def drawn(corrections: Corrections, shape_fhw: tuple[int, int, int]) -> list[Decision]:
-    """A removal for every mark that wants one, cut to the image.
+    """A removal for every correction with action "remove", clipped to the image.
 
     Raises:
-        HeldError: a mark lies outside the image or in a frame that is not there: it was made on something else. Or a review has more than
+        HeldError: a correction lies outside the image or in a missing frame, so it was made on another image; or a review has more than
             `MOST_MARKS` of them.
     """
     if len(corrections.marks) > MOST_MARKS and not corrections.alone:
         raise HeldError(f"people marked {len(corrections.marks)} places on it, at most {MOST_MARKS} can be carried out")
     label, reasons = (BY_HAND_LABEL, (BY_HAND_REASON,) * 2) if corrections.alone else (LABEL, (REMOVED, DRAWN))
     return [
-        Decision(m.frame, _inside(m, shape_fhw), "remove", reasons[m.drawn], 1.0, label, area=_area(m, _inside(m, shape_fhw)))
+        Decision(m.frame, _clipped(m, shape_fhw), "remove", reasons[m.drawn], 1.0, label, area=_area(m, _clipped(m, shape_fhw)))
         for m in corrections.marks if m.action == "remove"
     ]
 
 
 def corrected(decisions: Sequence[Decision], corrections: Corrections, shape_fhw: tuple[int, int, int]) -> tuple[Decision, ...]:
-    """Decisions of the program with those of people in their place, settled.
+    """The program's decisions with the reviewers' applied, see `settle`.
 
     Raises:
-        HeldError: see `drawn`; or a box that is to be kept is not among the removals, so it is not known what was meant.
+        HeldError: see `drawn`; or a box that is to be kept is not among the removals, or not identified by one of them.
     """
-    own = drawn(corrections, shape_fhw)
-    known, before = {(d.frame, d.xyxy) for d in decisions if d.action == "remove"}, {(c.frame, c.xyxy) for c in corrections.carried}
-    result = [*decisions, *(c for c in corrections.carried if (c.frame, c.xyxy) not in known and c.frame < shape_fhw[0])]
+    drawn_removals = drawn(corrections, shape_fhw)
+    program_boxes = {(d.frame, d.xyxy) for d in decisions if d.action == "remove"}
+    carried_boxes = {(c.frame, c.xyxy) for c in corrections.carried}
+    result = [*decisions, *(c for c in corrections.carried if (c.frame, c.xyxy) not in program_boxes and c.frame < shape_fhw[0])]
     for mark in corrections.marks:
         if mark.action == "keep":
-            xyxy = _inside(mark, shape_fhw)
-            same, like = _meant(result, mark.frame, xyxy, before)
-            others = [d for d in result if not any(d is m for m in (*same, *like))]
+            xyxy = _clipped(mark, shape_fhw)
+            exact, similar = _removals_of(result, mark.frame, xyxy, carried_boxes)
+            others = [d for d in result if not any(d is m for m in (*exact, *similar))]
             whole = np.ones((xyxy[3] - xyxy[1], xyxy[2] - xyxy[0]), bool)
-            kept = Decision(mark.frame, xyxy, "keep", KEPT, max(d.score for d in (*same, *like)), (*same, *like)[0].label, strokes=whole)
-            result = [*others, *(rest for d in like if (rest := _beyond(d, xyxy))), kept]
-    return settle([*result, *own], shape_fhw)
+            kept = Decision(mark.frame, xyxy, "keep", KEPT, max(d.score for d in (*exact, *similar)), (*exact, *similar)[0].label, strokes=whole)
+            result = [*others, *(rest for d in similar if (rest := _remainder(d, xyxy))), kept]
+    return settle([*result, *drawn_removals], shape_fhw)
 
 
-def _meant(
-    decisions: Sequence[Decision], frame: int, xyxy: tuple[int, int, int, int], before: set[tuple[int, tuple[int, ...]]]
+def _removals_of(
+    decisions: Sequence[Decision], frame: int, xyxy: tuple[int, int, int, int], carried_boxes: set[tuple[int, tuple[int, int, int, int]]]
 ) -> tuple[list[Decision], list[Decision]]:
-    """The removals that a person meant who kept a box: that very box, and those that are new since and about the same.
+    """The removals that a reviewer's retention of a box refers to: (the same box, similar boxes that are new since then).
 
-    A box that the person saw beside it, however alike, is not meant: it could have been kept as well, and was not.
+    A similar box that the reviewer saw beside it is excluded: it could have been kept as well, and was not.
 
     Raises:
-        HeldError: there is none, or of several it is not known which.
+        HeldError: there is none, or several are similar and it is not known which one the reviewer saw.
     """
-    here = [d for d in decisions if d.action == "remove" and d.frame == frame]
-    same = [d for d in here if d.xyxy == xyxy]
-    like = [d for d in here if d.xyxy != xyxy and (d.frame, d.xyxy) not in before and boxes.iou_of(d.xyxy, xyxy) >= SAME_IOU]
-    if not before:  # nothing tells which of them the person saw
-        like = [] if same else like
-        if len(like) > 1:
+    removals = [d for d in decisions if d.action == "remove" and d.frame == frame]
+    exact = [d for d in removals if d.xyxy == xyxy]
+    similar = [d for d in removals if d.xyxy != xyxy and (d.frame, d.xyxy) not in carried_boxes and boxes.iou_of(d.xyxy, xyxy) >= LEAST_IOU]
+    if not carried_boxes:  # it is not known which of them the reviewer saw
+        similar = [] if exact else similar
+        if len(similar) > 1:
             raise HeldError(f"several boxes are like the one that was to be kept, {xyxy}")
-    if not same and not like:
+    if not exact and not similar:
         raise HeldError(f"a box that was to be kept, {xyxy}, is no longer among those removed")
-    return same, like
+    return exact, similar
 
 
-def _beyond(removal: Decision, xyxy: tuple[int, int, int, int]) -> Decision | None:
-    """A removal without what of it lies in a box; None where nothing is left."""
+def _remainder(removal: Decision, xyxy: tuple[int, int, int, int]) -> Decision | None:
+    """A removal without its part in a box; None where nothing is left."""
     x1, y1, x2, y2 = removal.xyxy
     area = np.ones((y2 - y1, x2 - x1), bool) if removal.area is None else removal.area.copy()
     area[max(0, xyxy[1] - y1) : max(0, xyxy[3] - y1), max(0, xyxy[0] - x1) : max(0, xyxy[2] - x1)] = False
@@ -267,44 +279,49 @@ def _beyond(removal: Decision, xyxy: tuple[int, int, int, int]) -> Decision | No
 
 
 def settle(decisions: Sequence[Decision], shape_fhw: tuple[int, int, int]) -> tuple[Decision, ...]:
-    """The same decisions, where people kept something without what any other decision removes, and retained laterality markers without what
-    people want gone. Of what keeps nothing then, a removal is left."""
-    return tuple(_bounded(d, (o for o in decisions if o.frame == d.frame and o is not d), shape_fhw[1:]) for d in decisions)
+    """Decisions after conflicts with reviewers' removals and retentions are settled, as many and in the same order.
+
+    A box that a reviewer keeps loses the pixels that any other decision removes; a laterality marker that the program retains loses the pixels
+    that a reviewer removes. A decision that then retains nothing becomes a removal.
+    """
+    return tuple(_settled(d, (o for o in decisions if o.frame == d.frame and o is not d), shape_fhw[1:]) for d in decisions)
 
 
-def _bounded(own: Decision, others: Iterable[Decision], shape_hw: tuple[int, int]) -> Decision:
-    if own.action == "remove":
-        return own
-    persons = own.reason == KEPT
-    gone = np.zeros(shape_hw, bool)
+def _settled(decision: Decision, others: Iterable[Decision], shape_hw: tuple[int, int]) -> Decision:
+    if decision.action == "remove":
+        return decision
+    is_reviewers = decision.reason == KEPT
+    removed = np.zeros(shape_hw, bool)
     for other in others:
-        if other.reason in (DRAWN, REMOVED) or (persons and other.reason != KEPT):
+        if other.reason in (DRAWN, REMOVED) or (is_reviewers and other.reason != KEPT):
             x1, y1, x2, y2 = other.xyxy
             part = other.area if other.area is not None else True if other.strokes is None else ~other.strokes
-            gone[y1:y2, x1:x2] |= part
-    x1, y1, x2, y2 = own.xyxy
-    strokes = own.strokes & ~gone[y1:y2, x1:x2]
-    reason = COVERED if persons else REMOVED
-    return replace(own, strokes=strokes) if strokes.any() else replace(own, action="remove", reason=reason, strokes=None)
+            removed[y1:y2, x1:x2] |= part
+    x1, y1, x2, y2 = decision.xyxy
+    strokes = decision.strokes & ~removed[y1:y2, x1:x2]
+    reason = COVERED if is_reviewers else REMOVED
+    return replace(decision, strokes=strokes) if strokes.any() else replace(decision, action="remove", reason=reason, strokes=None)
 
 
 def check(mask: np.ndarray, corrections: Corrections) -> None:
-    """Hold the file unless everything that people want gone is.
+    """Check that all pixels of reviewers' removals are removed.
 
     Args:
         mask: (F, H, W) bool, True where pixels were removed.
+        corrections: of the file.
 
     Raises:
-        HeldError: it is not.
+        HeldError: one is not; or see `drawn`.
     """
-    for decision in drawn(corrections, mask.shape):
+    frames, height, width = mask.shape
+    for decision in drawn(corrections, (frames, height, width)):
         x1, y1, x2, y2 = decision.xyxy
         part = mask[decision.frame, y1:y2, x1:x2]
         if not (part if decision.area is None else part[decision.area]).all():
             raise HeldError(f"what a person marked, {decision.xyxy}, is not all removed")
 
 
-def _inside(mark: Mark, shape_fhw: tuple[int, int, int]) -> tuple[int, int, int, int]:
+def _clipped(mark: Mark, shape_fhw: tuple[int, int, int]) -> tuple[int, int, int, int]:
     frames, h, w = shape_fhw
     x1, y1, x2, y2 = max(0, mark.xyxy[0]), max(0, mark.xyxy[1]), min(w, mark.xyxy[2]), min(h, mark.xyxy[3])
     if mark.frame >= frames or x1 >= x2 or y1 >= y2:
@@ -313,7 +330,7 @@ def _inside(mark: Mark, shape_fhw: tuple[int, int, int]) -> tuple[int, int, int,
 
 
 def _area(mark: Mark, xyxy: tuple[int, int, int, int]) -> np.ndarray | None:
-    """(h, w) bool of a polygon, every pixel that it touches; None for a box."""
+    """(h, w) bool in the crop frame of `xyxy`: every pixel that the correction's polygon touches; None for a box."""
     if not mark.outline:
         return None
     import cv2

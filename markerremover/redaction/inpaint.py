@@ -1,7 +1,7 @@
-"""Removed pixels filled from what is around them: OpenCV's Navier-Stokes inpainting (Bertalmio, Bertozzi and Sapiro 2001).
+"""Removed pixels filled from their surroundings: OpenCV's Navier-Stokes inpainting (Bertalmio, Bertozzi and Sapiro 2001).
 
-Made-up pixels in a medical picture are a hazard, so they are limited to what was removed, and whoever writes the picture says so.
-Only pixels that were neither removed nor belong to a retained laterality marker are ever a source.
+Synthetic pixels in a medical image are a hazard, so they are limited to removed areas, and the writer of the image declares them.
+Sources are only pixels that were not removed and do not belong to a retained laterality marker.
 """
 
 from __future__ import annotations
@@ -11,29 +11,29 @@ import numpy as np
 
 __all__ = ["filled"]
 
-AROUND_PX = 24  # pixels of surroundings that a fill is made from
-REACH_PX = 5  # radius of the neighbourhood that the inpainting looks at
-GRAIN_PX = 2.0  # spread by which the surroundings are smoothed first: one dark speck at the edge must not run through the hole
-SOFTER = 3.0  # of how deep a hole is, the spread by which the creases in its middle are smoothed away
+AROUND_PX = 24  # width of the surroundings used as a source, pixels
+REACH_PX = 5  # radius of the neighbourhood in the inpainting, pixels
+GRAIN_PX = 2.0  # sigma of the smoothing of the surroundings, pixels: a dark speck at the edge must not extend through the hole
+SOFTER = 3.0  # depth of a hole divided by the sigma with which creases in its centre are smoothed
 
 
-def filled(blacked: np.ndarray, fill: np.ndarray, removed: np.ndarray, signs: np.ndarray) -> np.ndarray:
-    """The pixels with some of the removed ones made up from their surroundings.
+def filled(blacked: np.ndarray, fill: np.ndarray, removed: np.ndarray, markers: np.ndarray) -> np.ndarray:
+    """The pixels with some of the removed ones interpolated from their surroundings.
 
     Args:
-        blacked: (F, H, W) or (F, H, W, C) integers in which what was removed is black already, so that no original of it can be a
+        blacked: (F, H, W) or (F, H, W, C) integers in which removed pixels are already black, so that no original of them can be a
             source; not changed.
-        fill: (F, H, W) bool, pixels to make up, a part of `removed`.
-        removed: (F, H, W) bool, everything that was removed.
-        signs: (F, H, W) bool, retained laterality markers with their soft edge: no source either, or a letter would run into the fill.
+        fill: (F, H, W) bool, pixels to interpolate, a subset of `removed`.
+        removed: (F, H, W) bool, all removed pixels.
+        markers: (F, H, W) bool, retained laterality markers with their soft edge; not a source, or a letter would extend into the fill.
 
     Returns:
         A new array of the same shape and dtype, equal to `blacked` outside `fill`, with values in the range of their surroundings.
-        Where a hole has no surroundings at all it stays black.
+        A hole without surroundings remains black.
     """
-    out = blacked.copy()
+    result = blacked.copy()
     for index in np.flatnonzero(fill.any(axis=(1, 2))):
-        unknown = removed[index] | signs[index]
+        unknown = removed[index] | markers[index]
         stats = cv2.connectedComponentsWithStats(cv2.dilate(fill[index].astype(np.uint8), np.ones((5, 5), np.uint8)))[2][1:]
         for x, y, w, h, _ in stats.tolist():
             part = np.s_[max(0, y - AROUND_PX) : y + h + AROUND_PX, max(0, x - AROUND_PX) : x + w + AROUND_PX]
@@ -41,17 +41,17 @@ def filled(blacked: np.ndarray, fill: np.ndarray, removed: np.ndarray, signs: np
             if hidden.all() or not hole.any():
                 continue
             channels = np.atleast_3d(blacked[index][part])
-            made = np.stack([_channel(channels[..., c], hole, hidden) for c in range(channels.shape[2])], axis=-1)
-            np.copyto(np.atleast_3d(out[index][part]), made, where=hole[..., None])
-    return out
+            values = np.stack([_channel(channels[..., c], hole, hidden) for c in range(channels.shape[2])], axis=-1)
+            np.copyto(np.atleast_3d(result[index][part]), values, where=hole[..., None])
+    return result
 
 
 def _channel(values: np.ndarray, hole: np.ndarray, hidden: np.ndarray) -> np.ndarray:
-    """(h, w) of the same dtype: one channel with its hidden pixels made up from the others.
+    """(h, w) of the same dtype: one channel with its hidden pixels interpolated from the others.
 
     Args:
         values: (h, w) integers.
-        hole: (h, w) bool, what is wanted.  hidden: (h, w) bool, what is no source, the hole included.
+        hole: (h, w) bool, pixels to fill.  hidden: (h, w) bool, pixels that are not a source, the hole included.
     """
     low, high = int(values[~hidden].min()), int(values[~hidden].max())
     weight = (~hidden).astype(np.float32)
@@ -61,10 +61,10 @@ def _channel(values: np.ndarray, hole: np.ndarray, hidden: np.ndarray) -> np.nda
     inside = cv2.distanceTransform(np.pad(hole, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
     sigma = max(1.0, float(inside.max()) / SOFTER)
     share = np.clip(inside / (2 * sigma), 0, 1)
-    made = np.clip(work + share * (_blurred(work, sigma) - work), 0, high - low)
-    return (np.rint(made).astype(np.int64) + low).astype(values.dtype)
+    interpolated = np.clip(work + share * (_blurred(work, sigma) - work), 0, high - low)
+    return (np.rint(interpolated).astype(np.int64) + low).astype(values.dtype)
 
 
 def _blurred(values: np.ndarray, sigma: float) -> np.ndarray:
-    """(h, w) float32 Gaussian mean."""
+    """(h, w) float32: Gaussian blur with replicated borders."""
     return cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)

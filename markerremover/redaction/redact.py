@@ -1,6 +1,6 @@
-"""Stored pixels and decisions in, new stored pixels out. Pure: nothing here reads, writes or keeps state.
+"""Computes new stored pixels from stored pixels and decisions. Pure: no input, output or state.
 
-Stored values themselves are replaced, as DICOM PS3.15 E.3.1 asks; no overlay or shutter is laid over them.
+The stored values are replaced, as DICOM PS3.15 E.3.1 requires; no overlay or shutter is used.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from ..records import Decision
 
 
 def removed_mask(shape_fhw: tuple[int, int, int], decisions: Sequence[Decision]) -> np.ndarray:
-    """Which pixels are blacked out: the union of all boxes (of a removal with an area, that part of it), less the strokes that a "keep"
-    decision of the same frame keeps.
+    """Which pixels are blacked out: the union of all boxes (only the area of a removal that has one), less the strokes of the "keep"
+    decisions of the same frame.
 
-    Strokes that one decision keeps survive in the overlapping boxes of others.
+    Strokes that one decision keeps are retained in the overlapping boxes of others, too.
 
     Args:
         shape_fhw: frames, rows, columns.
@@ -27,7 +27,7 @@ def removed_mask(shape_fhw: tuple[int, int, int], decisions: Sequence[Decision])
         A new (F, H, W) bool array.
 
     Raises:
-        UsageError: a frame index is out of range, or a box reaches outside the image.
+        UsageError: a frame index is out of range, or a box extends outside the image.
 
     >>> box = Decision(frame=0, xyxy=(1, 0, 3, 1), action="remove", reason="x", score=1.0)
     >>> removed_mask((1, 1, 4), [box]).tolist()
@@ -46,7 +46,10 @@ def removed_mask(shape_fhw: tuple[int, int, int], decisions: Sequence[Decision])
 
 
 def kept_mask(shape_fhw: tuple[int, int, int], decisions: Sequence[Decision]) -> np.ndarray:
-    """Which pixels are strokes that a "keep" decision keeps: a new (F, H, W) bool array.
+    """Which pixels are strokes of a "keep" decision.
+
+    Returns:
+        A new (F, H, W) bool array.
 
     Raises:
         UsageError: as `removed_mask`.
@@ -61,7 +64,7 @@ def kept_mask(shape_fhw: tuple[int, int, int], decisions: Sequence[Decision]) ->
 
 
 def redact(stored: np.ndarray, decisions: Sequence[Decision], fill: Sequence[int]) -> np.ndarray:
-    """The same pixels with everything that `decisions` remove set to `fill`.
+    """A copy of the pixels in which all pixels that `decisions` remove are set to `fill`.
 
     Args:
         stored: (F, H, W) or (F, H, W, C) integers; never changed.
@@ -82,10 +85,18 @@ def redact(stored: np.ndarray, decisions: Sequence[Decision], fill: Sequence[int
 
 
 def black_out(stored: np.ndarray, mask: np.ndarray, fill: Sequence[int]) -> np.ndarray:
-    """The same pixels with the masked ones set to `fill`; else as `redact`.
+    """A copy of the pixels in which the masked ones are set to `fill`.
 
     Args:
+        stored: (F, H, W) or (F, H, W, C) integers; not changed.
         mask: (F, H, W) bool.
+        fill: stored value that a viewer shows as black, one per channel.
+
+    Returns:
+        A new writable array of the same shape and dtype.
+
+    Raises:
+        UsageError: `fill` does not fit the channels or the dtype.
     """
     channels = stored.shape[3] if stored.ndim == 4 else 1
     if len(fill) != channels:
@@ -93,10 +104,10 @@ def black_out(stored: np.ndarray, mask: np.ndarray, fill: Sequence[int]) -> np.n
     limits = np.iinfo(stored.dtype)
     if any(not limits.min <= value <= limits.max for value in fill):
         raise UsageError(f"fill {tuple(fill)} does not fit {stored.dtype}")
-    out = stored.copy()
-    out.setflags(write=True)
-    out[mask] = fill[0] if stored.ndim == 3 else np.array(fill, dtype=stored.dtype)
-    return out
+    result = stored.copy()
+    result.setflags(write=True)
+    result[mask] = fill[0] if stored.ndim == 3 else np.array(fill, dtype=stored.dtype)
+    return result
 
 
 def _check(decision: Decision, shape_fhw: tuple[int, int, int]) -> None:

@@ -1,9 +1,8 @@
-"""Where less than a whole box need be removed: a hole around its print, one rectangle a word.
+"""Holes: the parts of boxes that are removed where a whole box need not be, one rectangle per word.
 
-The strokes are those that the second pass sees (see `strokes`), at a laxer threshold. A hole is made of rectangles, level or
-along a slanted line of print, never of outlines: its shape tells how many words there were and how long, not what they said.
-Doubt removes: where print does not stand out clearly, fills most of the box, or where anything else stands out in what would
-stay, the whole box goes.
+The strokes are those of the second pass (see `strokes`), with a lower threshold. A hole consists of rectangles, horizontal or
+along a slanted line of print, never of outlines: its shape shows the number and length of the words, not their text.
+In doubt the whole box is removed: where print has little contrast or fills most of the box, or where the rest of the box is not empty.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import numpy as np
 from ..records import Decision
 from ..second_pass.kept_pixels import is_empty
 from ..second_pass.strokes import Ink, inks
-from ..second_pass.view import View, in_source, look
+from ..second_pass.view import View, in_source, view_of_box
 
 __all__ = ["REASONS", "Hole", "hole_in"]
 
@@ -26,25 +25,24 @@ FAINT = "print hardly stands out"
 FULL = "print fills the box"
 MORE = "something else stands out"
 REASONS = (NOTHING, FAINT, FULL, MORE)
-"""Why a hole is the whole box."""
+"""Reasons why a hole is the whole box."""
 
-LEAST_CONTRAST = 24.0  # grey levels by which print stands out
-NOISE = 3.0  # times what stands out off the print three quarters of the time: less contrast makes no clear print
-LAX = 0.75  # of Otsu's threshold, one of `strokes.THRESHOLDS`: how far down print is followed
-GAP = 0.6  # of a letter: what is nearer than that to each other is one word
-MARGIN, MARGIN_PX = 0.1, 3  # around a word: share of a letter, source pixels at least; its soft edge lies within
-SOFT_PX = 2  # of a retained laterality marker's strokes: its own soft edge is no print of others
-SLANTED = 0.8  # of a level rectangle's area: how small a turned one must be to be taken instead
-LONG = 1.6  # times its height: how long a word must be for a turned rectangle to be along its line
-SOLID = 0.85  # of what a box removes: strokes that take more of it are a plate, or a threshold gone wrong
-MOST = 0.95  # of what a box removes: a larger hole is the box
+LEAST_CONTRAST = 24.0  # least contrast of print, grey levels
+NOISE = 3.0  # least contrast of print, as a multiple of the third quartile of the flat-fielded background
+GAP = 0.6  # greatest gap within a word, as a fraction of the letters' height
+MARGIN, MARGIN_PX = 0.1, 3  # margin around a word, for its soft edge: fraction of the letters' height, and least margin in source pixels
+SOFT_PX = 2  # width of the soft edge of a retained laterality marker's strokes, source pixels
+SLANTED_AREA = 0.8  # greatest area of a rotated rectangle that is preferred, as a fraction of the horizontal one's
+LONG_WORD = 1.6  # least ratio of length to height of a word that is covered by a rotated rectangle
+SOLID = 0.85  # greatest share of a box's removed pixels that strokes fill; a plate, or a wrong threshold, fills more
+LARGEST_HOLE = 0.95  # greatest share of a box's removed pixels in a hole; a larger hole becomes the whole box
 
 
 @dataclass(frozen=True)
 class Hole:
-    """What goes of one box.
+    """The removed part of one box.
 
-    mask: (h, w) bool in the crop frame of the decision's xyxy.  reason: "" or one of REASONS, why it is all that the box removes.
+    mask: (h, w) bool in the crop frame of the decision's xyxy.  reason: "" or one of REASONS, why the whole box is removed.
     """
 
     mask: np.ndarray
@@ -59,73 +57,75 @@ def hole_in(views: Sequence[np.ndarray], decision: Decision) -> Hole:
         decision: a removed box, or a retained laterality marker, whose `strokes` are never part of the hole.
 
     Returns:
-        A mask that is a part of what the box removes, and covers in every view whatever stands out there. Of a retained laterality marker with
-        nothing beside it none of the box goes.
+        A hole with a new mask, a subset of the pixels that the box removes, that covers the print of every view. It is empty for a retained
+        laterality marker with nothing beside it.
     """
     x1, y1, x2, y2 = decision.xyxy
-    signs = np.zeros((y2 - y1, x2 - x1), bool) if decision.strokes is None else decision.strokes
-    whole, own = ~signs, _wider(signs, SOFT_PX)
-    found = np.zeros(signs.shape, bool)
-    faint = False
+    marker_mask = np.zeros((y2 - y1, x2 - x1), bool) if decision.strokes is None else decision.strokes
+    removed_mask, soft_marker = ~marker_mask, _dilated(marker_mask, SOFT_PX)
+    print_mask = np.zeros(marker_mask.shape, bool)
+    is_faint = False
     for view in views:
-        strokes, unclear = _print_in(view, decision.xyxy, own)
-        found, faint = found | strokes, faint or unclear
-    if not found.any() and decision.strokes is None:
-        return Hole(whole, FAINT if faint else NOTHING)
-    if found.sum() > SOLID * whole.sum():
-        return Hole(whole, FULL)
-    size = _letter_size(found) if found.any() else float(min(signs.shape))
-    mask = _words(found, size) & whole
-    if mask.sum() > MOST * whole.sum():
-        return Hole(whole, FULL)
-    ground = whole & ~mask & ~own
+        strokes, is_view_faint = _print_in(view, decision.xyxy, soft_marker)
+        print_mask, is_faint = print_mask | strokes, is_faint or is_view_faint
+    if not print_mask.any() and decision.strokes is None:
+        return Hole(removed_mask, FAINT if is_faint else NOTHING)
+    if print_mask.sum() > SOLID * removed_mask.sum():
+        return Hole(removed_mask, FULL)
+    size = _letter_size(print_mask) if print_mask.any() else float(min(marker_mask.shape))
+    mask = _words(print_mask, size) & removed_mask
+    if mask.sum() > LARGEST_HOLE * removed_mask.sum():
+        return Hole(removed_mask, FULL)
+    ground = removed_mask & ~mask & ~soft_marker
     if not all(is_empty(view[y1:y2, x1:x2], ground, size) for view in views):
-        return Hole(whole, MORE)
+        return Hole(removed_mask, MORE)
     return Hole(mask)
 
 
-def _print_in(frame: np.ndarray, xyxy: tuple[int, int, int, int], own: np.ndarray) -> tuple[np.ndarray, bool]:
-    """(h, w) bool strokes of either polarity in a box that stand out clearly, and whether others do not.
+def _print_in(frame: np.ndarray, xyxy: tuple[int, int, int, int], soft_marker: np.ndarray) -> tuple[np.ndarray, bool]:
+    """(h, w) bool: strokes of either polarity in a box with enough contrast; and whether there are others with too little.
 
     Args:
-        own: (h, w) bool, what belongs to a retained laterality marker and is no print of others.
+        frame: (H, W) uint8.
+        xyxy: source pixels.
+        soft_marker: (h, w) bool in the crop frame of `xyxy`, a retained laterality marker with its soft edge, which is excluded.
     """
     x1, y1, x2, y2 = xyxy
-    strokes, faint = np.zeros(own.shape, bool), False
-    view = look(frame, np.array(xyxy, np.float64))
+    strokes, is_faint = np.zeros(soft_marker.shape, bool), False
+    view = view_of_box(frame, np.array(xyxy, np.float64))
     if not isinstance(view, View):
         return strokes, False  # too small or flat: no print in this view
     X1, Y1 = view.window[:2]
     inside = np.s_[y1 - Y1 : y2 - Y1, x1 - X1 : x2 - X1]
-    for same in inks(view):
-        sure = in_source(view, same[0].labels > 0)[inside] & ~own
-        if not sure.any():
+    for levels in inks(view):
+        certain = in_source(view, levels[0].labels > 0)[inside] & ~soft_marker
+        if not certain.any():
             continue
-        both = in_source(view, _reached(same))[inside] & ~own
-        hat = cv2.resize(same[0].hat, view_size(view), interpolation=cv2.INTER_AREA)[inside]
-        rest = ~both & ~own
-        noise = float(np.percentile(hat[rest], 75)) if rest.any() else 0.0
-        if float(np.median(hat[sure])) < max(LEAST_CONTRAST, NOISE * noise):
-            faint = True  # whether it is print or grain, what stays must be empty
+        reached = in_source(view, _reached(levels))[inside] & ~soft_marker
+        hat = cv2.resize(levels[0].hat, _window_size(view), interpolation=cv2.INTER_AREA)[inside]
+        background = ~reached & ~soft_marker
+        noise = float(np.percentile(hat[background], 75)) if background.any() else 0.0
+        if float(np.median(hat[certain])) < max(LEAST_CONTRAST, NOISE * noise):
+            is_faint = True  # print or grain: the rest of the box must be empty, too
             continue
-        strokes |= both
-    return strokes, faint
+        strokes |= reached
+    return strokes, is_faint
 
 
-def view_size(view: View) -> tuple[int, int]:
-    """Columns and rows of a view's window in source pixels."""
+def _window_size(view: View) -> tuple[int, int]:
+    """(width, height) of a view's window in source pixels."""
     x1, y1, x2, y2 = view.window
     return x2 - x1, y2 - y1
 
 
-def _reached(same: list[Ink]) -> np.ndarray:
-    """(h, w) bool, work frame: strokes at the lax threshold that hold something of those at Otsu's."""
-    sure, lax = same[0].labels > 0, min(same, key=lambda ink: -int((ink.labels > 0).sum()))
-    return np.isin(lax.labels, np.unique(lax.labels[sure & (lax.labels > 0)])) & (lax.labels > 0) | sure
+def _reached(levels: list[Ink]) -> np.ndarray:
+    """(h, w) bool, work frame: strokes at the lowest threshold that contain some at Otsu's, the first of `levels`."""
+    certain, lax = levels[0].labels > 0, min(levels, key=lambda ink: -int((ink.labels > 0).sum()))
+    return np.isin(lax.labels, np.unique(lax.labels[certain & (lax.labels > 0)])) & (lax.labels > 0) | certain
 
 
 def _letter_size(strokes: np.ndarray) -> float:
-    """Height of the letters, pixels: the median over their area; of letters that touch the height of their line."""
+    """Height of the letters, pixels: the median weighted by area; for letters that touch, about twice the height of their line at most."""
     stats = cv2.connectedComponentsWithStats(strokes.astype(np.uint8), connectivity=8)[2][1:]
     sizes = np.minimum(stats[:, 2:4].max(axis=1), 2 * stats[:, 2:4].min(axis=1)).astype(float)
     order = np.argsort(sizes)
@@ -135,7 +135,7 @@ def _letter_size(strokes: np.ndarray) -> float:
 
 def _words(strokes: np.ndarray, size: float) -> np.ndarray:
     """(h, w) bool: a rectangle with a margin around each group of strokes."""
-    out = np.zeros(strokes.shape, np.uint8)
+    result = np.zeros(strokes.shape, np.uint8)
     reach = int(np.ceil(GAP * size / 2))
     count, groups = cv2.connectedComponents(cv2.dilate(strokes.astype(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)))
     margin = max(MARGIN_PX, int(np.ceil(MARGIN * size)))
@@ -144,14 +144,14 @@ def _words(strokes: np.ndarray, size: float) -> np.ndarray:
         points = np.stack([xs, ys], axis=1).astype(np.int32)
         (cx, cy), (w, h), angle = cv2.minAreaRect(points)
         x, y, level_w, level_h = cv2.boundingRect(points)
-        slanted = (w + 1) * (h + 1) < SLANTED * level_w * level_h and max(w, h) > LONG * min(w, h)
-        if slanted:
+        is_slanted = (w + 1) * (h + 1) < SLANTED_AREA * level_w * level_h and max(w, h) > LONG_WORD * min(w, h)
+        if is_slanted:
             corners = cv2.boxPoints(((cx, cy), (w + 2 * margin, h + 2 * margin), angle))
-            cv2.fillPoly(out, [np.rint(corners).astype(np.int32)], 1)
+            cv2.fillPoly(result, [np.rint(corners).astype(np.int32)], 1)
         else:
-            out[max(0, y - margin) : y + level_h + margin, max(0, x - margin) : x + level_w + margin] = 1
-    return out > 0
+            result[max(0, y - margin) : y + level_h + margin, max(0, x - margin) : x + level_w + margin] = 1
+    return result > 0
 
 
-def _wider(mask: np.ndarray, by_px: int) -> np.ndarray:
-    return cv2.dilate(mask.astype(np.uint8), np.ones((2 * by_px + 1, 2 * by_px + 1), np.uint8)) > 0
+def _dilated(mask: np.ndarray, margin_px: int) -> np.ndarray:
+    return cv2.dilate(mask.astype(np.uint8), np.ones((2 * margin_px + 1, 2 * margin_px + 1), np.uint8)) > 0

@@ -16,7 +16,7 @@ from ..formats import images
 from ..labels import labelme
 from ..records import Annotation, Element, Policy, Radiograph
 from ..redaction.corrections import LABEL, Review
-from ..redaction.decision_rules import SIGN
+from ..redaction.decision_rules import LATERALITY
 from ..system import regular_files
 from ..system.files import write_private
 
@@ -93,7 +93,7 @@ def elements(boxes: Sequence[dict[str, Any]], review: Review, frame: int, policy
         if box["frame"] != frame:
             continue
         mark = changed.get((frame, tuple(box["xyxy"])))
-        kind = mark.kind if mark else "laterality" if box["action"] == "keep" or box["label"] == SIGN else "marker"
+        kind = mark.kind if mark else "laterality" if box["action"] == "keep" or box["label"] == LATERALITY else "marker"
         if kind != "none":
             x1, y1, x2, y2 = without_margin(np.array([box["xyxy"]]), policy.margin, policy.margin_px, shape_hw)[0].tolist()
             all_elements.append(Element((x1, y1, x2, y2), kind, box["text"] if kind == "laterality" else ""))

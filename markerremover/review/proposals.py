@@ -77,9 +77,9 @@ def _proposals(radiograph: Radiograph, cleaner: Any) -> list[tuple[int, Element]
                 continue
             text = next((d.reading.text for d in cleaned.decisions if d.frame == frame and d.action == "keep" and d.reading and
                 _contains_centre(d.xyxy, box)), "")
-            is_laterality = detections.class_names[int(class_id)] == decision_rules.SIGN or bool(text)
+            is_laterality = detections.class_names[int(class_id)] == decision_rules.LATERALITY or bool(text)
             proposals.append((frame, Element(box, "laterality" if is_laterality else "marker", text)))
-    step_decisions = [d for d in cleaned.decisions if d.label not in ("marker", decision_rules.SIGN)]
+    step_decisions = [d for d in cleaned.decisions if d.label not in ("marker", decision_rules.LATERALITY)]
     for decision in step_decisions:
         x1, y1, x2, y2 = map(float, decision.xyxy)
         proposals.append((decision.frame, Element((x1, y1, x2, y2), "marker")))

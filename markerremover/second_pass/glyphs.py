@@ -1,7 +1,7 @@
-"""Shapes of single letters: a stroke font, the eight ways a letter can lie, and how alike two shapes are.
+"""Shapes of single letters: a stroke font, the eight orientations of a letter, and the similarity of two shapes.
 
-A second opinion beside the OCR engine, and a cheap way to try the likeliest way up first. The font is our own, so that
-the shapes do not depend on what is installed.
+It gives a second opinion beside the OCR engine, and finds the likeliest orientation cheaply. The font is defined here, so that the
+shapes do not depend on installed fonts.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-PIECE = 32  # template vectors a product: 8 x SIDE**2 x 32 is below the size from which OpenBLAS uses several threads
-SIDE = 24  # shapes are compared at SIDE x SIDE pixels
-NARROWEST = 0.4  # a narrower shape (I, 1) is padded to this width : height before it is stretched
-_UNIT = 16  # pixels a grid unit when the font is drawn
+PIECE = 32  # template vectors per matrix product: 8 x SIDE**2 x 32 is below the size from which OpenBLAS uses several threads
+SIDE = 24  # side of the square at which shapes are compared, pixels
+NARROWEST = 0.4  # least ratio of the sides: a narrower shape (I, 1) is padded to it before it is stretched to a square
+_UNIT = 16  # pixels per grid unit of the drawn font
 _THICK = (0.65, 1.0, 1.4, 1.9)  # stroke widths in grid units: thin digital letters to fat lead ones
-_FAT, _FAT_CHARS = (2.6, 3.3), "LJTV71I"  # shapes without counters stay legible fatter still
+_FAT, _FAT_CHARS = (2.6, 3.3), "LJTV71I"  # larger stroke widths, and the characters without counters that remain legible at them
 _SLANT = 0.18  # shear of the italic variant
 
-TWINS = {"L": "J"}  # what a sign looks like in a mirror
-DIGITS = {"I": "1"}  # what it looks like whichever way up, but for a quarter turn
+TWINS = {"L": "J"}  # character -> the character that resembles its mirror image
+DIGITS = {"I": "1"}  # letter -> the digit that resembles it, upright or upside down
 
-# Pen strokes on a grid 4 wide and 6 high, "xy" points, y down; "|" lifts the pen, "/" parts ways to write a letter.
+# Pen strokes on a grid 4 wide and 6 high, "xy" points, y down; "|" lifts the pen, "/" separates forms of a letter.
 _STROKES = {
     "A": "06 20 46|14 34", "B": "06 00 30 41 42 33 03|33 44 45 36 06", "C": "41 30 10 01 05 16 36 45",
     "D": "00 06 26 45 41 20 00", "E": "40 00 06 46|03 33", "F": "40 00 06|03 33", "G": "41 30 10 01 05 16 36 45 43 23",
@@ -39,10 +39,10 @@ _STROKES = {
 
 
 def dihedral(image: np.ndarray) -> list[np.ndarray]:
-    """The eight views of an image: turned by 0, 90, 180, 270 degrees counter-clockwise, then the same four flipped
+    """The eight views (not copies) of an (H, W) image: turned by 0, 90, 180, 270 degrees counter-clockwise, then these four flipped
     left to right. View `i` was turned by 90 * (i % 4) and is flipped if i > 3."""
-    turned = [np.rot90(image, k) for k in range(4)]
-    return turned + [view[:, ::-1] for view in turned]
+    views = [np.rot90(image, k) for k in range(4)]
+    return views + [view[:, ::-1] for view in views]
 
 
 def padded(image: np.ndarray, px: int, *, px_beside: int | None = None, value: int = 0) -> np.ndarray:
@@ -52,7 +52,7 @@ def padded(image: np.ndarray, px: int, *, px_beside: int | None = None, value: i
 
 
 def tight(mask: np.ndarray) -> np.ndarray:
-    """View of `mask` (H, W) cut to its set pixels; (0, 0) if none is set."""
+    """View of an (H, W) `mask` cropped to its set pixels; of shape (0, 0) if none is set."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if not rows.size:
         return mask[:0, :0]
@@ -60,16 +60,16 @@ def tight(mask: np.ndarray) -> np.ndarray:
 
 
 def skew_deg(mask: np.ndarray) -> tuple[float, float]:
-    """How far the edges of a shape are turned from the axes.
+    """Rotation of a shape's edges from the axes.
 
-    The mean direction of its outline, four-fold (so that all four sides of a stroke count alike). Bounding rectangles
-    do not do: the least one around an L may lie along its hypotenuse.
+    It is the mean gradient direction of the outline with four-fold symmetry, so that all four sides of a stroke count alike.
+    Bounding rectangles are not suitable: the smallest one around an L may lie along its hypotenuse.
 
     Args:
         mask: (H, W) bool or uint8.
 
     Returns:
-        (degrees in (-45, 45], clockwise as seen; how much of the outline agrees, 0–1).
+        (degrees in (-45, 45], clockwise as seen; share of the outline that agrees, 0–1); (0, 0) for a mask without an edge.
     """
     soft = cv2.GaussianBlur(padded(mask.astype(np.float32), 3), (0, 0), 1.2)
     gx, gy = cv2.Sobel(soft, cv2.CV_32F, 1, 0), cv2.Sobel(soft, cv2.CV_32F, 0, 1)
@@ -77,7 +77,7 @@ def skew_deg(mask: np.ndarray) -> tuple[float, float]:
     total = float(length.sum())
     if total == 0:
         return 0.0, 0.0
-    # the fourth power of a direction, without its angle: z^4 / |z|^3, with z^2 = (a, b)
+    # the fourth power of the gradient z, without computing its angle: z^4 / |z|^3, with z^2 = (a, b)
     a, b = gx * gx - gy * gy, 2 * gx * gy
     weight = 1 / np.maximum(length, np.float32(1e-6)) ** 3
     mean = complex(float(((a * a - b * b) * weight).sum()), float((2 * a * b * weight).sum())) / total
@@ -85,29 +85,43 @@ def skew_deg(mask: np.ndarray) -> tuple[float, float]:
 
 
 def turn(mask: np.ndarray, degrees: float) -> np.ndarray:
-    """`mask` (H, W) turned counter-clockwise by `degrees` about its middle, as a new bool array large enough for it."""
+    """`mask` (H, W) turned counter-clockwise by `degrees` about its centre, as a new square bool array that holds all of it."""
     h, w = mask.shape
     side = int(np.ceil(np.hypot(h, w))) + 2
     matrix = cv2.getRotationMatrix2D((w / 2, h / 2), degrees, 1.0)
-    matrix[:, 2] += side / 2 - np.array([w / 2, h / 2])
+    matrix[:, 2] = matrix[:, 2] + (side / 2 - np.array([w / 2, h / 2]))
     return cv2.warpAffine(mask.astype(np.float32), matrix, (side, side), flags=cv2.INTER_LINEAR) >= 0.5
 
 
 def vector(shape: np.ndarray) -> np.ndarray:
-    """(SIDE * SIDE,) float32 of unit length and zero mean: a tight shape stretched to a square and softened; all
-    zero for an empty one."""
+    """Feature vector of a tight (H, W) bool shape: stretched to a square and blurred.
+
+    Returns:
+        (SIDE * SIDE,) float32 of unit length and zero mean; all zero for an empty shape.
+    """
     h, w = shape.shape
     if not shape.size:
         return np.zeros(SIDE * SIDE, np.float32)
     pad_w, pad_h = max(0, int(np.ceil(h * NARROWEST - w)) + 1) // 2, max(0, int(np.ceil(w * NARROWEST - h)) + 1) // 2
-    image = padded(shape.astype(np.float32), pad_h, px_beside=pad_w)
-    image = cv2.GaussianBlur(cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA), (0, 0), 0.8).ravel()
-    image = image - image.mean()
-    return image / max(float(np.linalg.norm(image)), 1e-6)
+    picture = padded(shape.astype(np.float32), pad_h, px_beside=pad_w)
+    picture = cv2.GaussianBlur(cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA), (0, 0), 0.8).ravel()
+    picture = picture - picture.mean()
+    return picture / max(float(np.linalg.norm(picture)), 1e-6)
 
 
 def draw(char: str, *, thick: float = 1.0, slant: float = 0.0, unit: int = _UNIT, form: int = 0) -> np.ndarray:
-    """A letter or digit of the stroke font as a tight (H, W) bool mask, 6 + `thick` grid units of `unit` px high."""
+    """A letter or digit of the stroke font.
+
+    Args:
+        char: one of A–Z, 1–9.
+        thick: stroke width, grid units.
+        slant: shear to the right, 0 for upright.
+        unit: pixels per grid unit.
+        form: index into the character's forms.
+
+    Returns:
+        Tight (H, W) bool mask, about (6 + `thick`) * `unit` pixels high.
+    """
     pad = 2 * unit
     image = np.zeros((6 * unit + 2 * pad, 6 * unit + 2 * pad), np.uint8)
     for line in _STROKES[char].split("/")[form].split("|"):
@@ -118,74 +132,90 @@ def draw(char: str, *, thick: float = 1.0, slant: float = 0.0, unit: int = _UNIT
 
 
 @lru_cache(maxsize=8)
-def _templates(some: tuple[str, ...] = tuple(_STROKES)) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
-    """(C,) characters, the V vectors of all their variants as pieces of (SIDE * SIDE, up to PIECE), (C,) where in V those
-    of each character start."""
-    vectors, starts = [], []
-    for char in some:
+def _templates(characters: tuple[str, ...] = tuple(_STROKES)) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
+    """(C,) characters; the V vectors of all their variants as pieces of (SIDE * SIDE, up to PIECE); (C,) index of each character's
+    first vector."""
+    vectors: list[np.ndarray] = []
+    starts: list[int] = []
+    for char in characters:
         forms = _STROKES[char]
         starts.append(len(vectors))
         for form in range(forms.count("/") + 1):
             styles = [(thick, slant) for thick in _THICK + _FAT * (char in _FAT_CHARS) for slant in (0.0, _SLANT)]
             vectors += [vector(draw(char, thick=thick, slant=slant, form=form)) for thick, slant in styles]
     pieces = [np.ascontiguousarray(np.stack(vectors[i : i + PIECE], axis=1)) for i in range(0, len(vectors), PIECE)]
-    return np.array(some), pieces, np.array(starts)
+    return np.array(characters), pieces, np.array(starts)
 
 
 @lru_cache(maxsize=1)
 def _eight_views() -> np.ndarray:
-    """(8, SIDE * SIDE) indices into a square that give its `dihedral` views."""
+    """(8, SIDE * SIDE) indices into a flattened square that give its `dihedral` views."""
     return np.stack([view.ravel() for view in dihedral(np.arange(SIDE * SIDE).reshape(SIDE, SIDE))])
 
 
-def likeness(shape: np.ndarray, some: tuple[str, ...] = tuple(_STROKES)) -> tuple[np.ndarray, np.ndarray]:
-    """How alike a tight shape is to each character, or to `some`, each way up.
+def likeness(shape: np.ndarray, characters: tuple[str, ...] = tuple(_STROKES)) -> tuple[np.ndarray, np.ndarray]:
+    """Correlation of a tight (H, W) bool shape with characters of the stroke font, in each of the eight orientations.
 
     Returns:
-        (C,) the characters, (8, C) correlations -1–1, rows as in `dihedral`.
+        (C,) the characters; (8, C) correlations, -1 to 1: the best over each character's variants, rows as in `dihedral`.
     """
-    chars, templates, starts = _templates(some)
-    views = vector(shape)[_eight_views()]  # it was stretched to a square, so its eight views are squares too
-    # In pieces that BLAS leaves on one thread: spread over busy cores, so small a product takes 20 times longer.
-    alike = np.concatenate([views @ piece for piece in templates], axis=1)
-    return chars, np.maximum.reduceat(alike, starts, axis=1)
+    chars, templates, starts = _templates(characters)
+    views = vector(shape)[_eight_views()]  # the vector is of a square, so its eight views are squares too
+    # The products are small enough for BLAS to keep them on one thread: on several busy cores, they take 20 times longer.
+    correlations = np.concatenate([views @ piece for piece in templates], axis=1)
+    return chars, np.maximum.reduceat(correlations, starts, axis=1)
 
 
-def ahead_of_twin(scores: np.ndarray, view: int, sign: str) -> float:
-    """How much more alike a shape is to a sign, held up as in a view of `dihedral`, than to the letter that the sign looks like in a
-    mirror, held up the other way round: initials with a J must not pass for a mirrored L. 2 for signs without such a twin.
+def ahead_of_twin(scores: np.ndarray, view: int, char: str) -> float:
+    """Margin by which a shape resembles `char` more than the mirror twin of `char` (see `TWINS`) in the mirrored view.
+
+    Initials with a J must not pass for a mirrored L.
 
     Args:
-        scores: (8, C) of `likeness`.
+        scores: (8, C) of `likeness` with all characters.
+        view: index of the upright view, as in `dihedral`.
+
+    Returns:
+        Difference of correlations; 2 for characters without a twin.
     """
-    if sign not in TWINS:
+    if char not in TWINS:
         return 2.0
     chars = list(_STROKES)
-    return float(scores[view, chars.index(sign)] - scores[(view + 4) % 8, chars.index(TWINS[sign])])
+    return float(scores[view, chars.index(char)] - scores[(view + 4) % 8, chars.index(TWINS[char])])
 
 
-def ahead_of_digit(scores: np.ndarray, view: int, sign: str) -> float:
-    """How much more alike a shape is to a sign, held up as in a view of `dihedral`, than to the digit that looks like it, upright or
-    upside down, mirrored or not. 2 for signs without such a digit.
+def ahead_of_digit(scores: np.ndarray, view: int, char: str) -> float:
+    """Margin by which a shape resembles `char` more than the similar digit (see `DIGITS`), upright or upside down, mirrored or not.
 
     Args:
-        scores: (8, C) of `likeness`.
+        scores: (8, C) of `likeness` with all characters.
+        view: index of the upright view, as in `dihedral`.
+
+    Returns:
+        Difference of correlations; 2 for characters without such a digit.
     """
-    if sign not in DIGITS:
+    if char not in DIGITS:
         return 2.0
     chars = list(_STROKES)
-    return float(scores[view, chars.index(sign)] - scores[view % 2 :: 2, chars.index(DIGITS[sign])].max())
+    return float(scores[view, chars.index(char)] - scores[view % 2 :: 2, chars.index(DIGITS[char])].max())
 
 
-def resembles(mask: np.ndarray, sign: str, rotation_deg: float, mirrored: bool) -> float:
-    """How alike a (H, W) bool shape is to one character of the stroke font, -1–1, once it is turned counter-clockwise by
-    `rotation_deg` and then, if mirrored, flipped left to right; -1 for an empty shape."""
+def resembles(mask: np.ndarray, char: str, rotation_deg: float, mirrored: bool) -> float:
+    """Correlation of a (H, W) bool shape with one character of the stroke font, after the shape is turned counter-clockwise by
+    `rotation_deg` and then, if mirrored, flipped left to right.
+
+    Returns:
+        -1 to 1; -1 for an empty shape.
+
+    Raises:
+        ValueError: the font does not have the character, see `drawable`.
+    """
     if not mask.any():
         return -1.0
     chars, scores = likeness(tight(turn(tight(mask), rotation_deg)))
-    return float(scores[4 if mirrored else 0, list(chars).index(sign)])
+    return float(scores[4 if mirrored else 0, list(chars).index(char)])
 
 
-def drawable(sign: str) -> bool:
+def drawable(char: str) -> bool:
     """Whether the stroke font has this character."""
-    return sign in _STROKES
+    return char in _STROKES

@@ -1,8 +1,10 @@
-"""Does a letter that would stay stand in one line or one block with other print? Then it is an initial or a part of a name, and goes.
+"""Whether a single letter is in one line or block with other print: then it is an initial or part of a name, and is removed.
 
-Looked for in a wide view around the letter, held up as the letter is, and told by the strokes: print of its height on its line, be there a
-dot, a comma or a hyphen between, or a whole line of it right above or below. Smaller print is the initials on a letter's plate.
-Where a box of the frame is known to hold print (of any score, kept or not, or read) its strokes need not look like letters one by one.
+The strokes in a wide view around the letter are examined in the letter's orientation: print of its height on its line, with or
+without a dot, comma or hyphen between, or a whole line of such print directly above or below. Smaller print is taken for the initials on a
+marker's plate. Where a box of the frame is known to hold print (of any score, or read), its strokes need not resemble characters one by one.
+
+In constants and components, lengths are fractions of the letter's height, unless stated otherwise.
 """
 
 from __future__ import annotations
@@ -21,127 +23,145 @@ from .isolation import CHARACTER, looks_like
 from .strokes import COARSE_KERNEL, Ink, coarse_ink, percentile
 from .view import FLOOR, View, around
 
-__all__ = ["SIGN", "alone", "stands_in_print"]
+__all__ = ["LATERALITY", "alone", "stands_in_print"]
 
-SIGN = "laterality"  # the localizer's class of laterality markers
-KERNELS = (COARSE_KERNEL, 0.7)  # sides of the flat-field's window, in letters: the small one takes bone's edges off, the large one leaves fat strokes
-REACH = 5.0  # of the letter's longer side: how far around it is looked
-HIGH = (0.75, 1.3)  # height of print in the letter's line, of the letter's
-SMALL = (0.55, 0.9)  # the same of a lower-case letter, which stands on the same line
-DASH, LEAST_THING = 0.35, 0.2  # and of a hyphen or dot at most; the least size of anything
-LEVEL, LEVEL_SMALL = 0.25, 0.15  # of the letter's height: how far tops and bottoms of one line differ
-FIRST_GAP, GAP = 2.6, 1.2  # of its height: how far off the line's next print begins, and the one after that
-APART = 0.1  # how far off it stands at least: initials may touch a plate's letter
-WIDE = 1.3  # times the height: a wider thing is several letters in one
-CONTRAST, STROKE = 0.5, (0.5, 1.8)  # of the letter's: least contrast, and width of strokes
-OWN = 0.6  # of the letter's contrast: a threshold for strokes beside it
-OFF_DEG = 16.0  # how far a letter's own slant may be off the straight line that it stands on
-PITCH = (0.9, 2.3)  # of its height: from line to line of a block
-ROW_HIGH, ROW, ROW_LONG = (0.88, 1.2), 3, 2.5  # height of a line above or below, of the letter's; letters, and letter heights, that it has at least
-LEAST, TOLD = 2, 1  # letters on the line that make a text of it, and where a box says that print is there
-STRIP, STRIP_HIGH, STRIP_GAP, STRAIGHT = 3.2, (0.8, 1.45), 1.2, 0.25  # of a box that can hold nothing but a line of print: length of its height;
-# its height, how far off it begins and how far its middle line is off the letter's, of the letter's height
-HOLDS, ONE_LINE, BEYOND = 0.6, 1.6, 1.8  # share of a letter in the box of a text, the height of that and how far it goes on, of the letter's height
-OF_BOX = 0.5  # of a thing that lies in a box of print
+LATERALITY = "laterality"  # the localizer's class of laterality markers
+KERNELS = (COARSE_KERNEL, 0.7)  # sides of the flat-field's window, in letters: the small one suppresses bone edges, the large one retains wide strokes
+REACH = 5.0  # margin of the view around the letter, in its longer sides
+CAPITAL_HEIGHT = (0.75, 1.3)  # height of a capital on the letter's line
+LOWER_CASE_HEIGHT = (0.55, 0.9)  # height of a lower-case letter on that line
+DASH_HEIGHT, LEAST_SIZE = 0.35, 0.2  # greatest height of a hyphen or dot; least size of any component
+LEVEL, LEVEL_SMALL = 0.25, 0.15  # greatest difference of tops and bottoms within one line; the latter for lower-case letters
+FIRST_GAP, GAP = 2.6, 1.2  # greatest gap from the letter to the next print on its line, and between the characters after that
+LEAST_GAP = 0.1  # least gap to print in a known box: initials may touch a plate's letter
+JOINED_WIDTH = 1.3  # width-to-height ratio from which a component is several joined letters
+CONTRAST, STROKE = 0.5, (0.5, 1.8)  # least contrast and range of stroke widths of print, as fractions of the letter's
+LETTER_CONTRAST = 0.6  # threshold for strokes where Otsu's does not show the letter, as a fraction of its contrast
+OFF_DEG = 16.0  # greatest difference between the letter's slant and its straight line, degrees
+PITCH = (0.9, 2.3)  # distance between the lines of a block
+ROW_HEIGHT, ROW_LETTERS, ROW_LENGTH = (0.88, 1.2), 3, 2.5  # a line above or below: its height, least number of letters and least length
+LEAST_LETTERS, LEAST_IN_BOX = 2, 1  # least number of further letters that make a text of the line; the latter where one is in a known box
+# A box that can only hold a line of print: least ratio of length to height; its height, its greatest gap to the letter and the greatest
+# distance of its centre line from the letter's.
+STRIP_LENGTH, STRIP_HEIGHT, STRIP_GAP, STRIP_OFFSET = 3.2, (0.8, 1.45), 1.2, 0.25
+# A box that was read as a longer text: least share of the letter in it, its greatest height and its least length beyond the letter.
+LEAST_COVERED, LINE_HEIGHT, LINE_LENGTH = 0.6, 1.6, 1.8
+LEAST_SHARED = 0.5  # least share of a component that lies in a box of print
 
 
 @dataclass(frozen=True)
-class _Thing:
-    """A component near the letter. xyxy: upright, in letter heights, the letter's top left corner is (0, 0). label: in the ink."""
+class _Component:
+    """A component near the letter.
+
+    xyxy: upright, in letter heights, the letter's top left corner is (0, 0).  label: in the ink.
+    """
 
     xyxy: tuple[float, float, float, float]
     label: int
 
     @property
-    def high(self) -> float:
+    def height(self) -> float:
         return self.xyxy[3] - self.xyxy[1]
 
     @property
     def letters(self) -> int:
-        """How many letters it is at least."""
-        wide = (self.xyxy[2] - self.xyxy[0]) / self.high
-        return 1 if wide < WIDE else max(2, int(wide))
+        """Least number of letters it consists of."""
+        wide = (self.xyxy[2] - self.xyxy[0]) / self.height
+        return 1 if wide < JOINED_WIDTH else max(2, int(wide))
 
 
 def alone(decisions: Sequence[Decision], views: Sequence[np.ndarray], others: Sequence[tuple[int, np.ndarray]] = ()) -> tuple[Decision, ...]:
-    """The same decisions, in order, but kept single letters that stand in a line or block with print are removals.
+    """Decisions in which kept single letters that are in a line or block with print become removals.
 
     Args:
         decisions: resolved, of all frames.
         views: (F, H, W) uint8 each, before any removal.
-        others: (frame, (4,) source xyxy) of further boxes that may hold print: what scored too low, and what was read.
+        others: (frame, (4,) source xyxy) of further boxes that may hold print: those below the threshold, and text that was read.
+
+    Returns:
+        As many decisions, in the same order.
     """
     result = []
     for d in decisions:
         if d.action == "keep" and d.reading is not None and len(d.reading.text) == 1:
-            removed = [o for o in decisions if o.frame == d.frame and o.action == "remove" and o.label != SIGN]
-            told = [o.xyxy for o in removed]
-            told += [box for frame, box in others if frame == d.frame]
-            boxes = np.array([np.asarray(box, np.float64) for box in told]).reshape(-1, 4)
-            if any(_is_of_the_text_in(d, o) for o in removed) or _ends_a_line(d, removed) or any(stands_in_print(view[d.frame], d.reading, boxes) for view in views):
+            removed = [o for o in decisions if o.frame == d.frame and o.action == "remove" and o.label != LATERALITY]
+            known_boxes = [*(o.xyxy for o in removed), *(box for frame, box in others if frame == d.frame)]
+            boxes = np.array([np.asarray(box, np.float64) for box in known_boxes]).reshape(-1, 4)
+            in_line = any(_is_letter_of(d, o) for o in removed) or _ends_a_line(d, removed)
+            if in_line or any(stands_in_print(view[d.frame], d.reading, boxes) for view in views):
                 d = replace(d, action="remove", reason=PART_OF_TEXT, strokes=None)
         result.append(d)
     return tuple(result)
 
 
-def _is_of_the_text_in(kept: Decision, other: Decision) -> bool:
-    """Whether a removed box holds much more of a kept letter's line: it is long and goes on with the letter's line, or it holds the letter, too,
-    and was read as a longer text itself."""
-    if other.reading is None or not _on_ground(kept.reading, np.array(other.reading.xyxy, np.float64)):
+def _is_letter_of(kept: Decision, other: Decision) -> bool:
+    """Whether a kept letter belongs to the line of print in a removed box: the box is a strip that continues the letter's line, or it
+    holds the letter, was read as part of a longer text and extends far beyond the letter."""
+    if kept.reading is None or kept.strokes is None or other.reading is None or not _on_ground(kept.reading, np.array(other.reading.xyxy, np.float64)):
         return False
-    upright, letter = _held_up(kept)
+    upright, letter = _held_up(kept.strokes, kept.xyxy, kept.reading.rotation_deg)
     box = upright(np.array(other.reading.xyxy, np.float64))
-    high = letter[3] - letter[1]
-    beyond, tall = max(letter[0] - box[0], box[2] - letter[2]), box[3] - box[1]
-    off, gap = abs(letter[1] + letter[3] - box[1] - box[3]) / 2, max(letter[0] - box[2], box[0] - letter[2])
-    if STRIP_HIGH[0] * high <= tall <= STRIP_HIGH[1] * high and box[2] - box[0] >= STRIP * tall and off <= STRAIGHT * high and gap <= STRIP_GAP * high:
+    height = letter[3] - letter[1]
+    excess, box_height = max(letter[0] - box[0], box[2] - letter[2]), box[3] - box[1]
+    offset, gap = abs(letter[1] + letter[3] - box[1] - box[3]) / 2, max(letter[0] - box[2], box[0] - letter[2])
+    is_strip = STRIP_HEIGHT[0] * height <= box_height <= STRIP_HEIGHT[1] * height and box[2] - box[0] >= STRIP_LENGTH * box_height
+    if is_strip and offset <= STRIP_OFFSET * height and gap <= STRIP_GAP * height:
         return True
     if other.reading.doubt != PART_OF_TEXT:
         return False
-    return covered_share(letter, box[None]) >= HOLDS and box[3] - box[1] <= ONE_LINE * high and beyond >= BEYOND * high
+    return covered_share(letter, box[None]) >= LEAST_COVERED and box[3] - box[1] <= LINE_HEIGHT * height and excess >= LINE_LENGTH * height
 
 
 def _ends_a_line(kept: Decision, removed: Sequence[Decision]) -> bool:
-    """Whether removed boxes, end to end, make up a long line of print that goes on with a kept letter's line. Each is as high as print of that
-    line is; what is lower, as a hyphen, may stand between."""
-    upright, letter = _held_up(kept)
-    high = letter[3] - letter[1]
+    """Whether removed boxes, end to end, make up a long line of print that continues a kept letter's line. Each has the height of print on that
+    line; lower ones, such as a hyphen, may stand between."""
+    if kept.reading is None or kept.strokes is None:
+        return False
+    upright, letter = _held_up(kept.strokes, kept.xyxy, kept.reading.rotation_deg)
+    height = letter[3] - letter[1]
     line = []
     for other in removed:
         if other.reading is None or not _on_ground(kept.reading, np.array(other.reading.xyxy, np.float64)):
             continue
         box = upright(np.array(other.reading.xyxy, np.float64))
-        if box[3] - box[1] <= STRIP_HIGH[1] * high and abs(letter[1] + letter[3] - box[1] - box[3]) / 2 <= STRAIGHT * high:
+        if box[3] - box[1] <= STRIP_HEIGHT[1] * height and abs(letter[1] + letter[3] - box[1] - box[3]) / 2 <= STRIP_OFFSET * height:
             line.append(box)
-    for way in (1, -1):
-        spans = sorted(tuple(sorted((way * box[0], way * box[2]))) + (box[3] - box[1],) for box in line)
-        end, length = max(way * letter[0], way * letter[2]), 0.0
-        for start, stop, tall in spans:
+    for direction in (1, -1):
+        spans = sorted((*sorted((direction * box[0], direction * box[2])), box[3] - box[1]) for box in line)
+        end, length = max(direction * letter[0], direction * letter[2]), 0.0
+        for start, stop, box_height in spans:
             if stop <= end:
                 continue
-            if start - end > STRIP_GAP * high:
+            if start - end > STRIP_GAP * height:
                 break
-            length += (stop - max(start, end)) * (tall >= STRIP_HIGH[0] * high)
+            length += (stop - max(start, end)) * (box_height >= STRIP_HEIGHT[0] * height)
             end = stop
-        if length >= STRIP * high:
+        if length >= STRIP_LENGTH * height:
             return True
     return False
 
 
-def _held_up(kept: Decision) -> tuple[Callable[[np.ndarray], np.ndarray], np.ndarray]:
-    """How to hold boxes, (4,) source xyxy, so that a kept letter's line runs along x, and the letter's own box so held."""
-    (x, y), (rows, columns) = kept.xyxy[:2], np.nonzero(kept.strokes)
-    letter = np.array([x + columns.min(), y + rows.min(), x + columns.max() + 1, y + rows.max() + 1], np.float64)
-    order = [1, 0, 3, 2] if round(kept.reading.rotation_deg / 90) % 2 else [0, 1, 2, 3]
+def _held_up(
+    strokes: np.ndarray, xyxy: tuple[int, int, int, int], rotation_deg: float
+) -> tuple[Callable[[np.ndarray], np.ndarray], np.ndarray]:
+    """A function that turns boxes, (4,) source xyxy, so that a letter's line runs along x, and the box of the letter's strokes so turned.
+
+    Args:
+        strokes: (h, w) bool in the crop frame of `xyxy`, not empty.
+    """
+    rows, columns = np.nonzero(strokes)
+    letter = np.array([xyxy[0] + columns.min(), xyxy[1] + rows.min(), xyxy[0] + columns.max() + 1, xyxy[1] + rows.max() + 1], np.float64)
+    order = [1, 0, 3, 2] if round(rotation_deg / 90) % 2 else [0, 1, 2, 3]
     return lambda box: box[order], letter[order]
 
 
 def stands_in_print(frame: np.ndarray, reading: Reading, boxes: np.ndarray | None = None) -> bool:
-    """Whether a letter that was read stands in a line or block of print.
+    """Whether a letter that was read is in a line or block of print.
 
     Args:
         frame: (H, W) uint8, before any removal.
-        boxes: (N, 4) source xyxy that hold print as far as is known.
+        reading: of that frame; False where it has no strokes.
+        boxes: (N, 4) source xyxy that are known to hold print.
     """
     mask = reading.letter if reading.letter is not None and reading.letter.any() else reading.strokes
     if mask is None or not mask.any():
@@ -153,68 +173,74 @@ def stands_in_print(frame: np.ndarray, reading: Reading, boxes: np.ndarray | Non
         return False
     on_ground = [b for b in boxes if _on_ground(reading, b)] if boxes is not None else []
     points = (np.stack([columns + x + 0.5, rows + y + 0.5]) - np.array(view.window[:2])[:, None]) * view.scale
-    straight = 90.0 * round(reading.rotation_deg / 90)
-    angles = {reading.rotation_deg, straight if abs(reading.rotation_deg - straight) < OFF_DEG else reading.rotation_deg}
+    right_angle = 90.0 * round(reading.rotation_deg / 90)
+    angles = {reading.rotation_deg, right_angle if abs(reading.rotation_deg - right_angle) < OFF_DEG else reading.rotation_deg}
     return any(
-        _is_part_of_text(view, ink, own, angle, reading.mirrored, np.array(on_ground).reshape(-1, 4), reading.ground) for ink, own in _inks(view, points) for angle in angles
+        _is_part_of_text(view, ink, letter_mask, angle, reading.mirrored, np.array(on_ground).reshape(-1, 4), reading.ground)
+        for ink, letter_mask in _inks(view, points) for angle in angles
     )
 
 
 def _is_part_of_text(
-    view: View, ink: Ink, own: np.ndarray, rotation_deg: float, mirrored: bool, boxes: np.ndarray,
+    view: View, ink: Ink, letter_mask: np.ndarray, rotation_deg: float, mirrored: bool, boxes: np.ndarray,
     ground: tuple[int, int, int, int] | None,
 ) -> bool:
-    """`stands_in_print` for one way to hold the letter, (h, w) bool `own` in the view, up."""
-    things, width = _things(ink, own, rotation_deg, mirrored)
-    things = [t for t in things if ground is None or _middle_in(_source_box(view, ink, t.label), ground)]
-    text = _texts(view, ink, things, boxes)
-    line = [t for t in things if _on_line(t) or _is_dash(t)]
-    rows_near = [t for t in things if ROW_HIGH[0] <= t.high <= ROW_HIGH[1] and PITCH[0] <= abs(t.xyxy[3] - 1) <= PITCH[1]]
+    """`stands_in_print` for one orientation of the letter, (h, w) bool `letter_mask` in the view."""
+    components, width = _components(ink, letter_mask, rotation_deg, mirrored)
+    components = [t for t in components if ground is None or _middle_in(_source_box(view, ink, t.label), ground)]
+    text = _texts(view, ink, components, boxes)
+    line = [t for t in components if _on_line(t) or _is_dash(t)]
+    rows_near = [t for t in components if ROW_HEIGHT[0] <= t.height <= ROW_HEIGHT[1] and PITCH[0] <= abs(t.xyxy[3] - 1) <= PITCH[1]]
     return _continues(line, text, width) or any(_is_row(rows_near, t, text) for t in rows_near)
 
 
 def _inks(view: View, points: np.ndarray) -> Iterator[tuple[Ink, np.ndarray]]:
-    """The strokes of the polarity in which a letter, (2, n) points of the view, stands out more, and where in them the letter is: at
-    Otsu's threshold, or where that does not show it at one that its own contrast gives."""
+    """For each of `KERNELS` the strokes of the polarity in which a letter has more contrast, and the letter's (h, w) bool mask in them.
+
+    The threshold is Otsu's, or derived from the letter's contrast where Otsu's does not show it.
+
+    Args:
+        points: (2, n) x, y of the letter's pixels in the view.
+    """
     h, w = view.grey.shape
-    at = np.clip(points.astype(int), 0, np.array([[w - 1], [h - 1]]))
-    own = np.zeros((h, w), bool)
-    own[at[1], at[0]] = True
+    indices = np.clip(points.astype(int), 0, np.array([[w - 1], [h - 1]]))
+    letter_mask = np.zeros((h, w), bool)
+    letter_mask[indices[1], indices[0]] = True
     if view.scale > 1:  # no gaps between the pixels of a small letter
         side = int(np.ceil(view.scale)) + 1
-        own = cv2.morphologyEx(own.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((side, side), np.uint8)) > 0
+        letter_mask = cv2.morphologyEx(letter_mask.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((side, side), np.uint8)) > 0
     for kernel in KERNELS:
-        ink = max((coarse_ink(view, dark, kernel) for dark in (False, True)), key=lambda ink: percentile(ink.hat[own], 50))
-        if not (ink.labels[own] > 0).any():  # Otsu's threshold does not show the letter
-            ink = Ink.of(ink.hat > max(FLOOR, OWN * percentile(ink.hat[own], 75)), ink.hat, ink.dark)
-        if (ink.labels[own] > 0).any():
-            yield ink, own
+        ink = max((coarse_ink(view, dark, kernel) for dark in (False, True)), key=lambda ink: percentile(ink.hat[letter_mask], 50))
+        if not (ink.labels[letter_mask] > 0).any():  # Otsu's threshold does not show the letter
+            ink = Ink.of(ink.hat > max(FLOOR, LETTER_CONTRAST * percentile(ink.hat[letter_mask], 75)), ink.hat, ink.dark)
+        if (ink.labels[letter_mask] > 0).any():
+            yield ink, letter_mask
 
 
-def _things(ink: Ink, own: np.ndarray, rotation_deg: float, mirrored: bool) -> tuple[list[_Thing], float]:
-    """What stands near the letter and is as strong as it, in its upright frame; the letter's width in its heights."""
+def _components(ink: Ink, letter_mask: np.ndarray, rotation_deg: float, mirrored: bool) -> tuple[list[_Component], float]:
+    """The components around a letter with similar contrast and stroke width, upright, and the letter's width in its heights."""
     angle = np.radians(rotation_deg)
     matrix = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     if mirrored:
         matrix[0] = -matrix[0]
-    rows, columns = np.nonzero(own)
-    me = matrix @ np.stack([columns + 0.5, rows + 0.5])
-    left, top, high = me[0].min(), me[1].min(), max(1.0, float(me[1].max() - me[1].min()))
-    bright, wide = percentile(ink.hat[own], 50), _stroke_width(own)
-    found = []
+    rows, columns = np.nonzero(letter_mask)
+    letter_points = matrix @ np.stack([columns + 0.5, rows + 0.5])
+    left, top, height = letter_points[0].min(), letter_points[1].min(), max(1.0, float(letter_points[1].max() - letter_points[1].min()))
+    letter_contrast, letter_stroke = percentile(ink.hat[letter_mask], 50), _stroke_width(letter_mask)
+    result = []
     for i in range(1, len(ink.stats)):
         x, y, w, h, _ = ink.stats[i]
-        here = ink.labels[y : y + h, x : x + w] == i
-        if max(w, h) < LEAST_THING * high or (here & own[y : y + h, x : x + w]).any():
+        component = ink.labels[y : y + h, x : x + w] == i
+        if max(w, h) < LEAST_SIZE * height or (component & letter_mask[y : y + h, x : x + w]).any():
             continue
-        stroke, least = _stroke_width(here) / wide, STROKE[0] if min(w, h) > DASH * high else 0.0  # a hyphen is as thin as can be
-        if percentile(ink.hat[y : y + h, x : x + w][here], 50) < CONTRAST * bright or not least < stroke < STROKE[1]:
+        stroke, least = _stroke_width(component) / letter_stroke, STROKE[0] if min(w, h) > DASH_HEIGHT * height else 0.0  # a hyphen may be of any thinness
+        if percentile(ink.hat[y : y + h, x : x + w][component], 50) < CONTRAST * letter_contrast or not least < stroke < STROKE[1]:
             continue
-        rows, columns = np.nonzero(here)
-        turned = matrix @ np.stack([columns + x + 0.5, rows + y + 0.5])
-        low, upper = (turned.min(axis=1) - (left, top) - 0.5) / high, (turned.max(axis=1) - (left, top) + 0.5) / high
-        found.append(_Thing((*low.tolist(), *upper.tolist()), i))
-    return found, float(me[0].max() - left) / high
+        rows, columns = np.nonzero(component)
+        upright = matrix @ np.stack([columns + x + 0.5, rows + y + 0.5])
+        low, upper = (upright.min(axis=1) - (left, top) - 0.5) / height, (upright.max(axis=1) - (left, top) + 0.5) / height
+        result.append(_Component((*low.tolist(), *upper.tolist()), i))
+    return result, float(letter_points[0].max() - left) / height
 
 
 def _stroke_width(mask: np.ndarray) -> float:
@@ -222,53 +248,53 @@ def _stroke_width(mask: np.ndarray) -> float:
     return max(1.0, 2 * float(cv2.distanceTransform(glyphs.padded(mask.astype(np.uint8), 1), cv2.DIST_L2, 5).max()) - 1)
 
 
-def _texts(view: View, ink: Ink, things: Sequence[_Thing], boxes: np.ndarray) -> dict[int, int]:
-    """Label -> 0 for what does not look like print, 1 for what looks like a character, 2 for what a box says is print."""
+def _texts(view: View, ink: Ink, components: Sequence[_Component], boxes: np.ndarray) -> dict[int, int]:
+    """Label -> 0 for a component that does not resemble print, 1 for one that resembles a character, 2 for one in a known box of print."""
     result = {}
-    for t in things:
-        told = False
+    for t in components:
+        in_box = False
         if len(boxes):
             x1, y1, x2, y2 = _source_box(view, ink, t.label)
             shared = np.clip(np.minimum(boxes[:, 2], x2) - np.maximum(boxes[:, 0], x1), 0, None) * np.clip(
                 np.minimum(boxes[:, 3], y2) - np.maximum(boxes[:, 1], y1), 0, None)
-            told = bool((shared >= OF_BOX * (x2 - x1) * (y2 - y1)).any())
-        result[t.label] = 2 if told else int(t.letters == 1 and looks_like(ink, t.label, None) > CHARACTER)
+            in_box = bool((shared >= LEAST_SHARED * (x2 - x1) * (y2 - y1)).any())
+        result[t.label] = 2 if in_box else int(t.letters == 1 and looks_like(ink, t.label, None) > CHARACTER)
     return result
 
 
 def _source_box(view: View, ink: Ink, label: int) -> np.ndarray:
-    """(4,) source xyxy of a component."""
+    """(4,) float source xyxy of a component."""
     x, y, w, h, _ = ink.stats[label]
     return np.array([x, y, x + w, y + h]) / view.scale + np.tile(view.window[:2], 2)
 
 
 def _on_ground(reading: Reading, box: np.ndarray) -> bool:
-    """Whether the middle of a box, (4,) source xyxy, lies in the ring around a letter, or on the pasted box or disc that it stands on; True where there is
-    none."""
+    """Whether the centre of a box, (4,) source xyxy, lies in the ring around a letter, or on the pasted box or disc under it; True where
+    there is none."""
     return reading.ground is None or _middle_in(box, reading.ground)
 
 
 def _middle_in(box: np.ndarray, ground: tuple[int, int, int, int]) -> bool:
-    """Whether the middle of one box lies in another, both source xyxy."""
+    """Whether the centre of one box lies in another, both source xyxy."""
     x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
     return bool(ground[0] <= x <= ground[2] and ground[1] <= y <= ground[3])
 
 
-def _on_line(t: _Thing) -> bool:
-    """Whether a thing stands on the letter's line, as a capital or a lower-case letter."""
+def _on_line(t: _Component) -> bool:
+    """Whether a component is on the letter's line, as a capital or a lower-case letter."""
     _, top, _, bottom = t.xyxy
-    capital = HIGH[0] <= t.high <= HIGH[1] and abs(top) <= LEVEL and abs(bottom - 1) <= LEVEL
-    return capital or (SMALL[0] <= t.high < SMALL[1] and abs(bottom - 1) <= LEVEL_SMALL)
+    capital = CAPITAL_HEIGHT[0] <= t.height <= CAPITAL_HEIGHT[1] and abs(top) <= LEVEL and abs(bottom - 1) <= LEVEL
+    return capital or (LOWER_CASE_HEIGHT[0] <= t.height < LOWER_CASE_HEIGHT[1] and abs(bottom - 1) <= LEVEL_SMALL)
 
 
-def _is_dash(t: _Thing) -> bool:
-    """Whether a thing is a hyphen or a dot on the letter's line, which is no letter but goes between."""
-    return t.high <= DASH and t.xyxy[1] > 0 and t.xyxy[3] < 1 + LEVEL_SMALL
+def _is_dash(t: _Component) -> bool:
+    """Whether a component is a hyphen or a dot on the letter's line, which may separate letters."""
+    return t.height <= DASH_HEIGHT and t.xyxy[1] > 0 and t.xyxy[3] < 1 + LEVEL_SMALL
 
 
-def _continues(line: Sequence[_Thing], text: dict[int, int], width: float) -> bool:
-    """Whether the line of a letter of some width, in its heights, goes on with enough print, before or behind it."""
-    letters, told = 0, False
+def _continues(line: Sequence[_Component], text: dict[int, int], width: float) -> bool:
+    """Whether the line of a letter, `width` letter heights wide, continues with enough print before or after it."""
+    letters, in_box = 0, False
     for before in (False, True):
         side = [t for t in line if (t.xyxy[0] + t.xyxy[2] < width) == before]
         spans = sorted(((-t.xyxy[2], -t.xyxy[0], t) if before else (t.xyxy[0], t.xyxy[2], t) for t in side), key=lambda span: span[0])
@@ -278,18 +304,18 @@ def _continues(line: Sequence[_Thing], text: dict[int, int], width: float) -> bo
                 break
             if text[t.label] and not _is_dash(t):
                 letters += t.letters
-                told |= text[t.label] == 2 and t.high >= HIGH[0] and start - end >= APART
+                in_box |= text[t.label] == 2 and t.height >= CAPITAL_HEIGHT[0] and start - end >= LEAST_GAP
             end, gap = max(end, stop), FIRST_GAP if _is_dash(t) else GAP
-    return letters >= (TOLD if told else LEAST)
+    return letters >= (LEAST_IN_BOX if in_box else LEAST_LETTERS)
 
 
-def _is_row(row: Sequence[_Thing], first: _Thing, text: dict[int, int]) -> bool:
-    """Whether a line as long as a name stands right above or below the letter, of which `first` is a part."""
+def _is_row(row: Sequence[_Component], first: _Component, text: dict[int, int]) -> bool:
+    """Whether the line that `first` belongs to, directly above or below the letter, is as long as a name."""
     line = sorted((t for t in row if abs(t.xyxy[3] - first.xyxy[3]) <= LEVEL and text[t.label]), key=lambda t: t.xyxy[0])
     run = [t for t in line if t is first]
-    for step, rest in ((1, line[line.index(first) + 1 :]), (-1, line[: line.index(first)][::-1])) if first in line else ():
+    for step, neighbours in ((1, line[line.index(first) + 1 :]), (-1, line[: line.index(first)][::-1])) if first in line else ():
         last = first
-        for t in rest:
+        for t in neighbours:
             if (t.xyxy[0] - last.xyxy[2] if step > 0 else last.xyxy[0] - t.xyxy[2]) > GAP:
                 break
             run.append(t)
@@ -297,4 +323,4 @@ def _is_row(row: Sequence[_Thing], first: _Thing, text: dict[int, int]) -> bool:
     if not run:
         return False
     left, right = min(t.xyxy[0] for t in run), max(t.xyxy[2] for t in run)
-    return sum(t.letters for t in run) >= ROW and right - left >= ROW_LONG and left < 1.2 and right > -0.5
+    return sum(t.letters for t in run) >= ROW_LETTERS and right - left >= ROW_LENGTH and left < 1.2 and right > -0.5

@@ -1,7 +1,7 @@
-"""Strokes around a detected box: flat-field, Otsu threshold, connected components, and how they are parted.
+"""Strokes around a detected box: flat-field, Otsu threshold, connected components, and their separation.
 
 Two frames: *source* pixels, and a *work* frame, the box with its surroundings scaled so that the box's shorter side is
-about `WORK_SIDE` pixels.
+about `WORK_SIDE` pixels. Shapes (h, w) are in the work frame.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ import numpy as np
 from .glyphs import padded
 from .view import COARSE_SIDE, FLOOR, View
 
-MOST, LEAST_SIZE = 3, 0.5  # how many components of a box are tried, and how large, as a share of the largest
-LEAST_ENERGY = 0.1  # strokes of a polarity weaker than this share of the other's are not looked at, unless
-LEAST_CONTRAST = 0.6  # they are bright and stand out by this share of what the dark ones do: a letter on a large disc
-COARSE_KERNEL = 1.5  # letters of a coarse view: side of the flat-field's window
-THRESHOLDS = (1.0, 1.35, 0.75, 1.7)  # of Otsu's: higher parts a letter from initials that touch it, lower finds faint ones
-NECK = 0.6  # of a component's greatest stroke width: thinner joints are cut
-APPENDIX = 0.06  # of a letter's size: larger parts on thin joints are something else
-BRIDGE = 0.45  # of a stencil letter's width: its halves are at most this far apart
-EDGE_PX, EDGE_SHARE = 2.0, 0.05  # a stroke's soft edge: source pixels, or this share of the letter if that is more
-RING_WIDTH = 0.5  # of the distance from a ring's outline to its middle: a wider one is no ring
-SHELL = (0.05, 0.14)  # how far around a cut-out letter the plate is looked for, as shares of the letter
-SURROUNDED = 0.9  # share of the shell around a dark letter that must be as bright as a plate
+MOST_COMPONENTS, LEAST_COMPONENT_SIZE = 3, 0.5  # number of components of a box that are tried, and their least size as a fraction of the largest
+LEAST_ENERGY = 0.1  # least energy of a polarity's strokes, as a fraction of the other's; weaker ones are skipped, except for
+LEAST_CONTRAST = 0.6  # bright strokes of at least this fraction of the dark ones' contrast: a letter on a large disc
+COARSE_KERNEL = 1.5  # side of the flat-field's window in a coarse view, in letters
+THRESHOLDS = (1.0, 1.35, 0.75, 1.7)  # multiples of Otsu's threshold: higher ones separate a letter from initials that touch it, lower ones find faint letters
+NECK = 0.6  # least width of a joint that is not cut, as a fraction of the component's greatest stroke width
+APPENDIX = 0.06  # least size of an appendage on a thin joint, as a fraction of the letter's size
+BRIDGE = 0.45  # greatest gap between the halves of a stencil letter, as a fraction of its width
+EDGE_PX, EDGE_SHARE = 2.0, 0.05  # width of a stroke's soft edge: source pixels, or a fraction of the letter's size if that is more
+RING_WIDTH = 0.5  # greatest stroke width of a ring, as a fraction of the distance from its outline to its centre
+SHELL = (0.05, 0.14)  # inner and outer radius of the shell around a cut-out letter where its plate is expected, as fractions of its size
+SURROUNDED = 0.9  # least share of the shell around a dark letter that is as bright as a plate
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Ink:
     """Strokes of one polarity at one threshold.
 
     labels: (h, w) integers of 8-connected components, 0 is background.  stats: (n, 5) x, y, w, h, area of each.
-    hat: (h, w) uint8 flat-fielded image, strokes bright.  dark: whether the strokes are darker than what is around.
+    hat: (h, w) uint8 flat-fielded image, strokes bright.  dark: whether the strokes are darker than their surroundings.
     """
 
     labels: np.ndarray
@@ -46,36 +46,36 @@ class Ink:
     @classmethod
     def of(cls, mask: np.ndarray, hat: np.ndarray, dark: bool) -> Ink:
         """The components of a (h, w) bool mask."""
-        narrow = mask.size // 4 < 2**16  # that many components there are at most, and 16 bits are counted in two thirds of the time
+        narrow = mask.size // 4 < 2**16  # the greatest possible number of components; 16-bit labels take two thirds of the time
         kind = cv2.CV_16U if narrow else cv2.CV_32S
         _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8, ltype=kind)
         return cls(labels, stats, hat, dark)
 
     def mask(self, indices: Iterable[int]) -> np.ndarray:
-        """(h, w) bool: several components."""
-        return picked(self.labels, indices)
+        """(h, w) bool, new: the pixels of several components."""
+        return label_mask(self.labels, indices)
 
     @cached_property
     def slope(self) -> np.ndarray:
-        """(h, w) uint8: how steep the flat-fielded image is."""
+        """(h, w) uint8: morphological gradient of the flat-fielded image, 3 by 3."""
         return cv2.morphologyEx(self.hat, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
 
     def shape(self, index: int) -> np.ndarray:
-        """(h, w) bool: one component, tight."""
+        """(h, w) bool: one component, cropped to its bounding box."""
         x, y, w, h, _ = self.stats[index]
         return self.labels[y : y + h, x : x + w] == index
 
     @cached_property
     def rings(self) -> frozenset[int]:
-        """Labels of components with another, not tiny one inside their bounding box."""
+        """Labels of components with another inside their bounding box, larger than 0.2 of their size."""
         x, y, w, h = self.stats[1:, :4].T.astype(int)
         inside = (x[None] > x[:, None]) & (y[None] > y[:, None]) & ((x + w)[None] < (x + w)[:, None]) & ((y + h)[None] < (y + h)[:, None])
         big = np.maximum(w, h)[None] > 0.2 * np.maximum(w, h)[:, None]
         return frozenset(int(i) + 1 for i in np.flatnonzero((inside & big).any(axis=1)))
 
 
-def picked(labels: np.ndarray, indices: Iterable[int]) -> np.ndarray:
-    """Bool, shape of `labels` (integers, none negative): where one of some labels stands. As `np.isin`, several times faster."""
+def label_mask(labels: np.ndarray, indices: Iterable[int]) -> np.ndarray:
+    """Bool, new, shape of `labels` (integers, none negative): pixels whose label is in `indices`. As `np.isin`, several times faster."""
     table = np.zeros(int(labels.max(initial=0)) + 1, bool)
     indices = np.asarray(indices if isinstance(indices, np.ndarray) else list(indices), np.intp)
     table[indices[indices < len(table)]] = True
@@ -83,7 +83,7 @@ def picked(labels: np.ndarray, indices: Iterable[int]) -> np.ndarray:
 
 
 def percentile(values: np.ndarray, percent: float) -> float:
-    """As `np.percentile`, which takes ten times as long to begin with; nan for no values."""
+    """As `np.percentile` with linear interpolation, with a tenth of its overhead; NaN for no values."""
     if not values.size:
         return float("nan")
     place = (values.size - 1) * (percent / 100)
@@ -98,10 +98,12 @@ def percentile(values: np.ndarray, percent: float) -> float:
 
 
 def coarse_ink(view: View, dark: bool, kernel: float = COARSE_KERNEL) -> Ink:
-    """The strokes of one polarity in a coarse view, letters several times as large as the box's included; Otsu's
-    threshold is taken over all of it.
+    """The strokes of one polarity in a coarse view, including letters several times as large as the box's. Otsu's threshold is taken
+    over all of the view.
 
     Args:
+        view: of `view.around`.
+        dark: whether strokes darker than their surroundings are wanted.
         kernel: side of the flat-field's window, in letters.
     """
     side = int(kernel * COARSE_SIDE) | 1
@@ -111,7 +113,15 @@ def coarse_ink(view: View, dark: bool, kernel: float = COARSE_KERNEL) -> Ink:
 
 
 def inks(view: View, thresholds: Sequence[float] = THRESHOLDS) -> Iterator[list[Ink]]:
-    """Strokes by polarity, the stronger first; of each, one Ink a threshold, in their order. thresholds: as multiples of Otsu's."""
+    """Strokes by polarity, the one with more energy first.
+
+    Args:
+        view: the detected box; none are yielded if it is empty.
+        thresholds: multiples of Otsu's threshold within the box.
+
+    Yields:
+        For each polarity, one Ink per threshold, in their order.
+    """
     x1, y1, x2, y2 = np.round(view.inner).astype(int)
     if x2 <= x1 or y2 <= y1:
         return
@@ -131,9 +141,12 @@ def inks(view: View, thresholds: Sequence[float] = THRESHOLDS) -> Iterator[list[
         yield [Ink.of(hat > max(otsu * share, FLOOR), hat, dark) for share in thresholds]
 
 
-def parted(view: View, ink: Ink) -> Iterator[Ink]:
-    """`ink` with its main component cut apart, to part a letter from what touches it: at the edge of the box, where it
-    reaches beyond; at thin necks; or filled, where it is drawn as an outline; for dark ink also with the halves of a stencil letter joined."""
+def split_variants(view: View, ink: Ink) -> Iterator[Ink]:
+    """Variants of `ink` in which a letter is separated from strokes that touch it.
+
+    The main component of the box is cut at the box's edge, where it extends beyond; filled, where it is drawn as an outline; separated
+    from a ring that it touches; cut at thin necks. For dark ink also with the halves of a stencil letter joined.
+    """
     x1, y1, x2, y2 = np.round(view.inner).astype(int)
     counts = np.bincount(ink.labels[y1:y2, x1:x2].ravel())
     counts[0] = 0
@@ -151,7 +164,7 @@ def parted(view: View, ink: Ink) -> Iterator[Ink]:
         full = filled(ink.labels == main)
         if full.sum() > 1.2 * ink.stats[main, 4]:  # drawn as an outline only
             yield Ink.of(mask | full, ink.hat, ink.dark)
-            split = _unringed(ink.labels == main, full)
+            split = _without_ring(ink.labels == main, full)
             if split is not None:
                 yield Ink.of(mask & (ink.labels != main) | split, ink.hat, ink.dark)
     core = opened(ink, main)
@@ -161,8 +174,8 @@ def parted(view: View, ink: Ink) -> Iterator[Ink]:
         yield from _stencil(view, ink)
 
 
-def _unringed(mask: np.ndarray, full: np.ndarray) -> np.ndarray | None:
-    """A ring and the letter that touches it, parted by a gap of a pixel; None if the shape is no ring around anything.
+def _without_ring(mask: np.ndarray, full: np.ndarray) -> np.ndarray | None:
+    """(h, w) bool: a ring and the letter that touches it, separated by a gap of a pixel; None if the shape is not a ring around a letter.
 
     Args:
         mask: (h, w) bool, ring and letter in one.
@@ -182,8 +195,8 @@ def _unringed(mask: np.ndarray, full: np.ndarray) -> np.ndarray | None:
 
 
 def _stencil(view: View, ink: Ink) -> Iterator[Ink]:
-    """`ink` with the two largest components of the box made one, where they are halves of a stencil letter: as wide or
-    as high as each other and just a bridge apart; first as they are, then with the bridge filled."""
+    """`ink` with the two largest components of the box joined to one, where they are halves of a stencil letter: as wide or
+    as high as each other and a bridge apart; first unchanged, then with the bridge filled."""
     halves = inside(view, ink)[:2]
     if len(halves) < 2:
         return
@@ -207,7 +220,7 @@ def _stencil(view: View, ink: Ink) -> Iterator[Ink]:
 
 
 def opened(ink: Ink, index: int) -> np.ndarray:
-    """(h, w) bool: a component without what is thinner than `NECK` of its greatest stroke width."""
+    """(h, w) bool: morphological opening of a component; parts thinner than `NECK` of its greatest stroke width are removed."""
     mask = (ink.labels == index).astype(np.uint8)
     width = 2 * float(cv2.distanceTransform(padded(mask, 1), cv2.DIST_L2, 5).max())
     size = int(NECK * width) | 1
@@ -215,25 +228,37 @@ def opened(ink: Ink, index: int) -> np.ndarray:
 
 
 def without_appendix(ink: Ink, index: int) -> tuple[Ink, int]:
-    """`ink` with what hangs on to a letter by thinner strokes made components of their own, and the letter's new label;
-    both as they were if nothing of note does."""
+    """`ink` with parts that are attached to a letter by thinner strokes as separate components, and the letter's new label.
+
+    Returns:
+        `ink` itself and `index` if there is no such part of at least `APPENDIX`.
+    """
     core = opened(ink, index)
     if not core.any():
         return ink, index
     mask = ink.labels == index
     size = max(ink.stats[index, 2:4])
-    grown = distance(core) <= max(2.0, EDGE_SHARE * size)
-    rest = Ink.of(mask & ~grown, ink.hat, ink.dark)
-    hangers = [i for i in range(1, len(rest.stats)) if max(rest.stats[i, 2:4]) > APPENDIX * size]
-    if not hangers:
+    core_mask = distance(core) <= max(2.0, EDGE_SHARE * size)
+    remainder = Ink.of(mask & ~core_mask, ink.hat, ink.dark)
+    appendages = [i for i in range(1, len(remainder.stats)) if max(remainder.stats[i, 2:4]) > APPENDIX * size]
+    if not appendages:
         return ink, index
-    return _apart(ink, mask, rest.mask(hangers))
+    return _separated(ink, mask, remainder.mask(appendages))
 
 
 def without_neighbour(ink: Ink, index: int, stricter: list[Ink]) -> tuple[Ink, int]:
-    """`ink` with what only a dim bridge joins to a letter made components of its own, and the letter's new label: at a
-    stricter threshold the bridge is gone, and each pixel goes to the nearer part. Both as they were if nothing of note
-    comes off."""
+    """`ink` with parts that a dim bridge joins to a letter as separate components, and the letter's new label.
+
+    At a stricter threshold there is no bridge; each pixel is assigned to the nearer part.
+
+    Args:
+        ink: the strokes.
+        index: label of the letter.
+        stricter: strokes of the same polarity at other thresholds.
+
+    Returns:
+        `ink` itself and `index` if there is no such part of at least `APPENDIX`.
+    """
     mask = ink.labels == index
     size = max(ink.stats[index, 2:4])
     for each in stricter:
@@ -244,27 +269,27 @@ def without_neighbour(ink: Ink, index: int, stricter: list[Ink]) -> tuple[Ink, i
         others = [i for i in range(1, len(parts.stats)) if i != main and max(parts.stats[i, 2:4]) > APPENDIX * size]
         if others and parts.stats[main, 4] > 0.5 * ink.stats[index, 4]:
             nearer = distance(parts.mask(others)) < distance(parts.labels == main)
-            return _apart(ink, mask, mask & nearer)
+            return _separated(ink, mask, mask & nearer)
     return ink, index
 
 
-def _apart(ink: Ink, mask: np.ndarray, gone: np.ndarray) -> tuple[Ink, int]:
-    """`ink` with its component `mask` parted from `gone`, a part of it, by a gap of a pixel; the main piece's new label."""
-    letter = Ink.of(mask & ~gone, ink.hat, ink.dark)
+def _separated(ink: Ink, mask: np.ndarray, removed: np.ndarray) -> tuple[Ink, int]:
+    """`ink` with the part `removed` of its component `mask` separated by a gap of a pixel; the new label of the main piece."""
+    letter = Ink.of(mask & ~removed, ink.hat, ink.dark)
     main = letter.labels == 1 + int(letter.stats[1:, 4].argmax())
-    parts = gone & ~(cv2.dilate(main.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
-    new = Ink.of((ink.labels > 0) & ~mask | main | parts, ink.hat, ink.dark)
-    return new, int(new.labels[main][0])
+    parts = removed & ~(cv2.dilate(main.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
+    separated = Ink.of((ink.labels > 0) & ~mask | main | parts, ink.hat, ink.dark)
+    return separated, int(separated.labels[main][0])
 
 
 def _slack(view: View) -> float:
-    """How far a component may reach beyond the box and still count as in it, work pixels."""
+    """Greatest extent beyond the box of a component that counts as inside, work pixels."""
     x1, y1, x2, y2 = view.inner
     return 0.15 * min(x2 - x1, y2 - y1) + 2 * view.scale
 
 
 def inside(view: View, ink: Ink) -> list[int]:
-    """Labels of the components that lie in the box (with a little slack), the largest first."""
+    """Labels of the components that lie in the box (with a little slack), by area of the bounding box, the largest first."""
     x1, y1, x2, y2 = view.inner
     slack = _slack(view)
     x, y, w, h, _ = ink.stats.T
@@ -275,9 +300,9 @@ def inside(view: View, ink: Ink) -> list[int]:
 
 
 def largest(view: View, ink: Ink) -> list[tuple[int, int]]:
-    """The largest components of the box, the largest first, as (label, 0); where that is a ring around another, only
-    (label of what it encloses, label of the ring)."""
-    order = [i for i in inside(view, ink) if max(ink.stats[i, 2:4]) >= 5][:MOST]
+    """The largest components of the box, the largest first, as (label, 0); where the largest is a ring around another, only
+    (label of the enclosed component, label of the ring)."""
+    order = [i for i in inside(view, ink) if max(ink.stats[i, 2:4]) >= 5][:MOST_COMPONENTS]
     if not order:
         return []
     ring = order[0]
@@ -289,18 +314,18 @@ def largest(view: View, ink: Ink) -> list[tuple[int, int]]:
             full = filled(closed_at_edges(ink.labels == ring))[y : y + h, x : x + w]
             if (full & letter).sum() > 0.95 * letter.sum() and outline.sum() < 0.6 * full.sum():
                 return [(i, ring)]
-    size = LEAST_SIZE * max(ink.stats[ring, 2:4])
+    size = LEAST_COMPONENT_SIZE * max(ink.stats[ring, 2:4])
     return [(i, 0) for i in order if max(ink.stats[i, 2:4]) >= size]
 
 
 def closed_at_edges(ring: np.ndarray) -> np.ndarray:
-    """(h, w) bool: a ring that an edge of the picture cuts off, closed along that edge."""
+    """(h, w) bool, new: a ring that the edge of the image cuts, closed along that edge."""
     closed = ring.copy()
     for edge in (np.s_[0, :], np.s_[-1, :], np.s_[:, 0], np.s_[:, -1]):
-        there = np.flatnonzero(ring[edge])
-        if there.size:
+        positions = np.flatnonzero(ring[edge])
+        if positions.size:
             line = np.zeros(ring[edge].shape, bool)
-            line[there[0] : there[-1] + 1] = True
+            line[positions[0] : positions[-1] + 1] = True
             closed[edge] |= line
     return closed
 
@@ -312,20 +337,20 @@ def filled(mask: np.ndarray) -> np.ndarray:
 
 
 def distance(mask: np.ndarray) -> np.ndarray:
-    """(H, W) float32 distance of every pixel to the nearest set one of `mask`; huge everywhere if none is set."""
+    """(H, W) float32 Euclidean distance of every pixel to the nearest set one of `mask`, pixels; 1e9 everywhere if none is set."""
     if not mask.any():
         return np.full(mask.shape, np.float32(1e9))
     return cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 5)
 
 
 def on_plate(view: View, ink: Ink, index: int) -> bool:
-    """Whether a dark component is cut out of something bright: bright all around, not just between bright strokes."""
+    """Whether a dark component is cut out of a plate: bright all around, not only between bright strokes."""
     x, y, w, h, _ = ink.stats[index]
     rim = int(np.ceil(SHELL[1] * max(w, h))) + 1
     part = np.s_[max(0, y - rim) : y + h + rim, max(0, x - rim) : x + w + rim]
     letter, grey = ink.labels[part] == index, view.grey[part]
-    away = distance(letter)
-    shell = (away > SHELL[0] * max(w, h)) & (away < SHELL[1] * max(w, h))
+    distances = distance(letter)
+    shell = (distances > SHELL[0] * max(w, h)) & (distances < SHELL[1] * max(w, h))
     if not shell.any():
         return False
     middle = (percentile(grey[letter], 50) + percentile(grey[shell], 60)) / 2

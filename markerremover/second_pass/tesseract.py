@@ -1,6 +1,6 @@
 """Tesseract, in process through tesserocr (about 1 ms a letter) or, failing that, through pytesseract.
 
-Only the LSTM engine is used: it keeps no state from one image to the next. Nothing read is ever logged.
+Only the LSTM engine is used: it keeps no state between images. Text that was read is never logged.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ __all__ = ["Reader", "available", "engine", "open_reader"]
 
 LANGUAGE = "eng"
 SPARSE = 11  # Tesseract's page segmentation mode for print anywhere
-RESOLUTION_DPI = 150  # told to Tesseract, which otherwise guesses (and warns) for every crop
-#: Letters are no words.
+RESOLUTION_DPI = 150  # resolution given to Tesseract, which otherwise estimates one (and warns) for every crop
+#: Dictionaries are switched off: single letters are not words.
 SETTINGS = {"load_system_dawg": "0", "load_freq_dawg": "0"}
 _OPTIONS = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
-INVERT = "tessedit_do_invert"  # whether a line that reads badly is also tried as light print on dark. With it Tesseract drops many a fat R, whose
-# strokes cover more than its ground; without it, it misses a few words of print that may be anything (106 instead of 109 of 476 markings read
-# clearly). So it is off where only some characters may be read, and on where the question is whether anything shows.
+# Whether a line with a poor result is also tried as light print on dark. With it Tesseract misses many an R with wide strokes, which cover more
+# than their ground; without it, it misses a few words of arbitrary print (106 instead of 109 of 476 annotations read clearly). So it is off
+# where a whitelist applies, and on where any legible print counts.
+INVERT = "tessedit_do_invert"
 HINT = (
     "no OCR engine: the second pass needs Tesseract 5 to tell a laterality marker from a name. Install it (Debian/Ubuntu: "
     "apt-get install tesseract-ocr; macOS: brew install tesseract; conda: conda install -c conda-forge tesseract) with "
@@ -48,7 +49,7 @@ class Reader(Protocol):
     """Anything that reads dark text on white."""
 
     def read(self, images: Sequence[np.ndarray], *, whitelist: str | None = None, psm: int = 10) -> list[tuple[str, float]]:
-        """One (text, confidence 0–1) an image.
+        """One (text, confidence 0–1) per image.
 
         Args:
             images: (H, W) uint8 arrays, dark text on white; may be empty.
@@ -60,7 +61,7 @@ class Reader(Protocol):
         """
 
     def words(self, image: np.ndarray) -> list[Text]:
-        """Every word of a picture of which nobody knows where or whether there is print, in reading order.
+        """Every word of an image with print at unknown places or none, in reading order.
 
         Args:
             image: (H, W) uint8, dark text on white.
@@ -71,25 +72,25 @@ class Reader(Protocol):
 
 
 def tessdata_folder() -> str | None:
-    """The folder that holds the language's data: $TESSDATA_PREFIX, what the program says, or a usual place."""
+    """The folder of the language data: $TESSDATA_PREFIX, a usual place, or the one that the tesseract program reports; None if not found."""
     prefix = os.environ.get("TESSDATA_PREFIX")
     folders = [prefix, os.path.join(prefix, "tessdata")] if prefix else []
     for folder in [*folders, *_COMMON_FOLDERS]:
         if os.path.isfile(os.path.join(folder, f"{LANGUAGE}.traineddata")):
             return folder
     try:
-        told = subprocess.run(["tesseract", "--list-langs"], capture_output=True, text=True, timeout=20)
+        listing = subprocess.run(["tesseract", "--list-langs"], capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.SubprocessError):
         return None
-    named = re.search(r'"([^"]+)"', told.stdout + told.stderr)
-    if named and os.path.isfile(os.path.join(named[1], f"{LANGUAGE}.traineddata")):
-        return named[1]
+    match = re.search(r'"([^"]+)"', listing.stdout + listing.stderr)
+    if match and os.path.isfile(os.path.join(match[1], f"{LANGUAGE}.traineddata")):
+        return match[1]
     return None
 
 
 def _one_threaded_tesserocr():
-    """The module, with its OpenMP held to one thread: on a single letter more of them only wait for each other, three
-    times slower. The limit is read when the library loads, so it does not reach others in the process."""
+    """The module, with its OpenMP limited to one thread: on a single letter, several threads are three times slower. The limit is
+    read when the library loads, so other libraries in the process are not affected."""
     before = os.environ.get("OMP_THREAD_LIMIT")
     os.environ["OMP_THREAD_LIMIT"] = "1"
     try:
@@ -103,7 +104,7 @@ def _one_threaded_tesserocr():
 
 
 class TesserocrReader:
-    """Reads in process; every thread gets an engine of its own, made when it first reads."""
+    """Reads in process; every thread has a separate engine, created at its first reading."""
 
     def __init__(self, folder: str) -> None:
         self._folder, self._local = folder, Own(threading.local)
@@ -116,7 +117,7 @@ class TesserocrReader:
         if engine is None:
             tesserocr = _one_threaded_tesserocr()
             settings = {"debug_file": os.devnull, **SETTINGS}
-            tesserocr.set_leptonica_log_level(tesserocr.LeptLogLevel.NONE)  # it complains on the terminal about specks
+            tesserocr.set_leptonica_log_level(tesserocr.LeptLogLevel.NONE)  # it prints warnings about specks
             engine = tesserocr.PyTessBaseAPI(
                 path=self._folder, lang=LANGUAGE, oem=tesserocr.OEM.LSTM_ONLY, psm=10, variables=settings
             )
@@ -161,7 +162,7 @@ class TesserocrReader:
 
 
 class PytesseractReader:
-    """Reads through the tesseract program, one call for a whole list of images."""
+    """Reads through the tesseract program, one call per list of images."""
 
     def __init__(self) -> None:
         import pytesseract
@@ -202,7 +203,7 @@ class PytesseractReader:
 
 
 def _word(left: str, top: str, width: str, height: str, confidence: str, text: str) -> Text:
-    """One row of Tesseract's table, whose confidence is in per cent."""
+    """One row of Tesseract's table; left, top, width and height in pixels, confidence in per cent."""
     x, y, w, h = (float(v) for v in (left, top, width, height))
     return Text((x, y, x + w, y + h), str(text).strip(), max(0.0, float(confidence)) / 100)
 
@@ -223,7 +224,7 @@ def _open_pytesseract() -> Reader | None:
 
 
 def open_reader() -> Reader:
-    """The best reader there is.
+    """A new reader: tesserocr if it works, else pytesseract.
 
     Raises:
         UsageError: neither tesserocr nor pytesseract works here; the message says how to install them.
@@ -243,7 +244,7 @@ def available() -> str | None:
 
 
 def engine() -> dict[str, str | None] | None:
-    """What `open_reader` would use: name, version of Tesseract and the folder of its language data; None if nothing works."""
+    """The engine that `open_reader` would use: keys engine, tesseract (version) and tessdata (folder); None if none works."""
     name = available()
     if name is None:
         return None

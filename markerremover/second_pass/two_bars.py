@@ -1,8 +1,8 @@
-"""Is a shape an L? Two straight bars that end where they meet, at a right angle or, slanted, nearly one, and nothing else.
+"""Whether a shape is an L: two straight bars that end where they meet, at a right angle or, slanted, nearly one, and nothing else.
 
-A marker may lie in any of eight ways, and in one of them a J, 7, 1, 4 or F looks much like an L, to the OCR engine too: a 7 and a 1
-upside down have a foot at a narrower angle, the heel of a J in a mirror is round, a 4 and an F have more strokes than two. The limits
-lie between drawn characters of 60 fonts and 1,070 looks at the L of real radiographs.
+A marker may have any of eight orientations, and in one of them a J, 7, 1, 4 or F resembles an L, for the OCR engine too: a 7 and a 1
+upside down have a foot at a narrower angle, the heel of a mirrored J is round, a 4 and an F have more than two strokes. The limits
+were chosen between drawn characters of 60 fonts and 1,070 readings of the L of real radiographs.
 """
 
 from __future__ import annotations
@@ -14,31 +14,33 @@ import numpy as np
 
 from . import glyphs
 from .sign_candidates import Candidate
-from .strokes import Ink, filled, picked
+from .strokes import Ink, filled, label_mask
 
 __all__ = ["Bars", "bars_of", "is_an_l", "is_whole_l"]
 
-SMALLEST_PX = 10.0  # source pixels of height: in a smaller letter nothing of this can be told
-STEM, FOOT = (0.06, 0.62), (0.12, 0.88)  # of the height, and of what the foot reaches beyond the stem: where the bars are measured
-USUAL = 0.35  # of the stem's median width: rows that differ more hold something else, too
-NARROW_DEG, SLANTED_DEG, LONG_FOOT = 71.0, 76.0, 0.5  # least angle of a slanted letter whose foot is so long (of the height), and of others
-SHORT_FOOT, SHORT_DEG = 0.29, 84.0  # a foot as short as the flag of a 1 stands at this angle at least
-ROUND = ((0.9, 0.0, 9.0), (0.65, 0.08, 9.0), (0.6, 0.0, 0.34), (0.5, 0.1, 9.0))  # a heel is round if the corner's outer end is farther from
-# the shape than the first two, of the stroke's width and of the height, and the foot shorter than the last
-COARSE, BLUNT = 40, 0.15  # pixels of height below which only the first two of those count, with so much more for the corner
-SLACK, SLACK_PX = 0.3, 2.2  # how far beyond the middle half of a bar its rough edge may reach: of that half, and pixels
-SERIF, OUTSIDE, HIGH = 0.2, 0.14, 0.45  # of the height: a serif is no longer, left of the stem and under the foot even shorter, and stands no
-# farther from an end of the stem; at the end of the foot it is no higher
-RINGED = 0.1  # of the longer side: how far a ring that was cut off goes on beyond the letter
-MORE = 0.25  # of a square of the stroke's width: a larger thing beside the bars is another stroke
+SMALLEST_PX = 10.0  # least height of a letter that is tested, source pixels
+STEM, FOOT = (0.06, 0.62), (0.12, 0.88)  # where the bars are measured, as fractions of the height and of the foot's reach beyond the stem
+USUAL = 0.35  # greatest deviation of a row's width from a bar's median width, as a fraction of that; other rows hold further strokes
+NARROW_DEG, SLANTED_DEG, LONG_FOOT = 71.0, 76.0, 0.5  # least angle of letters with a foot of at least LONG_FOOT (of the height), and of others
+SHORT_FOOT, SHORT_DEG = 0.29, 84.0  # reach of a foot as short as the flag of a 1, as a fraction of the height; least angle of such a letter
+# A heel is round if the corner is farther from the shape than the first two values, as fractions of the stroke width and of the height,
+# and the foot is shorter than the third, as a fraction of the height.
+ROUND = ((0.9, 0.0, 9.0), (0.65, 0.08, 9.0), (0.6, 0.0, 0.34), (0.5, 0.1, 9.0))
+COARSE, BLUNT = 40, 0.15  # height in pixels below which only the first two rows of ROUND apply, and what is then added to their first values
+SLACK, SLACK_PX = 0.3, 2.2  # tolerance for a bar's rough edge: a fraction of half its width, and pixels; the larger holds
+# A serif, as fractions of the height: its greatest length, its greatest length left of the stem and under the foot, and its greatest height
+# at the end of the foot. SERIF is also its greatest distance from an end of the stem.
+SERIF, OUTSIDE, HIGH = 0.2, 0.14, 0.45
+RINGED = 0.1  # least extent of a ring beyond its letter, as a fraction of the letter's longer side
+MORE = 0.25  # least area of a further stroke, as a fraction of the square of the stroke width
 
 
 @dataclass(frozen=True)
 class Bars:
-    """The stem and the foot of a shape held up as an L; pixels of the shape, x right, y down.
+    """The stem and the foot of a shape in the orientation of an L; pixels of the shape, x right, y down.
 
     stem, foot: (intercept, slope) of their middle lines, x = a + b * y and y = a + b * x.
-    stem_width, foot_width: of the bars.  reach: of the foot beyond the stem's right edge.
+    stem_width, foot_width: stroke widths of the bars.  reach: length of the foot beyond the stem's right edge.
     """
 
     stem: tuple[float, float]
@@ -49,7 +51,7 @@ class Bars:
 
     @property
     def angle_deg(self) -> float:
-        """Between the stem, upwards, and the foot, to the right."""
+        """Angle between the stem, upwards, and the foot, to the right, degrees."""
         return 90 + float(np.degrees(np.arctan(self.stem[1]) + np.arctan(self.foot[1])))
 
     @property
@@ -61,47 +63,51 @@ class Bars:
 
 
 def is_whole_l(c: Candidate, base: Ink, scale: float) -> bool:
-    """Whether a candidate for an L is one, and not what is left of another letter: an F or E without its thinner arms.
+    """Whether a candidate for an L is one, and not the rest of another letter, such as an F or E without its thinner arms.
 
     Args:
-        base: the strokes of its polarity before anything was parted.  scale: work pixels a source pixel.
+        c: a single letter.
+        base: the strokes of its polarity before any separation.
+        scale: work pixels per source pixel.
     """
     x, y, w, h, _ = c.ink.stats[c.letters[0]]
     part = np.s_[y : y + h, x : x + w]
     letter = c.ink.shape(c.letters[0])
-    whole = picked(base.labels[part], np.setdiff1d(np.unique(base.labels[part][letter]), [0]))
-    rest = whole & ~(cv2.dilate(letter.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
-    letter, rest = (glyphs.dihedral(glyphs.turn(mask, c.skew))[c.view] for mask in (letter, rest))
+    component_mask = label_mask(base.labels[part], np.setdiff1d(np.unique(base.labels[part][letter]), [0]))
+    remainder = component_mask & ~(cv2.dilate(letter.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0)
+    letter, remainder = (glyphs.dihedral(glyphs.turn(mask, c.skew))[c.view] for mask in (letter, remainder))
     rows, columns = np.flatnonzero(letter.any(1)), np.flatnonzero(letter.any(0))
     if not rows.size:
         return False
     tight = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     height_px = (rows[-1] + 1 - rows[0]) / scale
-    return is_an_l(letter[tight], height_px, rest[tight] if _is_ringed(c, base) else None) and (height_px < SMALLEST_PX or not rest.any() or not _stands_in_crook(letter[tight], rest[tight]))
+    if not is_an_l(letter[tight], height_px, remainder[tight] if _is_ringed(c, base) else None):
+        return False
+    return height_px < SMALLEST_PX or not remainder.any() or not _stands_in_crook(letter[tight], remainder[tight])
 
 
 def _is_ringed(c: Candidate, base: Ink) -> bool:
-    """Whether what a candidate's letter was parted from goes on beyond it on all four sides, as a ring or frame does."""
+    """Whether the strokes that a candidate's letter was separated from extend beyond it on all four sides, as a ring or frame does."""
     x, y, w, h, _ = c.ink.stats[c.letters[0]]
     labels = np.setdiff1d(np.unique(base.labels[y : y + h, x : x + w][c.ink.shape(c.letters[0])]), [0])
     if not labels.size:
         return False
-    left, top, wide, high = base.stats[labels, :4].T
-    far = RINGED * max(w, h)
-    return bool(((left < x - far) & (top < y - far) & (left + wide > x + w + far) & (top + high > y + h + far)).any())
+    left, top, widths, heights = base.stats[labels, :4].T
+    margin = RINGED * max(w, h)
+    return bool(((left < x - margin) & (top < y - margin) & (left + widths > x + w + margin) & (top + heights > y + h + margin)).any())
 
 
-def is_an_l(upright: np.ndarray, height_px: float, parted: np.ndarray | None = None) -> bool:
+def is_an_l(upright: np.ndarray, height_px: float, ring: np.ndarray | None = None) -> bool:
     """Whether a shape that resembles an L is one.
 
     Args:
-        upright: (h, w) bool, tight, held up as an L.
-        height_px: its height in source pixels; of one lower than `SMALLEST_PX` nothing is said against it.
-        parted: (h, w) bool, of a ring or frame that was cut off it: where that passes its corner, the corner may be cut away.
+        upright: (h, w) bool, tight, in the orientation of an L.
+        height_px: its height in source pixels; the result is True below `SMALLEST_PX`.
+        ring: (h, w) bool, a ring or frame that was cut off it: where it passes the corner, the corner may be missing.
     """
     if height_px < SMALLEST_PX:
         return True
-    shape = filled(upright)  # drawn as an outline only, it is an L all the same
+    shape = filled(upright)  # an L drawn as an outline is also an L
     bars = bars_of(shape)
     if bars is None:
         return False
@@ -109,12 +115,12 @@ def is_an_l(upright: np.ndarray, height_px: float, parted: np.ndarray | None = N
     if angle < (NARROW_DEG if reach >= LONG_FOOT else SLANTED_DEG) or (reach < SHORT_FOOT and angle < SHORT_DEG):
         return False
     y, x = np.nonzero(shape)
-    off = float(np.hypot(x + 0.5 - bars.corner[0], y + 0.5 - bars.corner[1]).min())
+    gap = float(np.hypot(x + 0.5 - bars.corner[0], y + 0.5 - bars.corner[1]).min())
     stroke, coarse = min(bars.stem_width, bars.foot_width), height < COARSE
-    if parted is not None and _nearest(parted, bars.corner) <= stroke:  # the corner was cut away with it: its end says nothing
-        off = 0.0
+    if ring is not None and _nearest(ring, bars.corner) <= stroke:  # the corner was cut off with the ring and is not tested
+        gap = 0.0
     heels = [(wide + BLUNT, share, long) for wide, share, long in ROUND[:2]] if coarse else ROUND
-    if any(off > wide * stroke and off > share * height and reach < long for wide, share, long in heels):
+    if any(gap > wide * stroke and gap > share * height and reach < long for wide, share, long in heels):
         return False
     return not _has_more(shape, bars)
 
@@ -126,7 +132,7 @@ def _nearest(mask: np.ndarray, point: tuple[float, float]) -> float:
 
 
 def bars_of(shape: np.ndarray) -> Bars | None:
-    """The bars of a (h, w) bool shape, tight and without holes, held up as an L; None where there are none to measure."""
+    """The bars of a (h, w) bool shape, tight, without holes and in the orientation of an L; None if the stem or the foot cannot be measured."""
     h, w = shape.shape
     rows = [y for y in range(int(STEM[0] * h), int(STEM[1] * h) + 1) if shape[y].any()]
     if len(rows) < 4:
@@ -141,39 +147,39 @@ def bars_of(shape: np.ndarray) -> Bars | None:
     if len(columns) < 3:
         return None
     feet = np.array([_first_run(shape[::-1, x]) for x in columns], float)
-    high = float(np.median(feet[:, 1] - feet[:, 0]))
-    foot = _usual(feet, high)  # without the serif at its end
-    return Bars(stem, _line_through(np.array(columns)[foot] + 0.5, h - feet[foot].mean(axis=1)), width, high, reach)
+    thickness = float(np.median(feet[:, 1] - feet[:, 0]))
+    foot = _usual(feet, thickness)  # without the serif at its end
+    return Bars(stem, _line_through(np.array(columns)[foot] + 0.5, h - feet[foot].mean(axis=1)), width, thickness, reach)
 
 
 def _usual(ends: np.ndarray, width: float) -> np.ndarray:
-    """(n,) bool: which of (n, 2) stretches are about so wide, all of them where hardly any is."""
+    """(n,) bool: which of (n, 2) runs are about `width` long; all of them where fewer than four are."""
     usual = np.abs(ends[:, 1] - ends[:, 0] - width) <= max(1.5, USUAL * width)
     return usual if usual.sum() >= 4 else np.ones(len(ends), bool)
 
 
 def _first_run(line: np.ndarray) -> tuple[int, int]:
-    """Start and stop of the first set stretch of (n,) bool that has one."""
+    """Start and stop of the first run of set values in (n,) bool with at least one."""
     start = int(line.argmax())
     rest = line[start:]
     return start, start + (int(rest.argmin()) if not rest.all() else len(rest))
 
 
-def _line_through(at: np.ndarray, value: np.ndarray) -> tuple[float, float]:
-    """(a, b) of value = a + b * at, least squares without what lies far off."""
-    chosen = np.ones(len(at), bool)
+def _line_through(positions: np.ndarray, values: np.ndarray) -> tuple[float, float]:
+    """(a, b) of value = a + b * position: least squares, repeated without outliers."""
+    selected = np.ones(len(positions), bool)
     for _ in range(3):
-        slope, start = np.polyfit(at[chosen], value[chosen], 1)
-        off = np.abs(value - start - slope * at)
-        near = off <= max(1.0, 2 * float(np.median(off)))
-        if near.sum() < 4 or (near == chosen).all():
+        slope, start = np.polyfit(positions[selected], values[selected], 1)
+        residuals = np.abs(values - start - slope * positions)
+        inliers = residuals <= max(1.0, 2 * float(np.median(residuals)))
+        if inliers.sum() < 4 or (inliers == selected).all():
             break
-        chosen = near
+        selected = inliers
     return float(start), float(slope)
 
 
 def _has_more(shape: np.ndarray, bars: Bars) -> bool:
-    """Whether another stroke than the two bars belongs to the shape. A serif is none: it is short, at an end of a bar."""
+    """Whether the shape has a stroke besides the two bars. A serif does not count: it is short and at an end of a bar."""
     height = shape.shape[0]
     y, x = (grid + 0.5 for grid in np.mgrid[:height, : shape.shape[1]])
     (a, b), (c, d) = bars.stem, bars.foot
@@ -183,26 +189,26 @@ def _has_more(shape: np.ndarray, bars: Bars) -> bool:
     on_stem, on_foot = (np.abs(aside) <= edge) & (above >= -sole), (np.abs(above) <= sole) & (aside >= -edge)
     _, labels, stats, _ = cv2.connectedComponentsWithStats((shape & ~on_stem & ~on_foot).astype(np.uint8), connectivity=8)
     for k in np.flatnonzero(stats[1:, 4] >= MORE * min(bars.stem_width, bars.foot_width) ** 2) + 1:
-        there = labels == k
-        right, left, under, high = (float(v[there].max()) for v in (aside - half, -aside - half, -above - low, above - low))
-        nearest = float(aside[there].min()) - edge
+        component = labels == k
+        right, left, under, high = (float(v[component].max()) for v in (aside - half, -aside - half, -above - low, above - low))
+        nearest = float(aside[component].min()) - edge
         if max(left, under) > OUTSIDE * height or (nearest >= 1.5 and high > HIGH * height):
             return True
-        if 0 < nearest + 1 < 2.5 and (right > SERIF * height or SERIF < float(y[there].mean()) / height < 1 - SERIF):
+        if 0 < nearest + 1 < 2.5 and (right > SERIF * height or SERIF < float(y[component].mean()) / height < 1 - SERIF):
             return True
     return False
 
 
-def _stands_in_crook(upright: np.ndarray, rest: np.ndarray) -> bool:
-    """Whether a stroke that was cut off a shape stood between its bars.
+def _stands_in_crook(upright: np.ndarray, remainder: np.ndarray) -> bool:
+    """Whether a stroke that was cut off a shape was between its bars.
 
     Args:
-        upright: (h, w) bool, held up as an L.  rest: (h, w) bool, what was cut off, in the same frame.
+        upright: (h, w) bool, in the orientation of an L.  remainder: (h, w) bool, the strokes cut off, in the same frame.
     """
     bars = bars_of(filled(upright))
     if bars is None:
         return True
     y, x = np.mgrid[: upright.shape[0], : upright.shape[1]] + 0.5
     crook = (x > bars.stem[0] + bars.stem[1] * y) & (y < bars.foot[0] + bars.foot[1] * x)
-    sizes = cv2.connectedComponentsWithStats((rest & crook).astype(np.uint8), connectivity=8)[2][1:, 4]
+    sizes = cv2.connectedComponentsWithStats((remainder & crook).astype(np.uint8), connectivity=8)[2][1:, 4]
     return bool((sizes >= MORE * min(bars.stem_width, bars.foot_width) ** 2).any())

@@ -121,12 +121,12 @@ def detections(*rows):
 @pytest.mark.parametrize(
     ("box", "counts"),
     [
-        ((100, 142, 130, 160), True),  # right below the sign
+        ((100, 142, 130, 160), True),  # right below the marker
         ((134, 100, 146, 140), True),  # right beside it
         ((100, 160, 130, 178), False),  # too far below
         ((100, 142, 260, 180), False),  # too large for initials
-        ((101, 101, 131, 141), False),  # the sign once more
-        ((110, 110, 120, 130), False),  # in the sign
+        ((101, 101, 131, 141), False),  # a duplicate of the marker
+        ((110, 110, 120, 130), False),  # in the marker
     ],
 )
 def test_beside_a_sure_sign_a_weaker_box_counts(box, counts):
@@ -318,15 +318,15 @@ def test_one_that_is_taught_already_learns_a_few_more_examples(tmp_path):
     pictures = rng.integers(0, 60, (16, 3, 56, 56)).astype(np.uint8)
     pictures[:8, :2, 20:36, 10:46] = 250
     pictures[:, 2] = 0
-    marking = np.arange(16) >= 8  # the bright bars, which look more like print, are nothing here
-    examples = train_rescorer.Examples(pictures, marking, np.full(16, 0.5), np.zeros(16, int), np.zeros(16, bool))
+    is_annotation = np.arange(16) >= 8  # the bright bars, which look more like print, are nothing here
+    examples = train_rescorer.Examples(pictures, is_annotation, np.full(16, 0.5), np.zeros(16, int), np.zeros(16, bool))
     shipped = default_weights().with_name("rescorer.onnx")
     train_rescorer.tune(shipped, examples, tmp_path / "tuned.onnx", steps=24)
 
     def gap(path):
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
         answer = session.run(None, {"windows": pictures.astype(np.float32) / 255})[0]
-        return answer[marking].mean() - answer[~marking].mean()
+        return answer[is_annotation].mean() - answer[~is_annotation].mean()
 
     assert gap(tmp_path / "tuned.onnx") > max(1.0, gap(shipped) + 1)
 
@@ -339,14 +339,14 @@ def test_folders_are_drawn_by_their_shares_and_both_kinds_alike(leave_out):
 
     rng = np.random.default_rng(0)
     n = 400
-    groups, marking, held_out = (np.arange(n) >= 300).astype(int), rng.random(n) < 0.2, rng.random(n) < 0.25
+    groups, is_annotation, held_out = (np.arange(n) >= 300).astype(int), rng.random(n) < 0.2, rng.random(n) < 0.25
     scores = np.where(rng.random(n) < 0.5, 0.05, 0.6)
-    examples = train_rescorer.Examples(np.zeros((n, 3, 56, 56), np.uint8), marking, scores, groups, held_out)
+    examples = train_rescorer.Examples(np.zeros((n, 3, 56, 56), np.uint8), is_annotation, scores, groups, held_out)
     chances = train_rescorer._chances(examples, np.array([1.0, 3.0]), held_out if leave_out else None)
     assert chances.sum() == pytest.approx(1) and chances[groups == 1].sum() == pytest.approx(0.75)
-    assert chances[marking].sum() == pytest.approx(0.5)
+    assert chances[is_annotation].sum() == pytest.approx(0.5)
     assert (chances[held_out] == 0).all() if leave_out else (chances > 0).all()
-    sure, unsure = (chances[(groups == 0) & ~marking & (scores == s) & ~held_out] for s in (0.6, 0.05))
+    sure, unsure = (chances[(groups == 0) & ~is_annotation & (scores == s) & ~held_out] for s in (0.6, 0.05))
     assert sure[0] == pytest.approx(4 * unsure[0])
 
 

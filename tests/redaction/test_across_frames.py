@@ -7,7 +7,7 @@ from markerremover.redaction.across_frames import spread
 
 TEXT = (np.indices((8, 20)).sum(0) % 3 * 100).astype(np.uint8)
 BOX = (5, 5, 25, 13)
-REMOVE = Decision(0, BOX, "remove", "no sign", 0.9)
+REMOVE = Decision(0, BOX, "remove", "no laterality marker to retain", 0.9)
 
 
 def cine(*frames_with_text: int, count: int = 3) -> np.ndarray:
@@ -26,12 +26,12 @@ def test_a_removal_reaches_the_frames_with_the_same_marking_and_no_other():
 
 
 def test_a_box_already_decided_in_the_other_frame_is_not_doubled():
-    twin = Decision(2, BOX, "remove", "no sign", 0.8)
+    twin = Decision(2, BOX, "remove", "no laterality marker to retain", 0.8)
     assert spread([REMOVE, twin], cine(0, 2)) == [REMOVE, twin]
 
 
 def test_a_kept_sign_is_not_spread():
-    keep = Decision(0, BOX, "keep", "isolated sign", 0.9, strokes=np.ones((8, 20), bool))
+    keep = Decision(0, BOX, "keep", "isolated laterality marker", 0.9, strokes=np.ones((8, 20), bool))
     assert spread([keep], cine(0, 1, 2)) == [keep]
 
 

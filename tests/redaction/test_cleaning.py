@@ -334,8 +334,8 @@ def test_an_initial_is_judged_when_every_word_of_its_frame_is_known(monkeypatch)
     asked = []
     monkeypatch.setattr(cleaning.lines_of_print, "stands_in_print", lambda frame, reading, boxes: bool(asked.append(boxes.tolist()) or len(boxes)))
     name = (90.0, 40.0, 300.0, 80.0)
-    faint = {(0, 0): cleaning._Seen(np.array([name]))}
-    words = {(0, 0): cleaning._Seen(np.zeros((0, 4)), ((Text(name, "SCHMIDT", 0.9), Text(name, "--", 0.9), Text(name, "x", 0.1)),))}
-    for seen, action in ((faint, "remove"), (words, "remove"), ({(0, 0): cleaning._Seen(np.zeros((0, 4)))}, "keep")):
+    faint = {(0, 0): cleaning._Leftover(np.array([name]))}
+    words = {(0, 0): cleaning._Leftover(np.zeros((0, 4)), ((Text(name, "SCHMIDT", 0.9), Text(name, "--", 0.9), Text(name, "x", 0.1)),))}
+    for seen, action in ((faint, "remove"), (words, "remove"), ({(0, 0): cleaning._Leftover(np.zeros((0, 4)))}, "keep")):
         assert [d.action for d in cleaning._alone([kept], [stored], seen)] == [action]
     assert asked == [[list(name)], [list(name)], []]

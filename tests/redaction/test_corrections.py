@@ -28,8 +28,8 @@ def mask(decisions):
     return removed_mask(SHAPE, decisions)[0]
 
 
-def event(n, what, **said):
-    return {"n": n, "event": what, "file": "a.png", "time": f"T{n}", "who": "me", "sha256_in": "i", "sha256_out": "o", **said}
+def event(n, what, **fields):
+    return {"n": n, "event": what, "file": "a.png", "time": f"T{n}", "who": "me", "sha256_in": "i", "sha256_out": "o", **fields}
 
 
 def draw(n, xyxy=(1, 1, 5, 5)):
@@ -59,10 +59,10 @@ def test_a_kept_box_under_another_one_is_said_to_be_covered():
 
 
 def test_what_a_person_wants_gone_goes_before_what_was_kept():
-    sign = Decision(0, BOX, "keep", "isolated laterality marker", 0.9, strokes=np.ones((10, 20), bool))
+    marker = Decision(0, BOX, "keep", "isolated laterality marker", 0.9, strokes=np.ones((10, 20), bool))
     for drawn in (BOX, (0, 0, 60, 40)):
-        said = Corrections((Mark(0, drawn, "remove", drawn=True), Mark(0, OTHER, "keep")))
-        new = corrected([sign, gone(OTHER)], said, SHAPE)
+        reviewed = Corrections((Mark(0, drawn, "remove", drawn=True), Mark(0, OTHER, "keep")))
+        new = corrected([marker, gone(OTHER)], reviewed, SHAPE)
         assert mask(new)[10:20, 10:30].all() and [d.action for d in new if d.xyxy == BOX] == ["remove"] * sum(d.xyxy == BOX for d in new)
 
 
@@ -105,9 +105,9 @@ boxes_ = st.tuples(st.integers(0, 50), st.integers(0, 30), st.integers(1, 30), s
 
 
 @given(st.lists(boxes_, min_size=1, max_size=5, unique=True), st.lists(boxes_, max_size=2), st.lists(boxes_, max_size=2), st.data())
-def test_nothing_but_what_a_person_kept_is_ever_less_removed_than_before(removed, signs, drawn, data):
+def test_nothing_but_what_a_person_kept_is_ever_less_removed_than_before(removed, markers, drawn, data):
     before = [gone(b) for b in removed]
-    before += [Decision(0, b, "keep", "isolated laterality marker", 0.9, strokes=np.ones((b[3] - b[1], b[2] - b[0]), bool)) for b in signs]
+    before += [Decision(0, b, "keep", "isolated laterality marker", 0.9, strokes=np.ones((b[3] - b[1], b[2] - b[0]), bool)) for b in markers]
     kept = data.draw(st.lists(st.sampled_from(removed), max_size=3, unique=True))
     again = data.draw(st.lists(st.sampled_from(before), max_size=6))  # what the localizer finds this time
     marks = (*(Mark(0, b, "keep") for b in kept), *(Mark(0, b, "remove", drawn=True) for b in drawn))
@@ -115,7 +115,7 @@ def test_nothing_but_what_a_person_kept_is_ever_less_removed_than_before(removed
     old = mask([d for d in before if d.action == "remove"] + [d for d in again if d.action == "keep"])
     allowed = mask([gone(b) for b in kept])
     assert not (old & ~allowed & ~mask(new)).any(), "less is removed than before"
-    assert not (mask([gone(b) for b in drawn]) & ~mask(new)).any(), "what a person drew stays"
+    assert not (mask([gone(b) for b in drawn]) & ~mask(new)).any(), "what a reviewer drew is still visible"
     left = [gone(b) for b in removed if b not in kept]
     strokes = [d for d in again if d.action == "keep"]
     assert not (mask([*left, *strokes]) & ~mask(new)).any(), "a box that nobody turned to keep is opened by another"
@@ -135,10 +135,10 @@ def test_settling_twice_changes_nothing():
 
 
 def test_check_holds_what_is_not_all_removed():
-    said = Corrections((Mark(0, BOX, "remove"),))
-    corrections.check(removed_mask(SHAPE, [gone(BOX)]), said)
+    reviewed = Corrections((Mark(0, BOX, "remove"),))
+    corrections.check(removed_mask(SHAPE, [gone(BOX)]), reviewed)
     with pytest.raises(HeldError, match="not all removed"):
-        corrections.check(removed_mask(SHAPE, [gone(OTHER)]), said)
+        corrections.check(removed_mask(SHAPE, [gone(OTHER)]), reviewed)
 
 
 def test_the_log_adds_up_and_undo_takes_back():

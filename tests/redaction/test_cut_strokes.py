@@ -54,14 +54,14 @@ def test_a_letter_in_the_middle_of_which_a_box_ends_goes_whole():
 
 def test_an_initial_that_the_box_of_a_kept_sign_cuts_goes_and_the_sign_stays():
     frame = picture()
-    sign = put(frame, "R", 60, 90, 60)
+    marker = put(frame, "R", 60, 90, 60)
     initial = put(frame, "V", 16, 100, 126, LEAD - 40)
-    strokes = cv2.dilate(sign.astype(np.uint8), np.ones((3, 3))) > 0
+    strokes = cv2.dilate(marker.astype(np.uint8), np.ones((3, 3))) > 0
     region = (84, 54, 140, 130)
     kept = Decision(0, region, "keep", decision_rules.KEPT, 0.9, "laterality", strokes=strokes[54:130, 84:140])
     more = cut_strokes(soften(frame), [kept], 0)
     gone = black(frame, more)
-    assert (gone | black(frame, [kept]))[initial].all() and not gone[sign].any() and gone.sum() < 600
+    assert (gone | black(frame, [kept]))[initial].all() and not gone[marker].any() and gone.sum() < 600
 
 
 @pytest.mark.parametrize("what", ["catheter", "soft blob", "nothing", "bone"])

@@ -209,20 +209,20 @@ def likelier_shortened(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("label", "box", "stays"),
+    ("label", "box", "is_retained"),
     [("laterality", (50, 40, 60, 48), True), ("marker", (50, 40, 60, 48), False), ("laterality", (34, 40, 60, 48), False)],
 )
-def test_an_unread_piece_of_a_side_sign_within_the_kept_one_takes_nothing_of_its_letter(likelier_shortened, label, box, stays):
+def test_an_unread_piece_of_a_laterality_marker_within_the_kept_one_takes_nothing_of_its_letter(likelier_shortened, label, box, is_retained):
     kept = resolve([kept_of(drawn()), Decision(0, box, "remove", "no laterality marker to retain", 0.9, label, Reading(box))])[0]
     x, y = kept.xyxy[:2]
-    assert bool(kept.strokes[43 - y : 48 - y, 53 - x : 59 - x].all()) is stays and kept.strokes[84 - y, 60 - x]
+    assert bool(kept.strokes[43 - y : 48 - y, 53 - x : 59 - x].all()) is is_retained and kept.strokes[84 - y, 60 - x]
 
 
-@pytest.mark.parametrize(("bottom", "stays"), [(44, True), (48, False)])
-def test_very_little_of_a_letters_end_stays_whatever_it_looks_like_without_it(likelier_shortened, bottom, stays):
+@pytest.mark.parametrize(("bottom", "is_retained"), [(44, True), (48, False)])
+def test_very_little_of_a_letters_end_is_retained_whatever_it_resembles_without_it(likelier_shortened, bottom, is_retained):
     kept = resolve([kept_of(drawn()), beside((50, 30, 60, bottom))])[0]
     x, y = kept.xyxy[:2]
-    assert bool(kept.strokes[42 - y : bottom - y, 53 - x : 59 - x].all()) is stays
+    assert bool(kept.strokes[42 - y : bottom - y, 53 - x : 59 - x].all()) is is_retained
 
 
 def test_an_end_whose_strokes_are_not_known_to_be_its_own_goes():
@@ -238,9 +238,9 @@ def test_empty_ground_beside_a_letter_goes_where_another_box_lies():
     with_ground = Reading(found.xyxy, "L", 0.9, np.ones((50, 30), bool), letter=found.letter)
     assert not with_ground.framed
     alone, crossed = resolve([kept_of(with_ground)])[0], resolve([kept_of(with_ground), beside((64, 30, 90, 75))])[0]
-    for decision, stays in ((alone, True), (crossed, False)):
+    for decision, is_retained in ((alone, True), (crossed, False)):
         x, y = decision.xyxy[:2]
-        assert decision.strokes[50 - y, 70 - x] == stays
+        assert decision.strokes[50 - y, 70 - x] == is_retained
         assert decision.strokes[84 - y, 54 - x]
 
 
@@ -258,7 +258,7 @@ def test_a_loose_box_takes_nothing_of_a_sign_and_is_removed_itself():
     [
         ((86, 60, 102, 72), "marker", False, 0, "remove"), ((86, 60, 102, 72), "marker", True, 0, "remove"),  # right beside the L
         ((86, 60, 102, 72), "laterality", False, 0, "remove"), ((50, 93, 66, 99), "marker", False, 0, "remove"),  # and under it
-        ((86, 60, 102, 72), "laterality", True, 0, "keep"),  # a small sign in a ring of its own
+        ((86, 60, 102, 72), "laterality", True, 0, "keep"),  # a small marker in a separate ring
         ((86, 60, 102, 72), "marker", False, 1, "keep"), ((106, 60, 122, 72), "marker", False, 0, "keep"),  # elsewhere
         ((86, 40, 116, 90), "marker", False, 0, "keep"),  # as large
     ],

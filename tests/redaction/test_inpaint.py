@@ -1,4 +1,4 @@
-"""Fills: only removed pixels are made up, only from pixels that were neither removed nor a sign's."""
+"""Fills: only removed pixels are interpolated, only from pixels that were neither removed nor a laterality marker's."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ def test_the_fill_goes_on_from_its_surroundings_and_nothing_else_changes(dtype, 
 
 def test_neither_what_is_removed_nor_a_sign_is_a_source():
     original = picture(np.uint16)
-    hole, signs = masks(original.shape)
-    signs[0, 40:50, 40:60] = True
+    hole, markers = masks(original.shape)
+    markers[0, 40:50, 40:60] = True
     removed = hole.copy()
     removed[0, 10:20, 30:70] = True
     results = []
     for value in (0, 65535):
         other = original.copy()
-        other[removed | signs] = value
-        results.append(filled(other, hole, removed, signs)[hole])
+        other[removed | markers] = value
+        results.append(filled(other, hole, removed, markers)[hole])
     assert np.array_equal(*results)
 
 

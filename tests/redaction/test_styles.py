@@ -126,7 +126,7 @@ def test_masks_lose_less_than_boxes_and_most_planted_tokens_need_no_whole_box(re
 def test_where_the_smaller_result_still_shows_something_the_box_goes_black(reader, monkeypatch):
     frame, box = fakes.written(np.full(SHAPE, 90, np.uint8), "MUELLER", (90, 80), 28), (88, 82, 230, 112)
     boxed = clean(frame[None], box, "box", reader)
-    monkeypatch.setattr(word_holes, "hole_in", lambda views, decision: word_holes.Hole(np.zeros_like(styles._whole(decision))))
+    monkeypatch.setattr(word_holes, "hole_in", lambda views, decision: word_holes.Hole(np.zeros_like(styles._removed_part(decision))))
     for style in ("mask", "fill"):
         cleaned = clean(frame[None], box, style, reader)
         assert np.array_equal(cleaned.stored, boxed.stored) and cleaned.styles[0] == ("box", styles.SHOWS) and cleaned.made_up == 0
@@ -135,14 +135,14 @@ def test_where_the_smaller_result_still_shows_something_the_box_goes_black(reade
 def test_a_fill_that_the_localizer_still_finds_goes_black(monkeypatch):
     """A fill that brings the print back is seen on the filled picture itself."""
     frame = fakes.radiograph(1)
-    monkeypatch.setattr(inpaint, "filled", lambda blacked, fill, removed, signs: np.where(fill, np.uint8(255), blacked))
+    monkeypatch.setattr(inpaint, "filled", lambda blacked, fill, removed, markers: np.where(fill, np.uint8(255), blacked))
     cleaned = clean(frame[None], None, "fill", fakes.SilentReader(), detector=fakes.find_white)
     boxed = clean(frame[None], None, "box", fakes.SilentReader(), detector=fakes.find_white)
     assert np.array_equal(cleaned.stored, boxed.stored) and cleaned.styles[0] == ("box", styles.SHOWS)
 
 
 def test_a_fill_that_touches_other_pixels_holds_the_file(monkeypatch):
-    monkeypatch.setattr(inpaint, "filled", lambda blacked, fill, removed, signs: np.zeros_like(blacked))
+    monkeypatch.setattr(inpaint, "filled", lambda blacked, fill, removed, markers: np.zeros_like(blacked))
     with pytest.raises(HeldError, match="outside"):
         clean(fakes.radiograph(1)[None], None, "fill", fakes.SilentReader(), detector=fakes.find_white)
 

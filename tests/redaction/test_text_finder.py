@@ -1,4 +1,4 @@
-"""RapidOCR as a second look: what counts as print, what is left of a line, and that it is silent and stays offline."""
+"""RapidOCR as a second text finder: what counts as print, what is left of a line, and that it is silent and remains offline."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_print_is_told_from_what_rings_and_bones_look_like(text, confidence, box
 @pytest.mark.parametrize("decided, left", [
     ((0, 0, 0, 0), [(100, 100, 300, 130)]), ((90, 90, 310, 140), []), ((90, 90, 150, 140), [(150, 100, 300, 130)]),
     ((150, 90, 200, 140), [(100, 100, 150, 130), (200, 100, 300, 130)]), ((90, 90, 295, 140), []), ((90, 90, 310, 110), [(100, 100, 300, 130)]),
-], ids=["no decision", "all of it", "a sign at its start", "a sign within", "all but an edge", "grazed from above"])
+], ids=["no decision", "all of it", "a marker at its start", "a marker within", "all but an edge", "grazed from above"])
 def test_only_what_no_decision_covers_of_a_line_is_found(decided, left):
     explained = np.zeros(SHAPE, bool)
     x1, y1, x2, y2 = decided

@@ -19,8 +19,8 @@ def sees(*boxes):
 
 
 FRAME = np.zeros((50, 80), np.uint8)
-KEPT = Decision(0, (10, 10, 30, 30), "keep", "isolated sign", 0.9, strokes=np.ones((20, 20), bool))
-GONE = Decision(0, (50, 10, 70, 30), "remove", "no sign", 0.9)
+KEPT = Decision(0, (10, 10, 30, 30), "keep", "isolated laterality marker", 0.9, strokes=np.ones((20, 20), bool))
+GONE = Decision(0, (50, 10, 70, 30), "remove", "no laterality marker to retain", 0.9)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_smoothed_with_nothing_or_everything_removed():
 
 
 def test_holes_far_from_each_other_are_filled_as_each_alone():
-    """In large images markings stand in opposite corners: what lies between them is not gone through."""
+    """In large images annotations lie in opposite corners: the area between them is not processed."""
     frame = np.random.default_rng(2).integers(0, 255, (700, 640)).astype(np.uint8)
     corners = [np.s_[10:60, 20:90], np.s_[600:680, 560:630], np.s_[30:50, 500:560], np.s_[30:50, 600:630]]
     masks = [np.zeros(frame.shape, bool) for _ in corners]

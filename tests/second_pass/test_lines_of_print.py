@@ -41,10 +41,10 @@ def upright(view: int) -> float:
     return float(90 * (view % 4) if view > 3 else -90 * (view % 4) % 360)
 
 
-def keep(frame: np.ndarray, reading: Reading, *told: np.ndarray) -> str:
+def keep(frame: np.ndarray, reading: Reading, *known_boxes: np.ndarray) -> str:
     x1, y1, x2, y2 = reading.xyxy
     decision = Decision(0, reading.xyxy, "keep", "isolated laterality marker", 0.9, "laterality", reading, np.asarray(reading.strokes))
-    done = lines_of_print.alone([decision], [frame[None]], [(0, box) for box in told])
+    done = lines_of_print.alone([decision], [frame[None]], [(0, box) for box in known_boxes])
     assert len(done) == 1 and done[0].xyxy == decision.xyxy
     return done[0].action
 

@@ -1,4 +1,4 @@
-"""A letter on a pasted box, on a disc or in a ring: what lies outside is none of its text, and the box or ring stays with it."""
+"""A letter on a pasted box, on a disc or in a ring: print outside is not part of its text, and the box or ring is retained with it."""
 
 import cv2
 import numpy as np

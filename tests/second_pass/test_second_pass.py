@@ -62,7 +62,7 @@ def soften(frame: np.ndarray) -> np.ndarray:
     return cv2.GaussianBlur(frame, (0, 0), 0.8)
 
 
-def stays(frame: np.ndarray, reading) -> np.ndarray:
+def retained_mask(frame: np.ndarray, reading) -> np.ndarray:
     """(H, W) bool: what the reading would leave in the frame."""
     mask = np.zeros(frame.shape, bool)
     if reading.text and not reading.doubt:
@@ -84,7 +84,7 @@ def test_every_way_a_letter_can_lie(engine, char, view):
     before = frame.copy()
     reading = second_pass(frame, box, KEEP, engine)
     assert (reading.text, reading.doubt) == (char, "") and reading.confidence >= 0.5
-    assert stays(frame, reading)[mask].mean() > 0.97
+    assert retained_mask(frame, reading)[mask].mean() > 0.97
     assert np.array_equal(frame, before)
 
 
@@ -94,7 +94,7 @@ def test_turned_letters(engine, degrees):
     box, mask = put(frame, glyphs.tight(glyphs.turn(shape("L", 46), degrees)), 100, 80)
     reading = second_pass(soften(frame), box, KEEP, engine)
     assert (reading.text, reading.doubt) == ("L", "")
-    assert stays(frame, reading)[mask].mean() > 0.97
+    assert retained_mask(frame, reading)[mask].mean() > 0.97
 
 
 @pytest.mark.parametrize("grow", [-3, 0, 6, 12])
@@ -102,7 +102,7 @@ def test_box_too_tight_or_too_loose(engine, grow):
     frame = ground()
     box, mask = put(frame, shape("L", 44), 100, 80)
     reading = second_pass(soften(frame), box + np.array([-grow, -grow, grow, grow]), KEEP, engine)
-    assert reading.text == "L" and stays(frame, reading)[mask].mean() > 0.97
+    assert reading.text == "L" and retained_mask(frame, reading)[mask].mean() > 0.97
 
 
 @pytest.mark.parametrize("char", ["L", "R"])
@@ -116,7 +116,7 @@ def test_ring_belongs_to_the_sign(engine, char):
     frame = soften(frame)
     reading = second_pass(frame, np.array([86.0, 76, 155, 145]), KEEP, engine)
     assert (reading.text, reading.doubt) == (char, "")
-    assert stays(frame, reading)[ring > 0].all()
+    assert retained_mask(frame, reading)[ring > 0].all()
 
 
 @pytest.mark.parametrize("char, left", [("R", 98), ("L", 101)])
@@ -132,7 +132,7 @@ def test_a_letter_that_touches_its_ring_is_parted_from_it(engine, char, left):
     frame = soften(frame)
     reading = second_pass(frame, np.array([86.0, 76, 155, 145]), KEEP, engine)
     assert (reading.text, reading.doubt) == (char, "")
-    assert stays(frame, reading)[(ring > 0) | letter].mean() > 0.97
+    assert retained_mask(frame, reading)[(ring > 0) | letter].mean() > 0.97
 
 
 @pytest.mark.parametrize("char", ["L", "R"])
@@ -147,8 +147,8 @@ def test_a_badge_keeps_its_rim_on_bright_ground(engine, char):
     frame = soften(frame)
     reading = second_pass(frame, np.array([84.0, 74, 157, 147]), KEEP, engine)
     assert (reading.text, reading.doubt) == (char, "")
-    stay = stays(frame, reading)
-    assert stay[mask].all() and stay[rim > 0].mean() > 0.9 and stay[:60].sum() == stay[160:].sum() == 0
+    retained = retained_mask(frame, reading)
+    assert retained[mask].all() and retained[rim > 0].mean() > 0.9 and retained[:60].sum() == retained[160:].sum() == 0
 
 
 def test_what_stands_in_a_row_of_its_own_does_not_spoil_a_sign_above_it(engine):
@@ -160,14 +160,14 @@ def test_what_stands_in_a_row_of_its_own_does_not_spoil_a_sign_above_it(engine):
             below, _ = put(frame, shape(char, 40), x, 98)
             x, box = int(below[2]) + 6, union(box, below)
         reading = second_pass(soften(frame), box, KEEP, engine)
-        assert (bool(stays(frame, reading)[mask].mean() > 0.9)) is kept, under
+        assert (bool(retained_mask(frame, reading)[mask].mean() > 0.9)) is kept, under
 
 
 def test_a_long_bone_edge_beside_a_sign_is_no_text(engine):
     frame = ground()
     box, mask = put(frame, shape("R", 44), 100, 80)
     frame[40:190, 150:162] = LEAD - 20
-    assert stays(frame, second_pass(soften(frame), box, KEEP, engine))[mask].mean() > 0.9
+    assert retained_mask(frame, second_pass(soften(frame), box, KEEP, engine))[mask].mean() > 0.9
 
 
 @pytest.mark.parametrize(("gap", "kept"), [(36, True), (6, False)])
@@ -175,7 +175,7 @@ def test_a_narrow_upright_makes_a_longer_text_only_close_by(engine, gap, kept):
     frame = ground()
     box, mask = put(frame, shape("L", 60), 60, 80)
     frame[80:140, int(box[2]) + gap : int(box[2]) + gap + 9] = LEAD
-    assert bool(stays(frame, second_pass(soften(frame), box, KEEP, engine))[mask].mean() > 0.9) is kept
+    assert bool(retained_mask(frame, second_pass(soften(frame), box, KEEP, engine))[mask].mean() > 0.9) is kept
 
 
 def test_the_short_foot_of_a_narrow_letter_is_its_own(engine):
@@ -200,7 +200,7 @@ def test_a_bodys_edge_across_the_crook_of_a_letter_leaves_it_its_ground(engine):
             frame[ink] = LEAD
         else:
             frame[86:90, 122 : 126 if what == "dash" else 150] = 110
-        kept = stays(frame, second_pass(soften(frame), box, KEEP, engine))
+        kept = retained_mask(frame, second_pass(soften(frame), box, KEEP, engine))
         assert kept[ink].mean() > 0.95, what
         assert bool(kept[72:80, 122:132].all()) is kept_ground, what
 
@@ -216,7 +216,7 @@ def test_a_pasted_box_is_retained_with_its_letter_where_nothing_else_is_on_it(en
     for k, char in enumerate(initials):
         put(frame, shape(char, 13), 108 + 14 * k, 130)
     frame = soften(frame)
-    left = stays(frame, second_pass(frame, box, KEEP, engine))
+    left = retained_mask(frame, second_pass(frame, box, KEEP, engine))
     assert left[wanted].all()
     assert left[70:76, 96:154].all() == (initials == "")
     assert not left[131:142, 108:134].any() or initials == ""
@@ -228,7 +228,7 @@ def test_cut_out_of_a_plate(engine):
     box, mask = put(frame, shape("L", 50), 105, 85, 40)
     reading = second_pass(soften(frame), box, KEEP, engine)
     assert (reading.text, reading.doubt) == ("L", "")
-    assert stays(frame, reading)[mask].mean() > 0.97
+    assert retained_mask(frame, reading)[mask].mean() > 0.97
 
 
 @pytest.mark.parametrize("gap", [3, 6, 12])
@@ -240,9 +240,9 @@ def test_initials_under_the_letter_go(engine, gap, whole_plate):
     second, ink_b = put(frame, shape("S", 20, 0.9), 119, 108 + gap)
     reading = second_pass(soften(frame), union(box, first, second) if whole_plate else box, KEEP, engine)
     assert (reading.text, reading.doubt) == ("L", "")
-    stay = stays(frame, reading)
-    assert stay[mask].mean() > 0.95
-    assert stay[ink_a | ink_b].mean() < 0.05
+    retained = retained_mask(frame, reading)
+    assert retained[mask].mean() > 0.95
+    assert retained[ink_a | ink_b].mean() < 0.05
 
 
 def test_touching_initials_never_stay(engine):
@@ -251,7 +251,7 @@ def test_touching_initials_never_stay(engine):
     first, ink = put(frame, shape("S", 20, 0.9), 104, 111)
     ink &= ~cv2.dilate(mask.astype(np.uint8), np.ones((7, 7), np.uint8)).astype(bool)
     for tried in (box, union(box, first)):
-        assert stays(frame, second_pass(soften(frame), tried, KEEP, engine))[ink].mean() < 0.2
+        assert retained_mask(frame, second_pass(soften(frame), tried, KEEP, engine))[ink].mean() < 0.2
 
 
 @pytest.mark.parametrize("bridge", [140, 150, 160])
@@ -262,17 +262,17 @@ def test_an_initial_that_a_dim_bridge_joins_to_the_letter_goes(engine, bridge):
     other, ink = put(frame, shape("E", 26, 1.6), 98, 80 - 26 - 3)
     frame[77:80, 98:114] = bridge
     frame = cv2.GaussianBlur(frame, (0, 0), 0.6)
-    stay = stays(frame, second_pass(frame, box - np.array([4, 9, -4, -2.0]), KEEP, engine))
-    assert stay[ink].mean() < 0.05
-    assert stay[mask].mean() > 0.9
+    retained = retained_mask(frame, second_pass(frame, box - np.array([4, 9, -4, -2.0]), KEEP, engine))
+    assert retained[ink].mean() < 0.05
+    assert retained[mask].mean() > 0.9
 
 
-def framed(kind: str, text: str, height: int, sign: str = "R") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def framed(kind: str, text: str, height: int, word: str = "R") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """An R, or a word, with small print under it in a drawn frame, on a solid plate, or beside it on the plate: the frame, the small
     print's mask, and a box around everything."""
     frame = ground((300, 420))
     gap = np.zeros((46, 8), bool)
-    letter, x = np.hstack([part for char in sign for part in (shape(char, 46, 1.2), gap)][:-1]), 0
+    letter, x = np.hstack([part for char in word for part in (shape(char, 46, 1.2), gap)][:-1]), 0
     line = np.zeros((height, 400), bool)
     for char in text:
         mask = shape(char, height, 0.8)
@@ -294,48 +294,48 @@ def test_small_print_in_a_signs_frame_is_not_readable_afterwards(engine, kind, t
     """Neither as it was nor as a hole in its own shape: the ground between is blacked out with it."""
     frame, mask, box = framed(kind, text, height)
     reading = second_pass(frame, box, KEEP, engine)
-    after = np.where(stays(frame, reading), frame, 0).astype(int)
+    after = np.where(retained_mask(frame, reading), frame, 0).astype(int)
     near = (cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0) & ~mask
     assert abs(after[mask].mean() - after[near].mean()) < 12
 
 
 @pytest.mark.parametrize("text, height", [("SMITH", 18), ("JS", 18), ("JS", 11), ("1961", 14), ("SMITH", 26)])
-@pytest.mark.parametrize("sign", ["LEFT", "RIGHT"])
-def test_small_print_in_the_frame_of_a_word_that_stays_is_not_readable_afterwards(engine, sign, text, height):
-    frame, mask, box = framed("outlined", text, height, sign)
+@pytest.mark.parametrize("word", ["LEFT", "RIGHT"])
+def test_small_print_in_the_frame_of_a_retained_word_is_not_readable_afterwards(engine, word, text, height):
+    frame, mask, box = framed("outlined", text, height, word)
     reading = insist(frame, box, KEEP, engine)
-    stay = stays(frame, reading)
-    after = np.where(stay, frame, 0).astype(int)
+    retained = retained_mask(frame, reading)
+    after = np.where(retained, frame, 0).astype(int)
     near = (cv2.dilate(mask.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0) & ~mask
-    assert abs(after[mask].mean() - after[near].mean()) < 12 and (not reading.text or reading.doubt or stay[110:148, 110:150].any())
+    assert abs(after[mask].mean() - after[near].mean()) < 12 and (not reading.text or reading.doubt or retained[110:148, 110:150].any())
 
 
 @pytest.mark.parametrize("level", [140, 175])
 def test_white_print_beside_a_badge_on_bright_ground_goes(engine, level):
-    """The badge's white rim melts into the ground there; print as white as it must not be taken for rim."""
+    """The badge's white rim merges with the ground there; print as white as it must not be taken for rim."""
     frame = np.clip(ground().astype(int) + level - 60, 0, 250).astype(np.uint8)
     cv2.circle(frame, (120, 110), 37, 250, -1)
     cv2.circle(frame, (120, 110), 32, 5, -1)
     put(frame, shape("R", 30, 0.9), 108, 95, 250)
     _, mask = put(frame, shape("M", 14, 0.8), 112, 149, 250)
     frame = soften(frame)
-    stay = stays(frame, second_pass(frame, np.array([82.0, 72, 159, 166]), KEEP, engine))
-    assert stay[mask].mean() < 0.1 and stay[95:125, 108:128].any()
+    retained = retained_mask(frame, second_pass(frame, np.array([82.0, 72, 159, 166]), KEEP, engine))
+    assert retained[mask].mean() < 0.1 and retained[95:125, 108:128].any()
 
 
 def test_ground_that_is_empty_in_one_view_only_does_not_stay(engine):
     """A window may show a plate as plain white; the print on it is there in another view, and in the stored values."""
     blank, _, box = framed("plate", "", 12)
     written, mask, _ = framed("plate", "JS", 12)
-    alone = stays(blank, second_pass(blank, box, KEEP, engine))
-    both = stays(blank, second_pass(blank, box, KEEP, engine, (written,)))
+    alone = retained_mask(blank, second_pass(blank, box, KEEP, engine))
+    both = retained_mask(blank, second_pass(blank, box, KEEP, engine, (written,)))
     assert alone[mask].any() and not both[mask].any() and both.any()
 
 
 def test_an_empty_frame_keeps_its_ground(engine):
     frame, mask, box = framed("plate", "", 8)
     reading = second_pass(frame, box, KEEP, engine)
-    assert reading.text == "R" and stays(frame, reading)[95:165, 100:145].mean() > 0.95
+    assert reading.text == "R" and retained_mask(frame, reading)[95:165, 100:145].mean() > 0.95
 
 
 @pytest.mark.parametrize("text", ["LOPEZ", "RUIZ", "ALI", "PORTER", "LR"])
@@ -358,7 +358,7 @@ def test_letters_of_a_name_are_no_signs(engine, text, view):
         rows, columns = np.flatnonzero(alone.any(1)), np.flatnonzero(alone.any(0))
         box = np.array([90 + columns[0], 90 + rows[0], 91 + columns[-1], 91 + rows[-1]], float)
         for tried in (box, np.array([90.0, 90, 90 + whole.shape[1], 90 + whole.shape[0]])):
-            assert not stays(frame, second_pass(soften(frame), tried, KEEP, engine)).any(), (text, text[i])
+            assert not retained_mask(frame, second_pass(soften(frame), tried, KEEP, engine)).any(), (text, text[i])
 
 
 @pytest.mark.parametrize("char", "TIJEFPBKAVCUDOGHMNSXZ1472")
@@ -366,14 +366,14 @@ def test_look_alikes_are_no_signs(engine, char):
     for view in (0, 1, 2, 5, 7):
         frame = ground()
         box, _ = put(frame, glyphs.dihedral(shape(char, 42))[view], 100, 80)
-        assert not stays(frame, second_pass(soften(frame), box, KEEP, engine)).any(), view
+        assert not retained_mask(frame, second_pass(soften(frame), box, KEEP, engine)).any(), view
 
 
 def test_small_initial_beside_a_larger_sign(engine):
     frame = ground()
     put(frame, shape("R", 60), 100, 40)
     box, _ = put(frame, shape("L", 22, 0.9), 108, 112)
-    assert not stays(frame, second_pass(soften(frame), box, KEEP, engine)).any()
+    assert not retained_mask(frame, second_pass(soften(frame), box, KEEP, engine)).any()
 
 
 @pytest.mark.parametrize("text", ["LEFT", "RIGHT", "RT"])
@@ -384,7 +384,7 @@ def test_words(engine, text):
         boxes, ink, x = [*boxes, box], ink | mask, int(box[2]) + 6
     reading = second_pass(soften(frame), union(*boxes), KEEP, engine)
     assert (reading.text, reading.doubt) == (text, "")
-    assert stays(frame, reading)[ink].mean() > 0.95
+    assert retained_mask(frame, reading)[ink].mean() > 0.95
 
 
 @pytest.mark.parametrize("kind", ["oval", "square"])
@@ -402,15 +402,15 @@ def test_a_word_in_a_frame_is_kept_and_no_letter_of_a_name_in_one(engine, text, 
         cv2.rectangle(frame, (x1, y1), (x2, y2), LEAD, 3)
     reading = insist(soften(frame), around + [-4, -4, 4, 4], KEEP, engine)
     if kept:
-        assert (reading.text, reading.doubt) == (text, "") and stays(frame, reading)[ink].mean() > 0.95
+        assert (reading.text, reading.doubt) == (text, "") and retained_mask(frame, reading)[ink].mean() > 0.95
     else:
-        assert not stays(frame, reading).any()
+        assert not retained_mask(frame, reading).any()
 
 
 @pytest.mark.parametrize("view", [0, 1, 5])
 @pytest.mark.parametrize("text", ["LEWIS", "RUIZ", "LR", "JONES", "AL"])
 def test_the_corner_of_a_double_frame_around_a_name_is_no_sign_nor_is_the_ground_between_its_letters(engine, text, view):
-    stayed = []
+    retained = []
     for height, thick, gap in ((30, 1.2, 12), (26, 1.9, 9), (34, 0.8, 12)):
         frame, x, ink, boxes = ground((220, 360)), 80, np.zeros((220, 360), bool), []
         for char in text:
@@ -424,8 +424,8 @@ def test_the_corner_of_a_double_frame_around_a_name_is_no_sign_nor_is_the_ground
         frame, ink, where = (np.ascontiguousarray(glyphs.dihedral(a)[view]) for a in (soften(frame), ink, where))
         rows, columns = np.flatnonzero(where.any(1)), np.flatnonzero(where.any(0))
         reading = insist(frame, np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], float), KEEP, engine)
-        stayed.append(bool(reading.text and not reading.doubt and stays(frame, reading)[ink].any()))
-    assert not any(stayed), stayed
+        retained.append(bool(reading.text and not reading.doubt and retained_mask(frame, reading)[ink].any()))
+    assert not any(retained), retained
 
 
 @pytest.mark.parametrize("text, kept", [("LEFT", True), ("LEFTY", False)])
@@ -436,7 +436,7 @@ def test_a_speck_in_the_line_of_a_word_is_not_a_letter_but_a_letter_is(engine, t
         boxes, ink, x = [*boxes, box], ink | mask, int(box[2]) + 6
     speck, _ = put(frame, np.ones((14, 8), bool), x, 98)
     reading = second_pass(soften(frame), union(*boxes, speck), KEEP, engine)
-    assert (stays(frame, reading)[ink].mean() > 0.95) if kept else not stays(frame, reading).any()
+    assert (retained_mask(frame, reading)[ink].mean() > 0.95) if kept else not retained_mask(frame, reading).any()
 
 
 def every_way(mask: np.ndarray) -> list[np.ndarray]:
@@ -451,13 +451,13 @@ def test_an_i_with_serifs_is_a_sign_where_one_is_kept(engine, form, slant):
         frame = ground()
         box, strokes = put(frame, mask, 90, 70)
         reading = insist(soften(frame), box + [-4, -4, 4, 4], ("D", "I"), engine)
-        found.append(reading.text == "I" and not reading.doubt and (stays(frame, reading) & strokes).sum() > 0.95 * strokes.sum())
+        found.append(reading.text == "I" and not reading.doubt and (retained_mask(frame, reading) & strokes).sum() > 0.95 * strokes.sum())
     assert sum(found) >= 7, found
 
 
 @pytest.mark.parametrize(("char", "form"), [("1", 0), ("1", 1), ("1", 2), ("H", 0), ("I", 0), ("T", 0)])
 def test_what_looks_like_an_i_with_serifs_is_none(engine, char, form):
-    """A plain bar is no sign either: it might be anything."""
+    """A plain bar is no laterality marker either: it may be anything."""
     for mask in every_way(glyphs.draw(char, thick=1.1, form=form, unit=9)):
         frame = ground()
         box, _ = put(frame, mask, 90, 70)
@@ -538,7 +538,7 @@ def test_the_empty_crook_of_a_letter_stays_and_one_with_small_print_does_not(eng
         crook = np.s_[66:100, 118:135]
         if printed:
             put(frame, shape("T", 9, 0.8), 122, 75, 110)
-        kept = stays(frame, second_pass(soften(frame), box, KEEP, engine))
+        kept = retained_mask(frame, second_pass(soften(frame), box, KEEP, engine))
         assert kept[ink].mean() > 0.95
         assert kept[crook].all() if not printed else not kept[75:84, 122:128].any()
 
@@ -572,7 +572,7 @@ def test_one_letter_beside_a_sign_still_makes_it_part_of_a_text(engine):
     frame = ground()
     box, _ = put(frame, shape("L", 66), 60, 60)
     put(frame, shape("B", 66), int(box[2]) + 10, 60)
-    assert not stays(frame, second_pass(soften(frame), box, KEEP, engine)).any()
+    assert not retained_mask(frame, second_pass(soften(frame), box, KEEP, engine)).any()
 
 
 def test_a_ring_that_the_edge_of_the_picture_cuts_stays_with_its_sign(engine):
@@ -580,7 +580,7 @@ def test_a_ring_that_the_edge_of_the_picture_cuts_stays_with_its_sign(engine):
     cv2.circle(frame, (120, 38), 44, LEAD, 5, cv2.LINE_AA)
     box, ink = put(frame, shape("R", 40), 106, 20)
     reading = second_pass(soften(frame), np.array([74.0, 0, 166, 84]), KEEP, engine)
-    kept = stays(frame, reading)
+    kept = retained_mask(frame, reading)
     assert kept[ink].mean() > 0.95
     assert kept[30:46, 77].all() and kept[79:84, 120].any(), "its ring"
     assert kept[60, 100], "the empty ground in it"
@@ -590,10 +590,10 @@ def reads_by_width(monkeypatch, answers):
     """`second_pass` replaced by a function of the box's width and of whether only words are asked for."""
     calls = []
 
-    def fake(frame, xyxy, keep, reader, others=(), *, sign=True):
+    def fake(frame, xyxy, keep, reader, others=(), *, is_laterality=True):
         width = round(float(xyxy[2] - xyxy[0]))
         calls.append(width)
-        text, confidence, doubt = answers.get((width, all(len(sign) > 1 for sign in keep)), ("", 0.0, ""))
+        text, confidence, doubt = answers.get((width, all(len(text) > 1 for text in keep)), ("", 0.0, ""))
         return Reading((0, 0, 4, 4), text, confidence, np.ones((4, 4), bool) if text else None, doubt=doubt)
 
     monkeypatch.setattr("markerremover.second_pass.reader.second_pass", fake)
@@ -604,11 +604,11 @@ BOX = np.array([0.0, 0, 100, 50])
 
 
 @pytest.mark.parametrize(
-    ("answers", "sign", "text", "doubt"),
+    ("answers", "is_laterality", "text", "doubt"),
     [
         ({(100, False): ("L", 0.9, "")}, True, "L", ""),
         ({(84, False): ("R", 0.7, "")}, True, "R", ""),  # read in the smaller box only
-        ({(84, False): ("R", 0.7, "")}, False, "", ""),  # but not where the localizer saw no sign
+        ({(84, False): ("R", 0.7, "")}, False, "", ""),  # but not where the localizer found no laterality marker
         ({(100, False): ("L", 0.4, ""), (124, False): ("L", 0.8, "")}, True, "L", ""),
         ({(100, False): ("L", 0.1, "part of a longer text"), (84, False): ("R", 0.7, "")}, True, "R", ""),
         ({(100, False): ("L", 0.55, "part of a longer text"), (84, False): ("L", 0.7, "")}, True, "L", "part of a longer text"),
@@ -617,9 +617,9 @@ BOX = np.array([0.0, 0, 100, 50])
         ({(100, False): ("R", 0.9, "part of a longer text"), (88, True): ("RIGHT", 0.4, "")}, False, "R", "part of a longer text"),
     ],
 )
-def test_a_box_is_read_again_where_that_can_help(monkeypatch, answers, sign, text, doubt):
+def test_a_box_is_read_again_where_that_can_help(monkeypatch, answers, is_laterality, text, doubt):
     reads_by_width(monkeypatch, answers)
-    reading = insist(np.zeros((60, 120), np.uint8), BOX, KEEP, None, sign=sign)
+    reading = insist(np.zeros((60, 120), np.uint8), BOX, KEEP, None, is_laterality=is_laterality)
     assert (reading.text, reading.doubt) == (text, doubt)
 
 
@@ -639,12 +639,12 @@ def test_only_what_may_be_a_word_is_read_again_for_words(monkeypatch, word, box,
     for k, char in enumerate(word):
         cv2.putText(frame, char, (16 + 40 * k, 54), cv2.FONT_HERSHEY_SIMPLEX, 1.1, 220, 3)
     calls = reads_by_width(monkeypatch, {(box[2] - box[0], False): ("R", 0.9, "part of a longer text")})
-    insist(frame, np.array(box, float), KEEP, None, sign=False)
+    insist(frame, np.array(box, float), KEEP, None, is_laterality=False)
     assert calls == read
 
 
 def held_up(text: str, mirrored: bool, engine) -> list[str]:
-    """What stays of a text in every font that there is, doubts taken as nothing."""
+    """Texts of undoubted readings of a text in every available font."""
     from markerremover.synthesis.marks import fonts
 
     rng, found = np.random.default_rng(5), []
@@ -662,11 +662,11 @@ def held_up(text: str, mirrored: bool, engine) -> list[str]:
 @pytest.mark.parametrize(("text", "mirrored"), [("TJ", False), ("JT", True)])
 def test_initials_with_a_j_do_not_pass_for_the_mirrored_word(text, mirrored, engine):
     """TJ in a mirror looks much like LT: of 30 fonts 12 had passed."""
-    stays = held_up(text, mirrored, engine)
-    assert len(stays) > 20 and sum(map(bool, stays)) <= 3, stays
+    texts = held_up(text, mirrored, engine)
+    assert len(texts) > 20 and sum(map(bool, texts)) <= 3, texts
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_the_word_itself_stays_either_way_round(mirrored, engine):
-    stays = held_up("LT", mirrored, engine)
-    assert stays.count("LT") >= 0.9 * len(stays), stays
+    texts = held_up("LT", mirrored, engine)
+    assert texts.count("LT") >= 0.9 * len(texts), texts

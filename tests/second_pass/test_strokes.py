@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from markerremover.second_pass.strokes import Ink, percentile, picked, without_neighbour
+from markerremover.second_pass.strokes import Ink, label_mask, percentile, without_neighbour
 
 
 def inks(bridge: int) -> list[Ink]:
@@ -47,5 +47,5 @@ def test_picked_labels_are_those_of_isin():
     labels = np.random.default_rng(9).integers(0, 9, (40, 30)).astype(np.int32)
     for indices in ([], [0], [3, 5, 5], [8, 100], labels[:2], frozenset({1, 2})):
         expected = np.isin(labels, list(indices) if isinstance(indices, frozenset) else indices)
-        assert (picked(labels, indices) == expected).all()
-    assert picked(np.zeros((0, 5), np.int32), [1]).shape == (0, 5)
+        assert (label_mask(labels, indices) == expected).all()
+    assert label_mask(np.zeros((0, 5), np.int32), [1]).shape == (0, 5)

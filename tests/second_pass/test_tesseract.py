@@ -50,8 +50,8 @@ def test_light_print_on_dark_is_tried_only_where_anything_may_be_read(reader):
     """The setting of one call is not that of the next."""
     image = np.zeros((60, 190), np.uint8)
     cv2.putText(image, "SMITH", (14, 44), cv2.FONT_HERSHEY_SIMPLEX, 1.3, 255, 3)
-    signs, anything = {"whitelist": LETTERS, "psm": 7}, {"psm": 7}
-    read = [reader.read([image], **asked)[0][0] for asked in (anything, signs, anything)]
+    letters, anything = {"whitelist": LETTERS, "psm": 7}, {"psm": 7}
+    read = [reader.read([image], **asked)[0][0] for asked in (anything, letters, anything)]
     assert read[0] == read[2] == "SMITH" != read[1]
 
 

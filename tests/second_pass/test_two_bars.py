@@ -69,7 +69,7 @@ def test_bars_are_told_from_more_and_less(name):
     shape = drawn(*lines)
     before = shape.copy()
     assert two_bars.is_an_l(shape, 60) is expected and np.array_equal(shape, before)
-    assert two_bars.is_an_l(shape, two_bars.SMALLEST_PX - 1)  # nothing can be told of so small a letter
+    assert two_bars.is_an_l(shape, two_bars.SMALLEST_PX - 1)  # so small a letter is not tested
 
 
 def test_the_heel_of_a_j_is_round():
