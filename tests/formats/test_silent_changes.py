@@ -362,7 +362,7 @@ def test_a_lost_key_ends_resume_before_anything_is_done(tmp_path, options):
     audit, out = tmp_path / "in-out-audit", tmp_path / "in-out"
     before, key = fakes.files(out), (audit / "key").read_text()
     (audit / "key").unlink()
-    with pytest.raises(UsageError, match="key of the run to carry on is not there"):
+    with pytest.raises(UsageError, match="key of the earlier run is missing"):
         batch.remove([tmp_path / "in"], out, options=RunOptions(resume=True, **options), open_cleaner=fakes.cleaner)
     assert fakes.files(out) == before and not (audit / "key").exists()
     (audit / "key").touch(0o600)

@@ -150,7 +150,7 @@ def test_the_command_line(run, tmp_path, inputs, out, capsys):
     for name, said in ALL.items():
         note(tmp_path / "notes" / name, **said)
     assert main.main(["remove", str(inputs), "-o", str(out), "--boxes", str(tmp_path / "notes"), "--time-limit", "0"]) == 0
-    assert "only what was drawn was removed" in capsys.readouterr().out
+    assert "only drawn boxes were removed" in capsys.readouterr().out
 
 
 # annotate
