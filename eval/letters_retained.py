@@ -5,6 +5,8 @@ usage: python eval/letters_retained.py [eval/results/letters-retained.json] [--l
 
 "alone": one character on smooth, noisy ground, in one of eight ways, in a box as a localizer would draw it that takes it for a laterality marker.
 "beside a name": the L or R of a name the same way, upright or turned, and a box around the name.
+"beside a name on its own ground": the same with a dark halo or shadow of the strokes, the initial on a pasted box of its own, in a cell of a
+form, or all on one strip.
 "whole pictures": drawn radiographs with a lone character, or a name with its initial, cleaned from end to end.
 A letter that no box holds stays, too, but not as a laterality marker: `not_found` counts those, as the localizer's recall does elsewhere.
 "signs alone" and "signs on a plate" are L and R that must stay: nothing is gained by keeping nothing.
@@ -34,7 +36,9 @@ SIZES = (15.0, 120.0)  # pixels, height of a capital
 LEVELS, CONTRAST, NOISE, BLUR = (8, 40, 80, 120, 160), (60.0, 200.0), (0.0, 1.5, 4.0), (0.0, 0.5, 0.8)  # grey levels, pixels
 NAMES = ("SCHMIDT", "MUELLER", "WU", "MEYER", "O'BRIEN", "GARCIA", "NGUYEN", "Meyer", "Kowalski", "LEE", "RUIZ", "JENSEN")
 WAYS = ("{0}. {1}", "{0} {1}", "{1}, {0}", "{1} {0}.", "{0}-{1}", "{0} - {1}", "{1} {0}", "Dr. {0} {1}", "{1}, {0}.", "{0}.{1}", "{0} 12345", "{0}. {1} 4711")
-KINDS = ("alone", "beside a name", "whole pictures", "signs alone", "signs on a plate")
+KINDS = ("alone", "beside a name", "whole pictures", "signs alone", "signs on a plate", "beside a name on its own ground")  # the seed knows them by place
+WRONG = ("alone", "beside a name", "beside a name on its own ground", "whole pictures")  # where nothing may be retained
+GROUNDS = ("halo", "shadow", "own box", "cells", "strip")
 SIDE = 1024  # of a whole picture
 LEFT = 0.1  # of a letter's strokes: where as many stay as they were, the letter is retained
 BLACK = 24  # grey levels
@@ -78,8 +82,12 @@ def box_of(alpha: np.ndarray, x: int, y: int) -> np.ndarray:
     return np.array([x + columns[0], y + rows[0], x + columns[-1] + 1, y + rows[-1] + 1], float)
 
 
-def laid(rng: np.random.Generator, alpha: np.ndarray, cap: float) -> tuple[np.ndarray, int, int]:
-    """An (H, W) uint8 picture with a mask somewhere in its middle, and where its top left corner is, x and y."""
+def laid(rng: np.random.Generator, alpha: np.ndarray, cap: float, under: Callable[[np.ndarray, float], None] | None = None) -> tuple[np.ndarray, int, int]:
+    """An (H, W) uint8 picture with a mask somewhere in its middle, and where its top left corner is, x and y.
+
+    Args:
+        under: called with the picture's part that the mask will cover, (h, w) float64, and the ground's grey level, to draw in that part.
+    """
     (h, w), room = alpha.shape, int(4 * cap) + 20
     level, noise, blur = (float(choices[int(rng.integers(len(choices)))]) for choices in (LEVELS, NOISE, BLUR))
     ink = min(250.0, level + rng.uniform(*CONTRAST))
@@ -87,6 +95,8 @@ def laid(rng: np.random.Generator, alpha: np.ndarray, cap: float) -> tuple[np.nd
     frame = level + rng.uniform(-1.5, 1.5) * (x - x.mean()) / cap + 6 * np.sin(y / (2 * cap) + rng.uniform(0, 6)) + rng.normal(0, noise, y.shape)
     top, left = (int(room * rng.uniform(0.3, 0.7)) for _ in range(2))
     part = np.s_[top : top + h, left : left + w]
+    if under is not None:
+        under(frame[part], level)
     frame[part] = frame[part] * (1 - alpha) + ink * alpha
     frame = cv2.GaussianBlur(frame, (0, 0), blur) if blur else frame
     return np.clip(frame, 0, 255).astype(np.uint8), left, top
@@ -125,6 +135,44 @@ def one_named(rng: np.random.Generator, number: int, tools: dict[str, Any]) -> t
     frame, x, y = laid(rng, whole, cap)
     rest = np.where(alone > 0, 0, whole)
     return "name", kept(frame, as_found(rng, box_of(alone, x, y)), tools["reader"], [as_found(rng, box_of(rest, x, y))])
+
+
+def ground(kind: str, rng: np.random.Generator, alone: np.ndarray, rest: np.ndarray, cap: float) -> Callable[[np.ndarray, float], None]:
+    """Draws what lies under an initial and the rest of its name, masks (h, w) of one size, see `laid`; kind: one of `GROUNDS`."""
+    masks = [mask > 0.3 for mask in (alone, rest)]
+    reach, line = max(1, round(cap * rng.uniform(0.05, 0.25))), max(1, round(cap * 0.04))
+    dark, tone = rng.uniform(0, 0.5), rng.uniform(-60, 60)
+
+    def draw(part: np.ndarray, level: float) -> None:
+        strokes = masks[0] | masks[1]
+        if kind == "halo":
+            near = cv2.dilate(strokes.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1,) * 2)) > 0
+            part[near] = dark * level
+        elif kind == "shadow":
+            shift = max(1, reach // 2)
+            part[np.pad(strokes, ((shift, 0), (shift, 0)))[: part.shape[0], : part.shape[1]]] = dark * level
+        elif kind == "strip":
+            part[:] = np.clip(level + tone, 0, 140)
+        else:
+            for mask in masks if kind == "cells" else masks[:1]:
+                rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+                place = np.s_[max(0, rows[0] - reach) : rows[-1] + reach + 1, max(0, columns[0] - reach) : columns[-1] + reach + 1]
+                piece = part[place]
+                if kind == "cells":
+                    cv2.rectangle(piece, (0, 0), (piece.shape[1] - 1, piece.shape[0] - 1), level + 80, line)
+                else:
+                    piece[:] = np.clip(level + tone, 0, 140)
+
+    return draw
+
+
+def one_on_ground(rng: np.random.Generator, number: int, tools: dict[str, Any]) -> tuple[str, bool]:
+    """`one_named` on one of `GROUNDS`, which reaches beyond the name."""
+    kind, cap, way = GROUNDS[number % len(GROUNDS)], cap_of(rng), int(rng.integers(8))
+    whole, alone = (turned(np.pad(mask, round(0.3 * cap)), way) for mask in named(rng, cap))
+    rest = np.where(alone > 0, 0, whole)
+    frame, x, y = laid(rng, whole, cap, ground(kind, rng, alone, rest, cap))
+    return kind, kept(frame, as_found(rng, box_of(alone, x, y)), tools["reader"], [as_found(rng, box_of(rest, x, y))])
 
 
 def one_plate(rng: np.random.Generator, number: int, tools: dict[str, Any]) -> tuple[str, bool]:
@@ -173,6 +221,7 @@ def one_picture(rng: np.random.Generator, number: int, tools: dict[str, Any]) ->
 
 MAKE: dict[str, Callable[..., tuple[str, bool]]] = {
     "alone": lambda *given: one_alone(given[0], given[1], OTHERS, given[2]), "beside a name": one_named, "whole pictures": one_picture,
+    "beside a name on its own ground": one_on_ground,
     "signs alone": lambda *given: one_alone(given[0], given[1], SIGNS, given[2]), "signs on a plate": one_plate,
 }
 _TOOLS: dict[str, Any] = {}
@@ -208,13 +257,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1)
     args = parser.parse_args()
-    counts = dict(zip(KINDS, (args.letters, args.names, args.pictures, args.names, args.names)))
+    counts = dict(zip(KINDS, (args.letters, args.names, args.pictures, args.names, args.names, args.names)))
     with ProcessPoolExecutor(args.workers) as pool:
         found = {}
         for kind, count in counts.items():
             found[kind] = measure(kind, count, args.seed, pool)
             print(f"{kind}: kept {in_words(found[kind])} {found[kind].get('kept', '')}", flush=True)
-    wrong = [found[kind] for kind in KINDS[:3]]
+    wrong = [found[kind] for kind in WRONG]
     document = {
         "version": __version__, "seed": args.seed, "keep": list(DEFAULT_KEEP), "sizes_px": list(SIZES),
         "letters_retained_that_are_no_laterality_marker": rate(sum(r["k"] for r in wrong), sum(r["n"] for r in wrong)), "by_kind": found,

@@ -143,8 +143,6 @@ class Reading:
     rotation_deg: counter-clockwise rotation that makes the text upright.  mirrored: whether the text is mirrored.
     letter: (h, w) bool, same frame: the strokes of a single letter alone, where they are separate from all other strokes;
         None where they are not, and for words.
-    ground: source xyxy of the ring around the laterality marker, or of the pasted box or disc under it, where there is one that ends on
-        all sides.
     doubt: "" or the reason not to trust the reading (touches other strokes, part of a longer text, …).
     """
 
@@ -156,7 +154,6 @@ class Reading:
     mirrored: bool = False
     doubt: str = ""
     letter: np.ndarray | None = None
-    ground: tuple[int, int, int, int] | None = None
 
     def __post_init__(self) -> None:
         x1, y1, x2, y2 = self.xyxy

@@ -22,6 +22,7 @@ MARKER_LIKENESS = 0.85  # least correlation of the larger laterality marker with
 NARROW_GAP = 0.4  # greatest gap to a lower-case letter, an I or a 1 of the same word, as a fraction of the letter's height
 THINNEST = 0.3  # least width of a tall neighbour that may be joined letters, as a fraction of its height; a bone's edge is narrower
 ON_GROUND = 0.5  # least share of a component that lies on the letter's pasted box
+OFF_GROUND = 0.6  # likeness to a character from which a component beside that box is print all the same
 THIN, IN_CORNER = 0.1, 0.15  # stroke width of a frame, and least size of a component in its corner, as fractions of the letter's size
 
 
@@ -55,7 +56,7 @@ def spoils(view: View, candidate: Candidate, ink: Ink, levels: list[Ink], ground
             continue
         if candidate.frame and not _is_within(ink.stats[i], candidate.ink.stats[candidate.frame]):
             continue
-        if ground is not None and ground[ink.labels == i].mean() < ON_GROUND:
+        if ground is not None and ground[ink.labels == i].mean() < ON_GROUND and not _is_print(ink, i):
             continue
         other_box = _upright_box(candidate, ink, (i,))
         ratio = (other_box[3] - other_box[1]) / h
@@ -83,6 +84,13 @@ def spoils(view: View, candidate: Candidate, ink: Ink, levels: list[Ink], ground
         if certain or (sharpness > 0.7 * sharp and looks_like(ink, i, None) > CHARACTER):
             return PART_OF_TEXT
     return ""
+
+
+def _is_print(ink: Ink, index: int) -> bool:
+    """Whether a component resembles some character and ends within the view, unlike a bone or a wire."""
+    x, y, w, h, _ = (int(v) for v in ink.stats[index])
+    whole = x > 0 and y > 0 and x + w < ink.labels.shape[1] and y + h < ink.labels.shape[0]
+    return whole and looks_like(ink, index, None) > OFF_GROUND
 
 
 def _holds_several(c: Candidate, ink: Ink, own_labels: set[int], letter_box: np.ndarray) -> bool:

@@ -37,6 +37,7 @@ LEAST_GAP = 0.1  # least gap to print in a known box: initials may touch a plate
 JOINED_WIDTH = 1.3  # width-to-height ratio from which a component is several joined letters
 CONTRAST, STROKE = 0.5, (0.5, 1.8)  # least contrast and range of stroke widths of print, as fractions of the letter's
 LETTER_CONTRAST = 0.6  # threshold for strokes where Otsu's does not show the letter, as a fraction of its contrast
+PLAIN_CONTRAST = 0.6  # the same against the view's tone
 OFF_DEG = 16.0  # greatest difference between the letter's slant and its straight line, degrees
 PITCH = (0.9, 2.3)  # distance between the lines of a block
 ROW_HEIGHT, ROW_LETTERS, ROW_LENGTH = (0.88, 1.2), 3, 2.5  # a line above or below: its height, least number of letters and least length
@@ -97,7 +98,7 @@ def alone(decisions: Sequence[Decision], views: Sequence[np.ndarray], others: Se
 def _is_letter_of(kept: Decision, other: Decision) -> bool:
     """Whether a kept letter belongs to the line of print in a removed box: the box is a strip that continues the letter's line, or it
     holds the letter, was read as part of a longer text and extends far beyond the letter."""
-    if kept.reading is None or kept.strokes is None or other.reading is None or not _on_ground(kept.reading, np.array(other.reading.xyxy, np.float64)):
+    if kept.reading is None or kept.strokes is None or other.reading is None:
         return False
     upright, letter = _held_up(kept.strokes, kept.xyxy, kept.reading.rotation_deg)
     box = upright(np.array(other.reading.xyxy, np.float64))
@@ -121,7 +122,7 @@ def _ends_a_line(kept: Decision, removed: Sequence[Decision]) -> bool:
     height = letter[3] - letter[1]
     line = []
     for other in removed:
-        if other.reading is None or not _on_ground(kept.reading, np.array(other.reading.xyxy, np.float64)):
+        if other.reading is None:
             continue
         box = upright(np.array(other.reading.xyxy, np.float64))
         if box[3] - box[1] <= STRIP_HEIGHT[1] * height and abs(letter[1] + letter[3] - box[1] - box[3]) / 2 <= STRIP_OFFSET * height:
@@ -171,23 +172,21 @@ def stands_in_print(frame: np.ndarray, reading: Reading, boxes: np.ndarray | Non
     view = around(frame, box, REACH)
     if view is None:
         return False
-    on_ground = [b for b in boxes if _on_ground(reading, b)] if boxes is not None else []
+    boxes = np.zeros((0, 4)) if boxes is None else boxes
     points = (np.stack([columns + x + 0.5, rows + y + 0.5]) - np.array(view.window[:2])[:, None]) * view.scale
     right_angle = 90.0 * round(reading.rotation_deg / 90)
     angles = {reading.rotation_deg, right_angle if abs(reading.rotation_deg - right_angle) < OFF_DEG else reading.rotation_deg}
     return any(
-        _is_part_of_text(view, ink, letter_mask, angle, reading.mirrored, np.array(on_ground).reshape(-1, 4), reading.ground)
+        _is_part_of_text(view, ink, letter_mask, angle, reading.mirrored, boxes)
         for ink, letter_mask in _inks(view, points) for angle in angles
     )
 
 
 def _is_part_of_text(
     view: View, ink: Ink, letter_mask: np.ndarray, rotation_deg: float, mirrored: bool, boxes: np.ndarray,
-    ground: tuple[int, int, int, int] | None,
 ) -> bool:
     """`stands_in_print` for one orientation of the letter, (h, w) bool `letter_mask` in the view."""
     components, width = _components(ink, letter_mask, rotation_deg, mirrored)
-    components = [t for t in components if ground is None or _middle_in(_source_box(view, ink, t.label), ground)]
     text = _texts(view, ink, components, boxes)
     line = [t for t in components if _on_line(t) or _is_dash(t)]
     rows_near = [t for t in components if ROW_HEIGHT[0] <= t.height <= ROW_HEIGHT[1] and PITCH[0] <= abs(t.xyxy[3] - 1) <= PITCH[1]]
@@ -195,7 +194,8 @@ def _is_part_of_text(
 
 
 def _inks(view: View, points: np.ndarray) -> Iterator[tuple[Ink, np.ndarray]]:
-    """For each of `KERNELS` the strokes of the polarity in which a letter has more contrast, and the letter's (h, w) bool mask in them.
+    """For each of `KERNELS`, and against the view's median tone, the strokes of the polarity in which a letter has more contrast, and the
+    letter's (h, w) bool mask in them.
 
     The threshold is Otsu's, or derived from the letter's contrast where Otsu's does not show it.
 
@@ -215,6 +215,11 @@ def _inks(view: View, points: np.ndarray) -> Iterator[tuple[Ink, np.ndarray]]:
             ink = Ink.of(ink.hat > max(FLOOR, LETTER_CONTRAST * percentile(ink.hat[letter_mask], 75)), ink.hat, ink.dark)
         if (ink.labels[letter_mask] > 0).any():
             yield ink, letter_mask
+    grey, ground = view.grey.astype(np.float32), float(np.median(view.grey))
+    contrast = percentile(grey[letter_mask], 50) - ground
+    if abs(contrast) > FLOOR:  # against the whole view's tone: shadows, halos and cells of the characters are lost in the flat-fields
+        hat = np.clip(np.sign(contrast) * (grey - ground), 0, None)
+        yield Ink.of(hat > PLAIN_CONTRAST * abs(contrast), hat, contrast < 0), letter_mask
 
 
 def _components(ink: Ink, letter_mask: np.ndarray, rotation_deg: float, mirrored: bool) -> tuple[list[_Component], float]:
@@ -266,18 +271,6 @@ def _source_box(view: View, ink: Ink, label: int) -> np.ndarray:
     """(4,) float source xyxy of a component."""
     x, y, w, h, _ = ink.stats[label]
     return np.array([x, y, x + w, y + h]) / view.scale + np.tile(view.window[:2], 2)
-
-
-def _on_ground(reading: Reading, box: np.ndarray) -> bool:
-    """Whether the centre of a box, (4,) source xyxy, lies in the ring around a letter, or on the pasted box or disc under it; True where
-    there is none."""
-    return reading.ground is None or _middle_in(box, reading.ground)
-
-
-def _middle_in(box: np.ndarray, ground: tuple[int, int, int, int]) -> bool:
-    """Whether the centre of one box lies in another, both source xyxy."""
-    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-    return bool(ground[0] <= x <= ground[2] and ground[1] <= y <= ground[3])
 
 
 def _on_line(t: _Component) -> bool:

@@ -21,7 +21,7 @@ from ..records import Reading
 from . import glyphs
 from .doubts import NOTHING, PART_OF_TEXT
 from .isolation import spoils, unless_initial
-from .kept_pixels import CLEAR, CLEAR_PX, disc_around, is_empty, pieces, retained_pixels, ring_around
+from .kept_pixels import CLEAR, CLEAR_PX, disc_around, is_empty, pieces, retained_pixels
 from .sign_candidates import AHEAD_IN_WORDS, CONVINCING, LEAST_LIKENESS, Candidate, candidates, vote
 from .strokes import (
     EDGE_PX,
@@ -205,7 +205,6 @@ def _is_whole(view: View, ink: Ink, index: int, base: Ink) -> bool:
 
 def _reading(frames: Sequence[np.ndarray], view: View, c: Candidate, confidence: float, levels: list[Ink]) -> Reading:
     letters = c.ink.mask(c.letters)
-    ring = ring_around([c.ink, *levels], letters) if c.frame else None
     ground = disc_around(view, letters) if not c.frame and not c.ink.dark else None
     doubt = next(filter(None, (spoils(view, c, ink, levels, ground) for ink in _distinct(c.ink, levels))), "")
     if len(c.letters) == 1 and not c.frame:
@@ -216,16 +215,7 @@ def _reading(frames: Sequence[np.ndarray], view: View, c: Candidate, confidence:
     if letter is not None:
         X1, Y1 = view.window[:2]
         letter = letter[xyxy[1] - Y1 : xyxy[3] - Y1, xyxy[0] - X1 : xyxy[2] - X1].copy()
-    bounds = next((_bounds(view, each) for each in (ring, ground) if each is not None), None)
-    return Reading(xyxy, c.text, round(confidence, 3), strokes, rotation_deg, c.view > 3, doubt, letter, bounds)
-
-
-def _bounds(view: View, mask: np.ndarray) -> tuple[int, int, int, int]:
-    """Integer source xyxy of a (h, w) bool mask of the work frame, not empty."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    x1, y1 = (int(np.floor(v / view.scale)) for v in (columns[0], rows[0]))
-    x2, y2 = (int(np.ceil((v + 1) / view.scale)) for v in (columns[-1], rows[-1]))
-    return view.window[0] + x1, view.window[1] + y1, view.window[0] + x2, view.window[1] + y2
+    return Reading(xyxy, c.text, round(confidence, 3), strokes, rotation_deg, c.view > 3, doubt, letter)
 
 
 def _letter(view: View, c: Candidate, levels: list[Ink]) -> np.ndarray | None:

@@ -1,4 +1,5 @@
-"""A letter on a pasted box, on a disc or in a ring: print outside is not part of its text, and the box or ring is retained with it."""
+"""A letter on a pasted box, on a disc or in a ring: a bone outside is no print, the box or ring is retained with it, and print outside still
+makes an initial of the letter."""
 
 import cv2
 import numpy as np
@@ -47,13 +48,28 @@ def read(picture: np.ndarray, box: tuple[int, int, int, int], engine):
     return reader.insist(picture, np.array(box, float) + (-2, -2, 2, 2), KEEP, engine)
 
 
+def retained(picture: np.ndarray, box: tuple[int, int, int, int], engine) -> np.ndarray:
+    """(H, W) bool: the pixels that stay with the marker that is read in a box."""
+    reading, kept = read(picture, box, engine), np.zeros(picture.shape, bool)
+    x1, y1, x2, y2 = reading.xyxy
+    if reading.strokes is not None:
+        kept[y1:y2, x1:x2] = reading.strokes
+    return kept
+
+
+def is_initial(picture: np.ndarray, box: tuple[int, int, int, int], engine) -> bool:
+    """Whether the letter in a box is taken for a part of a text, by isolation or by its line."""
+    reading = read(picture, box, engine)
+    return bool(reading.doubt) or not reading.text or lines_of_print.stands_in_print(picture, reading)
+
+
 def test_a_bone_as_high_as_the_letter_beside_its_pasted_box_is_no_text(engine):
     frame = film()
     pasted(frame, (96, 58, 139, 108))
     box = put(frame, "L", (108, 70))
     reading = read(as_picture(frame), box, engine)
     assert (reading.text, reading.doubt) == ("L", "")
-    assert reading.ground is not None and np.abs(np.array(reading.ground) - (96, 58, 139, 108)).max() <= 4
+    assert np.abs(np.array(reading.xyxy) - (96, 58, 139, 108)).max() <= 4
 
 
 def test_a_letter_and_another_on_one_pasted_box_are_a_text(engine):
@@ -65,27 +81,45 @@ def test_a_letter_and_another_on_one_pasted_box_are_a_text(engine):
     assert reading.doubt or not reading.text or lines_of_print.stands_in_print(as_picture(frame), reading)
 
 
-def test_print_beside_a_pasted_box_is_none_of_its_letters_line(engine):
-    frame = film()
+@pytest.mark.parametrize("gap", [7, 40])
+def test_print_beside_a_pasted_box_is_of_its_letters_line(engine, gap):
+    frame = film(shape=(200, 300))
     frame[70:96, 140:] = 80
     pasted(frame, (60, 58, 103, 108))
     box = put(frame, "L", (72, 70))
-    put(frame, "AP", (110, 70))
-    picture = as_picture(frame)
-    reading = read(picture, box, engine)
-    assert (reading.text, reading.doubt) == ("L", "") and not lines_of_print.stands_in_print(picture, reading)
+    put(frame, "MEYER", (103 + gap, 70))
+    assert is_initial(as_picture(frame), box, engine)
+
+
+def test_an_initial_on_a_halo_of_its_own_or_in_a_cell_is_of_its_line(engine):
+    for ground in ("halo", "shadow", "cell"):
+        frame = film(1.0, (200, 300))
+        frame[70:96, 140:] = 80
+        under, over = frame.copy(), frame.copy()
+        box = put(over, "R.", (60, 70))
+        put(over, "JENSEN", (100, 70))
+        strokes = (over != frame).astype(np.uint8)
+        if ground == "halo":
+            under[cv2.dilate(strokes, np.ones((7, 7), np.uint8)) > 0] = 20
+        elif ground == "shadow":
+            under[np.roll(strokes, (3, 3), (0, 1)) > 0] = 5
+        else:
+            for x1, x2 in ((54, 84), (95, 200)):
+                cv2.rectangle(under, (x1, 62), (x2, 102), 170, 1)
+        picture = np.where(strokes > 0, over, under)
+        assert is_initial(as_picture(picture), (60, 70, 60 + 20, box[3]), engine), ground
 
 
 def test_a_pasted_box_that_the_images_edge_cuts_counts_and_a_dark_corner_does_not(engine):
     frame = film()
     pasted(frame, (200, 58, 240, 108))
     box = put(frame, "L", (212, 70))
-    assert read(as_picture(frame), box, engine).ground is not None
+    assert retained(as_picture(frame), box, engine)[60:106, 202:238].mean() > 0.9
     frame = film()
     yy, xx = np.mgrid[:200, :240]
     frame[(240 - xx) + (200 - yy) < 90] = 20
     box = put(frame, "L", (214, 165), cap=20)
-    assert read(as_picture(frame), box, engine).ground is None
+    assert retained(as_picture(frame), box, engine)[-12:, -12:].mean() < 0.1
 
 
 @pytest.mark.parametrize("quality", [0, 92])
@@ -98,9 +132,7 @@ def test_a_thin_ring_and_all_within_it_stay(engine, quality):
     picture = as_picture(frame, quality)
     reading = read(picture, (85, 58, 136, 109), engine)
     assert (reading.text, reading.doubt) == ("L", "") and box[0] > reading.xyxy[0]
-    kept = np.zeros(picture.shape, bool)
-    x1, y1, x2, y2 = reading.xyxy
-    kept[y1:y2, x1:x2] = reading.strokes
+    kept = retained(picture, (85, 58, 136, 109), engine)
     disc = np.zeros(picture.shape, np.uint8)
     cv2.circle(disc, (110, 83), 22, 1, -1)
     assert kept[disc > 0].mean() > 0.97 and reading.framed
