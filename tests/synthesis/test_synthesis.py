@@ -423,3 +423,18 @@ def test_split_eval_is_drawn_as_it_always_was():
         made = radiograph(np.random.default_rng([3, seed]), split="eval", size=(256, 224))
         assert made.kinds == () and [e.text for e in made.annotation.elements] == [text for text, _ in elements]
         assert np.abs(np.array([e.xyxy for e in made.annotation.elements]) - [box for _, box in elements]).max() <= 1
+
+
+def test_grey_metal_saturates_in_spots_on_itself_only(monkeypatch):
+    from markerremover.synthesis.distractors import metal
+
+    def drawn(share: float) -> np.ndarray:
+        monkeypatch.setattr(metal, "GLARE_SHARE", share)
+        picture = np.full((500, 400), 60, np.float32)
+        metal.screws(np.random.default_rng(5), picture)
+        return picture
+
+    plain, glaring = drawn(0.0), drawn(1.0)
+    spots = glaring == 255
+    assert 3 < spots.sum() < 0.5 * (plain > 200).sum() and (plain[spots] > 100).all()
+    assert (glaring[(plain > 200) & ~spots] < 245).all() and (glaring[plain == 60] == 60).all()
