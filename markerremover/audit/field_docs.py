@@ -34,7 +34,7 @@ MANIFEST = {
     "notes[]": "changes and omissions that the header profile does not ask for: the element by keyword and tag, and the reason; never its value",
     "timings_ms": "milliseconds per stage",
     "synthetic_pixels": "with `--style mask` or `fill`: number of synthesised pixels",
-    "weights_sha256": "SHA-256 of localizer and rescorer, joined by `+`",
+    "weights_sha256": "SHA-256 of localizer, rescorer and text detector, joined by `+`",
     "version": "of markerremover",
     "settings_sha256": "hash of all settings that decide an output's bytes; `--resume` takes over only rows with the same hash",
     "review": "after a review of the file: reviewer, time, verdict, corrections, and the boxes before the review",
@@ -97,6 +97,7 @@ CARD = {
     "calibration": "slope and offset that turn a class's scores into shares of true boxes",
     "beside_marker": "lowest score of a box beside a retained laterality marker that counts",
     "rescorer": "file, SHA-256 and weights of the rescorer, which scores each box at full resolution",
+    "text_detector": "file, SHA-256, input size, source and licence of the text detector, the second source of boxes",
     "known_misses": "known misses, in words",
 }
 

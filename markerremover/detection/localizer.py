@@ -3,8 +3,8 @@
 One ONNX file runs through OpenVINO (CPU, several times faster where it exists) or ONNX Runtime (portable, CUDA,
 TensorRT); the files that `markerremover export` writes, OpenVINO's `.xml` and TensorRT's `.engine`, open the same way.
 Everything that belongs to the weights is read from the JSON card beside them: `classes`, `image_size` (side of the
-square network input), `threshold`, `calibration`, `rescorer` (see module `rescorer`), `tiling`, `sha256`, and of an exported model `precision` and
-the `inference_precision` it was checked at.
+square network input), `threshold`, `calibration`, `rescorer` and `text_detector` (see the modules of these names), `tiling`, `sha256`, and of an
+exported model `precision` and the `inference_precision` it was checked at.
 """
 
 from __future__ import annotations
@@ -24,8 +24,12 @@ from ..inference.client import remote_network
 from ..inference.network import CLOSE_SIZE, open_network
 from ..inference.session import answers
 from ..records import Detections
+from . import rescorer as rescoring
+from . import text_detector
+from .card_files import identity
 from .operating_point import Calibration
-from .rescorer import Rescorer, of_card
+from .rescorer import Rescorer
+from .text_detector import TextDetector, TextMap
 
 NETWORK_GREY = 114  # grey level of the padding, as of ultralytics in training
 NMS_IOU = 0.6  # IoU of the non-maximum suppression; higher than usual, so that a letter and the plate around it remain two findings
@@ -76,23 +80,26 @@ class Detector:
 
     Attributes:
         card: the weights' card.  class_names: of the boxes.  size: side of the network's square input, pixels.
-        sha256: of the model, see `model_sha256`, and after a "+" of the rescorer.  threshold: the card's operating point, 0–1.
+        sha256: of the networks, see `card_files.identity`.  threshold: the card's operating point, 0–1.
         rescorer: the second network, which scores each box; None where the card names none.
+        text: the text detector, a second source of candidates; None where the card names none.
         calibration: per class, from the scores of the network (or both networks) to the final ones; where the card was fitted, these are
             probabilities, so that one threshold is equally strict for every class.
         backend: the runtime, e.g. "OpenVINO CPU, bf16"; OpenVINO's inference precision as it reports it.
         batch: greatest number of pictures in one run of the network.  tiling: the further views of large images.
 
     Raises:
-        WeightsError: there is a rescorer and the card names none, or the reverse.
+        WeightsError: there is a rescorer or a text detector and the card names none, or the reverse.
     """
 
     def __init__(
-        self, session: Session, card: dict, backend: str, close_session: Session | None = None, rescorer: Rescorer | None = None
+        self, session: Session, card: dict, backend: str, close_session: Session | None = None, rescorer: Rescorer | None = None,
+        text: TextDetector | None = None,
     ) -> None:
-        if (rescorer is None) != (card.get("rescorer") is None):
-            raise WeightsError("a localizer runs with the rescorer that its card names, and without one if it names none")
-        self._session, self.card, self.backend, self.rescorer = session, card, backend, rescorer
+        for network, name in ((rescorer, "rescorer"), (text, "text_detector")):
+            if (network is None) != (card.get(name) is None):
+                raise WeightsError(f"a localizer runs with the {name} that its card names, and without one if it names none")
+        self._session, self.card, self.backend, self.rescorer, self.text = session, card, backend, rescorer, text
         self._close_session = close_session or session
         self.batch = getattr(session, "batch", 1)
         self.class_names = tuple(card["classes"])
@@ -100,7 +107,7 @@ class Detector:
         self.threshold = float(card["threshold"])
         fitted = card.get("calibration") or {}
         self.calibration = tuple(Calibration(**fitted.get(name, {})) for name in self.class_names)
-        self.sha256 = str(card["sha256"]) + ("" if rescorer is None else f"+{rescorer.sha256}")
+        self.sha256 = identity(card)
         self.tiling = Tiling.of_card(card)
 
     def __call__(self, display: np.ndarray, threshold: float | None = None) -> Detections:
@@ -133,13 +140,39 @@ class Detector:
 
     def _detected(self, display: np.ndarray, least: float) -> Detections:
         """The detections in every view of a frame, merged and rescored, that score at least `least`, best first."""
-        found = self._raw_rows(self._session, self.size, display, self.views(display.shape), least)
-        return self._rescored(display, merge(found, self.class_names), least)
+        if self.rescorer is None:
+            return self._boxes(display, least)
+        found, text = self.candidates(display)
+        return self._rescored(display, found, least, text)
+
+    def candidates(self, display: np.ndarray, floor: float | None = None) -> tuple[Detections, TextMap | None]:
+        """The boxes of one frame before a rescorer judges them, best first, and where there is text.
+
+        Args:
+            display: as of a call.  floor: least raw score of the localizer's boxes; the rescorer's by default.
+
+        Returns:
+            The localizer's boxes with its raw scores and, with a text detector, further ones, see `with_regions`; None without one.
+
+        Raises:
+            HeldError: the output of a network is invalid.
+        """
+        if floor is None:
+            floor = 0.0 if self.rescorer is None else self.rescorer.floor
+        found = self._boxes(display, floor)
+        if self.text is None:
+            return found, None
+        text = self.text(display)
+        return with_regions(found, text.regions(), floor), text
+
+    def _boxes(self, display: np.ndarray, least: float) -> Detections:
+        """The localizer's boxes in every view of a frame that score at least `least`, merged, best first."""
+        return merge(self._raw_rows(self._session, self.size, display, self.views(display.shape), least), self.class_names)
 
     def in_tiles(self) -> Detector:
         """A new detector with the same sessions that uses tiles for large images, as with networks that take squares only."""
         plain, close = ((lambda picture, session=session: session(picture)) for session in (self._session, self._close_session))
-        return Detector(plain, self.card, self.backend, close, self.rescorer)
+        return Detector(plain, self.card, self.backend, close, self.rescorer, self.text)
 
     @property
     def wide(self) -> bool:
@@ -156,12 +189,12 @@ class Detector:
         raws = answers(session, [picture for picture, _, _ in inputs])
         return [self._rows(raw, view, (left, top), least, display.shape) for raw, view, (_, left, top) in zip(raws, frame_views, inputs)]
 
-    def _rescored(self, display: np.ndarray, found: Detections, threshold: float) -> Detections:
-        """With a rescorer, the boxes that both networks together score at least `threshold`, calibrated, best first, and marked where
+    def _rescored(self, display: np.ndarray, found: Detections, threshold: float, text: TextMap | None = None) -> Detections:
+        """With a rescorer, the boxes that all networks together score at least `threshold`, calibrated, best first, and marked where
         loose; without one, `found`."""
         if self.rescorer is None:
             return found
-        scores = self.rescorer(display, found.xyxy, found.scores)
+        scores = self.rescorer(display, found.xyxy, found.scores, None if text is None else text.at(found.xyxy))
         scores = np.array([self.calibration[c](s) for s, c in zip(scores, found.class_ids)], np.float64)
         rows = np.argsort(-scores, kind="stable")
         rows = rows[scores[rows] >= threshold]
@@ -302,6 +335,25 @@ def merge(found: list[np.ndarray], class_names: tuple[str, ...]) -> Detections:
     return Detections(rows[:, :4].astype(np.float32), rows[:, 4].astype(np.float32), rows[:, 5].astype(np.int64), class_names)
 
 
+def with_regions(found: Detections, regions: np.ndarray, score: float) -> Detections:
+    """Detections and, behind them, the text regions that agree with none of them (`NMS_IOU`).
+
+    A region that may hold a single letter is a candidate for a laterality marker, one that may hold a word (`WORD_ASPECT`) is not.
+
+    Args:
+        found: of a frame, best first.  regions: (N, 4) source pixels.  score: raw score of a region, the localizer's least.
+    """
+    new = regions[(boxes.iou(regions, found.xyxy.astype(np.float64)) <= NMS_IOU).all(axis=1)]
+    sides = new[:, 2:] - new[:, :2]
+    is_word = sides.max(axis=1) >= WORD_ASPECT * sides.min(axis=1)
+    letter = found.class_names.index(LATERALITY) if LATERALITY in found.class_names else 0
+    word = next((k for k, name in enumerate(found.class_names) if name != LATERALITY), 0)
+    return Detections(
+        np.concatenate([found.xyxy, new.astype(np.float32)]), np.concatenate([found.scores, np.full(len(new), score, np.float32)]),
+        np.concatenate([found.class_ids, np.where(is_word, word, letter)]), found.class_names,
+        np.concatenate([found.is_loose, np.zeros(len(new), bool)]))
+
+
 def covered_by_better(xyxy: np.ndarray, class_ids: np.ndarray) -> np.ndarray:
     """(N,) bool: loose boxes, those that lie mostly (`COVERED`) in earlier ones of their class that are not loose.
 
@@ -394,5 +446,6 @@ def load_detector(
         network = open_network(
             weights, device=device, threads=threads, runtime=runtime, inference_precision=inference_precision, engine_cache=engine_cache,
             batch=batch)
-    rescorer = of_card(network.card, network.model.parent, threads)
-    return Detector(network.sessions[0], network.card, network.backend, network.sessions[1], rescorer)
+    folder = network.model.parent
+    rescorer, text = rescoring.of_card(network.card, folder, threads), text_detector.of_card(network.card, folder, threads, runtime)
+    return Detector(network.sessions[0], network.card, network.backend, network.sessions[1], rescorer, text)

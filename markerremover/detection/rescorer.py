@@ -8,12 +8,11 @@ Vasconcelos 2018). The two scores are combined by logistic regression:
 
 The network takes (N, 3, `SIDE`, `SIDE`) float32 in 0–1, two square windows of each box (`CONTEXT` times its longer side) and
 a mask of the box in the closer one, and gives (N,) logits of "this is the box of a burned-in annotation".
-Card: `rescorer` = {file, sha256, floor, localizer, rescorer, offset}.
+Card: `rescorer` = {file, sha256, floor, localizer, rescorer, offset}, with a text detector also `with_text` = {localizer, rescorer, text, offset}.
 """
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,10 +20,9 @@ import cv2
 import numpy as np
 
 from ..errors import HeldError, WeightsError
-from ..inference.shipped_weights import weights_folder
-from ..system.files import sha256_file
 from ..system.forks import Own, at_work
 from ..system.telemetry import import_onnxruntime
+from .card_files import find
 from .operating_point import logit, sigmoid
 
 SIDE = 56  # side of a window, pixels
@@ -32,7 +30,8 @@ CONTEXT = (1.35, 3.2)  # sides of the two windows, in longer sides of the box
 LEAST_RADIUS = 6.0  # least distance from the centre of a window to its side, source pixels
 BATCH = 64  # greatest number of boxes in one run of the network
 CARD_KEYS = ("file", "sha256", "floor", "localizer", "rescorer", "offset")
-
+WITH_TEXT = ("localizer", "rescorer", "text", "offset")  # keys of `with_text`
+TEXT_LIMITS = (0.01, 0.99)  # a text detector's probabilities beyond these say no more
 
 class Rescorer:
     """Computes the joint scores of both networks.
@@ -46,20 +45,32 @@ class Rescorer:
         self._network = network
         self.floor, self.sha256 = float(facts["floor"]), str(facts["sha256"])
         self._weights = float(facts["localizer"]), float(facts["rescorer"]), float(facts["offset"])
+        with_text = facts.get("with_text")
+        self._with_text = None if with_text is None else tuple(float(with_text[key]) for key in WITH_TEXT)
 
-    def __call__(self, display: np.ndarray, xyxy: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    @property
+    def takes_text(self) -> bool:
+        """Whether there are weights for the scores of a text detector."""
+        return self._with_text is not None
+
+    def __call__(self, display: np.ndarray, xyxy: np.ndarray, scores: np.ndarray, texts: np.ndarray | None = None) -> np.ndarray:
         """The joint scores of some boxes, (N,) float64 in 0–1.
 
         Args:
             display: (H, W) uint8, bright = dense.  xyxy: (N, 4) source pixels.  scores: (N,) raw, of the localizer.
+            texts: (N,) probability of text in each box, 0–1, see `text_detector.TextMap.at`; None if no text detector was run.
 
         Raises:
             HeldError: the network's output is not one finite number per box.
         """
         if not len(xyxy):
             return np.zeros(0)
-        a, b, c = self._weights
-        return sigmoid(a * logit(np.asarray(scores, np.float64)) + b * self.logits(display, xyxy) + c)
+        by_localizer, by_window = logit(np.asarray(scores, np.float64)), self.logits(display, xyxy)
+        if texts is None or self._with_text is None:
+            a, b, c = self._weights
+            return sigmoid(a * by_localizer + b * by_window + c)
+        a, b, d, c = self._with_text
+        return sigmoid(a * by_localizer + b * by_window + d * of_text(texts) + c)
 
     def logits(self, display: np.ndarray, xyxy: np.ndarray) -> np.ndarray:
         """(N,) float64: the network's logit for each box, before the combination.
@@ -78,6 +89,11 @@ class Rescorer:
                 raise HeldError(f"the rescorer's answer, shape {answer.shape}, is not a finite number for each box")
             answers.append(answer)
         return np.concatenate(answers)
+
+
+def of_text(texts: np.ndarray) -> np.ndarray:
+    """The logits of a text detector's probabilities, within `TEXT_LIMITS`."""
+    return logit(np.clip(np.asarray(texts, np.float64), *TEXT_LIMITS))
 
 
 def windows(display: np.ndarray, xyxy: np.ndarray) -> np.ndarray:
@@ -160,34 +176,3 @@ def of_card(card: dict, folder: Path, threads: int = 1) -> Rescorer | None:
             return sessions().run(None, {name: batch})[0]
 
     return Rescorer(run, facts)
-
-
-def find(facts: dict, folder: Path) -> Path:
-    """The file of a card's `rescorer`, beside the card or among the shipped weights, checked against its SHA-256.
-
-    Raises:
-        WeightsError: it is in neither place.
-    """
-    name = Path(str(facts["file"])).name
-    places = [Path(folder) / name, weights_folder() / name]
-    for path in places:
-        if path.is_file() and sha256_file(path) == facts["sha256"]:
-            return path
-    state = "has another SHA-256 than its card says" if any(path.is_file() for path in places) else "is not there"
-    raise WeightsError(f"{places[0]}: {state}, the localizer needs it")
-
-
-def carry(card: dict, folder: Path, target: Path) -> None:
-    """Copy the file of a card's `rescorer` to another folder, unless the same is there; nothing if the card names none.
-
-    Args:
-        card: of the localizer.  folder: the folder of the card.  target: the folder to copy to.
-
-    Raises:
-        WeightsError: see `find`.
-    """
-    facts = card.get("rescorer")
-    if facts is not None:
-        source, copy = find(facts, folder), Path(target) / Path(str(facts["file"])).name
-        if not copy.is_file() or copy.read_bytes() != source.read_bytes():
-            shutil.copyfile(source, copy)

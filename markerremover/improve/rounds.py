@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__, site_profile
+from ..detection.card_files import identity
 from ..errors import UsageError
 from ..evaluation.results import Row
 from ..inference.weights_card import read_card
@@ -145,7 +146,7 @@ def _plan(folder: SiteFolder, sources: Sequence[Path], options: ImproveOptions) 
 
 def _key(learnt: Sequence[Picture], start: Path, options: ImproveOptions) -> str:
     card = read_card(start.with_suffix(".onnx"))
-    inputs = [sorted((p.digest, p.patient) for p in learnt), sha256_file(start), site_folder.identity(card), asdict(options.recipe), options.seed]
+    inputs = [sorted((p.digest, p.patient) for p in learnt), sha256_file(start), identity(card), asdict(options.recipe), options.seed]
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -178,7 +179,7 @@ def _round(
     card = read_card(onnx)
     results: dict[str, Any] | None = None
     objections = ["nothing was learnt: they are the weights in use"]
-    if site_folder.identity(card) != site_folder.identity(read_card(used)):
+    if identity(card) != identity(read_card(used)):
         results = comparison = _compared(folder, plan, used, onnx, options, score, say)
         objections = adoption_rule.objections(comparison)
         rates = {k: v for k, v in comparison.items() if k != "pictures"}
@@ -231,7 +232,7 @@ def _facts(plan: Plan, options: ImproveOptions, used: Path) -> dict[str, Any]:
     """The facts about a round in the history besides its result; without names of files or patients."""
     return {
         "key": plan.key, "started_from": {"generation": 0, "sha256": sha256_file(plan.start)},
-        "compared_with": site_folder.identity(read_card(used)),
+        "compared_with": identity(read_card(used)),
         "training": {
             "pictures": len(plan.training), "patients": len({p.patient for p in plan.training}), "sha256": picture_store.digest(plan.training),
             "annotations": sorted(p.digest for p in plan.training),

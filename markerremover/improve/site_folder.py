@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__, site_profile
-from ..detection import rescorer
+from ..detection.card_files import carry, identity
 from ..errors import UsageError
 from ..inference.weights_card import read_card
 from ..run import shards
@@ -123,7 +123,7 @@ def begin(folder: SiteFolder, weights: Path | None, keep: Mapping[str, str] | No
         os.chmod(folder.path, 0o700)
         for suffix in (".pt", ".onnx", ".json"):
             shutil.copyfile(base.with_suffix(suffix), building / base.with_suffix(suffix).name)
-        rescorer.carry(card, base.parent, building)
+        carry(card, base.parent, building)
         put_in_place(folder, building, 0, {
             **row_of(folder, "start", 0, base.stem, card), "checkpoint_sha256": sha256_file(base), "adopted": True,
             "reason": "what the site starts from",
@@ -144,11 +144,6 @@ def row_of(folder: SiteFolder, event: str, number: int, stem: str, card: Mapping
         "weights": {"file": named(folder, onnx), "sha256": identity(card)},
         "instead_of": "" if replaced_weights is None else named(folder, replaced_weights),
     }
-
-
-def identity(card: Mapping[str, Any]) -> str:
-    """Hash of everything that decides the detections of weights, as `localizer.Detector.sha256`: the localizer's, and after "+" the rescorer's."""
-    return "+".join([card["sha256"], *([card["rescorer"]["sha256"]] if card.get("rescorer") else [])])
 
 
 def named(folder: SiteFolder, path: Path) -> str:

@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from ..detection import localizer, rescorer
+from ..detection import localizer, rescorer, text_detector
+from ..detection.card_files import carry
 from ..errors import MarkerRemoverError, ParityError, UsageError, WeightsError
 from ..formats import read_apart
 from ..inference import network, tensorrt_engine
@@ -130,7 +131,7 @@ def export(
                 raise WeightsError(f"{source}: cannot be written as {format} at {precision} ({reason})") from error
             card = _card(reference, source, model, format, precision)
             _write_card(model, card)
-            rescorer.carry(card, source.parent, model.parent)
+            carry(card, source.parent, model.parent)
             radiographs = list(samples) if samples is not None else synthetic_samples()
             checks = _checks(model, reference, radiographs, precision, device, threads)
             ran_in = [check["backend"].rpartition(", ")[2] for check in checks if check["backend"].startswith("OpenVINO") and "broken" not in check]
@@ -172,8 +173,8 @@ def _reference(source: Path, threads: int | None) -> localizer.Detector:
     from . import localizer_files
 
     card = parse_card(source.with_suffix(".json"))
-    second = rescorer.of_card(card, source.parent)
-    return localizer.Detector(localizer_files.checkpoint_session(source, card["classes"]), card, "PyTorch CPU", rescorer=second)
+    second, text = rescorer.of_card(card, source.parent), text_detector.of_card(card, source.parent)
+    return localizer.Detector(localizer_files.checkpoint_session(source, card["classes"]), card, "PyTorch CPU", rescorer=second, text=text)
 
 
 def _checks(model: Path, reference: localizer.Detector, samples: Sequence[Sample], precision: str, device: str,

@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from ..detection import localizer, operating_point, rescorer
+from ..detection import localizer, operating_point
+from ..detection.card_files import carry, find
 from ..errors import UsageError
 from ..inference.weights_card import read_card
 from ..labels import labelled_folder
@@ -138,7 +139,7 @@ def _exported(run: Run, checkpoint: Path, onnx: Path, taught: Path | None = None
 def own_rescorer(run: Run, onnx: Path) -> Path | None:
     """The rescorer trained together with a localizer; None if it uses that of the base weights."""
     facts = read_card(onnx).get("rescorer")
-    return None if facts is None or facts["sha256"] == run.card["rescorer"]["sha256"] else rescorer.find(facts, onnx.parent)
+    return None if facts is None or facts["sha256"] == run.card["rescorer"]["sha256"] else find(facts, onnx.parent)
 
 
 def outcome(onnx: Path) -> tuple[int, float]:
@@ -196,7 +197,7 @@ def _taught_rescorer(run: Run, place: Path, best: Path, samples: Sequence[Sample
         run.say("  the rescorer is unchanged: all of the localizer's candidates are annotations, or none are")
         return None
     target = place / "rescorer.onnx"
-    train_rescorer.tune(rescorer.find(run.card["rescorer"], run.base.parent), train_rescorer.Examples.joined(example_sets), target, seed=run.seed)
+    train_rescorer.tune(find(run.card["rescorer"], run.base.parent), train_rescorer.Examples.joined(example_sets), target, seed=run.seed)
     shutil.rmtree(trial)
     return target
 
@@ -233,10 +234,10 @@ def _base_errors(run: Run, samples: Sequence[Sample]) -> tuple[int, int] | None:
 def write_card(run: Run, onnx: Path, taught: Path | None = None, **extra) -> Path:
     """Write a card like the base weights', with a rescorer of its own if `taught` is given, which is copied beside it. The threshold is of
     calibrated scores, so the calibration is copied too. Weights trained on whole images run on whole images: their card has no tiling."""
-    names = ("calibration", "beside_marker", "rescorer", *(("tiling",) if run.recipe.window else ()))
+    names = ("calibration", "beside_marker", "rescorer", "text_detector", *(("tiling",) if run.recipe.window else ()))
     carried = {name: run.card[name] for name in names if run.card.get(name)}
     if taught is None:
-        rescorer.carry(run.card, run.base.parent, onnx.parent)
+        carry(run.card, run.base.parent, onnx.parent)
     else:
         rescorer_file = shutil.copyfile(taught, onnx.with_name(f"{onnx.stem}-rescorer.onnx"))
         carried["rescorer"] = {**run.card["rescorer"], "file": rescorer_file.name, "sha256": sha256_file(rescorer_file)}

@@ -1,6 +1,6 @@
 """Trains the rescorer (see `detection.rescorer`) on a localizer's candidates in labelled radiographs. Needs the extra `train`.
 
-The examples are the localizer's candidates, most of them wrong, and the labelled elements, slightly displaced. A candidate is an annotation
+The examples are the candidates of the localizer and of the text detector, most of them wrong, and the labelled elements, slightly displaced. A candidate is an annotation
 if it is mostly inside a labelled one or agrees with it (`AGREES`), and background if it touches none or is far too large for those that it
 touches (`LOOSE`); the others, and those that touch `uncertain` regions only, are not used.
 """
@@ -8,14 +8,15 @@ touches (`LOOSE`); the others, and those that touch `uncertain` regions only, ar
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from .. import boxes
-from ..detection import localizer, rescorer
+from ..detection import localizer, rescorer, text_detector
 from ..detection.operating_point import logit, sigmoid
 from ..errors import UsageError
 from ..labels import labelled_folder
@@ -27,7 +28,7 @@ FLOOR = 0.01  # lowest raw localizer score of a candidate
 AGREES, INSIDE = 0.4, 0.5  # IoU with an element, and share of a box inside one, above which it is an annotation
 LOOSE = 0.25  # share of a box inside all elements together below which it is background although it touches one
 JITTER = 0.06  # standard deviation of the displacement of a labelled box's sides, as a fraction of its size
-DOUBTFUL = 0.2  # raw score above which a candidate on background is drawn more often
+DOUBTFUL = 0.2  # raw score of the localizer, or probability of text, above which a candidate on background is drawn more often
 DOUBTFUL_WEIGHT = 4.0  # factor by which it is drawn more often
 HELD_OUT = 0.2  # share of patients held out for fitting the weights of the two networks' scores
 SMOOTHING = 0.02  # label smoothing of the targets
@@ -38,16 +39,18 @@ TUNE_STEPS, TUNE_RATE = 100, 3e-4  # steps and learning rate for tuning a traine
 @dataclass(frozen=True)
 class Examples:
     """windows: (N, 3, SIDE, SIDE) uint8, see `rescorer.windows`.  is_annotation: (N,) bool.  scores: (N,) raw localizer scores, NaN
-    for labelled boxes.  groups: (N,) index of the data folder.  held_out: (N,) bool, whether the patient is held out."""
+    for labelled boxes.  groups: (N,) index of the data folder.  held_out: (N,) bool, whether the patient is held out.
+    texts: (N,) probability of text in the box, see `text_detector.TextMap.at`; NaN where no text detector ran."""
 
     windows: np.ndarray
     is_annotation: np.ndarray
     scores: np.ndarray
     groups: np.ndarray
     held_out: np.ndarray
+    texts: np.ndarray
 
     def __post_init__(self) -> None:
-        for name in ("windows", "is_annotation", "scores", "groups", "held_out"):
+        for name in self.__dataclass_fields__:
             object.__setattr__(self, name, locked(getattr(self, name)))
 
     @classmethod
@@ -60,8 +63,8 @@ def train(
     onnx: Path | str, data: Sequence[Path | str], *, shares: Sequence[float] | None = None, passes: int = 400_000, networks: int = 1,
     limit: int = 1500, seed: int = 0, say: Callable[[str], None] = print,
 ) -> Path:
-    """Train a rescorer for a localizer and enter it in the localizer's card; the calibration there is dropped (see
-    `train_localizer.fit_operating_point`).
+    """Train a rescorer for a localizer and enter it in the localizer's card, with the text detector whose candidates it judges, too; the
+    calibration there is dropped (see `train_localizer.fit_operating_point`).
 
     It is trained twice: first without `HELD_OUT` of the patients, on whose candidates the weights of both scores are then fitted, and again
     on all patients.
@@ -82,7 +85,8 @@ def train(
     """
     onnx = Path(onnx)
     card = {k: v for k, v in json.loads(onnx.with_suffix(".json").read_text(encoding="utf-8")).items()
-            if k not in ("beside_marker", "rescorer", "calibration", "curve", "operating_point")}
+            if k not in ("beside_marker", "rescorer", "text_detector", "calibration", "curve", "operating_point")}
+    card |= {"text_detector": text_detector.shipped_facts()}
     localizer_files.rewrite_card(onnx, card)
     rng = np.random.default_rng(seed)
     folders = [_picked(labelled_folder.load_samples(Path(folder), "train"), limit) for folder in data]
@@ -128,11 +132,11 @@ def gather(detector: localizer.Detector, folders: Iterable[Sequence[labelled_fol
 
     Raises:
         UsageError: the candidates are not of both kinds."""
-    columns: tuple[list, ...] = ([], [], [], [], [])
+    columns: tuple[list, ...] = ([], [], [], [], [], [])
     for group, samples in enumerate(folders):
         for sample in samples:
             display = labelled_folder.read_grey(sample.path)
-            detections = detector(display, FLOOR)
+            detections, text = detector.candidates(display, FLOOR)
             kinds = np.array([kind_of(box, sample.annotation) for box in detections.xyxy.astype(np.float64)], dtype=int)
             taught = np.array([e.xyxy for e in sample.annotation.elements if e.kind != "uncertain"], np.float64).reshape(-1, 4)
             size = np.tile(taught[:, 2:] - taught[:, :2], 2)
@@ -142,6 +146,7 @@ def gather(detector: localizer.Detector, folders: Iterable[Sequence[labelled_fol
             columns[2].append(np.concatenate([detections.scores[kinds >= 0], np.full(len(taught), np.nan)]))
             columns[3].append(np.full(len(xyxy), group))
             columns[4].append(np.full(len(xyxy), labelled_folder.share_of(sample.patient) < HELD_OUT))
+            columns[5].append(np.full(len(xyxy), np.nan) if text is None else text.at(xyxy))
     examples = Examples(*(np.concatenate(column) for column in columns))
     if not examples.is_annotation.any() or examples.is_annotation.all():
         raise UsageError("the localizer's candidates in DATA are all annotations or none are: there is nothing to learn")
@@ -205,9 +210,10 @@ def _steps(network, optimizer, schedule, examples: Examples, chances: np.ndarray
 
 
 def _chances(examples: Examples, shares: np.ndarray, without: np.ndarray | None) -> np.ndarray:
-    """(N,) probability of each example: annotations and background are drawn equally often, confident errors of the localizer more often."""
+    """(N,) probability of each example: annotations and background are drawn equally often, confident errors more often."""
     chances = np.zeros(len(examples.is_annotation))
-    weight = np.where(~examples.is_annotation & (np.nan_to_num(examples.scores) > DOUBTFUL), DOUBTFUL_WEIGHT, 1.0)
+    doubtful = np.nan_to_num(np.fmax(examples.scores, examples.texts)) > DOUBTFUL
+    weight = np.where(~examples.is_annotation & doubtful, DOUBTFUL_WEIGHT, 1.0)
     taught = np.ones(len(chances), bool) if without is None else ~without
     for group, share in enumerate(shares / shares.sum()):
         for kind in (True, False):
@@ -303,23 +309,33 @@ def _varied(rng: np.random.Generator, pictures: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.roll(x, tuple(rng.integers(-2, 3, 2)), (2, 3)), dtype=np.float32)
 
 
-def weigh(examples: Examples, network) -> dict[str, float]:
-    """`localizer`, `rescorer` and `offset` of the joint score by maximum likelihood, on the held-out candidates."""
-    from scipy.optimize import minimize
-
+def weigh(examples: Examples, network) -> dict[str, Any]:
+    """The weights of the joint score by maximum likelihood, on the held-out candidates: `localizer`, `rescorer` and `offset`, and, where a
+    text detector ran, `with_text`, the same with `text`."""
     part = examples.held_out & np.isfinite(examples.scores)
     positive = examples.is_annotation[part]
     if not positive.any() or positive.all():
         raise UsageError("the held-out patients have no candidates of both kinds: more labelled images are needed")
-    x = np.stack([logit(examples.scores[part].astype(np.float64)), _answers(network, examples.windows[part]), np.ones(part.sum())])
+    by_localizer, by_window = logit(examples.scores[part].astype(np.float64)), _answers(network, examples.windows[part])
+    weights: dict[str, Any] = _most_likely({"localizer": by_localizer, "rescorer": by_window}, positive)
+    if np.isfinite(texts := examples.texts[part]).all():
+        weights["with_text"] = _most_likely({"localizer": by_localizer, "rescorer": by_window, "text": rescorer.of_text(texts)}, positive)
+    return weights
+
+
+def _most_likely(logits: Mapping[str, np.ndarray], positive: np.ndarray) -> dict[str, float]:
+    """A weight of 0 or more for each of some logits, (N,) each, and `offset`, of the logistic regression of `positive`, (N,) bool."""
+    from scipy.optimize import minimize
+
+    x = np.stack([*logits.values(), np.ones(len(positive))])
 
     def loss(w: np.ndarray) -> tuple[float, np.ndarray]:
         z = w @ x
         return float((np.logaddexp(0, z) - positive * z).sum()), x @ (sigmoid(z) - positive)
 
-    limits = ((0, None), (0, None), (None, None))  # neither score may have a negative weight
-    fitted = minimize(loss, np.array([0.5, 0.5, 0.0]), jac=True, method="L-BFGS-B", bounds=limits).x
-    return {name: round(float(value), 4) for name, value in zip(("localizer", "rescorer", "offset"), fitted)}
+    limits = [(0, None)] * len(logits) + [(None, None)]  # no score may count against a box
+    fitted = minimize(loss, np.array([*[0.5] * len(logits), 0.0]), jac=True, method="L-BFGS-B", bounds=limits).x
+    return {name: round(float(value), 4) for name, value in zip((*logits, "offset"), fitted)}
 
 
 def _answers(network, pictures: np.ndarray) -> np.ndarray:

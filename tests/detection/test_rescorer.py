@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -62,6 +61,17 @@ def test_thin_lines_do_not_vanish_from_windows_of_large_boxes():
 def test_both_scores_make_one():
     joint = rescorer(lambda pair: 3.0)(np.zeros((50, 50), np.uint8), np.array([[1, 1, 9, 9.0]]), np.array([0.5]))
     assert joint == pytest.approx(sigmoid(0.5 * 0 + 2.0 * 3.0 - 1.0))
+
+
+def test_a_text_detector_makes_it_three_with_weights_of_their_own():
+    weights = {"localizer": 0.25, "rescorer": 1.0, "text": 0.5, "offset": 0.5}
+    joint = rescorer(lambda pair: 3.0, with_text=weights)
+    frame, xyxy, scores = np.zeros((50, 50), np.uint8), np.array([[1, 1, 9, 9.0]] * 3), np.full(3, 0.5)
+    texts = np.array([0.5, 1.0, 0.0])
+    sure = np.log(0.99 / 0.01)  # its probabilities are never taken for certainties
+    assert joint(frame, xyxy, scores, texts) == pytest.approx(sigmoid(3.5 + 0.5 * np.array([0, sure, -sure])))
+    assert joint(frame, xyxy, scores) == pytest.approx(sigmoid(np.full(3, 5.0))) and joint.takes_text
+    assert not rescorer(lambda pair: 3.0).takes_text
 
 
 def test_more_boxes_than_one_batch_keep_their_order():
@@ -177,26 +187,6 @@ def written(folder, content=b"network"):
     return {**FACTS, "sha256": hashlib.sha256(content).hexdigest()}
 
 
-def test_the_file_lies_beside_the_card_and_is_the_one_that_it_means(tmp_path, monkeypatch):
-    monkeypatch.setattr(rescore, "weights_folder", lambda: tmp_path / "shipped")
-    facts = written(tmp_path / "site")
-    assert rescore.find(facts, tmp_path / "site") == tmp_path / "site" / "rescorer.onnx"
-    with pytest.raises(WeightsError, match="is not there"):
-        rescore.find(facts, tmp_path / "elsewhere")
-    shutil.copytree(tmp_path / "site", tmp_path / "shipped")
-    assert rescore.find(facts, tmp_path / "elsewhere") == tmp_path / "shipped" / "rescorer.onnx"
-    with pytest.raises(WeightsError, match="another SHA-256"):
-        rescore.find({**facts, "sha256": "2" * 64}, tmp_path / "site")
-
-
-def test_it_goes_along_when_weights_are_written_elsewhere(tmp_path):
-    facts = written(tmp_path / "base")
-    (tmp_path / "out").mkdir()
-    rescore.carry({"rescorer": facts}, tmp_path / "base", tmp_path / "out")
-    rescore.carry({}, tmp_path / "base", tmp_path / "nowhere")
-    assert rescore.find(facts, tmp_path / "out") == tmp_path / "out" / "rescorer.onnx"
-
-
 def test_a_card_without_one_a_lacking_card_and_a_damaged_file(tmp_path):
     assert rescore.of_card({}, tmp_path) is None
     with pytest.raises(WeightsError, match="lacks"):
@@ -209,7 +199,7 @@ def test_the_shipped_one_tells_print_from_plain_ground():
     from markerremover import synthesis
 
     detector = localizer.load_detector(device="cpu")
-    assert detector.sha256 == f"{detector.card['sha256']}+{detector.rescorer.sha256}"
+    assert detector.sha256 == f"{detector.card['sha256']}+{detector.rescorer.sha256}+{detector.text.sha256}"
     marks, nothing = [], []
     for seed in range(6):
         made = synthesis.radiograph(np.random.default_rng([77, seed]), split="eval", size=(800, 800), unmarked_share=0)
@@ -240,6 +230,8 @@ def test_one_is_taught_for_a_localizer_and_named_in_its_card(tmp_path, capsys):
     assert card["sha256"] == json.loads(shipped.with_suffix(".json").read_text())["sha256"]
     assert card["rescorer"]["sha256"] == hashlib.sha256((out / "rescorer.onnx").read_bytes()).hexdigest()
     assert min(card["rescorer"]["rescorer"], card["rescorer"]["localizer"]) >= 0 and card["calibration"] and 0 < card["threshold"] < 1
+    assert min(card["rescorer"]["with_text"][name] for name in ("localizer", "rescorer", "text")) >= 0
+    assert card["text_detector"]["sha256"] == hashlib.sha256(default_weights().with_name("text_detector.onnx").read_bytes()).hexdigest()
     detector = localizer.load_detector(out / "detector.onnx", device="cpu")
     assert detector(np.zeros((200, 300), np.uint8)).xyxy.shape[1] == 4
     assert main.main(command) == 2, "an OUT that is taken is refused"
@@ -319,7 +311,7 @@ def test_one_that_is_taught_already_learns_a_few_more_examples(tmp_path):
     pictures[:8, :2, 20:36, 10:46] = 250
     pictures[:, 2] = 0
     is_annotation = np.arange(16) >= 8  # the bright bars, which look more like print, are nothing here
-    examples = train_rescorer.Examples(pictures, is_annotation, np.full(16, 0.5), np.zeros(16, int), np.zeros(16, bool))
+    examples = train_rescorer.Examples(pictures, is_annotation, np.full(16, 0.5), np.zeros(16, int), np.zeros(16, bool), np.full(16, np.nan))
     shipped = default_weights().with_name("rescorer.onnx")
     train_rescorer.tune(shipped, examples, tmp_path / "tuned.onnx", steps=24)
 
@@ -341,13 +333,15 @@ def test_folders_are_drawn_by_their_shares_and_both_kinds_alike(leave_out):
     n = 400
     groups, is_annotation, held_out = (np.arange(n) >= 300).astype(int), rng.random(n) < 0.2, rng.random(n) < 0.25
     scores = np.where(rng.random(n) < 0.5, 0.05, 0.6)
-    examples = train_rescorer.Examples(np.zeros((n, 3, 56, 56), np.uint8), is_annotation, scores, groups, held_out)
+    texts = np.where(rng.random(n) < 0.3, 0.9, 0.02)
+    examples = train_rescorer.Examples(np.zeros((n, 3, 56, 56), np.uint8), is_annotation, scores, groups, held_out, texts)
     chances = train_rescorer._chances(examples, np.array([1.0, 3.0]), held_out if leave_out else None)
     assert chances.sum() == pytest.approx(1) and chances[groups == 1].sum() == pytest.approx(0.75)
     assert chances[is_annotation].sum() == pytest.approx(0.5)
     assert (chances[held_out] == 0).all() if leave_out else (chances > 0).all()
-    sure, unsure = (chances[(groups == 0) & ~is_annotation & (scores == s) & ~held_out] for s in (0.6, 0.05))
-    assert sure[0] == pytest.approx(4 * unsure[0])
+    background = (groups == 0) & ~is_annotation & ~held_out
+    sure, text_like, unsure = (chances[background & (scores == s) & (texts == t)] for s, t in ((0.6, 0.02), (0.05, 0.9), (0.05, 0.02)))
+    assert sure[0] == text_like[0] == pytest.approx(4 * unsure[0])
 
 
 @pytest.mark.train
@@ -356,6 +350,6 @@ def test_without_candidates_of_both_kinds_nothing_can_be_taught():
     from markerremover.training import train_rescorer
 
     n = 6
-    alike = train_rescorer.Examples(np.zeros((n, 3, 56, 56), np.uint8), np.ones(n, bool), np.full(n, 0.5), np.zeros(n, int), np.ones(n, bool))
+    alike = train_rescorer.Examples(np.zeros((n, 3, 56, 56), np.uint8), np.ones(n, bool), np.full(n, 0.5), np.zeros(n, int), np.ones(n, bool), np.full(n, np.nan))
     with pytest.raises(UsageError):
         train_rescorer.weigh(alike, None)

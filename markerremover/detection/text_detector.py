@@ -1,0 +1,185 @@
+"""PP-OCRv6's text detection network: a second source of candidates, and of evidence for all of them.
+
+It was taught on photographs and documents of any kind, so it sees print in styles that no radiograph of the training showed; what it takes
+for text in bones, implants and wires is the rescorer's to dismiss. Only the detection network runs, nothing is read here.
+
+PP-OCRv6_det_small of PaddleOCR (Apache License 2.0), as ONNX in the wheel of RapidOCR 3.10. The regions are found as by PaddleOCR's DB
+postprocessing (Liao et al., AAAI 2020), except that boxes are parallel to the axes.
+Card: `text_detector` = {file, sha256, side, source, license}.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from .. import boxes
+from ..errors import HeldError, WeightsError
+from ..inference import backends
+from ..inference.shipped_weights import weights_folder
+from ..system.files import sha256_file
+from ..system.forks import Own, at_work
+from ..system.telemetry import import_onnxruntime, import_openvino
+from .card_files import find
+
+FILE = "text_detector.onnx"
+SIDE = 704  # longer side of the network's input, border included, pixels: at 960 finding takes twice the time, at 640 small print is missed
+SOURCE, LICENSE = "PP-OCRv6_det_small, PaddleOCR, from the wheel of RapidOCR 3.10.0", "Apache-2.0"
+CARD_KEYS = ("file", "sha256", "side")
+STRIDE = 32  # divisor of the input's sides, pixels
+BORDER = 16  # replicated border, input pixels: print at the image's edge is found only with some ground around it
+ENLARGED = 2.0  # greatest scale: small pictures have small print
+TEXT, REGION = 0.3, 0.4  # least probability of a region's pixels, and least mean probability of a region
+UNCLIP = 1.6  # the network marks the middle of the characters: a region grows by this multiple of area / perimeter
+LEAST_REGION = 3  # least height and width of a region, input pixels
+
+Network = Callable[[np.ndarray], np.ndarray]
+"""(1, 3, H, W) float32 -> (1, 1, H, W) float32, the probability of text 0-1."""
+
+
+@dataclass(frozen=True)
+class TextMap:
+    """Where in a frame the network sees text.
+
+    probability: (h, w) float32, 0-1, of the network's input without its border.  scale: x and y, its pixels per source pixel.
+    shape_hw: of the frame.
+    """
+
+    probability: np.ndarray
+    scale: tuple[float, float]
+    shape_hw: tuple[int, int]
+
+    def regions(self) -> np.ndarray:
+        """(N, 4) float64: source xyxy of the text regions, within the frame."""
+        _, labels, stats, _ = cv2.connectedComponentsWithStats((self.probability > TEXT).astype(np.uint8), connectivity=8)
+        sums = np.bincount(labels.ravel(), self.probability.ravel(), len(stats))
+        found = []
+        for label, (x, y, w, h, area) in enumerate(stats[1:].tolist(), 1):
+            if min(w, h) < LEAST_REGION or sums[label] < REGION * area:
+                continue
+            shape = np.ascontiguousarray(labels[y : y + h, x : x + w] == label, np.uint8)
+            outline = cv2.findContours(shape, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0][0]
+            reach = UNCLIP * area / max(1.0, cv2.arcLength(outline, True))
+            found.append((x - reach, y - reach, x + w + reach, y + h + reach))
+        xyxy = boxes.clip(np.array(found, np.float64).reshape(-1, 4) / np.tile(self.scale, 2), self.shape_hw)
+        return xyxy[boxes.area(xyxy) > 0]
+
+    def at(self, xyxy: np.ndarray) -> np.ndarray:
+        """(N,) float64: the greatest probability of text within each of some boxes, (N, 4) source xyxy; 0 outside the frame."""
+        h, w = self.probability.shape
+        corners = np.asarray(xyxy, np.float64).reshape(-1, 4) * np.tile(self.scale, 2)
+        low, high = np.floor(corners[:, :2]).astype(int), np.ceil(corners[:, 2:]).astype(int)
+        high = np.maximum(high, low + 1)
+        low, high = (np.clip(ends, 0, (w, h)) for ends in (low, high))
+        return np.array([self.probability[y1:y2, x1:x2].max(initial=0.0) for (x1, y1), (x2, y2) in zip(low, high)], np.float64)
+
+
+class TextDetector:
+    """Finds text in one frame.
+
+    Attributes:
+        sha256: of the network's file.  side: longer side of the network's input, pixels.
+    """
+
+    def __init__(self, network: Network, facts: dict) -> None:
+        self._network, self.sha256, self.side = network, str(facts["sha256"]), int(facts["side"])
+
+    def __call__(self, display: np.ndarray) -> TextMap:
+        """Where there is text.
+
+        Args:
+            display: (H, W) uint8, bright = dense.
+
+        Raises:
+            HeldError: the network's answer is no probability for each pixel.
+        """
+        (h, w), most = display.shape, self.side - 2 * BORDER
+        scale = min(ENLARGED, most / max(h, w))
+        height, width = (max(1, round(length * scale)) for length in (h, w))
+        picture = cv2.resize(display, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+        rest = [-(length + 2 * BORDER) % STRIDE for length in (height, width)]
+        picture = cv2.copyMakeBorder(picture, BORDER, BORDER + rest[0], BORDER, BORDER + rest[1], cv2.BORDER_REPLICATE)
+        levels = picture.astype(np.float32) / np.float32(127.5) - np.float32(1)
+        answer = np.asarray(self._network(np.ascontiguousarray(np.broadcast_to(levels, (1, 3, *levels.shape)))))
+        if answer.shape != (1, 1, *levels.shape) or not np.isfinite(answer).all():
+            raise HeldError(f"the text detector's answer, shape {answer.shape}, is not a finite number for each pixel")
+        inner = answer[0, 0, BORDER : BORDER + height, BORDER : BORDER + width]
+        return TextMap(np.array(inner, np.float32), (width / w, height / h), (h, w))
+
+
+def shipped_facts() -> dict[str, Any]:
+    """The `text_detector` of a card for the shipped network.
+
+    Raises:
+        WeightsError: it is not there.
+    """
+    path = weights_folder() / FILE
+    if not path.is_file():
+        raise WeightsError(f"{path}: is not there, candidates of text need it")
+    return {"file": FILE, "sha256": sha256_file(path), "side": SIDE, "source": SOURCE, "license": LICENSE}
+
+
+def of_card(card: dict, folder: Path, threads: int = 1, runtime: str = "auto") -> TextDetector | None:
+    """The text detector that a localizer's card names; None where it names none.
+
+    Args:
+        card: of the localizer.  folder: of the card; the file is searched there, then among the shipped weights.
+        threads: number of CPU threads; the network always runs on the CPU.
+        runtime: the library, see `network.open_network`.
+
+    Raises:
+        WeightsError: the file is missing, damaged, or another one than the card states, or a key is missing.
+    """
+    facts = card.get("text_detector")
+    if facts is None:
+        return None
+    missing = [key for key in CARD_KEYS if key not in facts]
+    if missing:
+        raise WeightsError(f"{folder}: the card's text_detector lacks {', '.join(missing)}")
+    path = find(facts, folder)
+    is_openvino = backends.candidates(path, "cpu", runtime)[0].name == "openvino"
+    opened = Own(lambda: ((_openvino if is_openvino else _onnxruntime)(path, threads), threading.Lock()))
+
+    def run(picture: np.ndarray) -> np.ndarray:
+        with at_work():
+            network, turn = opened()
+            with turn:
+                return network(picture)
+
+    with at_work():
+        opened()
+    return TextDetector(run, facts)
+
+
+def _openvino(path: Path, threads: int) -> Network:
+    settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False, "INFERENCE_PRECISION_HINT": "f32"}
+    try:
+        core = import_openvino().Core()
+        request = core.compile_model(core.read_model(path), "CPU", settings).create_infer_request()
+    except RuntimeError as error:
+        raise WeightsError(f"{path}: cannot be opened ({type(error).__name__}: {error})") from error
+
+    def run(picture: np.ndarray) -> np.ndarray:
+        request.infer([picture])
+        return np.array(request.get_output_tensor(0).data)
+
+    return run
+
+
+def _onnxruntime(path: Path, threads: int) -> Network:
+    onnxruntime = import_onnxruntime()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise WeightsError(f"{path}: cannot be opened ({type(error).__name__}: {error})") from error
+    name = session.get_inputs()[0].name
+    return lambda picture: session.run(None, {name: picture})[0]
