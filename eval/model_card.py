@@ -85,10 +85,15 @@ def rescorer(card: dict) -> str:
     facts = card.get("rescorer")
     if facts is None:
         return ""
-    return (f"A second network, `{facts['file']}` (SHA-256 `{facts['sha256']}`), looks at every box that the localizer proposes "
+    told = (f"A second network, `{facts['file']}` (SHA-256 `{facts['sha256']}`), looks at every box that the localizer proposes "
             f"(raw score {facts['floor']} or more) in two windows at the source's own resolution; both scores are joined by logistic "
-            f"regression ({facts['localizer']} and {facts['rescorer']} of their logits, {facts['offset']:+}). Beside a laterality marker "
-            f"and in line with a word a box counts from {card['beside_marker']} on.")
+            f"regression ({facts['localizer']} and {facts['rescorer']} of their logits, {facts['offset']:+}). ")
+    if text := card.get("text_detector"):
+        joint = facts["with_text"]
+        told += (f"A third, `{text['file']}` ({text['source']}; {text['license']}; SHA-256 `{text['sha256']}`; longer side {text['side']} px), proposes "
+                 f"regions of text, and its greatest probability in a box counts, too ({joint['localizer']}, {joint['rescorer']} and {joint['text']} "
+                 f"of the three logits, {joint['offset']:+}); it is used as published, not taught further. ")
+    return told + f"Beside a laterality marker and in line with a word a box counts from {card['beside_marker']} on."
 
 
 def text(card: dict, counts: dict, count: int, seed: int) -> str:

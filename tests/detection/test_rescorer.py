@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from markerremover import boxes
-from markerremover.detection import localizer
+from markerremover.detection import box_choice, localizer
 from markerremover.detection import rescorer as rescore
 from markerremover.detection.operating_point import sigmoid
 from markerremover.errors import HeldError, UsageError, WeightsError
@@ -112,8 +112,8 @@ def test_a_localizer_runs_only_with_the_rescorer_that_its_card_names():
 
 def test_a_box_mostly_in_better_ones_of_its_class_is_loose():
     xyxy = np.array([[0, 0, 20, 20], [0, 10, 20, 40], [1, 1, 19, 21], [2, 2, 18, 18], [0, 0, 60, 60]], float)
-    assert localizer.covered_by_better(xyxy, np.array([0, 0, 0, 1, 0])).tolist() == [False, False, True, False, False]
-    assert localizer.covered_by_better(xyxy[:0], np.zeros(0, int)).tolist() == []
+    assert box_choice.covered_by_better(xyxy, np.array([0, 0, 0, 1, 0])).tolist() == [False, False, True, False, False]
+    assert box_choice.covered_by_better(xyxy[:0], np.zeros(0, int)).tolist() == []
 
 
 def test_a_large_box_around_a_better_small_one_still_counts():
@@ -141,9 +141,9 @@ def detections(*rows):
 )
 def test_beside_a_sure_sign_a_weaker_box_counts(box, counts):
     found = detections((100, 100, 130, 140, 0.9, 0), (*box, 0.3, 1))
-    assert len(localizer.sure_or_beside(found, 0.5)) == 1 + counts
+    assert len(box_choice.sure_or_beside(found, 0.5)) == 1 + counts
     unsure = detections((100, 100, 130, 140, 0.4, 0), (*box, 0.3, 1))
-    assert len(localizer.sure_or_beside(unsure, 0.5)) == 0
+    assert len(box_choice.sure_or_beside(unsure, 0.5)) == 0
 
 
 @pytest.mark.parametrize(
@@ -164,12 +164,12 @@ def test_in_a_line_with_a_sure_word_a_weaker_box_counts(box, counts, turned):
     word = (100, 100, 180, 120)
     if turned:
         word, box = ((b[1], b[0], b[3], b[2]) for b in (word, box))
-    assert len(localizer.sure_or_beside(detections((*word, 0.9, 1), (*box, 0.3, 1)), 0.5)) == 1 + counts
-    assert len(localizer.sure_or_beside(detections((*word, 0.4, 1), (*box, 0.3, 1)), 0.5)) == 0
+    assert len(box_choice.sure_or_beside(detections((*word, 0.9, 1), (*box, 0.3, 1)), 0.5)) == 1 + counts
+    assert len(box_choice.sure_or_beside(detections((*word, 0.4, 1), (*box, 0.3, 1)), 0.5)) == 0
 
 
 def test_beside_a_marker_that_is_no_word_it_does_not():
-    assert len(localizer.sure_or_beside(detections((100, 100, 130, 140, 0.9, 1), (100, 142, 130, 160, 0.3, 1)), 0.5)) == 1
+    assert len(box_choice.sure_or_beside(detections((100, 100, 130, 140, 0.9, 1), (100, 142, 130, 160, 0.3, 1)), 0.5)) == 1
 
 
 def test_the_card_says_from_which_score_it_counts():
@@ -199,7 +199,7 @@ def test_the_shipped_one_tells_print_from_plain_ground():
     from markerremover import synthesis
 
     detector = localizer.load_detector(device="cpu")
-    assert detector.sha256 == f"{detector.card['sha256']}+{detector.rescorer.sha256}+{detector.text.sha256}"
+    assert detector.sha256 == f"{detector.card['sha256']}+{detector.rescorer.sha256}"
     marks, nothing = [], []
     for seed in range(6):
         made = synthesis.radiograph(np.random.default_rng([77, seed]), split="eval", size=(800, 800), unmarked_share=0)

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from markerremover.detection import localizer, text_detector
+from markerremover.detection import box_choice, localizer, text_detector
 from markerremover.detection import rescorer as rescoring
 from markerremover.errors import HeldError, WeightsError
 from markerremover.inference.shipped_weights import weights_folder
@@ -114,10 +114,10 @@ def test_a_card_without_one_a_lacking_card_and_a_damaged_file(tmp_path):
 def test_regions_are_candidates_behind_the_localizers_unless_it_has_the_same():
     found = Detections(np.array([[10, 10, 50, 30]], np.float32), np.array([0.4], np.float32), np.array([1]), ("laterality", "marker"))
     regions = np.array([[9, 9, 51, 31], [100, 100, 180, 120], [200, 200, 220, 228]], float)  # the same, a word, a letter
-    result = localizer.with_regions(found, regions, 0.01)
+    result = box_choice.with_regions(found, regions, 0.01)
     assert result.xyxy.tolist() == [[10, 10, 50, 30], [100, 100, 180, 120], [200, 200, 220, 228]]
     assert result.scores.tolist() == pytest.approx([0.4, 0.01, 0.01]) and result.class_ids.tolist() == [1, 1, 0]
-    assert len(localizer.with_regions(Detections.empty(("laterality", "marker")), np.zeros((0, 4)), 0.01)) == 0
+    assert len(box_choice.with_regions(Detections.empty(("laterality", "marker")), np.zeros((0, 4)), 0.01)) == 0
 
 
 def test_print_that_the_localizer_does_not_see_is_found_if_the_second_network_agrees():

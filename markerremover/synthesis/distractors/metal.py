@@ -10,7 +10,6 @@ import numpy as np
 
 from ..marks.texts import choice
 
-
 GLARE_SHARE = 0.3  # share of metal that is grey with saturated spots, as films show it that were windowed for bone
 
 
