@@ -20,7 +20,7 @@ FLOOR = 0.01  # least score of the boxes that are evaluated
 LOOSE = 0.1  # share of a box in elements below which, though it touches one, it is not counted
 DUPLICATE_SHARE = 0.5  # share of a box in a better one above which it is not counted
 NEAR = 0.008  # greatest gap between a box and an element that it touches, as a fraction of the image's longer side
-BESIDE_MARKER = 0.3  # least calibrated score of a box beside a laterality marker, see `localizer.sure_or_beside`
+BESIDE_MARKER = 0.3  # least calibrated score of a box beside a laterality marker, see `box_choice.sure_or_beside`
 TINY = 1e-6  # least distance of a probability from 0 and 1, which keeps logits finite
 
 

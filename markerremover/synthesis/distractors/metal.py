@@ -68,14 +68,15 @@ class Patch:
         if soft > 0.3:
             mask = cv2.GaussianBlur(mask, (0, 0), soft)
         part = self.picture[y1:y2, x1:x2]
-        if self.rng.random() < GLARE_SHARE:
-            grey = min(240.0, max(self.rng.uniform(0.45, 0.8) * level, float(part.mean()) + 40))
+        rng = np.random.default_rng(np.abs(self.center * 1000).astype(np.int64))  # of its own: what is drawn next stays as it was
+        if rng.random() < GLARE_SHARE:
+            grey = min(240.0, max(rng.uniform(0.45, 0.8) * level, float(part.mean()) + 40))
             part += (grey - part) * (mask.astype(np.float32) * (opacity / 255))
-            self._glare(part, mask, np.array([x1, y1]))
+            self._glare(rng, part, mask, np.array([x1, y1]))
             return
         part += (level - part) * (mask.astype(np.float32) * (opacity / 255))
 
-    def _glare(self, part: np.ndarray, mask: np.ndarray, corner: np.ndarray) -> None:
+    def _glare(self, rng: np.random.Generator, part: np.ndarray, mask: np.ndarray, corner: np.ndarray) -> None:
         """Saturate ragged spots of grey metal where it is thickest in the beam: tips, heads and edges of its parts. In place.
 
         Args:
@@ -83,11 +84,11 @@ class Patch:
         """
         h, w = mask.shape
         ends = np.concatenate([points[[0, len(points) // 2, -1]] for _, points, _, _ in self.parts]) - corner
-        rough = cv2.GaussianBlur(self.rng.normal(0, 1, (h, w)).astype(np.float32), (0, 0), self.rng.uniform(0.6, 1.6))
+        rough = cv2.GaussianBlur(rng.normal(0, 1, (h, w)).astype(np.float32), (0, 0), rng.uniform(0.6, 1.6))
         yy, xx = np.mgrid[:h, :w]
-        for x, y in self.rng.permutation(ends)[: int(self.rng.integers(1, 5))]:
-            reach = max(2.0, self.rng.uniform(0.3, 1.3) * self.unit)
-            near = np.hypot(xx - x, yy - y) / reach + self.rng.uniform(0.2, 0.9) * rough < 1
+        for x, y in rng.permutation(ends)[: int(rng.integers(1, 5))]:
+            reach = max(2.0, rng.uniform(0.3, 1.3) * self.unit)
+            near = np.hypot(xx - x, yy - y) / reach + rng.uniform(0.2, 0.9) * rough < 1
             part[near & (mask > 128)] = 255
 
 
