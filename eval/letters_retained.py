@@ -6,7 +6,7 @@ usage: python eval/letters_retained.py [eval/results/letters-retained.json] [--l
 "alone": one character on smooth, noisy ground, in one of eight ways, in a box as a localizer would draw it that takes it for a laterality marker.
 "beside a name": the L or R of a name the same way, upright or turned, and a box around the name.
 "beside a name on its own ground": the same with a dark halo or shadow of the strokes, the initial on a pasted box of its own, in a cell of a
-form, or all on one strip.
+form, all on one strip; or the name's letters joined by a stroke and closed up, as in quick handwriting.
 "whole pictures": drawn radiographs with a lone character, or a name with its initial, cleaned from end to end.
 A letter that no box holds stays, too, but not as a laterality marker: `not_found` counts those, as the localizer's recall does elsewhere.
 "signs alone" and "signs on a plate" are L and R that must stay: nothing is gained by keeping nothing.
@@ -38,7 +38,7 @@ NAMES = ("SCHMIDT", "MUELLER", "WU", "MEYER", "O'BRIEN", "GARCIA", "NGUYEN", "Me
 WAYS = ("{0}. {1}", "{0} {1}", "{1}, {0}", "{1} {0}.", "{0}-{1}", "{0} - {1}", "{1} {0}", "Dr. {0} {1}", "{1}, {0}.", "{0}.{1}", "{0} 12345", "{0}. {1} 4711")
 KINDS = ("alone", "beside a name", "whole pictures", "signs alone", "signs on a plate", "beside a name on its own ground")  # the seed knows them by place
 WRONG = ("alone", "beside a name", "beside a name on its own ground", "whole pictures")  # where nothing may be retained
-GROUNDS = ("halo", "shadow", "own box", "cells", "strip")
+GROUNDS = ("halo", "shadow", "own box", "cells", "strip", "joined")
 SIDE = 1024  # of a whole picture
 LEFT = 0.1  # of a letter's strokes: where as many stay as they were, the letter is retained
 BLACK = 24  # grey levels
@@ -166,12 +166,26 @@ def ground(kind: str, rng: np.random.Generator, alone: np.ndarray, rest: np.ndar
     return draw
 
 
+def joined(rest: np.ndarray, cap: float, way: int) -> np.ndarray:
+    """A name's letters, (h, w) alpha turned by `way`, with narrow gaps closed and a stroke through their middle."""
+    side, line = max(3, round(0.25 * cap)) | 1, max(1, round(0.08 * cap))
+    is_upright = np.argmax(turned(np.zeros((1, 2)), way).shape) == 1
+    closed = cv2.morphologyEx(rest, cv2.MORPH_CLOSE, np.ones((max(1, side // 4), side) if is_upright else (side, max(1, side // 4)), np.uint8))
+    along = closed if is_upright else closed.T  # the stroke is drawn in place
+    rows, columns = np.nonzero(along > 0.3)
+    along[int(rows.mean()) : int(rows.mean()) + line, columns.min() : columns.max()] = 1
+    return closed
+
+
 def one_on_ground(rng: np.random.Generator, number: int, tools: dict[str, Any]) -> tuple[str, bool]:
     """`one_named` on one of `GROUNDS`, which reaches beyond the name."""
     kind, cap, way = GROUNDS[number % len(GROUNDS)], cap_of(rng), int(rng.integers(8))
     whole, alone = (turned(np.pad(mask, round(0.3 * cap)), way) for mask in named(rng, cap))
     rest = np.where(alone > 0, 0, whole)
-    frame, x, y = laid(rng, whole, cap, ground(kind, rng, alone, rest, cap))
+    if kind == "joined":
+        rest = joined(rest, cap, way)
+        whole = np.maximum(np.where(alone > 0, alone, 0), rest)
+    frame, x, y = laid(rng, whole, cap, None if kind == "joined" else ground(kind, rng, alone, rest, cap))
     return kind, kept(frame, as_found(rng, box_of(alone, x, y)), tools["reader"], [as_found(rng, box_of(rest, x, y))])
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from ..boxes import covered_share
+from ..boxes import area, covered_share, intersection
 from ..records import Decision, Reading
 from . import glyphs
 from .doubts import PART_OF_TEXT
@@ -186,8 +186,10 @@ def _is_part_of_text(
     view: View, ink: Ink, letter_mask: np.ndarray, rotation_deg: float, mirrored: bool, boxes: np.ndarray,
 ) -> bool:
     """`stands_in_print` for one orientation of the letter, (h, w) bool `letter_mask` in the view."""
-    components, width = _components(ink, letter_mask, rotation_deg, mirrored)
-    text = _texts(view, ink, components, boxes)
+    known = _in_boxes(view, ink, boxes)
+    components, width = _components(ink, letter_mask, rotation_deg, mirrored, known)
+    # 0 for a component that does not resemble print, 1 for one that resembles a character, 2 for one in a known box of print
+    text = {t.label: 2 if t.label in known else int(t.letters == 1 and looks_like(ink, t.label, None) > CHARACTER) for t in components}
     line = [t for t in components if _on_line(t) or _is_dash(t)]
     rows_near = [t for t in components if ROW_HEIGHT[0] <= t.height <= ROW_HEIGHT[1] and PITCH[0] <= abs(t.xyxy[3] - 1) <= PITCH[1]]
     return _continues(line, text, width) or any(_is_row(rows_near, t, text) for t in rows_near)
@@ -222,8 +224,14 @@ def _inks(view: View, points: np.ndarray) -> Iterator[tuple[Ink, np.ndarray]]:
         yield Ink.of(hat > PLAIN_CONTRAST * abs(contrast), hat, contrast < 0), letter_mask
 
 
-def _components(ink: Ink, letter_mask: np.ndarray, rotation_deg: float, mirrored: bool) -> tuple[list[_Component], float]:
-    """The components around a letter with similar contrast and stroke width, upright, and the letter's width in its heights."""
+def _components(
+    ink: Ink, letter_mask: np.ndarray, rotation_deg: float, mirrored: bool, known: frozenset[int]
+) -> tuple[list[_Component], float]:
+    """The components around a letter with similar contrast and stroke width, upright, and the letter's width in its heights.
+
+    Args:
+        known: labels of components in known boxes of print: their strokes may be of any width, as where joined writing has closed up.
+    """
     angle = np.radians(rotation_deg)
     matrix = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     if mirrored:
@@ -239,7 +247,7 @@ def _components(ink: Ink, letter_mask: np.ndarray, rotation_deg: float, mirrored
         if max(w, h) < LEAST_SIZE * height or (component & letter_mask[y : y + h, x : x + w]).any():
             continue
         stroke, least = _stroke_width(component) / letter_stroke, STROKE[0] if min(w, h) > DASH_HEIGHT * height else 0.0  # a hyphen may be of any thinness
-        if percentile(ink.hat[y : y + h, x : x + w][component], 50) < CONTRAST * letter_contrast or not least < stroke < STROKE[1]:
+        if percentile(ink.hat[y : y + h, x : x + w][component], 50) < CONTRAST * letter_contrast or not (least < stroke < STROKE[1] or i in known):
             continue
         rows, columns = np.nonzero(component)
         upright = matrix @ np.stack([columns + x + 0.5, rows + y + 0.5])
@@ -253,24 +261,12 @@ def _stroke_width(mask: np.ndarray) -> float:
     return max(1.0, 2 * float(cv2.distanceTransform(glyphs.padded(mask.astype(np.uint8), 1), cv2.DIST_L2, 5).max()) - 1)
 
 
-def _texts(view: View, ink: Ink, components: Sequence[_Component], boxes: np.ndarray) -> dict[int, int]:
-    """Label -> 0 for a component that does not resemble print, 1 for one that resembles a character, 2 for one in a known box of print."""
-    result = {}
-    for t in components:
-        in_box = False
-        if len(boxes):
-            x1, y1, x2, y2 = _source_box(view, ink, t.label)
-            shared = np.clip(np.minimum(boxes[:, 2], x2) - np.maximum(boxes[:, 0], x1), 0, None) * np.clip(
-                np.minimum(boxes[:, 3], y2) - np.maximum(boxes[:, 1], y1), 0, None)
-            in_box = bool((shared >= LEAST_SHARED * (x2 - x1) * (y2 - y1)).any())
-        result[t.label] = 2 if in_box else int(t.letters == 1 and looks_like(ink, t.label, None) > CHARACTER)
-    return result
-
-
-def _source_box(view: View, ink: Ink, label: int) -> np.ndarray:
-    """(4,) float source xyxy of a component."""
-    x, y, w, h, _ = ink.stats[label]
-    return np.array([x, y, x + w, y + h]) / view.scale + np.tile(view.window[:2], 2)
+def _in_boxes(view: View, ink: Ink, boxes: np.ndarray) -> frozenset[int]:
+    """Labels of the components that lie mostly (`LEAST_SHARED`) in one of some known boxes of print, (N, 4) source xyxy."""
+    x, y, w, h = ink.stats[:, :4].T.astype(np.float64)
+    components = np.stack([x, y, x + w, y + h], 1) / view.scale + np.tile(view.window[:2], 2)
+    shares = intersection(components, boxes) / area(components)[:, None]
+    return frozenset((1 + np.flatnonzero((shares[1:] >= LEAST_SHARED).any(axis=1))).tolist())
 
 
 def _on_line(t: _Component) -> bool:

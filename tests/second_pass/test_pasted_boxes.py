@@ -136,3 +136,17 @@ def test_a_thin_ring_and_all_within_it_stay(engine, quality):
     disc = np.zeros(picture.shape, np.uint8)
     cv2.circle(disc, (110, 83), 22, 1, -1)
     assert kept[disc > 0].mean() > 0.97 and reading.framed
+
+
+def test_joined_writing_in_a_known_box_makes_an_initial_of_the_letter_before_it(engine):
+    frame = film(shape=(200, 340))
+    frame[70:96, 140:] = 80
+    box = put(frame, "L", (60, 70))
+    name = put(frame, "MEYER", (128, 70))
+    x1, y1, x2, y2 = name
+    frame[y1:y2, x1:x2] = cv2.morphologyEx(frame[y1:y2, x1:x2], cv2.MORPH_CLOSE, np.ones((9, 9)))  # its strokes have run together
+    picture = as_picture(frame)
+    reading = read(picture, box, engine)
+    assert (reading.text, reading.doubt) == ("L", "")
+    assert lines_of_print.stands_in_print(picture, reading, np.array([name], float))
+    assert not lines_of_print.stands_in_print(picture, reading), "without the box it might be a bone"
