@@ -3,16 +3,53 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ..errors import WeightsError
 from ..inference.shipped_weights import weights_folder
 from ..system.files import sha256_file
+from ..system.telemetry import import_onnxruntime
 
 #: Keys of a card that name a network: {file, sha256, ...}.
 NETWORKS = ("rescorer", "text_detector")
+
+
+def facts_of(card: Mapping[str, Any], name: str, keys: Sequence[str], folder: Path) -> dict[str, Any] | None:
+    """What a card says of one of its further networks; None where it names none.
+
+    Args:
+        name: one of `NETWORKS`.  keys: that must be there.  folder: of the card, for the message.
+
+    Raises:
+        WeightsError: a key is missing.
+    """
+    facts = card.get(name)
+    if facts is not None and (missing := [key for key in keys if key not in facts]):
+        raise WeightsError(f"{folder}: the card's {name} lacks {', '.join(missing)}")
+    return facts
+
+
+def on_cpu(path: Path, threads: int) -> Callable[[np.ndarray], np.ndarray]:
+    """A network of one input and one output in ONNX Runtime on the CPU.
+
+    Raises:
+        WeightsError: the file cannot be opened.
+    """
+    onnxruntime = import_onnxruntime()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    # threads that spin while waiting would take a core from the localizer: a third more time per frame
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise WeightsError(f"{path}: cannot be opened ({type(error).__name__}: {error})") from error
+    name = session.get_inputs()[0].name
+    return lambda batch: session.run(None, {name: batch})[0]
 
 
 def find(facts: dict[str, Any], folder: Path) -> Path:

@@ -84,7 +84,8 @@ class Detector:
         batch: greatest number of pictures in one run of the network.  tiling: the further views of large images.
 
     Raises:
-        WeightsError: there is a rescorer or a text detector and the card names none, or the reverse.
+        WeightsError: there is a rescorer or a text detector and the card names none, or the reverse; or a text detector that the
+            rescorer has no weights for.
     """
 
     def __init__(
@@ -94,6 +95,8 @@ class Detector:
         for network, name in ((rescorer, "rescorer"), (text, "text_detector")):
             if (network is None) != (card.get(name) is None):
                 raise WeightsError(f"a localizer runs with the {name} that its card names, and without one if it names none")
+        if text is not None and rescorer is not None and not rescorer.takes_text:
+            raise WeightsError("the card names a text detector, but its rescorer has no weights for one (with_text)")
         self._session, self.card, self.backend, self.rescorer, self.text = session, card, backend, rescorer, text
         self._close_session = close_session or session
         self.batch = getattr(session, "batch", 1)
@@ -136,6 +139,8 @@ class Detector:
     def _detected(self, display: np.ndarray, least: float) -> Detections:
         """The detections in every view of a frame, merged and rescored, that score at least `least`, best first."""
         if self.rescorer is None:
+            if self.text is not None:
+                raise WeightsError("the card names a text detector and no rescorer to judge its candidates")
             return self._boxes(display, least)
         found, text = self.candidates(display)
         return self._rescored(display, found, least, text)
@@ -213,7 +218,7 @@ class Detector:
         return from_network(raw, view, pad, 0.0, shape_hw)
 
     def near(self, display: np.ndarray, xyxy: np.ndarray, threshold: float | None = None) -> Detections:
-        """Search only around some boxes, at the scales of a call but in small windows: several times faster.
+        """Search only around some boxes, at the scales of a call but in small windows, without the text detector: several times faster.
 
         Args:
             display: as of a call.

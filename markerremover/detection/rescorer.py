@@ -21,8 +21,7 @@ import numpy as np
 
 from ..errors import HeldError, WeightsError
 from ..system.forks import Own, at_work
-from ..system.telemetry import import_onnxruntime
-from .card_files import find
+from .card_files import facts_of, find, on_cpu
 from .operating_point import logit, sigmoid
 
 SIDE = 56  # side of a window, pixels
@@ -58,17 +57,21 @@ class Rescorer:
 
         Args:
             display: (H, W) uint8, bright = dense.  xyxy: (N, 4) source pixels.  scores: (N,) raw, of the localizer.
-            texts: (N,) probability of text in each box, 0–1, see `text_detector.TextMap.at`; None if no text detector was run.
+            texts: (N,) probability of text in each box, 0–1, see `text_detector.TextMap.at`, only if it `takes_text`; None if no text
+                detector was run.
 
         Raises:
             HeldError: the network's output is not one finite number per box.
+            WeightsError: `texts` without weights for them.
         """
         if not len(xyxy):
             return np.zeros(0)
         by_localizer, by_window = logit(np.asarray(scores, np.float64)), self.logits(display, xyxy)
-        if texts is None or self._with_text is None:
+        if texts is None:
             a, b, c = self._weights
             return sigmoid(a * by_localizer + b * by_window + c)
+        if self._with_text is None:
+            raise WeightsError("the card's rescorer has no weights for a text detector")
         a, b, d, c = self._with_text
         return sigmoid(a * by_localizer + b * by_window + d * of_text(texts) + c)
 
@@ -147,32 +150,17 @@ def of_card(card: dict, folder: Path, threads: int = 1) -> Rescorer | None:
     Raises:
         WeightsError: the file is missing or has another hash than the card states, or a key is missing.
     """
-    facts = card.get("rescorer")
+    facts = facts_of(card, "rescorer", CARD_KEYS, folder)
     if facts is None:
         return None
-    missing = [key for key in CARD_KEYS if key not in facts]
-    if missing:
-        raise WeightsError(f"{folder}: the card's rescorer lacks {', '.join(missing)}")
-    onnxruntime = import_onnxruntime()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    # threads that spin while waiting would take a core from the localizer: a third more time per frame
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-
-    def network():
-        try:
-            return onnxruntime.InferenceSession(str(find(facts, folder)), options, providers=["CPUExecutionProvider"])
-        except WeightsError:
-            raise
-        except Exception as error:
-            raise WeightsError(f"{facts['file']}: cannot be opened ({type(error).__name__}: {error})") from error
-
+    if missing := [key for key in WITH_TEXT if "with_text" in facts and key not in facts["with_text"]]:
+        raise WeightsError(f"{folder}: the card's rescorer lacks {', '.join(missing)} in with_text")
     with at_work():
-        sessions = Own(network)
-        name = sessions().get_inputs()[0].name
+        sessions = Own(lambda: on_cpu(find(facts, folder), threads))
+        sessions()
 
     def run(batch: np.ndarray) -> np.ndarray:
         with at_work():
-            return sessions().run(None, {name: batch})[0]
+            return sessions()(batch)
 
     return Rescorer(run, facts)

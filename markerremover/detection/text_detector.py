@@ -25,8 +25,8 @@ from ..inference import backends
 from ..inference.shipped_weights import weights_folder
 from ..system.files import sha256_file
 from ..system.forks import Own, at_work
-from ..system.telemetry import import_onnxruntime, import_openvino
-from .card_files import find
+from ..system.telemetry import import_openvino
+from .card_files import facts_of, find, on_cpu
 
 FILE = "text_detector.onnx"
 SIDE = 704  # longer side of the network's input, border included, pixels: at 960 finding takes twice the time, at 640 small print is missed
@@ -136,15 +136,12 @@ def of_card(card: dict, folder: Path, threads: int = 1, runtime: str = "auto") -
     Raises:
         WeightsError: the file is missing, damaged, or another one than the card states, or a key is missing.
     """
-    facts = card.get("text_detector")
+    facts = facts_of(card, "text_detector", CARD_KEYS, folder)
     if facts is None:
         return None
-    missing = [key for key in CARD_KEYS if key not in facts]
-    if missing:
-        raise WeightsError(f"{folder}: the card's text_detector lacks {', '.join(missing)}")
     path = find(facts, folder)
     is_openvino = backends.candidates(path, "cpu", runtime)[0].name == "openvino"
-    opened = Own(lambda: ((_openvino if is_openvino else _onnxruntime)(path, threads), threading.Lock()))
+    opened = Own(lambda: ((_openvino if is_openvino else on_cpu)(path, threads), threading.Lock()))
 
     def run(picture: np.ndarray) -> np.ndarray:
         with at_work():
@@ -170,16 +167,3 @@ def _openvino(path: Path, threads: int) -> Network:
         return np.array(request.get_output_tensor(0).data)
 
     return run
-
-
-def _onnxruntime(path: Path, threads: int) -> Network:
-    onnxruntime = import_onnxruntime()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise WeightsError(f"{path}: cannot be opened ({type(error).__name__}: {error})") from error
-    name = session.get_inputs()[0].name
-    return lambda picture: session.run(None, {name: picture})[0]

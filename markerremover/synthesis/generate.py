@@ -187,6 +187,12 @@ def radiograph(
         inverted_share = 0.18 if inverted_share is None else inverted_share
         return _training(rng, body, size, background, second, whole, lifted, unmarked_share, inverted_share, name, fonts_dir)
     inverted_share = 0.12 if inverted_share is None else inverted_share
+    return _evaluation(rng, body, size, background, lifted, unmarked_share, inverted_share, name, fonts_dir)
+
+
+def _evaluation(rng, body, size, background, lifted, unmarked_share, inverted_share, name, fonts_dir) -> SyntheticRadiograph:
+    """A radiograph of the split "eval", whose drawing is left as it is so that figures on it compare; arguments as of `radiograph`."""
+    split = "eval"
     shape = size or _size(rng)
     if background is None:
         body = body or str(rng.choice(backgrounds.BODIES, p=(0.3, 0.2, 0.5)))

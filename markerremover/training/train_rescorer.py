@@ -1,7 +1,7 @@
 """Trains the rescorer (see `detection.rescorer`) on a localizer's candidates in labelled radiographs. Needs the extra `train`.
 
-The examples are the candidates of the localizer and of the text detector, most of them wrong, and the labelled elements, slightly displaced. A candidate is an annotation
-if it is mostly inside a labelled one or agrees with it (`AGREES`), and background if it touches none or is far too large for those that it
+The examples are the candidates of the localizer and of the text detector, most of them wrong, and the labelled elements, slightly displaced.
+A candidate is an annotation if it is mostly inside a labelled one or agrees with it (`AGREES`), and background if it touches none or is far too large for those that it
 touches (`LOOSE`); the others, and those that touch `uncertain` regions only, are not used.
 """
 
@@ -86,11 +86,26 @@ def train(
     onnx = Path(onnx)
     card = {k: v for k, v in json.loads(onnx.with_suffix(".json").read_text(encoding="utf-8")).items()
             if k not in ("beside_marker", "rescorer", "text_detector", "calibration", "curve", "operating_point")}
-    card |= {"text_detector": text_detector.shipped_facts()}
-    localizer_files.rewrite_card(onnx, card)
     rng = np.random.default_rng(seed)
     folders = [_picked(labelled_folder.load_samples(Path(folder), "train"), limit) for folder in data]
-    examples = gather(localizer.load_detector(onnx, device="cpu"), folders, rng)
+    localizer_files.rewrite_card(onnx, card)
+    text = {"text_detector": text_detector.shipped_facts()}
+    try:
+        localizer_files.rewrite_card(onnx, card | text)
+        examples = gather(localizer.load_detector(onnx, device="cpu"), folders, rng)
+        facts = _taught(onnx, examples, folders, shares, passes, networks, rng, say)
+    except BaseException:  # a localizer without a rescorer has no use for candidates of text
+        localizer_files.rewrite_card(onnx, card)
+        raise
+    localizer_files.rewrite_card(onnx, {**card, **text, "rescorer": {**facts, "seed": seed}})
+    return onnx.with_name(str(facts["file"]))
+
+
+def _taught(
+    onnx: Path, examples: Examples, folders: Sequence[Sequence[labelled_folder.Sample]], shares: Sequence[float] | None, passes: int, networks: int,
+    rng: np.random.Generator, say: Callable[[str], None],
+) -> dict[str, Any]:
+    """Train a rescorer, write it beside the localizer and return what the card says of it."""
     weights = np.array([len(f) for f in folders] if shares is None else shares, float)
     say(f"{len(examples.is_annotation)} examples, {int(examples.is_annotation.sum())} of them annotations")
     partial_network = fit(examples, weights, passes, networks, rng, say, examples.held_out)
@@ -98,10 +113,7 @@ def train(
     say(f"on held-out patients: {score_weights}")
     target = onnx.with_name("rescorer.onnx")
     write_onnx(fit(examples, weights, passes, networks, rng, say), target)
-    facts = {"file": target.name, "sha256": sha256_file(target), "floor": FLOOR, **score_weights, "passes": passes, "networks": networks,
-             "seed": seed}
-    localizer_files.rewrite_card(onnx, {**card, "rescorer": facts})
-    return target
+    return {"file": target.name, "sha256": sha256_file(target), "floor": FLOOR, **score_weights, "passes": passes, "networks": networks}
 
 
 def tune(source: Path, examples: Examples, target: Path, *, steps: int = TUNE_STEPS, seed: int = 0) -> None:
@@ -177,10 +189,10 @@ def fit(
     torch.manual_seed(int(rng.integers(2**31)))
     torch.set_num_threads(train_localizer.THREADS)
     chances = _chances(examples, shares, without)
-    return _mean([_taught(examples, chances, max(1, passes // BATCH), rng, say) for _ in range(networks)])
+    return _mean([_one(examples, chances, max(1, passes // BATCH), rng, say) for _ in range(networks)])
 
 
-def _taught(examples: Examples, chances: np.ndarray, steps: int, rng: np.random.Generator, say: Callable[[str], None]):
+def _one(examples: Examples, chances: np.ndarray, steps: int, rng: np.random.Generator, say: Callable[[str], None]):
     """One network trained for `steps` steps."""
     import torch
 

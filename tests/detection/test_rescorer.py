@@ -191,6 +191,8 @@ def test_a_card_without_one_a_lacking_card_and_a_damaged_file(tmp_path):
     assert rescore.of_card({}, tmp_path) is None
     with pytest.raises(WeightsError, match="lacks"):
         rescore.of_card({"rescorer": {"file": "rescorer.onnx"}}, tmp_path)
+    with pytest.raises(WeightsError, match="lacks offset in with_text"):
+        rescore.of_card({"rescorer": {**FACTS, "with_text": {"localizer": 1, "rescorer": 1, "text": 1}}}, tmp_path)
     with pytest.raises(WeightsError, match="cannot be opened"):
         rescore.of_card({"rescorer": written(tmp_path)}, tmp_path)
 
@@ -247,7 +249,8 @@ def test_too_few_images_for_a_second_network_leave_the_localizer_without_and_say
     command = ["train", str(tmp_path / "data"), "-o", str(tmp_path / "out"), "--localizer", str(default_weights()), "--rescorer-passes", "128"]
     assert main.main(command) == 0
     assert "NO SECOND NETWORK" in capsys.readouterr().out
-    assert localizer.load_detector(tmp_path / "out" / "detector.onnx", device="cpu").rescorer is None
+    detector = localizer.load_detector(tmp_path / "out" / "detector.onnx", device="cpu")
+    assert detector.rescorer is None and detector.text is None
 
 
 @pytest.mark.train

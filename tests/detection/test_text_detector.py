@@ -131,5 +131,12 @@ def test_print_that_the_localizer_does_not_see_is_found_if_the_second_network_ag
     text = text_detector.TextDetector(bright([]), FACTS)
     found = localizer.Detector(lambda picture: nothing, card, "fake", rescorer=only_upper, text=text)(frame)
     assert len(found) == 1 and found.class_names[found.class_ids[0]] == "marker" and found.xyxy[0][1] < 20 < 30 < found.xyxy[0][3]
+    without = {**card, "rescorer": {key: value for key, value in card["rescorer"].items() if key != "with_text"}}
+    with pytest.raises(WeightsError, match="with_text"):
+        localizer.Detector(lambda picture: nothing, without, "fake", rescorer=rescoring.Rescorer(lambda batch: np.zeros(len(batch)), without["rescorer"]), text=text)
+    alone = localizer.Detector(lambda picture: nothing, {**card, "rescorer": None}, "fake", text=text)
+    assert len(alone.candidates(frame, 0.01)[0]) == 2, "candidates to teach a rescorer on"
+    with pytest.raises(WeightsError, match="no rescorer"):
+        alone(frame)
     with pytest.raises(WeightsError, match="text_detector"):
         localizer.Detector(lambda picture: nothing, card, "fake", rescorer=only_upper)
