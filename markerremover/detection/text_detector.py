@@ -37,6 +37,7 @@ BORDER = 16  # replicated border, input pixels: print at the image's edge is fou
 ENLARGED = 2.0  # greatest scale: small pictures have small print
 TEXT, REGION = 0.3, 0.4  # least probability of a region's pixels, and least mean probability of a region
 UNCLIP = 1.6  # the network marks the middle of the characters: a region grows by this multiple of area / perimeter
+LARGEST = 0.25  # greatest shorter side of a region, in the image's longer sides: what is larger is a hand or a knee, not print
 LEAST_REGION = 3  # least height and width of a region, input pixels
 
 Network = Callable[[np.ndarray], np.ndarray]
@@ -56,7 +57,7 @@ class TextMap:
     shape_hw: tuple[int, int]
 
     def regions(self) -> np.ndarray:
-        """(N, 4) float64: source xyxy of the text regions, within the frame."""
+        """(N, 4) float64: source xyxy of the text regions, within the frame; none that is too large for print (`LARGEST`)."""
         _, labels, stats, _ = cv2.connectedComponentsWithStats((self.probability > TEXT).astype(np.uint8), connectivity=8)
         sums = np.bincount(labels.ravel(), self.probability.ravel(), len(stats))
         found = []
@@ -68,7 +69,8 @@ class TextMap:
             reach = UNCLIP * area / max(1.0, cv2.arcLength(outline, True))
             found.append((x - reach, y - reach, x + w + reach, y + h + reach))
         xyxy = boxes.clip(np.array(found, np.float64).reshape(-1, 4) / np.tile(self.scale, 2), self.shape_hw)
-        return xyxy[boxes.area(xyxy) > 0]
+        sides = xyxy[:, 2:] - xyxy[:, :2]
+        return xyxy[(sides.min(axis=1) > 0) & (sides.min(axis=1) <= LARGEST * max(self.shape_hw))]
 
     def at(self, xyxy: np.ndarray) -> np.ndarray:
         """(N,) float64: the greatest probability of text within each of some boxes, (N, 4) source xyxy; 0 outside the frame."""

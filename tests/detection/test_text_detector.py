@@ -64,6 +64,14 @@ def test_a_region_that_is_text_by_little_only_is_none():
     assert not len(weak.regions())
 
 
+def test_a_region_as_large_as_anatomy_is_none_and_a_long_line_is_one():
+    frame = np.zeros((100, 120), np.uint8)
+    frame[10:20, 2:118] = 255
+    frame[40:90, 20:100] = 255
+    found = text_detector.TextDetector(bright([]), FACTS)(frame).regions()
+    assert len(found) == 1 and found[0][3] < 30
+
+
 def test_boxes_have_the_greatest_probability_within_them():
     probability = np.zeros((50, 60), np.float32)
     probability[10, 20] = 0.8
@@ -122,7 +130,7 @@ def test_regions_are_candidates_behind_the_localizers_unless_it_has_the_same():
 
 def test_print_that_the_localizer_does_not_see_is_found_if_the_second_network_agrees():
     frame = np.zeros((64, 64), np.uint8)
-    frame[20:30, 10:40] = frame[50:60, 10:40] = 255
+    frame[22:27, 10:40] = frame[52:57, 10:40] = 255
     card = {"classes": ["laterality", "marker"], "image_size": 64, "threshold": 0.5, "sha256": "1" * 64, "text_detector": FACTS, "rescorer": {
         "file": "rescorer.onnx", "sha256": "0" * 64, "floor": 0.01, "localizer": 0.5, "rescorer": 1.0, "offset": 0.0,
         "with_text": {"localizer": 0.0, "rescorer": 1.0, "text": 1.0, "offset": -4.0}}}
@@ -130,7 +138,7 @@ def test_print_that_the_localizer_does_not_see_is_found_if_the_second_network_ag
     only_upper = rescoring.Rescorer(lambda batch: np.array([3.0, -9.0]), card["rescorer"])
     text = text_detector.TextDetector(bright([]), FACTS)
     found = localizer.Detector(lambda picture: nothing, card, "fake", rescorer=only_upper, text=text)(frame)
-    assert len(found) == 1 and found.class_names[found.class_ids[0]] == "marker" and found.xyxy[0][1] < 20 < 30 < found.xyxy[0][3]
+    assert len(found) == 1 and found.class_names[found.class_ids[0]] == "marker" and found.xyxy[0][1] < 22 < 27 < found.xyxy[0][3]
     without = {**card, "rescorer": {key: value for key, value in card["rescorer"].items() if key != "with_text"}}
     with pytest.raises(WeightsError, match="with_text"):
         localizer.Detector(lambda picture: nothing, without, "fake", rescorer=rescoring.Rescorer(lambda batch: np.zeros(len(batch)), without["rescorer"]), text=text)
