@@ -35,6 +35,7 @@ LEVEL, LEVEL_SMALL = 0.25, 0.15  # greatest difference of tops and bottoms withi
 FIRST_GAP, GAP = 2.6, 1.2  # greatest gap from the letter to the next print on its line, and between the characters after that
 LEAST_GAP = 0.1  # least gap to print in a known box: initials may touch a plate's letter
 JOINED_WIDTH = 1.3  # width-to-height ratio from which a component is several joined letters
+JOINED_HEIGHT, JOINED_SHARED = 1.8, 0.7  # greatest height of joined letters in a known box, and the least part of it on the letter's line
 CONTRAST, STROKE = 0.5, (0.5, 1.8)  # least contrast and range of stroke widths of print, as fractions of the letter's
 LETTER_CONTRAST = 0.6  # threshold for strokes where Otsu's does not show the letter, as a fraction of its contrast
 PLAIN_CONTRAST = 0.6  # the same against the view's tone
@@ -45,7 +46,7 @@ LEAST_LETTERS, LEAST_IN_BOX = 2, 1  # least number of further letters that make 
 # A box that can only hold a line of print: least ratio of length to height; its height, its greatest gap to the letter and the greatest
 # distance of its centre line from the letter's.
 STRIP_LENGTH, STRIP_HEIGHT, STRIP_GAP, STRIP_OFFSET = 3.2, (0.8, 1.45), 1.2, 0.25
-# A box that was read as a longer text: least share of the letter in it, its greatest height and its least length beyond the letter.
+# A box of a longer text: least share of the letter in it, its greatest height and its least length beyond the letter.
 LEAST_COVERED, LINE_HEIGHT, LINE_LENGTH = 0.6, 1.6, 1.8
 LEAST_SHARED = 0.5  # least share of a component that lies in a box of print
 
@@ -187,10 +188,16 @@ def _is_part_of_text(
 ) -> bool:
     """`stands_in_print` for one orientation of the letter, (h, w) bool `letter_mask` in the view."""
     known = _in_boxes(view, ink, boxes)
-    components, width = _components(ink, letter_mask, rotation_deg, mirrored, known)
+    rows, columns = np.flatnonzero(letter_mask.any(1)), np.flatnonzero(letter_mask.any(0))
+    letter = np.array([[columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]]) / view.scale + np.tile(view.window[:2], 2)
+    size, sides = float((letter[0, 2:] - letter[0, :2]).max()), boxes[:, 2:] - boxes[:, :2]
+    is_line = (sides.min(axis=1) <= LINE_HEIGHT * size) & (sides.max(axis=1) >= (1 + LINE_LENGTH) * size)
+    beside = intersection(letter, boxes)[0] < LEAST_COVERED * area(letter)[0]
+    joined = _in_boxes(view, ink, boxes[beside | is_line])  # another box that holds the letter, too, may be its plate's
+    components, width = _components(ink, letter_mask, rotation_deg, mirrored, joined)
     # 0 for a component that does not resemble print, 1 for one that resembles a character, 2 for one in a known box of print
     text = {t.label: 2 if t.label in known else int(t.letters == 1 and looks_like(ink, t.label, None) > CHARACTER) for t in components}
-    line = [t for t in components if _on_line(t) or _is_dash(t)]
+    line = [t for t in components if _on_line(t) or _is_dash(t) or t.label in joined and _is_joined_line(t)]
     rows_near = [t for t in components if ROW_HEIGHT[0] <= t.height <= ROW_HEIGHT[1] and PITCH[0] <= abs(t.xyxy[3] - 1) <= PITCH[1]]
     return _continues(line, text, width) or any(_is_row(rows_near, t, text) for t in rows_near)
 
@@ -225,12 +232,13 @@ def _inks(view: View, points: np.ndarray) -> Iterator[tuple[Ink, np.ndarray]]:
 
 
 def _components(
-    ink: Ink, letter_mask: np.ndarray, rotation_deg: float, mirrored: bool, known: frozenset[int]
+    ink: Ink, letter_mask: np.ndarray, rotation_deg: float, mirrored: bool, joined: frozenset[int]
 ) -> tuple[list[_Component], float]:
     """The components around a letter with similar contrast and stroke width, upright, and the letter's width in its heights.
 
     Args:
-        known: labels of components in known boxes of print: their strokes may be of any width, as where joined writing has closed up.
+        joined: labels of components in known boxes of print beside the letter or along its line: their strokes may be of any width, as where joined writing has
+            closed up, and may touch the letter's.
     """
     angle = np.radians(rotation_deg)
     matrix = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
@@ -239,15 +247,22 @@ def _components(
     rows, columns = np.nonzero(letter_mask)
     letter_points = matrix @ np.stack([columns + 0.5, rows + 0.5])
     left, top, height = letter_points[0].min(), letter_points[1].min(), max(1.0, float(letter_points[1].max() - letter_points[1].min()))
+    near_letter = cv2.dilate(letter_mask.astype(np.uint8), np.ones((2 * max(1, round(LEAST_GAP * height)) + 1,) * 2, np.uint8)) > 0
     letter_contrast, letter_stroke = percentile(ink.hat[letter_mask], 50), _stroke_width(letter_mask)
     result = []
     for i in range(1, len(ink.stats)):
         x, y, w, h, _ = ink.stats[i]
         component = ink.labels[y : y + h, x : x + w] == i
-        if max(w, h) < LEAST_SIZE * height or (component & letter_mask[y : y + h, x : x + w]).any():
+        if max(w, h) < LEAST_SIZE * height:
             continue
+        if (component & letter_mask[y : y + h, x : x + w]).any():
+            if i not in joined:
+                continue
+            component = component & ~near_letter[y : y + h, x : x + w]  # joined to the letter itself: what is beyond it
+            if not component.any():
+                continue
         stroke, least = _stroke_width(component) / letter_stroke, STROKE[0] if min(w, h) > DASH_HEIGHT * height else 0.0  # a hyphen may be of any thinness
-        if percentile(ink.hat[y : y + h, x : x + w][component], 50) < CONTRAST * letter_contrast or not (least < stroke < STROKE[1] or i in known):
+        if percentile(ink.hat[y : y + h, x : x + w][component], 50) < CONTRAST * letter_contrast or not (least < stroke < STROKE[1] or i in joined):
             continue
         rows, columns = np.nonzero(component)
         upright = matrix @ np.stack([columns + x + 0.5, rows + y + 0.5])
@@ -274,6 +289,12 @@ def _on_line(t: _Component) -> bool:
     _, top, _, bottom = t.xyxy
     capital = CAPITAL_HEIGHT[0] <= t.height <= CAPITAL_HEIGHT[1] and abs(top) <= LEVEL and abs(bottom - 1) <= LEVEL
     return capital or (LOWER_CASE_HEIGHT[0] <= t.height < LOWER_CASE_HEIGHT[1] and abs(bottom - 1) <= LEVEL_SMALL)
+
+
+def _is_joined_line(t: _Component) -> bool:
+    """Whether a component is several joined letters on the letter's line; a comma among them may reach below it."""
+    _, top, _, bottom = t.xyxy
+    return t.letters > 1 and t.height <= JOINED_HEIGHT and min(bottom, 1.0) - max(top, 0.0) >= JOINED_SHARED
 
 
 def _is_dash(t: _Component) -> bool:
