@@ -72,6 +72,7 @@ def letters() -> list[str]:
     found = result("letters-retained")
     said = {
         "alone": "one character, A–Z and 0–9 without L and R", "beside a name": "the initial L or R of a name",
+        "beside a name on its own ground": "the same with a halo, a shadow, on pasted boxes, in cells, or of joined writing",
         "whole pictures": "both, on whole drawn radiographs from end to end", "signs alone": "an isolated L or R, to be retained",
         "signs on a plate": "an L or R with initials under it, to be retained",
     }
