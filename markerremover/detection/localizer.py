@@ -20,15 +20,16 @@ import numpy as np
 
 from .. import boxes
 from ..errors import HeldError, UsageError, WeightsError
+from ..inference.card_files import identity
 from ..inference.client import remote_network
 from ..inference.network import CLOSE_SIZE, open_network
 from ..inference.session import answers
+from ..inference.shipped_weights import weights_folder
 from ..records import Detections
 from . import rescorer as rescoring
 from . import text_detector
 from .box_choice import LATERALITY as LATERALITY
 from .box_choice import NMS_IOU, covered_by_better, sure_or_beside, with_regions
-from .card_files import identity
 from .operating_point import Calibration
 from .rescorer import Rescorer
 from .text_detector import TextDetector, TextMap
@@ -82,6 +83,7 @@ class Detector:
             probabilities, so that one threshold is equally strict for every class.
         backend: the runtime, e.g. "OpenVINO CPU, bf16"; OpenVINO's inference precision as it reports it.
         batch: greatest number of pictures in one run of the network.  tiling: the further views of large images.
+        folder: of the card, where the files of its further networks are searched first; that of the shipped weights by default.
 
     Raises:
         WeightsError: there is a rescorer or a text detector and the card names none, or the reverse; or a text detector that the
@@ -90,7 +92,7 @@ class Detector:
 
     def __init__(
         self, session: Session, card: dict, backend: str, close_session: Session | None = None, rescorer: Rescorer | None = None,
-        text: TextDetector | None = None,
+        text: TextDetector | None = None, folder: Path | None = None,
     ) -> None:
         for network, name in ((rescorer, "rescorer"), (text, "text_detector")):
             if (network is None) != (card.get(name) is None):
@@ -98,7 +100,7 @@ class Detector:
         if text is not None and rescorer is not None and not rescorer.takes_text:
             raise WeightsError("the card names a text detector, but its rescorer has no weights for one (with_text)")
         self._session, self.card, self.backend, self.rescorer, self.text = session, card, backend, rescorer, text
-        self._close_session = close_session or session
+        self._close_session, self.folder = close_session or session, folder or weights_folder()
         self.batch = getattr(session, "batch", 1)
         self.class_names = tuple(card["classes"])
         self.size = int(card["image_size"])
@@ -172,7 +174,7 @@ class Detector:
     def in_tiles(self) -> Detector:
         """A new detector with the same sessions that uses tiles for large images, as with networks that take squares only."""
         plain, close = ((lambda picture, session=session: session(picture)) for session in (self._session, self._close_session))
-        return Detector(plain, self.card, self.backend, close, self.rescorer, self.text)
+        return Detector(plain, self.card, self.backend, close, self.rescorer, self.text, self.folder)
 
     @property
     def wide(self) -> bool:
@@ -377,4 +379,4 @@ def load_detector(
             batch=batch)
     folder = network.model.parent
     rescorer, text = rescoring.of_card(network.card, folder, threads), text_detector.of_card(network.card, folder, threads, runtime)
-    return Detector(network.sessions[0], network.card, network.backend, network.sessions[1], rescorer, text)
+    return Detector(network.sessions[0], network.card, network.backend, network.sessions[1], rescorer, text, folder)

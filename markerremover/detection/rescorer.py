@@ -20,8 +20,8 @@ import cv2
 import numpy as np
 
 from ..errors import HeldError, WeightsError
+from ..inference.card_files import facts_of, find, on_cpu
 from ..system.forks import Own, at_work
-from .card_files import facts_of, find, on_cpu
 from .operating_point import logit, sigmoid
 
 SIDE = 56  # side of a window, pixels

@@ -22,11 +22,11 @@ import numpy as np
 from .. import boxes
 from ..errors import HeldError, WeightsError
 from ..inference import backends
+from ..inference.card_files import facts_of, find, on_cpu
 from ..inference.shipped_weights import weights_folder
 from ..system.files import sha256_file
 from ..system.forks import Own, at_work
 from ..system.telemetry import import_openvino
-from .card_files import facts_of, find, on_cpu
 
 FILE = "text_detector.onnx"
 SIDE = 704  # longer side of the network's input, border included, pixels: at 960 finding takes twice the time, at 640 small print is missed

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__, site_profile
-from ..detection.card_files import identity
 from ..errors import UsageError
 from ..evaluation.results import Row
+from ..inference.card_files import identity
 from ..inference.weights_card import read_card
 from ..run import shards
 from ..system.files import sha256_file

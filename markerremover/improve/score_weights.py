@@ -10,7 +10,7 @@ from ..detection import localizer
 from ..evaluation import comparison, evaluate, judge, metrics
 from ..evaluation.results import Row
 from ..records import Policy
-from ..redaction.cleaning import Cleaner
+from ..redaction.cleaning import Cleaner, with_localizer
 from ..training.measure import run_pipeline
 from .picture_store import Picture
 
@@ -28,7 +28,7 @@ def rows(pictures: Sequence[Picture], onnx: Path, policy: Policy, device: str) -
         from ..second_pass.tesseract import open_reader
 
         reader = open_reader()
-    cleaner = Cleaner(localizer.load_detector(onnx, device="cpu" if device == "cpu" else "auto"), reader, policy)
+    cleaner = with_localizer(localizer.load_detector(onnx, device="cpu" if device == "cpu" else "auto"), reader, policy)
     return [row(picture, cleaner) for picture in pictures]
 
 

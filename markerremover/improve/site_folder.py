@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__, site_profile
-from ..detection.card_files import carry, identity
 from ..errors import UsageError
+from ..inference.card_files import carry, identity
 from ..inference.weights_card import read_card
 from ..run import shards
 from ..site_profile import SiteProfile

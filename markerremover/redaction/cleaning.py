@@ -24,7 +24,7 @@ from ..errors import HeldError, UsageError
 from ..formats import images, placement
 from ..headers import telltales
 from ..records import Corrections, Decision, Detections, Policy, Radiograph, Reading, Telling, Text
-from ..second_pass import lines_of_print
+from ..second_pass import lines_of_print, stroke_network
 from ..system.forks import Threads
 from . import across_frames, cut_strokes, decision_rules, readable_text, redact, styles, text_finder, verify
 from . import corrections as corrections_module
@@ -53,6 +53,7 @@ class Cleaner:
     finder: an independent text finder, see `text_finder.open_second_look`; None for none.
     beside: the executor that reads several places of a result while the localizer runs; None to read them one after the other.
     at_once: greatest number of files cleaned with it at the same time, in as many threads of this process.
+    strokes: tells a letter's strokes where no threshold does; None for none.
 
     Raises:
         UsageError: the policy needs an OCR engine and there is none.
@@ -64,6 +65,7 @@ class Cleaner:
     finder: text_finder.TextFinder | None = None
     beside: Executor | None = None
     at_once: int = 1
+    strokes: stroke_network.StrokeNetwork | None = None
 
     def __post_init__(self) -> None:
         if self.policy.keep and self.reader is None:
@@ -135,8 +137,22 @@ def open_cleaner(
         reader = open_reader() if policy.keep or policy.style != "box" or available() else None
         finder = text_finder.open_second_look(threads) if second else None
         reader_count = min(MOST_READERS, threads or os.cpu_count() or 1)
-        return Cleaner(
-            detector.result(), reader, policy, finder, Threads(reader_count, "reading") if reader_count > 1 else None, min(AT_ONCE, reader_count))
+        return with_localizer(
+            detector.result(), reader, policy, threads, finder=finder, beside=Threads(reader_count, "reading") if reader_count > 1 else None,
+            at_once=min(AT_ONCE, reader_count))
+
+
+def with_localizer(detector: localizer.Detector, reader: Any, policy: Policy, threads: int | None = None, **further: Any) -> Cleaner:
+    """A cleaner with a localizer and, if laterality markers are retained, the stroke network that its card names.
+
+    Args:
+        detector: from `localizer.load_detector`.  reader, policy, further: as of `Cleaner`.  threads: of the stroke network.
+
+    Raises:
+        WeightsError: that network is missing or damaged.  UsageError: as `Cleaner`.
+    """
+    strokes = stroke_network.of_card(detector.card, detector.folder, threads or 1) if policy.keep else None
+    return Cleaner(detector, reader, policy, strokes=strokes, **further)
 
 
 def clean_radiograph(
@@ -308,7 +324,8 @@ def _read_marker(frame: np.ndarray, others: Sequence[np.ndarray], xyxy: np.ndarr
         return None
     from ..second_pass.reader import insist
 
-    return insist(frame, xyxy, cleaner.policy.keep, cleaner.reader, others, is_laterality=label == localizer.LATERALITY)
+    return insist(
+        frame, xyxy, cleaner.policy.keep, cleaner.reader, others, is_laterality=label == localizer.LATERALITY, network=cleaner.strokes)
 
 
 def _verified(

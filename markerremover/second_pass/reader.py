@@ -11,7 +11,7 @@ around it makes it part of a longer text. Every other box returns a reading with
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import cv2
@@ -23,17 +23,20 @@ from .doubts import NOTHING, PART_OF_TEXT
 from .isolation import spoils, unless_initial
 from .kept_pixels import CLEAR, CLEAR_PX, disc_around, is_empty, pieces, retained_pixels
 from .sign_candidates import AHEAD_IN_WORDS, CONVINCING, LEAST_LIKENESS, Candidate, candidates, vote
+from .stroke_network import LETTER, PRINT, StrokeNetwork
 from .strokes import (
     EDGE_PX,
     EDGE_SHARE,
     THRESHOLDS,
     Ink,
     distance,
+    flat_fields,
     inks,
     inside,
     label_mask,
     largest,
     on_plate,
+    percentile,
     split_variants,
     without_appendix,
     without_neighbour,
@@ -44,6 +47,7 @@ from .view import SMALLEST_BOX, View, cropped, in_source, view_of_box
 
 __all__ = ["insist", "is_unlike", "second_pass"]
 
+SHELL_PX = 10.0  # outer radius of the shell around strokes that tells their polarity, work pixels
 LEAST_WHOLE = 0.45  # least area of a letter, as a fraction of its component's at Otsu's threshold
 WORD_THRESHOLDS = 2  # number of thresholds at which words are tried: at Otsu's, neighbouring letters may be joined
 SMALLER = 0.8  # greatest size of other components in a word's line, as a fraction of its letters'
@@ -60,7 +64,7 @@ DOUBTABLE = 0.5  # confidence from which a doubt about a reading is final: half 
 
 def second_pass(
     display_frame: np.ndarray, xyxy: np.ndarray, keep: tuple[str, ...], reader: Reader, others: Sequence[np.ndarray] = (), *,
-    is_laterality: bool = True,
+    is_laterality: bool = True, network: StrokeNetwork | None = None,
 ) -> Reading:
     """Read one box.
 
@@ -71,6 +75,7 @@ def second_pass(
         reader: an OCR engine, see `tesseract.open_reader`.
         others: further views of the same frame, (H, W) uint8 each: ground is retained only where it is empty in all of them.
         is_laterality: whether the localizer's class is laterality marker; if not, fewer thresholds are tried for letters.
+        network: tells a letter's strokes where no threshold did; only for boxes of class laterality marker.
 
     Returns:
         A Reading whose `text` is one of `keep` or ""; its arrays are new. Boxes that are too small, outside, flat or not finite give a
@@ -83,7 +88,9 @@ def second_pass(
     words = tuple(text for text in keep if len(text) > 1)
     best = Reading(view.box)
     rejected_places: set[tuple[int, ...]] = set()
+    known: dict[bool, list[Ink]] = {}
     for rank, levels in enumerate(inks(view)):
+        known[levels[0].dark] = levels
         for ink in levels[:WORD_THRESHOLDS] if words else ():
             reading = _read_word((display_frame, *others), view, ink, levels, words, reader)
             if reading and (reading.doubt or reading.confidence >= CONVINCING):
@@ -96,12 +103,48 @@ def second_pass(
             if reading.confidence >= (DOUBTABLE if reading.doubt else CONVINCING):
                 return reading
             best = max(best, reading, key=lambda r: r.confidence)
+    if network is not None and is_laterality:
+        best = max(best, _by_network((display_frame, *others), view, network, known, letters, words, reader), key=lambda r: r.confidence)
+    return best
+
+
+def _by_network(
+    frames: Sequence[np.ndarray], view: View, network: StrokeNetwork, known: Mapping[bool, list[Ink]], letters: tuple[str, ...], words: tuple[str, ...],
+    reader: Reader,
+) -> Reading:
+    """The marker that the strokes of the stroke network read as.
+
+    Args:
+        known: strokes at Otsu's thresholds by polarity, as far as there are any.
+    """
+    probability = network(view)
+    is_letter = probability.argmax(axis=0) == LETTER
+    if not is_letter.any():
+        return Reading(view.box)
+    near = distance(is_letter)
+    shell = (near > EDGE_PX) & (near < SHELL_PX)
+    dark = bool(shell.any()) and percentile(view.grey[is_letter], 50) < percentile(view.grey[shell], 50)
+    hat = next(hat for hat, is_dark in flat_fields(view) if is_dark == dark)
+    ink, every = Ink.of(is_letter, hat, dark), Ink.of(is_letter | (probability.argmax(axis=0) == PRINT), hat, dark)
+    levels = [*known.get(dark, []), every]
+    best = Reading(view.box)
+    reading = _read_word(frames, view, ink, levels, words, reader) if words else None
+    if reading:
+        best = unless_initial(frames[0], reading, dark)
+    for index, ring in largest(view, ink) if best.confidence < CONVINCING else ():
+        for candidate in candidates(ink, index, ring, letters):
+            if candidate.text == "L" and not is_whole_l(candidate, every, view.scale):
+                continue
+            confidence = vote(candidate, reader)
+            if confidence:
+                best = max(best, unless_initial(frames[0], _reading(frames, view, candidate, confidence, levels), dark), key=lambda r: r.confidence)
+                break
     return best
 
 
 def insist(
     display_frame: np.ndarray, xyxy: np.ndarray, keep: tuple[str, ...], reader: Reader, others: Sequence[np.ndarray] = (), *,
-    is_laterality: bool = True,
+    is_laterality: bool = True, network: StrokeNetwork | None = None,
 ) -> Reading:
     """`second_pass`, repeated with the box somewhat smaller and larger where the first reading is not sure.
 
@@ -109,13 +152,13 @@ def insist(
     read, or not with enough confidence; any box where a letter of a longer text was read that may be one of the words in `keep`.
 
     Args:
-        display_frame, xyxy, keep, reader, others, is_laterality: as of `second_pass`.
+        display_frame, xyxy, keep, reader, others, is_laterality, network: as of `second_pass`.
 
     Returns:
         The reading with the highest confidence; repetition stops at the first that is convincing, or doubted with a confidence of at
         least `DOUBTABLE`. If two readings of at least that confidence differ in their text, one with doubt `PART_OF_TEXT`.
     """
-    first = best = second_pass(display_frame, xyxy, keep, reader, others, is_laterality=is_laterality)
+    first = best = second_pass(display_frame, xyxy, keep, reader, others, is_laterality=is_laterality, network=network)
     words = tuple(word for word in keep if len(word) > 1 and first.text and first.text in word)
     if first.doubt == PART_OF_TEXT and words and _may_spell(display_frame, xyxy, max(map(len, words))):
         for share in WORD_RETAKES:
@@ -127,7 +170,7 @@ def insist(
     for share in RETAKES if first.xyxy[2] - first.xyxy[0] >= SMALLEST_BOX else ():
         if _sureness(best) >= (DOUBTABLE if best.doubt else CONVINCING):
             break
-        reading = second_pass(display_frame, _grown(xyxy, share), keep, reader, others)
+        reading = second_pass(display_frame, _grown(xyxy, share), keep, reader, others, network=network)
         if reading.doubt == NOTHING:
             continue
         if min(best.confidence, reading.confidence) >= DOUBTABLE and best.text != reading.text:

@@ -125,11 +125,7 @@ def inks(view: View, thresholds: Sequence[float] = THRESHOLDS) -> Iterator[list[
     x1, y1, x2, y2 = np.round(view.inner).astype(int)
     if x2 <= x1 or y2 <= y1:
         return
-    grey = cv2.GaussianBlur(view.grey, (3, 3), 0)
-    side = int(max(9, 0.9 * min(x2 - x1, y2 - y1))) | 1
-    kernel = np.ones((side, side), np.uint8)
-    operations = (cv2.MORPH_TOPHAT, False), (cv2.MORPH_BLACKHAT, True)
-    hats = [(cv2.morphologyEx(grey, operation, kernel), dark) for operation, dark in operations]
+    hats = flat_fields(view)
     energy = [float(np.square(hat[y1:y2, x1:x2].astype(np.float32)).sum()) for hat, _ in hats]
     for rank in np.argsort(energy)[::-1]:
         hat, dark = hats[rank]
@@ -139,6 +135,14 @@ def inks(view: View, thresholds: Sequence[float] = THRESHOLDS) -> Iterator[list[
                 return
         otsu, _ = cv2.threshold(np.ascontiguousarray(hat[y1:y2, x1:x2]).reshape(1, -1), 0, 255, cv2.THRESH_OTSU)
         yield [Ink.of(hat > max(otsu * share, FLOOR), hat, dark) for share in thresholds]
+
+
+def flat_fields(view: View) -> list[tuple[np.ndarray, bool]]:
+    """The flat-fielded view by polarity: (h, w) uint8, strokes bright, and whether they are darker than their surroundings."""
+    x1, y1, x2, y2 = np.round(view.inner).astype(int)
+    grey = cv2.GaussianBlur(view.grey, (3, 3), 0)
+    kernel = np.ones((int(max(9, 0.9 * min(x2 - x1, y2 - y1))) | 1,) * 2, np.uint8)
+    return [(cv2.morphologyEx(grey, operation, kernel), dark) for operation, dark in ((cv2.MORPH_TOPHAT, False), (cv2.MORPH_BLACKHAT, True))]
 
 
 def split_variants(view: View, ink: Ink) -> Iterator[Ink]:

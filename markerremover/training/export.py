@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 
 from ..detection import localizer, rescorer, text_detector
-from ..detection.card_files import carry
 from ..errors import MarkerRemoverError, ParityError, UsageError, WeightsError
 from ..formats import read_apart
 from ..inference import network, tensorrt_engine
+from ..inference.card_files import carry
 from ..inference.shipped_weights import default_weights
 from ..inference.weights_card import model_sha256, parse_card
 from ..records import locked

@@ -27,7 +27,7 @@ from ..inference.shipped_weights import default_weights
 from ..inference.weights_card import read_card
 from ..labels.labelled_folder import Sample
 from ..records import Policy
-from ..redaction.cleaning import Cleaner
+from ..redaction.cleaning import with_localizer
 from ..system.files import sha256_file
 from . import checkpoints, finetune_report, train_localizer
 from .folds import Fold, plan, whole
@@ -228,7 +228,7 @@ def _measured(run: Run, part: Fold, onnx: Path, stage: str) -> list[dict[str, An
     if rows_file.is_file():
         return json.loads(rows_file.read_text(encoding="utf-8"))
     run.say(f"measuring {stage}, fold {part.number}: {len(part.held_out)} images")
-    cleaner = Cleaner(localizer.load_detector(onnx, device="cpu" if run.device == "cpu" else "auto"), run.reader, run.policy)
+    cleaner = with_localizer(localizer.load_detector(onnx, device="cpu" if run.device == "cpu" else "auto"), run.reader, run.policy)
     rows = [measure(sample, cleaner, run.work / "pictures" / f"{picture_id(sample)}-{stage}.png") for sample in part.held_out]
     temporary = rows_file.with_suffix(".new")
     temporary.write_text(json.dumps(rows), encoding="utf-8")

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from ..detection import localizer, operating_point
-from ..detection.card_files import carry, find
 from ..errors import UsageError
+from ..inference.card_files import carry, find
 from ..inference.weights_card import read_card
 from ..labels import labelled_folder
 from ..labels.labelled_folder import Sample

@@ -148,7 +148,7 @@ def quieter() -> Iterator[None]:
         LOGGER.setLevel(level)
 
 
-def _computes_bf16() -> bool:
+def computes_bf16() -> bool:
     """Whether the processor multiplies bfloat16 itself: a step then takes 0.6 of its time, where it is emulated ten times as long."""
     import torch
 
@@ -174,7 +174,7 @@ def _trainer_class():
                 dataset.collate_fn = YOLODataset.collate_fn
             super().__init__(overrides=overrides)
             self.add_callback("on_train_start", lambda _: torch.set_num_threads(THREADS))
-            if self.device.type == "cpu" and _computes_bf16():
+            if self.device.type == "cpu" and computes_bf16():
                 self.add_callback("on_train_start", lambda trainer: setattr(trainer, "amp", True))  # ultralytics turns it off on any CPU
 
         def preprocess_batch(self, batch):

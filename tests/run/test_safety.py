@@ -339,7 +339,7 @@ def test_what_only_shows_after_a_removal_is_removed_too(clean, out):
 
 
 def test_a_doubtful_reading_removes(clean, out, monkeypatch):
-    def doubtful(frame, xyxy, keep, reader, others=(), *, is_laterality=True):
+    def doubtful(frame, xyxy, keep, reader, others=(), *, is_laterality=True, network=None):
         left, top, right, bottom = (int(v) for v in xyxy)
         return Reading((left, top, right, bottom), "L", 0.99, np.ones((bottom - top, right - left), bool), doubt="part of a longer text")
 
@@ -350,7 +350,7 @@ def test_a_doubtful_reading_removes(clean, out, monkeypatch):
 
 
 def test_a_confident_isolated_sign_stays(clean, inputs, out, monkeypatch):
-    def sure(frame, xyxy, keep, reader, others=(), *, is_laterality=True):
+    def sure(frame, xyxy, keep, reader, others=(), *, is_laterality=True, network=None):
         left, top, right, bottom = (int(v) for v in xyxy)
         return Reading((left, top, right, bottom), "L", 0.99, np.ones((bottom - top, right - left), bool))
 
@@ -405,7 +405,7 @@ def test_the_audit_page_loads_nothing_from_elsewhere_and_shows_names_as_text(cle
 
 
 def test_read_text_and_file_names_are_never_logged(clean, monkeypatch, caplog, capsys):
-    def reads_a_name(frame, xyxy, keep, reader, others=(), *, is_laterality=True):
+    def reads_a_name(frame, xyxy, keep, reader, others=(), *, is_laterality=True, network=None):
         return Reading(tuple(int(v) for v in xyxy), "SMITH", 0.9)
 
     monkeypatch.setattr("markerremover.second_pass.reader.second_pass", reads_a_name)

@@ -590,7 +590,7 @@ def reads_by_width(monkeypatch, answers):
     """`second_pass` replaced by a function of the box's width and of whether only words are asked for."""
     calls = []
 
-    def fake(frame, xyxy, keep, reader, others=(), *, is_laterality=True):
+    def fake(frame, xyxy, keep, reader, others=(), *, is_laterality=True, network=None):
         width = round(float(xyxy[2] - xyxy[0]))
         calls.append(width)
         text, confidence, doubt = answers.get((width, all(len(text) > 1 for text in keep)), ("", 0.0, ""))

@@ -217,13 +217,14 @@ def _styled(style: str):
             )
         if mask.size == 0:
             return False
+        text = f"{side} outlined" if style == "outlined" else side
         if rng.random() < 0.45:
             make_group = lambda local: set_off(
-                rng, mask, ("laterality", side), polarity(rng, local, level, choice(rng, ("plain", "outline", "shadow"))), cap
+                rng, mask, ("laterality", text), polarity(rng, local, level, choice(rng, ("plain", "outline", "shadow"))), cap
             )
             return lay(rng, scene, make_group, mask.shape)
         sheet = layers.Sheet(additive=True)
-        sheet.put(mask, 0, 0, level, sheet.element("laterality", side), _metal(rng)[1])
+        sheet.put(mask, 0, 0, level, sheet.element("laterality", text), _metal(rng)[1])
         return _put(rng, scene, _pose(rng, sheet.group()))
 
     return styled

@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from markerremover.detection import card_files
 from markerremover.errors import WeightsError
+from markerremover.inference import card_files
 
 
 def written(folder, content=b"network", name="rescorer.onnx"):

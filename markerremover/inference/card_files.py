@@ -1,4 +1,4 @@
-"""The further networks that a localizer's card names, each by file and SHA-256: the rescorer and the text detector."""
+"""The further networks that a localizer's card names, each by file and SHA-256: the rescorer, the text detector and the stroke network."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import WeightsError
-from ..inference.shipped_weights import weights_folder
 from ..system.files import sha256_file
 from ..system.telemetry import import_onnxruntime
+from .shipped_weights import weights_folder
 
 #: Keys of a card that name a network: {file, sha256, ...}.
-NETWORKS = ("rescorer", "text_detector")
+NETWORKS = ("rescorer", "text_detector", "strokes")
 
 
 def facts_of(card: Mapping[str, Any], name: str, keys: Sequence[str], folder: Path) -> dict[str, Any] | None:
