@@ -199,6 +199,8 @@ class Detector:
         scores = self.rescorer(display, found.xyxy, found.scores, None if text is None else text.at(found.xyxy))
         scores = np.array([self.calibration[c](s) for s, c in zip(scores, found.class_ids)], np.float64)
         rows = np.argsort(-scores, kind="stable")
+        if text is not None:
+            rows = rows[~text.explained(found.xyxy, scores)[rows]]
         rows = rows[scores[rows] >= threshold]
         loose = covered_by_better(found.xyxy[rows], found.class_ids[rows])
         return Detections(found.xyxy[rows], scores[rows].astype(np.float32), found.class_ids[rows], found.class_names, loose)

@@ -36,8 +36,9 @@ STRIDE = 32  # divisor of the input's sides, pixels
 BORDER = 16  # replicated border, input pixels: print at the image's edge is found only with some ground around it
 ENLARGED = 2.0  # greatest scale: small pictures have small print
 TEXT, REGION = 0.3, 0.4  # least probability of a region's pixels, and least mean probability of a region
-UNCLIP = 1.6  # the network marks the middle of the characters: a region grows by this multiple of area / perimeter
+UNCLIP = 1.2  # the network marks the middle of the characters: a region grows by this multiple of area / perimeter
 LARGEST = 0.25  # greatest shorter side of a region, in the image's longer sides: what is larger is a hand or a knee, not print
+EXPLAINED = 0.85  # share of a region's text within surer boxes of the localizer from which it adds nothing to them but ground
 LEAST_REGION = 3  # least height and width of a region, input pixels
 
 Network = Callable[[np.ndarray], np.ndarray]
@@ -74,12 +75,33 @@ class TextMap:
 
     def at(self, xyxy: np.ndarray) -> np.ndarray:
         """(N,) float64: the greatest probability of text within each of some boxes, (N, 4) source xyxy; 0 outside the frame."""
+        return np.array([self.probability[y1:y2, x1:x2].max(initial=0.0) for x1, y1, x2, y2 in self._corners(xyxy)], np.float64)
+
+    def explained(self, xyxy: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        """(N,) bool: the boxes that are regions of this map and whose text lies in boxes of the localizer that score as much (`EXPLAINED`).
+
+        A region holds all of a line, and the ground between: where the localizer has its parts, a laterality marker among them stays one.
+
+        Args:
+            xyxy: (N, 4) source pixels, of the localizer and regions.  scores: (N,).
+        """
+        result, regions = np.zeros(len(xyxy), bool), self.regions().astype(np.float32)
+        is_region = (xyxy.astype(np.float32)[:, None] == regions[None]).all(axis=2).any(axis=1)
+        for k in np.flatnonzero(is_region):
+            (x1, y1, x2, y2), *surer = self._corners(np.concatenate([xyxy[k : k + 1], xyxy[~is_region & (scores >= scores[k])]]))
+            is_text = self.probability[y1:y2, x1:x2] > TEXT
+            total = int(is_text.sum())
+            for a, b, c, d in surer:
+                is_text[max(0, b - y1) : max(0, d - y1), max(0, a - x1) : max(0, c - x1)] = False
+            result[k] = total > 0 and is_text.sum() <= (1 - EXPLAINED) * total
+        return result
+
+    def _corners(self, xyxy: np.ndarray) -> list[list[int]]:
+        """Boxes, (N, 4) source pixels, as integer x1, y1, x2, y2 in the map, of a pixel at least."""
         h, w = self.probability.shape
         corners = np.asarray(xyxy, np.float64).reshape(-1, 4) * np.tile(self.scale, 2)
         low, high = np.floor(corners[:, :2]).astype(int), np.ceil(corners[:, 2:]).astype(int)
-        high = np.maximum(high, low + 1)
-        low, high = (np.clip(ends, 0, (w, h)) for ends in (low, high))
-        return np.array([self.probability[y1:y2, x1:x2].max(initial=0.0) for (x1, y1), (x2, y2) in zip(low, high)], np.float64)
+        return np.concatenate([np.clip(low, 0, (w, h)), np.clip(np.maximum(high, low + 1), 0, (w, h))], axis=1).tolist()
 
 
 class TextDetector:

@@ -54,7 +54,7 @@ def test_regions_come_back_in_source_pixels_around_what_was_marked(scale):
     frame[10 * scale : 12 * scale, 10 * scale] = 255  # too small
     found = text_detector.TextDetector(bright([]), FACTS)(frame).regions() / scale
     middle, corner = sorted(found.tolist(), key=lambda box: box[0])
-    reach = 1.6 * 400 / 96  # area / perimeter of the marked part
+    reach = 1.2 * 400 / 96  # area / perimeter of the marked part
     assert middle == pytest.approx([20 - reach, 40 - reach, 60 + reach, 50 + reach], abs=1.2)
     assert corner[2:] == [120, 100] and len(found) == 2
 
@@ -78,6 +78,19 @@ def test_boxes_have_the_greatest_probability_within_them():
     made = text_detector.TextMap(probability, (0.5, 0.5), (100, 120))
     xyxy = np.array([[36, 16, 48, 30], [0, 0, 30, 30], [40.2, 20.2, 40.4, 20.4], [-50, -50, -20, -20], [300, 300, 320, 320]], float)
     assert made.at(xyxy) == pytest.approx([0.8, 0, 0.8, 0, 0]) and made.at(np.zeros((0, 4))).shape == (0,)
+
+
+def test_a_line_whose_parts_the_localizer_has_is_no_further_box():
+    probability = np.zeros((40, 100), np.float32)
+    probability[10:20, 10:30] = probability[10:20, 50:90] = 0.9
+    probability[14:16, 30:50] = 0.9  # one line
+    made = text_detector.TextMap(probability, (0.5, 0.5), (80, 200))
+    (line,) = made.regions().tolist()
+    letter, word, half = [16.0, 16, 64, 44], [96.0, 16, 184, 44], [96.0, 16, 140, 44]
+    assert made.explained(np.array([letter, word, line]), np.array([0.9, 0.8, 0.8])).tolist() == [False, False, True]
+    assert not made.explained(np.array([letter, half, line]), np.array([0.9, 0.9, 0.8])).any(), "a part is in no box"
+    assert not made.explained(np.array([letter, word, line]), np.array([0.9, 0.7, 0.8])).any(), "a part is in a box that is less sure"
+    assert made.explained(np.zeros((0, 4)), np.zeros(0)).shape == (0,)
 
 
 @pytest.mark.parametrize("answer", [np.full((1, 1, 96, 96), np.nan, np.float32), np.zeros((1, 1, 95, 96), np.float32), np.zeros(3, np.float32)])
