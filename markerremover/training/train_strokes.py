@@ -138,7 +138,7 @@ def _ring_and_letter(mask: np.ndarray, is_outlined: bool) -> tuple[np.ndarray, n
     if within.sum() == rest.sum() and solid.sum() > 2 * area and max(stats[i, 2:4].max() for i in range(1, len(stats)) if i != largest) > OUTLINE * max(w, h):
         return labels == largest, rest
     if len(stats) > DOTS:
-        side = int(1.2 * np.median(np.sqrt(stats[1:, 4]))) | 1
+        side = int(2.0 * np.median(np.sqrt(stats[1:, 4]))) | 1
         kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
         return nothing, cv2.morphologyEx(np.pad(mask.astype(np.uint8), side), cv2.MORPH_CLOSE, kernel)[side:-side, side:-side] > 0
     return nothing, mask
