@@ -29,6 +29,8 @@ from .strokes import (
     EDGE_SHARE,
     THRESHOLDS,
     Ink,
+    between_outlines,
+    closed_dots,
     distance,
     flat_fields,
     inks,
@@ -125,19 +127,27 @@ def _by_network(
     shell = (near > EDGE_PX) & (near < SHELL_PX)
     dark = bool(shell.any()) and percentile(view.grey[is_letter], 50) < percentile(view.grey[shell], 50)
     hat = next(hat for hat, is_dark in flat_fields(view) if is_dark == dark)
-    ink, every = Ink.of(is_letter, hat, dark), Ink.of(is_letter | (probability.argmax(axis=0) == PRINT), hat, dark)
-    levels = [*known.get(dark, []), every]
-    best = Reading(view.box)
+    every = Ink.of(is_letter | (probability.argmax(axis=0) == PRINT), hat, dark)
+    levels, best = [*known.get(dark, []), every], Reading(view.box)
+    for mask in (is_letter, between_outlines(is_letter), closed_dots(is_letter)):
+        if best.confidence < CONVINCING and (mask is is_letter or (mask != is_letter).any()):
+            best = max(best, _of_strokes(frames, view, Ink.of(mask, hat, dark), every, levels, letters, words, reader), key=lambda r: r.confidence)
+    return best if best.confidence >= CONVINCING else Reading(view.box)
+
+
+def _of_strokes(
+    frames: Sequence[np.ndarray], view: View, ink: Ink, every: Ink, levels: list[Ink], letters: tuple[str, ...], words: tuple[str, ...], reader: Reader
+) -> Reading:
+    """The marker that some letters' strokes read as. every: all strokes of letters and print.  levels: those of the same polarity."""
     reading = _read_word(frames, view, ink, levels, words, reader) if words else None
-    if reading:
-        best = unless_initial(frames[0], reading, dark)
+    best = unless_initial(frames[0], reading, ink.dark) if reading else Reading(view.box)
     for index, ring in largest(view, ink) if best.confidence < CONVINCING else ():
         for candidate in candidates(ink, index, ring, letters):
             if candidate.text == "L" and not is_whole_l(candidate, every, view.scale):
                 continue
             confidence = vote(candidate, reader)
             if confidence:
-                best = max(best, unless_initial(frames[0], _reading(frames, view, candidate, confidence, levels), dark), key=lambda r: r.confidence)
+                best = max(best, unless_initial(frames[0], _reading(frames, view, candidate, confidence, levels), ink.dark), key=lambda r: r.confidence)
                 break
     return best
 

@@ -26,6 +26,8 @@ APPENDIX = 0.06  # least size of an appendage on a thin joint, as a fraction of 
 BRIDGE = 0.45  # greatest gap between the halves of a stencil letter, as a fraction of its width
 EDGE_PX, EDGE_SHARE = 2.0, 0.05  # width of a stroke's soft edge: source pixels, or a fraction of the letter's size if that is more
 RING_WIDTH = 0.5  # greatest stroke width of a ring, as a fraction of the distance from its outline to its centre
+HOLLOW = 1.35  # least area of an outlined letter, in that of its outlines; with less the outlines meet, and what they enclose is a counter
+DOTS = 5  # least number of pieces of a dotted letter
 SHELL = (0.05, 0.14)  # inner and outer radius of the shell around a cut-out letter where its plate is expected, as fractions of its size
 SURROUNDED = 0.9  # least share of the shell around a dark letter that is as bright as a plate
 
@@ -332,6 +334,34 @@ def closed_at_edges(ring: np.ndarray) -> np.ndarray:
             line[positions[0] : positions[-1] + 1] = True
             closed[edge] |= line
     return closed
+
+
+def between_outlines(mask: np.ndarray) -> np.ndarray:
+    """(h, w) bool, new: a letter that is drawn as an outline, with what lies between its outer and inner outlines; `mask` itself where outlines
+    enclose little more than they cover (`HOLLOW`): such a hole is a counter."""
+    contours, (tree,) = cv2.findContours(padded(mask.astype(np.uint8), 1), cv2.RETR_TREE, cv2.CHAIN_APPROX_NONE) if mask.any() else ((), (None,))
+    depths: list[int] = []
+    for k in range(len(contours)):
+        depth, parent = 0, tree[k][3]
+        while parent >= 0:
+            depth, parent = depth + 1, tree[parent][3]
+        depths.append(depth)
+    solid = np.zeros((mask.shape[0] + 2, mask.shape[1] + 2), np.uint8)
+    for k in sorted(range(len(contours)), key=depths.__getitem__):
+        if depths[k] % 4 != 1:  # the first hole of an outline is the inside of the letter, the next but one its counter
+            cv2.drawContours(solid, contours, k, 0 if depths[k] % 4 == 3 else 1, cv2.FILLED)
+    result = (solid[1:-1, 1:-1] > 0) | mask
+    return result if result.sum() > HOLLOW * mask.sum() else mask
+
+
+def closed_dots(mask: np.ndarray) -> np.ndarray:
+    """(h, w) bool, new: a letter of dots with the gaps between them closed; `mask` itself where there are fewer than `DOTS` pieces."""
+    _, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    if len(stats) <= DOTS:
+        return mask
+    side = int(2.0 * np.median(np.sqrt(stats[1:, 4]))) | 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    return cv2.morphologyEx(padded(mask.astype(np.uint8), side), cv2.MORPH_CLOSE, kernel)[side:-side, side:-side] > 0
 
 
 def filled(mask: np.ndarray) -> np.ndarray:

@@ -20,19 +20,17 @@ from ..second_pass.stroke_network import GROUND, LETTER, PRINT, RING, normalised
 from ..second_pass.view import View, view_of_box
 from . import train_localizer
 
-WINDOW = 128  # side of a training window, network pixels
+WINDOW = 96  # side of a training window, network pixels
 UNKNOWN = 255  # label of pixels that are not taught: strokes of "uncertain" elements, and half of a hidden outline
 LEAST_SIDE = 5.0  # least shorter side of an element, source pixels
 MOST_OTHERS = 3  # windows around other print for an image, at most
 JITTER, UNION_SHARE = 0.12, 0.2  # displacement of a box's sides, in its size, and share of boxes that hold a neighbour too
 COVERED = 0.35  # share of a pixel under a stroke from which it is one
-DOTS = 5  # least number of pieces of a dotted letter
-HOLLOW = 1.35  # least area of an outlined letter, in that of its outlines; with less the outlines meet, and what they enclose is a counter
 DISC = 0.6  # share of its box that a marker's strokes fill if a disc under its ring is among them
 OUTLINE = 0.25  # least size of what a ring holds, in the ring's size
 HELD_OUT = 0.08  # share of images held out
 BATCH, RATE = 32, 2e-3
-WEIGHTS = (1.0, 2.5, 2.0, 1.5)  # of the classes in the cross-entropy
+WEIGHTS = (1.0, 2.5, 4.0, 1.5)  # of the classes in the cross-entropy
 WIDTHS = (12, 24, 48, 64)  # channels of the four levels
 
 
@@ -126,7 +124,7 @@ def _ring_and_letter(mask: np.ndarray, is_outlined: bool) -> tuple[np.ndarray, n
     """
     nothing = np.zeros_like(mask)
     if is_outlined:
-        return nothing, _between_outlines(mask)
+        return nothing, strokes.between_outlines(mask)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
     if len(stats) < 3:
         return nothing, mask
@@ -137,30 +135,7 @@ def _ring_and_letter(mask: np.ndarray, is_outlined: bool) -> tuple[np.ndarray, n
     solid = strokes.filled(labels == largest)
     if within.sum() == rest.sum() and solid.sum() > 2 * area and max(stats[i, 2:4].max() for i in range(1, len(stats)) if i != largest) > OUTLINE * max(w, h):
         return labels == largest, rest
-    if len(stats) > DOTS:
-        side = int(2.0 * np.median(np.sqrt(stats[1:, 4]))) | 1
-        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-        return nothing, cv2.morphologyEx(np.pad(mask.astype(np.uint8), side), cv2.MORPH_CLOSE, kernel)[side:-side, side:-side] > 0
-    return nothing, mask
-
-
-def _between_outlines(mask: np.ndarray) -> np.ndarray:
-    """(h, w) bool: outlines and what lies between an outer and an inner one; a hole within an inner one is ground."""
-    contours, tree = cv2.findContours(np.pad(mask.astype(np.uint8), 1), cv2.RETR_TREE, cv2.CHAIN_APPROX_NONE)
-    result = np.zeros((mask.shape[0] + 2, mask.shape[1] + 2), np.uint8)
-    for k in sorted(range(len(contours)), key=lambda k: _depth(tree[0], k)):
-        depth = _depth(tree[0], k)
-        if depth % 4 != 1:  # the first hole of an outline is the inside of the letter, the next but one its counter
-            cv2.drawContours(result, contours, k, 0 if depth % 4 == 3 else 1, cv2.FILLED)
-    solid = (result[1:-1, 1:-1] > 0) | mask
-    return solid if solid.sum() > HOLLOW * mask.sum() else mask
-
-
-def _depth(tree: np.ndarray, k: int) -> int:
-    depth = 0
-    while tree[k][3] >= 0:
-        depth, k = depth + 1, tree[k][3]
-    return depth
+    return nothing, strokes.closed_dots(mask)
 
 
 def _boxes(elements: Sequence[Element], repeats: int, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, bool]]:

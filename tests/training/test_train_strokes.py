@@ -113,8 +113,8 @@ def test_folders_without_masks_are_refused(films, tmp_path):
 
 
 def test_variations_move_picture_and_labels_together():
-    picture = np.zeros((6, 2, 128, 128), np.uint8)
-    labels = np.zeros((6, 128, 128), np.uint8)
+    picture = np.zeros((6, 2, 96, 96), np.uint8)
+    labels = np.zeros((6, 96, 96), np.uint8)
     picture[:, 0, 20:40, 30:90] = 200
     picture[:, 1, 20:40, 30:90] = 255
     labels[:, 20:40, 30:90] = LETTER
