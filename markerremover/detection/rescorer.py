@@ -6,6 +6,9 @@ Vasconcelos 2018). The two scores are combined by logistic regression:
 
     score = sigmoid(localizer * logit(localizer's score) + rescorer * (rescorer's logit) + offset)
 
+With a text detector the score is the greater of this one and the one with the logit of the text's probability as a third term: an arrow that the
+other two are sure of does not count for less because it is no text.
+
 The network takes (N, 3, `SIDE`, `SIDE`) float32 in 0–1, two square windows of each box (`CONTEXT` times its longer side) and
 a mask of the box in the closer one, and gives (N,) logits of "this is the box of a burned-in annotation".
 Card: `rescorer` = {file, sha256, floor, localizer, rescorer, offset}, with a text detector also `with_text` = {localizer, rescorer, text, offset}.
@@ -67,13 +70,14 @@ class Rescorer:
         if not len(xyxy):
             return np.zeros(0)
         by_localizer, by_window = logit(np.asarray(scores, np.float64)), self.logits(display, xyxy)
+        a, b, c = self._weights
+        alone = sigmoid(a * by_localizer + b * by_window + c)
         if texts is None:
-            a, b, c = self._weights
-            return sigmoid(a * by_localizer + b * by_window + c)
+            return alone
         if self._with_text is None:
             raise WeightsError("the card's rescorer has no weights for a text detector")
         a, b, d, c = self._with_text
-        return sigmoid(a * by_localizer + b * by_window + d * of_text(texts) + c)
+        return np.maximum(alone, sigmoid(a * by_localizer + b * by_window + d * of_text(texts) + c))
 
     def logits(self, display: np.ndarray, xyxy: np.ndarray) -> np.ndarray:
         """(N,) float64: the network's logit for each box, before the combination.

@@ -69,7 +69,7 @@ def test_a_text_detector_makes_it_three_with_weights_of_their_own():
     frame, xyxy, scores = np.zeros((50, 50), np.uint8), np.array([[1, 1, 9, 9.0]] * 3), np.full(3, 0.5)
     texts = np.array([0.5, 1.0, 0.0])
     sure = np.log(0.99 / 0.01)  # its probabilities are never taken for certainties
-    assert joint(frame, xyxy, scores, texts) == pytest.approx(sigmoid(3.5 + 0.5 * np.array([0, sure, -sure])))
+    assert joint(frame, xyxy, scores, texts) == pytest.approx(sigmoid(np.array([5.0, 3.5 + 0.5 * sure, 5.0]))), "what is no text loses nothing"
     assert joint(frame, xyxy, scores) == pytest.approx(sigmoid(np.full(3, 5.0))) and joint.takes_text
     assert not rescorer(lambda pair: 3.0).takes_text
 
