@@ -111,13 +111,13 @@ def cap_of(rng: np.random.Generator, sizes: tuple[float, float] = SIZES) -> floa
     return float(np.exp(rng.uniform(*np.log(sizes))))
 
 
-def kept(frame: np.ndarray, box: np.ndarray, reader: Any, near: list[np.ndarray]) -> bool:
+def kept(frame: np.ndarray, box: np.ndarray, tools: dict[str, Any], near: list[np.ndarray]) -> bool:
     """Whether the letter in a box stays, as `looks` decides it: second pass, decision, isolation."""
     from markerremover.redaction import decision_rules
     from markerremover.second_pass import lines_of_print
     from markerremover.second_pass.reader import insist
 
-    reading = insist(frame, box, DEFAULT_KEEP, reader)
+    reading = insist(frame, box, DEFAULT_KEEP, tools["cleaner"].reader, network=tools["cleaner"].strokes)
     decision = decision_rules.decide(0, box, 0.9, lines_of_print.LATERALITY, reading, Policy(), frame.shape)
     return lines_of_print.alone(decision_rules.resolve([decision]), [frame[None]], [(0, each) for each in near])[0].action == "keep"
 
@@ -126,7 +126,7 @@ def one_alone(rng: np.random.Generator, number: int, chars: str, tools: dict[str
     char, cap = chars[number % len(chars)], cap_of(rng)
     alpha = turned(text(rng, char, cap), int(rng.integers(8)))
     frame, x, y = laid(rng, alpha, cap)
-    return char, kept(frame, as_found(rng, box_of(alpha, x, y)), tools["reader"], [])
+    return char, kept(frame, as_found(rng, box_of(alpha, x, y)), tools, [])
 
 
 def one_named(rng: np.random.Generator, number: int, tools: dict[str, Any]) -> tuple[str, bool]:
@@ -134,7 +134,7 @@ def one_named(rng: np.random.Generator, number: int, tools: dict[str, Any]) -> t
     whole, alone = (turned(mask, way) for mask in named(rng, cap))
     frame, x, y = laid(rng, whole, cap)
     rest = np.where(alone > 0, 0, whole)
-    return "name", kept(frame, as_found(rng, box_of(alone, x, y)), tools["reader"], [as_found(rng, box_of(rest, x, y))])
+    return "name", kept(frame, as_found(rng, box_of(alone, x, y)), tools, [as_found(rng, box_of(rest, x, y))])
 
 
 def ground(kind: str, rng: np.random.Generator, alone: np.ndarray, rest: np.ndarray, cap: float) -> Callable[[np.ndarray, float], None]:
@@ -186,7 +186,7 @@ def one_on_ground(rng: np.random.Generator, number: int, tools: dict[str, Any]) 
         rest = joined(rest, cap, way)
         whole = np.maximum(np.where(alone > 0, alone, 0), rest)
     frame, x, y = laid(rng, whole, cap, None if kind == "joined" else ground(kind, rng, alone, rest, cap))
-    return kind, kept(frame, as_found(rng, box_of(alone, x, y)), tools["reader"], [as_found(rng, box_of(rest, x, y))])
+    return kind, kept(frame, as_found(rng, box_of(alone, x, y)), tools, [as_found(rng, box_of(rest, x, y))])
 
 
 def one_plate(rng: np.random.Generator, number: int, tools: dict[str, Any]) -> tuple[str, bool]:
@@ -201,7 +201,7 @@ def one_plate(rng: np.random.Generator, number: int, tools: dict[str, Any]) -> t
     way = int(rng.integers(8))
     alpha, alone = turned(alpha, way), turned(alone, way)
     frame, x, y = laid(rng, alpha, cap)
-    return "plate", kept(frame, as_found(rng, box_of(alone, x, y)), tools["reader"], [as_found(rng, box_of(np.where(alone > 0, 0, alpha), x, y))])
+    return "plate", kept(frame, as_found(rng, box_of(alone, x, y)), tools, [as_found(rng, box_of(np.where(alone > 0, 0, alpha), x, y))])
 
 
 def one_picture(rng: np.random.Generator, number: int, tools: dict[str, Any]) -> tuple[str, bool]:
@@ -245,10 +245,8 @@ def run_part(kind: str, seed: int, numbers: list[int]) -> list[tuple[str, bool]]
     """Some of the experiments of one kind; each depends on its number and the seed alone."""
     if not _TOOLS:
         from markerremover.redaction.cleaning import open_cleaner
-        from markerremover.second_pass.tesseract import open_reader
 
         cv2.setNumThreads(1)
-        _TOOLS["reader"] = open_reader()
         _TOOLS["cleaner"] = open_cleaner(Policy(), threads=1)
     return [MAKE[kind](np.random.default_rng([seed, KINDS.index(kind), number]), number, _TOOLS) for number in numbers]
 

@@ -21,8 +21,10 @@ import cv2
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from markerremover.inference.shipped_weights import default_weights, weights_folder
+from markerremover.inference.weights_card import read_card
 from markerremover.labels import labelled_folder, labelme
-from markerremover.second_pass import tesseract
+from markerremover.second_pass import stroke_network, tesseract
 from markerremover.second_pass.reader import insist  # noqa: E402
 
 TOUCH_PX = 8  # a marker this near belongs to the sign's plate
@@ -95,6 +97,7 @@ def main() -> None:
 
 def run(args, referee, names) -> None:
     keep, reader, rng = tuple(args.keep.split(",")), tesseract.open_reader(), np.random.default_rng(0)
+    network = stroke_network.of_card(read_card(default_weights()), weights_folder())
     kept, total, why = collections.Counter(), collections.Counter(), collections.Counter()
     leaks, spent = collections.Counter(), []
     for n, path in enumerate(sorted(args.annotations.glob("*.json"))):
@@ -110,7 +113,7 @@ def run(args, referee, names) -> None:
                 if name not in args.boxes.split(","):
                     continue
                 begun = time.process_time()
-                reading = insist(frame, box, keep, reader, is_laterality=element.kind == "laterality")
+                reading = insist(frame, box, keep, reader, is_laterality=element.kind == "laterality", network=network)
                 spent.append((time.process_time() - begun, element.kind))
                 mask = stays(frame.shape, reading, keep, args.min_confidence)
                 bad = [m for e, m in zip(scored, inks) if e.kind == "marker" and m is not None and m.any() and mask[m].mean() > 0.05]
