@@ -14,19 +14,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import cv2
 import numpy as np
 
 from ..records import Reading
 from . import glyphs
 from .doubts import NOTHING, PART_OF_TEXT
-from .isolation import spoils, unless_initial
-from .kept_pixels import CLEAR, CLEAR_PX, disc_around, is_empty, pieces, retained_pixels
+from .isolation import unless_initial
+from .marker_reading import reading_of
 from .sign_candidates import AHEAD_IN_WORDS, CONVINCING, LEAST_LIKENESS, Candidate, candidates, vote
 from .stroke_network import LETTER, PRINT, StrokeNetwork
 from .strokes import (
     EDGE_PX,
-    EDGE_SHARE,
     THRESHOLDS,
     Ink,
     between_outlines,
@@ -40,12 +38,10 @@ from .strokes import (
     on_plate,
     percentile,
     split_variants,
-    without_appendix,
-    without_neighbour,
 )
 from .tesseract import Reader
 from .two_bars import is_whole_l
-from .view import SMALLEST_BOX, View, cropped, in_source, view_of_box
+from .view import SMALLEST_BOX, View, view_of_box
 
 __all__ = ["insist", "is_unlike", "second_pass"]
 
@@ -58,7 +54,6 @@ WORD_SLACK = 2  # letters beyond a word's that a somewhat smaller box may exclud
 WORD_RETAKES = (-0.06, -0.1)  # the same as RETAKES, for words, which are read better in smaller boxes
 WORD_LONG = 1.8  # least aspect ratio of a word's box
 LEAST_IN_FRAME = 0.25  # least size of a word's letters in a frame, as a fraction of the frame's shorter side
-BAR, ARM = 0.4, 0.6  # least length of an L's bars, as a fraction of its size, and of its width or height if that is less
 UNLIKE = 0.65  # least correlation of a single letter with its text, whatever the OCR engine reads: of 641 laterality markers none had less; a plus had
 DOUBTABLE = 0.5  # confidence from which a doubt about a reading is final: half a stencil letter, read as an L with little confidence, must
 # not make the whole letter part of a longer text
@@ -147,7 +142,7 @@ def _of_strokes(
                 continue
             confidence = vote(candidate, reader)
             if confidence:
-                best = max(best, unless_initial(frames[0], _reading(frames, view, candidate, confidence, levels), ink.dark), key=lambda r: r.confidence)
+                best = max(best, unless_initial(frames[0], reading_of(frames, view, candidate, confidence, levels), ink.dark), key=lambda r: r.confidence)
                 break
     return best
 
@@ -180,7 +175,7 @@ def insist(
     for share in RETAKES if first.xyxy[2] - first.xyxy[0] >= SMALLEST_BOX else ():
         if _sureness(best) >= (DOUBTABLE if best.doubt else CONVINCING):
             break
-        reading = second_pass(display_frame, _grown(xyxy, share), keep, reader, others, network=network)
+        reading = second_pass(display_frame, _grown(xyxy, share), keep, reader, others)
         if reading.doubt == NOTHING:
             continue
         if min(best.confidence, reading.confidence) >= DOUBTABLE and best.text != reading.text:
@@ -240,7 +235,7 @@ def _read_letter(
                 continue
             confidence = vote(candidate, reader)
             if confidence:
-                return _reading(frames, view, candidate, confidence, levels)
+                return reading_of(frames, view, candidate, confidence, levels)
     return Reading(view.box)
 
 
@@ -254,82 +249,6 @@ def _is_whole(view: View, ink: Ink, index: int, base: Ink) -> bool:
     x1, y1, x2, y2 = np.round(view.inner).astype(int)
     whole = label_mask(base.labels[y1:y2, x1:x2], base_labels[base_labels > 0])
     return bool(area >= LEAST_WHOLE * whole.sum())
-
-
-def _reading(frames: Sequence[np.ndarray], view: View, c: Candidate, confidence: float, levels: list[Ink]) -> Reading:
-    letters = c.ink.mask(c.letters)
-    ground = disc_around(view, letters) if not c.frame and not c.ink.dark else None
-    doubt = next(filter(None, (spoils(view, c, ink, levels, ground) for ink in _distinct(c.ink, levels))), "")
-    if len(c.letters) == 1 and not c.frame:
-        c = _bare(c, levels[1:])
-    letter = _letter(view, c, levels) if len(c.letters) == 1 else None
-    xyxy, strokes = cropped(view, _retained_mask(frames, view, c, levels, letter is not None))
-    rotation_deg = (c.skew + 90 * (c.view % 4)) % 360
-    if letter is not None:
-        X1, Y1 = view.window[:2]
-        letter = letter[xyxy[1] - Y1 : xyxy[3] - Y1, xyxy[0] - X1 : xyxy[2] - X1].copy()
-    return Reading(xyxy, c.text, round(confidence, 3), strokes, rotation_deg, c.view > 3, doubt, letter)
-
-
-def _letter(view: View, c: Candidate, levels: list[Ink]) -> np.ndarray | None:
-    """(H, W) bool over the view's window, source pixels: the strokes of a single letter without attached strokes. An L is two bars:
-    pixels in neither are excluded. None for other letters, unless they are separate at one of the thresholds."""
-    mask = c.ink.labels == c.letters[0]
-    size = max(c.ink.stats[c.letters[0], 2:4])
-    if c.text == "L":
-        arms = glyphs.tight(glyphs.turn(c.ink.shape(c.letters[0]), c.skew)).shape[::-1]
-        lengths = [max(3, round(min(BAR * size, ARM * arm))) for arm in arms]
-        bars = [cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, _line_at(n, c.skew + turn)) > 0 for n, turn in zip(lengths, (0, 90))]
-        mask = bars[0] | bars[1]
-    else:
-        outside = distance(mask) > max(EDGE_PX * view.scale, EDGE_SHARE * size)
-        if all((ink.mask(ink.labels[mask & (ink.labels > 0)]) & outside).any() for ink in levels):
-            return None
-    return in_source(view, mask)
-
-
-def _line_at(length: int, degrees: float) -> np.ndarray:
-    """A structuring element, uint8: a line of `length` pixels, `degrees` clockwise from horizontal as seen."""
-    reach = length / 2 * np.array([np.cos(np.radians(degrees)), np.sin(np.radians(degrees))])
-    half = int(np.ceil(np.abs(reach).max()))
-    kernel = np.zeros((2 * half + 1, 2 * half + 1), np.uint8)
-    start, end = ((half + sign * np.round(reach)).astype(int).tolist() for sign in (-1, 1))
-    return cv2.line(kernel, start, end, 1)
-
-
-def _retained_mask(frames: Sequence[np.ndarray], view: View, c: Candidate, levels: list[Ink], is_apart: bool) -> np.ndarray:
-    """(H, W) bool over the view's window, source pixels: the candidate's strokes, and its ground if nothing else is on it.
-
-    Args:
-        apart: whether it is a single letter with separate strokes, whose box may then be ground.
-    """
-    retained = retained_pixels(view, c.ink, c.letters, levels, is_apart)
-    strokes = in_source(view, retained.strokes)
-    x1, y1, x2, y2 = view.window
-    size_px = float(max(max(c.ink.stats[i, 2:4]) for i in c.letters)) / view.scale
-    clear = distance(strokes) > max(CLEAR_PX, CLEAR * size_px)
-    mask = strokes
-    for ground in (piece for whole in retained.grounds for piece in pieces(in_source(view, whole))):
-        if all(is_empty(frame[y1:y2, x1:x2], ground & clear, size_px) for frame in frames):
-            mask = mask | ground
-    return mask
-
-
-def _distinct(ink: Ink, levels: list[Ink]) -> list[Ink]:
-    return levels if any(ink is each for each in levels) else [ink, *levels]
-
-
-def _bare(c: Candidate, stricter: list[Ink]) -> Candidate:
-    """The candidate without parts attached by thin strokes or a dim bridge, where it then resembles its text more."""
-    for part in (without_appendix, lambda ink, index: without_neighbour(ink, index, stricter)):
-        ink, index = part(c.ink, c.letters[0])
-        if ink is c.ink:
-            continue
-        chars, scores = glyphs.likeness(glyphs.tight(glyphs.turn(ink.shape(index), c.skew)))
-        likeness = float(scores[c.view, list(chars).index(c.text)])
-        if likeness > c.likeness:
-            c = replace(c, ink=ink, letters=(index,), likeness=likeness)
-    return c
 
 
 def _read_word(
@@ -385,7 +304,7 @@ def _spelled(
             ahead = all(glyphs.ahead_of_twin(table, view_index, char) >= AHEAD_IN_WORDS for table, char in zip(letters, word))
             confidence = vote(c, reader) if likeness >= LEAST_LIKENESS and ahead else 0.0
             if confidence:
-                return _reading(frames, view, c, confidence, levels)
+                return reading_of(frames, view, c, confidence, levels)
     return None
 
 

@@ -201,7 +201,7 @@ def test_the_shipped_one_tells_print_from_plain_ground():
     from markerremover import synthesis
 
     detector = localizer.load_detector(device="cpu")
-    assert detector.sha256 == f"{detector.card['sha256']}+{detector.rescorer.sha256}"
+    assert detector.sha256 == f"{detector.card['sha256']}+{detector.rescorer.sha256}+{detector.text.sha256}"
     marks, nothing = [], []
     for seed in range(6):
         made = synthesis.radiograph(np.random.default_rng([77, seed]), split="eval", size=(800, 800), unmarked_share=0)
