@@ -339,12 +339,14 @@ def closed_at_edges(ring: np.ndarray) -> np.ndarray:
 def between_outlines(mask: np.ndarray) -> np.ndarray:
     """(h, w) bool, new: a letter that is drawn as an outline, with what lies between its outer and inner outlines; `mask` itself where outlines
     enclose little more than they cover (`HOLLOW`): such a hole is a counter."""
-    contours, (tree,) = cv2.findContours(padded(mask.astype(np.uint8), 1), cv2.RETR_TREE, cv2.CHAIN_APPROX_NONE) if mask.any() else ((), (None,))
+    if not mask.any():
+        return mask
+    contours, tree = cv2.findContours(padded(mask.astype(np.uint8), 1), cv2.RETR_TREE, cv2.CHAIN_APPROX_NONE)
     depths: list[int] = []
     for k in range(len(contours)):
-        depth, parent = 0, tree[k][3]
+        depth, parent = 0, tree[0][k][3]
         while parent >= 0:
-            depth, parent = depth + 1, tree[parent][3]
+            depth, parent = depth + 1, tree[0][parent][3]
         depths.append(depth)
     solid = np.zeros((mask.shape[0] + 2, mask.shape[1] + 2), np.uint8)
     for k in sorted(range(len(contours)), key=depths.__getitem__):
