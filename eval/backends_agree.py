@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from markerremover import boxes
-from markerremover.detection import localizer, rescorer
+from markerremover.detection import localizer, rescorer, text_detector
 from markerremover.errors import HeldError, UsageError
 from markerremover.formats import images
 from markerremover.inference import network, runtimes
@@ -89,7 +89,8 @@ def whole(threads: int) -> localizer.Detector:
     model = network.model_of(None)
     card = read_card(model)
     far, close = (runtimes.openvino_session(openvino, model, size, threads, "f32") for size in (int(card["image_size"]), network.CLOSE_SIZE))
-    return localizer.Detector(far, card, "OpenVINO CPU, f32, whole network", close, rescorer.of_card(card, model.parent, threads))
+    return localizer.Detector(far, card, "OpenVINO CPU, f32, whole network", close, rescorer.of_card(card, model.parent, threads),
+                              text_detector.of_card(card, model.parent, threads))
 
 
 def cleaned(path: Path, cleaner: cleaning.Cleaner) -> Result:

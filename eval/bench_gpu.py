@@ -26,7 +26,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from markerremover.detection import localizer, rescorer
+from markerremover.detection import localizer, rescorer, text_detector
 from markerremover.errors import MarkerRemoverError, UsageError
 from markerremover.formats import images
 from markerremover.inference import backends, network
@@ -66,7 +66,7 @@ def torch_detector(device: str) -> localizer.Detector:
 
     session = Session(run, BATCH, pads=True, wide=True)
     name = torch.cuda.get_device_name() if device == "cuda" else "CPU"
-    return localizer.Detector(session, card, f"PyTorch on {name}", session, rescorer.of_card(card, model.parent))
+    return localizer.Detector(session, card, f"PyTorch on {name}", session, rescorer.of_card(card, model.parent), text_detector.of_card(card, model.parent))
 
 
 def half_file(folder: Path) -> Path:

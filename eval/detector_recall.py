@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from markerremover import boxes
-from markerremover.detection import localizer, rescorer
+from markerremover.detection import localizer, rescorer, text_detector
 from markerremover.inference import backends
 from markerremover.inference.shipped_weights import default_weights
 from markerremover.inference.weights_card import read_card
@@ -53,7 +53,7 @@ def main() -> int:
     for size in [int(s) for s in (args.sizes or str(card["image_size"])).split(",")]:
         (session,), backend = backends.open_sessions(onnx, [size], "cpu", 2)
         second = rescorer.of_card(card, onnx.parent, 2)
-        detector = localizer.Detector(session, {**card, "image_size": size}, backend, rescorer=second)
+        detector = localizer.Detector(session, {**card, "image_size": size}, backend, rescorer=second, text=text_detector.of_card(card, onnx.parent, 2))
         if args.tile_scales:
             detector.tiling = localizer.Tiling(above=0, scales=tuple(int(s) for s in args.tile_scales.split(",")))
         hits = {t: {k: [0, 0] for k in ("laterality", "marker")} for t in thresholds}

@@ -39,6 +39,11 @@ def spread(decisions: Sequence[Decision], display: np.ndarray) -> list[Decision]
     return result
 
 
+def spread_in_views(decisions: Sequence[Sequence[Decision]], views: Sequence[np.ndarray]) -> list[Decision]:
+    """`spread` of the decisions of each view, on that view, (F, H, W) uint8."""
+    return [decision for view_decisions, view in zip(decisions, views) for decision in spread(view_decisions, view)]
+
+
 def _frames_alike(display: np.ndarray, decision: Decision) -> list[int]:
     """Indices of the other frames whose pixels in the decision's box correlate with those of the decision's frame."""
     x1, y1, x2, y2 = decision.xyxy

@@ -39,7 +39,6 @@ MOST_READERS = 4
 AT_ONCE = 2
 #: Least confidence of a word that is compared with the header.
 LEAST_CONFIDENCE = 0.3
-HEADER_LABEL, HEADER_REASON = "header", "matches the file's own header"
 HEADER_DOUBT = "text that matches the file's own header is readable in the result"
 
 
@@ -188,7 +187,7 @@ def clean_radiograph(
         decisions, doubt = _verified(radiograph.views, decisions, cleaner, leftovers)
         if telling:
             matches = _header_matches(radiograph.views, decisions, cleaner, leftovers, telling)
-            decisions = (*decisions, *_spread(matches, radiograph.views))
+            decisions = (*decisions, *across_frames.spread_in_views(matches, radiograph.views))
             doubt = "; ".join(filter(None, (doubt, HEADER_DOUBT if any(matches) else "")))
     if corrections:  # corrected files have black boxes, whatever the style
         decisions = corrections_module.settle(decisions, radiograph.display.shape)
@@ -272,8 +271,8 @@ def _first_pass(
                     explained = verify.explained(view.shape[1:], [d for each in decisions for d in each if d.frame == index])
                     view_decisions += _decided(index, view, radiograph.views, text_finder.findings(texts, explained), cleaner)
     with timed(timings_ms, "second_pass"):
-        resolved = _alone(decision_rules.resolve(_spread(decisions, radiograph.views)), radiograph.views, leftovers)
-        return tuple(detections_by_frame), (*resolved, *_spread(_cut_strokes(resolved, radiograph.views), radiograph.views)), leftovers
+        resolved = _alone(decision_rules.resolve(across_frames.spread_in_views(decisions, radiograph.views)), radiograph.views, leftovers)
+        return tuple(detections_by_frame), (*resolved, *across_frames.spread_in_views(cut_strokes.cut_in_views(resolved, radiograph.views), radiograph.views)), leftovers
 
 
 def _find(frame: np.ndarray, cleaner: Cleaner, faint: bool) -> tuple[Detections, np.ndarray]:
@@ -293,16 +292,6 @@ def _alone(decisions: Sequence[Decision], views: Sequence[np.ndarray], leftovers
     others += [(index, np.array(word.xyxy)) for (_, index), leftover in leftovers.items() for words in leftover.texts for word in words
                if word.confidence >= LEAST_CONFIDENCE and any(map(str.isalnum, word.text))]
     return lines_of_print.alone(decisions, views, others)
-
-
-def _cut_strokes(decisions: Sequence[Decision], views: Sequence[np.ndarray]) -> list[list[Decision]]:
-    """Removals of the strokes that the decisions of every frame cut, by view."""
-    return [[d for index in sorted({d.frame for d in decisions}) for d in cut_strokes.cut_strokes(view[index], decisions, index)] for view in views]
-
-
-def _spread(decisions: Sequence[Sequence[Decision]], views: Sequence[np.ndarray]) -> list[Decision]:
-    """`across_frames.spread` of the decisions of each view, on that view."""
-    return [decision for view_decisions, view in zip(decisions, views) for decision in across_frames.spread(view_decisions, view)]
 
 
 def _decided(
@@ -356,7 +345,7 @@ def _verified(
         count = sum(map(len, new_decisions))
         if not count or not round_left:
             break
-        decisions = decision_rules.resolve([*decisions, *_spread(new_decisions, views)])
+        decisions = decision_rules.resolve([*decisions, *across_frames.spread_in_views(new_decisions, views)])
     decisions = _alone(decisions, views, leftovers)  # once more, with all words that were read
     return decisions, f"{count} findings remain after {VERIFY_ROUNDS} rounds of removal" if count else ""
 
@@ -406,12 +395,5 @@ def _header_matches(
         for words in texts:
             confident = [word for word in words if word.confidence >= LEAST_CONFIDENCE]
             if telltales.tells([word.text for word in confident], telling):
-                removals[k].append(_header_removal(index, confident, cleaner.policy, views[k].shape[1:]))
+                removals[k].append(readable_text.header_removal(index, confident, cleaner.policy, views[k].shape[1:]))
     return removals
-
-
-def _header_removal(index: int, words: Sequence[Text], policy: Policy, shape_hw: tuple[int, int]) -> Decision:
-    corners = np.array([word.xyxy for word in words])
-    bounds = np.concatenate([corners[:, :2].min(axis=0), corners[:, 2:].max(axis=0)])
-    removal = decision_rules.decide(index, bounds, float(min(w.confidence for w in words)), HEADER_LABEL, None, policy, shape_hw)
-    return replace(removal, reason=HEADER_REASON)

@@ -58,6 +58,11 @@ def cut_strokes(view: np.ndarray, decisions: Sequence[Decision], frame: int) -> 
     return removals
 
 
+def cut_in_views(decisions: Sequence[Decision], views: Sequence[np.ndarray]) -> list[list[Decision]]:
+    """`cut_strokes` of all frames with decisions, by view; views: (F, H, W) uint8 each."""
+    return [[d for index in sorted({d.frame for d in decisions}) for d in cut_strokes(view[index], decisions, index)] for view in views]
+
+
 def _cut_by(frame: np.ndarray, xyxy: tuple[int, int, int, int], removed: np.ndarray, markers: np.ndarray) -> list[tuple[int, int, int, int]]:
     """Source xyxy around the outside part of each stroke that one box cuts, where no other box removes it."""
     view = view_of_box(frame, np.array(xyxy, np.float64))

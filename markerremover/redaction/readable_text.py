@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 
 import cv2
 import numpy as np
 
-from ..records import Detections, Text
+from ..records import Decision, Detections, Policy, Text
 from ..second_pass.strokes import percentile
 from ..second_pass.tesseract import Reader
+from . import decision_rules
 
-__all__ = ["LABEL", "as_detections", "begin", "clearly", "read"]
+__all__ = ["LABEL", "as_detections", "begin", "clearly", "header_removal", "read"]
 
 LABEL = "text"
+HEADER_LABEL, HEADER_REASON = "header", "matches the file's own header"
 ALONG, ACROSS, MARGIN_PX = 4.0, 0.8, 12  # margins read around a box, along its line and across, in its shorter sides; least margin, pixels
 FURTHER = 4  # greatest number of extensions where print continues
 HEIGHT = 32  # a box's shorter side in work pixels: the letter height that Tesseract reads best
@@ -86,6 +89,14 @@ def as_detections(texts: Sequence[Text], label: str) -> Detections:
         return Detections.empty((label,))
     xyxy = np.array([text.xyxy for text in texts], np.float32)
     return Detections(xyxy, np.array([t.confidence for t in texts], np.float32), np.zeros(len(texts), np.int64), (label,))
+
+
+def header_removal(index: int, words: Sequence[Text], policy: Policy, shape_hw: tuple[int, int]) -> Decision:
+    """The removal of some words of frame `index` that match the file's own header, with the policy's margin."""
+    corners = np.array([word.xyxy for word in words])
+    bounds = np.concatenate([corners[:, :2].min(axis=0), corners[:, 2:].max(axis=0)])
+    removal = decision_rules.decide(index, bounds, float(min(w.confidence for w in words)), HEADER_LABEL, None, policy, shape_hw)
+    return replace(removal, reason=HEADER_REASON)
 
 
 def _is_word(text: str) -> bool:

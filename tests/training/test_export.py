@@ -13,6 +13,7 @@ from markerremover.cli import information, main
 from markerremover.detection import localizer
 from markerremover.errors import ParityError, UsageError, WeightsError
 from markerremover.inference import backends, network, runtimes, shipped_weights, tensorrt_engine
+from markerremover.inference.card_files import NETWORKS
 from markerremover.inference.weights_card import model_sha256
 from markerremover.synthesis import radiograph
 from markerremover.training import export, precision
@@ -52,7 +53,7 @@ def test_openvino_finds_what_onnx_runtime_finds_with_the_shipped_weights(openvin
     assert (card["format"], card["precision"], card["file"]) == ("openvino", "fp32", openvino_model.name)
     assert card["sha256"] == model_sha256(openvino_model)
     assert (card["parity"]["images"], card["parity"]["samples"], card["parity"]["reference"]) == (4, "given", "ONNX Runtime CPU")
-    files = [openvino_model.stem + end for end in (".bin", ".json", ".xml")] + ["rescorer.onnx"] * ("rescorer" in source)
+    files = [openvino_model.stem + end for end in (".bin", ".json", ".xml")] + [source[name]["file"] for name in NETWORKS if name in source]
     assert leftovers(openvino_model.parent) == files
 
 

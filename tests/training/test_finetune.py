@@ -401,7 +401,7 @@ def test_a_taught_second_network_goes_along_with_the_weights_and_is_the_one_they
     before = read_card(shipped)["rescorer"]
     assert card["rescorer"]["sha256"] != before["sha256"] and card["rescorer"]["offset"] == before["offset"]
     detector = localizer.load_detector(tmp_path / "x.onnx", device="cpu")
-    assert detector.sha256.endswith(card["rescorer"]["sha256"])
+    assert card["rescorer"]["sha256"] in detector.sha256.split("+")
     assert any(own.name in line for line in finetune_cli.lines(card))
 
 

@@ -14,8 +14,8 @@ from markerremover.second_pass.stroke_network import GROUND, LETTER, PRINT, RING
 from markerremover.second_pass.view import view_of_box
 from markerremover.synthesis import folder
 from markerremover.system.files import sha256_file
-from markerremover.training import train_strokes
-from markerremover.training.train_strokes import UNKNOWN, classes_of
+from markerremover.training.second_pass import train_strokes
+from markerremover.training.second_pass.train_strokes import UNKNOWN, classes_of
 
 pytestmark = pytest.mark.train
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ..errors import AnnotationError
-from ..labels import labelled_folder
-from ..records import Element, locked
-from ..second_pass import strokes
-from ..second_pass.stroke_network import GROUND, LETTER, PRINT, RING, normalised, pictures
-from ..second_pass.view import View, view_of_box
-from . import train_localizer
+from ...errors import AnnotationError
+from ...labels import labelled_folder
+from ...records import Element, locked
+from ...second_pass import strokes
+from ...second_pass.stroke_network import GROUND, LETTER, PRINT, RING, normalised, pictures
+from ...second_pass.view import View, view_of_box
+from .. import train_localizer
 
 WINDOW = 96  # side of a training window, network pixels
 UNKNOWN = 255  # label of pixels that are not taught: strokes of "uncertain" elements, and half of a hidden outline

@@ -1,0 +1,1 @@
+"""Trainings of the networks of the second pass."""
