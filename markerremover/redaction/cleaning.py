@@ -240,7 +240,7 @@ def _corrected(
 
 def _is_late(decision: Decision) -> bool:
     """Whether a decision came from the verification or from the comparison with the header."""
-    return decision.label in (verify.LABEL, HEADER_LABEL)
+    return decision.label in (verify.LABEL, readable_text.HEADER_LABEL)
 
 
 def _first_pass(
