@@ -23,8 +23,7 @@ import cv2
 import numpy as np
 
 from ..errors import HeldError, WeightsError
-from ..inference.card_files import facts_of, find, on_cpu
-from ..system.forks import Own, at_work
+from ..inference.card_files import facts_of, opened
 from .operating_point import logit, sigmoid
 
 SIDE = 56  # side of a window, pixels
@@ -159,12 +158,4 @@ def of_card(card: dict, folder: Path, threads: int = 1) -> Rescorer | None:
         return None
     if missing := [key for key in WITH_TEXT if "with_text" in facts and key not in facts["with_text"]]:
         raise WeightsError(f"{folder}: the card's rescorer lacks {', '.join(missing)} in with_text")
-    with at_work():
-        sessions = Own(lambda: on_cpu(find(facts, folder), threads))
-        sessions()
-
-    def run(batch: np.ndarray) -> np.ndarray:
-        with at_work():
-            return sessions()(batch)
-
-    return Rescorer(run, facts)
+    return Rescorer(opened(facts, folder, threads), facts)

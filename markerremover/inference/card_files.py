@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import WeightsError
 from ..system.files import sha256_file
+from ..system.forks import Own, at_work
 from ..system.telemetry import import_onnxruntime
 from .shipped_weights import weights_folder
 
@@ -50,6 +51,26 @@ def on_cpu(path: Path, threads: int) -> Callable[[np.ndarray], np.ndarray]:
         raise WeightsError(f"{path}: cannot be opened ({type(error).__name__}: {error})") from error
     name = session.get_inputs()[0].name
     return lambda batch: session.run(None, {name: batch})[0]
+
+
+def opened(facts: dict[str, Any], folder: Path, threads: int) -> Callable[[np.ndarray], np.ndarray]:
+    """`on_cpu` of one of a card's further networks, opened at once and anew in every process that forks from this one.
+
+    Args:
+        facts: of the card.  folder: of the card.
+
+    Raises:
+        WeightsError: the file is missing, damaged, or another one than the card states.
+    """
+    with at_work():
+        sessions = Own(lambda: on_cpu(find(facts, folder), threads))
+        sessions()
+
+    def run(batch: np.ndarray) -> np.ndarray:
+        with at_work():
+            return sessions()(batch)
+
+    return run
 
 
 def find(facts: dict[str, Any], folder: Path) -> Path:

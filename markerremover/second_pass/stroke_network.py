@@ -16,8 +16,7 @@ import cv2
 import numpy as np
 
 from ..errors import HeldError
-from ..inference.card_files import facts_of, find, on_cpu
-from ..system.forks import Own, at_work
+from ..inference.card_files import facts_of, opened
 from .view import WORK_SIDE, View
 
 FILE = "strokes.onnx"
@@ -86,12 +85,4 @@ def of_card(card: dict, folder: Path, threads: int = 1) -> StrokeNetwork | None:
     facts = facts_of(card, "strokes", CARD_KEYS, folder)
     if facts is None:
         return None
-    with at_work():
-        sessions = Own(lambda: on_cpu(find(facts, folder), threads))
-        sessions()
-
-    def run(picture: np.ndarray) -> np.ndarray:
-        with at_work():
-            return sessions()(picture)
-
-    return StrokeNetwork(run, facts)
+    return StrokeNetwork(opened(facts, folder, threads), facts)
