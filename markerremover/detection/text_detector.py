@@ -39,6 +39,7 @@ TEXT, REGION = 0.3, 0.4  # least probability of a region's pixels, and least mea
 UNCLIP = 1.2  # the network marks the middle of the characters: a region grows by this multiple of area / perimeter
 LARGEST = 0.25  # greatest shorter side of a region, in the image's longer sides: what is larger is a hand or a knee, not print
 EXPLAINED = 0.85  # share of a region's text within surer boxes of the localizer from which it adds nothing to them but ground
+LEFT_OVER = 0.3  # greatest rest, in squares of the text's height: half a character, however long the line is
 LEAST_REGION = 3  # least height and width of a region, input pixels
 
 Network = Callable[[np.ndarray], np.ndarray]
@@ -78,7 +79,8 @@ class TextMap:
         return np.array([self.probability[y1:y2, x1:x2].max(initial=0.0) for x1, y1, x2, y2 in self._corners(xyxy)], np.float64)
 
     def explained(self, xyxy: np.ndarray, scores: np.ndarray) -> np.ndarray:
-        """(N,) bool: the boxes that are regions of this map and whose text lies in boxes of the localizer that score as much (`EXPLAINED`).
+        """(N,) bool: the boxes that are regions of this map and whose text lies in boxes of the localizer that score as much, but
+        for less than a character (`EXPLAINED`, `LEFT_OVER`).
 
         A region holds all of a line, and the ground between: where the localizer has its parts, a laterality marker among them stays one.
 
@@ -93,7 +95,8 @@ class TextMap:
             total = int(is_text.sum())
             for a, b, c, d in surer:
                 is_text[max(0, b - y1) : max(0, d - y1), max(0, a - x1) : max(0, c - x1)] = False
-            result[k] = total > 0 and is_text.sum() <= (1 - EXPLAINED) * total
+            character = (total / max(is_text.shape)) ** 2 if total else 0.0  # a region's text is about as high as its area by its length
+            result[k] = total > 0 and is_text.sum() <= min((1 - EXPLAINED) * total, LEFT_OVER * character)
         return result
 
     def _corners(self, xyxy: np.ndarray) -> list[list[int]]:

@@ -83,7 +83,7 @@ def test_boxes_have_the_greatest_probability_within_them():
 def test_a_line_whose_parts_the_localizer_has_is_no_further_box():
     probability = np.zeros((40, 100), np.float32)
     probability[10:20, 10:30] = probability[10:20, 50:90] = 0.9
-    probability[14:16, 30:50] = 0.9  # one line
+    probability[14, 30:50] = 0.9  # one line
     made = text_detector.TextMap(probability, (0.5, 0.5), (80, 200))
     (line,) = made.regions().tolist()
     letter, word, half = [16.0, 16, 64, 44], [96.0, 16, 184, 44], [96.0, 16, 140, 44]
@@ -91,6 +91,15 @@ def test_a_line_whose_parts_the_localizer_has_is_no_further_box():
     assert not made.explained(np.array([letter, half, line]), np.array([0.9, 0.9, 0.8])).any(), "a part is in no box"
     assert not made.explained(np.array([letter, word, line]), np.array([0.9, 0.7, 0.8])).any(), "a part is in a box that is less sure"
     assert made.explained(np.zeros((0, 4)), np.zeros(0)).shape == (0,)
+
+
+def test_a_character_at_the_end_of_a_long_line_is_never_explained_away():
+    probability = np.zeros((40, 300), np.float32)
+    probability[10:20, 10:290] = 0.9
+    made = text_detector.TextMap(probability, (1.0, 1.0), (40, 300))
+    (line,) = made.regions().tolist()
+    for end, is_explained in ((288, True), (282, False), (260, False)):  # of 280 px of text 2, 8 and 30 are left
+        assert made.explained(np.array([[5.0, 5, end, 25], line]), np.array([0.9, 0.8])).tolist() == [False, is_explained]
 
 
 @pytest.mark.parametrize("answer", [np.full((1, 1, 96, 96), np.nan, np.float32), np.zeros((1, 1, 95, 96), np.float32), np.zeros(3, np.float32)])
