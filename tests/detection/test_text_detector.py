@@ -86,7 +86,7 @@ def test_a_line_whose_parts_the_localizer_has_is_no_further_box():
     probability[14, 30:50] = 0.9  # one line
     made = text_detector.TextMap(probability, (0.5, 0.5), (80, 200))
     (line,) = made.regions().tolist()
-    letter, word, half = [16.0, 16, 64, 44], [96.0, 16, 184, 44], [96.0, 16, 140, 44]
+    letter, word, half = [16.0, 16, 72, 44], [96.0, 16, 184, 44], [96.0, 16, 140, 44]
     assert made.explained(np.array([letter, word, line]), np.array([0.9, 0.8, 0.8])).tolist() == [False, False, True]
     assert not made.explained(np.array([letter, half, line]), np.array([0.9, 0.9, 0.8])).any(), "a part is in no box"
     assert not made.explained(np.array([letter, word, line]), np.array([0.9, 0.7, 0.8])).any(), "a part is in a box that is less sure"
