@@ -70,12 +70,13 @@ def _ready(address: str, door: Path | None) -> None:
     """Print the address and open it, if `door` is given, through that file, since all users can read a program's arguments."""
     import webbrowser
 
+    from ..review.server import onward
     from ..system.files import write_private
 
     print(f"review page, for one browser on this machine: {address}", flush=True)
     print("Ctrl+C ends; every decision is saved at once", flush=True)
     if door:
-        write_private(door, f"<!doctype html><meta http-equiv='refresh' content='0;url={address}'><title>Review</title>")
+        write_private(door, onward(address))
         webbrowser.open(door.as_uri())
 
 

@@ -11,6 +11,7 @@ import threading
 from importlib import resources
 from typing import Any
 
+from ..audit import report_pages
 from ..errors import MarkerRemoverError, ReadError, UsageError
 from ..system.kept import Kept
 from . import pictures
@@ -22,7 +23,11 @@ log = logging.getLogger(__name__)
 STATIC = {"review.js": "text/javascript", "review.css": "text/css"}
 MAX_BODY = 4096  # largest body of a request, bytes
 BODY_S = 10.0  # time limit for receiving a body, seconds
-ENTERED = "<!doctype html><meta http-equiv='refresh' content='0;url=/'><title>Review</title><a href='/'>Review</a>"
+
+
+def onward(address: str) -> str:
+    """A page that leads to an address, as HTML."""
+    return report_pages.render(__package__, "onward.html.j2", address=address)
 
 
 class Pictures:
@@ -92,7 +97,7 @@ class Answers:
         if cookie is None:
             text = "This address has been used, or is not the one that `markerremover review` printed. Start it again.\n"
             return _answer(text, "text/plain", 403)
-        answer = _answer(ENTERED, "text/html")  # no redirect: a browser would not send the cookie with it after a link from another page
+        answer = _answer(onward("/"), "text/html")  # no redirect: a browser would not send the cookie with it after a link from another page
         answer.set_cookie(cookie_name(self._port[0]), cookie, path="/", httponly=True, samesite="strict")
         return answer
 

@@ -96,7 +96,7 @@ def test_the_token_works_once_and_a_wrong_one_never(review):
     for wrong in ("", "x", review.token[:-1], review.token + "a", "%ff"):
         assert review.ask(f"/enter?token={wrong}")[0] == 403
     status, headers, page = review.ask(f"/enter?token={review.token}")
-    assert status == 200 and b"url=/'" in page and review.token not in page.decode()
+    assert status == 200 and b'url=/"' in page and review.token not in page.decode()
     assert "httponly" in headers["set-cookie"].lower() and "samesite=strict" in headers["set-cookie"].lower()
     assert review.token not in headers["set-cookie"]
     review.cookie = headers["set-cookie"].partition(";")[0]

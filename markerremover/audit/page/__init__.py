@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from importlib import resources
 from typing import Any
 
+from .. import report_pages
 from . import entries, overview
 
 SCRIPTS = ("data.js", "filters.js", "cards.js", "gallery.js", "printing.js", "start.js")
@@ -21,25 +22,25 @@ STYLES = ("page.css", "gallery.css")
 def parts(
     rows: Iterable[dict[str, Any]], summary: dict[str, Any], thumbs: Callable[[str], tuple[str, str]], drawn: set[str]
 ) -> Iterator[str]:
-    """The page's HTML in pieces, in order.
+    """The page's HTML in pieces, in order; what `overview` and `entries` give is markup already.
 
     Args:
         rows: of the manifest.  summary: of the run.
         thumbs: path -> names of its two thumbnails.  drawn: names of the pictures that exist.
     """
+    from markupsafe import Markup
+
     rows = sorted(rows, key=lambda row: row["relative"])
     style, script = ("".join(_static(name) for name in names) for names in (STYLES, SCRIPTS))
     policy = (
         f"default-src 'none'; img-src 'self' file:; style-src {_hash(style)}; script-src {_hash(script)}; "
         "base-uri 'none'; form-action 'none'"
     )
-    placeholders = {"POLICY": [policy], "STYLE": [style], "SCRIPT": [script], "OVERVIEW": overview.parts(rows, summary),
-            "DATA": entries.parts(rows, summary, thumbs, drawn)}
-    for number, piece in enumerate(_static("page.html").split("__")):  # text, NAME, text, NAME, … text
-        if number % 2:
-            yield from placeholders[piece]
-        else:
-            yield piece
+    template = report_pages.environment(__package__).get_template("page.html.j2")
+    yield from template.generate(
+        policy=Markup(policy), style=Markup(style), script=Markup(script), overview=map(Markup, overview.parts(rows, summary)),
+        data=map(Markup, entries.parts(rows, summary, thumbs, drawn)),
+    )
 
 
 def _static(name: str) -> str:
