@@ -48,6 +48,15 @@ def test_boxes_are_the_tight_boxes_of_the_ink(some):
         assert made.ink.max() == len(made.annotation.elements)
 
 
+def test_a_training_film_has_other_characters_drawn_like_laterality_markers():
+    made = [e for seed in range(60) for e in make(seed).annotation.elements]
+    alone = [e for e in made if e.text.endswith(words.ALONE)]
+    assert alone and {e.kind for e in alone} == {"marker"} and {e.text[0] for e in alone} <= set(words.OTHER_LETTERS)
+    letters = {e.text.split()[0] for e in made if e.kind == "laterality"}
+    assert {"L", "R"} <= letters and not letters & set(words.OTHER_LETTERS)
+    assert not set(words.OTHER_LETTERS) & {letter for letter, _ in words.LATERALITY_LETTERS}
+
+
 def test_ink_differs_from_what_surrounds_it(some):
     seen = []
     for made in some:

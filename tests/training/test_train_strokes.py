@@ -40,6 +40,11 @@ def test_strokes_have_the_class_of_their_element(kind, expected):
     assert (classes[ink] == expected).all() and (classes[~ink] == GROUND).all()
 
 
+def test_a_letter_that_is_drawn_like_a_laterality_marker_is_taught_like_one():
+    classes, ink = laid(letter("K"), "marker", "K stencil alone")
+    assert (classes[ink] == LETTER).all()
+
+
 def test_an_outlined_letter_is_taught_as_a_solid_one_with_its_counter():
     solid = np.pad(letter("R", 80), 3)
     rim = solid & ~(cv2.erode(solid.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0)

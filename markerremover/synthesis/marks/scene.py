@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...records import Element
-from . import layers
+from . import layers, texts
 from .texts import choice
 
 ALPHA_MIN = 0.35  # minimum opacity of a stroke's pixel, as a fraction of the layer's maximum
@@ -148,11 +148,13 @@ def _boxes(ink: np.ndarray, count: int) -> list[tuple[float, float, float, float
 
 def truth(scene: Scene) -> tuple[np.ndarray, tuple[Element, ...]]:
     """The ink map (H, W) uint16, 0 or 1 + index of an element, and the elements; those entirely covered by others are omitted from both.
-    New objects."""
+    What is drawn like a laterality marker with one of `texts.OTHER_LETTERS` is a "marker". New objects."""
     boxes = _boxes(scene.ink, len(scene.elements))
     table, elements = np.zeros(len(boxes) + 1, np.uint16), []
     for i, (box, (kind, text)) in enumerate(zip(boxes, scene.elements)):
         if box:
+            if kind == "laterality" and text.split()[0] in texts.OTHER_LETTERS:
+                kind, text = "marker", text + texts.ALONE
             elements.append(Element(box, kind, text))
             table[i + 1] = len(elements)
     return table[scene.ink], tuple(elements)

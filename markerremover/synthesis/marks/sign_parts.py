@@ -7,7 +7,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from . import fonts
+from . import fonts, texts
 from .kit import Group, Kit, lay, turned
 from .scene import Scene
 from .texts import choice
@@ -16,8 +16,8 @@ BOLD = ("Bold", "Semi", "Medium")
 
 
 def side_letter(rng: np.random.Generator) -> str:
-    """A random side letter, usually L or R."""
-    return choice(rng, "LRLRLRLRLRDIGEH")
+    """The letter of a laterality marker, usually L or R; one in ten is another character, which `scene.truth` calls other print."""
+    return choice(rng, texts.OTHER_LETTERS) if rng.random() < 0.1 else choice(rng, "LRLRLRLRLRDIGEH")
 
 
 def _face(rng, kit: Kit, *parts: str) -> str:

@@ -12,6 +12,8 @@ SPLITS = ("train", "eval")
 
 LATERALITY_LETTERS = (("L", 0.35), ("R", 0.35), ("D", 0.075), ("I", 0.05), ("G", 0.025), ("E", 0.04), ("H", 0.03),
                       ("V", 0.03), ("P", 0.025), ("S", 0.025))
+OTHER_LETTERS = "KKKKBBFFTTUUJJACMNOQWXYZ1234567890"  # characters drawn like a laterality marker that are none
+ALONE = " alone"  # end of the text of an element that is one of `OTHER_LETTERS`
 LATERALITY_WORDS = ("LEFT", "RIGHT", "LEFT", "RIGHT", "LT", "RT", "DER", "IZQ", "DROITE", "GAUCHE", "LINKS", "RECHTS")
 
 POSITIONS = (

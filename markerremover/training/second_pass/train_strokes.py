@@ -14,10 +14,11 @@ import numpy as np
 
 from ...errors import AnnotationError
 from ...labels import labelled_folder
-from ...records import Element, locked
+from ...records import LATERALITY, MARKER, UNCERTAIN, Element, locked
 from ...second_pass import strokes
 from ...second_pass.stroke_network import GROUND, LETTER, PRINT, RING, normalised, pictures
 from ...second_pass.view import View, view_of_box
+from ...synthesis.marks.texts import ALONE
 from .. import train_localizer
 
 WINDOW = 96  # side of a training window, network pixels
@@ -88,7 +89,7 @@ def classes_of(grey: np.ndarray, ink: np.ndarray, elements: Sequence[Element]) -
         x1, y1, x2, y2 = (int(v) for v in (*np.floor(element.xyxy[:2]), *np.ceil(element.xyxy[2:])))
         part = result[y1:y2, x1:x2]
         mask = ink[y1:y2, x1:x2] == k
-        if element.kind == "laterality":
+        if element.kind == LATERALITY or element.text.endswith(ALONE):  # what a letter is, the OCR engine says
             is_ringed = " ring" in element.text
             if is_ringed and mask.mean() > DISC:
                 ring, letter = _on_disc(grey[y1:y2, x1:x2], mask)
@@ -100,7 +101,7 @@ def classes_of(grey: np.ndarray, ink: np.ndarray, elements: Sequence[Element]) -
             part[ring] = RING
             part[letter & ((ink[y1:y2, x1:x2] == 0) | mask)] = LETTER
         else:
-            part[mask] = PRINT if element.kind == "marker" else UNKNOWN
+            part[mask] = PRINT if element.kind == MARKER else UNKNOWN
     return result
 
 
@@ -140,17 +141,17 @@ def _ring_and_letter(mask: np.ndarray, is_outlined: bool) -> tuple[np.ndarray, n
 
 def _boxes(elements: Sequence[Element], repeats: int, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, bool]]:
     """Boxes as a localizer gives them, (4,) source pixels, and whether each is of a laterality marker."""
-    seen = [e for e in elements if e.kind != "uncertain" and min(e.xyxy[2] - e.xyxy[0], e.xyxy[3] - e.xyxy[1]) >= LEAST_SIDE]
-    others = [e for e in seen if e.kind == "marker"]
+    seen = [e for e in elements if e.kind != UNCERTAIN and min(e.xyxy[2] - e.xyxy[0], e.xyxy[3] - e.xyxy[1]) >= LEAST_SIDE]
+    others = [e for e in seen if e.kind == MARKER]
     picked = [others[i] for i in rng.permutation(len(others))[:MOST_OTHERS]]
-    for element in (*(e for e in seen if e.kind == "laterality" for _ in range(repeats)), *picked):
+    for element in (*(e for e in seen if e.kind == LATERALITY for _ in range(repeats)), *picked):
         box = np.array(element.xyxy, np.float64)
         if rng.random() < UNION_SHARE:
             near = [np.array(e.xyxy) for e in seen if e is not element
                     and (np.maximum(box[:2], e.xyxy[:2]) - np.minimum(box[2:], e.xyxy[2:])).max() < 0.3 * (box[2:] - box[:2]).max()]
             box = np.concatenate([np.min([box, *near], axis=0)[:2], np.max([box, *near], axis=0)[2:]])
         size = np.tile(box[2:] - box[:2], 2)
-        yield box + np.clip(rng.normal(0, JITTER, 4), -0.35, 0.35) * size, element.kind == "laterality"
+        yield box + np.clip(rng.normal(0, JITTER, 4), -0.35, 0.35) * size, element.kind == LATERALITY
 
 
 def _window(view: View, classes: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
