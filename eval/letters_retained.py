@@ -28,7 +28,7 @@ import numpy as np
 
 from markerremover import __version__
 from markerremover.evaluation.metrics import in_words, rate
-from markerremover.records import DEFAULT_KEEP, Policy, Radiograph
+from markerremover.records import DEFAULT_KEEP, LATERALITY, Policy, Radiograph
 from markerremover.second_pass import glyphs
 
 OTHERS, SIGNS = "ABCDEFGHIJKMNOPQSTUVWXYZ0123456789", "LR"
@@ -118,7 +118,7 @@ def kept(frame: np.ndarray, box: np.ndarray, tools: dict[str, Any], near: list[n
     from markerremover.second_pass.reader import insist
 
     reading = insist(frame, box, DEFAULT_KEEP, tools["cleaner"].reader, network=tools["cleaner"].strokes)
-    decision = decision_rules.decide(0, box, 0.9, lines_of_print.LATERALITY, reading, Policy(), frame.shape)
+    decision = decision_rules.decide(0, box, 0.9, LATERALITY, reading, Policy(), frame.shape)
     return lines_of_print.alone(decision_rules.resolve([decision]), [frame[None]], [(0, each) for each in near])[0].action == "keep"
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:  # `--help` imports this module for its defaults and needs no 
     import numpy as np
 
 DEFAULT_KEEP = ("L", "R", "LT", "RT", "LEFT", "RIGHT")
+LATERALITY, MARKER, UNCERTAIN = ELEMENT_KINDS = ("laterality", "marker", "uncertain")
+"""Kinds of burned-in annotations; the localizer's classes are the first two. What is "uncertain" counts for nothing in training and evaluation."""
 STYLES = ("box", "mask", "fill")
 STATUSES = ("cleaned", "unchanged", "held", "failed")
 RELEASED = ("cleaned", "unchanged")  # statuses with an output

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from .. import boxes
-from ..records import Detections
+from ..records import LATERALITY, Detections
 
 NMS_IOU = 0.6  # IoU of the non-maximum suppression; higher than usual, so that a letter and the plate around it remain two findings
-LATERALITY = "laterality"  # the class of laterality markers
 BESIDE, BESIDE_AREA = 0.3, 2.5  # greatest gap between a laterality marker and its initials, in its longer sides; greatest area of those, in its area
 WORD_ASPECT = 1.5  # least aspect ratio of a box that may hold a word, horizontal or vertical
 LINE_GAP, LINE_SHARED, LINE_HIGHER = 1.5, 0.6, 1.6  # gap, share of the lower one and ratio of heights of boxes in one line

@@ -28,7 +28,6 @@ from ..inference.shipped_weights import weights_folder
 from ..records import Detections
 from . import rescorer as rescoring
 from . import text_detector
-from .box_choice import LATERALITY as LATERALITY
 from .box_choice import NMS_IOU, covered_by_better, sure_or_beside, with_regions
 from .operating_point import Calibration
 from .rescorer import Rescorer

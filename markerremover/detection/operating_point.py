@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .. import boxes
-from ..records import Annotation, Detections, Policy
+from ..records import UNCERTAIN, Annotation, Detections, Policy
 
 COVERED = 0.95  # least covered share of a found element
 FLOOR = 0.01  # least score of the boxes that are evaluated
@@ -56,10 +56,10 @@ def found_in(detections: Detections, annotation: Annotation, policy: Policy = Po
     order = np.argsort(-detections.scores, kind="stable")
     xyxy, scores = detections.xyxy[order].astype(np.float64), detections.scores[order].astype(np.float64)
     grown = boxes.widen(xyxy, policy.margin, policy.margin_px, shape)
-    certain = [e for e in annotation.elements if e.kind != "uncertain"]
+    certain = [e for e in annotation.elements if e.kind != UNCERTAIN]
     elements = np.array([_covered_from(np.array(e.xyxy), grown, scores) for e in certain], dtype=np.float64)
     margin = NEAR * max(shape) * np.array([-1, -1, 1, 1])
-    kinds = np.array([e.kind != "uncertain" for e in annotation.elements], bool)
+    kinds = np.array([e.kind != UNCERTAIN for e in annotation.elements], bool)
     regions = np.array([e.xyxy for e in annotation.elements], np.float64).reshape(-1, 4) + margin
     touches = boxes.intersection(xyxy, regions) > 0
     true = np.any(touches[:, kinds], axis=1)
@@ -85,7 +85,7 @@ def false_boxes(detections: Detections, annotation: Annotation) -> list[tuple[fl
 
 def missed(detections: Detections, annotation: Annotation, policy: Policy = Policy()) -> list[tuple[float, float, float, float]]:
     """Source xyxy of the elements, without uncertain ones, that the boxes do not cover."""
-    certain = [e for e in annotation.elements if e.kind != "uncertain"]
+    certain = [e for e in annotation.elements if e.kind != UNCERTAIN]
     return [e.xyxy for e, c in zip(certain, found_in(detections, annotation, policy).elements) if not c]
 
 

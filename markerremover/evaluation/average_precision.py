@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UsageError
-from ..records import Annotation, Detections
+from ..records import LATERALITY, MARKER, UNCERTAIN, Annotation, Detections
 
 IOU = 0.5
 MOST = 1000  # highest number of detections per image that are scored
@@ -31,9 +31,9 @@ def precision_recall(pairs: Sequence[tuple[Annotation, Detections]]) -> dict[str
     Raises:
         UsageError: pycocotools is not installed (extra `evaluate`).
     """
-    kinds: dict[str, tuple[str, ...]] = {ANY: ("laterality", "marker"), "laterality": ("laterality",), "marker": ("marker",)}
+    kinds: dict[str, tuple[str, ...]] = {ANY: (LATERALITY, MARKER), LATERALITY: (LATERALITY,), MARKER: (MARKER,)}
     result: dict[str, Any] = {name: _one_kind(pairs, members) for name, members in kinds.items()}
-    averages = [result[name]["ap50"] for name in ("laterality", "marker") if result[name]["ap50"] is not None]
+    averages = [result[name]["ap50"] for name in (LATERALITY, MARKER) if result[name]["ap50"] is not None]
     return {"map50": round(float(np.mean(averages)), 4) if averages else None, **result}
 
 
@@ -46,11 +46,11 @@ def _one_kind(pairs: Sequence[tuple[Annotation, Detections]], kinds: Sequence[st
         h, w = annotation.shape_hw
         truth["images"].append({"id": number, "height": h, "width": w})
         for element in annotation.elements:
-            if element.kind in kinds or element.kind == "uncertain":
+            if element.kind in kinds or element.kind == UNCERTAIN:
                 box = _xywh(element.xyxy)
                 truth["annotations"].append({
                     "id": len(truth["annotations"]) + 1, "image_id": number, "category_id": 1, "bbox": box, "area": box[2] * box[3],
-                    "iscrowd": int(element.kind == "uncertain"),
+                    "iscrowd": int(element.kind == UNCERTAIN),
                 })
         for xyxy, score, index in zip(detections.xyxy, detections.scores, detections.class_ids):
             if len(kinds) > 1 or detections.class_names[index] in kinds:

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from ..records import RELEASED, Annotation, Decision, Element
+from ..records import LATERALITY, MARKER, RELEASED, Annotation, Decision, Element
 from .judge import Judged
 from .metrics import NEAR, Counts, rates
 
@@ -60,9 +60,9 @@ def count(annotation: Annotation, boxes: Sequence[Mapping[str, Any]], *, release
     verdicts = [e.good if e.scored else None for e in judged.elements] if judged else [None] * len(annotation.elements)
     removed, retained = [], []
     for element, good in zip(annotation.elements, verdicts):
-        if element.kind == "marker":
+        if element.kind == MARKER:
             removed.append(released and (_removed(element, black, annotation.shape_hw) if good is None else good))
-        elif element.kind == "laterality":
+        elif element.kind == LATERALITY:
             retained.append(released and (_retained(element, decided) if good is None else good))
     return Counts(
         images=1, held=int(not released), marked=int(bool(removed)), deidentified=int(bool(removed) and all(removed)), markers=len(removed),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ..records import Element
+from ..records import LATERALITY, Element
 
 HEIGHTS = (8, 12, 16, 24, 40)  # limits between the classes of annotation height, source pixels
 LEAST_TOKEN = 3  # shortest word of an annotation, in letters and digits, that is searched for in what OCR reads
@@ -48,7 +48,7 @@ def kind(element: Element) -> str:
     """
     text_words, notes = words(element.text)
     letters = "".join(text_words)
-    if element.kind == "laterality":
+    if element.kind == LATERALITY:
         mirrored = any(n in ("mirrored", "flipped") for n in notes)
         turned = any(_TURN.match(n) or n in ("rotated", "vertical", "diagonal") for n in notes)
         if not letters:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..errors import UsageError
+from ..records import LATERALITY, MARKER
 from . import box_measures
 from .evaluate import NAMES, published, summary
 from .metrics import fisher, in_words, rate
@@ -14,9 +15,9 @@ from .results import Row
 
 #: Rate -> the outcomes of one image, in the order of the truth, that are compared in pairs; True is good.
 PAIRED: dict[str, Callable[[Row], list[bool]]] = {
-    "deid": lambda row: [all(goods)] if (goods := _goods(row, "marker")) else [],
-    "recall": lambda row: _goods(row, "marker"),
-    "retention": lambda row: _goods(row, "laterality"),
+    "deid": lambda row: [all(goods)] if (goods := _goods(row, MARKER)) else [],
+    "recall": lambda row: _goods(row, MARKER),
+    "retention": lambda row: _goods(row, LATERALITY),
 }
 WRONGLY_KEPT = "letters_retained"
 

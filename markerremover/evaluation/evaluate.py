@@ -13,7 +13,7 @@ from ..audit.manifest_files import SCHEMA
 from ..errors import AnnotationError, UsageError
 from ..formats import placement
 from ..labels import image_names, truth
-from ..records import Annotation
+from ..records import LATERALITY, MARKER, UNCERTAIN, Annotation
 from . import box_measures, breakdown, image_matching, judge, results
 from .image_matching import Images
 from .judge import Judged
@@ -169,7 +169,7 @@ def summary(rows: Sequence[Row]) -> dict[str, Any]:
         "schema": SCHEMA, **rates, "images": len(rows), "missing": sum(r.judged.missing for r in rows),
         "by": {
             "height": _classes(elements, lambda e: breakdown.height(e.height_px), breakdown.heights()),
-            "kind": _classes([e for e in elements if e.element.kind != "uncertain"], lambda e: breakdown.kind(e.element)),
+            "kind": _classes([e for e in elements if e.element.kind != UNCERTAIN], lambda e: breakdown.kind(e.element)),
             "photometric_interpretation": _groups(rows, lambda row: row.photometric), "site": _groups(rows, lambda row: row.site),
         },
         "sentences": sentences(rates),
@@ -228,7 +228,7 @@ def by_patient(rows: Sequence[Row]) -> dict[str, dict[str, int]]:
 def _rates(rows: Sequence[Row]) -> dict[str, Any]:
     judged = [row.judged for row in rows]
     elements = [e for j in judged for e in j.elements]
-    marked = [[e.good for e in j.elements if e.scored and e.element.kind == "marker"] for j in judged]
+    marked = [[e.good for e in j.elements if e.scored and e.element.kind == MARKER] for j in judged]
     patients: dict[str, list[bool]] = defaultdict(list)
     for row, goods in zip(rows, marked):
         if row.patient:
@@ -236,7 +236,7 @@ def _rates(rows: Sequence[Row]) -> dict[str, Any]:
     true, false = sum(j.true_regions for j in judged), sum(len(j.false_regions) for j in judged)
     of_elements = _of_elements(elements)
     leaking = [(j, e) for j in judged for e in j.elements if e.leaks]
-    markers = [e for e in elements if e.scored and e.element.kind == "marker"]
+    markers = [e for e in elements if e.scored and e.element.kind == MARKER]
     bare = [row for row in rows if not row.judged.annotation.elements and not row.judged.missing]
     readings = [r for row in rows for r in row.readable if r is not None]
     total = [j.annotation.shape_hw[0] * j.annotation.shape_hw[1] for j in judged]
@@ -255,7 +255,7 @@ def _rates(rows: Sequence[Row]) -> dict[str, Any]:
         "covered": rate(sum(e.covered >= 1 for e in markers), len(markers)),
         "untouched": rate(sum(bool(row.identical) for row in bare), len(bare)),
     }
-    markers_of_run = [(row, e) for row in rows if row.manifest is not None for e in row.judged.elements if e.scored and e.element.kind == "marker"]
+    markers_of_run = [(row, e) for row in rows if row.manifest is not None for e in row.judged.elements if e.scored and e.element.kind == MARKER]
     if any(row.manifest is not None for row in rows):
         result["letters_retained"] = rate(sum(_in_a_kept_box(row, e) for row, e in markers_of_run), len(markers_of_run))
     return result | ({"readable": rate(sum(readings), len(readings))} if readings else {})
@@ -270,7 +270,7 @@ def _in_a_kept_box(row: Row, element: judge.JudgedElement) -> bool:
 
 
 def _of_elements(elements: Iterable[judge.JudgedElement]) -> dict[str, Any]:
-    kind_of = {"recall": "marker", "retention": "laterality"}
+    kind_of = {"recall": MARKER, "retention": LATERALITY}
     scored = [e for e in elements if e.scored]
     return {
         name: rate(sum(e.good for e in scored if e.element.kind == kind), sum(e.element.kind == kind for e in scored))
@@ -280,7 +280,7 @@ def _of_elements(elements: Iterable[judge.JudgedElement]) -> dict[str, Any]:
 
 def _beside_a_marker(judged: Judged, element: judge.JudgedElement) -> bool:
     """Whether any leak of an element lies within `BESIDE` of a laterality marker."""
-    for marker in (e.element.xyxy for e in judged.elements if e.element.kind == "laterality"):
+    for marker in (e.element.xyxy for e in judged.elements if e.element.kind == LATERALITY):
         reach = BESIDE * max(marker[2] - marker[0], marker[3] - marker[1])
         for x, y, w, h in element.leaks:
             if x < marker[2] + reach and x + w > marker[0] - reach and y < marker[3] + reach and y + h > marker[1] - reach:
@@ -291,7 +291,7 @@ def _beside_a_marker(judged: Judged, element: judge.JudgedElement) -> bool:
 def _failure(row: Row) -> dict[str, Any] | None:
     """The errors in one image, with boxes in source pixels (elements xyxy, leaks and false-positive regions xywh); None without errors."""
     judged = row.judged
-    error_of = {"marker": "missed", "laterality": "laterality markers lost"}
+    error_of = {MARKER: "missed", LATERALITY: "laterality markers lost"}
     errors: dict[str, list] = {"missed": [], "laterality markers lost": [], "leaks": [], "false": [list(box) for box in judged.false_regions]}
     for e in judged.elements:
         if e.scored and not e.good and e.element.kind in error_of:

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from .. import boxes
-from ..records import Annotation, Element
+from ..records import LATERALITY, MARKER, Annotation, Element
 from .metrics import CHANGED_SHARE, NEAR, REMOVED_SHARE, element_strokes
 
 BLACK, WAS_BLACK, CHANGED = 24, 8, 2  # limits in grey levels of 255: black in the result, nearly black before, difference that is a change
@@ -154,9 +154,9 @@ def _judged(
     covered = float((result[y1:y2, x1:x2] <= BLACK).mean()) if x2 > x1 and y2 > y1 else 0.0
     if min(x2 - x1, y2 - y1) < 2 or not strokes.any():
         return JudgedElement(element, False, False, covered)
-    if element.kind == "laterality":
+    if element.kind == LATERALITY:
         return JudgedElement(element, True, not missing and bool(changed[place][strokes].mean() <= CHANGED_SHARE), covered)
-    if element.kind != "marker":
+    if element.kind != MARKER:
         return JudgedElement(element, True, False, covered)
     side = int(max(5, 0.5 * min(x2 - x1, y2 - y1))) | 1
     around = np.s_[max(0, place[0].start - side) : place[0].stop + side, max(0, place[1].start - side) : place[1].stop + side]

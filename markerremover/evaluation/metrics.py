@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import boxes
-from ..records import Element
+from ..records import LATERALITY, MARKER, Element
 
 REMOVED_SHARE = 0.95  # lowest share of an annotation's strokes that is black where it counts as removed
 CHANGED_SHARE = 0.10  # highest share of a laterality marker's strokes that may change where it counts as retained
@@ -74,7 +74,7 @@ def element_strokes(display: np.ndarray, elements: Sequence[Element]) -> list[np
         masks.append(mask)
     for i, laterality in enumerate(elements):
         for j, marker in enumerate(elements):
-            if laterality.kind == "laterality" and marker.kind == "marker" and _overlap(laterality, marker):
+            if laterality.kind == LATERALITY and marker.kind == MARKER and _overlap(laterality, marker):
                 _share_out(masks, i, j, windows)
     return masks
 

@@ -14,6 +14,7 @@ import numpy as np
 from ..audit import report_pages
 from ..errors import MarkerRemoverError, UsageError, WriteError
 from ..formats import read_apart
+from ..records import LATERALITY, MARKER
 from ..system.files import write_private
 from . import box_measures, breakdown, results
 from .average_precision import ANY
@@ -104,7 +105,7 @@ def _height_plot(pyplot: Any, folder: Path, document: Mapping[str, Any]) -> tupl
 
 def _curve_plot(pyplot: Any, folder: Path, localizer: Mapping[str, Any]) -> tuple[str, str]:
     figure, axes = pyplot.subplots(figsize=(5, 4), layout="constrained")
-    for name in (ANY, "laterality", "marker"):
+    for name in (ANY, LATERALITY, MARKER):
         curve = localizer[name]
         if curve["recall"]:
             axes.step(curve["recall"], curve["precision"], where="post", label=f"{name}: AUPRC {curve['auprc']:.3f}, AP-50 {curve['ap50']:.3f}")
@@ -182,7 +183,7 @@ def page(
     measures.append(("anatomy removed", f"{document['anatomy_removed']['value']:.2f} ‰ of the pixels, mean of the images"))
     return report_pages.render(
         __package__, "report.html.j2", document=document, sentences=(*document["sentences"], *document.get("notes", ())), measures=measures,
-        published=_published(document), localizer=document.get("localizer"), classes=(ANY, "laterality", "marker"), plots=plots,
+        published=_published(document), localizer=document.get("localizer"), classes=(ANY, LATERALITY, MARKER), plots=plots,
         breakdowns=[_breakdown(title, document["by"][name]) for name, title in BREAKDOWNS.items() if document["by"][name]],
         wrong={name: p for name, p in patients.items() if p["removed"] < p["annotations"] or p["retained"] < p["laterality_markers"]}, patients=len(patients),
         colours=FAILURES, gallery=gallery, whole=lambda box: ", ".join(f"{v:.0f}" for v in box),

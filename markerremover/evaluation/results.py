@@ -15,7 +15,7 @@ from ..audit import manifest_files
 from ..errors import AnnotationError, HeldError, MarkerRemoverError, ReadError, UsageError
 from ..formats import images, placement, read_apart
 from ..labels import image_names
-from ..records import Annotation, Detections, Element, Radiograph
+from ..records import MARKER, Annotation, Detections, Element, Radiograph
 from . import breakdown
 from . import judge as judging
 from .image_matching import Images
@@ -177,7 +177,7 @@ def _reads(element: Element, shown: np.ndarray, reader: Any) -> bool | None:
     import cv2
 
     words = breakdown.tokens(element.text)
-    if element.kind != "marker" or not words:
+    if element.kind != MARKER or not words:
         return None
     x1, y1, x2, y2 = (int(round(v)) for v in element.xyxy)
     part = shown[max(0, y1 - 4) : y2 + 4, max(0, x1 - 4) : x2 + 4]

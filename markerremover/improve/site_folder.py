@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import os
 import re
@@ -82,11 +81,6 @@ class SiteFolder:
                 yield int(path.name)
 
 
-def now() -> str:
-    """The present time, UTC, ISO 8601, to the second."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-
-
 def open_folder(path: Path | str) -> SiteFolder:
     """A site's folder, which need not exist yet.
 
@@ -140,7 +134,7 @@ def row_of(folder: SiteFolder, event: str, number: int, stem: str, card: Mapping
     onnx = folder.generation(number) / f"{stem}.onnx"
     replaced_weights = weights_in_use(folder) if folder.begun else None
     return {
-        "event": event, "generation": number, "when": now(), "version": __version__,
+        "event": event, "generation": number, "when": journal.now(), "version": __version__,
         "weights": {"file": named(folder, onnx), "sha256": identity(card)},
         "instead_of": "" if replaced_weights is None else named(folder, replaced_weights),
     }
@@ -257,7 +251,7 @@ def adopt_by_hand(folder: SiteFolder, number: int) -> dict[str, Any]:
         raise UsageError(f"generation {number} was not adopted ({by_generation[number]['reason']}), so it is not put in use by hand either")
     replaced_weights = site_profile.read(folder.profile).weights
     row = {
-        "event": "adopt", "generation": number, "when": now(), "version": __version__, "weights": by_generation[number]["weights"],
+        "event": "adopt", "generation": number, "when": journal.now(), "version": __version__, "weights": by_generation[number]["weights"],
         "instead_of": "" if replaced_weights is None else named(folder, replaced_weights), "adopted": True, "reason": "put in use by hand",
     }
     if row["instead_of"] == row["weights"]["file"]:

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 
 from ..errors import UsageError
 from ..evaluation.evaluate import upper_bound
+from ..records import LATERALITY, MARKER
+from ..system import journal
 from ..system.files import write_private
 from ..training import folds
 from . import picture_store
 from .picture_store import Picture, sync
-from .site_folder import SiteFolder, now
+from .site_folder import SiteFolder
 
 FIXED = "fixed.json"
 PARTS = 3  # one patient in `PARTS` of the gathered pictures is in a dealt validation set
@@ -43,7 +45,7 @@ class Strength:
 def strength(pictures: Sequence[Picture]) -> Strength:
     """Count a set of pictures."""
     return Strength(
-        len(pictures), len({p.patient for p in pictures}), sum(p.count("marker") for p in pictures), sum(p.count("laterality") for p in pictures),
+        len(pictures), len({p.patient for p in pictures}), sum(p.count(MARKER) for p in pictures), sum(p.count(LATERALITY) for p in pictures),
         sum(not p.annotation.elements for p in pictures),
     )
 
@@ -86,7 +88,7 @@ def fix(folder: SiteFolder, pictures: Sequence[Picture], how: str, taken_out: Se
         picture_store.store(picture, building)
     stored = picture_store.read_stored(building)
     rows = [{"name": p.name, "patient": p.patient, "pixels": p.pixels, "digest": p.digest} for p in stored]
-    document = {"when": now(), "how": how, "taken_out": list(taken_out), "sha256": picture_store.digest(stored), "pictures": rows}
+    document = {"when": journal.now(), "how": how, "taken_out": list(taken_out), "sha256": picture_store.digest(stored), "pictures": rows}
     write_private(building / FIXED, json.dumps(document, indent=1) + "\n")
     settle(folder)
 

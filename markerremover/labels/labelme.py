@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import AnnotationError
-from ..records import Annotation, Element
+from ..records import ELEMENT_KINDS, LATERALITY, MARKER, Annotation, Element
 from ..system import user_text
 
-KINDS = ("laterality", "marker", "uncertain")
 ORIGIN = "markerremover"
 """Key of an object about the file that the picture was made from: SHA-256 `sha256`, 0-based `frame`; LabelMe preserves it."""
 
@@ -87,8 +86,8 @@ def origin(data: dict[str, Any]) -> dict[str, Any]:
 
 def _element(shape: dict[str, Any], shape_hw: tuple[int, int]) -> Element:
     kind, points = shape["label"], shape["points"]
-    if kind not in KINDS:
-        raise AnnotationError(f"label is {kind!r}, allowed are {', '.join(KINDS)}")
+    if kind not in ELEMENT_KINDS:
+        raise AnnotationError(f"label is {kind!r}, allowed are {', '.join(ELEMENT_KINDS)}")
     if shape.get("shape_type", "rectangle") not in ("rectangle", "polygon") or len(points) < 2:
         raise AnnotationError(f"shape_type is {shape.get('shape_type')!r}, allowed are rectangle and polygon")
     xs, ys = [float(p[0]) for p in points], [float(p[1]) for p in points]
@@ -137,7 +136,7 @@ def yolo_lines(annotation: Annotation, class_names: Iterable[str]) -> list[str]:
     h, w = annotation.shape_hw
     lines = []
     for e in annotation.elements:
-        kind = "marker" if names == ("marker",) and e.kind == "laterality" else e.kind
+        kind = MARKER if names == (MARKER,) and e.kind == LATERALITY else e.kind
         if kind not in names:
             continue
         x1, y1, x2, y2 = e.xyxy

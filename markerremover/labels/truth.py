@@ -14,11 +14,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..errors import AnnotationError, UsageError
-from ..records import Annotation, Element
+from ..records import ELEMENT_KINDS, UNCERTAIN, Annotation, Element
 from ..system import user_text
 from . import image_names, labelme
 
-KINDS = labelme.KINDS
 SLACK_PX, SLACK = 2.0, 0.01  # farthest that a box may extend beyond its image: pixels, or a fraction of the image's longer side if that is more
 NOTED_PX = 0.5  # smallest extent beyond the image that is noted, pixels; less is rounding
 NO_TRUTH = ("readme", "license", "licence", "notice", "changelog")  # beginnings of names of other files beside annotations
@@ -189,8 +188,8 @@ def _class_names(folder: Path) -> tuple[str, ...]:
 
 
 def _kind(label: str) -> str:
-    if label not in KINDS:
-        raise AnnotationError(f"label is {label!r}, allowed are {', '.join(KINDS)}")
+    if label not in ELEMENT_KINDS:
+        raise AnnotationError(f"label is {label!r}, allowed are {', '.join(ELEMENT_KINDS)}")
     return label
 
 
@@ -231,7 +230,7 @@ def _voc(path: Path, folder: Path) -> Label:
         boxes = []
         for entry in root.iter("object"):
             x1, y1, x2, y2 = (float(_text(entry, f"bndbox/{name}")) for name in ("xmin", "ymin", "xmax", "ymax"))
-            kind = "uncertain" if (entry.findtext("difficult") or "0").strip() == "1" else _text(entry, "name")
+            kind = UNCERTAIN if (entry.findtext("difficult") or "0").strip() == "1" else _text(entry, "name")
             boxes.append((kind, (x1 - 1, y1 - 1, x2, y2)))
     except (ElementTree.ParseError, UnicodeError, LookupError, OSError, ValueError) as error:
         raise AnnotationError(f"{path}: not a Pascal VOC file ({type(error).__name__}: {error})") from error
@@ -282,7 +281,7 @@ def _coco(path: Path, data: Any) -> list[Label]:
         boxes: dict[Any, list[tuple[str, Sequence[float]]]] = {key: [] for key in images}
         for entry in data["annotations"]:
             key, (x, y, w, h) = entry["image_id"], entry["bbox"]
-            boxes[key].append(("uncertain" if entry.get("iscrowd") else kinds[entry["category_id"]], (x, y, x + w, y + h)))
+            boxes[key].append((UNCERTAIN if entry.get("iscrowd") else kinds[entry["category_id"]], (x, y, x + w, y + h)))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise AnnotationError(f"{path}: not a COCO file ({type(error).__name__}: {error})") from error
     return [_coco_label(path, name, shape_hw, boxes[key]) for key, (name, shape_hw) in images.items()]

@@ -23,7 +23,7 @@ from ..detection import localizer
 from ..errors import HeldError, UsageError
 from ..formats import images, placement
 from ..headers import telltales
-from ..records import Corrections, Decision, Detections, Policy, Radiograph, Reading, Telling, Text
+from ..records import LATERALITY, Corrections, Decision, Detections, Policy, Radiograph, Reading, Telling, Text
 from ..second_pass import lines_of_print, stroke_network
 from ..system.forks import Threads
 from . import across_frames, cut_strokes, decision_rules, readable_text, redact, styles, text_finder, verify
@@ -314,7 +314,7 @@ def _read_marker(frame: np.ndarray, others: Sequence[np.ndarray], xyxy: np.ndarr
     from ..second_pass.reader import insist
 
     return insist(
-        frame, xyxy, cleaner.policy.keep, cleaner.reader, others, is_laterality=label == localizer.LATERALITY, network=cleaner.strokes)
+        frame, xyxy, cleaner.policy.keep, cleaner.reader, others, is_laterality=label == LATERALITY, network=cleaner.strokes)
 
 
 def _verified(

@@ -21,7 +21,7 @@ import numpy as np
 
 from .. import boxes
 from ..errors import HeldError, UsageError
-from ..records import Corrections, Decision, Mark
+from ..records import LATERALITY, Corrections, Decision, Mark
 from ..system import journal, regular_files
 from ..system.files import sha256_file
 from . import review_events
@@ -186,7 +186,7 @@ def _review(events: Sequence[dict[str, Any]]) -> Review:
             mark, is_unchanged = Mark(frame, xyxy, event["to"], event["kind"], **author), event["to"] == event["machine"]
             changed[frame, xyxy] = None if is_unchanged else mark
             named.pop((frame, xyxy), None)
-            if is_unchanged and (mark.action, mark.kind) != ("keep", "laterality"):
+            if is_unchanged and (mark.action, mark.kind) != ("keep", LATERALITY):
                 named[frame, xyxy] = mark
     marks = (*(m for m in changed.values() if m), *drawn.values())
     last = events[-1]

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from .. import boxes
-from ..records import Decision, Policy, Reading, extent
+from ..records import LATERALITY, Decision, Policy, Reading, extent
 from ..second_pass import glyphs
 from ..second_pass.doubts import BESIDE, DOUBTS
 from ..second_pass.isolation import LARGER, NEXT
@@ -31,7 +31,6 @@ CUT = "cut by another box"
 REASONS = (KEPT, NOTHING_KEPT, NO_READING, LOOSE, NOT_KEPT, UNCERTAIN, CONTRADICTED, CUT, *DOUBTS)
 """Every `Decision.reason` of the program: the only one of a "keep" first; none contains read text."""
 
-LATERALITY = "laterality"  # the localizer's class of laterality markers
 SAME_BOX_IOU = 0.6  # IoU above which two boxes are about the same letter
 CLEARLY = 0.7  # least confidence of a laterality marker that outweighs a box in the same place that read nothing, and of a single letter
 # in a box of another class

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
+from ..records import LATERALITY, MARKER
 from ..system import journal
 
 MOST_EVENTS = 2_000_000
 MOST_LINE = 1 << 16  # greatest length of a line, bytes
 GREATEST = (1 << 31) - 1  # greatest value of any number
-KINDS, ACTIONS = ("marker", "laterality", "none"), ("keep", "remove")
+KINDS, ACTIONS = (MARKER, LATERALITY, "none"), ("keep", "remove")
 
 
 def _is_integer(least: int) -> Callable[[Any], bool]:

@@ -14,9 +14,8 @@ from ..boxes import without_margin
 from ..errors import WriteError
 from ..formats import images
 from ..labels import labelme
-from ..records import Annotation, Element, Policy, Radiograph
+from ..records import LATERALITY, MARKER, Annotation, Element, Policy, Radiograph
 from ..redaction.corrections import LABEL, Review
-from ..redaction.decision_rules import LATERALITY
 from ..system import regular_files
 from ..system.files import write_private
 
@@ -93,10 +92,10 @@ def elements(boxes: Sequence[dict[str, Any]], review: Review, frame: int, policy
         if box["frame"] != frame:
             continue
         mark = changed.get((frame, tuple(box["xyxy"])))
-        kind = mark.kind if mark else "laterality" if box["action"] == "keep" or box["label"] == LATERALITY else "marker"
+        kind = mark.kind if mark else LATERALITY if box["action"] == "keep" or box["label"] == LATERALITY else MARKER
         if kind != "none":
             x1, y1, x2, y2 = without_margin(np.array([box["xyxy"]]), policy.margin, policy.margin_px, shape_hw)[0].tolist()
-            all_elements.append(Element((x1, y1, x2, y2), kind, box["text"] if kind == "laterality" else ""))
+            all_elements.append(Element((x1, y1, x2, y2), kind, box["text"] if kind == LATERALITY else ""))
     all_elements += [Element(_floats(m.xyxy), m.kind, LABEL) for m in review.marks if m.drawn and m.frame == frame and m.kind != "none"]
     return _without_duplicates(all_elements)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import MarkerRemoverError, UsageError
-from ..records import Element, Policy, Radiograph
+from ..records import LATERALITY, MARKER, Element, Policy, Radiograph
 
 
 def annotate(
@@ -65,7 +65,6 @@ def annotate(
 
 def _proposals(radiograph: Radiograph, cleaner: Any) -> list[tuple[int, Element]]:
     """(frame, element) of all detections, xyxy in source pixels without margin; boxes whose laterality marker would be retained are `laterality`."""
-    from ..redaction import decision_rules
     from ..redaction.cleaning import clean_radiograph
 
     cleaned = clean_radiograph(radiograph, cleaner)
@@ -77,12 +76,12 @@ def _proposals(radiograph: Radiograph, cleaner: Any) -> list[tuple[int, Element]
                 continue
             text = next((d.reading.text for d in cleaned.decisions if d.frame == frame and d.action == "keep" and d.reading and
                 _contains_centre(d.xyxy, box)), "")
-            is_laterality = detections.class_names[int(class_id)] == decision_rules.LATERALITY or bool(text)
-            proposals.append((frame, Element(box, "laterality" if is_laterality else "marker", text)))
-    step_decisions = [d for d in cleaned.decisions if d.label not in ("marker", decision_rules.LATERALITY)]
+            is_laterality = detections.class_names[int(class_id)] == LATERALITY or bool(text)
+            proposals.append((frame, Element(box, LATERALITY if is_laterality else MARKER, text)))
+    step_decisions = [d for d in cleaned.decisions if d.label not in (MARKER, LATERALITY)]
     for decision in step_decisions:
         x1, y1, x2, y2 = map(float, decision.xyxy)
-        proposals.append((decision.frame, Element((x1, y1, x2, y2), "marker")))
+        proposals.append((decision.frame, Element((x1, y1, x2, y2), MARKER)))
     return proposals
 
 

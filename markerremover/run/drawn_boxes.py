@@ -16,7 +16,7 @@ from typing import Any
 
 from ..errors import AnnotationError, UsageError
 from ..labels import labelme
-from ..records import Corrections, Mark
+from ..records import LATERALITY, Corrections, Mark
 
 
 @dataclass(frozen=True)
@@ -163,4 +163,4 @@ def _marks(data: dict[str, Any], image: str, sha256_in: str, keep: Sequence[str]
 
 def _is_retained(shape: dict[str, Any], keep: Sequence[str]) -> bool:
     words = str(shape.get("description") or "").upper().split()
-    return shape.get("label") == "laterality" and bool(words) and words[0] in keep
+    return shape.get("label") == LATERALITY and bool(words) and words[0] in keep

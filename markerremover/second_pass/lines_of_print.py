@@ -16,16 +16,15 @@ import cv2
 import numpy as np
 
 from ..boxes import area, covered_share, intersection
-from ..records import Decision, Reading
+from ..records import LATERALITY, Decision, Reading
 from . import glyphs
 from .doubts import PART_OF_TEXT
 from .isolation import CHARACTER, looks_like
 from .strokes import COARSE_KERNEL, Ink, coarse_ink, percentile
 from .view import FLOOR, View, around
 
-__all__ = ["LATERALITY", "alone", "stands_in_print"]
+__all__ = ["alone", "stands_in_print"]
 
-LATERALITY = "laterality"  # the localizer's class of laterality markers
 KERNELS = (COARSE_KERNEL, 0.7)  # sides of the flat-field's window, in letters: the small one suppresses bone edges, the large one retains wide strokes
 REACH = 5.0  # margin of the view around the letter, in its longer sides
 CAPITAL_HEIGHT = (0.75, 1.3)  # height of a capital on the letter's line

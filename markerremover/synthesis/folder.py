@@ -13,11 +13,12 @@ import numpy as np
 
 from ..errors import UsageError, WriteError
 from ..labels import labelme
+from ..records import LATERALITY, MARKER
 from . import generate
 from .marks.texts import choice
 from .radiographs import patches, real
 
-CLASS_NAMES = ("laterality", "marker")
+CLASS_NAMES = (LATERALITY, MARKER)
 FORMATS = {"png": ".png", "jpg": ".jpg", "tiff": ".tiff", "dcm": ".dcm", "png16": ".png"}
 VAL_EVERY = 10  # every tenth image is for validation; each image is a separate patient
 LIFTED_SHARE = 0.5  # share of images with annotations lifted off real radiographs, if backgrounds are given

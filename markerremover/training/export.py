@@ -25,7 +25,7 @@ from ..inference import network, tensorrt_engine
 from ..inference.card_files import carry
 from ..inference.shipped_weights import default_weights
 from ..inference.weights_card import model_sha256, parse_card
-from ..records import locked
+from ..records import UNCERTAIN, locked
 from ..run import inputs
 from . import parity
 from .precision import to_fp16, to_int8, to_openvino
@@ -63,7 +63,7 @@ def synthetic_samples(count: int = SAMPLE_COUNT, *, seed: int = SAMPLE_SEED, spl
         rng = np.random.default_rng([seed, index])
         longer = int(rng.integers(640, 1401))
         scene = synthesis.radiograph(rng, split=split, size=(longer, int(longer * rng.uniform(0.75, 1))), unmarked_share=0)
-        planted = [e.xyxy for e in scene.annotation.elements if e.kind != "uncertain"]
+        planted = [e.xyxy for e in scene.annotation.elements if e.kind != UNCERTAIN]
         result.append(Sample(scene.image, np.array(planted, np.float64).reshape(-1, 4)))
     return result
 

@@ -26,7 +26,7 @@ from ..formats import read_apart
 from ..inference.shipped_weights import default_weights
 from ..inference.weights_card import read_card
 from ..labels.labelled_folder import Sample
-from ..records import Policy
+from ..records import MARKER, Policy
 from ..redaction.cleaning import with_localizer
 from ..system.files import sha256_file
 from . import checkpoints, finetune_report, train_localizer
@@ -137,7 +137,7 @@ def base_of(weights: Path | str | None) -> tuple[Path, dict]:
         hint = ": installed packages carry no checkpoint, name one with --weights (weights/detector.pt of a checkout)"
         raise UsageError(f"{base}: there is no such checkpoint to start from{hint if weights is None else ''}")
     card = read_card(base.with_suffix(".onnx"))
-    if tuple(card["classes"]) not in (train_localizer.CLASS_NAMES, ("marker",)):
+    if tuple(card["classes"]) not in (train_localizer.CLASS_NAMES, (MARKER,)):
         raise UsageError(f"{base}: classes are {card['classes']}, allowed are {list(train_localizer.CLASS_NAMES)} and ['marker']")
     return base, card
 

@@ -15,13 +15,13 @@ from ..audit import report_pages
 from ..audit.crops import shrunk
 from ..errors import WriteError
 from ..evaluation.metrics import RATES, in_words
-from ..records import Annotation, Decision
+from ..records import LATERALITY, MARKER, UNCERTAIN, Annotation, Decision
 from ..system.files import write_private
 
 SIDE_PX = 520  # longer side of a picture
 #: Kind of outline -> RGB. Labels are thin and slightly larger, decisions thick.
 COLOURS = {
-    "marker": (255, 200, 0), "laterality": (0, 190, 255), "uncertain": (150, 150, 150), "removed": (255, 60, 60), "kept": (60, 220, 60),
+    MARKER: (255, 200, 0), LATERALITY: (0, 190, 255), UNCERTAIN: (150, 150, 150), "removed": (255, 60, 60), "kept": (60, 220, 60),
 }
 
 

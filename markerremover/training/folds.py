@@ -10,6 +10,7 @@ from pathlib import Path
 from ..errors import UsageError
 from ..labels import labelled_folder
 from ..labels.labelled_folder import Sample
+from ..records import MARKER
 
 STOP_PARTS = 5  # one in `STOP_PARTS` training patients is used for early stopping
 
@@ -49,7 +50,7 @@ def deal(samples: Sequence[Sample], count: int) -> list[list[Sample]]:
         by_patient.setdefault(sample.patient, []).append(sample)
 
     def order(patient: str) -> tuple[bool, str]:
-        marked = any(e.kind == "marker" for s in by_patient[patient] for e in s.annotation.elements)
+        marked = any(e.kind == MARKER for s in by_patient[patient] for e in s.annotation.elements)
         return not marked, hashlib.sha256(patient.encode()).hexdigest()
 
     parts: list[list[Sample]] = [[] for _ in range(count)]

@@ -12,12 +12,13 @@ from pathlib import Path
 from ..detection import localizer, operating_point
 from ..errors import UsageError
 from ..labels import labelled_folder
+from ..records import LATERALITY, MARKER
 from ..system.telemetry import import_ultralytics
 from . import window_dataset
 from .checkpoints import check_freeze
 from .localizer_files import rewrite_card
 
-CLASS_NAMES = ("laterality", "marker")
+CLASS_NAMES = (LATERALITY, MARKER)
 #: Read before ultralytics is imported: it sets OMP_NUM_THREADS to 1, and leaves a core idle.
 THREADS = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
 KEPT_BYTES = 6 << 30  # largest size of decoded training images kept in memory, all loader processes together; decoding takes a sixth of a step
@@ -59,7 +60,7 @@ def train(data: Sequence[Path | str], out: Path | str, *, arch: str = "yolov8n",
     if arch not in ARCHITECTURES:
         raise UsageError(f"arch is {arch!r}, allowed are {', '.join(ARCHITECTURES)}")
     class_names = tuple(class_names)
-    if class_names not in (CLASS_NAMES, ("marker",)):
+    if class_names not in (CLASS_NAMES, (MARKER,)):
         raise UsageError(f"classes are {class_names}, allowed are {CLASS_NAMES} and ('marker',)")
     check_settings(
         epochs=epochs, batch=batch, lr0=lr0, lrf=lrf, loader_workers=loader_workers, seed=seed, device=device, window=window,

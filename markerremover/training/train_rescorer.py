@@ -20,7 +20,7 @@ from ..detection import localizer, rescorer, text_detector
 from ..detection.operating_point import logit, sigmoid
 from ..errors import UsageError
 from ..labels import labelled_folder
-from ..records import Annotation, locked
+from ..records import UNCERTAIN, Annotation, locked
 from ..system.files import sha256_file
 from . import localizer_files, train_localizer
 
@@ -150,7 +150,7 @@ def gather(detector: localizer.Detector, folders: Iterable[Sequence[labelled_fol
             display = labelled_folder.read_grey(sample.path)
             detections, text = detector.candidates(display, FLOOR)
             kinds = np.array([kind_of(box, sample.annotation) for box in detections.xyxy.astype(np.float64)], dtype=int)
-            taught = np.array([e.xyxy for e in sample.annotation.elements if e.kind != "uncertain"], np.float64).reshape(-1, 4)
+            taught = np.array([e.xyxy for e in sample.annotation.elements if e.kind != UNCERTAIN], np.float64).reshape(-1, 4)
             size = np.tile(taught[:, 2:] - taught[:, :2], 2)
             xyxy = np.concatenate([detections.xyxy[kinds >= 0], taught + rng.normal(0, JITTER, taught.shape) * size])
             columns[0].append(rescorer.windows(display, xyxy))
@@ -168,7 +168,7 @@ def gather(detector: localizer.Detector, folders: Iterable[Sequence[labelled_fol
 def kind_of(box: np.ndarray, annotation: Annotation) -> int:
     """1 for an annotation, 0 for background, -1 for neither; box: (4,) xyxy source pixels."""
     elements = np.array([e.xyxy for e in annotation.elements], np.float64).reshape(-1, 4)
-    is_certain = np.array([e.kind != "uncertain" for e in annotation.elements], bool)
+    is_certain = np.array([e.kind != UNCERTAIN for e in annotation.elements], bool)
     shared = boxes.intersection(box[None], elements)[0]
     if not (shared > 0).any():
         return 0

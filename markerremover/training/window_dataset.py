@@ -16,7 +16,7 @@ import numpy as np
 from .. import boxes
 from ..errors import UsageError
 from ..labels.labelled_folder import Sample, read_grey
-from ..records import Annotation
+from ..records import LATERALITY, MARKER, UNCERTAIN, Annotation
 
 NETWORK_GREY = 114  # ultralytics' letter-box grey
 MIN_VISIBLE = 0.4  # lowest share of an annotation's box inside a window with which it is a training target
@@ -25,10 +25,10 @@ MIN_VISIBLE = 0.4  # lowest share of an annotation's box inside a window with wh
 def mask_uncertain(grey: np.ndarray, annotation: Annotation) -> np.ndarray:
     """The (H, W) image with every `uncertain` region inpainted except where it overlaps another element, since such regions are neither
     annotations nor background. A new array, or `grey` itself without such regions."""
-    uncertain = [e.xyxy for e in annotation.elements if e.kind == "uncertain"]
+    uncertain = [e.xyxy for e in annotation.elements if e.kind == UNCERTAIN]
     if not uncertain:
         return grey
-    taught = np.array([e.xyxy for e in annotation.elements if e.kind != "uncertain"]).reshape(-1, 4)
+    taught = np.array([e.xyxy for e in annotation.elements if e.kind != UNCERTAIN]).reshape(-1, 4)
     out = grey.copy()
     for x1, y1, x2, y2 in boxes.grow(np.array(uncertain, dtype=float), 0.1, 3, grey.shape):
         m = 12
@@ -154,7 +154,7 @@ def targets(annotation: Annotation, class_names: tuple[str, ...]) -> tuple[np.nd
     """(N, 4) xyxy source pixels and (N,) class indices of the training targets."""
     rows = []
     for e in annotation.elements:
-        kind = "marker" if class_names == ("marker",) and e.kind == "laterality" else e.kind
+        kind = MARKER if class_names == (MARKER,) and e.kind == LATERALITY else e.kind
         if kind in class_names:
             rows.append((*e.xyxy, class_names.index(kind)))
     table = np.array(rows, dtype=np.float64).reshape(-1, 5)
