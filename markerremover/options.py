@@ -17,9 +17,11 @@ DEVICES = ("auto", "cpu", "openvino", "onnxruntime", "cuda", "tensorrt")
 #: Transfer syntax of written DICOM pixels: the source's, or the same for all files; their UIDs are in `formats.dicom.pixels.CHOICES`.
 TRANSFER_SYNTAXES = ("source", "explicit-le", "rle", "jpeg2000-lossless", "jpeg-ls-lossless", "deflated")
 ENGINES = ("local", "ray")
+#: How much is spent on finding: the localizer alone; the text detector, too; the text detector on a larger picture.
+EFFORTS = ("fast", "default", "thorough")
 MOST_BATCH = 64  # largest batch of pictures in the localizer's network
 #: Version of the rules. It is increased whenever other pixels are removed with the same weights, so that --resume does not reuse older results.
-RULES = 5
+RULES = 6
 #: Name of the key file in the audit folder.
 KEY = "key"
 #: Other files that are usual beside images. A DICOMDIR names patients, so it is listed but never copied.
@@ -38,6 +40,7 @@ class RunOptions:
         (`workers.fitting`).
     batch: highest number of pictures in one call of the localizer's network; above 1 the network runs in a process of its own for all
         workers. None takes the backend's best value, 1 on the CPU.
+    effort: how much is spent on finding, one of EFFORTS.
     dry_run: detect and report, but write no image.
     overwrite: replace outputs of an earlier run.  resume: continue an earlier run.
     ignore: globs on the file name or on the path below its input; matches are listed, not processed.
@@ -85,6 +88,7 @@ class RunOptions:
     engine: str = "local"
     ray_address: str | None = None
     batch: int | None = None
+    effort: str = "default"
 
     def __post_init__(self) -> None:
         if self.policy is None:
@@ -93,6 +97,8 @@ class RunOptions:
             object.__setattr__(self, "weights", self.site.weights)
         if self.device not in DEVICES:
             raise UsageError(f"device is {self.device!r}, allowed are {', '.join(DEVICES)}")
+        if self.effort not in EFFORTS:
+            raise UsageError(f"effort is {self.effort!r}, allowed are {', '.join(EFFORTS)}")
         if self.headers not in MODES:
             raise UsageError(f"headers is {self.headers!r}, allowed are {', '.join(MODES)}")
         if self.transfer_syntax not in TRANSFER_SYNTAXES:
@@ -162,6 +168,8 @@ class RunOptions:
             "second_look": self.second_look, "release_held": self.release_held, "dry_run": self.dry_run,
             "transfer_syntax": self.transfer_syntax, "rules": RULES,
         }
-        policy = {k: v for k, v in asdict(self.resolved_policy).items() if (k, v) != ("style", "box")}  # rows of earlier versions remain valid
+        if self.effort != "default":  # rows of earlier versions remain valid
+            others["effort"] = self.effort
+        policy = {k: v for k, v in asdict(self.resolved_policy).items() if (k, v) != ("style", "box")}
         text = json.dumps({"policy": policy, "headers": headers, **others}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()

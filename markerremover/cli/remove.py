@@ -61,6 +61,11 @@ def add_remove_parser(subparsers) -> None:
     add("--ignore", action="append", default=[], metavar="GLOB",
         help=f"file names or relative paths to leave out, listed in the summary; besides {', '.join(DEFAULT_IGNORE)}; repeatable")
     add("--second-look", action="store_true", help="search for text with RapidOCR too, before and after (extra second-look; about a second an image)")
+    effort = parser.add_mutually_exclusive_group()
+    effort.add_argument("--fast", dest="effort", action="store_const", const="fast", default=default.effort,
+        help="find with the localizer alone, without the text detector: half the time for finding, and print in unknown styles may be missed")
+    effort.add_argument("--thorough", dest="effort", action="store_const", const="thorough",
+        help="show the text detector a larger picture: small print is found more often, finding takes longer")
     add("--release-held", action="store_true",
         help="also write files in whose result something still shows; they are counted, and their header is not marked as de-identified")
     add("--boxes", type=Path, metavar="ANNOTATIONS",
@@ -86,7 +91,7 @@ def _remove(args: argparse.Namespace) -> int:
         ignore=(*DEFAULT_IGNORE, *args.ignore), audit=args.audit,
         headers=args.headers, key=args.key, retain=args.retain, shift_dates=args.shift_dates,
         time_limit=args.time_limit or None, paths=args.paths,
-        second_look=args.second_look, release_held=args.release_held,
+        second_look=args.second_look, effort=args.effort, release_held=args.release_held,
         transfer_syntax=args.transfer_syntax, boxes=args.boxes, shard=args.shard,
         engine=args.engine, ray_address=args.ray_address,
     )

@@ -362,11 +362,13 @@ def joined(found: Sequence[Detections]) -> Detections:
 def load_detector(
     weights: Path | str | None = None, *, device: str = "auto", threads: int | None = None, runtime: str = "auto",
     inference_precision: str | None = None, engine_cache: Path | None = None, batch: int | None = None, server: str | None = None,
+    effort: str = "default",
 ) -> Detector:
     """Open the localizer; arguments and errors as for `network.open_network`.
 
     Args:
-        server: address of a `server.InferenceServer` that runs the network; the other arguments except `threads` are then ignored.
+        server: address of a `server.InferenceServer` that runs the network; the other arguments except `threads` and `effort` are then ignored.
+        effort: one of `options.EFFORTS`: "fast" leaves out the text detector, "thorough" shows it a larger picture (`text_detector.THOROUGH_SIDE`).
 
     Raises:
         InferenceError: no server answers at that address.
@@ -379,5 +381,7 @@ def load_detector(
             weights, device=device, threads=threads, runtime=runtime, inference_precision=inference_precision, engine_cache=engine_cache,
             batch=batch)
     folder = network.model.parent
-    rescorer, text = rescoring.of_card(network.card, folder, threads), text_detector.of_card(network.card, folder, threads, runtime)
-    return Detector(network.sessions[0], network.card, network.backend, network.sessions[1], rescorer, text, folder)
+    card = {k: v for k, v in network.card.items() if (k, effort) != ("text_detector", "fast")}
+    side = text_detector.THOROUGH_SIDE if effort == "thorough" else None
+    rescorer, text = rescoring.of_card(card, folder, threads), text_detector.of_card(card, folder, threads, runtime, side)
+    return Detector(network.sessions[0], card, network.backend, network.sessions[1], rescorer, text, folder)

@@ -116,13 +116,13 @@ def timed(timings_ms: dict[str, float], stage: str) -> Iterator[None]:
 
 def open_cleaner(
     policy: Policy, *, weights: Path | None = None, device: str = "auto", threads: int | None = None, second: bool = False,
-    batch: int | None = None, server: str | None = None,
+    batch: int | None = None, server: str | None = None, effort: str = "default",
 ) -> Cleaner:
     """Load the localizer, the OCR engine, which is optional only for a policy that keeps nothing, and the text finder.
 
     Args:
         policy: of the run.
-        weights, device, batch, server: of the localizer's network, see `localizer.load_detector`.
+        weights, device, batch, server, effort: of the localizer, see `localizer.load_detector`.
         threads: greatest number of threads; all cores by default.  second: whether to load the text finder.
 
     Raises:
@@ -132,7 +132,7 @@ def open_cleaner(
     from ..second_pass.tesseract import available, open_reader
 
     with ThreadPoolExecutor(1) as beside:  # both wait for their libraries most of the time
-        detector = beside.submit(load_detector, weights, device=device, threads=threads, batch=batch, server=server)
+        detector = beside.submit(load_detector, weights, device=device, threads=threads, batch=batch, server=server, effort=effort)
         reader = open_reader() if policy.keep or policy.style != "box" or available() else None
         finder = text_finder.open_second_look(threads) if second else None
         reader_count = min(MOST_READERS, threads or os.cpu_count() or 1)

@@ -176,7 +176,8 @@ def open_shipped(options: RunOptions, threads: int, server: str | None = None) -
     if options.boxes:
         return Cleaner(_no_localizer, None, Policy(keep=()))
     where: dict[str, Any] = {"server": server} if server else {"batch": options.batch} if options.batch else {}
-    return open_cleaner(options.resolved_policy, weights=options.weights, device=options.device, threads=threads, second=options.second_look, **where)
+    return open_cleaner(options.resolved_policy, weights=options.weights, device=options.device, threads=threads, second=options.second_look,
+                        effort=options.effort, **where)
 
 
 def _no_localizer(frame: Any, threshold: float | None = None) -> Detections:

@@ -69,7 +69,7 @@ def whole_summary(
             "engine": options.engine, "dry_run": options.dry_run,
             "overwrite": options.overwrite, "resume": options.resume, "ignore": list(options.ignore), "headers": options.headers,
             "retain": list(options.retain), "shift_dates": options.shift_dates, "paths": options.paths, "time_limit": options.time_limit,
-            "second_look": options.second_look, "release_held": options.release_held,
+            "second_look": options.second_look, "effort": options.effort, "release_held": options.release_held,
             "transfer_syntax": options.transfer_syntax, "shard": "{}/{}".format(*options.shard) if options.shard else None,
         },
         "site": _site(options),

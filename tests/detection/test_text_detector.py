@@ -7,8 +7,9 @@ import pytest
 
 from markerremover.detection import box_choice, localizer, text_detector
 from markerremover.detection import rescorer as rescoring
-from markerremover.errors import HeldError, WeightsError
+from markerremover.errors import HeldError, UsageError, WeightsError
 from markerremover.inference.shipped_weights import weights_folder
+from markerremover.options import EFFORTS, RunOptions
 from markerremover.records import Detections
 from markerremover.synthesis.marks import fonts
 
@@ -128,6 +129,19 @@ def test_both_libraries_give_the_same(shipped):
     other = text_detector.of_card({"text_detector": text_detector.shipped_facts()}, weights_folder(), 1, "onnxruntime")
     frame = np.random.default_rng(2).integers(0, 255, (300, 420), np.uint8)
     assert np.abs(shipped(frame).probability - other(frame).probability).max() < 1e-3
+
+
+def test_effort_leaves_it_out_or_shows_it_a_larger_picture_and_a_row_tells_which(tmp_path):
+    fast, default, thorough = (localizer.load_detector(device="cpu", threads=1, effort=effort) for effort in EFFORTS)
+    assert fast.text is None and default.text.sha256 not in fast.sha256 and default.text.sha256 in default.sha256
+    assert (default.text.side, thorough.text.side) == (default.card["text_detector"]["side"], text_detector.THOROUGH_SIDE)
+    assert default.text.side == text_detector.SIDE < thorough.text.side
+    frame = np.random.default_rng(3).integers(0, 90, (200, 200), np.uint8)
+    assert all(detector(frame).xyxy.shape[1] == 4 for detector in (fast, default, thorough))
+    hashes = {RunOptions(effort=effort).settings_sha256() for effort in EFFORTS}
+    assert len(hashes) == 3 and RunOptions().settings_sha256() in hashes
+    with pytest.raises(UsageError, match="effort is 'most', allowed are fast, default, thorough"):
+        RunOptions(effort="most")
 
 
 def test_a_card_without_one_a_lacking_card_and_a_damaged_file(tmp_path):
