@@ -34,7 +34,7 @@ MANIFEST = {
     "notes[]": "changes and omissions that the header profile does not ask for: the element by keyword and tag, and the reason; never its value",
     "timings_ms": "milliseconds per stage",
     "synthetic_pixels": "with `--style mask` or `fill`: number of synthesised pixels",
-    "weights_sha256": "SHA-256 of localizer, rescorer and text detector, joined by `+`",
+    "weights_sha256": "SHA-256 of localizer, rescorer, text detector and stroke network, joined by `+`",
     "version": "of markerremover",
     "settings_sha256": "hash of all settings that decide an output's bytes; `--resume` takes over only rows with the same hash",
     "review": "after a review of the file: reviewer, time, verdict, corrections, and the boxes before the review",

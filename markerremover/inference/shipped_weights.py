@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ..errors import WeightsError
+
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -23,6 +25,21 @@ def default_weights() -> Path:
     folder = weights_folder()
     models = sorted(folder.glob("*.onnx"))
     return models[0] if len(models) == 1 else folder / "detector.onnx"
+
+
+def shipped_file(name: str, use: str) -> Path:
+    """A file of `weights_folder`.
+
+    Args:
+        name: of the file.  use: what needs it, for the message.
+
+    Raises:
+        WeightsError: it is not there.
+    """
+    path = weights_folder() / name
+    if not path.is_file():
+        raise WeightsError(f"{path}: is not there, {use} needs it")
+    return path
 
 
 def engine_cache_folder(sha256: str) -> Path:

@@ -49,6 +49,7 @@ SHELL_PX = 10.0  # outer radius of the shell around strokes that tells their pol
 LEAST_WHOLE = 0.45  # least area of a letter, as a fraction of its component's at Otsu's threshold
 WORD_THRESHOLDS = 2  # number of thresholds at which words are tried: at Otsu's, neighbouring letters may be joined
 SMALLER = 0.8  # greatest size of other components in a word's line, as a fraction of its letters'
+LEAST_LETTERS = 0.01  # least share of a box that the stroke network takes for letters; with less nothing but Otsu's thresholds is tried
 RETAKES = (-0.08, 0.12, -0.04)  # growth of a box on each side for further readings, as a fraction of its size
 WORD_SLACK = 2  # letters beyond a word's that a somewhat smaller box may exclude
 WORD_RETAKES = (-0.06, -0.1)  # the same as RETAKES, for words, which are read better in smaller boxes
@@ -72,15 +73,24 @@ def second_pass(
         reader: an OCR engine, see `tesseract.open_reader`.
         others: further views of the same frame, (H, W) uint8 each: ground is retained only where it is empty in all of them.
         is_laterality: whether the localizer's class is laterality marker; if not, fewer thresholds are tried for letters.
-        network: tells a letter's strokes where no threshold did; only for boxes of class laterality marker.
+        network: tells a letter's strokes where no threshold did, and where there are none; only for boxes of class laterality marker.
 
     Returns:
         A Reading whose `text` is one of `keep` or ""; its arrays are new. Boxes that are too small, outside, flat or not finite give a
         Reading with doubt `NOTHING`, never an error.
     """
+    return _once(display_frame, xyxy, keep, reader, others, is_laterality, network)[0]
+
+
+def _once(
+    display_frame: np.ndarray, xyxy: np.ndarray, keep: tuple[str, ...], reader: Reader, others: Sequence[np.ndarray], is_laterality: bool,
+    network: StrokeNetwork | None,
+) -> tuple[Reading, bool]:
+    """`second_pass`, and whether another reading of a box of another size may find more: not where the stroke network sees no letters."""
     view = view_of_box(display_frame, xyxy)
     if not isinstance(view, View):
-        return Reading(view, doubt=NOTHING)
+        return Reading(view, doubt=NOTHING), True
+    frames = display_frame, *others
     letters = tuple(text for text in keep if len(text) == 1 and glyphs.drawable(text))
     words = tuple(text for text in keep if len(text) > 1)
     best = Reading(view.box)
@@ -89,32 +99,58 @@ def second_pass(
     for rank, levels in enumerate(inks(view)):
         known[levels[0].dark] = levels
         for ink in levels[:WORD_THRESHOLDS] if words else ():
-            reading = _read_word((display_frame, *others), view, ink, levels, words, reader)
+            reading = _read_word(frames, view, ink, levels, words, reader)
             if reading and (reading.doubt or reading.confidence >= CONVINCING):
-                return unless_initial(display_frame, reading, ink.dark)
+                return unless_initial(display_frame, reading, ink.dark), True
         if not letters:
             continue
-        for ink in (*levels, *split_variants(view, levels[0])) if is_laterality or not rank else levels:
-            reading = _read_letter((display_frame, *others), view, ink, levels, letters, reader, rejected_places)
-            reading = unless_initial(display_frame, reading, ink.dark)
-            if reading.confidence >= (DOUBTABLE if reading.doubt else CONVINCING):
-                return reading
+        splits_too = (is_laterality and network is None) or not (is_laterality or rank)
+        for ink in (*levels, *split_variants(view, levels[0])) if splits_too else levels:
+            reading = unless_initial(display_frame, _read_letter(frames, view, ink, levels, letters, reader, rejected_places), ink.dark)
+            if _is_final(reading):
+                return reading, True
             best = max(best, reading, key=lambda r: r.confidence)
-    if network is not None and is_laterality:
-        best = max(best, _by_network((display_frame, *others), view, network, known, letters, words, reader), key=lambda r: r.confidence)
-    return best
+    if network is None or not is_laterality:
+        return best, True
+    probability = network(view)
+    if not _shows_letters(probability, view):
+        return best, False
+    best = max(best, _by_network(frames, view, probability, known, letters, words, reader), key=lambda r: r.confidence)
+    for levels in known.values() if letters and not _is_final(best) else ():
+        for ink in split_variants(view, levels[0]):
+            reading = unless_initial(display_frame, _read_letter(frames, view, ink, levels, letters, reader, rejected_places), ink.dark)
+            if _is_final(reading):
+                return reading, True
+            best = max(best, reading, key=lambda r: r.confidence)
+    return best, True
+
+
+def _is_final(reading: Reading) -> bool:
+    """Whether no other threshold is tried after a reading."""
+    return reading.confidence >= (DOUBTABLE if reading.doubt else CONVINCING)
+
+
+def _shows_letters(probability: np.ndarray, view: View) -> bool:
+    """Whether at least `LEAST_LETTERS` of a box are strokes of letters.
+
+    Args:
+        probability: (4, h, w) of the stroke network in the view's work frame.
+    """
+    x1, y1, x2, y2 = np.maximum(0, np.round(view.inner)).astype(int)
+    part = probability[:, y1:y2, x1:x2]
+    return bool(part.size) and float((part.argmax(axis=0) == LETTER).mean()) >= LEAST_LETTERS
 
 
 def _by_network(
-    frames: Sequence[np.ndarray], view: View, network: StrokeNetwork, known: Mapping[bool, list[Ink]], letters: tuple[str, ...], words: tuple[str, ...],
+    frames: Sequence[np.ndarray], view: View, probability: np.ndarray, known: Mapping[bool, list[Ink]], letters: tuple[str, ...], words: tuple[str, ...],
     reader: Reader,
 ) -> Reading:
     """The marker that the strokes of the stroke network read as.
 
     Args:
+        probability: (4, h, w) of the stroke network in the view's work frame.
         known: strokes at Otsu's thresholds by polarity, as far as there are any.
     """
-    probability = network(view)
     is_letter = probability.argmax(axis=0) == LETTER
     if not is_letter.any():
         return Reading(view.box)
@@ -163,14 +199,15 @@ def insist(
         The reading with the highest confidence; repetition stops at the first that is convincing, or doubted with a confidence of at
         least `DOUBTABLE`. If two readings of at least that confidence differ in their text, one with doubt `PART_OF_TEXT`.
     """
-    first = best = second_pass(display_frame, xyxy, keep, reader, others, is_laterality=is_laterality, network=network)
+    first, may_hold_more = _once(display_frame, xyxy, keep, reader, others, is_laterality, network)
+    best = first
     words = tuple(word for word in keep if len(word) > 1 and first.text and first.text in word)
     if first.doubt == PART_OF_TEXT and words and _may_spell(display_frame, xyxy, max(map(len, words))):
         for share in WORD_RETAKES:
             word = second_pass(display_frame, _grown(xyxy, share), words, reader, others)
             if not word.doubt and word.confidence >= CONVINCING:
                 return word
-    if not is_laterality:
+    if not is_laterality or not may_hold_more:
         return first
     for share in RETAKES if first.xyxy[2] - first.xyxy[0] >= SMALLEST_BOX else ():
         if _sureness(best) >= (DOUBTABLE if best.doubt else CONVINCING):

@@ -17,6 +17,8 @@ import numpy as np
 
 from ..errors import HeldError
 from ..inference.card_files import facts_of, opened
+from ..inference.shipped_weights import shipped_file
+from ..system.files import sha256_file
 from .view import WORK_SIDE, View
 
 FILE = "strokes.onnx"
@@ -70,6 +72,15 @@ def normalised(picture: np.ndarray) -> np.ndarray:
     """(2, H, W) uint8 of `pictures` as float32: grey levels with mean 0 and deviation 1 within the picture, the box as 0 and 1."""
     grey = picture[0].astype(np.float32)
     return np.stack([(grey - grey.mean()) / max(1.0, float(grey.std())), (picture[1] > 0).astype(np.float32)])
+
+
+def shipped_facts() -> dict[str, str]:
+    """The `strokes` of a card for the shipped network.
+
+    Raises:
+        WeightsError: it is not there.
+    """
+    return {"file": FILE, "sha256": sha256_file(shipped_file(FILE, "the second pass"))}
 
 
 def of_card(card: dict, folder: Path, threads: int = 1) -> StrokeNetwork | None:

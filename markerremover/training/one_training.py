@@ -234,7 +234,7 @@ def _base_errors(run: Run, samples: Sequence[Sample]) -> tuple[int, int] | None:
 def write_card(run: Run, onnx: Path, taught: Path | None = None, **extra) -> Path:
     """Write a card like the base weights', with a rescorer of its own if `taught` is given, which is copied beside it. The threshold is of
     calibrated scores, so the calibration is copied too. Weights trained on whole images run on whole images: their card has no tiling."""
-    names = ("calibration", "beside_marker", "rescorer", "text_detector", *(("tiling",) if run.recipe.window else ()))
+    names = ("calibration", "beside_marker", "rescorer", "text_detector", "strokes", *(("tiling",) if run.recipe.window else ()))
     carried = {name: run.card[name] for name in names if run.card.get(name)}
     if taught is None:
         carry(run.card, run.base.parent, onnx.parent)

@@ -21,6 +21,7 @@ from ..detection.operating_point import logit, sigmoid
 from ..errors import UsageError
 from ..labels import labelled_folder
 from ..records import UNCERTAIN, Annotation, locked
+from ..second_pass import stroke_network
 from ..system.files import sha256_file
 from . import localizer_files, train_localizer
 
@@ -89,7 +90,7 @@ def train(
     rng = np.random.default_rng(seed)
     folders = [_picked(labelled_folder.load_samples(Path(folder), "train"), limit) for folder in data]
     localizer_files.rewrite_card(onnx, card)
-    text = {"text_detector": text_detector.shipped_facts()}
+    text, strokes = {"text_detector": text_detector.shipped_facts()}, {"strokes": stroke_network.shipped_facts()}
     try:
         localizer_files.rewrite_card(onnx, card | text)
         examples = gather(localizer.load_detector(onnx, device="cpu"), folders, rng)
@@ -97,7 +98,7 @@ def train(
     except BaseException:  # a localizer without a rescorer has no use for candidates of text
         localizer_files.rewrite_card(onnx, card)
         raise
-    localizer_files.rewrite_card(onnx, {**card, **text, "rescorer": {**facts, "seed": seed}})
+    localizer_files.rewrite_card(onnx, {**card, **text, **strokes, "rescorer": {**facts, "seed": seed}})
     return onnx.with_name(str(facts["file"]))
 
 

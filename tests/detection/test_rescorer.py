@@ -201,7 +201,7 @@ def test_the_shipped_one_tells_print_from_plain_ground():
     from markerremover import synthesis
 
     detector = localizer.load_detector(device="cpu")
-    assert detector.sha256 == f"{detector.card['sha256']}+{detector.rescorer.sha256}+{detector.text.sha256}"
+    assert detector.sha256 == "+".join([detector.card["sha256"], detector.rescorer.sha256, detector.text.sha256, detector.card["strokes"]["sha256"]])
     marks, nothing = [], []
     for seed in range(6):
         made = synthesis.radiograph(np.random.default_rng([77, seed]), split="eval", size=(800, 800), unmarked_share=0)
@@ -234,6 +234,7 @@ def test_one_is_taught_for_a_localizer_and_named_in_its_card(tmp_path, capsys):
     assert min(card["rescorer"]["rescorer"], card["rescorer"]["localizer"]) >= 0 and card["calibration"] and 0 < card["threshold"] < 1
     assert min(card["rescorer"]["with_text"][name] for name in ("localizer", "rescorer", "text")) >= 0
     assert card["text_detector"]["sha256"] == hashlib.sha256(default_weights().with_name("text_detector.onnx").read_bytes()).hexdigest()
+    assert card["strokes"]["sha256"] == hashlib.sha256(default_weights().with_name("strokes.onnx").read_bytes()).hexdigest()
     detector = localizer.load_detector(out / "detector.onnx", device="cpu")
     assert detector(np.zeros((200, 300), np.uint8)).xyxy.shape[1] == 4
     assert main.main(command) == 2, "an OUT that is taken is refused"

@@ -1,4 +1,13 @@
+import pytest
+
+from markerremover.errors import WeightsError
 from markerremover.inference import shipped_weights
+
+
+def test_a_shipped_file_that_is_missing_is_named_with_what_needs_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(shipped_weights, "PACKAGE", tmp_path / "markerremover")
+    with pytest.raises(WeightsError, match="strokes.onnx: is not there, the second pass needs it"):
+        shipped_weights.shipped_file("strokes.onnx", "the second pass")
 
 
 def test_weights_beside_the_package_serve_a_checkout_and_packaged_ones_come_first(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ import pytest
 from test_second_pass import KEEP, Says, ground, put, retained_mask, shape
 
 from markerremover.errors import HeldError, WeightsError
-from markerremover.second_pass import stroke_network, tesseract
+from markerremover.second_pass import reader, stroke_network, tesseract
 from markerremover.second_pass.reader import insist, second_pass
 from markerremover.second_pass.stroke_network import LETTER, PRINT, StrokeNetwork
 from markerremover.second_pass.view import WORK_SIDE, view_of_box
@@ -101,6 +101,21 @@ def test_it_is_asked_only_where_thresholds_tell_nothing_and_only_for_laterality_
     assert second_pass(frame, box, KEEP, engine, network=network).text == "R" and not network.asked
     frame, box, whole = over_an_edge("R")
     assert not second_pass(frame, box, KEEP, engine, network=network, is_laterality=False).text and not network.asked
+
+
+def test_where_it_sees_no_letters_the_box_is_not_read_again(engine, monkeypatch):
+    frame, box, whole = over_an_edge("R")
+    tried = []
+    monkeypatch.setattr(reader, "split_variants", lambda view, ink: tried.append("cut") or ())
+    again = reader.view_of_box
+    monkeypatch.setattr(reader, "view_of_box", lambda *given: tried.append("view") or again(*given))
+    for strokes, expected in ((np.zeros_like(whole), ["view"]), (whole, ["view"])):
+        tried.clear()
+        reading = insist(frame, box, KEEP, engine, network=Knows(strokes, whole & ~strokes))
+        assert tried == expected and bool(reading.text) == strokes.any()
+    tried.clear()
+    assert not insist(frame, box, KEEP, engine).text
+    assert tried.count("view") == 1 + len(reader.RETAKES) and "cut" in tried
 
 
 @pytest.mark.parametrize("char", "BPFEJ7")
