@@ -104,6 +104,9 @@ class _Leftover:
     texts: tuple[tuple[Text, ...], ...] = ()
 
 
+_Leftovers = dict[tuple[int, int], _Leftover]  # by (view, frame)
+
+
 @contextmanager
 def timed(timings_ms: dict[str, float], stage: str) -> Iterator[None]:
     """Add the time the block takes to `timings_ms[stage]`, milliseconds, also when it raises."""
@@ -179,12 +182,12 @@ def clean_radiograph(
         no_detections = tuple(Detections.empty() for _ in radiograph.display)
         drawn = tuple(corrections_module.drawn(corrections, radiograph.display.shape))
         return _redacted(radiograph, drawn, no_detections, "", timings_ms, corrections)
-    telling = images.telling(radiograph)
-    detections, decisions, leftovers = _first_pass(radiograph, cleaner, bool(telling), timings_ms)
+    telling, looked = images.telling(radiograph), lines_of_print.Looked()
+    detections, decisions, leftovers = _first_pass(radiograph, cleaner, bool(telling), timings_ms, looked)
     if corrections:
         decisions = _corrected(radiograph, decisions, corrections, cleaner, telling)
     with timed(timings_ms, "verify"):
-        decisions, doubt = _verified(radiograph.views, decisions, cleaner, leftovers)
+        decisions, doubt = _verified(radiograph.views, decisions, cleaner, leftovers, looked)
         if telling:
             matches = _header_matches(radiograph.views, decisions, cleaner, leftovers, telling)
             decisions = (*decisions, *across_frames.spread_in_views(matches, radiograph.views))
@@ -244,8 +247,8 @@ def _is_late(decision: Decision) -> bool:
 
 
 def _first_pass(
-    radiograph: Radiograph, cleaner: Cleaner, faint: bool, timings_ms: dict[str, float]
-) -> tuple[tuple[Detections, ...], tuple[Decision, ...], dict[tuple[int, int], _Leftover]]:
+    radiograph: Radiograph, cleaner: Cleaner, faint: bool, timings_ms: dict[str, float], looked: lines_of_print.Looked
+) -> tuple[tuple[Detections, ...], tuple[Decision, ...], _Leftovers]:
     """Find (localizer, text finder), read and decide every box in every view of every frame, on the view where it was found.
 
     Returns:
@@ -253,7 +256,7 @@ def _first_pass(
     """
     detections_by_frame: list[Detections] = []
     decisions: list[list[Decision]] = [[] for _ in radiograph.views]
-    leftovers: dict[tuple[int, int], _Leftover] = {}
+    leftovers: _Leftovers = {}
     for index in range(len(radiograph.display)):
         with timed(timings_ms, "detect"):
             found_by_view = [_find(view[index], cleaner, faint) for view in radiograph.views]
@@ -271,7 +274,7 @@ def _first_pass(
                     explained = verify.explained(view.shape[1:], [d for each in decisions for d in each if d.frame == index])
                     view_decisions += _decided(index, view, radiograph.views, text_finder.findings(texts, explained), cleaner)
     with timed(timings_ms, "second_pass"):
-        resolved = _alone(decision_rules.resolve(across_frames.spread_in_views(decisions, radiograph.views)), radiograph.views, leftovers)
+        resolved = _alone(decision_rules.resolve(across_frames.spread_in_views(decisions, radiograph.views)), radiograph.views, leftovers, looked)
         return tuple(detections_by_frame), (*resolved, *across_frames.spread_in_views(cut_strokes.cut_in_views(resolved, radiograph.views), radiograph.views)), leftovers
 
 
@@ -286,17 +289,15 @@ def _find(frame: np.ndarray, cleaner: Cleaner, faint: bool) -> tuple[Detections,
     return sure, np.asarray(weak.xyxy, np.float64)
 
 
-def _alone(decisions: Sequence[Decision], views: Sequence[np.ndarray], leftovers: dict[tuple[int, int], _Leftover]) -> tuple[Decision, ...]:
+def _alone(decisions: Sequence[Decision], views: Sequence[np.ndarray], leftovers: _Leftovers, looked: lines_of_print.Looked | None = None) -> tuple[Decision, ...]:
     """`lines_of_print.alone` with all findings in the frames: decisions, boxes below the threshold, and print that was read."""
     others = [(index, box) for (_, index), leftover in leftovers.items() for box in leftover.faint]
     others += [(index, np.array(word.xyxy)) for (_, index), leftover in leftovers.items() for words in leftover.texts for word in words
                if word.confidence >= LEAST_CONFIDENCE and any(map(str.isalnum, word.text))]
-    return lines_of_print.alone(decisions, views, others)
+    return lines_of_print.alone(decisions, views, others, looked)
 
 
-def _decided(
-    index: int, view: np.ndarray, views: Sequence[np.ndarray], found: Detections, cleaner: Cleaner
-) -> list[Decision]:
+def _decided(index: int, view: np.ndarray, views: Sequence[np.ndarray], found: Detections, cleaner: Cleaner) -> list[Decision]:
     """Read and decide every box of one frame of one view: one decision per box, whatever its score. Retained ground must be empty
     of print in all `views`."""
     frame, others = view[index], tuple(other[index] for other in views if other is not view)
@@ -318,7 +319,7 @@ def _read_marker(frame: np.ndarray, others: Sequence[np.ndarray], xyxy: np.ndarr
 
 
 def _verified(
-    views: Sequence[np.ndarray], decisions: tuple[Decision, ...], cleaner: Cleaner, leftovers: dict[tuple[int, int], _Leftover]
+    views: Sequence[np.ndarray], decisions: tuple[Decision, ...], cleaner: Cleaner, leftovers: _Leftovers, looked: lines_of_print.Looked
 ) -> tuple[tuple[Decision, ...], str]:
     """Search every view of every changed frame again, and read around the removed boxes; residual findings are decided like
     first ones, in at most `VERIFY_ROUNDS` rounds.
@@ -346,7 +347,7 @@ def _verified(
         if not count or not round_left:
             break
         decisions = decision_rules.resolve([*decisions, *across_frames.spread_in_views(new_decisions, views)])
-    decisions = _alone(decisions, views, leftovers)  # once more, with all words that were read
+    decisions = _alone(decisions, views, leftovers, looked)  # once more, with all words that were read
     return decisions, f"{count} findings remain after {VERIFY_ROUNDS} rounds of removal" if count else ""
 
 
@@ -380,7 +381,7 @@ def _read_again(
 
 
 def _header_matches(
-    views: Sequence[np.ndarray], decisions: Sequence[Decision], cleaner: Cleaner, leftovers: dict[tuple[int, int], _Leftover], telling: Telling
+    views: Sequence[np.ndarray], decisions: Sequence[Decision], cleaner: Cleaner, leftovers: _Leftovers, telling: Telling
 ) -> list[list[Decision]]:
     """Removals, by view, of legible text in the result that matches the header: text around decisions, in boxes of low score that were not
     removed, and of the text finder. The file remains in doubt: there may be more."""

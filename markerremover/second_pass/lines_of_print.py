@@ -71,28 +71,47 @@ class _Component:
         return 1 if wide < JOINED_WIDTH else max(2, int(wide))
 
 
-def alone(decisions: Sequence[Decision], views: Sequence[np.ndarray], others: Sequence[tuple[int, np.ndarray]] = ()) -> tuple[Decision, ...]:
+Looked = dict[tuple[int, int, bytes], tuple[Reading, bool]]
+"""What `stands_in_print` said of a reading, by the reading's id, the view's index and the boxes near it; the reading is held, so that its id is not
+used again."""
+
+
+def alone(
+    decisions: Sequence[Decision], views: Sequence[np.ndarray], others: Sequence[tuple[int, np.ndarray]] = (), looked: Looked | None = None
+) -> tuple[Decision, ...]:
     """Decisions in which kept single letters that are in a line or block with print become removals.
 
     Args:
         decisions: resolved, of all frames.
         views: (F, H, W) uint8 each, before any removal.
         others: (frame, (4,) source xyxy) of further boxes that may hold print: those below the threshold, and text that was read.
+        looked: answers of earlier calls on the same views, which are used and added to.
 
     Returns:
         As many decisions, in the same order.
     """
-    result = []
+    result, looked = [], {} if looked is None else looked
     for d in decisions:
         if d.action == "keep" and d.reading is not None and len(d.reading.text) == 1:
             removed = [o for o in decisions if o.frame == d.frame and o.action == "remove" and o.label != LATERALITY]
             known_boxes = [*(o.xyxy for o in removed), *(box for frame, box in others if frame == d.frame)]
             boxes = np.array([np.asarray(box, np.float64) for box in known_boxes]).reshape(-1, 4)
             in_line = any(_is_letter_of(d, o) for o in removed) or _ends_a_line(d, removed)
-            if in_line or any(stands_in_print(view[d.frame], d.reading, boxes) for view in views):
+            if in_line or any(_stands(view[d.frame], k, d.reading, boxes, looked) for k, view in enumerate(views)):
                 d = replace(d, action="remove", reason=PART_OF_TEXT, strokes=None)
         result.append(d)
     return tuple(result)
+
+
+def _stands(frame: np.ndarray, view_index: int, reading: Reading, boxes: np.ndarray, looked: Looked) -> bool:
+    """`stands_in_print`, unless it was asked before with the same boxes near the letter."""
+    x1, y1, x2, y2 = reading.xyxy
+    reach = (REACH + 1) * max(x2 - x1, y2 - y1)
+    near = boxes[intersection(np.array([[x1 - reach, y1 - reach, x2 + reach, y2 + reach]]), boxes)[0] > 0]
+    key = id(reading), view_index, near.tobytes()
+    if key not in looked:
+        looked[key] = reading, stands_in_print(frame, reading, near)
+    return looked[key][1]
 
 
 def _is_letter_of(kept: Decision, other: Decision) -> bool:

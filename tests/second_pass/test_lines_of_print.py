@@ -81,6 +81,21 @@ def test_a_sign_alone_or_with_its_plates_initials_stays(under, size, view):
     assert keep(frame, reading, *([rest] if under else [])) == "keep"
 
 
+def test_the_same_letter_is_looked_at_again_only_with_other_boxes_near_it(monkeypatch):
+    frame, reading, rest = scene("L" + " " * 12 + "SCHMIDT", 0)
+    decision = Decision(0, reading.xyxy, "keep", "isolated laterality marker", 0.9, "laterality", reading, np.asarray(reading.strokes))
+    asked, really = [], lines_of_print.stands_in_print
+    monkeypatch.setattr(lines_of_print, "stands_in_print", lambda *given: asked.append(len(given[2])) or really(*given))
+    looked = lines_of_print.Looked()
+    x1, y1, x2, y2 = reading.xyxy
+    far, near = np.array([5000.0, 5000, 5100, 5050]), np.array([x2 + 4.0, y1, x2 + 20, y2])
+    for others in ([], [(0, far)], [(0, near)], [(0, far), (0, near)]):
+        assert lines_of_print.alone([decision], [frame[None]], others, looked)[0].action == "keep"
+    assert asked == [0, 1]
+    lines_of_print.alone([decision], [frame[None]])
+    assert asked == [0, 1, 0]
+
+
 def test_print_far_off_or_of_another_frame_spoils_nothing():
     frame, reading, rest = scene("L" + " " * 12 + "SCHMIDT", 0)
     assert keep(frame, reading, rest) == "keep"
