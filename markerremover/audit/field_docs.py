@@ -95,6 +95,7 @@ CARD = {
     "operating_note": "remark on the operating point",
     "curve": "recall and precision by threshold",
     "calibration": "slope and offset that turn a class's scores into shares of true boxes",
+    "strokes": "file and SHA-256 of the stroke network, which tells a letter's strokes where no threshold does",
     "beside_marker": "lowest score of a box beside a retained laterality marker that counts",
     "rescorer": "file, SHA-256 and weights of the rescorer, which scores each box at full resolution",
     "text_detector": "file, SHA-256, input size, source and licence of the text detector, the second source of boxes",

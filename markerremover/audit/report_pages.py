@@ -4,7 +4,7 @@ rendering of templates in which names and readings are text, never markup."""
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,6 +24,18 @@ def render(package: str, template: str, **values: Any) -> str:
         jinja2.UndefinedError: the template uses a variable that is not given.
     """
     return environment(package).get_template(template).render(values)
+
+
+def pieces(package: str, template: str, **values: str | Iterator[str]) -> Iterator[str]:
+    """A page as HTML in pieces, in order, as `render` but for values that are markup already, each a text or, for long ones, its pieces.
+
+    Raises:
+        jinja2.UndefinedError: the template uses a variable that is not given.
+    """
+    from markupsafe import Markup
+
+    markup = {name: Markup(value) if isinstance(value, str) else map(Markup, value) for name, value in values.items()}
+    yield from environment(package).get_template(template).generate(markup)
 
 
 @functools.cache

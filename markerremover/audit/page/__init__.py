@@ -28,18 +28,15 @@ def parts(
         rows: of the manifest.  summary: of the run.
         thumbs: path -> names of its two thumbnails.  drawn: names of the pictures that exist.
     """
-    from markupsafe import Markup
-
     rows = sorted(rows, key=lambda row: row["relative"])
     style, script = ("".join(_static(name) for name in names) for names in (STYLES, SCRIPTS))
     policy = (
         f"default-src 'none'; img-src 'self' file:; style-src {_hash(style)}; script-src {_hash(script)}; "
         "base-uri 'none'; form-action 'none'"
     )
-    template = report_pages.environment(__package__).get_template("page.html.j2")
-    yield from template.generate(
-        policy=Markup(policy), style=Markup(style), script=Markup(script), overview=map(Markup, overview.parts(rows, summary)),
-        data=map(Markup, entries.parts(rows, summary, thumbs, drawn)),
+    yield from report_pages.pieces(
+        __package__, "page.html.j2", policy=policy, style=style, script=script, overview=overview.parts(rows, summary),
+        data=entries.parts(rows, summary, thumbs, drawn),
     )
 
 
