@@ -61,7 +61,7 @@ def clean(inputs: Path, out: Path):
 def fake_weights(monkeypatch):
     """The command line with the fake localizer in place of the shipped weights."""
 
-    def open_cleaner(policy, *, weights=None, device="auto", threads=None, second=False):
+    def open_cleaner(policy, *, weights=None, device="auto", threads=None, second=False, effort="default"):
         return fakes.Cleaner(fakes.find_white, fakes.SilentReader() if policy.keep else None, policy)
 
     monkeypatch.setattr(batch, "open_cleaner", open_cleaner)

@@ -12,7 +12,7 @@ import pytest
 import markerremover
 from markerremover.cli import arguments, demo, main, remove
 from markerremover.errors import UsageError, WeightsError
-from markerremover.run import batch
+from markerremover.run import batch, run_file
 from markerremover.second_pass import tesseract
 
 pytestmark = pytest.mark.usefixtures("fake_weights")
@@ -65,6 +65,16 @@ def test_a_non_empty_out_needs_resume_or_overwrite(inputs, out, capsys):
     assert run("remove", inputs, "-o", out, "--keep", "none", "--resume") == 0
     assert run("remove", inputs, "-o", out, "--keep", "none", "--overwrite") == 0
     assert len(rows(out)) == 4
+
+
+def test_effort_is_recorded_and_other_effort_starts_anew(inputs, out):
+    audit = out.parent / "out-audit"
+    assert run("remove", inputs, "-o", out, "--keep", "none", "--fast") == 0
+    assert json.loads((audit / "summary.json").read_text())["options"]["effort"] == "fast" == run_file.read(audit).options.effort
+    fast = {row["settings_sha256"] for row in rows(out).values()}
+    assert run("remove", inputs, "-o", out, "--keep", "none", "--resume") == 0
+    assert json.loads((audit / "summary.json").read_text())["resumed"] == 0
+    assert len(fast) == 1 and not fast & {row["settings_sha256"] for row in rows(out).values()}
 
 
 def test_dry_run_then_the_real_run(inputs, out, capsys):
@@ -123,7 +133,8 @@ def test_the_audit_goes_where_it_is_told(inputs, out, tmp_path):
 
 
 WRONG_USE = {
-    "no command": [], "no input": ["remove"], "no OUT": ["remove", "{in}"], "unknown option": ["remove", "{in}", "-o", "{out}", "--fast"],
+    "no command": [], "no input": ["remove"], "no OUT": ["remove", "{in}"], "unknown option": ["remove", "{in}", "-o", "{out}", "--quick"],
+    "fast and thorough": ["remove", "{in}", "-o", "{out}", "--fast", "--thorough"],
     "missing input": ["remove", "{in}/nowhere", "-o", "{out}"], "same folder": ["remove", "{in}", "-o", "{in}"],
     "OUT in INPUT": ["remove", "{in}", "-o", "{in}/out"], "audit in OUT": ["remove", "{in}", "-o", "{out}", "--audit", "{out}/audit"],
     "threshold 0": ["remove", "{in}", "-o", "{out}", "--threshold", "0"], "threshold 2": ["remove", "{in}", "-o", "{out}", "--threshold", "2"],
