@@ -199,10 +199,7 @@ def insist(
         The reading with the highest confidence; repetition stops at the first that is convincing, or doubted with a confidence of at
         least `DOUBTABLE`. If two readings of at least that confidence differ in their text, one with doubt `PART_OF_TEXT`.
     """
-    if network is None:
-        first, may_hold_more = second_pass(display_frame, xyxy, keep, reader, others, is_laterality=is_laterality), True
-    else:
-        first, may_hold_more = _once(display_frame, xyxy, keep, reader, others, is_laterality, network)
+    first, may_hold_more = _once(display_frame, xyxy, keep, reader, others, is_laterality, network)
     best = first
     words = tuple(word for word in keep if len(word) > 1 and first.text and first.text in word)
     if first.doubt == PART_OF_TEXT and words and _may_spell(display_frame, xyxy, max(map(len, words))):

@@ -339,22 +339,22 @@ def test_what_only_shows_after_a_removal_is_removed_too(clean, out):
 
 
 def test_a_doubtful_reading_removes(clean, out, monkeypatch):
-    def doubtful(frame, xyxy, keep, reader, others=(), *, is_laterality=True, network=None):
+    def doubtful(frame, xyxy, keep, reader, others, is_laterality, network):
         left, top, right, bottom = (int(v) for v in xyxy)
-        return Reading((left, top, right, bottom), "L", 0.99, np.ones((bottom - top, right - left), bool), doubt="part of a longer text")
+        return Reading((left, top, right, bottom), "L", 0.99, np.ones((bottom - top, right - left), bool), doubt="part of a longer text"), True
 
-    monkeypatch.setattr("markerremover.second_pass.reader.second_pass", doubtful)
+    monkeypatch.setattr("markerremover.second_pass.reader._once", doubtful)
     _, rows = clean(open_cleaner=lambda threads: cleaning.Cleaner(fakes.find_white, fakes.SilentReader(), Policy()))
     assert all(is_redacted(data) for data in fakes.files(out).values()) and len(rows) == 4
     assert {box["action"] for row in rows.values() for box in row["boxes"]} == {"remove"}
 
 
 def test_a_confident_isolated_sign_stays(clean, inputs, out, monkeypatch):
-    def sure(frame, xyxy, keep, reader, others=(), *, is_laterality=True, network=None):
+    def sure(frame, xyxy, keep, reader, others, is_laterality, network):
         left, top, right, bottom = (int(v) for v in xyxy)
-        return Reading((left, top, right, bottom), "L", 0.99, np.ones((bottom - top, right - left), bool))
+        return Reading((left, top, right, bottom), "L", 0.99, np.ones((bottom - top, right - left), bool)), True
 
-    monkeypatch.setattr("markerremover.second_pass.reader.second_pass", sure)
+    monkeypatch.setattr("markerremover.second_pass.reader._once", sure)
     _, rows = clean(open_cleaner=lambda threads: cleaning.Cleaner(fakes.find_white, fakes.SilentReader(), Policy()))
     assert {box["action"] for row in rows.values() for box in row["boxes"]} == {"keep"}
     assert (fakes.read(out / "a" / "0.png")[y1:y2, x1:x2] == 255).all()
@@ -405,10 +405,10 @@ def test_the_audit_page_loads_nothing_from_elsewhere_and_shows_names_as_text(cle
 
 
 def test_read_text_and_file_names_are_never_logged(clean, monkeypatch, caplog, capsys):
-    def reads_a_name(frame, xyxy, keep, reader, others=(), *, is_laterality=True, network=None):
-        return Reading(tuple(int(v) for v in xyxy), "SMITH", 0.9)
+    def reads_a_name(frame, xyxy, keep, reader, others, is_laterality, network):
+        return Reading(tuple(int(v) for v in xyxy), "SMITH", 0.9), True
 
-    monkeypatch.setattr("markerremover.second_pass.reader.second_pass", reads_a_name)
+    monkeypatch.setattr("markerremover.second_pass.reader._once", reads_a_name)
     with caplog.at_level(logging.DEBUG):
         summary, rows = clean(open_cleaner=lambda threads: cleaning.Cleaner(fakes.find_white, fakes.SilentReader(), Policy()))
     printed = capsys.readouterr()

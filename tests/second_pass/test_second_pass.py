@@ -587,16 +587,16 @@ def test_a_ring_that_the_edge_of_the_picture_cuts_stays_with_its_sign(engine):
 
 
 def reads_by_width(monkeypatch, answers):
-    """`second_pass` replaced by a function of the box's width and of whether only words are asked for."""
+    """One reading of a box replaced by a function of the box's width and of whether only words are asked for."""
     calls = []
 
-    def fake(frame, xyxy, keep, reader, others=(), *, is_laterality=True, network=None):
+    def fake(frame, xyxy, keep, reader, others, is_laterality, network):
         width = round(float(xyxy[2] - xyxy[0]))
         calls.append(width)
         text, confidence, doubt = answers.get((width, all(len(text) > 1 for text in keep)), ("", 0.0, ""))
-        return Reading((0, 0, 4, 4), text, confidence, np.ones((4, 4), bool) if text else None, doubt=doubt)
+        return Reading((0, 0, 4, 4), text, confidence, np.ones((4, 4), bool) if text else None, doubt=doubt), True
 
-    monkeypatch.setattr("markerremover.second_pass.reader.second_pass", fake)
+    monkeypatch.setattr("markerremover.second_pass.reader._once", fake)
     return calls
 
 
