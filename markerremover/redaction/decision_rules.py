@@ -35,7 +35,6 @@ SAME_BOX_IOU = 0.6  # IoU above which two boxes are about the same letter
 CLEARLY = 0.7  # least confidence of a laterality marker that outweighs a box in the same place that read nothing, and of a single letter
 # in a box of another class
 LEAST_SHARE = 0.3  # least size of a single letter in a box of another class, as a fraction of the box's length; smaller letters are part of its print
-SURE, SURER = 0.95, 0.67  # from this score on a box is surer than another one only if its distance from 1 is at most this multiple of the other's
 LEAST_HELD = 0.6  # least share of a marker's strokes in a box that makes the marker part of that box's text
 REACH, REACH_PX = 0.25, 4  # greatest extent of a retained marker's region beyond its box: fraction of the shorter side, and pixels
 SMALL_SHARE = 0.15  # greatest share of a marker's strokes that another box may remove entirely: the end of a letter
@@ -135,8 +134,7 @@ def resolve(decisions: Iterable[Decision]) -> tuple[Decision, ...]:
     1. A box about the same letter (IoU above `SAME_BOX_IOU`) whose reading was doubted turns the marker into a removal; so does one
        without a doubt that read nothing to keep, unless the marker was read with a confidence of at least `CLEARLY`.
     2. A box that holds most of the marker (`LEAST_HELD`) and was read as part of a longer text turns it into a removal, too, if the
-       localizer's score of that box is at least the marker's, or the marker's box has another class than laterality marker. Above `SURE`
-       scores differ by noise: there it must be clearly higher (`SURER`) if the marker was read with a confidence of at least `CLEARLY`.
+       localizer's score of that box is at least the marker's, or the marker's box has another class than laterality marker.
     3. A smaller removed box that the strokes cover (`LEAST_FILLED`) is a separate annotation, such as initials on a retained plate: its
        pixels are excluded from the strokes. So are strokes in any removed box outside the marker's main piece,
        and all strokes in it where these are few (`SMALL_SHARE`), since initials that touch a letter lie there. The letter's strokes
@@ -198,7 +196,7 @@ def _checked(kept: Decision, removed: list[Decision]) -> Decision:
         if is_same_letter:
             continue
         holds = covered >= LEAST_HELD * strokes.sum()
-        if holds and doubted and (kept.label != LATERALITY or _is_surer(other, kept)):
+        if holds and doubted and (other.score >= kept.score or kept.label != LATERALITY):
             return replace(kept, action="remove", reason=CONTRADICTED, strokes=None)
         if not holds:
             covers = np.array([reading.xyxy], np.float64)
@@ -211,14 +209,6 @@ def _checked(kept: Decision, removed: list[Decision]) -> Decision:
     if not strokes.any():
         return replace(kept, action="remove", reason=CONTRADICTED, strokes=None)
     return replace(kept, strokes=strokes)
-
-
-def _is_surer(other: Decision, kept: Decision) -> bool:
-    """Whether the localizer is surer of a box than of a retained marker in it (rule 2 of `resolve`)."""
-    if other.score < kept.score:
-        return False
-    near_one = kept.score >= SURE and _reading_of(kept).confidence >= CLEARLY
-    return not near_one or 1 - other.score <= SURER * (1 - kept.score)
 
 
 def _is_letter_of(doubted: Reading, kept: Reading) -> bool:

@@ -126,15 +126,6 @@ def test_box_around_a_longer_text_takes_its_letter_along_unless_less_sure_than_t
     assert resolve([kept, removed((37, 37, 163, 73), line, score=score)])[0].action == action
 
 
-@pytest.mark.parametrize(
-    ("score", "confidence", "action"), [(0.961, 0.9, "keep"), (0.99, 0.9, "remove"), (0.961, 0.6, "remove"), (0.959, 0.6, "keep")]
-)
-def test_near_1_a_box_around_a_longer_text_must_be_clearly_surer(score, confidence, action):
-    line = reading("L", 0.9, xyxy=(40, 40, 160, 70), doubt="part of a longer text", strokes=None)
-    kept = decide(0, BOX, 0.96, "laterality", reading(confidence=confidence), Policy(), SHAPE)
-    assert resolve([kept, removed((37, 37, 163, 73), line, score=score)])[0].action == action
-
-
 def test_plate_box_that_read_nothing_leaves_the_sign():
     plate = reading("", 0.0, xyxy=(40, 30, 110, 98), strokes=None)
     kept = decided(reading())
