@@ -143,8 +143,8 @@ class Reading:
         edge, and its ring or plate); None when nothing was read.
     xyxy: the box that was read, integer source pixels.
     rotation_deg: counter-clockwise rotation that makes the text upright.  mirrored: whether the text is mirrored.
-    letter: (h, w) bool, same frame: the strokes of a single letter alone, where they are separate from all other strokes;
-        None where they are not, and for words.
+    letter: (h, w) bool, same frame: the strokes of a word's letters, or of a single letter where they are separate from all other
+        strokes; None where they are not.
     doubt: "" or the reason not to trust the reading (touches other strokes, part of a longer text, …).
     """
 

@@ -202,7 +202,10 @@ def _checked(kept: Decision, removed: list[Decision]) -> Decision:
             covers = np.array([reading.xyxy], np.float64)
             fragment = other.label == LATERALITY and not doubted and boxes.covered_share(np.array(core, np.float64), covers) > FRAGMENT_SHARE
             inside = covered >= LEAST_FILLED * (core[2] - core[0]) * (core[3] - core[1])
-            if inside or covered <= SMALL_SHARE * total:
+            if len(reading.text) > 1 and reading.letter is not None:
+                if boxes.covered_share(np.array(core, np.float64), covers) <= FRAGMENT_SHARE:  # else it is about letters of the word
+                    strokes[part] &= _letter(kept)[part]
+            elif inside or covered <= SMALL_SHARE * total:
                 strokes[part] &= (_letter(kept) if fragment else _letter_unless_foreign_end(kept, core))[part]
             else:
                 strokes[part] &= main[part] & _with_frame(kept)[part]

@@ -27,6 +27,7 @@ RIM_TONE = 0.35  # greatest difference of a rim from the tone inside its ring, a
 PLATE = 0.5  # width of the plate that is retained around a cut-out letter, as a fraction of the letter's size
 CLEAR_PX, CLEAR = 2, 0.06  # margin for the soft edge of known strokes: source pixels, and fraction of the letter's size
 STANDS_OUT, NOISE = 8.0, 4.5  # least contrast of print on a ground: grey levels, and multiples of the noise
+MOTTLED, MOST_MOTTLED = 4.5, 14.0  # least contrast of print on a mottled ground: multiples of its relief, but at most these grey levels
 SPECK_PX, SPECK = 5, 0.04  # least area of print: pixels, and the side of a square as a fraction of the letter's size
 EDGE_ANGLES = 24  # number of directions in which an edge through a ground is tried
 SPECKS = 1.7  # greatest area of a single blob that is not print, as a multiple of that least area; two smaller ones are print
@@ -124,7 +125,7 @@ def retained_pixels(view: View, ink: Ink, letters: tuple[int, ...], levels: list
         letters: labels in `ink` of the marker's letters.
         levels: strokes of the same polarity at all thresholds, Otsu's first, for rings and neighbours that the threshold of `ink`
             does not show.
-        is_apart: whether the marker is a single letter with separate strokes: then the rest of its bounding box is ground, too.
+        is_apart: whether the marker is a word, or a single letter with separate strokes: then the rest of its bounding box is ground, too.
     """
     letter_mask = ink.mask(letters)
     size = float(max(max(ink.stats[i, 2:4]) for i in letters))
@@ -148,7 +149,8 @@ def retained_pixels(view: View, ink: Ink, letters: tuple[int, ...], levels: list
         grounds = disc, ~disc & (distance(disc) <= DISC_RIM * size)
     elif ink.dark:
         strokes |= distances <= SHELL[1] * size
-        grounds = ((distances <= PLATE * size) & _plate(view, letter_mask, distances, size),)
+        near = distances <= PLATE * size
+        grounds = ((near | _rectangle(letter_mask, 0) if len(letters) > 1 else near) & _plate(view, letter_mask, distances, size),)
     elif is_apart:
         letter_box = _rectangle(letter_mask, 0)
     base_distances = distance(base)
@@ -242,9 +244,10 @@ def is_empty(frame: np.ndarray, ground: np.ndarray, size_px: float) -> bool:
 
 def _is_flat(grey: np.ndarray, mask: np.ndarray, size_px: float, level: float, speck: float) -> bool:
     """Whether no print of at least `speck` pixels differs by `level` from its surroundings among the masked pixels of an (H, W) float32
-    image."""
+    image; where a mottled ground has relief itself, by somewhat more."""
     fine = _blurred(grey, mask, 0.8)
     relief = np.minimum(np.abs(fine - _blurred(grey, mask, max(1.5, size_px / 4))), np.abs(fine - _parabola(grey, mask)))
+    level = max(level, min(MOTTLED * 1.4826 * percentile(relief[mask], 50), MOST_MOTTLED))
     blobs = cv2.connectedComponentsWithStats((mask & (relief > level)).astype(np.uint8), connectivity=8)[2][1:, 4]
     blobs = blobs[blobs >= speck]
     return len(blobs) < 2 and not (blobs >= SPECKS * speck).any()

@@ -29,9 +29,9 @@ def reading_of(frames: Sequence[np.ndarray], view: View, c: Candidate, confidenc
     letters = c.ink.mask(c.letters)
     ground = disc_around(view, letters) if not c.frame and not c.ink.dark else None
     doubt = next(filter(None, (spoils(view, c, ink, levels, ground) for ink in _distinct(c.ink, levels))), "")
-    if len(c.letters) == 1 and not c.frame:
+    if len(c.text) == 1 and not c.frame:
         c = _bare(c, levels[1:])
-    letter = _letter(view, c, levels) if len(c.letters) == 1 else None
+    letter = _letter(view, c, levels) if len(c.text) == 1 else in_source(view, letters)
     xyxy, strokes = cropped(view, _retained_mask(frames, view, c, levels, letter is not None))
     rotation_deg = (c.skew + 90 * (c.view % 4)) % 360
     if letter is not None:
@@ -70,7 +70,7 @@ def _retained_mask(frames: Sequence[np.ndarray], view: View, c: Candidate, level
     """(H, W) bool over the view's window, source pixels: the candidate's strokes, and its ground if nothing else is on it.
 
     Args:
-        apart: whether it is a single letter with separate strokes, whose box may then be ground.
+        is_apart: whether it is a word, or a single letter with separate strokes, whose box may then be ground.
     """
     retained = retained_pixels(view, c.ink, c.letters, levels, is_apart)
     strokes = in_source(view, retained.strokes)

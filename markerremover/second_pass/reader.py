@@ -21,18 +21,16 @@ from . import glyphs
 from .doubts import NOTHING, PART_OF_TEXT
 from .isolation import unless_initial
 from .marker_reading import reading_of
-from .sign_candidates import AHEAD_IN_WORDS, CONVINCING, LEAST_LIKENESS, Candidate, candidates, vote
+from .sign_candidates import CONVINCING, candidates, vote
 from .stroke_network import LETTER, PRINT, StrokeNetwork
 from .strokes import (
     EDGE_PX,
-    THRESHOLDS,
     Ink,
     between_outlines,
     closed_dots,
     distance,
     flat_fields,
     inks,
-    inside,
     label_mask,
     largest,
     on_plate,
@@ -42,19 +40,16 @@ from .strokes import (
 from .tesseract import Reader
 from .two_bars import is_whole_l
 from .view import SMALLEST_BOX, View, view_of_box
+from .words import WORD_THRESHOLDS, may_spell, read_joined, read_word
 
 __all__ = ["insist", "is_unlike", "second_pass"]
 
 SHELL_PX = 10.0  # outer radius of the shell around strokes that tells their polarity, work pixels
 LEAST_WHOLE = 0.45  # least area of a letter, as a fraction of its component's at Otsu's threshold
-WORD_THRESHOLDS = 2  # number of thresholds at which words are tried: at Otsu's, neighbouring letters may be joined
-SMALLER = 0.8  # greatest size of other components in a word's line, as a fraction of its letters'
 LEAST_LETTERS = 0.01  # least share of a box that the stroke network takes for letters; with less nothing but Otsu's thresholds is tried
 RETAKES = (-0.08, 0.12, -0.04)  # growth of a box on each side for further readings, as a fraction of its size
-WORD_SLACK = 2  # letters beyond a word's that a somewhat smaller box may exclude
+JOINED_RETAKES = (0.0,)  # the same for words whose letters touch
 WORD_RETAKES = (-0.06, -0.1)  # the same as RETAKES, for words, which are read better in smaller boxes
-WORD_LONG = 1.8  # least aspect ratio of a word's box
-LEAST_IN_FRAME = 0.25  # least size of a word's letters in a frame, as a fraction of the frame's shorter side
 UNLIKE = 0.65  # least correlation of a single letter with its text, whatever the OCR engine reads: of 641 laterality markers none had less; a plus had
 DOUBTABLE = 0.5  # confidence from which a doubt about a reading is final: half a stencil letter, read as an L with little confidence, must
 # not make the whole letter part of a longer text
@@ -99,7 +94,7 @@ def _once(
     for rank, levels in enumerate(inks(view)):
         known[levels[0].dark] = levels
         for ink in levels[:WORD_THRESHOLDS] if words else ():
-            reading = _read_word(frames, view, ink, levels, words, reader)
+            reading = read_word(frames, view, ink, levels, words, reader)
             if reading and (reading.doubt or reading.confidence >= CONVINCING):
                 return unless_initial(display_frame, reading, ink.dark), True
         if not letters:
@@ -170,7 +165,7 @@ def _of_strokes(
     frames: Sequence[np.ndarray], view: View, ink: Ink, every: Ink, levels: list[Ink], letters: tuple[str, ...], words: tuple[str, ...], reader: Reader
 ) -> Reading:
     """The marker that some letters' strokes read as. every: all strokes of letters and print.  levels: those of the same polarity."""
-    reading = _read_word(frames, view, ink, levels, words, reader) if words else None
+    reading = read_word(frames, view, ink, levels, words, reader) if words else None
     best = unless_initial(frames[0], reading, ink.dark) if reading else Reading(view.box)
     for index, ring in largest(view, ink) if best.confidence < CONVINCING else ():
         for candidate in candidates(ink, index, ring, letters):
@@ -201,12 +196,17 @@ def insist(
     """
     first, may_hold_more = _once(display_frame, xyxy, keep, reader, others, is_laterality, network)
     best = first
-    words = tuple(word for word in keep if len(word) > 1 and first.text and first.text in word)
-    if first.doubt == PART_OF_TEXT and words and _may_spell(display_frame, xyxy, max(map(len, words))):
-        for share in WORD_RETAKES:
+    words = tuple(word for word in keep if len(word) > 1 and (first.text in word if first.text else is_laterality))
+    if words and (first.doubt == PART_OF_TEXT or not first.text) and may_spell(display_frame, xyxy, max(map(len, words))):
+        for share in WORD_RETAKES if first.text else ():
             word = second_pass(display_frame, _grown(xyxy, share), words, reader, others)
             if not word.doubt and word.confidence >= CONVINCING:
                 return word
+        for share in JOINED_RETAKES:
+            view = view_of_box(display_frame, _grown(xyxy, share))
+            joined = read_joined((display_frame, *others), view, words, reader, first if first.text else None) if isinstance(view, View) else None
+            if joined:
+                return joined
     if not is_laterality or not may_hold_more:
         return first
     for share in RETAKES if first.xyxy[2] - first.xyxy[0] >= SMALLEST_BOX else ():
@@ -231,18 +231,6 @@ def is_unlike(reading: Reading) -> bool:
 def _sureness(reading: Reading) -> float:
     """Confidence of a reading; 0 where its strokes do not resemble its text, so that the box is read again."""
     return reading.confidence if reading.doubt or len(reading.text) != 1 or not is_unlike(reading) else 0.0
-
-
-def _may_spell(display_frame: np.ndarray, xyxy: np.ndarray, count: int) -> bool:
-    """Whether a box may hold a word of at most `count` letters and little else: it is long, and no line in it has many more."""
-    sides = sorted((float(xyxy[2] - xyxy[0]), float(xyxy[3] - xyxy[1])))
-    if sides[1] < WORD_LONG * sides[0]:
-        return False
-    view = view_of_box(display_frame, xyxy)
-    if not isinstance(view, View):
-        return True
-    levels = next(inks(view, THRESHOLDS[:WORD_THRESHOLDS]), [])
-    return all(len(_line(ink, _unframed(view, ink))) <= count + WORD_SLACK for ink in levels)
 
 
 def _grown(xyxy: np.ndarray, share: float) -> np.ndarray:
@@ -286,78 +274,3 @@ def _is_whole(view: View, ink: Ink, index: int, base: Ink) -> bool:
     x1, y1, x2, y2 = np.round(view.inner).astype(int)
     whole = label_mask(base.labels[y1:y2, x1:x2], base_labels[base_labels > 0])
     return bool(area >= LEAST_WHOLE * whole.sum())
-
-
-def _read_word(
-    frames: Sequence[np.ndarray], view: View, ink: Ink, levels: list[Ink], words: tuple[str, ...], reader: Reader
-) -> Reading | None:
-    """The components of the box that are on one line, if together they read as one of `words`."""
-    line_labels = _line(ink, _unframed(view, ink))
-    for count in sorted({len(word) for word in words} & set(range(2, len(line_labels) + 1)), reverse=True):
-        line = _tallest(ink, line_labels, count)
-        if line and not (ink.dark and not all(on_plate(view, ink, i) for i in line)):
-            reading = _spelled(frames, view, ink, levels, line, [word for word in words if len(word) == count], reader)
-            if reading:
-                return reading
-    return None
-
-
-def _unframed(view: View, ink: Ink) -> list[int]:
-    """The components of the box, largest first, without the frame around the others."""
-    order = inside(view, ink)
-    return order[1:] if order and _held(ink, order[0]).sum() > 1 else order
-
-
-def _held(ink: Ink, ring: int) -> np.ndarray:
-    """(n,) bool: which components lie within the bounding box of one and are large enough for the letters of a word in a frame."""
-    x, y, w, h, _ = ink.stats[ring]
-    a, b, c, d, _ = ink.stats.T
-    return (a > x) & (b > y) & (a + c < x + w) & (b + d < y + h) & (np.maximum(c, d) > LEAST_IN_FRAME * min(w, h))
-
-
-def _tallest(ink: Ink, line: list[int], count: int) -> list[int]:
-    """The `count` largest of a line of components, in the line's order, if all others are clearly smaller; else []."""
-    size = np.sort(ink.stats[line, 2:4].max(axis=1))[::-1]
-    if count < len(line) and size[count] > SMALLER * size[count - 1]:
-        return []
-    return [i for i in line if max(ink.stats[i, 2:4]) >= size[count - 1]]
-
-
-def _spelled(
-    frames: Sequence[np.ndarray], view: View, ink: Ink, levels: list[Ink], line: list[int], words: list[str], reader: Reader
-) -> Reading | None:
-    """A line of components, if it reads as one of `words`, each of as many letters."""
-    s = ink.stats[line]
-    middles = np.stack([s[:, 0] + s[:, 2] / 2, s[:, 1] + s[:, 3] / 2], axis=1)
-    ends = middles[-1] - middles[0]
-    skew = float(np.degrees(np.arctan2(ends[1], ends[0])))
-    chars, scores = zip(*(glyphs.likeness(glyphs.tight(glyphs.turn(ink.shape(i), skew))) for i in line))
-    for word in words:
-        columns = [list(chars[0]).index(char) if glyphs.drawable(char) else 0 for char in word]
-        for view_index in (0, 2, 4, 6):  # the line is level or upside down, and either of these mirrored
-            letters = scores if view_index in (0, 6) else scores[::-1]
-            likeness = float(np.mean([table[view_index, column] for table, column in zip(letters, columns)]))
-            c = Candidate(ink, tuple(line), word, likeness, skew, view_index)
-            ahead = all(glyphs.ahead_of_twin(table, view_index, char) >= AHEAD_IN_WORDS for table, char in zip(letters, word))
-            confidence = vote(c, reader) if likeness >= LEAST_LIKENESS and ahead else 0.0
-            if confidence:
-                return reading_of(frames, view, c, confidence, levels)
-    return None
-
-
-def _line(ink: Ink, indices: list[int]) -> list[int]:
-    """Those of the components that are about as large as the largest and on one straight line with it, from one end to the
-    other; [] if there are fewer than two, or they are not on one line."""
-    if len(indices) < 2:
-        return []
-    s = ink.stats[indices]
-    size = s[:, 2:4].max(axis=1)
-    indices = [i for i, k in zip(indices, size) if 0.6 < k / size[0] < 1.7]
-    s = ink.stats[indices]
-    middles = np.stack([s[:, 0] + s[:, 2] / 2, s[:, 1] + s[:, 3] / 2], axis=1)
-    if len(indices) < 2:
-        return []
-    direction = np.linalg.svd(middles - middles.mean(axis=0))[2][0]
-    order = np.argsort(middles @ direction)
-    distances = np.abs((middles - middles.mean(axis=0)) @ np.array([-direction[1], direction[0]]))
-    return [indices[k] for k in order] if distances.max() < 0.3 * size[0] else []
