@@ -9,6 +9,10 @@ Vasconcelos 2018). The two scores are combined by logistic regression:
 With a text detector the score is the greater of this one and the one with the logit of the text's probability as a third term: an arrow that the
 other two are sure of does not count for less because it is no text.
 
+A box that is larger than annotations are, such as one around an implant, must be surer: of 1,431 annotations of 929 radiographs of three sources the
+shorter side is at most 0.16 of the image's longer one, and 0.13 of all but one. Each doubling beyond `LARGE` costs `LARGE_COST` of the joint logit,
+unless the text detector is sure of text in the box (`SURE_TEXT`).
+
 The network takes (N, 3, `SIDE`, `SIDE`) float32 in 0–1, two square windows of each box (`CONTEXT` times its longer side) and
 a mask of the box in the closer one, and gives (N,) logits of "this is the box of a burned-in annotation".
 Card: `rescorer` = {file, sha256, floor, localizer, rescorer, offset}, with a text detector also `with_text` = {localizer, rescorer, text, offset}.
@@ -32,6 +36,7 @@ LEAST_RADIUS = 6.0  # least distance from the centre of a window to its side, so
 BATCH = 64  # greatest number of boxes in one run of the network
 CARD_KEYS = ("file", "sha256", "floor", "localizer", "rescorer", "offset")
 WITH_TEXT = ("localizer", "rescorer", "text", "offset")  # keys of `with_text`
+LARGE, LARGE_COST, SURE_TEXT = 0.13, 2.3, 0.9
 TEXT_LIMITS = (0.01, 0.99)  # a text detector's probabilities beyond these say no more
 
 class Rescorer:
@@ -69,14 +74,15 @@ class Rescorer:
         if not len(xyxy):
             return np.zeros(0)
         by_localizer, by_window = logit(np.asarray(scores, np.float64)), self.logits(display, xyxy)
+        by_size = size_cost(xyxy, display.shape) * (1 if texts is None else np.asarray(texts) < SURE_TEXT)
         a, b, c = self._weights
-        alone = sigmoid(a * by_localizer + b * by_window + c)
+        alone = sigmoid(a * by_localizer + b * by_window + c - by_size)
         if texts is None:
             return alone
         if self._with_text is None:
             raise WeightsError("the card's rescorer has no weights for a text detector")
         a, b, d, c = self._with_text
-        return np.maximum(alone, sigmoid(a * by_localizer + b * by_window + d * of_text(texts) + c))
+        return np.maximum(alone, sigmoid(a * by_localizer + b * by_window + d * of_text(texts) + c - by_size))
 
     def logits(self, display: np.ndarray, xyxy: np.ndarray) -> np.ndarray:
         """(N,) float64: the network's logit for each box, before the combination.
@@ -95,6 +101,13 @@ class Rescorer:
                 raise HeldError(f"the rescorer's answer, shape {answer.shape}, is not a finite number for each box")
             answers.append(answer)
         return np.concatenate(answers)
+
+
+def size_cost(xyxy: np.ndarray, shape_hw: tuple[int, ...]) -> np.ndarray:
+    """(N,) float64: what the joint logits lose because boxes, (N, 4) source pixels, are larger than annotations of an (H, W) image are."""
+    box = np.asarray(xyxy, np.float64).reshape(-1, 4)
+    share = np.minimum(box[:, 2] - box[:, 0], box[:, 3] - box[:, 1]) / max(shape_hw)
+    return LARGE_COST * np.log2(np.maximum(share / LARGE, 1.0))
 
 
 def of_text(texts: np.ndarray) -> np.ndarray:

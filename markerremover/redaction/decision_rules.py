@@ -171,7 +171,7 @@ def _is_initial(d: Decision, kept: list[Decision]) -> bool:
         if other is d or other.frame != d.frame:
             continue
         a, b, c, e = large = _tight(other)
-        if max(c - a, e - b) >= LARGER * size and -TOUCHING * size <= boxes.gap((x1, y1, x2, y2), large) < NEXT * size:
+        if (max if len(_reading_of(other).text) == 1 else min)(c - a, e - b) >= LARGER * size and -TOUCHING * size <= boxes.gap((x1, y1, x2, y2), large) < NEXT * size:
             return True
     return False
 
