@@ -83,6 +83,7 @@ CARD = {
     "image_size": "longer side to which whole images are scaled, network pixels",
     "threshold": "lowest score of a box that counts",
     "tiling": "further passes over large images: `above`: their smallest longer side, source pixels; `scales`: longer sides of these passes, network pixels; "
+              "over small ones: `below`: the longer side below which there is one, source pixels; `enlarged`: its longer side, network pixels; "
               "`overlap`: overlap of tiles, for networks that take squares only",
     "checkpoint": "PyTorch checkpoint beside it, which `finetune` starts from",
     "data": "training data",

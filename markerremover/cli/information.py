@@ -86,7 +86,8 @@ def _codec_lines(codecs: dict[str, Any]) -> Iterator[str]:
 def _closer(tiling: dict[str, Any] | None) -> str:
     if not tiling:
         return "seen whole"
-    return f"above {tiling['above']} px also closer, at {', '.join(map(str, tiling['scales']))} px"
+    closer = f"above {tiling['above']} px also closer, at {', '.join(map(str, tiling['scales']))} px"
+    return closer + (f", below {tiling['below']} px also enlarged, to {tiling['enlarged']} px" if tiling.get("below") else "")
 
 
 def _weights(weights: Path | None, device: str) -> dict[str, Any]:

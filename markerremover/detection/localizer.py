@@ -39,15 +39,24 @@ STEP = 128  # divisor of a wide picture's sides, so that few shapes are compiled
 
 @dataclass(frozen=True)
 class Tiling:
-    """Further views of large images at a larger scale.
+    """Further views of large and of small images at a larger scale.
 
     above: longer side in source pixels from which there are further views.  scales: length of the longer side in each of them, in pixels;
-    limited to the source's size.  overlap: overlap of neighbouring tiles, network pixels.
+    limited to the source's size.  below: longer side below which there is a further view, with a longer side of `enlarged` pixels.
+    overlap: overlap of neighbouring tiles, network pixels.
     """
 
     above: int = 10**9
     scales: tuple[int, ...] = ()
+    below: int = 0
+    enlarged: int = 0
     overlap: int = 96
+
+    def further_scales(self, longer: int) -> list[float]:
+        """Scales (network px per source px) of the further views of an image with a longer side of so many source pixels."""
+        if longer < self.below:
+            return [self.enlarged / longer]
+        return [min(1.0, target / longer) for target in self.scales] if longer >= self.above else []
 
     @classmethod
     def of_card(cls, card: dict) -> Tiling:
@@ -81,7 +90,7 @@ class Detector:
         calibration: per class, from the scores of the network (or both networks) to the final ones; where the card was fitted, these are
             probabilities, so that one threshold is equally strict for every class.
         backend: the runtime, e.g. "OpenVINO CPU, bf16"; OpenVINO's inference precision as it reports it.
-        batch: greatest number of pictures in one run of the network.  tiling: the further views of large images.
+        batch: greatest number of pictures in one run of the network.  tiling: the further views of large and small images.
         folder: of the card, where the files of its further networks are searched first; that of the shipped weights by default.
 
     Raises:
@@ -171,13 +180,13 @@ class Detector:
         return merge(self._raw_rows(self._session, self.size, display, self.views(display.shape), least), self.class_names)
 
     def in_tiles(self) -> Detector:
-        """A new detector with the same sessions that uses tiles for large images, as with networks that take squares only."""
+        """A new detector with the same sessions that uses tiles for further views, as with networks that take squares only."""
         plain, close = ((lambda picture, session=session: session(picture)) for session in (self._session, self._close_session))
         return Detector(plain, self.card, self.backend, close, self.rescorer, self.text, self.folder)
 
     @property
     def wide(self) -> bool:
-        """Whether the further views of large images are wide pictures instead of tiles."""
+        """Whether the further views are wide pictures instead of tiles."""
         return getattr(self._session, "wide", False)
 
     def views(self, shape_hw: tuple[int, int]) -> list[View]:
@@ -259,7 +268,7 @@ def windows_around(xyxy: np.ndarray, shape_hw: tuple[int, int], scale: float) ->
 
 
 def views(shape_hw: tuple[int, int], size: int, tiling: Tiling, wide: bool = False) -> list[View]:
-    """The views of an image: the whole image, and for large ones all of it at each larger scale, in tiles or, where the network takes wide
+    """The views of an image: the whole image, and for large and small ones all of it at each larger scale, in tiles or, where the network takes wide
     pictures, in one picture without cuts and overlaps.
 
     Args:
@@ -268,10 +277,7 @@ def views(shape_hw: tuple[int, int], size: int, tiling: Tiling, wide: bool = Fal
     h, w = shape_hw
     longer = max(h, w)
     result = [View((0, 0, w, h), size / longer)]
-    if longer < tiling.above:
-        return result
-    for target in tiling.scales:
-        scale = min(1.0, target / longer)
+    for scale in tiling.further_scales(longer):
         if scale <= result[0].scale * 1.05:
             continue
         if wide:
@@ -368,7 +374,7 @@ def load_detector(
 
     Args:
         server: address of a `server.InferenceServer` that runs the network; the other arguments except `threads` and `effort` are then ignored.
-        effort: one of `options.EFFORTS`: "fast" leaves out the text detector, "thorough" shows it a larger picture (`text_detector.THOROUGH_SIDE`).
+        effort: one of `options.EFFORTS`: "fast" leaves out the text detector and the view of small images enlarged, "thorough" shows it a larger picture (`text_detector.THOROUGH_SIDE`).
 
     Raises:
         InferenceError: no server answers at that address.
@@ -381,7 +387,13 @@ def load_detector(
             weights, device=device, threads=threads, runtime=runtime, inference_precision=inference_precision, engine_cache=engine_cache,
             batch=batch)
     folder = network.model.parent
-    card = {k: v for k, v in network.card.items() if (k, effort) != ("text_detector", "fast")}
+    card = network.card if effort != "fast" else _fast(network.card)
     side = text_detector.THOROUGH_SIDE if effort == "thorough" else None
     rescorer, text = rescoring.of_card(card, folder, threads), text_detector.of_card(card, folder, threads, runtime, side)
     return Detector(network.sessions[0], card, network.backend, network.sessions[1], rescorer, text, folder)
+
+
+def _fast(card: dict) -> dict:
+    """A card without the text detector and without the further view of small images."""
+    tiling = {k: v for k, v in (card.get("tiling") or {}).items() if k not in ("below", "enlarged")}
+    return {k: v for k, v in {**card, "tiling": tiling}.items() if k != "text_detector" and (k != "tiling" or tiling)}

@@ -64,19 +64,20 @@ def _spelled(
     frames: Sequence[np.ndarray], view: View, ink: Ink, levels: list[Ink], line: list[int], words: list[str], reader: Reader
 ) -> Reading | None:
     """A line of components, if it reads as one of `words`, each of as many letters."""
-    turns = _turns(ink, line)
-    for skew in turns:
+    found = []
+    for skew in _turns(ink, line):
         chars, scores = zip(*(glyphs.likeness(glyphs.tight(glyphs.turn(ink.shape(i), skew))) for i in line))
         for word in words:
             columns = [list(chars[0]).index(char) if glyphs.drawable(char) else 0 for char in word]
             for view_index in (0, 2, 4, 6):  # the line is level or upside down, and either of these mirrored
                 letters = scores if view_index in (0, 6) else scores[::-1]
                 likeness = float(np.mean([table[view_index, column] for table, column in zip(letters, columns)]))
-                c = Candidate(ink, tuple(line), word, likeness, skew, view_index)
                 ahead = all(glyphs.ahead_of_twin(table, view_index, char) >= AHEAD_IN_WORDS for table, char in zip(letters, word))
-                confidence = vote(c, reader) if likeness >= LEAST_LIKENESS and ahead else 0.0
-                if confidence:
-                    return reading_of(frames, view, c, confidence, levels)
+                if likeness >= LEAST_LIKENESS and ahead:
+                    found.append(Candidate(ink, tuple(line), word, likeness, skew, view_index))
+    for c in sorted(found, key=lambda c: -c.likeness):
+        if confidence := vote(c, reader):
+            return reading_of(frames, view, c, confidence, levels)
     return None
 
 

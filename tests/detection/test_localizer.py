@@ -112,6 +112,16 @@ def test_images_are_never_enlarged_for_a_closer_look():
     assert all(v.scale <= 1 for v in localizer.views((300, 200), 100, localizer.Tiling(above=0, scales=(800,))))
 
 
+def test_small_images_are_seen_enlarged_too_if_the_card_says_so():
+    tiling = localizer.Tiling(above=500, scales=(400,), below=200, enlarged=256)
+    assert [view.scale for view in localizer.views((150, 100), 128, tiling, wide=True)] == [128 / 150, 256 / 150]
+    assert [len(localizer.views(shape_hw, 128, tiling, wide=True)) for shape_hw in ((200, 100), (499, 400), (500, 400))] == [1, 1, 2]
+    assert all((view.window[2] - view.window[0]) * view.scale <= 128.5 for view in localizer.views((150, 100), 128, tiling)[1:]), "in tiles"
+    plain = {"above": 500, "scales": [400], "overlap": 16}
+    card = {**CARD, "tiling": {**plain, "below": 200, "enlarged": 256}, "text_detector": {"file": "text_detector.onnx"}}
+    assert localizer._fast(card) == {**CARD, "tiling": plain} and localizer._fast(CARD) == CARD
+
+
 @pytest.mark.parametrize("bad", [np.zeros((0, 5), np.uint8), np.zeros((5, 5), np.uint16), np.zeros((5, 5, 3), np.uint8)])
 def test_a_display_of_wrong_shape_or_dtype_is_refused(bad):
     found, _ = detector(raw())

@@ -59,19 +59,28 @@ def test_thin_lines_do_not_vanish_from_windows_of_large_boxes():
 
 
 def test_both_scores_make_one():
-    joint = rescorer(lambda pair: 3.0)(np.zeros((50, 50), np.uint8), np.array([[1, 1, 9, 9.0]]), np.array([0.5]))
+    joint = rescorer(lambda pair: 3.0)(np.zeros((100, 100), np.uint8), np.array([[1, 1, 9, 9.0]]), np.array([0.5]))
     assert joint == pytest.approx(sigmoid(0.5 * 0 + 2.0 * 3.0 - 1.0))
 
 
 def test_a_text_detector_makes_it_three_with_weights_of_their_own():
     weights = {"localizer": 0.25, "rescorer": 1.0, "text": 0.5, "offset": 0.5}
     joint = rescorer(lambda pair: 3.0, with_text=weights)
-    frame, xyxy, scores = np.zeros((50, 50), np.uint8), np.array([[1, 1, 9, 9.0]] * 3), np.full(3, 0.5)
+    frame, xyxy, scores = np.zeros((100, 100), np.uint8), np.array([[1, 1, 9, 9.0]] * 3), np.full(3, 0.5)
     texts = np.array([0.5, 1.0, 0.0])
     sure = np.log(0.99 / 0.01)  # its probabilities are never taken for certainties
     assert joint(frame, xyxy, scores, texts) == pytest.approx(sigmoid(np.array([5.0, 3.5 + 0.5 * sure, 5.0]))), "what is no text loses nothing"
     assert joint(frame, xyxy, scores) == pytest.approx(sigmoid(np.full(3, 5.0))) and joint.takes_text
     assert not rescorer(lambda pair: 3.0).takes_text
+
+
+def test_a_box_larger_than_annotations_are_must_be_surer_unless_there_is_text_in_it():
+    frame, scores = np.zeros((100, 200), np.uint8), np.full(3, 0.5)
+    xyxy = np.array([[0, 0, 26, 90], [0, 0, 52, 90], [0, 0, 90, 52.0]])
+    assert rescore.size_cost(xyxy, frame.shape) == pytest.approx([0, rescore.LARGE_COST, rescore.LARGE_COST])
+    assert rescorer(lambda pair: 3.0)(frame, xyxy, scores) == pytest.approx(sigmoid(5.0 - rescore.LARGE_COST * np.array([0, 1, 1])))
+    joint = rescorer(lambda pair: 3.0, with_text={"localizer": 0.5, "rescorer": 2.0, "text": 0.0, "offset": -1.0})
+    assert joint(frame, xyxy, scores, np.array([0.0, 0.5, 0.95])) == pytest.approx(sigmoid(5.0 - rescore.LARGE_COST * np.array([0, 1, 0])))
 
 
 def test_more_boxes_than_one_batch_keep_their_order():

@@ -308,3 +308,33 @@ def test_a_letter_of_the_kept_word_does_not_contradict_it():
     assert resolve([kept, Decision(0, (42, 38, 118, 62), "remove", "part of a longer text", 0.9, reading=letter)])[0].action == "keep"
     other = Reading((42, 38, 118, 62), "R", 0.8, doubt="part of a longer text")
     assert resolve([kept, Decision(0, (42, 38, 118, 62), "remove", "part of a longer text", 0.9, reading=other)])[0].action == "remove"
+
+
+def word_of(text: str) -> Reading:
+    """A word of four bars, 10 pixels wide and 30 high, 10 apart, with the ground between."""
+    letter = np.zeros((30, 70), bool)
+    for x in range(0, 70, 20):
+        letter[:, x : x + 10] = True
+    return Reading((50, 40, 120, 70), text, 0.9, np.ones((30, 70), bool), letter=letter)
+
+
+def decided_as(found: Reading) -> Decision:
+    return decide(0, np.array(found.xyxy, float), 0.9, "laterality", found, Policy(), SHAPE)
+
+
+def test_boxes_of_its_letters_take_nothing_of_a_word_and_one_that_leaves_it_only_ground():
+    found = word_of("LEFT")
+    own = Decision(0, (72, 38, 102, 70), "remove", "part of a longer text", 0.99, "marker", Reading((72, 40, 102, 70), "E", 0.9, doubt="part of a longer text"))
+    assert resolve([decided_as(found), own])[0].strokes.sum() == resolve([decided_as(found)])[0].strokes.sum()
+    crossing = resolve([decided_as(found), beside((96, 38, 160, 72))])[0]
+    x, y = crossing.xyxy[:2]
+    assert crossing.strokes[50 - y, 112 - x] and not crossing.strokes[50 - y, 105 - x] and crossing.strokes[50 - y, 85 - x]
+
+
+def test_a_letter_beside_a_word_of_its_height_is_no_initial_but_one_beside_a_far_higher_word_is():
+    for height, action in ((28, "keep"), (14, "remove")):
+        width = height * 2 // 3
+        letter = np.zeros((height, width), bool)
+        letter[:, : height // 5 + 1] = letter[-(height // 5) - 1 :] = True
+        found = Reading((126, 41, 126 + width, 41 + height), "L", 0.9, letter, letter=letter)
+        assert [d.action for d in resolve([decided_as(word_of("LEFT")), decided_as(found)])] == ["keep", action]

@@ -387,6 +387,56 @@ def test_words(engine, text):
     assert retained_mask(frame, reading)[ink].mean() > 0.95
 
 
+def in_line(text: str, gap: int, height: int = 30, x: int = 70) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A word with `gap` pixels between its letters: the frame, not softened, the word's pixels, and its box."""
+    frame, boxes, ink = ground((320, 380)), [], np.zeros((320, 380), bool)
+    for char in text:
+        box, mask = put(frame, shape(char, height), x, 140)
+        boxes, ink, x = [*boxes, box], ink | mask, int(box[2]) + gap
+    return frame, ink, union(*boxes)
+
+
+@pytest.mark.parametrize("degrees", [-35, -14, 12, 28])
+@pytest.mark.parametrize("text", ["LT", "RT", "LEFT", "RIGHT"])
+def test_words_at_an_angle_are_kept_with_the_ground_between_their_letters(engine, text, degrees):
+    frame, ink, _ = in_line(text, 6)
+    matrix = cv2.getRotationMatrix2D((190, 160), degrees, 1.0)
+    frame = cv2.warpAffine(frame, matrix, (380, 320), borderMode=cv2.BORDER_REFLECT)
+    ink = cv2.warpAffine(ink.astype(np.uint8), matrix, (380, 320)) > 0
+    rows, columns = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))
+    box = np.array([columns[0] - 2, rows[0] - 2, columns[-1] + 3, rows[-1] + 3], float)
+    reading = insist(soften(frame), box, KEEP, engine)
+    retained = retained_mask(frame, reading)
+    assert (reading.text, reading.doubt) == (text, "") and retained[ink].mean() > 0.95
+    assert retained[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].mean() > 0.9
+
+
+@pytest.mark.parametrize(("text", "kept"), [("LEFT", True), ("RIGHT", True), *((name, False) for name in ("WRIGHT", "RIGHTS", "LEFTY", "BRIGHT", "LEWIS"))])
+def test_a_word_whose_letters_touch_is_read_as_a_whole_and_no_longer_text_is(engine, text, kept):
+    frame, ink, box = in_line(text, -1)
+    reading = insist(soften(frame), box + [-3, -3, 3, 3], KEEP, engine)
+    retained = retained_mask(frame, reading)
+    assert (retained[ink].mean() > 0.95 and reading.text == text) if kept else not retained.any()
+
+
+def test_print_in_the_box_of_a_word_is_not_left_with_the_ground_between_its_letters(engine):
+    frame, _, box = in_line("LT", 24)
+    _, small = put(frame, shape("4", 9, 0.9), int(box[0] + box[2]) // 2 - 4, 143)
+    retained = retained_mask(frame, insist(soften(frame), box, KEEP, engine))
+    assert retained.any() and not retained[small].any()
+
+
+@pytest.mark.parametrize(("contrast", "is_retained"), [(0, True), (70, False)])
+def test_a_mottled_ground_is_no_print_but_print_on_it_is(engine, contrast, is_retained):
+    rng, frame = np.random.default_rng(4), ground()
+    mottle = cv2.GaussianBlur(rng.normal(0, 1, frame.shape), (0, 0), 2)
+    frame = np.clip(frame + 3.2 * mottle / mottle.std(), 0, 255).astype(np.uint8)
+    box, _ = put(frame, shape("L", 60), 100, 80)
+    corner = np.s_[86:96, int(box[2]) - 14 : int(box[2]) - 5]
+    frame[86:96, int(box[2]) - 13 : int(box[2]) - 6][shape("4", 10, 0.9)] += np.uint8(contrast)
+    assert retained_mask(frame, second_pass(soften(frame), box, KEEP, engine))[corner].all() == is_retained
+
+
 @pytest.mark.parametrize("kind", ["oval", "square"])
 @pytest.mark.parametrize(("text", "kept"), [("LEFT", True), ("RIGHT", True), *((name, False) for name in ("LEWIS", "RIGHTS", "KR", "LI", "RUIZ", "RX"))])
 def test_a_word_in_a_frame_is_kept_and_no_letter_of_a_name_in_one(engine, text, kept, kind):
