@@ -26,7 +26,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from markerremover.detection import localizer, rescorer, text_detector
+from markerremover.detection import localizer, rescorer, text_detector, views
 from markerremover.errors import MarkerRemoverError, UsageError
 from markerremover.formats import images
 from markerremover.inference import backends, network
@@ -113,7 +113,7 @@ def in_batches(detector: localizer.Detector, paths: Sequence[Path]) -> int:
     for start in range(0, len(paths), BATCH):
         frames = [images.read(path).display[0] for path in paths[start : start + BATCH]]
         looks = [(k, view) for k, frame in enumerate(frames) for view in detector.views(frame.shape)]
-        shown = [localizer.show(frames[k], view, detector.size) for k, view in looks]
+        shown = [views.show(frames[k], view, detector.size) for k, view in looks]
         raws = localizer.answers(detector._session, [picture for picture, _, _ in shown])
         rows = [(k, detector._rows(raw, view, pad, detector.threshold, frames[k].shape)) for raw, (k, view), (_, *pad) in zip(raws, looks, shown)]
         for k, frame in enumerate(frames):

@@ -35,7 +35,7 @@ import cv2
 import numpy as np
 import pydicom
 
-from markerremover.detection import localizer
+from markerremover.detection import localizer, views
 from markerremover.formats import images
 from markerremover.inference import backends
 from markerremover.options import RunOptions
@@ -108,7 +108,7 @@ def floor(path: Path, changed: Path | None, network: Callable, size: int, scratc
 def closer(path: Path, detector: localizer.Detector, network: Callable) -> float:
     """Milliseconds of the bare passes by which a large image is looked at closer; 0.0 for others."""
     display = images.read(path).display[0]
-    pictures = [localizer.show(display, view, detector.size)[0] for view in detector.views(display.shape)[1:]]
+    pictures = [views.show(display, view, detector.size)[0] for view in detector.views(display.shape)[1:]]
     return sum(timed(lambda: network(picture))[0] for picture in pictures)
 
 

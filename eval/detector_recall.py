@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from markerremover import boxes
-from markerremover.detection import localizer, rescorer, text_detector
+from markerremover.detection import localizer, rescorer, text_detector, views
 from markerremover.inference import backends
 from markerremover.inference.shipped_weights import default_weights
 from markerremover.inference.weights_card import read_card
@@ -55,7 +55,7 @@ def main() -> int:
         second = rescorer.of_card(card, onnx.parent, 2)
         detector = localizer.Detector(session, {**card, "image_size": size}, backend, rescorer=second, text=text_detector.of_card(card, onnx.parent, 2))
         if args.tile_scales:
-            detector.tiling = localizer.Tiling(above=0, scales=tuple(int(s) for s in args.tile_scales.split(",")))
+            detector.tiling = views.Tiling(above=0, scales=tuple(int(s) for s in args.tile_scales.split(",")))
         hits = {t: {k: [0, 0] for k in ("laterality", "marker")} for t in thresholds}
         bands = {t: [[0, 0] for _ in BANDS[1:]] for t in thresholds}
         false, total, seconds, missed = dict.fromkeys(thresholds, 0), dict.fromkeys(thresholds, 0), 0.0, []

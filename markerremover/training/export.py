@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ..detection import localizer, rescorer, text_detector
+from ..detection import localizer, rescorer, text_detector, views
 from ..errors import MarkerRemoverError, ParityError, UsageError, WeightsError
 from ..formats import read_apart
 from ..inference import network, tensorrt_engine
@@ -258,4 +258,4 @@ def _pictures(calibration: Sequence[Sample] | None, size: int) -> list[np.ndarra
     if calibration is None:
         calibration = synthetic_samples(CALIBRATION_COUNT, seed=CALIBRATION_SEED, split="train")
     displays = [sample.display for sample in calibration]
-    return [localizer.show(display, localizer.views(display.shape, size, localizer.Tiling())[0], size)[0] for display in displays]
+    return [views.show(display, views.views(display.shape, size, views.Tiling())[0], size)[0] for display in displays]

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..detection import localizer, operating_point
+from ..detection import localizer, operating_point, views
 from ..errors import UsageError
 from ..inference.card_files import carry, find
 from ..inference.weights_card import read_card
@@ -66,7 +66,7 @@ def _datasets(run: Run, train: Sequence[Sample], stop: Sequence[Sample]):
     """The training dataset, and the one for choosing the epoch, None without `stop`."""
     names, size = tuple(run.card["classes"]), _image_size(run)
     if run.recipe.window:
-        scales = functools.partial(localizer.scales, size=size, tiling=localizer.Tiling.of_card(run.card))
+        scales = functools.partial(views.scales, size=size, tiling=views.Tiling.of_card(run.card))
         train_set: Any = window_dataset.WindowDataset(
             [list(train)], names, window=run.recipe.window, length=run.recipe.repeat * len(train),
             positive_share=POSITIVE_SHARE, scale_range=JITTER, scales=scales, keep_decoded=True,

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .. import boxes
-from ..detection import localizer, rescorer, text_detector
+from ..detection import localizer, rescorer, text_detector, views
 from ..detection.operating_point import logit, sigmoid
 from ..errors import UsageError
 from ..labels import labelled_folder
@@ -87,6 +87,7 @@ def train(
     onnx = Path(onnx)
     card = {k: v for k, v in json.loads(onnx.with_suffix(".json").read_text(encoding="utf-8")).items()
             if k not in ("beside_marker", "rescorer", "text_detector", "calibration", "curve", "operating_point")}
+    card.setdefault("tiling", views.usual(int(card["image_size"])))
     rng = np.random.default_rng(seed)
     folders = [_picked(labelled_folder.load_samples(Path(folder), "train"), limit) for folder in data]
     localizer_files.rewrite_card(onnx, card)

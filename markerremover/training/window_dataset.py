@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 
 from .. import boxes
+from ..detection.views import NETWORK_GREY
 from ..errors import UsageError
 from ..labels.labelled_folder import Sample, read_grey
 from ..records import LATERALITY, MARKER, UNCERTAIN, Annotation
 
-NETWORK_GREY = 114  # ultralytics' letter-box grey
 MIN_VISIBLE = 0.4  # lowest share of an annotation's box inside a window with which it is a training target
 
 

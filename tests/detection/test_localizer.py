@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
-from markerremover.detection import localizer
+from markerremover.detection import localizer, views
 from markerremover.errors import HeldError, UsageError, WeightsError
 from markerremover.inference import session as batching
 from markerremover.inference.weights_card import read_card
@@ -66,11 +66,11 @@ def test_large_images_are_seen_whole_and_in_overlapping_tiles_that_map_back():
 
 
 def test_tiles_cover_the_image_at_every_scale():
-    tiling = localizer.Tiling(above=100, scales=(200, 400), overlap=16)
-    for view in localizer.views((400, 300), 100, tiling)[1:]:
+    tiling = views.Tiling(above=100, scales=(200, 400), overlap=16)
+    for view in views.views((400, 300), 100, tiling)[1:]:
         x1, y1, x2, y2 = view.window
         assert (x2 - x1) * view.scale <= 100.5 and (y2 - y1) * view.scale <= 100.5
-    assert len(localizer.views((90, 90), 100, tiling)) == 1
+    assert len(views.views((90, 90), 100, tiling)) == 1
 
 
 @pytest.mark.parametrize("shape_hw", [(200, 256), (256, 200), (256, 256), (300, 90), (2500, 300)])
@@ -90,8 +90,8 @@ def test_a_network_that_takes_wide_pictures_sees_large_images_closer_at_once(sha
     found_in = lambda picture: seen.append(picture) or bright_spot(picture)  # noqa: E731
     result = found(image)
     assert len(seen) == 2 and seen[0].shape == (64, 64)
-    assert all(side % localizer.STEP == 0 for side in seen[1].shape) and max(seen[1].shape) == 256
-    assert min(seen[1].shape) - min(shape_hw) * scale < localizer.STEP
+    assert all(side % views.STEP == 0 for side in seen[1].shape) and max(seen[1].shape) == 256
+    assert min(seen[1].shape) - min(shape_hw) * scale < views.STEP
     assert (np.abs(result.xyxy - [w - 5 - wide, h - 50 - high, w - 5, h - 50]).max(axis=1) <= 2 / scale).any()
     assert [view.window for view in found.views(shape_hw)] == [(0, 0, w, h)] * 2
 
@@ -109,17 +109,17 @@ def test_a_detector_can_be_made_to_see_as_those_that_take_squares_only():
 
 
 def test_images_are_never_enlarged_for_a_closer_look():
-    assert all(v.scale <= 1 for v in localizer.views((300, 200), 100, localizer.Tiling(above=0, scales=(800,))))
+    assert all(v.scale <= 1 for v in views.views((300, 200), 100, views.Tiling(above=0, scales=(800,))))
 
 
 def test_small_images_are_seen_enlarged_too_if_the_card_says_so():
-    tiling = localizer.Tiling(above=500, scales=(400,), below=200, enlarged=256)
-    assert [view.scale for view in localizer.views((150, 100), 128, tiling, wide=True)] == [128 / 150, 256 / 150]
-    assert [len(localizer.views(shape_hw, 128, tiling, wide=True)) for shape_hw in ((200, 100), (499, 400), (500, 400))] == [1, 1, 2]
-    assert all((view.window[2] - view.window[0]) * view.scale <= 128.5 for view in localizer.views((150, 100), 128, tiling)[1:]), "in tiles"
+    tiling = views.Tiling(above=500, scales=(400,), below=200, enlarged=256)
+    assert [view.scale for view in views.views((150, 100), 128, tiling, wide=True)] == [128 / 150, 256 / 150]
+    assert [len(views.views(shape_hw, 128, tiling, wide=True)) for shape_hw in ((200, 100), (499, 400), (500, 400))] == [1, 1, 2]
+    assert all((view.window[2] - view.window[0]) * view.scale <= 128.5 for view in views.views((150, 100), 128, tiling)[1:]), "in tiles"
     plain = {"above": 500, "scales": [400], "overlap": 16}
     card = {**CARD, "tiling": {**plain, "below": 200, "enlarged": 256}, "text_detector": {"file": "text_detector.onnx"}}
-    assert localizer._fast(card) == {**CARD, "tiling": plain} and localizer._fast(CARD) == CARD
+    assert views.fast(card) == {**CARD, "tiling": plain} and views.fast(CARD) == CARD
 
 
 @pytest.mark.parametrize("bad", [np.zeros((0, 5), np.uint8), np.zeros((5, 5), np.uint16), np.zeros((5, 5, 3), np.uint8)])
@@ -179,7 +179,7 @@ def test_windows_around_boxes_hold_each_of_them_and_stay_in_the_image(shape_hw):
     h, w = shape_hw
     boxes_ = np.array([[0, 0, 50, 20], [60, 10, 90, 30], [w - 40, h - 60, w, h], [0, h // 2, w, h // 2 + 30]])
     seen = np.zeros(shape_hw, bool)
-    for view in localizer.windows_around(boxes_, shape_hw, 0.7):
+    for view in views.windows_around(boxes_, shape_hw, 0.7):
         x1, y1, x2, y2 = view.window
         assert 0 <= x1 < x2 <= w and 0 <= y1 < y2 <= h and max(x2 - x1, y2 - y1) * 0.7 <= localizer.CLOSE_SIZE + 1
         seen[y1:y2, x1:x2] = True
