@@ -1,6 +1,6 @@
-"""Clean images with the shipped weights, judge the results, and keep the figures in eval/results.
+"""Clean images with the shipped or other weights, judge the results, and keep the figures in eval/results.
 
-usage: python eval/record.py IMAGES TRUTH eval/results/NAME.json --name WORDS [--split CSV=val] [--keep D,I]
+usage: python eval/record.py IMAGES TRUTH eval/results/NAME.json --name WORDS [--split CSV=val] [--keep D,I] [--weights ONNX]
 
 The figures are those of `markerremover evaluate`; names of images are left out. Results are written to a temporary folder and removed.
 """
@@ -8,6 +8,7 @@ The figures are those of `markerremover evaluate`; names of images are left out.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import sys
@@ -30,22 +31,24 @@ def main() -> int:
     parser.add_argument("--name", required=True)
     parser.add_argument("--split")
     parser.add_argument("--keep", help="as for `markerremover remove`")
+    parser.add_argument("--weights", type=Path, help="a localizer with its card (default: the shipped one)")
     args = parser.parse_args()
     kept = DEFAULT_KEEP if args.keep is None else parse_keep(args.keep)  # an error here, not after the run
     with tempfile.TemporaryDirectory() as scratch:
         results = Path(scratch) / "results"
-        code = run(["remove", str(args.images), "-o", str(results), *(["--keep", args.keep] if args.keep else [])])
+        options = [*(["--keep", args.keep] if args.keep else []), *(["--weights", str(args.weights)] if args.weights else [])]
+        code = run(["remove", str(args.images), "-o", str(results), *options])
         if code not in (0, 1):
             return code
         document, _ = evaluate.evaluate(
-            results, args.truth, args.images, split=args.split, reader=open_reader, localizer=load_detector, workers=os.cpu_count() or 1)
+            results, args.truth, args.images, split=args.split, reader=open_reader, localizer=functools.partial(load_detector, args.weights), workers=os.cpu_count() or 1)
     for name in ("sentences", "failures", "notes"):
         del document[name]
     for kind in ("any annotation", "laterality", "marker"):
         for curve in ("recall", "precision", "score"):
             del document["localizer"][kind][curve]
     told = document.pop("run")
-    document = {"name": args.name, "keep": list(kept), "threshold": load_detector().threshold, **told, **document}
+    document = {"name": args.name, "keep": list(kept), "threshold": load_detector(args.weights).threshold, **told, **document}
     args.out.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(evaluate.table({**document, "sentences": []})[0])
     return 0

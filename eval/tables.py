@@ -48,6 +48,11 @@ def real() -> list[str]:
     return head("images") + [line(result(name)["name"], result(name)) for name in ("val", "hannover", "limbs", "actualmed")]
 
 
+def left_out() -> list[str]:
+    """Weights that never saw a hospital, on all its films; and on those beside 20 that were labelled, before and after fine-tuning on the 20."""
+    return head("images and weights") + [line(result(name)["name"], result(name)) for name in ("left-out", "left-out-before", "left-out-after")]
+
+
 def published() -> list[str]:
     """The measures of Khosravi et al. 2023, their own figures beside ours on other images."""
     names = {"deidentification_accuracy": "de-identification accuracy", "false_positive_rate": "false-positive boxes", "retention_accuracy": "retention accuracy"}
@@ -161,7 +166,7 @@ def cost() -> list[str]:
 
 
 TABLES: dict[str, Callable[[], list[str]]] = {
-    "backends": backends, "pace": pace, "stages": stages, "memory": memory, "cost": cost, "letters": letters, "real": real, "published": published, "benchmark": lambda: synthetic(result("benchmark")),
+    "backends": backends, "pace": pace, "stages": stages, "memory": memory, "cost": cost, "letters": letters, "real": real, "left-out": left_out, "published": published, "benchmark": lambda: synthetic(result("benchmark")),
     "peers-val": lambda: tools(result("peers-val")), "peers-val-brief": lambda: tools(result("peers-val"), brief=True),
     "peers-benchmark": lambda: tools(result("peers-benchmark")), "peers-benchmark-brief": lambda: tools(result("peers-benchmark"), brief=True),
 }

@@ -140,7 +140,7 @@ class Reading:
 
     text: the laterality marker that was read, upper case, "" if none.  confidence: of that reading, 0–1.
     strokes: (h, w) bool in the crop frame of `xyxy`: the pixels that are retained if the laterality marker is (its strokes, their soft
-        edge, and its ring or plate); None when nothing was read.
+        edge, and its ring or plate); None when nothing was read, or with a doubt.
     xyxy: the box that was read, integer source pixels.
     rotation_deg: counter-clockwise rotation that makes the text upright.  mirrored: whether the text is mirrored.
     letter: (h, w) bool, same frame: the strokes of a word's letters, or of a single letter where they are separate from all other

@@ -20,7 +20,7 @@ BAR, ARM = 0.4, 0.6  # least length of an L's bars, as a fraction of its size, a
 
 
 def reading_of(frames: Sequence[np.ndarray], view: View, c: Candidate, confidence: float, levels: list[Ink]) -> Reading:
-    """A candidate that the OCR engine has read, as a reading: the pixels that are retained, and whether something spoils it.
+    """A candidate that the OCR engine has read, as a reading: the pixels that are retained, or what spoils it.
 
     Args:
         frames: views of one frame, (H, W) uint8; ground is retained only where it is empty in all.  view: the box.
@@ -29,15 +29,17 @@ def reading_of(frames: Sequence[np.ndarray], view: View, c: Candidate, confidenc
     letters = c.ink.mask(c.letters)
     ground = disc_around(view, letters) if not c.frame and not c.ink.dark else None
     doubt = next(filter(None, (spoils(view, c, ink, levels, ground) for ink in _distinct(c.ink, levels))), "")
+    rotation_deg, confidence = (c.skew + 90 * (c.view % 4)) % 360, round(confidence, 3)
+    if doubt:
+        return Reading(cropped(view, in_source(view, letters))[0], c.text, confidence, None, rotation_deg, c.view > 3, doubt)
     if len(c.text) == 1 and not c.frame:
         c = _bare(c, levels[1:])
     letter = _letter(view, c, levels) if len(c.text) == 1 else in_source(view, letters)
     xyxy, strokes = cropped(view, _retained_mask(frames, view, c, levels, letter is not None))
-    rotation_deg = (c.skew + 90 * (c.view % 4)) % 360
     if letter is not None:
         X1, Y1 = view.window[:2]
         letter = letter[xyxy[1] - Y1 : xyxy[3] - Y1, xyxy[0] - X1 : xyxy[2] - X1].copy()
-    return Reading(xyxy, c.text, round(confidence, 3), strokes, rotation_deg, c.view > 3, doubt, letter)
+    return Reading(xyxy, c.text, confidence, strokes, rotation_deg, c.view > 3, "", letter)
 
 
 def _letter(view: View, c: Candidate, levels: list[Ink]) -> np.ndarray | None:
