@@ -21,7 +21,7 @@ ENGINES = ("local", "ray")
 EFFORTS = ("fast", "default", "thorough")
 MOST_BATCH = 64  # largest batch of pictures in the localizer's network
 #: Version of the rules. It is increased whenever other pixels are removed with the same weights, so that --resume does not reuse older results.
-RULES = 6
+RULES = 7
 #: Name of the key file in the audit folder.
 KEY = "key"
 #: Other files that are usual beside images. A DICOMDIR names patients, so it is listed but never copied.
