@@ -275,7 +275,8 @@ def _first_pass(
                     view_decisions += _decided(index, view, radiograph.views, text_finder.findings(texts, explained), cleaner)
     with timed(timings_ms, "second_pass"):
         resolved = _alone(decision_rules.resolve(across_frames.spread_in_views(decisions, radiograph.views)), radiograph.views, leftovers, looked)
-        return tuple(detections_by_frame), (*resolved, *across_frames.spread_in_views(cut_strokes.cut_in_views(resolved, radiograph.views), radiograph.views)), leftovers
+        resolved += tuple(across_frames.spread_in_views(cut_strokes.cut_in_views(resolved, radiograph.views), radiograph.views))
+        return tuple(detections_by_frame), decision_rules.with_empty_ground(resolved, radiograph.views), leftovers
 
 
 def _find(frame: np.ndarray, cleaner: Cleaner, faint: bool) -> tuple[Detections, np.ndarray]:
@@ -298,8 +299,7 @@ def _alone(decisions: Sequence[Decision], views: Sequence[np.ndarray], leftovers
 
 
 def _decided(index: int, view: np.ndarray, views: Sequence[np.ndarray], found: Detections, cleaner: Cleaner) -> list[Decision]:
-    """Read and decide every box of one frame of one view: one decision per box, whatever its score. Retained ground must be empty
-    of print in all `views`."""
+    """Read and decide every box of one frame of one view, whatever its score. Retained ground must be empty of print in all `views`."""
     frame, others = view[index], tuple(other[index] for other in views if other is not view)
     decisions = []
     for xyxy, score, class_id, loose in zip(found.xyxy, found.scores, found.class_ids, found.is_loose):

@@ -5,7 +5,7 @@ After `resolve`, a pixel is blacked out if it lies in the `xyxy` of any decision
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import cv2
@@ -16,9 +16,11 @@ from ..records import LATERALITY, Decision, Policy, Reading, extent
 from ..second_pass import glyphs
 from ..second_pass.doubts import BESIDE, DOUBTS
 from ..second_pass.isolation import LARGER, NEXT
+from ..second_pass.kept_pixels import CLEAR, CLEAR_PX, is_empty, pieces
 from ..second_pass.reader import is_unlike
+from ..second_pass.strokes import distance
 
-__all__ = ["REASONS", "decide", "resolve"]
+__all__ = ["REASONS", "decide", "resolve", "with_empty_ground"]
 
 KEPT = "isolated laterality marker"
 NOTHING_KEPT = "nothing kept by policy"
@@ -43,6 +45,7 @@ MORE_ALIKE = 0.015  # gain in a letter's correlation without an end from which t
 FRAGMENT_SHARE = 0.9  # share of an unread laterality box in a retained marker's box from which it is a fragment of that marker
 TIP = 0.05  # share of a letter that is too small to be assigned, and in which nothing can be read
 TOUCHING = 0.15  # greatest overlap of a larger marker with its initial, as a fraction of the letter's size
+FAINT = 4.0  # least contrast of print in the empty ground of a retained marker's box, grey levels: half of that between its strokes
 LEAST_FILLED = 0.5  # least share of a removed box covered by kept strokes for it to be a separate annotation inside them
 
 
@@ -155,6 +158,38 @@ def resolve(decisions: Iterable[Decision]) -> tuple[Decision, ...]:
     removed = [d for d in decisions if d.action == "remove" and d.reason != LOOSE]
     retained = {id(d) for d in decisions if d.action == "keep" and d.reading is not None}
     return tuple(_checked(d, [r for r in removed if r.frame == d.frame]) if id(d) in retained else d for d in decisions)
+
+
+def with_empty_ground(decisions: Sequence[Decision], views: Sequence[np.ndarray]) -> tuple[Decision, ...]:
+    """Decisions in which retained laterality markers keep the ground of their boxes, too, where it holds no print and no other box lies.
+
+    Without it black slivers would stand around a marker on a pasted box, over what is anatomy and nothing else.
+
+    Args:
+        decisions: resolved, of any frames.
+        views: (F, H, W) uint8 each, bright = dense; the ground must be empty in all of them.
+
+    Returns:
+        As many decisions, in the same order.
+    """
+    removed = np.zeros(views[0].shape, bool)
+    for d in decisions:
+        if d.action == "remove":
+            x1, y1, x2, y2 = d.xyxy
+            removed[d.frame, y1:y2, x1:x2] = True
+    return tuple(d if d.action == "remove" or d.reading is None else _with_ground(d, removed, views) for d in decisions)
+
+
+def _with_ground(kept: Decision, removed: np.ndarray, views: Sequence[np.ndarray]) -> Decision:
+    x1, y1, x2, y2 = kept.xyxy
+    part = np.s_[kept.frame, y1:y2, x1:x2]
+    letter, strokes = _reading_of(kept).letter, _strokes_of(kept)
+    size_px = float(max(extent(strokes if letter is None or not letter.any() else letter)))
+    away, result = distance(strokes) > max(CLEAR_PX, CLEAR * size_px), strokes.copy()
+    for ground in pieces(~strokes & ~removed[part]):
+        if all(is_empty(view[part], ground & away, size_px, FAINT) for view in views):
+            result |= ground
+    return replace(kept, strokes=result)
 
 
 def _is_initial(d: Decision, kept: list[Decision]) -> bool:

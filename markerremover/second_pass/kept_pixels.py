@@ -27,7 +27,6 @@ RIM_TONE = 0.35  # greatest difference of a rim from the tone inside its ring, a
 PLATE = 0.5  # width of the plate that is retained around a cut-out letter, as a fraction of the letter's size
 CLEAR_PX, CLEAR = 2, 0.06  # margin for the soft edge of known strokes: source pixels, and fraction of the letter's size
 STANDS_OUT, NOISE = 8.0, 4.5  # least contrast of print on a ground: grey levels, and multiples of the noise
-MOTTLED, MOST_MOTTLED = 4.5, 14.0  # least contrast of print on a mottled ground: multiples of its relief, but at most these grey levels
 SPECK_PX, SPECK = 5, 0.04  # least area of print: pixels, and the side of a square as a fraction of the letter's size
 EDGE_ANGLES = 24  # number of directions in which an edge through a ground is tried
 SPECKS = 1.7  # greatest area of a single blob that is not print, as a multiple of that least area; two smaller ones are print
@@ -218,13 +217,14 @@ def _rim(view: View, letter_mask: np.ndarray, band: np.ndarray, full: np.ndarray
     return ~full & (distance(full) <= reach) & ((view.grey - tone) / (ring_tone - tone) <= RIM_TONE)
 
 
-def is_empty(frame: np.ndarray, ground: np.ndarray, size_px: float) -> bool:
+def is_empty(frame: np.ndarray, ground: np.ndarray, size_px: float, stands_out: float = STANDS_OUT) -> bool:
     """Whether a ground holds no print, at the source's resolution; False in doubt.
 
     Args:
         frame: (H, W) uint8, a part of the displayed frame.
         ground: (H, W) bool, one connected piece or several, at a small distance from known strokes.
         size_px: of the laterality marker, source pixels. Variation over a quarter of it, or along a paraboloid, counts as shading.
+        stands_out: least contrast of print where there is little noise, grey levels.
     """
     count, labels, stats, _ = cv2.connectedComponentsWithStats(ground.astype(np.uint8), connectivity=8)
     grey = frame.astype(np.float32)
@@ -234,7 +234,7 @@ def is_empty(frame: np.ndarray, ground: np.ndarray, size_px: float) -> bool:
         part = np.s_[y : y + h, x : x + w]
         piece = labels[part] == k
         noise = 1.4826 * percentile(grain[part][piece], 50) / 2
-        level = max(STANDS_OUT, NOISE * noise)
+        level = max(stands_out, NOISE * noise)
         if _is_flat(grey[part], piece, size_px, level, speck):
             continue
         if not any(_is_flat(rest, piece, size_px, level, speck) for rest in _without_edge(grey[part], piece, level)):
@@ -244,10 +244,9 @@ def is_empty(frame: np.ndarray, ground: np.ndarray, size_px: float) -> bool:
 
 def _is_flat(grey: np.ndarray, mask: np.ndarray, size_px: float, level: float, speck: float) -> bool:
     """Whether no print of at least `speck` pixels differs by `level` from its surroundings among the masked pixels of an (H, W) float32
-    image; where a mottled ground has relief itself, by somewhat more."""
+    image."""
     fine = _blurred(grey, mask, 0.8)
     relief = np.minimum(np.abs(fine - _blurred(grey, mask, max(1.5, size_px / 4))), np.abs(fine - _parabola(grey, mask)))
-    level = max(level, min(MOTTLED * 1.4826 * percentile(relief[mask], 50), MOST_MOTTLED))
     blobs = cv2.connectedComponentsWithStats((mask & (relief > level)).astype(np.uint8), connectivity=8)[2][1:, 4]
     blobs = blobs[blobs >= speck]
     return len(blobs) < 2 and not (blobs >= SPECKS * speck).any()

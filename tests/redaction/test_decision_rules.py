@@ -5,7 +5,7 @@ import pytest
 
 from markerremover.records import Decision, Policy, Reading
 from markerremover.redaction import decision_rules as decide_module
-from markerremover.redaction.decision_rules import REASONS, decide, resolve
+from markerremover.redaction.decision_rules import REASONS, decide, resolve, with_empty_ground
 
 SHAPE = (100, 200)
 BOX = np.array([50.0, 40.0, 70.0, 70.0])
@@ -338,3 +338,30 @@ def test_a_letter_beside_a_word_of_its_height_is_no_initial_but_one_beside_a_far
         letter[:, : height // 5 + 1] = letter[-(height // 5) - 1 :] = True
         found = Reading((126, 41, 126 + width, 41 + height), "L", 0.9, letter, letter=letter)
         assert [d.action for d in resolve([decided_as(word_of("LEFT")), decided_as(found)])] == ["keep", action]
+
+
+@pytest.mark.parametrize(("contrast", "is_retained"), [(0, True), (12, False), (90, False)])
+def test_the_ground_of_a_retained_markers_box_stays_where_it_holds_no_print(contrast, is_retained):
+    kept = decide(0, np.array([44.0, 34, 100, 110]), 0.9, "laterality", drawn(), Policy(), SHAPE)
+    assert not kept.strokes.all()
+    view = np.full((1, *SHAPE), 90, np.uint8) + np.random.default_rng(1).integers(0, 3, (1, *SHAPE), np.uint8)
+    view[0, 40:90, 50:80][drawn().letter] = 220
+    view[0, 94:104, 84:86] += np.uint8(contrast)
+    view[0, 94:96, 84:92] += np.uint8(contrast)
+    result, other = with_empty_ground([kept, beside((0, 0, 10, 10))], [view])
+    x, y = kept.xyxy[:2]
+    assert bool(result.strokes[96 - y, 95 - x]) is is_retained and not kept.strokes[96 - y, 95 - x]
+    assert result.strokes[kept.strokes].all() and (other.action, other.strokes) == ("remove", None)
+    assert kept.strokes.sum() == decide(0, np.array([44.0, 34, 100, 110]), 0.9, "laterality", drawn(), Policy(), SHAPE).strokes.sum(), "not changed"
+    blank = np.full((1, *SHAPE), 90, np.uint8)
+    assert bool(with_empty_ground([kept], [blank, view])[0].strokes[96 - y, 95 - x]) is is_retained, "in all views"
+
+
+def test_that_ground_goes_where_another_box_lies_and_a_box_that_a_reviewer_keeps_is_not_touched():
+    view = np.full((1, *SHAPE), 90, np.uint8)
+    kept, loose = decide(0, np.array([44.0, 34, 100, 110]), 0.9, "laterality", drawn(), Policy(), SHAPE), Decision(0, (90, 30, 110, 112), "remove", "mostly in a better box", 0.9)
+    x, y = kept.xyxy[:2]
+    result = with_empty_ground([kept, loose], [view])[0]
+    assert result.strokes[50 - y, 85 - x] and not result.strokes[50 - y, 92 - x]
+    reviewed = Decision(0, (20, 20, 40, 40), "keep", "kept by a reviewer", 1.0, strokes=np.zeros((20, 20), bool))
+    assert with_empty_ground([reviewed], [view]) == (reviewed,)

@@ -426,17 +426,6 @@ def test_print_in_the_box_of_a_word_is_not_left_with_the_ground_between_its_lett
     assert retained.any() and not retained[small].any()
 
 
-@pytest.mark.parametrize(("contrast", "is_retained"), [(0, True), (70, False)])
-def test_a_mottled_ground_is_no_print_but_print_on_it_is(engine, contrast, is_retained):
-    rng, frame = np.random.default_rng(4), ground()
-    mottle = cv2.GaussianBlur(rng.normal(0, 1, frame.shape), (0, 0), 2)
-    frame = np.clip(frame + 3.2 * mottle / mottle.std(), 0, 255).astype(np.uint8)
-    box, _ = put(frame, shape("L", 60), 100, 80)
-    corner = np.s_[86:96, int(box[2]) - 14 : int(box[2]) - 5]
-    frame[86:96, int(box[2]) - 13 : int(box[2]) - 6][shape("4", 10, 0.9)] += np.uint8(contrast)
-    assert retained_mask(frame, second_pass(soften(frame), box, KEEP, engine))[corner].all() == is_retained
-
-
 @pytest.mark.parametrize("kind", ["oval", "square"])
 @pytest.mark.parametrize(("text", "kept"), [("LEFT", True), ("RIGHT", True), *((name, False) for name in ("LEWIS", "RIGHTS", "KR", "LI", "RUIZ", "RX"))])
 def test_a_word_in_a_frame_is_kept_and_no_letter_of_a_name_in_one(engine, text, kept, kind):
