@@ -262,7 +262,8 @@ def load_detector(
 
     Args:
         server: address of a `server.InferenceServer` that runs the network; the other arguments except `threads` and `effort` are then ignored.
-        effort: one of `options.EFFORTS`: "fast" leaves out the text detector and the view of small images enlarged, "thorough" shows it a larger picture (`text_detector.THOROUGH_SIDE`).
+        effort: one of `options.EFFORTS`: "fast" leaves out the text detector and the enlarged view of small images, "thorough" shows the text detector a
+            larger picture (`text_detector.THOROUGH_SIDE`).
 
     Raises:
         InferenceError: no server answers at that address.

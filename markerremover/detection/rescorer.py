@@ -36,8 +36,11 @@ LEAST_RADIUS = 6.0  # least distance from the centre of a window to its side, so
 BATCH = 64  # greatest number of boxes in one run of the network
 CARD_KEYS = ("file", "sha256", "floor", "localizer", "rescorer", "offset")
 WITH_TEXT = ("localizer", "rescorer", "text", "offset")  # keys of `with_text`
-LARGE, LARGE_COST, SURE_TEXT = 0.13, 2.3, 0.9
+LARGE = 0.13  # shorter side of a box beyond which annotations are rare, as a fraction of the image's longer side
+LARGE_COST = 2.3  # cost of each doubling of it, logits
+SURE_TEXT = 0.9  # probability of text in a box from which its size costs nothing
 TEXT_LIMITS = (0.01, 0.99)  # a text detector's probabilities beyond these say no more
+
 
 class Rescorer:
     """Computes the joint scores of both networks.

@@ -40,7 +40,7 @@ from .strokes import (
 from .tesseract import Reader
 from .two_bars import is_whole_l
 from .view import SMALLEST_BOX, View, view_of_box
-from .words import WORD_THRESHOLDS, may_spell, read_joined, read_word
+from .words import may_spell, read_joined, read_word
 
 __all__ = ["insist", "is_unlike", "second_pass"]
 
@@ -48,7 +48,6 @@ SHELL_PX = 10.0  # outer radius of the shell around strokes that tells their pol
 LEAST_WHOLE = 0.45  # least area of a letter, as a fraction of its component's at Otsu's threshold
 LEAST_LETTERS = 0.01  # least share of a box that the stroke network takes for letters; with less nothing but Otsu's thresholds is tried
 RETAKES = (-0.08, 0.12, -0.04)  # growth of a box on each side for further readings, as a fraction of its size
-JOINED_RETAKES = (0.0,)  # the same for words whose letters touch
 WORD_RETAKES = (-0.06, -0.1)  # the same as RETAKES, for words, which are read better in smaller boxes
 UNLIKE = 0.65  # least correlation of a single letter with its text, whatever the OCR engine reads: of 641 laterality markers none had less; a plus had
 DOUBTABLE = 0.5  # confidence from which a doubt about a reading is final: half a stencil letter, read as an L with little confidence, must
@@ -93,7 +92,7 @@ def _once(
     known: dict[bool, list[Ink]] = {}
     for rank, levels in enumerate(inks(view)):
         known[levels[0].dark] = levels
-        for ink in levels[:WORD_THRESHOLDS] if words else ():
+        for ink in levels if words else ():
             reading = read_word(frames, view, ink, levels, words, reader)
             if reading and (reading.doubt or reading.confidence >= CONVINCING):
                 return unless_initial(display_frame, reading, ink.dark), True
@@ -185,7 +184,8 @@ def insist(
     """`second_pass`, repeated with the box somewhat smaller and larger where the first reading is not sure.
 
     The threshold of faint strokes and of stencils depends on the box. A box of class laterality marker is repeated where nothing was
-    read, or not with enough confidence; any box where a letter of a longer text was read that may be one of the words in `keep`.
+    read, or not with enough confidence; any box where a letter of a longer text was read that may be one of the words in `keep`, which is then
+    also read as a whole, since its letters may touch.
 
     Args:
         display_frame, xyxy, keep, reader, others, is_laterality, network: as of `second_pass`.
@@ -202,11 +202,10 @@ def insist(
             word = second_pass(display_frame, _grown(xyxy, share), words, reader, others)
             if not word.doubt and word.confidence >= CONVINCING:
                 return word
-        for share in JOINED_RETAKES:
-            view = view_of_box(display_frame, _grown(xyxy, share))
-            joined = read_joined((display_frame, *others), view, words, reader, first if first.text else None) if isinstance(view, View) else None
-            if joined:
-                return joined
+        view = view_of_box(display_frame, xyxy)
+        joined = read_joined((display_frame, *others), view, words, reader, first if first.text else None) if isinstance(view, View) else None
+        if joined:
+            return joined
     if not is_laterality or not may_hold_more:
         return first
     for share in RETAKES if first.xyxy[2] - first.xyxy[0] >= SMALLEST_BOX else ():

@@ -10,11 +10,10 @@ from ..records import Reading
 from . import glyphs
 from .marker_reading import reading_of
 from .sign_candidates import AHEAD_IN_WORDS, CONVINCING, LEAST_LIKENESS, Candidate, vote
-from .strokes import THRESHOLDS, Ink, inks, inside, on_plate
+from .strokes import Ink, inks, inside, on_plate
 from .tesseract import Reader
 from .view import View, view_of_box
 
-WORD_THRESHOLDS = 4  # number of thresholds at which words are tried: at Otsu's, neighbouring letters may be joined
 SMALLER = 0.8  # greatest size of other components in a word's line, as a fraction of its letters'
 WORD_SLACK = 2  # letters beyond a word's that a somewhat smaller box may exclude
 WORD_LONG = 1.8  # least aspect ratio of a word's box
@@ -174,5 +173,5 @@ def may_spell(display_frame: np.ndarray, xyxy: np.ndarray, count: int) -> bool:
     view = view_of_box(display_frame, xyxy)
     if not isinstance(view, View):
         return True
-    levels = next(inks(view, THRESHOLDS[:WORD_THRESHOLDS]), [])
+    levels = next(inks(view), [])
     return all(len(_line(ink, _unframed(view, ink))) <= count + WORD_SLACK for ink in levels)
