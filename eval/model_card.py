@@ -127,7 +127,7 @@ Whole pipeline at the card's threshold, exact 95 % intervals:
 
 {chr(10).join(tables.real())}
 
-A hospital that was left out: weights trained in the same way, for 42 minutes, without a film of it, and after fine-tuning on 20 of its films:
+A source that was left out: weights trained in the same way, for about 45 minutes, without a film of it; and after fine-tuning on 20 of its films:
 
 {chr(10).join(tables.left_out())}
 

@@ -49,8 +49,8 @@ def real() -> list[str]:
 
 
 def left_out() -> list[str]:
-    """Weights that never saw a hospital, on all its films; and on those beside 20 that were labelled, before and after fine-tuning on the 20."""
-    return head("images and weights") + [line(result(name)["name"], result(name)) for name in ("left-out", "left-out-before", "left-out-after")]
+    """Weights that never saw a source, on all its films; and on those beside 20 that were labelled, before and after fine-tuning on the 20."""
+    return head("images and weights") + [line(result(name)["name"], result(name)) for name in ("left-out-limbs", "left-out", "left-out-before", "left-out-after")]
 
 
 def published() -> list[str]:
