@@ -11,7 +11,7 @@ other two are sure of does not count for less because it is no text.
 
 A box that is larger than annotations are, such as one around an implant, must be surer: of 1,431 annotations of 929 radiographs of three sources the
 shorter side is at most 0.16 of the image's longer one, and 0.13 of all but one. Each doubling beyond `LARGE` costs `LARGE_COST` of the joint logit,
-unless the text detector is sure of text in the box (`SURE_TEXT`).
+unless the text detector is sure of text in the box (`SURE_TEXT`) or did not look.
 
 The network takes (N, 3, `SIDE`, `SIDE`) float32 in 0–1, two square windows of each box (`CONTEXT` times its longer side) and
 a mask of the box in the closer one, and gives (N,) logits of "this is the box of a burned-in annotation".
@@ -77,7 +77,7 @@ class Rescorer:
         if not len(xyxy):
             return np.zeros(0)
         by_localizer, by_window = logit(np.asarray(scores, np.float64)), self.logits(display, xyxy)
-        by_size = size_cost(xyxy, display.shape) * (1 if texts is None else np.asarray(texts) < SURE_TEXT)
+        by_size = 0.0 if texts is None else size_cost(xyxy, display.shape) * (np.asarray(texts) < SURE_TEXT)
         a, b, c = self._weights
         alone = sigmoid(a * by_localizer + b * by_window + c - by_size)
         if texts is None:

@@ -16,7 +16,7 @@ from ..records import LATERALITY, Decision, Policy, Reading, extent
 from ..second_pass import glyphs
 from ..second_pass.doubts import BESIDE, DOUBTS
 from ..second_pass.isolation import LARGER, NEXT
-from ..second_pass.kept_pixels import CLEAR, CLEAR_PX, is_empty, pieces
+from ..second_pass.kept_pixels import CLEAR_PX, is_empty, pieces
 from ..second_pass.reader import is_unlike
 from ..second_pass.strokes import distance
 
@@ -183,9 +183,9 @@ def with_empty_ground(decisions: Sequence[Decision], views: Sequence[np.ndarray]
 def _with_ground(kept: Decision, removed: np.ndarray, views: Sequence[np.ndarray]) -> Decision:
     x1, y1, x2, y2 = kept.xyxy
     part = np.s_[kept.frame, y1:y2, x1:x2]
-    letter, strokes = _reading_of(kept).letter, _strokes_of(kept)
+    letter, strokes = _reading_of(kept).letter, _strokes_of(kept)  # with their soft edge, so that print near them is tried, too
     size_px = float(max(extent(strokes if letter is None or not letter.any() else letter)))
-    away, result = distance(strokes) > max(CLEAR_PX, CLEAR * size_px), strokes.copy()
+    away, result = distance(strokes) > CLEAR_PX, strokes.copy()
     for ground in pieces(~strokes & ~removed[part]):
         if all(is_empty(view[part], ground & away, size_px, FAINT) for view in views):
             result |= ground
@@ -238,8 +238,7 @@ def _checked(kept: Decision, removed: list[Decision]) -> Decision:
             fragment = other.label == LATERALITY and not doubted and boxes.covered_share(np.array(core, np.float64), covers) > FRAGMENT_SHARE
             inside = covered >= LEAST_FILLED * (core[2] - core[0]) * (core[3] - core[1])
             if len(reading.text) > 1 and reading.letter is not None:
-                if boxes.covered_share(np.array(core, np.float64), covers) <= FRAGMENT_SHARE:  # else it is about letters of the word
-                    strokes[part] &= _letter(kept)[part]
+                strokes[part] &= _letter(kept)[part]  # the box may be about its letters or about small print between them
             elif inside or covered <= SMALL_SHARE * total:
                 strokes[part] &= (_letter(kept) if fragment else _letter_unless_foreign_end(kept, core))[part]
             else:

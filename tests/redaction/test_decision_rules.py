@@ -322,10 +322,12 @@ def decided_as(found: Reading) -> Decision:
     return decide(0, np.array(found.xyxy, float), 0.9, "laterality", found, Policy(), SHAPE)
 
 
-def test_boxes_of_its_letters_take_nothing_of_a_word_and_one_that_leaves_it_only_ground():
+def test_boxes_on_a_word_take_ground_between_its_letters_and_nothing_of_them():
     found = word_of("LEFT")
     own = Decision(0, (72, 38, 102, 70), "remove", "part of a longer text", 0.99, "marker", Reading((72, 40, 102, 70), "E", 0.9, doubt="part of a longer text"))
-    assert resolve([decided_as(found), own])[0].strokes.sum() == resolve([decided_as(found)])[0].strokes.sum()
+    whole = resolve([decided_as(found), own])[0]
+    X, Y = whole.xyxy[:2]
+    assert all(whole.strokes[50 - Y, x + 5 - X] for x in (50, 70, 90, 110)) and not whole.strokes[50 - Y, 85 - X], "its letters stay, ground in another box goes"
     crossing = resolve([decided_as(found), beside((96, 38, 160, 72))])[0]
     x, y = crossing.xyxy[:2]
     assert crossing.strokes[50 - y, 112 - x] and not crossing.strokes[50 - y, 105 - x] and crossing.strokes[50 - y, 85 - x]
