@@ -45,7 +45,7 @@ MORE_ALIKE = 0.015  # gain in a letter's correlation without an end from which t
 FRAGMENT_SHARE = 0.9  # share of an unread laterality box in a retained marker's box from which it is a fragment of that marker
 TIP = 0.05  # share of a letter that is too small to be assigned, and in which nothing can be read
 TOUCHING = 0.15  # greatest overlap of a larger marker with its initial, as a fraction of the letter's size
-FAINT = 4.0  # least contrast of print in the empty ground of a retained marker's box, grey levels: half of that between its strokes
+FAINT, FAINT_IN_NOISE = 1.5, 1.3  # least contrast of print in the ground of a retained marker's box: grey levels, and multiples of the noise
 LEAST_FILLED = 0.5  # least share of a removed box covered by kept strokes for it to be a separate annotation inside them
 
 
@@ -187,7 +187,7 @@ def _with_ground(kept: Decision, removed: np.ndarray, views: Sequence[np.ndarray
     size_px = float(max(extent(strokes if letter is None or not letter.any() else letter)))
     away, result = distance(strokes) > CLEAR_PX, strokes.copy()
     for ground in pieces(~strokes & ~removed[part]):
-        if all(is_empty(view[part], ground & away, size_px, FAINT) for view in views):
+        if all(is_empty(view[part], ground & away, size_px, FAINT, FAINT_IN_NOISE) for view in views):
             result |= ground
     return replace(kept, strokes=result)
 

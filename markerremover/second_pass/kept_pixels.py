@@ -217,14 +217,14 @@ def _rim(view: View, letter_mask: np.ndarray, band: np.ndarray, full: np.ndarray
     return ~full & (distance(full) <= reach) & ((view.grey - tone) / (ring_tone - tone) <= RIM_TONE)
 
 
-def is_empty(frame: np.ndarray, ground: np.ndarray, size_px: float, stands_out: float = STANDS_OUT) -> bool:
+def is_empty(frame: np.ndarray, ground: np.ndarray, size_px: float, stands_out: float = STANDS_OUT, noise_share: float = NOISE) -> bool:
     """Whether a ground holds no print, at the source's resolution; False in doubt.
 
     Args:
         frame: (H, W) uint8, a part of the displayed frame.
         ground: (H, W) bool, one connected piece or several, at a small distance from known strokes.
         size_px: of the laterality marker, source pixels. Variation over a quarter of it, or along a paraboloid, counts as shading.
-        stands_out: least contrast of print where there is little noise, grey levels.
+        stands_out, noise_share: least contrast of print, in grey levels and in multiples of the noise; the greater counts.
     """
     count, labels, stats, _ = cv2.connectedComponentsWithStats(ground.astype(np.uint8), connectivity=8)
     grey = frame.astype(np.float32)
@@ -234,7 +234,7 @@ def is_empty(frame: np.ndarray, ground: np.ndarray, size_px: float, stands_out: 
         part = np.s_[y : y + h, x : x + w]
         piece = labels[part] == k
         noise = 1.4826 * percentile(grain[part][piece], 50) / 2
-        level = max(stands_out, NOISE * noise)
+        level = max(stands_out, noise_share * noise)
         if _is_flat(grey[part], piece, size_px, level, speck):
             continue
         if not any(_is_flat(rest, piece, size_px, level, speck) for rest in _without_edge(grey[part], piece, level)):
