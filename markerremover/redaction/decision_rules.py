@@ -45,7 +45,6 @@ MORE_ALIKE = 0.015  # gain in a letter's correlation without an end from which t
 FRAGMENT_SHARE = 0.9  # share of an unread laterality box in a retained marker's box from which it is a fragment of that marker
 TIP = 0.05  # share of a letter that is too small to be assigned, and in which nothing can be read
 TOUCHING = 0.15  # greatest overlap of a larger marker with its initial, as a fraction of the letter's size
-FAINT, FAINT_IN_NOISE = 1.5, 1.3  # least contrast of print in the ground of a retained marker's box: grey levels, and multiples of the noise
 LEAST_FILLED = 0.5  # least share of a removed box covered by kept strokes for it to be a separate annotation inside them
 
 
@@ -161,7 +160,7 @@ def resolve(decisions: Iterable[Decision]) -> tuple[Decision, ...]:
 
 
 def with_empty_ground(decisions: Sequence[Decision], views: Sequence[np.ndarray]) -> tuple[Decision, ...]:
-    """Decisions in which retained laterality markers keep the ground of their boxes, too, where it holds no print and no other box lies.
+    """Decisions in which retained laterality markers keep the ground at the edges of their boxes, too, where it holds no print and no other box lies.
 
     Without it black slivers would stand around a marker on a pasted box, over what is anatomy and nothing else.
 
@@ -187,7 +186,8 @@ def _with_ground(kept: Decision, removed: np.ndarray, views: Sequence[np.ndarray
     size_px = float(max(extent(strokes if letter is None or not letter.any() else letter)))
     away, result = distance(strokes) > CLEAR_PX, strokes.copy()
     for ground in pieces(~strokes & ~removed[part]):
-        if all(is_empty(view[part], ground & away, size_px, FAINT, FAINT_IN_NOISE) for view in views):
+        is_around = ground[0].any() or ground[-1].any() or ground[:, 0].any() or ground[:, -1].any()  # a hole is where the second pass found something
+        if is_around and all(is_empty(view[part], ground & away, size_px, strict=True) for view in views):
             result |= ground
     return replace(kept, strokes=result)
 

@@ -27,6 +27,7 @@ RIM_TONE = 0.35  # greatest difference of a rim from the tone inside its ring, a
 PLATE = 0.5  # width of the plate that is retained around a cut-out letter, as a fraction of the letter's size
 CLEAR_PX, CLEAR = 2, 0.06  # margin for the soft edge of known strokes: source pixels, and fraction of the letter's size
 STANDS_OUT, NOISE = 8.0, 4.5  # least contrast of print on a ground: grey levels, and multiples of the noise
+FAINT = 1.5, 1.3  # the same for grounds beside a marker, which another box would else remove
 SPECK_PX, SPECK = 5, 0.04  # least area of print: pixels, and the side of a square as a fraction of the letter's size
 EDGE_ANGLES = 24  # number of directions in which an edge through a ground is tried
 SPECKS = 1.7  # greatest area of a single blob that is not print, as a multiple of that least area; two smaller ones are print
@@ -217,24 +218,25 @@ def _rim(view: View, letter_mask: np.ndarray, band: np.ndarray, full: np.ndarray
     return ~full & (distance(full) <= reach) & ((view.grey - tone) / (ring_tone - tone) <= RIM_TONE)
 
 
-def is_empty(frame: np.ndarray, ground: np.ndarray, size_px: float, stands_out: float = STANDS_OUT, noise_share: float = NOISE) -> bool:
+def is_empty(frame: np.ndarray, ground: np.ndarray, size_px: float, *, strict: bool = False) -> bool:
     """Whether a ground holds no print, at the source's resolution; False in doubt.
 
     Args:
         frame: (H, W) uint8, a part of the displayed frame.
         ground: (H, W) bool, one connected piece or several, at a small distance from known strokes.
         size_px: of the laterality marker, source pixels. Variation over a quarter of it, or along a paraboloid, counts as shading.
-        stands_out, noise_share: least contrast of print, in grey levels and in multiples of the noise; the greater counts.
+        strict: whether far fainter print counts, and the noise is at most that of the whole part: print that fills a piece is no noise.
     """
     count, labels, stats, _ = cv2.connectedComponentsWithStats(ground.astype(np.uint8), connectivity=8)
     grey = frame.astype(np.float32)
     grain = np.abs(grey - cv2.medianBlur(np.ascontiguousarray(frame), 3))  # little affected by edges and print
     speck = max(SPECK_PX, (SPECK * size_px) ** 2)
+    least, share, most = (*FAINT, percentile(grain, 50)) if strict else (STANDS_OUT, NOISE, np.inf)
     for k, (x, y, w, h, _) in enumerate(stats[1:count], start=1):
         part = np.s_[y : y + h, x : x + w]
         piece = labels[part] == k
-        noise = 1.4826 * percentile(grain[part][piece], 50) / 2
-        level = max(stands_out, noise_share * noise)
+        noise = 1.4826 * min(percentile(grain[part][piece], 50), most) / 2
+        level = max(least, share * noise)
         if _is_flat(grey[part], piece, size_px, level, speck):
             continue
         if not any(_is_flat(rest, piece, size_px, level, speck) for rest in _without_edge(grey[part], piece, level)):
