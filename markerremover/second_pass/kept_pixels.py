@@ -225,13 +225,14 @@ def is_empty(frame: np.ndarray, ground: np.ndarray, size_px: float, *, strict: b
         frame: (H, W) uint8, a part of the displayed frame.
         ground: (H, W) bool, one connected piece or several, at a small distance from known strokes.
         size_px: of the laterality marker, source pixels. Variation over a quarter of it, or along a paraboloid, counts as shading.
-        strict: whether far fainter print counts, and the noise is at most that of the whole part: print that fills a piece is no noise.
+        strict: whether far fainter print counts.
     """
     count, labels, stats, _ = cv2.connectedComponentsWithStats(ground.astype(np.uint8), connectivity=8)
     grey = frame.astype(np.float32)
     grain = np.abs(grey - cv2.medianBlur(np.ascontiguousarray(frame), 3))  # little affected by edges and print
     speck = max(SPECK_PX, (SPECK * size_px) ** 2)
-    least, share, most = (*FAINT, percentile(grain, 50)) if strict else (STANDS_OUT, NOISE, np.inf)
+    least, share = FAINT if strict else (STANDS_OUT, NOISE)
+    most = percentile(grain, 50)  # print that fills a piece is no noise
     for k, (x, y, w, h, _) in enumerate(stats[1:count], start=1):
         part = np.s_[y : y + h, x : x + w]
         piece = labels[part] == k

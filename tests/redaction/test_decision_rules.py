@@ -342,7 +342,7 @@ def test_a_letter_beside_a_word_of_its_height_is_no_initial_but_one_beside_a_far
         assert [d.action for d in resolve([decided_as(word_of("LEFT")), decided_as(found)])] == ["keep", action]
 
 
-@pytest.mark.parametrize(("contrast", "is_retained"), [(0, True), (12, False), (90, False)])
+@pytest.mark.parametrize(("contrast", "is_retained"), [(0, True), (8, False), (90, False)])
 def test_the_ground_of_a_retained_markers_box_stays_where_it_holds_no_print(contrast, is_retained):
     kept = decide(0, np.array([44.0, 34, 100, 110]), 0.9, "laterality", drawn(), Policy(), SHAPE)
     assert not kept.strokes.all()
@@ -367,3 +367,16 @@ def test_that_ground_goes_where_another_box_lies_and_a_box_that_a_reviewer_keeps
     assert result.strokes[50 - y, 85 - x] and not result.strokes[50 - y, 92 - x]
     reviewed = Decision(0, (20, 20, 40, 40), "keep", "kept by a reviewer", 1.0, strokes=np.zeros((20, 20), bool))
     assert with_empty_ground([reviewed], [view]) == (reviewed,)
+
+
+def test_a_hole_in_that_ground_where_the_second_pass_found_something_goes():
+    view = np.full((1, *SHAPE), 90, np.uint8) + np.random.default_rng(1).integers(0, 3, (1, *SHAPE), np.uint8)
+    found = drawn()
+    strokes = np.ones((50, 30), bool)
+    strokes[10:24, 14:28] = False
+    view[0, 40:90, 50:80][found.letter] = 220
+    view[0, 52:62, 66:68] = view[0, 52:62, 74:76] = 180
+    kept = decide(0, np.array([44.0, 34, 86, 96]), 0.9, "laterality", Reading(found.xyxy, "L", 0.9, strokes, letter=found.letter), Policy(), SHAPE)
+    result = with_empty_ground([kept], [view])[0]
+    x, y = kept.xyxy[:2]
+    assert result.strokes[0, 0] and not kept.strokes[0, 0] and not result.strokes[50 - y : 64 - y, 64 - x : 78 - x].any()
