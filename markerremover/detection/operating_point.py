@@ -2,18 +2,20 @@
 
 Recall counts *elements*, as removal does: an element is found when the boxes above the threshold, grown by the policy's margin,
 together cover `COVERED` of it. Precision counts *boxes*: one is a true positive when it touches an annotated element; boxes that touch
-only `uncertain` regions, those that lie mostly in a better one, and far too large ones are not counted.
+only `uncertain` regions, those that lie mostly in a better one, and far too large ones are not counted. What a false box costs is the
+anatomy it takes away: the operating point weighs it by the share of anatomy around it, see `background`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from .. import boxes
 from ..records import UNCERTAIN, Annotation, Detections, Policy
+from . import background
 
 COVERED = 0.95  # least covered share of a found element
 FLOOR = 0.01  # least score of the boxes that are evaluated
@@ -30,27 +32,30 @@ class Found:
 
     elements: (E,) highest score threshold at which each element is covered, 0 for elements that are not.
     scores, true, classes: (N,) of every counted box: its score, whether it touches an element, its class index.
+    anatomy: (N,) share (0–1) of the ground around each of these boxes that is anatomy.
     """
 
     elements: np.ndarray
     scores: np.ndarray
     true: np.ndarray
     classes: np.ndarray
+    anatomy: np.ndarray
 
     @classmethod
     def pooled(cls, parts: Iterable[Found]) -> Found:
         """The results of several parts as one, in order."""
         parts = list(parts)
-        return cls(*(np.concatenate([getattr(p, name) for p in parts]) if parts else np.zeros(0) for name in ("elements", "scores", "true", "classes")))
+        return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) if parts else np.zeros(0) for f in fields(cls)))
 
 
-def found_in(detections: Detections, annotation: Annotation, policy: Policy = Policy()) -> Found:
+def found_in(detections: Detections, annotation: Annotation, policy: Policy = Policy(), anatomy: np.ndarray | None = None) -> Found:
     """The results on one image.
 
     Args:
         detections: every box that scores at least `FLOOR`.
         annotation: the truth, in the same source pixels.
         policy: its margins are used.
+        anatomy: (N,) share of anatomy (0–1) around each detection, 1 unless given.
     """
     shape = annotation.shape_hw
     order = np.argsort(-detections.scores, kind="stable")
@@ -67,7 +72,8 @@ def found_in(detections: Detections, annotation: Annotation, policy: Policy = Po
     extents = np.array([e.xyxy for e in annotation.elements], np.float64).reshape(-1, 4)
     is_loose = true & (boxes.intersection(xyxy, extents).sum(axis=1) < LOOSE * boxes.area(xyxy))
     is_counted = (true | ~touches.any(axis=1)) & ~is_duplicate & ~is_loose
-    return Found(elements, scores[is_counted], true[is_counted], detections.class_ids[order][is_counted])
+    return Found(elements, scores[is_counted], true[is_counted], detections.class_ids[order][is_counted],
+                 (np.ones(len(order)) if anatomy is None else anatomy)[order][is_counted])
 
 
 def wrong(detections: Detections, annotation: Annotation, policy: Policy = Policy()) -> list[tuple[float, float, float, float]]:
@@ -101,18 +107,19 @@ def _covered_from(element: np.ndarray, grown: np.ndarray, scores: np.ndarray) ->
     return 0.0
 
 
-DetectedImages = Sequence[tuple[Detections, Annotation]]
-"""For each image, the detections that score at least `FLOOR`, and the truth."""
+DetectedImages = Sequence[tuple[Detections, Annotation, np.ndarray]]
+"""For each image, the detections that score at least `FLOOR`, the truth, and the share of anatomy around each detection."""
 
 
 def gather(detector: Callable[..., Detections], samples: Iterable[tuple[np.ndarray, Annotation]]) -> DetectedImages:
     """Run a localizer, called as detector(display, threshold), over (display (H, W) uint8, annotation) pairs."""
-    return [(detector(display, FLOOR), annotation) for display, annotation in samples]
+    found = ((detector(display, FLOOR), annotation, display) for display, annotation in samples)
+    return [(detections, annotation, background.anatomy_around(display, detections.xyxy)) for detections, annotation, display in found]
 
 
 def found(samples: DetectedImages, calibration: Sequence[Calibration] = ()) -> Found:
     """The pooled results on some images, after calibration if one per class is given."""
-    return Found.pooled(found_in(_calibrated(d, calibration) if calibration else d, a) for d, a in samples)
+    return Found.pooled(found_in(_calibrated(d, calibration) if calibration else d, a, anatomy=s) for d, a, s in samples)
 
 
 def _calibrated(detections: Detections, calibration: Sequence[Calibration]) -> Detections:
@@ -140,8 +147,8 @@ def summary(groups: dict[str, DetectedImages], class_names: Sequence[str], most_
         "beside_marker": min(threshold, BESIDE_MARKER),
         "calibration": {name: {"slope": c.slope, "offset": c.offset} for name, c in zip(class_names, calibration)},
         "operating_point": {
-            "rule": f"the lowest threshold, for most recall, at which at most {most_false:.0%} of the boxes of every group are false",
-            "at": {name: {**curve(g, [threshold])[0], "elements": len(g.elements), "boxes": int((g.scores >= threshold).sum())}
+            "rule": f"the lowest threshold, for most recall, at which at most {most_false:.0%} of the boxes of every group are false and lie on anatomy",
+            "at": {name: {**curve(g, [threshold])[0], "false_on_anatomy": round(false_on_anatomy(g, threshold), 4), "elements": len(g.elements), "boxes": int((g.scores >= threshold).sum())}
                    for name, g in calibrated.items()},
             "average_precision": round(average_precision(all_calibrated), 4),
             "calibration_error": {"raw": round(calibration_error(pooled.scores, pooled.true), 4),
@@ -175,11 +182,11 @@ def average_precision(part: Found) -> float:
 
 
 def choose_threshold(groups: Iterable[Found], most_false: float, *, lowest: float = 0.05, highest: float = 0.9) -> float:
-    """The lowest threshold with a limited share of false positives.
+    """The lowest threshold with a limited share of false positives on anatomy.
 
     Args:
         groups: each has to keep the limit.
-        most_false: greatest share (0–1) of false-positive boxes.
+        most_false: greatest share (0–1) of false-positive boxes, see `false_on_anatomy`.
         lowest, highest: range of the thresholds.
 
     Returns:
@@ -187,9 +194,16 @@ def choose_threshold(groups: Iterable[Found], most_false: float, *, lowest: floa
     """
     groups = list(groups)
     for t in np.round(np.arange(lowest, highest, 0.01), 2):
-        if all(1 - row["precision"] <= most_false for g in groups for row in curve(g, [t])):
+        if all(false_on_anatomy(g, t) <= most_false for g in groups):
             return float(t)
     return float(highest)
+
+
+def false_on_anatomy(part: Found, threshold: float) -> float:
+    """Share (0–1) of the boxes at a threshold that are false, each false one counted by its share of anatomy; 0 where there is none."""
+    is_chosen = part.scores >= threshold
+    false, true = float(part.anatomy[is_chosen & ~part.true].sum()), int((is_chosen & part.true).sum())
+    return false / (false + true) if false else 0.0
 
 
 @dataclass(frozen=True)

@@ -270,7 +270,7 @@ def fit_operating_point(
     Args:
         onnx: with its card beside it; an earlier calibration is dropped first.
         data: LabelMe folders, each a group of its own.  part: "train" or "val" rows of them.
-        most_false: share of false boxes, see `operating_point.choose_threshold`.  limit: highest number of images per folder, evenly spaced.
+        most_false: share of false boxes on anatomy, see `operating_point.choose_threshold`.  limit: highest number of images per folder, evenly spaced.
 
     Returns:
         The new card.

@@ -55,7 +55,7 @@ def test_no_boxes_and_no_elements_are_empty_not_an_error():
     assert operating_point.curve(found, [0.5]) == [{"threshold": 0.5, "recall": 0.0, "precision": 1.0}]
 
 
-FOUND = Found(np.array([0.9, 0.6, 0.2, 0.0]), np.array([0.9, 0.8, 0.6, 0.2]), np.array([True, False, True, True]), np.zeros(4, int))
+FOUND = Found(np.array([0.9, 0.6, 0.2, 0.0]), np.array([0.9, 0.8, 0.6, 0.2]), np.array([True, False, True, True]), np.zeros(4, int), np.ones(4))
 
 
 def test_curve_counts_elements_for_recall_and_boxes_for_precision():
@@ -68,8 +68,9 @@ def test_average_precision_by_hand():
     assert operating_point.average_precision(FOUND) == pytest.approx(0.25 * 1 + 0.25 * 0.75 + 0.25 * 0.75, abs=1e-3)
 
 
-def boxes_of(scores, true) -> Found:
-    return Found(np.zeros(0), np.array(scores), np.array(true, bool), np.zeros(len(scores), int))
+def boxes_of(scores, true, anatomy=None) -> Found:
+    shares = np.ones(len(scores)) if anatomy is None else np.array(anatomy)
+    return Found(np.zeros(0), np.array(scores), np.array(true, bool), np.zeros(len(scores), int), shares)
 
 
 def test_the_threshold_is_the_lowest_at_which_no_group_has_too_many_false_boxes():
@@ -78,6 +79,22 @@ def test_the_threshold_is_the_lowest_at_which_no_group_has_too_many_false_boxes(
     assert operating_point.choose_threshold([clean, noisy], 0.0) == 0.41
     assert operating_point.choose_threshold([clean, noisy], 0.34) == 0.21
     assert operating_point.choose_threshold([boxes_of([0.9], [0])], 0.1) == 0.9
+
+
+def test_a_false_box_costs_the_anatomy_around_it():
+    scores, true = [0.9, 0.8, 0.6, 0.405, 0.2], [1, 1, 1, 0, 0]
+    on_anatomy, on_background, between = (boxes_of(scores, true, [1, 1, 1, share, 1]) for share in (1, 0, 0.25))
+    assert [operating_point.false_on_anatomy(part, 0.4) for part in (on_anatomy, on_background, between)] == pytest.approx([0.25, 0, 0.25 / 3.25])
+    assert [operating_point.choose_threshold([part], 0.1) for part in (on_anatomy, on_background, between)] == [0.41, 0.21, 0.21]
+
+
+def test_what_is_gathered_says_where_each_box_lies():
+    display = np.zeros((400, 400), np.uint8)
+    display[:, 200:] = 120 + np.random.default_rng(2).integers(-60, 60, (400, 200))
+    truth = Annotation("x.png", (400, 400), ())
+    looked = operating_point.gather(lambda display, threshold: detections((300, 180, 330, 200, 0.9), (40, 180, 70, 200, 0.5)), [(display, truth)])
+    found = operating_point.found(looked)
+    assert found.scores.tolist() == pytest.approx([0.9, 0.5]) and found.anatomy.tolist() == [1, 0]
 
 
 def test_calibration_is_monotone_invertible_and_makes_overconfident_scores_honest():
@@ -105,7 +122,7 @@ def test_each_class_is_calibrated_by_itself_and_one_threshold_serves_both():
         good = (10, 10, 30, 20, 0.4 + 0.002 * i) if i % 6 else (70, 70, 80, 80, 0.1)
         bad = (50, 50, 60, 60, 0.4 + 0.002 * i) if i % 6 else (10, 10, 30, 20, 0.9)
         table = np.array([good, bad])
-        looked.append((Detections(table[:, :4].astype(np.float32), table[:, 4].astype(np.float32), np.array([0, 1]), ("a", "b")), truth))
+        looked.append((Detections(table[:, :4].astype(np.float32), table[:, 4].astype(np.float32), np.array([0, 1]), ("a", "b")), truth, np.ones(2)))
     card = operating_point.summary({"x": looked}, ("a", "b"), 0.05)
     a, b = (Calibration(**card["calibration"][name]) for name in "ab")
     assert a(np.array(0.45)) > 0.6 > 0.4 > b(np.array(0.45))
