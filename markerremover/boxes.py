@@ -10,6 +10,12 @@ VIEW = 640  # longer side of whole images in the localizer, pixels; its boxes ar
 ENDS = 0.03  # error of a localizer's box at the ends of long text, as a fraction of the box's length
 
 
+def extent(mask: np.ndarray) -> tuple[int, int]:
+    """(height, width) of the bounding box of the set pixels of a (h, w) bool mask with at least one."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return int(rows[-1] - rows[0]) + 1, int(columns[-1] - columns[0]) + 1
+
+
 def clip(xyxy: np.ndarray, shape_hw: tuple[int, int]) -> np.ndarray:
     """Boxes clipped to the image.
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from .errors import UsageError
 from .headers.profile import CONSONANTS, MODES, RETAINABLE, HeaderProfile, read_key
-from .records import Policy
+from .laterality.burned_in import all_meanings
+from .records import DEFAULT_KEEP, Policy
+from .scope.modality import checked_modalities
 from .site_profile import SiteProfile
 
 PATHS = ("auto", "pseudonym", "keep")
@@ -58,6 +60,9 @@ class RunOptions:
     transfer_syntax: of written DICOM pixels, one of TRANSFER_SYNTAXES.
     boxes: folder of LabelMe files drawn by hand: the drawn boxes are blacked out, and the pictures are not searched.
     engine: one of ENGINES: processes of this machine, or Ray Data.  ray_address: of a cluster; None starts Ray here.
+    allow_modality: what is cleaned though the weights were not validated on it, of `modality.ALLOWABLE`; the site's by default.
+    read_laterality: laterality markers are read even if they are not retained: the site's, or else the default ones.
+    meanings: laterality marker -> "left" or "right"; None takes the site's and the known ones.
     shard: (i, n): only the i-th of n parts of the files, by the hash of their paths below their inputs; None: all. See `run.shards`.
 
     Raises:
@@ -89,10 +94,21 @@ class RunOptions:
     ray_address: str | None = None
     batch: int | None = None
     effort: str = "default"
+    allow_modality: tuple[str, ...] | None = None
+    read_laterality: bool = False
+    meanings: dict[str, str] | None = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
         if self.policy is None:
             object.__setattr__(self, "policy", self.site.policy() if self.site else Policy())
+        if self.meanings is None:
+            object.__setattr__(self, "meanings", all_meanings(self.site.keep if self.site else None))
+        if self.allow_modality is None:
+            object.__setattr__(self, "allow_modality", self.site.allow_modality if self.site else ())
+        object.__setattr__(self, "allow_modality", checked_modalities(self.allowed))
+        if self.read_laterality and not self.resolved_policy.read:
+            markers = tuple(self.site.keep) if self.site and self.site.keep else DEFAULT_KEEP
+            object.__setattr__(self, "policy", replace(self.resolved_policy, read=markers))
         if self.weights is None and self.site:
             object.__setattr__(self, "weights", self.site.weights)
         if self.device not in DEVICES:
@@ -119,6 +135,8 @@ class RunOptions:
             raise UsageError(f"time_limit is {self.time_limit}, allowed is a number of seconds above 0, or none")
         if self.boxes and self.second_look:
             raise UsageError("--boxes does not go with --second-look: only drawn boxes count")
+        if self.boxes and self.read_laterality:
+            raise UsageError("--boxes does not go with --read-laterality: only drawn boxes count")
         if self.boxes and (self.shard is not None or self.engine != "local" or self.resolved_policy.style != "box"):
             raise UsageError("--boxes does not go with --shard, --engine ray or another --style than box")
         if self.engine not in ENGINES:
@@ -137,6 +155,11 @@ class RunOptions:
         """`policy`, which is never None once the options are built."""
         assert self.policy is not None
         return self.policy
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """`allow_modality`, which is never None once the options are built."""
+        return self.allow_modality or ()
 
     @property
     def process_count(self) -> int:
@@ -170,6 +193,8 @@ class RunOptions:
         }
         if self.effort != "default":  # rows of earlier versions remain valid
             others["effort"] = self.effort
-        policy = {k: v for k, v in asdict(self.resolved_policy).items() if (k, v) != ("style", "box")}
+        if self.allowed:
+            others["allow_modality"] = sorted(self.allowed)
+        policy = {k: v for k, v in asdict(self.resolved_policy).items() if (k, v) not in (("style", "box"), ("read", ()))}
         text = json.dumps({"policy": policy, "headers": headers, **others}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()

@@ -24,18 +24,9 @@ RELEASED = ("cleaned", "unchanged")  # statuses with an output
 IDENTIFIERS = ("name", "number", "birth", "day", "text", "uid")
 """Kinds of identifiers: names of persons, numbers of patients and studies, days of birth, other days, addresses and similar texts, UIDs."""
 
-
 FRAMED = 0.8  # smallest share of its box that a laterality marker with its ring or plate fills
 BEYOND = 1.25  # smallest size of a ring or plate, as a multiple of the letter's
 ROUND, FAR_BEYOND = 0.6, 1.8  # the same two of a round or slanted one, which does not fill its box
-
-
-def extent(mask: np.ndarray) -> tuple[int, int]:
-    """(height, width) of the bounding box of the set pixels of a (h, w) bool mask with at least one."""
-    import numpy as np
-
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return int(rows[-1] - rows[0]) + 1, int(columns[-1] - columns[0]) + 1
 
 
 def locked(array: np.ndarray) -> np.ndarray:
@@ -92,8 +83,8 @@ class Detections:
     """What the localizer found in one frame.
 
     xyxy: (N, 4) float32, source pixels.  scores: (N,) float32.  class_ids: (N,) int64 into class_names.
-    loose: (N,) bool, boxes mostly inside better localized ones of their class: removed like others, but not read, since a box around a
-        letter and something else gives no evidence about the letter. By default all False.
+    loose: (N,) bool, boxes mostly inside better localized ones of their class: removed like others, but not read, since a box around a letter and
+        something else gives no evidence about the letter. By default all False.
     """
 
     xyxy: np.ndarray
@@ -139,13 +130,11 @@ class Reading:
     """What the second pass made of one box.
 
     text: the laterality marker that was read, upper case, "" if none.  confidence: of that reading, 0–1.
-    strokes: (h, w) bool in the crop frame of `xyxy`: the pixels that are retained if the laterality marker is (its strokes, their soft
-        edge, and its ring or plate); None when nothing was read, or with a doubt.
+    strokes: (h, w) bool in the crop frame of `xyxy`: what is retained (strokes, their soft edge, ring or plate); None when nothing was read, or with a doubt.
     xyxy: the box that was read, integer source pixels.
     rotation_deg: counter-clockwise rotation that makes the text upright.  mirrored: whether the text is mirrored.
-    letter: (h, w) bool, same frame: the strokes of a word's letters, or of a single letter where they are separate from all other
-        strokes; None where they are not.
-    doubt: "" or the reason not to trust the reading (touches other strokes, part of a longer text, …).
+    letter: (h, w) bool, same frame: strokes of a word's letters, or of a single letter where they are separate from all others; None where they are not.
+    doubt: "" or the reason not to trust the reading (part of a longer text, …).
     """
 
     xyxy: tuple[int, int, int, int]
@@ -169,6 +158,8 @@ class Reading:
     @property
     def framed(self) -> bool:
         """Whether a ring or a plate is retained with the laterality marker: `strokes` fill their box and extend beyond the letter."""
+        from .boxes import extent
+
         if self.strokes is None or not self.strokes.any():
             return False
         h, w = extent(self.strokes)
@@ -257,11 +248,12 @@ class Policy:
 
     keep: laterality markers that are retained when isolated, upper case; empty removes everything and needs no OCR.
     threshold: lowest localizer score of a box that counts, 0–1; None takes the weights' own.
+    read: further laterality markers that are read, but not retained; needs OCR.
     margin: margin of a removed box on each side, as a fraction of its shorter side; at least `margin_px` pixels of the image at the
         localizer's scale, and a fraction of its length, see `boxes.widen`.
     min_confidence: lowest OCR confidence of a retained laterality marker, 0–1.
-    style: one of STYLES. "box": removed boxes are blacked out; "mask": only their text is, one rectangle per word; "fill": the text is
-        filled from its surroundings with synthetic pixels. In case of doubt a box is blacked out.
+    style: one of STYLES. "box": removed boxes are blacked out; "mask": only their text is; "fill": the text is filled with synthetic pixels.
+        In case of doubt a box is blacked out.
     """
 
     keep: tuple[str, ...] = DEFAULT_KEEP
@@ -270,6 +262,7 @@ class Policy:
     margin_px: int = 3
     min_confidence: float = 0.5
     style: str = "box"
+    read: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.threshold is not None and not 0 < self.threshold < 1:
@@ -278,7 +271,13 @@ class Policy:
             raise UsageError(f"margin is {self.margin}, allowed is 0 to 2")
         if self.style not in STYLES:
             raise UsageError(f"style is {self.style!r}, allowed are {', '.join(STYLES)}")
-        object.__setattr__(self, "keep", tuple(dict.fromkeys(s.strip().upper() for s in self.keep if s.strip())))
+        for name in ("keep", "read"):
+            object.__setattr__(self, name, tuple(dict.fromkeys(s.strip().upper() for s in getattr(self, name) if s.strip())))
+
+    @property
+    def readable(self) -> tuple[str, ...]:
+        """All laterality markers that are read: those that are retained, and `read`."""
+        return tuple(dict.fromkeys((*self.keep, *self.read)))
 
 
 @dataclass(frozen=True)
@@ -293,7 +292,7 @@ class Outcome:
     styles: for each decision its style, one of STYLES, and "" or the reason why it differs from the policy's; () where that is "box".
     made_up: number of pixels filled from their surroundings.
     notes: changes and omissions that the header profile does not ask for; element and reason, never a value.
-    orientation: of Exif, 1 to 8.
+    orientation: of Exif, 1 to 8.  further: fields of its row that depend on its header: `modality`, `laterality` and others, see `audit.field_docs`.
     """
 
     relative: str
@@ -312,6 +311,7 @@ class Outcome:
     made_up: int = 0
     notes: tuple[str, ...] = ()
     orientation: int = 1
+    further: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
@@ -386,9 +386,8 @@ class Element:
 class Annotation:
     """The truth about one image: every element, and whether a person has checked it (`reviewed`).
 
-    coordinates: frame of the elements. "drawn": pixels of the image as a program displayed it, which may have rotated it upright;
-        "stored": stored pixels; "fractions": fractions of the displayed image, with `shape_hw` that of the upright image.
-        `placement.placed` converts them to "stored".
+    coordinates: frame of the elements. "drawn": pixels of the image as a program displayed it, perhaps rotated upright; "stored": stored pixels;
+        "fractions": of the displayed image, with `shape_hw` that of the upright image. `placement.placed` converts them to "stored".
     """
 
     image: str

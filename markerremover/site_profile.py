@@ -2,6 +2,7 @@
 
     weights = "site.onnx"     # relative to this file
     threshold = 0.15
+    allow_modality = ["US"]   # see `scope.modality.ALLOWABLE`
 
     [keep]
     D = "right"
@@ -20,10 +21,11 @@ from pathlib import Path
 
 from .errors import UsageError
 from .records import DEFAULT_KEEP, Policy
+from .scope.modality import checked_modalities
 from .system import user_text
 
 FILE = "site.toml"
-KEYS = ("weights", "threshold", "keep")
+KEYS = ("weights", "threshold", "allow_modality", "keep")
 MEANINGS = ("left", "right")
 #: Laterality markers with a known meaning: English, then Spanish, Portuguese and French.
 KNOWN_MARKERS = {
@@ -39,6 +41,7 @@ class SiteProfile:
     weights: an ONNX file with its card beside it; None takes the shipped one.
     threshold: lowest localizer score of a box that counts, 0–1, both excluded; None takes the weights' own.
     keep: laterality marker, upper case -> "left" or "right"; empty retains none.
+    allow_modality: what is cleaned though the weights were not validated on it, names of `scope.modality.ALLOWABLE`, upper case.
     sha256: hex, of the file it was read from; "" if it was not read from a file.
 
     Raises:
@@ -49,6 +52,7 @@ class SiteProfile:
     threshold: float | None = None
     keep: Mapping[str, str] = field(default_factory=lambda: {s: KNOWN_MARKERS[s] for s in DEFAULT_KEEP}, hash=False)
     sha256: str = ""
+    allow_modality: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.threshold is not None and not (_is_number(self.threshold) and 0 < self.threshold < 1):
@@ -65,6 +69,9 @@ class SiteProfile:
                 raise UsageError(f"keep has the laterality marker {upper!r} twice")
             keep[upper] = meaning
         object.__setattr__(self, "keep", keep)
+        if not all(isinstance(name, str) for name in self.allow_modality):
+            raise UsageError(f'allow_modality is {self.allow_modality!r}, allowed is a list such as ["US"]')
+        object.__setattr__(self, "allow_modality", checked_modalities(self.allow_modality))
 
     def policy(self) -> Policy:
         """The default policy with this site's laterality markers and threshold."""
@@ -98,6 +105,8 @@ def read(path: Path | str) -> SiteProfile:
     weights, options = content.pop("weights", None), dict(content)
     if weights is not None and (not isinstance(weights, str) or not weights):
         raise UsageError(f"{path}: weights is {weights!r}, allowed is the path of an ONNX file with its card beside it")
+    if not isinstance(options.get("allow_modality", []), list):
+        raise UsageError(f'{path}: allow_modality is {options["allow_modality"]!r}, allowed is a list such as ["US"]')
     if not isinstance(options.get("keep", {}), dict):
         raise UsageError(f'{path}: keep is {options["keep"]!r}, allowed is a table such as [keep] with D = "right"')
     try:
@@ -116,6 +125,8 @@ def write(path: Path | str, profile: SiteProfile) -> None:
         lines.append(f"weights = {_quoted(weights.relative_to(folder).as_posix() if beside else str(weights))}")
     if profile.threshold is not None:
         lines.append(f"threshold = {float(profile.threshold)!r}")
+    if profile.allow_modality:
+        lines.append(f"allow_modality = [{', '.join(map(_quoted, profile.allow_modality))}]")
     lines += ["", "[keep]", *(f"{_quoted(marker)} = {_quoted(meaning)}" for marker, meaning in profile.keep.items())]
     temporary = path.with_name(path.name + ".new")
     with open(temporary, "w", encoding="utf-8", newline="\n") as handle:

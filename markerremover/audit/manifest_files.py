@@ -48,6 +48,7 @@ def manifest_row(outcome: Outcome, run: dict[str, str]) -> dict[str, Any]:
         "released_held": outcome.released_held,
         "notes": list(outcome.notes),
         "timings_ms": dict(outcome.timings_ms),
+        **outcome.further,
         **({"synthetic_pixels": outcome.made_up} if outcome.styles else {}),
         **run,
     }

@@ -17,7 +17,10 @@ import numpy as np
 
 from ..errors import HeldError, MarkerRemoverError, ReadError, UsageError, WriteError
 from ..headers.profile import HeaderProfile
+from ..laterality.header_sides import HeaderSides
 from ..records import Radiograph, Telling
+from ..scope import photographs
+from ..scope.modality import PHOTOGRAPH, PICTURE, Scope
 from . import jpeg, png, views
 from .placement import Layout
 
@@ -224,6 +227,29 @@ def unfillable(radiograph: Radiograph) -> str:
     palette = (radiograph.format == "DICOM" and radiograph.source.photometric == "PALETTE COLOR") or (
         radiograph.format == "PNG" and radiograph.source.colour == 3)
     return "colours of a palette cannot be mixed" if palette else ""
+
+
+def scope(radiograph: Radiograph) -> Scope:
+    """Whether the weights were validated on what a decoded file is, and whether a person may be recognised in it: by its header and colours."""
+    if radiograph.format == "DICOM":
+        return _module("DICOM").scope(radiograph)
+    colours = _colours(radiograph)
+    return PHOTOGRAPH if colours is not None and photographs.is_photograph(colours) else PICTURE
+
+
+def header_sides(radiograph: Radiograph) -> HeaderSides:
+    """What a DICOM header says about sides; for other formats an empty record."""
+    return _module("DICOM").sides(radiograph) if radiograph.format == "DICOM" else HeaderSides()
+
+
+def _colours(radiograph: Radiograph) -> np.ndarray | None:
+    """(H, W, 3) RGB uint8 pixels of a file that is not DICOM, None if it is grey."""
+    pixels = radiograph.stored[0]
+    if radiograph.format == "PNG" and radiograph.source.colour == 3:
+        return np.frombuffer(radiograph.source.palette, np.uint8).reshape(-1, 3)[pixels]
+    if pixels.ndim == 2 or pixels.shape[2] < 3:
+        return None
+    return (pixels[..., :3] >> 8 * (pixels.dtype.itemsize - 1)).astype(np.uint8)
 
 
 def prepare(formats: Sequence[str] = FORMATS) -> None:

@@ -8,8 +8,11 @@ CLEAN_PIXEL_DATA = ("113101", "Clean Pixel Data Option")
 """Code and meaning, coding scheme DCM, context group 7050."""
 INPAINTED = ("INPAINTED", "99MARKERREMOVER", "Removed markings filled by inpainting")
 """Code, scheme and meaning; designators that begin with 99 are private ones (PS3.3 section 8.2)."""
+OUTSIDE = "not a kind of image that the weights were validated on"
+RECOGNIZABLE = "recognizable visual features may remain"
+"""Values of De-identification Method, 64 characters at most."""
 _OWN_WORDS = {
-    0x00120063: r"markerremover \d[\d.]*(?:(?:a|b|rc|\.dev|\.post)\d+)*(?:\+[0-9a-z.]+)?, weights (?:[0-9a-f]{1,12}|unknown)",
+    0x00120063: rf"{OUTSIDE}|{RECOGNIZABLE}|" r"markerremover \d[\d.]*(?:(?:a|b|rc|\.dev|\.post)\d+)*(?:\+[0-9a-z.]+)?, weights (?:[0-9a-f]{1,12}|unknown)",
     0x00120062: "YES|NO", 0x00280301: "YES|NO", 0x0008001C: "YES", 0x00280303: "MODIFIED|REMOVED",
     0x00082111: r"(?:Burned-in annotations|Burnt-in markings) removed; \d+ pixels were filled by inpainting from their surroundings and are synthetic\.",
 }

@@ -9,10 +9,8 @@ No state passes from one file to the next: everything is in the arguments, and `
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,7 @@ from ..headers import telltales
 from ..records import LATERALITY, Corrections, Decision, Detections, Policy, Radiograph, Reading, Telling, Text
 from ..second_pass import lines_of_print, stroke_network
 from ..system.forks import Threads
+from ..system.timing import timed
 from . import across_frames, cut_strokes, decision_rules, readable_text, redact, styles, text_finder, verify
 from . import corrections as corrections_module
 
@@ -67,8 +66,8 @@ class Cleaner:
     strokes: stroke_network.StrokeNetwork | None = None
 
     def __post_init__(self) -> None:
-        if self.policy.keep and self.reader is None:
-            raise UsageError("a policy that keeps laterality markers needs an OCR reader")
+        if self.policy.readable and self.reader is None:
+            raise UsageError("a policy that keeps or reads laterality markers needs an OCR reader")
         if self.policy.style != "box" and self.reader is None:
             raise UsageError(f"style {self.policy.style!r} needs an OCR reader, to check that no text is legible in the result")
 
@@ -107,21 +106,11 @@ class _Leftover:
 _Leftovers = dict[tuple[int, int], _Leftover]  # by (view, frame)
 
 
-@contextmanager
-def timed(timings_ms: dict[str, float], stage: str) -> Iterator[None]:
-    """Add the time the block takes to `timings_ms[stage]`, milliseconds, also when it raises."""
-    start = time.perf_counter()
-    try:
-        yield
-    finally:
-        timings_ms[stage] = round(timings_ms.get(stage, 0.0) + (time.perf_counter() - start) * 1000, 2)
-
-
 def open_cleaner(
     policy: Policy, *, weights: Path | None = None, device: str = "auto", threads: int | None = None, second: bool = False,
     batch: int | None = None, server: str | None = None, effort: str = "default",
 ) -> Cleaner:
-    """Load the localizer, the OCR engine, which is optional only for a policy that keeps nothing, and the text finder.
+    """Load the localizer, the OCR engine, which is optional only for a policy that keeps and reads nothing, and the text finder.
 
     Args:
         policy: of the run.
@@ -136,7 +125,7 @@ def open_cleaner(
 
     with ThreadPoolExecutor(1) as beside:  # both wait for their libraries most of the time
         detector = beside.submit(load_detector, weights, device=device, threads=threads, batch=batch, server=server, effort=effort)
-        reader = open_reader() if policy.keep or policy.style != "box" or available() else None
+        reader = open_reader() if policy.readable or policy.style != "box" or available() else None
         finder = text_finder.open_second_look(threads) if second else None
         reader_count = min(MOST_READERS, threads or os.cpu_count() or 1)
         return with_localizer(
@@ -153,7 +142,7 @@ def with_localizer(detector: localizer.Detector, reader: Any, policy: Policy, th
     Raises:
         WeightsError: that network is missing or damaged.  UsageError: as `Cleaner`.
     """
-    strokes = stroke_network.of_card(detector.card, detector.folder, threads or 1) if policy.keep else None
+    strokes = stroke_network.of_card(detector.card, detector.folder, threads or 1) if policy.readable else None
     return Cleaner(detector, reader, policy, strokes=strokes, **further)
 
 
@@ -183,7 +172,9 @@ def clean_radiograph(
         drawn = tuple(corrections_module.drawn(corrections, radiograph.display.shape))
         return _redacted(radiograph, drawn, no_detections, "", timings_ms, corrections)
     telling, looked = images.telling(radiograph), lines_of_print.Looked()
-    detections, decisions, leftovers = _first_pass(radiograph, cleaner, bool(telling), timings_ms, looked)
+    reads = replace(cleaner, policy=replace(cleaner.policy, keep=cleaner.policy.readable)) if cleaner.policy.read else cleaner
+    detections, decisions, leftovers = _first_pass(radiograph, reads, bool(telling), timings_ms, looked)
+    read, decisions = decisions, decision_rules.set_aside(decisions, cleaner.policy)
     if corrections:
         decisions = _corrected(radiograph, decisions, corrections, cleaner, telling)
     with timed(timings_ms, "verify"):
@@ -192,6 +183,7 @@ def clean_radiograph(
             matches = _header_matches(radiograph.views, decisions, cleaner, leftovers, telling)
             decisions = (*decisions, *across_frames.spread_in_views(matches, radiograph.views))
             doubt = "; ".join(filter(None, (doubt, HEADER_DOUBT if any(matches) else "")))
+        decisions = decision_rules.confirmed(decisions, read, lambda restored: _alone(restored, radiograph.views, leftovers, looked))
     if corrections:  # corrected files have black boxes, whatever the style
         decisions = corrections_module.settle(decisions, radiograph.display.shape)
     elif cleaner.policy.style != "box":

@@ -5,14 +5,16 @@ After `resolve`, a pixel is blacked out if it lies in the `xyxy` of any decision
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import cv2
 import numpy as np
 
 from .. import boxes
-from ..records import LATERALITY, Decision, Policy, Reading, extent
+from ..boxes import extent
+from ..laterality.burned_in import READ
+from ..records import LATERALITY, Decision, Policy, Reading
 from ..second_pass import glyphs
 from ..second_pass.doubts import BESIDE, DOUBTS
 from ..second_pass.isolation import LARGER, NEXT
@@ -20,7 +22,7 @@ from ..second_pass.kept_pixels import CLEAR_PX, is_empty, pieces
 from ..second_pass.reader import is_unlike
 from ..second_pass.strokes import distance
 
-__all__ = ["REASONS", "decide", "resolve", "with_empty_ground"]
+__all__ = ["REASONS", "confirmed", "decide", "resolve", "set_aside", "with_empty_ground"]
 
 KEPT = "isolated laterality marker"
 NOTHING_KEPT = "nothing kept by policy"
@@ -30,7 +32,7 @@ NOT_KEPT = "no laterality marker to retain"
 UNCERTAIN = "reading uncertain"
 CONTRADICTED = "contradicted by another box"
 CUT = "cut by another box"
-REASONS = (KEPT, NOTHING_KEPT, NO_READING, LOOSE, NOT_KEPT, UNCERTAIN, CONTRADICTED, CUT, *DOUBTS)
+REASONS = (KEPT, NOTHING_KEPT, NO_READING, LOOSE, NOT_KEPT, UNCERTAIN, CONTRADICTED, CUT, *DOUBTS, READ)
 """Every `Decision.reason` of the program: the only one of a "keep" first; none contains read text."""
 
 SAME_BOX_IOU = 0.6  # IoU above which two boxes are about the same letter
@@ -157,6 +159,30 @@ def resolve(decisions: Iterable[Decision]) -> tuple[Decision, ...]:
     removed = [d for d in decisions if d.action == "remove" and d.reason != LOOSE]
     retained = {id(d) for d in decisions if d.action == "keep" and d.reading is not None}
     return tuple(_checked(d, [r for r in removed if r.frame == d.frame]) if id(d) in retained else d for d in decisions)
+
+
+def set_aside(decisions: Sequence[Decision], policy: Policy) -> tuple[Decision, ...]:
+    """Decisions of a policy that retains all of `policy.readable`, as those of `policy`: markers that it only reads become removals whose reason is
+    READ. As many decisions, in the same order."""
+    return tuple(
+        replace(d, action="remove", reason=READ, strokes=None) if d.action == "keep" and d.reading and d.reading.text not in policy.keep else d
+        for d in decisions)
+
+
+def confirmed(
+    decisions: Sequence[Decision], read: Sequence[Decision], alone: Callable[[tuple[Decision, ...]], tuple[Decision, ...]]
+) -> tuple[Decision, ...]:
+    """Decisions in which markers that were read and not retained have that reason only if they would still be retained after the check of the result.
+
+    Args:
+        decisions: of the result; those of `read` come first.
+        read: before `set_aside`.
+        alone: `lines_of_print.alone` with all print that was found.
+    """
+    if all(d.reason != READ for d in decisions):
+        return tuple(decisions)
+    now = alone(tuple(old if d.reason == READ else d for d, old in zip(decisions, read)) + tuple(decisions[len(read):]))
+    return tuple(replace(d, reason=after.reason) if d.reason == READ and after.action == "remove" else d for d, after in zip(decisions, now))
 
 
 def with_empty_ground(decisions: Sequence[Decision], views: Sequence[np.ndarray]) -> tuple[Decision, ...]:

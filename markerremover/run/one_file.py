@@ -19,10 +19,13 @@ from ..audit import crops
 from ..errors import HeldError, MarkerRemoverError, ReadError
 from ..formats import images
 from ..headers.profile import HeaderProfile
+from ..laterality import burned_in
 from ..options import RunOptions
 from ..records import Corrections, Outcome
-from ..redaction.cleaning import Cleaner, clean_radiograph, timed
+from ..redaction.cleaning import Cleaner, clean_radiograph
+from ..scope import modality
 from ..system.files import move_into, sha256_file, sync
+from ..system.timing import timed
 
 
 def process_file(
@@ -70,11 +73,16 @@ def _process(
         radiograph = images.read(source)
     tells = headers.mode == "basic" and images.path_tells(radiograph, relative)
     facts.update(format=radiograph.format, shape=tuple(radiograph.stored.shape), path_tells=tells, orientation=images.layout(radiograph).orientation)
+    scope = images.scope(radiograph)
+    facts["further"] = scope.row
+    modality.check(scope, options.allowed)
     if tells and options.paths != "keep":
         raise HeldError("its path still holds a name, number or UID of its header")
     cleaned = clean_radiograph(radiograph, cleaner, timings_ms, corrections)
     unchecked = bool(corrections and corrections.alone)
     facts.update(decisions=cleaned.decisions, styles=cleaned.styles, made_up=cleaned.made_up)
+    if cleaner.policy.readable and not unchecked:
+        facts["further"] |= {"laterality": burned_in.side(cleaned.decisions, radiograph.shape_hw, options.meanings or {}, images.header_sides(radiograph)).row}
     with timed(timings_ms, "crops"):
         facts["crops"] = crops.draw(audit / "crops", relative, radiograph.display, cleaned.shown, cleaned.decisions)
     if cleaned.doubt and not options.release_held and not (corrections and corrections.release):

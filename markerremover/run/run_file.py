@@ -20,7 +20,7 @@ from .output_paths import MAP
 
 RUN = "run.json"
 _PATHS = ("weights", "audit", "key", "boxes")
-_TUPLES = ("ignore", "retain")
+_TUPLES = ("ignore", "retain", "allow_modality")
 _PASSING = ("site", "policy", "overwrite", "resume")  # resolved before, or valid for one call only
 
 
@@ -61,7 +61,7 @@ def read(audit: Path) -> Run:
     try:
         document = json.loads(regular_files.read(audit / RUN))
         saved = dict(document["options"])
-        saved["policy"] = Policy(**(saved["policy"] | {"keep": tuple(saved["policy"]["keep"])}))
+        saved["policy"] = Policy(**(saved["policy"] | {name: tuple(saved["policy"].get(name, ())) for name in ("keep", "read")}))
         saved |= {name: tuple(saved[name]) for name in _TUPLES if saved.get(name) is not None}
         saved |= {name: Path(saved[name]) for name in _PATHS if saved.get(name)}
         saved["audit"] = audit

@@ -21,6 +21,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,9 @@ from ...headers.dicom_headers import clean, drop_unreadable
 from ...headers.header_changes import Changes
 from ...headers.header_identifiers import identifiers_of, in_path, in_pixels, names_left, patient_of
 from ...headers.profile import HeaderProfile
+from ...laterality import header_sides
 from ...records import Radiograph, Telling
+from ...scope import modality, photographs
 from ...system.forks import Own
 from . import parsing, pixels, tags, windows
 from .decoding import decode
@@ -134,6 +137,7 @@ def write_dicom(
                 tags.mark_cleaned(dataset, method, headers.codes)
             else:
                 tags.mark_doubted(dataset)
+            tags.mark_scope(dataset, scope(radiograph))
             tags.renew_file_meta(dataset, syntax)
             pydicom.dcmwrite(target, dataset, enforce_file_format=True)  # save_as refuses to change the byte order
             return header_changes.shortened([*source.notes, *changes.notes])
@@ -188,6 +192,8 @@ def verify_dicom(
         raise WriteError(f"{name}: the output's header still names the patient in {name_count} elements")
     if names_in_pixels:
         raise WriteError(f"{name}: the bytes of its pixels spell a name of its header")
+    if scope(radiograph).recognizable and str(output.dataset.get("PatientIdentityRemoved", "")) == "YES":
+        raise WriteError(f"{name}: the output's header says that nobody can be recognised, though that may be")
     if carrier_count:
         raise WriteError(f"{name}: the output still has {carrier_count} overlays, icons or the like")
     if not reencode and output.syntax == source.syntax:
@@ -210,6 +216,27 @@ def views(radiograph: Radiograph, stored: np.ndarray) -> tuple[np.ndarray, ...]:
                 reference=radiograph.stored)[0]
         except Exception as exc:
             raise HeldError(f"{radiograph.path.name}: the result cannot be shown ({type(exc).__name__})") from None
+
+
+def scope(radiograph: Radiograph) -> modality.Scope:
+    """What the header says that the file is, see `modality.of_header`. What it calls a radiograph, or nothing, and is a colour photograph by its
+    first, middle or last frame, is one."""
+    source, stored = radiograph.source, radiograph.stored
+    with _quiet:
+        by_header = modality.of_header(source.dataset)
+        if set(by_header.needs) - {modality.UNSAID}:
+            return by_header
+        frames = (windows.colours(source.dataset, stored[i], source.photometric, source.bits) for i in {0, len(stored) // 2, len(stored) - 1})
+        if not any(frame is not None and photographs.is_photograph(frame) for frame in frames):
+            return by_header
+    photograph = modality.PHOTOGRAPH
+    return replace(photograph, modality=by_header.modality, needs=(*by_header.needs, *photograph.needs))
+
+
+def sides(radiograph: Radiograph) -> header_sides.HeaderSides:
+    """What the header that was read says about sides."""
+    with _quiet:
+        return header_sides.of_header(radiograph.source.dataset, len(radiograph.stored))
 
 
 def path_parts(path: Path) -> Telling | None:

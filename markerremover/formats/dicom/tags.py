@@ -16,7 +16,8 @@ from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 from pydicom.tag import BaseTag
 
-from ...headers.program_words import CLEAN_PIXEL_DATA, INPAINTED
+from ...headers.program_words import CLEAN_PIXEL_DATA, INPAINTED, OUTSIDE, RECOGNIZABLE
+from ...scope.modality import Scope
 
 CARRIERS = frozenset({0x00880200, 0x00420011, 0xFFFAFFFA, 0x4FFE0001})
 """Icon Image Sequence, Encapsulated Document, Digital Signatures and MAC Parameters: removed at any depth."""
@@ -158,9 +159,24 @@ def mark_cleaned(dataset: Dataset, method: str, codes: tuple[tuple[str, str], ..
             entries.append(code)
     dataset.DeidentificationMethodCodeSequence = Sequence(entries)
     if method:
-        methods = dataset.get("DeidentificationMethod", None) or []
-        methods = [methods] if isinstance(methods, str) else list(methods)
-        dataset.DeidentificationMethod = [*methods, method.replace("\\", "/")[:64]]  # LO: 64 characters, no backslash
+        _add_method(dataset, method)
+
+
+def _add_method(dataset: Dataset, method: str) -> None:
+    """Append a value to De-identification Method, unless it is there; LO: 64 characters, no backslash."""
+    methods = dataset.get("DeidentificationMethod", None) or []
+    methods, new = [methods] if isinstance(methods, str) else list(methods), method.replace("\\", "/")[:64]
+    dataset.DeidentificationMethod = methods if new in methods else [*methods, new]
+
+
+def mark_scope(dataset: Dataset, scope: Scope) -> None:
+    """State in De-identification Method that the weights were not validated on such a file, and that a person may be recognised in it; then Patient
+    Identity Removed becomes NO, whatever was done to the header. Recognizable Visual Features is not changed."""
+    if scope.outside:
+        _add_method(dataset, OUTSIDE)
+    if scope.recognizable:
+        _add_method(dataset, RECOGNIZABLE)
+        dataset.PatientIdentityRemoved = "NO"
 
 
 def mark_doubted(dataset: Dataset) -> None:

@@ -89,6 +89,17 @@ def _rgb(ybr: np.ndarray, bits: int) -> np.ndarray:
     return rgb
 
 
+def colours(dataset: Dataset, frame: np.ndarray, photometric: str, bits: int) -> np.ndarray | None:
+    """(H, W, 3) RGB uint8 of one frame of stored values, (H, W) or (H, W, 3); None if it is grey."""
+    if photometric == "PALETTE COLOR":
+        table = apply_color_lut(np.arange(1 << bits, dtype=frame.dtype)[None], dataset)[0, :, :3]
+        return (table[frame] >> 8 * (table.dtype.itemsize - 1)).astype(np.uint8)
+    if frame.ndim == 2:
+        return None
+    rgb = _rgb(frame[None], bits)[0] if photometric == "YBR_FULL" else frame
+    return (rgb >> max(0, bits - 8)).astype(np.uint8)
+
+
 def _see_palette(
     dataset: Dataset, stored: np.ndarray, bits: int, name: str, basis: np.ndarray
 ) -> tuple[tuple[np.ndarray, ...], tuple[int, ...]]:
