@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ import numpy as np
 
 from .errors import HeldError, ReadError, UsageError
 from .formats import images
+from .laterality import burned_in
 from .records import Decision, Detections, Policy, Radiograph, locked
 from .redaction.cleaning import Cleaner, clean_radiograph, open_cleaner
+from .scope import modality
 from .site_profile import SiteProfile
 from .site_profile import read as read_site
 
@@ -28,6 +31,10 @@ class Result:
     styles: for each decision its style, "box", "mask" or "fill", and "" or the reason why it differs from the policy's; () where
         that is "box".
     made_up: number of synthetic pixels, filled from their surroundings.
+    laterality: the burned-in side, and whether the header agrees; None where no laterality marker was read, since the policy has none.
+    modality: of the header, where it is one of DICOM's terms, else "".
+    outside_validation: whether it is something that the weights were not validated on.
+    recognizable: "" or the reason why a person may be recognised in the picture.
     """
 
     array: np.ndarray
@@ -36,6 +43,10 @@ class Result:
     status: str
     styles: tuple[tuple[str, str], ...] = ()
     made_up: int = 0
+    laterality: burned_in.Laterality | None = None
+    modality: str = ""
+    outside_validation: bool = False
+    recognizable: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "array", locked(self.array))
@@ -60,15 +71,16 @@ class MarkerRemover:
             policy: what to retain, and margins of removed boxes; the site's by default.
             device: "auto", "cpu", "openvino", "onnxruntime", "cuda" or "tensorrt".
             site: a site profile, or the path of its TOML file; `weights` and `policy` override it.
-            cleaner: used instead of loading anything; the other arguments are then ignored.
+            cleaner: used instead of loading anything; weights, policy and device are then ignored.
 
         Raises:
             WeightsError: weights or card missing or damaged.  UsageError: no OCR engine (unless `policy.keep` is empty), or
             an invalid site profile.
         """
         self._opened_with: tuple[Path | None, Policy, str] | None = None
+        profile = read_site(site) if isinstance(site, (str, Path)) else site or SiteProfile()
+        self._meanings, self._allowed = burned_in.all_meanings(profile.keep), profile.allow_modality
         if cleaner is None:
-            profile = read_site(site) if isinstance(site, (str, Path)) else site or SiteProfile()
             model = Path(weights) if weights else profile.weights
             rules = profile.policy() if policy is None else policy
             self._opened_with = model, rules, device
@@ -83,27 +95,37 @@ class MarkerRemover:
         """
         if self._opened_with is None:
             raise UsageError("a MarkerRemover that was made with `cleaner` cannot be sent to another process: make one there")
-        return MarkerRemover, self._opened_with
+        return MarkerRemover, self._opened_with, {"_meanings": self._meanings, "_allowed": self._allowed}
 
-    def clean(self, source: Path | str | np.ndarray) -> Result:
+    def clean(self, source: Path | str | np.ndarray, *, allow_modality: Collection[str] = ()) -> Result:
         """Clean one radiograph. Nothing is written, and the argument is not changed.
 
         Args:
             source: path of a DICOM, PNG, JPEG or TIFF file; or an array, (H, W) grey or (H, W, 3) RGB, uint8 or uint16,
                 in which 0 is black and bright is dense.
+            allow_modality: what is cleaned though the weights were not validated on it, beside what the site allows: DICOM's terms such as "CT",
+                "photo" for colour photographs, "all".
 
         Raises:
-            ReadError: the file cannot be read.  UsageError: an array of another shape or dtype.
-            HeldError: the result cannot be trusted; the message gives the reason.
+            ReadError: the file cannot be read.  UsageError: an array of another shape or dtype, or an unknown modality.
+            HeldError: the result cannot be trusted, or the weights were not validated on such a file; the message gives the reason.
         """
         radiograph = _of_array(source) if isinstance(source, np.ndarray) else _of_path(Path(source))
+        scope = images.scope(radiograph)
+        try:
+            modality.check(scope, (*modality.checked_modalities(allow_modality), *self._allowed))
+        except HeldError as error:
+            raise HeldError(f"{radiograph.path}: {error}") from None
         cleaned = clean_radiograph(radiograph, self.cleaner)
         if cleaned.doubt:
             raise HeldError(f"{radiograph.path}: {cleaned.doubt}")
         changed = not np.array_equal(cleaned.stored, radiograph.stored)
         status = "cleaned" if changed or any(d.action == "remove" for d in cleaned.decisions) else "unchanged"
         array = cleaned.stored[0] if len(cleaned.stored) == 1 else cleaned.stored
-        return Result(array, cleaned.decisions, cleaned.detections, status, cleaned.styles, cleaned.made_up)
+        side = burned_in.side(cleaned.decisions, radiograph.shape_hw, self._meanings, images.header_sides(radiograph))
+        return Result(
+            array, cleaned.decisions, cleaned.detections, status, cleaned.styles, cleaned.made_up,
+            side if self.cleaner.policy.readable else None, scope.modality, bool(scope.outside), scope.recognizable)
 
 
 def _of_path(path: Path) -> Radiograph:

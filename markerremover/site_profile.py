@@ -25,7 +25,7 @@ from .scope.modality import checked_modalities
 from .system import user_text
 
 FILE = "site.toml"
-KEYS = ("weights", "threshold", "allow_modality", "keep")
+KEYS = ("weights", "threshold", "keep", "allow_modality")
 MEANINGS = ("left", "right")
 #: Laterality markers with a known meaning: English, then Spanish, Portuguese and French.
 KNOWN_MARKERS = {

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 
+from ..errors import UsageError
+from ..scope.modality import checked_modalities
+
 
 def parse_keep(text: str) -> tuple[str, ...]:
     """Laterality markers, upper case, from a comma-separated list; `none` is the empty tuple.
@@ -29,3 +32,15 @@ def parse_shard(text: str) -> tuple[int, int]:
     if not (slash and part.isascii() and part.isdigit() and count.isascii() and count.isdigit()):
         raise argparse.ArgumentTypeError(f"{text!r}: allowed is I/N, two whole numbers, I from 1 to N")
     return int(part), int(count)
+
+
+def parse_modalities(text: str) -> tuple[str, ...]:
+    """Names of `scope.modality.ALLOWABLE`, upper case; `none` is the empty tuple.
+
+    >>> parse_modalities("ct, photo"), parse_modalities("none")
+    (('CT', 'PHOTO'), ())
+    """
+    try:
+        return () if text.strip().lower() == "none" else checked_modalities(text.split(","))
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

@@ -11,8 +11,9 @@ from ..headers.profile import MODES, RETAINABLE
 from ..options import DEFAULT_IGNORE, DEVICES, ENGINES, PATHS, TRANSFER_SYNTAXES, RunOptions
 from ..records import DEFAULT_KEEP, STYLES, Policy
 from ..site_profile import read as read_site
-from .arguments import parse_keep, parse_shard
+from .arguments import parse_keep, parse_modalities, parse_shard
 
+MOST_NAMED = 10  # greatest number of files that a warning names
 TIME_LIMIT = 900.0  # default time limit per file, seconds; a radiograph takes less than one, a long cine a few minutes
 
 
@@ -68,6 +69,11 @@ def add_remove_parser(subparsers) -> None:
         help="show the text detector a larger picture: small print is found more often, finding takes longer")
     add("--release-held", action="store_true",
         help="also write files in whose result something still shows; they are counted, and their header is not marked as de-identified")
+    add("--allow-modality", type=parse_modalities, metavar="WHAT",
+        help="also clean what the weights were not validated on: modalities such as CT,MR,US; OT where nothing says what a file is; photo for colour "
+        "photographs; all (default: the site's; else none, and such files are held)")
+    add("--read-laterality", action="store_true",
+        help="read laterality markers that are not retained too, as with --keep none: each row then has the burned-in side")
     add("--boxes", type=Path, metavar="ANNOTATIONS",
         help="folder of reviewed LabelMe files: the drawn boxes are blacked out, without detection; an image without a file fails")
     add("--dry-run", action="store_true", help="detect and report, write no image")
@@ -92,7 +98,7 @@ def _remove(args: argparse.Namespace) -> int:
         headers=args.headers, key=args.key, retain=args.retain, shift_dates=args.shift_dates,
         time_limit=args.time_limit or None, paths=args.paths,
         second_look=args.second_look, effort=args.effort, release_held=args.release_held,
-        transfer_syntax=args.transfer_syntax, boxes=args.boxes, shard=args.shard,
+        allow_modality=args.allow_modality, read_laterality=args.read_laterality, transfer_syntax=args.transfer_syntax, boxes=args.boxes, shard=args.shard,
         engine=args.engine, ray_address=args.ray_address,
     )
     from ..run.batch import remove
@@ -127,4 +133,27 @@ def print_summary(summary: dict[str, Any]) -> None:
         print(f"warning: {summary['paths_that_tell']} outputs have paths that hold a name, number or UID of their own header")
     if summary["unaccounted"] and not summary["options"]["dry_run"]:
         print(f"warning: {len(summary['unaccounted'])} files in OUT are not of this run (see summary.json, unaccounted)")
+    print_scope(summary)
     print(f"audit page: {Path(summary['audit']) / 'index.html'}")
+
+
+def print_scope(summary: dict[str, Any]) -> None:
+    """Print what the weights were not validated on, what is recognisable, and burned-in sides that their header contradicts."""
+    if summary["outside_validation"]:
+        print(f"warning: {summary['outside_validation']} files are not what the weights were validated on; other kinds than projection radiographs are held unless "
+              "--allow-modality names them (see modality and reason in manifest.jsonl)")
+    if summary["recognizable"]:
+        print(f"warning: in {summary['recognizable']} files a person may be recognised by the picture itself (see recognizable in manifest.jsonl)")
+    sides = summary["laterality"]
+    if sides["disagree"]:
+        named = ", ".join(map(ascii_path, sides["disagreeing"][:MOST_NAMED]))
+        more = sides["disagree"] - min(len(sides["disagreeing"]), MOST_NAMED)
+        names = ", ".join(filter(None, (named, f"{more} more" if named and more else "" if named else "see laterality in manifest.jsonl")))
+        print(f"warning: {sides['disagree']} files whose burned-in side disagrees with their header: {names}")
+    if sides["flipped"]:
+        print(f"warning: {sides['flipped']} frontal films may be reversed left to right (see laterality in manifest.jsonl)")
+
+
+def ascii_path(path: str) -> str:
+    """A path with everything but printable ASCII escaped: it may not be valid Unicode, and must not steer a terminal."""
+    return ascii(path)[1:-1]

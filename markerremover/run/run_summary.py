@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+from collections import Counter
 from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
@@ -43,6 +44,21 @@ def counts_of(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "released_held": sum(bool(row.get("released_held")) for row in rows),
         "noted": sum(bool(row.get("notes")) for row in rows),
         "paths_that_tell": sum(bool(row.get("path_tells")) and row["status"] in RELEASED for row in rows),
+        "modalities": dict(sorted(Counter(row.get("modality", "") for row in rows).items())),
+        "outside_validation": sum(bool(row.get("outside_validation")) for row in rows),
+        "recognizable": sum(bool(row.get("recognizable")) for row in rows),
+        "laterality": _sides_of(rows),
+    }
+
+
+def _sides_of(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Counts of burned-in sides; files by their path below OUT, unless that tells who the patient is."""
+    sides = [(row, row["laterality"]) for row in rows if row.get("laterality")]
+    disagreeing = [row for row, side in sides if side["agrees"] is False]
+    return {
+        "read": sum(bool(side["side"]) for _, side in sides), "disagree": len(disagreeing),
+        "flipped": sum(side["flipped"] is True for _, side in sides),
+        "disagreeing": sorted(row["relative"] for row in disagreeing if not row.get("path_tells")),
     }
 
 
@@ -59,7 +75,8 @@ def whole_summary(
     policy = options.resolved_policy
     counted = counts_of(rows)
     return {
-        **{name: counted[name] for name in ("counts", "reconciles", "boxes", "released_held", "noted")},
+        **{name: counted[name] for name in ("counts", "reconciles", "boxes", "released_held", "noted", "modalities", "outside_validation",
+                                              "recognizable", "laterality")},
         "results_read": equipment.reads,
         "ignored": ignored,
         "options": {
@@ -69,7 +86,7 @@ def whole_summary(
             "engine": options.engine, "dry_run": options.dry_run,
             "overwrite": options.overwrite, "resume": options.resume, "ignore": list(options.ignore), "headers": options.headers,
             "retain": list(options.retain), "shift_dates": options.shift_dates, "paths": options.paths, "time_limit": options.time_limit,
-            "second_look": options.second_look, "effort": options.effort, "release_held": options.release_held,
+            "second_look": options.second_look, "effort": options.effort, "allow_modality": list(options.allowed), "read_laterality": bool(policy.read), "release_held": options.release_held,
             "transfer_syntax": options.transfer_syntax, "shard": "{}/{}".format(*options.shard) if options.shard else None,
         },
         "site": _site(options),
@@ -87,7 +104,7 @@ def _site(options: RunOptions) -> dict[str, Any] | None:
     """The site profile of the run: its file's hash, and the meaning of each text that this run retains."""
     if options.site is None:
         return None
-    meanings = {text: meaning for text, meaning in options.site.keep.items() if text in options.resolved_policy.keep}
+    meanings = {text: meaning for text, meaning in options.site.keep.items() if text in options.resolved_policy.readable}
     return {"sha256": options.site.sha256, "laterality_markers": meanings}
 
 

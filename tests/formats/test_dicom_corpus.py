@@ -18,7 +18,7 @@ def test_every_file_ends_cleaned_unchanged_held_or_failed_with_a_reason(tmp_path
     for path in folder.glob("*.dcm"):
         (tmp_path / "in").mkdir(exist_ok=True)
         (tmp_path / "in" / path.name).write_bytes(path.read_bytes())
-    summary = batch.remove([tmp_path / "in"], tmp_path / "out", options=RunOptions(paths="keep"), open_cleaner=cleaner)
+    summary = batch.remove([tmp_path / "in"], tmp_path / "out", options=RunOptions(paths="keep", allow_modality=("all",)), open_cleaner=cleaner)
     rows = [json.loads(line) for line in (tmp_path / "out-audit" / "manifest.jsonl").read_text().splitlines()]
     assert sorted(row["relative"] for row in rows) == sorted(names) and summary["reconciles"]
     released = summary["counts"]["cleaned"] + summary["counts"]["unchanged"]

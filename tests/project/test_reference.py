@@ -13,6 +13,7 @@ import pytest
 from markerremover.audit import field_docs, manifest_files
 from markerremover.cli.main import build_parser
 from markerremover.inference.shipped_weights import default_weights
+from markerremover.laterality.burned_in import Laterality
 from markerremover.options import RunOptions
 from markerremover.records import Policy
 from markerremover.redaction.cleaning import Cleaner
@@ -73,7 +74,9 @@ def test_every_field_of_a_run_is_described_and_every_described_one_is_written(in
         summary = batch.remove([inputs], target, options=RunOptions(policy=Policy(keep=(), style=style)),
             open_cleaner=lambda threads, style=style: Cleaner(fakes.find_white, fakes.SilentReader(), Policy(keep=(), style=style)))
         found |= {n for row in manifest_files.read_manifest(Path(summary["audit"]) / manifest_files.MANIFEST) for n in names(row)}
-    assert found | {"review", "orientation"} == set(field_docs.MANIFEST)  # test_review_apply.py and test_placement.py have rows with them
+    elsewhere = {"review", "orientation", "outside_validation", "recognizable"}  # test_review_apply.py, test_placement.py and test_gate.py have rows with them
+    sides = {f"laterality.{name}" for name in Laterality().row}  # test_read_laterality.py has rows with them
+    assert found | elsewhere | sides == set(field_docs.MANIFEST)
     assert names(json.loads((target.with_name("mask-audit") / manifest_files.SUMMARY).read_text())) == set(field_docs.SUMMARY)
 
 
