@@ -55,6 +55,15 @@ def _warnings(summary: dict[str, Any]) -> list[str]:
                      "Check each before sharing it.")
     if summary.get("paths_that_tell"):
         lines.append(f"{number(summary['paths_that_tell'])} outputs have paths that hold a name, number or UID of their own header.")
+    if summary.get("outside_validation"):
+        lines.append(f"{number(summary['outside_validation'])} files are not what the weights were validated on (--allow-modality).")
+    if summary.get("recognizable"):
+        lines.append(f"In {number(summary['recognizable'])} files a person may be recognised by the picture itself.")
+    sides = summary.get("laterality") or {}
+    if sides.get("disagree"):
+        lines.append(f"In {number(sides['disagree'])} files the burned-in side disagrees with the header.")
+    if sides.get("flipped"):
+        lines.append(f"{number(sides['flipped'])} frontal films may be reversed left to right.")
     if summary.get("by_hand"):
         lines.append("Only boxes drawn by hand were removed; the results were not checked.")
     return lines
