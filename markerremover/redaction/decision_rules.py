@@ -175,13 +175,14 @@ def confirmed(
     """Decisions in which markers that were read and not retained have that reason only if they would still be retained after the check of the result.
 
     Args:
-        decisions: of the result; those of `read` come first.
-        read: before `set_aside`.
+        decisions: of the result, in any order.
+        read: decisions before `set_aside`; those of the same marker have the same reading.
         alone: `lines_of_print.alone` with all print that was found.
     """
     if all(d.reason != READ for d in decisions):
         return tuple(decisions)
-    now = alone(tuple(old if d.reason == READ else d for d, old in zip(decisions, read)) + tuple(decisions[len(read):]))
+    before = {id(d.reading): d for d in read if d.action == "keep"}
+    now = alone(tuple(before[id(d.reading)] if d.reason == READ else d for d in decisions))
     return tuple(replace(d, reason=after.reason) if d.reason == READ and after.action == "remove" else d for d, after in zip(decisions, now))
 
 

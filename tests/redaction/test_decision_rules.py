@@ -1,5 +1,7 @@
 """Every way a box can be decided, and what overlapping boxes do to a retained laterality marker."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -380,3 +382,22 @@ def test_a_hole_in_that_ground_where_the_second_pass_found_something_goes():
     result = with_empty_ground([kept], [view])[0]
     x, y = kept.xyxy[:2]
     assert result.strokes[0, 0] and not kept.strokes[0, 0] and not result.strokes[50 - y : 64 - y, 64 - x : 78 - x].any()
+
+
+def test_a_marker_that_is_only_read_becomes_a_removal_and_loses_its_reason_where_it_would_not_be_retained_in_the_end():
+    reading = Reading((10, 10, 20, 24), "R", 0.9, np.ones((14, 10), bool))
+    kept = Decision(0, (8, 8, 22, 26), "keep", decide_module.KEPT, 0.9, "laterality", reading, np.ones((18, 14), bool))
+    other = Decision(0, (40, 8, 60, 26), "remove", "nothing to read", 0.9)
+    aside = decide_module.set_aside((kept, other), Policy(keep=("L",), read=("R",)))
+    assert [(d.action, d.reason) for d in aside] == [("remove", decide_module.READ), ("remove", "nothing to read")] and aside[0].xyxy == kept.xyxy
+    assert decide_module.set_aside((kept,), Policy(keep=("R",))) == (kept,)
+    seen = []
+
+    def alone(restored):
+        seen.append(restored)
+        return restored
+
+    reordered = (aside[1], aside[0])
+    assert decide_module.confirmed(reordered, (kept, other), alone) == reordered and seen == [(other, kept)]
+    doubted = decide_module.confirmed(reordered, (kept, other), lambda ds: tuple(replace(d, action="remove", reason="part of a longer text", strokes=None) for d in ds))
+    assert [d.reason for d in doubted] == ["nothing to read", "part of a longer text"]
