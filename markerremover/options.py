@@ -58,6 +58,7 @@ class RunOptions:
     transfer_syntax: of written DICOM pixels, one of TRANSFER_SYNTAXES.
     boxes: folder of LabelMe files drawn by hand: the drawn boxes are blacked out, and the pictures are not searched.
     engine: one of ENGINES: processes of this machine, or Ray Data.  ray_address: of a cluster; None starts Ray here.
+    full_pictures_gb: greatest size of the full pictures in the audit, 10^9 bytes; files cleaned after that have none. 0: none.
     shard: (i, n): only the i-th of n parts of the files, by the hash of their paths below their inputs; None: all. See `run.shards`.
 
     Raises:
@@ -89,6 +90,7 @@ class RunOptions:
     ray_address: str | None = None
     batch: int | None = None
     effort: str = "default"
+    full_pictures_gb: float = 4.0
 
     def __post_init__(self) -> None:
         if self.policy is None:
@@ -117,6 +119,8 @@ class RunOptions:
             raise UsageError("--batch does not go with --boxes")
         if self.time_limit is not None and not 0 < self.time_limit < float("inf"):
             raise UsageError(f"time_limit is {self.time_limit}, allowed is a number of seconds above 0, or none")
+        if not 0 <= self.full_pictures_gb < float("inf"):
+            raise UsageError(f"full_pictures_gb is {self.full_pictures_gb}, allowed is 0 or more")
         if self.boxes and self.second_look:
             raise UsageError("--boxes does not go with --second-look: only drawn boxes count")
         if self.boxes and (self.shard is not None or self.engine != "local" or self.resolved_policy.style != "box"):

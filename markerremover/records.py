@@ -287,13 +287,15 @@ class Outcome:
 
     relative: path below its input folder, which is also the path below OUT.  status: one of STATUSES.
     reason: of a held or failed input, else "".  timings_ms: stage name → milliseconds.
-    crops: file names below the audit's crops/, one (before, after) pair per decision; () without pictures.
+    crops: file names below the audit's crops/, one (before, after) pair per decision, then per box of `held_for`; () without pictures.
     path_tells: whether `relative` holds a name, number or UID of the file's own header.
     released_held: the reason for which it would have been held without `release_held`, else "".
     styles: for each decision its style, one of STYLES, and "" or the reason why it differs from the policy's; () where that is "box".
     made_up: number of pixels filled from their surroundings.
     notes: changes and omissions that the header profile does not ask for; element and reason, never a value.
     orientation: of Exif, 1 to 8.
+    held_for: the boxes that led to the reason of a held file, or to `released_held`.
+    full_pictures: what the audit has of the file at full size, see `full_pictures.Written`; {} where no picture was made.
     """
 
     relative: str
@@ -312,6 +314,8 @@ class Outcome:
     made_up: int = 0
     notes: tuple[str, ...] = ()
     orientation: int = 1
+    held_for: tuple[Decision, ...] = ()
+    full_pictures: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
