@@ -40,16 +40,22 @@ function show_film() {
     Object.assign(V, { source: key, sized: false });
     for (const [name, image] of Object.entries(layer)) { image.removeAttribute("src"); image.dataset.name = found.names[name] || ""; }
   }
-  for (const button of viewer.querySelectorAll("[data-look]")) button.disabled = !LOOKS[button.dataset.look].every(name => found.names[name]);
-  const all = data.review, loss = found.whole && found.scale < 1 ? `Shown at ${Math.round(found.scale * 100)} % of its size. ` : "";
-  const [frames] = row.shape, other = found.whole && frames > 1 ? `Frame ${found.frame} of 0 to ${frames - 1}. ` : "";
-  at("v-note").replaceChildren(loss + other + (found.why ? found.why + " " : ""), ...(loss || other || found.why ? ["All pixels: ", make("code", "", all)] : []));
+  for (const button of viewer.querySelectorAll("button[data-look]")) button.disabled = !LOOKS[button.dataset.look].every(name => found.names[name]);
+  V.why = (found.whole && row.shape[0] > 1 ? `Frame ${found.frame} of 0 to ${row.shape[0] - 1}. ` : "") + (found.why || "");
+  note("");
   at("v-box").replaceChildren(...about(stop));
   for (const id of ["box-before", "box-next"]) at(id).disabled = !V.stops.length;
+  const rows = rowsShown(), place_in_list = rows.indexOf(V.i);
+  at("film-before").disabled = place_in_list <= 0;
+  at("film-next").disabled = place_in_list < 0 || place_in_list === rows.length - 1;
   V.whole = found.whole;
   if (found.whole) { size(found.w, found.h); stop ? zoomTo(stop.box.xyxy) : fit(); }
   outline(found);
   look(V.look);
+}
+function note(loss) {  // what is not there at full size, and where it is
+  const text = [V.why, loss].filter(Boolean).join(" ");
+  at("v-note").replaceChildren(...(text ? [`${text} All pixels: `, make("code", "", data.review)] : []));
 }
 function about(stop) {
   if (!stop) return [`${many(V.row.boxes.length, "box", "boxes")} at ${many(V.stops.filter(each => !each.held).length, "place", "places")}`,
@@ -60,11 +66,11 @@ function about(stop) {
 }
 function outline(found) {  // lines just outside the boxes, which hide no print inside
   const lines = at("outlines");
-  lines.replaceChildren();
+  lines.querySelectorAll("rect").forEach(rect => rect.remove());
   if (!found.whole) return;
   lines.setAttribute("viewBox", `0 0 ${found.w} ${found.h}`);
   V.stops.forEach((stop, n) => {
-    for (const entry of stop.boxes.slice(0, 60)) {
+    for (const entry of n === V.stop ? stop.boxes.slice(0, 60) : [stop.boxes.find(each => (each[B.frame] || 0) === found.frame)].filter(Boolean)) {
       const box = boxOf(entry), rect = document.createElementNS(lines.namespaceURI, "rect");
       if (box.frame !== found.frame) continue;
       for (const [name, value] of Object.entries({ x: box.x1 - 2, y: box.y1 - 2, width: box.x2 - box.x1 + 4, height: box.y2 - box.y1 + 4 })) rect.setAttribute(name, value);
@@ -76,10 +82,10 @@ function outline(found) {  // lines just outside the boxes, which hide no print 
 const loaded = image => image.complete && image.naturalWidth > 0;
 function load(name) { const image = layer[name]; if (image.dataset.name && !image.hasAttribute("src")) image.src = image.dataset.name; }
 function look(name) {
-  const button = viewer.querySelector(`[data-look=${name}]`);
+  const button = viewer.querySelector(`button[data-look=${name}]`);
   V.look = button.disabled ? "after" : name;
   at("film").dataset.look = V.look;
-  for (const each of viewer.querySelectorAll("[data-look]")) each.setAttribute("aria-pressed", String(each.dataset.look === V.look));
+  for (const each of viewer.querySelectorAll("button[data-look]")) each.setAttribute("aria-pressed", String(each.dataset.look === V.look));
   LOOKS[V.look].forEach(load);
   ready();
 }
@@ -88,11 +94,13 @@ function ready() {  // the others follow when what is asked for is there
   stage.setAttribute("aria-busy", String(!there));
   if (!there) return;
   if (!V.whole && !V.sized && wanted.length) { V.sized = true; size(wanted[0].naturalWidth, wanted[0].naturalHeight); fit(); }
+  const share = V.whole ? Math.min(...wanted.map(image => image.naturalWidth / Z.w)) : 1;
+  note(share < 0.995 ? `Shown at ${Math.round(share * 100)} % of its size.` : "");
   if (wanted.length) Object.keys(layer).forEach(load);
 }
 for (const image of Object.values(layer)) {
   image.addEventListener("load", ready);
-  image.addEventListener("error", () => { if (image.hasAttribute("src")) at("v-note").textContent = `${image.dataset.name} is not in the audit folder. All pixels: ${data.review}`; });
+  image.addEventListener("error", () => { if (image.hasAttribute("src")) note(`${image.dataset.name} is not in the audit folder.`); });
 }
 function go(by) {
   if (!V.stops.length) return;
@@ -117,8 +125,8 @@ viewer.addEventListener("keydown", event => {
   event.preventDefault();
   event.stopPropagation();
 });
-for (const button of viewer.querySelectorAll("[data-look]")) button.onclick = () => look(button.dataset.look);
-for (const [id, does] of Object.entries({ "zoom-in": DOES["+"], "zoom-out": DOES["-"], "zoom-fit": DOES[0], "zoom-full": DOES.z, "v-outlines": outlines, "box-before": DOES.k, "box-next": DOES.j,
+for (const button of viewer.querySelectorAll("button[data-look]")) button.onclick = () => look(button.dataset.look);
+for (const [id, does] of Object.entries({ "zoom-in": DOES["+"], "zoom-out": DOES["-"], "zoom-fit": DOES[0], "zoom-full": DOES.z, "v-outlines": outlines, "film-before": DOES.p, "film-next": DOES.n, "box-before": DOES.k, "box-next": DOES.j,
   "v-close": () => viewer.close() })) at(id).onclick = does;
 viewer.addEventListener("close", () => { Z.hands.clear(); V.source = ""; Object.values(layer).forEach(image => image.removeAttribute("src")); });
 addEventListener("resize", () => { if (viewer.open) place(); });

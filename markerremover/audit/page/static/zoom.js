@@ -10,6 +10,7 @@ function place() {  // the middle of the stage is always on the picture
   Z.x = limited(Z.x, stage.clientWidth / 2 - Z.w * Z.s, stage.clientWidth / 2);
   Z.y = limited(Z.y, stage.clientHeight / 2 - Z.h * Z.s, stage.clientHeight / 2);
   film.style.transform = `translate(${Z.x}px, ${Z.y}px) scale(${Z.s})`;
+  film.style.setProperty("--zoom", Z.s);
   film.classList.toggle("near", Z.s >= 3);
   at("zoom").textContent = `${Math.round(Z.s * 100)} %`;
 }
