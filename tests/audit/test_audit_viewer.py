@@ -159,6 +159,8 @@ def test_two_fingers_zoom(audit, browser):
     for button in tab.page.locator("#viewer button").all():
         place = button.bounding_box()
         assert place["x"] >= 0 and place["x"] + place["width"] <= 390 and place["y"] + place["height"] <= box["y"] + 1, "all controls are beside the film"
+        assert button.evaluate("""button => { const box = button.getBoundingClientRect();
+            return [2, box.width - 2].every(x => button.contains(document.elementFromPoint(box.x + x, box.y + box.height / 2))); }""")
     tab.shoot("viewer-phone")
     tab.end()
 
