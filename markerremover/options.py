@@ -63,6 +63,7 @@ class RunOptions:
     allow_modality: what is cleaned though the weights were not validated on it, of `modality.ALLOWABLE`; the site's by default.
     read_laterality: laterality markers are read even if they are not retained: the site's, or else the default ones.
     meanings: laterality marker -> "left" or "right"; None takes the site's and the known ones.
+    full_pictures_gb: greatest size of the full pictures in the audit, 10^9 bytes; files cleaned after that have none. 0: none.
     shard: (i, n): only the i-th of n parts of the files, by the hash of their paths below their inputs; None: all. See `run.shards`.
 
     Raises:
@@ -97,6 +98,7 @@ class RunOptions:
     allow_modality: tuple[str, ...] | None = None
     read_laterality: bool = False
     meanings: dict[str, str] | None = field(default=None, hash=False)
+    full_pictures_gb: float = 4.0
 
     def __post_init__(self) -> None:
         if self.policy is None:
@@ -133,6 +135,8 @@ class RunOptions:
             raise UsageError("--batch does not go with --boxes")
         if self.time_limit is not None and not 0 < self.time_limit < float("inf"):
             raise UsageError(f"time_limit is {self.time_limit}, allowed is a number of seconds above 0, or none")
+        if not 0 <= self.full_pictures_gb < float("inf"):
+            raise UsageError(f"full_pictures_gb is {self.full_pictures_gb}, allowed is 0 or more")
         if self.boxes and self.second_look:
             raise UsageError("--boxes does not go with --second-look: only drawn boxes count")
         if self.boxes and self.read_laterality:

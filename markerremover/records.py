@@ -286,13 +286,14 @@ class Outcome:
 
     relative: path below its input folder, which is also the path below OUT.  status: one of STATUSES.
     reason: of a held or failed input, else "".  timings_ms: stage name → milliseconds.
-    crops: file names below the audit's crops/, one (before, after) pair per decision; () without pictures.
+    crops: file names below the audit's crops/, one (before, after) pair per decision, then per box of `held_for`; () without pictures.
     path_tells: whether `relative` holds a name, number or UID of the file's own header.
     released_held: the reason for which it would have been held without `release_held`, else "".
     styles: for each decision its style, one of STYLES, and "" or the reason why it differs from the policy's; () where that is "box".
     made_up: number of pixels filled from their surroundings.
     notes: changes and omissions that the header profile does not ask for; element and reason, never a value.
     orientation: of Exif, 1 to 8.  further: fields of its row that depend on its header: `modality`, `laterality` and others, see `audit.field_docs`.
+    held_for: the boxes that led to `reason` or `released_held`.  full_pictures: see `full_pictures.Written`; {} where no picture was made.
     """
 
     relative: str
@@ -312,6 +313,8 @@ class Outcome:
     notes: tuple[str, ...] = ()
     orientation: int = 1
     further: dict[str, Any] = field(default_factory=dict)
+    held_for: tuple[Decision, ...] = ()
+    full_pictures: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:

@@ -12,16 +12,17 @@ import cv2
 import fakes
 import numpy as np
 
-from markerremover.audit import crops, manifest_files
+from markerremover.audit import crops, full_pictures, manifest_files
 from markerremover.options import RunOptions
 from markerremover.records import Policy
-from markerremover.redaction import decision_rules
+from markerremover.redaction import decision_rules, verify
 from markerremover.run import run_file
 from markerremover.system.files import sha256_file
 
 KINDS = 20  # of pictures: every other file is a link to one of them
 FACTS = {"weights_sha256": "ab" * 32, "version": "0.1.0", "settings_sha256": "cd" * 32}
 HELD = "boxes remain after 2 rounds of removal"
+NOTES = ["PatientComments (0010,4000): removed, it could not be read", "overlay 6000: removed"]
 
 
 def rows(count: int, boxes: int = 3, seed: int = 0) -> Iterator[dict[str, Any]]:
@@ -38,7 +39,9 @@ def rows(count: int, boxes: int = 3, seed: int = 0) -> Iterator[dict[str, Any]]:
             "reason": {"failed": f"{relative.rsplit('/', 1)[1]}: is truncated", "held": HELD}.get(status, ""),
             "shape": [1, 2560, 2048] if status != "failed" else [], "sha256_in": f"{i % KINDS:064x}",
             "sha256_out": f"{i % KINDS:064x}" if status in ("cleaned", "unchanged") else "", "boxes": found, "crops": names, "path_tells": False,
-            "released_held": "", "timings_ms": {"read": 20.5, "detect": round(float(random.lognormal(5.5, 0.5)), 1)}, **FACTS,
+            "held_for": [_box(random, verify.REASON) | {"label": verify.LABEL}] if status == "held" else [],
+            "full_pictures": {"frame": 0, "scale": 0.25, "missing": ""} if status != "failed" else {},
+            "notes": NOTES if i % 3 == 1 else [], "released_held": "", "timings_ms": {"read": 20.5, "detect": round(float(random.lognormal(5.5, 0.5)), 1)}, **FACTS,
         }
 
 
@@ -77,8 +80,15 @@ def pictures(audit: Path, found: list[dict[str, Any]]) -> None:
                 kinds[kind, what, side] = folder / f"{what}-{kind}-{side}"
                 kinds[kind, what, side].write_bytes(cv2.imencode(".jpg", image)[1].tobytes())
                 image[20:60, 20:120] = 0
+    (films := audit / full_pictures.FOLDER).mkdir(mode=0o700)
+    for kind in range(KINDS):
+        film = fakes.radiograph(kind, boxes=[(40, 40, 240, 120)], shape=(640, 512))
+        for look, image in zip(full_pictures.LOOKS, (film, np.where(film == 255, np.uint8(0), film), full_pictures.equalised(film))):
+            (films / f"{kind}-{look}").write_bytes(cv2.imencode(".jpg", image)[1].tobytes())
     for i, row in enumerate(found):
         if row["shape"]:
+            for name, look in zip(full_pictures.names(crops.file_id(row["relative"])), full_pictures.LOOKS):
+                os.link(films / f"{i % KINDS}-{look}", films / name)
             for names, what in [(crops.thumb_names(row["relative"]), "whole"), *((pair, "crop") for pair in row["crops"])]:
                 for name, side in zip(names, ("before", "after")):
                     os.link(kinds[i % KINDS, what, side], folder / name)

@@ -32,15 +32,21 @@ def thumb_names(relative: str) -> tuple[str, str]:
     return f"{file_id(relative)}-before.jpg", f"{file_id(relative)}-after.jpg"
 
 
+def frame_shown(decisions: Sequence[Decision], held_for: Sequence[Decision] = ()) -> int:
+    """The frame that stands for a file: the one with the most boxes that it is held for, else with the most decisions; 0 without any."""
+    return int(np.bincount([d.frame for d in held_for or decisions], minlength=1).argmax())
+
+
 def draw(
-    folder: Path, relative: str, before: np.ndarray, after: np.ndarray, decisions: Sequence[Decision]
+    folder: Path, relative: str, before: np.ndarray, after: np.ndarray, decisions: Sequence[Decision], shown: int | None = None
 ) -> tuple[tuple[str, str], ...]:
-    """Write one pair of crops per decision and one pair of thumbnails of the frame with the most decisions.
+    """Write one pair of crops per decision and one pair of thumbnails of one frame.
 
     Args:
         folder: the audit's crops/.
         before, after: (F, H, W) uint8 display frames; not changed.
         decisions: boxes xyxy in source pixels, maxima exclusive.
+        shown: index of the frame for the thumbnails; by default `frame_shown`.
 
     Returns:
         (before, after) file names, one pair per decision; ("", "") from the `MAX_CROPS`th on.
@@ -48,10 +54,9 @@ def draw(
     Raises:
         WriteError, OSError: a picture cannot be written.
     """
-    counts = np.bincount([d.frame for d in decisions], minlength=len(before))
-    frame_shown = int(counts.argmax())
+    index = frame_shown(decisions) if shown is None else shown
     for name, frames in zip(thumb_names(relative), (before, after)):
-        _write_jpeg(folder / name, shrunk(frames[frame_shown], THUMB_PX))
+        _write_jpeg(folder / name, shrunk(frames[index], THUMB_PX))
     names: list[tuple[str, str]] = []
     for number, decision in enumerate(decisions):
         if number >= MAX_CROPS:

@@ -28,7 +28,11 @@ MANIFEST = {
     "boxes[].mirrored": "whether the text is mirrored",
     "boxes[].style": "with `--style mask` or `fill`: style used for this box, `box`, `mask` or `fill`",
     "boxes[].style_reason": "with `--style mask` or `fill`: reason why it differs from the style of the run",
-    "crops[]": "file names of the pictures before and after in the audit's `crops/`, one pair per box",
+    "held_for[]": "boxes that led to the `reason` of a held file or to `released_held`, with the fields of `boxes[]`: label `verify`, what was still found "
+                  "after the last removal and still shows; label `header`, text that matched the header, blacked out in the picture of the audit",
+    "crops[]": "file names of the pictures before and after in the audit's `crops/`, one pair per box, then one per box of `held_for`",
+    "full_pictures": "what the audit's `films/` has of the file, for the viewer of the page: `frame`; `scale`, the size as a fraction of the "
+                     "source's, 0 where no picture was written; `missing`, why not, else empty. Empty where the file was not read",
     "path_tells": "whether `relative` holds a name, number or UID of the file's own header",
     "released_held": "with `--release-held`: reason why the file would have been held, else empty",
     "notes[]": "changes and omissions that the header profile does not ask for: the element by keyword and tag, and the reason; never its value",

@@ -19,7 +19,7 @@ from ..errors import UsageError
 from ..headers.profile import read_key
 from ..records import STATUSES, Decision, Outcome
 from ..system import files, regular_files
-from . import page
+from . import full_pictures, page
 from .crops import thumb_names
 
 #: Version of the keys of manifest.jsonl, summary.json and the document of `evaluate --json`; 1 until 0.2.0, see the changelog.
@@ -43,7 +43,9 @@ def manifest_row(outcome: Outcome, run: dict[str, str]) -> dict[str, Any]:
         "sha256_in": outcome.sha256_in,
         "sha256_out": outcome.sha256_out,
         "boxes": [_box(d) | _style(*style) for d, style in zip(outcome.decisions, outcome.styles or repeat(("", "")))],
+        "held_for": [_box(d) for d in outcome.held_for],
         "crops": [list(pair) for pair in outcome.crops],
+        "full_pictures": dict(outcome.full_pictures),
         "path_tells": outcome.path_tells,
         "released_held": outcome.released_held,
         "notes": list(outcome.notes),
@@ -125,7 +127,7 @@ def _row_problem(row: dict[str, Any]) -> str:
         return "review"
     if not isinstance(row.get("shape"), list) or not all(_whole(v) for v in row["shape"]):
         return "shape"
-    for name, boxes in (("boxes", row.get("boxes")), ("review", (review or {}).get("boxes_before", [])), ("review", (review or {}).get("marks", []))):
+    for name, boxes in (("boxes", row.get("boxes")), ("held_for", row.get("held_for", [])), ("review", (review or {}).get("boxes_before", [])), ("review", (review or {}).get("marks", []))):
         if not isinstance(boxes, list) or not all(_box_is_right(box, mark=boxes is (review or {}).get("marks")) for box in boxes):
             return name
     return ""
@@ -204,6 +206,7 @@ def write_summary(audit: Path, summary: dict[str, Any]) -> None:
 
 
 def write_page(audit: Path, rows: Iterable[dict[str, Any]], summary: dict[str, Any]) -> None:
-    """Write index.html, see `page.parts`; pictures that are not in crops/ are left out."""
-    pictures = {entry.name for entry in os.scandir(audit / "crops")} if (audit / "crops").is_dir() else set()
+    """Write index.html, see `page.parts`; pictures that are not in crops/ and films/ are left out."""
+    folders = (audit / "crops", audit / full_pictures.FOLDER)
+    pictures = {entry.name for folder in folders if folder.is_dir() for entry in os.scandir(folder)}
     files.write_private(audit / PAGE, page.parts(rows, summary, thumb_names, pictures))

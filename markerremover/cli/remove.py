@@ -47,6 +47,8 @@ def add_remove_parser(subparsers) -> None:
         help="pictures in one call of the network; above 1 one process has the network for all workers "
         "(default: 1 on the CPU, 8 on a GPU)")
     add("--audit", type=Path, default=default.audit, metavar="DIR", help="folder of manifest, summary and page (default: OUT-audit)")
+    add("--full-pictures", type=float, default=default.full_pictures_gb, metavar="GB",
+        help="greatest size of the whole films in the audit folder, which its page enlarges; files cleaned after that have none; 0: none (default: %(default)g)")
     add("--headers", choices=MODES, default=default.headers,
         help="basic: the DICOM Basic Application Level Confidentiality Profile; keep: headers still identify (default: %(default)s)")
     add("--key", type=Path, metavar="FILE", help="64 hex digits, secret: the same key gives the same pseudonyms (default: AUDIT/key, created if absent)")
@@ -99,7 +101,7 @@ def _remove(args: argparse.Namespace) -> int:
         time_limit=args.time_limit or None, paths=args.paths,
         second_look=args.second_look, effort=args.effort, release_held=args.release_held,
         allow_modality=args.allow_modality, read_laterality=args.read_laterality, transfer_syntax=args.transfer_syntax, boxes=args.boxes, shard=args.shard,
-        engine=args.engine, ray_address=args.ray_address,
+        engine=args.engine, ray_address=args.ray_address, full_pictures_gb=args.full_pictures,
     )
     from ..run.batch import remove
     from ..run.progress import show_progress

@@ -8,6 +8,7 @@ No state passes from one file to the next: everything is in the arguments, and `
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -83,6 +84,7 @@ class Cleaned:
     doubt: "" or why the result must not be written.
     styles: for each decision its style and "" or the reason why it is not the policy's; () if the policy's is "box".
     made_up: number of pixels that were filled.
+    held_for: the boxes that led to the doubt: what was still found after the last removal, and text that matches the header.
     """
 
     stored: np.ndarray
@@ -92,6 +94,7 @@ class Cleaned:
     doubt: str = ""
     styles: tuple[tuple[str, str], ...] = ()
     made_up: int = 0
+    held_for: tuple[Decision, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -178,10 +181,11 @@ def clean_radiograph(
     if corrections:
         decisions = _corrected(radiograph, decisions, corrections, cleaner, telling)
     with timed(timings_ms, "verify"):
-        decisions, doubt = _verified(radiograph.views, decisions, cleaner, leftovers, looked)
+        decisions, doubt, held_for = _verified(radiograph.views, decisions, cleaner, leftovers, looked)
         if telling:
             matches = _header_matches(radiograph.views, decisions, cleaner, leftovers, telling)
             decisions = (*decisions, *across_frames.spread_in_views(matches, radiograph.views))
+            held_for = (*held_for, *itertools.chain(*matches))
             doubt = "; ".join(filter(None, (doubt, HEADER_DOUBT if any(matches) else "")))
         decisions = decision_rules.confirmed(decisions, read, lambda restored: _alone(restored, radiograph.views, leftovers, looked))
     if corrections:  # corrected files have black boxes, whatever the style
@@ -189,9 +193,9 @@ def clean_radiograph(
     elif cleaner.policy.style != "box":
         with timed(timings_ms, "style"):
             result = styles.styled(
-                radiograph, decisions, cleaner.policy, cleaner.detector, cleaner.reader, cleaner.finder, telling, _is_late, doubt)
-        return Cleaned(result.stored, decisions, detections, result.shown, doubt, result.how, int(result.made_up.sum()))
-    return _redacted(radiograph, decisions, detections, doubt, timings_ms, corrections)
+                radiograph, decisions, cleaner.policy, cleaner.detector, cleaner.reader, cleaner.finder, telling, doubt)
+        return Cleaned(result.stored, decisions, detections, result.shown, doubt, result.how, int(result.made_up.sum()), held_for)
+    return replace(_redacted(radiograph, decisions, detections, doubt, timings_ms, corrections), held_for=held_for)
 
 
 def _redacted(
@@ -231,11 +235,6 @@ def _corrected(
                 if telltales.tells([word.text for word in words if word.confidence >= LEAST_CONFIDENCE], telling):
                     raise HeldError(f"a box that was to be kept, {kept.xyxy}, holds text that matches the file's own header")
     return decisions
-
-
-def _is_late(decision: Decision) -> bool:
-    """Whether a decision came from the verification or from the comparison with the header."""
-    return decision.label in (verify.LABEL, readable_text.HEADER_LABEL)
 
 
 def _first_pass(
@@ -312,7 +311,7 @@ def _read_marker(frame: np.ndarray, others: Sequence[np.ndarray], xyxy: np.ndarr
 
 def _verified(
     views: Sequence[np.ndarray], decisions: tuple[Decision, ...], cleaner: Cleaner, leftovers: _Leftovers, looked: lines_of_print.Looked
-) -> tuple[tuple[Decision, ...], str]:
+) -> tuple[tuple[Decision, ...], str, tuple[Decision, ...]]:
     """Search every view of every changed frame again, and read around the removed boxes; residual findings are decided like
     first ones, in at most `VERIFY_ROUNDS` rounds.
 
@@ -320,7 +319,7 @@ def _verified(
         leftovers: by (view, frame); their texts are replaced by those of the last round.
 
     Returns:
-        Decisions, and "" or why the result must not be written.
+        Decisions, "" or why the result must not be written, and the findings that remain.
     """
     for round_left in range(VERIFY_ROUNDS, -1, -1):
         removed = redact.removed_mask(views[0].shape, decisions)
@@ -335,12 +334,13 @@ def _verified(
                 leftovers[k, index] = replace(leftovers[k, index], texts=texts)
                 for found_set in (detections, *readable):
                     view_decisions += verify.labelled(_decided(index, view, views, found_set, cleaner))
-        count = sum(map(len, new_decisions))
-        if not count or not round_left:
+        remaining = tuple(itertools.chain(*new_decisions))
+        if not remaining or not round_left:
             break
         decisions = decision_rules.resolve([*decisions, *across_frames.spread_in_views(new_decisions, views)])
     decisions = _alone(decisions, views, leftovers, looked)  # once more, with all words that were read
-    return decisions, f"{count} findings remain after {VERIFY_ROUNDS} rounds of removal" if count else ""
+    doubt = f"{len(remaining)} findings remain after {VERIFY_ROUNDS} rounds of removal" if remaining else ""
+    return decisions, doubt, remaining
 
 
 def _reading_begun(image: np.ndarray, frame_decisions: Sequence[Decision], cleaner: Cleaner) -> Callable[[], list[tuple[Text, ...]]]:

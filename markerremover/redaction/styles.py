@@ -61,7 +61,7 @@ class _Plan:
 
 def styled(
     radiograph: Radiograph, decisions: Sequence[Decision], policy: Policy, detector: Callable, reader, finder, telling: Telling,
-    is_late: Callable[[Decision], bool], doubt: str,
+    doubt: str,
 ) -> Styled:
     """Apply decisions in the style of the policy, "mask" or "fill".
 
@@ -71,14 +71,13 @@ def styled(
         policy: threshold and style, "mask" or "fill".
         detector, reader, finder: those of the cleaner; `finder` may be None.
         telling: identifiers of the file's header, which must not be legible.
-        is_late: whether a decision came from the verification: its box is blacked out entirely.
         doubt: "" or why the result is in doubt: then all boxes are blacked out entirely.
 
     Raises:
         HeldError: pixels outside the removed ones changed.
     """
     reason = images.unfillable(radiograph) if policy.style == "fill" else ""
-    plans = [_planned(radiograph, d, policy.style, is_late(d), doubt, reason) for d in decisions]
+    plans = [_planned(radiograph, d, policy.style, _is_late(d), doubt, reason) for d in decisions]
     markers = redact.kept_mask(radiograph.stored.shape[:3], decisions)
     while True:
         removed, made_up = _masks(radiograph, plans, decisions)
@@ -89,6 +88,11 @@ def styled(
         plans = [plan.blacked_out(SHOWS) if i in visible else plan for i, plan in enumerate(plans)]
     shown = images.views_of(radiograph, stored)[0] if made_up.any() else np.where(removed, np.uint8(0), radiograph.display)
     return Styled(stored, shown, removed, made_up, tuple((plan.style, plan.reason) for plan in plans))
+
+
+def _is_late(decision: Decision) -> bool:
+    """Whether a decision came from the verification or from the comparison with the header: its box is blacked out entirely."""
+    return decision.label in (verify.LABEL, readable_text.HEADER_LABEL)
 
 
 def _removed_part(decision: Decision) -> np.ndarray:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..audit import manifest_files
+from ..audit import full_pictures, manifest_files
 from ..errors import AnnotationError, ReadError, UsageError
 from ..formats import images, read_apart
 from ..headers.profile import HeaderProfile, new_key, read_key
@@ -143,7 +143,8 @@ def _run(
             by_path[item.relative] = correction
     rows = list(kept_rows)
     released = _Released(out, rows)
-    place = Place(out, audit, options, headers)
+    gb = options.full_pictures_gb / (options.shard[1] if options.shard else 1)
+    place = Place(out, audit, replace(options, full_pictures_gb=gb), headers)
     with open_private(audit / manifest_files.MANIFEST, "a") as handle:
         for outcome in outcomes(todo, place, crew, by_path):
             _withdraw(outcome, out, options, released)
@@ -282,7 +283,8 @@ def _make_folders(out: Path, audit: Path, options: RunOptions) -> None:
             os.chmod(folder, 0o700)
         shutil.rmtree(audit / "tmp", ignore_errors=True)
         if not options.resume:
-            shutil.rmtree(audit / "crops", ignore_errors=True)
+            for name in ("crops", full_pictures.FOLDER):
+                shutil.rmtree(audit / name, ignore_errors=True)
             for name in (manifest_files.MANIFEST, manifest_files.SUMMARY, manifest_files.PAGE):
                 (audit / name).unlink(missing_ok=True)
         for name in ("tmp", "crops"):

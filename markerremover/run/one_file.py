@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
-from ..audit import crops
+from ..audit import crops, full_pictures
 from ..errors import HeldError, MarkerRemoverError, ReadError
 from ..formats import images
 from ..headers.profile import HeaderProfile
@@ -37,7 +37,7 @@ def process_file(
     Args:
         source: the input; never written.
         relative: POSIX path of the result below OUT.
-        out, audit: existing folders on one file system; `audit` has tmp/ and crops/.
+        out, audit: existing folders on one file system; `audit` has tmp/ and crops/, and gets films/.
         headers: treatment of a DICOM header.
         corrections: of a review or drawn by hand, if any.
 
@@ -80,11 +80,15 @@ def _process(
         raise HeldError("its path still holds a name, number or UID of its header")
     cleaned = clean_radiograph(radiograph, cleaner, timings_ms, corrections)
     unchecked = bool(corrections and corrections.alone)
-    facts.update(decisions=cleaned.decisions, styles=cleaned.styles, made_up=cleaned.made_up)
+    facts.update(decisions=cleaned.decisions, styles=cleaned.styles, made_up=cleaned.made_up, held_for=cleaned.held_for)
     if cleaner.policy.readable and not unchecked:
         facts["further"] |= {"laterality": burned_in.side(cleaned.decisions, radiograph.shape_hw, options.meanings or {}, images.header_sides(radiograph)).row}
     with timed(timings_ms, "crops"):
-        facts["crops"] = crops.draw(audit / "crops", relative, radiograph.display, cleaned.shown, cleaned.decisions)
+        frame = crops.frame_shown(cleaned.decisions, cleaned.held_for)
+        boxes = (*cleaned.decisions, *cleaned.held_for)
+        facts["crops"] = crops.draw(audit / "crops", relative, radiograph.display, cleaned.shown, boxes, frame)
+        facts["full_pictures"] = full_pictures.draw(
+            audit, relative, radiograph.display[frame], cleaned.shown[frame], frame, options.full_pictures_gb)
     if cleaned.doubt and not options.release_held and not (corrections and corrections.release):
         raise HeldError(cleaned.doubt)
     facts["released_held"] = cleaned.doubt

@@ -15,10 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..audit import manifest_files
-from ..audit.crops import thumb_names
+from ..audit import full_pictures, manifest_files
+from ..audit.crops import file_id, thumb_names
 from ..errors import UsageError
-from ..system import locks
+from ..system import locks, regular_files
 from .inputs import Input
 
 LOCK = "lock"
@@ -78,8 +78,12 @@ def earlier_rows(audit: Path) -> dict[str, tuple[dict[str, Any], Path]]:
 
 def take_over_crops(row: dict[str, Any], source: Path, audit: Path) -> None:
     """Link or copy the pictures of a row of a part into the audit; missing pictures are left out."""
-    for name in {*thumb_names(row["relative"]), *(name for pair in row.get("crops", []) for name in pair if name)}:
-        old, new = source / "crops" / name, audit / "crops" / name
+    small = {*thumb_names(row["relative"]), *(name for pair in row.get("crops", []) for name in pair if name)}
+    paths = [Path("crops", name) for name in small] + [Path(full_pictures.FOLDER, name) for name in full_pictures.names(file_id(row["relative"]))]
+    if (source / full_pictures.FOLDER).is_dir():
+        regular_files.folder(audit / full_pictures.FOLDER)
+    for path in paths:
+        old, new = source / path, audit / path
         if not old.is_file() or new.exists():
             continue
         try:

@@ -74,7 +74,7 @@ class Audit:
         folder = urlsplit(self.page.url).path.rsplit("/", 1)[0]
         for url in self.requests:
             parts = urlsplit(url)
-            assert parts.scheme == "file" and parts.path.startswith((f"{folder}/crops/", f"{folder}/{manifest_files.PAGE}")), url
+            assert parts.scheme == "file" and parts.path.startswith((f"{folder}/crops/", f"{folder}/films/", f"{folder}/{manifest_files.PAGE}")), url
         assert not self.problems, self.problems
         self.context.close()
 
@@ -187,7 +187,7 @@ def test_tiles_and_bars_show_by_mouse_and_key_what_they_count(audit, browser):
 
 def test_one_file_opens_large_with_keys_and_by_its_address(audit, browser):
     tab = Audit(browser, audit, "#status=held&view=thumbs")
-    tab.page.locator(".cell").nth(1).click()
+    tab.page.locator(".cell .name").nth(1).click()
     tab.says("#place", "2 of ")
     address = tab.address()
     first = address["file"]
@@ -196,7 +196,7 @@ def test_one_file_opens_large_with_keys_and_by_its_address(audit, browser):
     tab.page.keyboard.press("ArrowLeft")
     tab.says("#place", "2 of ")
     tab.addressed(**address)
-    assert tab.page.locator("#detail .box").count() == 3
+    assert tab.page.locator("#detail .box:not(.held)").count() == 3 and tab.page.locator("#detail .box.held").count() == 1
     tab.shoot("one-file")
     again = Audit(browser, audit, f"#file={quote(first)}")
     again.says("#detail h2", first)
@@ -270,7 +270,7 @@ def test_on_a_phone_nothing_runs_out_of_the_screen(audit, browser, scheme):
         tab.page.locator("main img").first.wait_for()
         assert tab.page.evaluate("document.documentElement.scrollWidth") <= 390, view
         tab.shoot(f"phone-{scheme}-{view}")
-    tab.page.locator(".cell").first.tap()
+    tab.page.locator(".cell .name").first.tap()
     assert tab.page.locator("#one").bounding_box()["width"] <= 390
     tab.end()
 

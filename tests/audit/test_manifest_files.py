@@ -18,7 +18,7 @@ OUTCOME = Outcome("a/b.png", "cleaned", "", "PNG", (2, 40, 40), "1" * 64, "2" * 
 
 def test_a_row_holds_every_box_with_what_was_read_and_why():
     row = json.loads(json.dumps(manifest_files.manifest_row(OUTCOME, RUN)))
-    assert list(row) == ["relative", "status", "reason", "format", "shape", "sha256_in", "sha256_out", "boxes", "crops", "path_tells",
+    assert list(row) == ["relative", "status", "reason", "format", "shape", "sha256_in", "sha256_out", "boxes", "held_for", "crops", "full_pictures", "path_tells",
                          "released_held", "notes", "timings_ms", "weights_sha256", "version", "settings_sha256"]
     assert row["boxes"][0] == {
         "frame": 0, "xyxy": [8, 8, 32, 32], "score": 0.8765, "label": "laterality", "action": "keep", "reason": "isolated sign",

@@ -171,7 +171,7 @@ def test_what_the_localizer_misses_but_the_header_tells_holds_the_file(tmp_path,
     assert row["status"] == "held" and "header" in row["reason"] and not written and summary["counts"]["held"] == 1
     said = json.dumps([row[key] for key in ("reason", "released_held")] + [box["reason"] for box in row["boxes"]]).casefold()
     assert text.casefold() not in said and not any(str(value).casefold() in said for value in elements.values())
-    assert [box["label"] for box in row["boxes"]][-1] == "header"
+    assert [box["label"] for box in row["boxes"]][-1] == "header" and row["boxes"][-1] in row["held_for"]
 
 
 @needs_tesseract

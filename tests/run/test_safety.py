@@ -18,7 +18,7 @@ import fakes
 import numpy as np
 import pytest
 
-from markerremover.audit import crops, manifest_files
+from markerremover.audit import crops, full_pictures, manifest_files
 from markerremover.errors import HeldError, ReadError, WriteError
 from markerremover.formats import images
 from markerremover.records import Policy, Radiograph, Reading
@@ -49,7 +49,7 @@ def test_nothing_unredacted_exists_under_out_at_any_moment(clean, out, monkeypat
 
         return call
 
-    for module, name in ((images, "write"), (images, "verify_written"), (redact, "redact"), (os, "replace"), (crops, "draw")):
+    for module, name in ((images, "write"), (images, "verify_written"), (redact, "redact"), (os, "replace"), (crops, "draw"), (full_pictures, "draw")):
         monkeypatch.setattr(module, name, watched(getattr(module, name)))
     watcher = threading.Thread(target=lambda: [look() for _ in iter(lambda: stop.wait(0.001), True)])
     watcher.start()
@@ -65,7 +65,7 @@ def test_nothing_unredacted_exists_under_out_at_any_moment(clean, out, monkeypat
 
 STAGES = [
     (images, "recognise"), (images, "read"), (decision_rules, "decide"), (decision_rules, "resolve"), (redact, "redact"),
-    (redact, "removed_mask"), (crops, "draw"), (images, "write"), (images, "verify_written"), (one_file, "move_into"),
+    (redact, "removed_mask"), (crops, "draw"), (full_pictures, "draw"), (images, "write"), (images, "verify_written"), (one_file, "move_into"),
 ]
 ERRORS = [RuntimeError("SMITH^JOHN"), MemoryError(), OSError(errno.ENOSPC, "No space left on device"), ReadError("unreadable"), RecursionError()]
 

@@ -13,7 +13,8 @@ import fakes
 import pytest
 from test_header_run import dicom_file
 
-from markerremover.audit import manifest_files
+from markerremover.audit import full_pictures, manifest_files
+from markerremover.audit.crops import file_id
 from markerremover.cli import main
 from markerremover.errors import UsageError
 from markerremover.run import batch, shards
@@ -88,6 +89,8 @@ def test_a_whole_run_with_resume_takes_over_what_the_parts_did(source, tmp_path)
     audit = tmp_path / "out-audit"
     crops = {name for row in rows_of(out).values() for pair in row["crops"] for name in pair}
     assert crops and all((audit / "crops" / name).is_file() for name in crops)
+    films = {name for relative in rows_of(out) for name in full_pictures.names(file_id(relative))}
+    assert films and all((audit / full_pictures.FOLDER / name).is_file() for name in films)
 
 
 def test_a_killed_part_is_finished_by_resume(source, tmp_path, monkeypatch):

@@ -15,8 +15,8 @@ from typing import Any
 from .. import report_pages
 from . import entries, overview
 
-SCRIPTS = ("data.js", "filters.js", "cards.js", "gallery.js", "printing.js", "start.js")
-STYLES = ("page.css", "gallery.css")
+SCRIPTS = ("data.js", "places.js", "filters.js", "cards.js", "gallery.js", "zoom.js", "viewer.js", "printing.js", "start.js")
+STYLES = ("page.css", "gallery.css", "viewer.css")
 
 
 def parts(

@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-ENTRY = ("relative", "status", "format", "shape", "ms", "reason", "kind", "thumbs", "more", "boxes")
-"""Items of a row's array, in this order; `status`, `format` and `kind` are indices into `words`."""
+from .. import full_pictures
+from ..crops import file_id
+
+ENTRY = ("relative", "status", "format", "shape", "ms", "reason", "kind", "thumbs", "more", "boxes", "film", "held_for")
+"""Items of a row's array, in this order; `status`, `format` and `kind` are indices into `words`. `film` is [frame, scale] (scale 1 is left out)
+of the full pictures, or the index of the reason why there are none; trailing zeros are left out."""
 BOX = ("frame", "x1", "y1", "x2", "y2", "score", "label", "action", "reason", "crops", "text", "confidence", "rotation_deg", "mirrored",
        "style", "style_reason")
 """Items of a box's array; scores and confidences are multiples of 1 / `SCALE`; trailing zeros are left out."""
@@ -42,7 +47,8 @@ def parts(
     yield '{"rows":['
     for number, row in enumerate(rows):
         yield ("," if number else "") + _safe(encode(entry(row, words, thumbs(row["relative"]), drawn))) + "\n"
-    rest = {"entry": ENTRY, "box": BOX, "words": list(words), "scale": SCALE, "threshold": (summary.get("options") or {}).get("threshold")}
+    rest = {"entry": ENTRY, "box": BOX, "words": list(words), "scale": SCALE, "threshold": (summary.get("options") or {}).get("threshold"),
+            "review": review_command(summary)}
     yield "]," + _safe(encode(rest))[1:]
 
 
@@ -51,15 +57,32 @@ def entry(row: dict[str, Any], words: Words, thumbs: tuple[str, str], drawn: set
 
     `thumbs` and a box's `crops` are the names of two pictures, 0 where one of them is missing.
     """
-    more: dict[str, str] = {"released_held": row["released_held"]} if row.get("released_held") else {}
+    more: dict[str, Any] = {"released_held": row["released_held"]} if row.get("released_held") else {}
     if row.get("review"):
         more |= {key: row["review"][key] for key in ("who", "when", "verdict")}
-    crops = row.get("crops", [])
-    boxes = [_box(box, words, _pictures(crops[i], drawn) if i < len(crops) else 0) for i, box in enumerate(row["boxes"])]
-    return [
+    more |= {name: [words[text] for text in texts] for name in ("notes", "quality") if (texts := row.get(name))}
+    crops, all_boxes = row.get("crops", []), [*row["boxes"], *row.get("held_for", [])]
+    boxes = [_box(box, words, _pictures(crops[i], drawn) if i < len(crops) else 0) for i, box in enumerate(all_boxes)]
+    count = len(row["boxes"])
+    items = [
         row["relative"], words[row["status"]], words[row["format"]], row["shape"], milliseconds(row), row["reason"], words[kind(row)],
-        _pictures(thumbs, drawn), more or 0, boxes,
+        _pictures(thumbs, drawn), more or 0, boxes[:count], _film(row, words, drawn), boxes[count:] or 0,
     ]
+    return items if items[-1] else items[:-1]
+
+
+def _film(row: dict[str, Any], words: Words, drawn: set[str]) -> list[int] | int:
+    told = row.get("full_pictures") or {}
+    if not told.get("scale"):
+        return words[told.get("missing", "")]
+    if not drawn.issuperset(full_pictures.names(file_id(row["relative"]))):
+        return 0
+    return [told["frame"]] if told["scale"] == 1 else [told["frame"], round(told["scale"] * SCALE)]
+
+
+def review_command(summary: dict[str, Any]) -> str:
+    """The command that opens an audit where boxes can be corrected, for a shell."""
+    return f"markerremover review {shlex.quote(summary.get('audit') or 'AUDIT')}"
 
 
 def _pictures(names: Sequence[str], drawn: set[str]) -> list[str] | int:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...records import STATUSES
 from .charts import Bar, Chart, histogram, number, quartiles, ranking, render
-from .entries import kind, milliseconds
+from .entries import kind, milliseconds, review_command
 
 SCORE_STEPS = 50  # bins of the scores from 0 to 1; empty bins below the lowest score are not drawn
 HEIGHTS = (0, 8, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256, 384, 512, 1024)  # lower edges of the bins, px
@@ -23,7 +23,7 @@ IGNORED = 50  # highest number of ignored paths that are listed
 def parts(rows: Sequence[dict[str, Any]], summary: dict[str, Any]) -> Iterator[str]:
     """Everything above the list of files."""
     yield render("tiles.html.j2", tiles=_tiles(summary), shares=_shares(summary["counts"]), warnings=_warnings(summary),
-                 circumstances=_circumstances(summary))
+                 circumstances=_circumstances(summary), review=review_command(summary))
     yield '<section class="charts" aria-label="Distributions">\n'
     yield from _charts(rows)
     yield "</section>\n"

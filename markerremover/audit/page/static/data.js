@@ -14,7 +14,7 @@ function boxOf(box) {  // as in the manifest
 }
 function rowOf(entry) {
   const found = Object.fromEntries(data.entry.map((name, i) => [name, entry[i]]));
-  return Object.assign(found, { status: data.words[found.status], format: data.words[found.format], kind: data.words[found.kind], more: found.more || {} });
+  return Object.assign(found, { status: data.words[found.status], format: data.words[found.format], kind: data.words[found.kind], more: found.more || {}, film: found.film || 0, held_for: found.held_for || [] });
 }
 const make = (tag, className, ...children) => {  // text goes in as text nodes only: nothing in a name or a reading is ever markup
   const node = document.createElement(tag);

@@ -1,7 +1,7 @@
 // Which rows are shown, in which order; the choice stands in the address (behind the #), so that it can be kept and passed on.
 const form = at("filters"), field = name => form.elements.namedItem(name);
 const FIELDS = ["text", "status", "sort", "view", "action", "reason", "label", "style", "score-from", "score-to", "height-from", "height-to",
-  "ms-from", "ms-to", "format", "noted", "folder"];
+  "ms-from", "ms-to", "format", "noted", "flag", "folder"];
 const FURTHER = FIELDS.slice(4);
 let lowered = null;
 
@@ -26,7 +26,8 @@ function rowWanted(entry, i, want) {
   if (!within(entry[E.ms], want.ms)) return false;
   if (want.reason.startsWith("file:") && data.words[entry[E.kind]] !== want.reason.slice(5)) return false;
   const more = entry[E.more] || {};
-  if (want.noted && { released: !more.released_held, reviewed: !more.verdict, open: Boolean(more.verdict) }[want.noted]) return false;
+  if (want.noted && { notes: !more.notes, released: !more.released_held, reviewed: !more.verdict, open: Boolean(more.verdict) }[want.noted]) return false;
+  if (want.flag && !(more.quality || []).some(flag => data.words[flag] === want.flag)) return false;
   if (want.action === "none") return !entry[E.boxes].length;
   return !ofBoxes(want) || entry[E.boxes].some(box => boxWanted(box, want));
 }
@@ -38,14 +39,21 @@ const ORDERS = {  // smaller comes first; files without boxes last
   boxes: entry => -entry[E.boxes].length,
   slow: entry => -entry[E.ms],
 };
-function choose(want) {  // items: [number of the row] or, of boxes, [number of the row, number of the box]
-  if (want.text && !lowered) lowered = data.rows.map(entry => entry[E.relative].toLowerCase());
+function texts(entry) {  // what the search looks in
+  const more = entry[E.more] || {};
+  return [entry[E.relative], entry[E.reason], more.released_held || "", ...[...(more.notes || []), ...(more.quality || [])].map(n => data.words[n])].join("\n").toLowerCase();
+}
+function choose(want) {  // items: [number of the row] or, of boxes, [number of the row, number of the box that stands for its place, numbers of all its boxes]
+  if (want.text && !lowered) lowered = data.rows.map(texts);
   const single = ofBoxes(want) && want.action !== "none", fits = box => !single || boxWanted(box, want), found = [];
-  let files = 0;
+  let files = 0, boxes = 0;
   data.rows.forEach((entry, i) => {
     if (!rowWanted(entry, i, want)) return;
     const before = found.length;
-    if (want.view === "boxes") entry[E.boxes].forEach((box, n) => { if (fits(box)) found.push([i, n]); });
+    if (want.view === "boxes") for (const place of places(entry[E.boxes])) {
+      const all = place.filter(n => fits(entry[E.boxes][n]));
+      if (all.length) { found.push([i, all[0], all]); boxes += all.length; }
+    }
     else found.push([i]);
     if (found.length > before) files++;
   });
@@ -53,11 +61,11 @@ function choose(want) {  // items: [number of the row] or, of boxes, [number of 
   if (order) {
     const keys = new Map(found.map(item => {
       const entry = data.rows[item[0]];
-      return [item, order(entry, item.length > 1 ? [entry[E.boxes][item[1]]] : entry[E.boxes].filter(fits))];
+      return [item, order(entry, item.length > 1 ? item[2].map(n => entry[E.boxes][n]) : entry[E.boxes].filter(fits))];
     }));
     found.sort((a, b) => keys.get(a) < keys.get(b) ? -1 : keys.get(a) > keys.get(b) ? 1 : 0);
   }
-  return { items: found, files };
+  return { items: found, files, boxes };
 }
 function inWords(want) {  // what the list was narrowed by, for paper
   return FIELDS.filter(name => !["sort", "view"].includes(name) && field(name).value)
@@ -80,7 +88,7 @@ function fromAddress() {  // returns the file that is to be opened, if any
   return said.get("file");
 }
 function offer() {  // what the lists of the form have to choose from
-  const seen = { reason: new Map(), kind: new Map(), label: new Set(), style: new Set(), format: new Set(), folders: new Set() };
+  const seen = { reason: new Map(), kind: new Map(), label: new Set(), style: new Set(), format: new Set(), flag: new Set(), folders: new Set() };
   let noted = false;
   for (const entry of data.rows) {
     const name = entry[E.relative], kind = data.words[entry[E.kind]];
@@ -88,6 +96,7 @@ function offer() {  // what the lists of the form have to choose from
     seen.format.add(data.words[entry[E.format]]);
     if (seen.folders.size < 1000) for (let cut = name.indexOf("/"); cut > 0; cut = name.indexOf("/", cut + 1)) seen.folders.add(name.slice(0, cut));
     if (entry[E.more]) noted = true;
+    for (const flag of entry[E.more]?.quality || []) seen.flag.add(data.words[flag]);
     for (const box of entry[E.boxes]) {
       const reason = word(box, "reason");
       seen.reason.set(reason, (seen.reason.get(reason) || 0) + 1);
@@ -107,6 +116,8 @@ function offer() {  // what the lists of the form have to choose from
     field(name).append(...values.map(value => new Option(visible(value), value)));
     field(name).closest("label").hidden = values.length < 2;
   }
+  field("flag").append(...[...seen.flag].sort().map(value => new Option(visible(value), value)));
+  field("flag").closest("label").hidden = !seen.flag.size;
   field("noted").closest("label").hidden = !noted;
   at("folders").append(...[...seen.folders].sort().map(name => new Option(name)));
   field("folder").closest("label").hidden = !seen.folders.size;

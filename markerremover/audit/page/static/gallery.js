@@ -2,7 +2,7 @@
 const PAGE = 10000;  // items in one list: browsers have a greatest height
 const NEAR = "900px";  // how far from the window a chunk is made ready
 const CELL = { thumbs: [150, 48], boxes: [210, 66] };  // least width, and height of the lines below the picture
-const G = { want: null, items: [], files: 0, page: 0, per: 0, columns: 1, high: 330, watch: null, open: -1 };
+const G = { want: null, items: [], files: 0, boxes: 0, page: 0, per: 0, columns: 1, high: 330, watch: null, open: -1 };
 
 function measure() {  // how many cells fit beside each other, and how high they are
   const cells = CELL[G.want.view], width = at("list").clientWidth - parseFloat(getComputedStyle(at("list")).paddingLeft) * 2;
@@ -14,7 +14,7 @@ function measure() {  // how many cells fit beside each other, and how high they
 }
 function fill(chunk) {
   const from = Number(chunk.dataset.from), items = G.items.slice(from, Math.min(from + G.per, (G.page + 1) * PAGE));
-  const made = { thumbs: ([i]) => thumb(i, open), boxes: ([i, n]) => marking(i, n, open) }[G.want.view] || (([i]) => card(i, G.want, open));
+  const made = { thumbs: ([i]) => thumb(i, open), boxes: ([i, n, all]) => marking(i, n, all, open) }[G.want.view] || (([i]) => card(i, G.want, open));
   chunk.replaceChildren(...items.map(made));
   chunk.style.height = "";
   chunk.dataset.full = "";
@@ -52,8 +52,8 @@ function show() {
   Object.assign(G, choose(G.want), { page: 0 });
   const used = FURTHER.filter(name => field(name).value).length;
   if (used) at("more").dataset.used = used; else delete at("more").dataset.used;
-  const boxes = G.want.view === "boxes" ? `${many(G.items.length, "box", "boxes")} in ` : "";
-  at("shown").textContent = `${boxes}${whole.format(G.files)} of ${many(data.rows.length, "file", "files")}`;
+  const boxes = G.want.view === "boxes" ? `${many(G.boxes, "box", "boxes")} in ` : "", at_places = boxes && G.boxes !== G.items.length ? `, at ${many(G.items.length, "place", "places")}` : "";
+  at("shown").textContent = `${boxes}${whole.format(G.files)} of ${many(data.rows.length, "file", "files")}${at_places}`;
   lay();
 }
 function turn(step) {

@@ -39,6 +39,7 @@ at("one").addEventListener("close", () => toAddress());
 at("one").addEventListener("click", event => { if (event.target === at("one")) at("one").close(); });
 addEventListener("keydown", event => {
   const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) || event.ctrlKey || event.metaKey || event.altKey;
+  if (viewer.open) return;
   if (at("one").open && event.key === "ArrowLeft") step(-1);
   else if (at("one").open && event.key === "ArrowRight") step(1);
   else if (!typing && !at("one").open && event.key === "/") { event.preventDefault(); field("text").focus(); }
