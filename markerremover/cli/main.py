@@ -88,7 +88,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _info(args: argparse.Namespace) -> int:
-    from .information import gather, lines
+    from .output.information import gather, lines
 
     facts = gather(args.weights, args.device)
     for line in [json.dumps(facts, indent=1)] if args.json else lines(facts):

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ...records import STATUSES
+from ...system.wording import verb
 from .charts import Bar, Chart, histogram, number, quartiles, ranking, render
 from .entries import kind, milliseconds
 
@@ -51,10 +52,11 @@ def _shares(counts: dict[str, int]) -> list[tuple[str, float, float]]:
 def _warnings(summary: dict[str, Any]) -> list[str]:
     lines = []
     if summary.get("released_held"):
-        lines.append(f"{number(summary['released_held'])} files were written though something still shows in them (--release-held). "
-                     "Check each before sharing it.")
+        lines.append(f"{number(summary['released_held'])} {verb(summary['released_held'], 'file was', 'files were')} written though something still shows "
+                     "in it (--release-held). Check each before sharing it.")
     if summary.get("paths_that_tell"):
-        lines.append(f"{number(summary['paths_that_tell'])} outputs have paths that hold a name, number or UID of their own header.")
+        lines.append(f"{number(summary['paths_that_tell'])} {verb(summary['paths_that_tell'], 'output has a path that holds', 'outputs have paths that hold')} a "
+                     "name, number or UID of the file's own header.")
     if summary.get("by_hand"):
         lines.append("Only boxes drawn by hand were removed; the results were not checked.")
     return lines
