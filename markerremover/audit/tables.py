@@ -24,6 +24,7 @@ BOX_COLUMNS = ("relative", "frame", "x1", "y1", "x2", "y2", "score", "label", "a
     "style_reason", "crop_before", "crop_after")
 BOX_FIELDS = BOX_COLUMNS[6:16]
 OTHERWISE = frozenset({"shape", "boxes", "crops", "timings_ms"})  # fields of a row whose columns are made from them
+END = "\r\n"  # of the csv module, which quotes a cell that holds one of these two
 SEPARATOR = "; "  # between the values of a list
 RISKY = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four are the same signs in full width
 
@@ -74,13 +75,13 @@ def lines(columns: Sequence[str], records: Iterable[Mapping[str, Any]]) -> Itera
         records: column -> value; a missing one is empty.
     """
     buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
+    writer = csv.writer(buffer, lineterminator=END)
     writer.writerow(columns)
-    yield BOM + buffer.getvalue()
+    yield BOM + buffer.getvalue().removesuffix(END) + "\n"
     for record in records:
         buffer.seek(0), buffer.truncate()
         writer.writerow([cell(record.get(name, "")) for name in columns])
-        yield buffer.getvalue()
+        yield buffer.getvalue().removesuffix(END) + "\n"
 
 
 def cell(value: Any) -> str | int | float:
