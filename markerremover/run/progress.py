@@ -105,3 +105,20 @@ def _lines() -> Callable[[Outcome, int, int], None]:
             print(f"{done}/{total}: {counts}; {tally.pace}", file=sys.stderr, flush=True)
 
     return update
+
+
+def count_files() -> Callable[[int, int], None]:
+    """A function of (done, total) that prints lines to stderr: numbers of files, rate and time left."""
+    clock = time.monotonic
+    next_line_s = clock() + FIRST_S
+    pace: Pace | None = None
+
+    def update(done: int, total: int) -> None:
+        nonlocal next_line_s, pace
+        pace = pace or Pace(total, clock)
+        pace.work()
+        if clock() >= next_line_s and done < total and pace.left_s is not None:
+            next_line_s = clock() + EVERY_S
+            print(f"{done}/{total} files; {pace.rate:.1f} files/s, about {duration(pace.left_s)} left", file=sys.stderr, flush=True)
+
+    return update

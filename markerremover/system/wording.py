@@ -31,7 +31,7 @@ def verb(count: int, one: str, several: str) -> str:
 def duration(seconds: float) -> str:
     """A time in words, as exact as an estimate is.
 
-    >>> duration(0.2), duration(42), duration(150), duration(3 * 3600 + 59 * 60), duration(60 * 3600)
+    >>> duration(0.2), duration(42), duration(160), duration(3 * 3600 + 59 * 60), duration(60 * 3600)
     ('1 s', '42 s', '3 min', '3 h 59 min', '2 d 12 h')
     """
     if seconds < 60:
