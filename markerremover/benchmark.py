@@ -29,6 +29,7 @@ from .records import Policy
 from .run import batch
 from .site_profile import read as read_site
 from .synthesis import SyntheticRadiograph, benchmark_scenes
+from .system.wording import counted
 
 RATES = ("recall", "deid", "retention", "false_regions", "anatomy_removed", "untouched")
 RESAMPLES = 2000  # number of resamples of the bootstrap
@@ -155,7 +156,7 @@ def run(
     sha = make(folder, images, seed)
     total = images * len(cells())
     seconds: dict[str, float] = {}
-    say(f"{total} radiographs drawn, now cleaned")
+    say(f"{counted(total, 'radiograph')} drawn, now cleaned")
     with clocked(seconds, total):
         summary = batch.remove([folder / "pictures"], folder / "results", options=RunOptions(weights=weights, paths="keep"))
     say("now judged")

@@ -12,6 +12,7 @@ from pathlib import Path
 from ..errors import UsageError
 from ..records import DEFAULT_KEEP, Policy
 from ..system.telemetry import ENVIRONMENT
+from ..system.wording import counted
 
 
 def add_annotate_parser(subparsers) -> None:
@@ -40,7 +41,8 @@ def _run(args: argparse.Namespace) -> int:
     except argparse.ArgumentTypeError as error:
         raise UsageError(f"--keep {error}") from error
     result = annotate(args.inputs, args.out, policy=policy, open_cleaner=lambda: cleaning.open_cleaner(policy, weights=args.weights), say=print)
-    print(f"{result['written']} annotations written, {result['kept']} files kept unchanged, {len(result['failed'])} files failed")
+    kept, failed = counted(result["kept"], "file"), counted(len(result["failed"]), "file")
+    print(f"{counted(result['written'], 'annotation')} written, {kept} kept unchanged, {failed} failed")
     print(f"pictures of the originals are in {args.out / 'images'}: as confidential as these")
     if not args.no_open:
         open_labelme(args.out)

@@ -12,6 +12,7 @@ from typing import Any
 
 from .. import __version__
 from ..errors import UsageError, WriteError
+from ..system.wording import verb
 
 #: Kind of error in the JSON document -> its name in print.
 KINDS = {"missed": "missed", "leaks": "leaks", "laterality markers lost": "laterality markers lost", "false": "false-positive regions"}
@@ -155,7 +156,8 @@ def statement(document: dict[str, Any], day: datetime.date) -> str:
         f"the dataset, then with 95 % confidence fewer than {bound:.1f} % of its images with annotations still show one that should have been removed "
         "(one-sided exact binomial bound after Clopper and Pearson)."
     )
-    missing = f"\n{document['missing']} of the images have no result; they count as not de-identified.\n" if document["missing"] else ""
+    missing = (f"\n{document['missing']} of the images {verb(document['missing'], 'has no result; it counts', 'have no result; they count')} as not "
+               "de-identified.\n") if document["missing"] else ""
     return f"""# De-identification: what was checked, and what follows
 
 Date: {day.isoformat()}. Program: markerremover {__version__}, `evaluate`.

@@ -20,6 +20,7 @@ from .annotate import add_annotate_parser
 from .benchmark import add_benchmark_parser
 from .evaluate import add_evaluate_parser
 from .export import add_export_parser
+from .export_dataset import add_export_dataset_parser
 from .finetune import add_finetune_parser
 from .improve import add_improve_parser
 from .remove import add_remove_parser
@@ -72,6 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_finetune_parser(subparsers)
     add_improve_parser(subparsers)
     add_export_parser(subparsers)
+    add_export_dataset_parser(subparsers)
     add_evaluate_parser(subparsers)
     add_review_parsers(subparsers)
     add_annotate_parser(subparsers)
@@ -88,7 +90,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _info(args: argparse.Namespace) -> int:
-    from .information import gather, lines
+    from .output.information import gather, lines
 
     facts = gather(args.weights, args.device)
     for line in [json.dumps(facts, indent=1)] if args.json else lines(facts):

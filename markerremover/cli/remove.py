@@ -9,11 +9,11 @@ from typing import Any
 
 from ..headers.profile import MODES, RETAINABLE
 from ..options import DEFAULT_IGNORE, DEVICES, ENGINES, PATHS, TRANSFER_SYNTAXES, RunOptions
-from ..records import DEFAULT_KEEP, STYLES, Policy
+from ..records import DEFAULT_KEEP, STATUSES, STYLES, Policy
 from ..site_profile import read as read_site
+from ..system.wording import counted, verb
 from .arguments import parse_keep, parse_modalities, parse_shard
 
-MOST_NAMED = 10  # greatest number of files that a warning names
 TIME_LIMIT = 900.0  # default time limit per file, seconds; a radiograph takes less than one, a long cine a few minutes
 
 
@@ -108,54 +108,38 @@ def _remove(args: argparse.Namespace) -> int:
 
     with show_progress() as progress:
         summary = remove(args.inputs, args.out, options=options, progress=progress)
-    print_summary(summary)
-    counts = summary["counts"]
-    return 1 if counts["held"] or counts["failed"] or summary["released_held"] else 0
+    return print_summary(summary)
 
 
-def print_summary(summary: dict[str, Any]) -> None:
-    """Print the summary of a run; names and readings are in the audit only."""
-    counts, boxes = summary["counts"], summary["boxes"]
+def print_summary(summary: dict[str, Any]) -> int:
+    """Print the summary of a run; returns the exit code. Readings are in the audit only, and of paths only those of held and failed files are
+    printed."""
+    from .output import outcomes, scope
+
+    counts, boxes, audit = summary["counts"], summary["boxes"], Path(summary["audit"])
     dry = " (dry run: no image written)" if summary["options"]["dry_run"] else ""
-    print(", ".join(f"{counts[key]} {key}" for key in ("inputs", "cleaned", "unchanged", "held", "failed")) + dry)
-    print(f"{boxes['removed']} boxes removed, {boxes['kept']} laterality markers retained, {len(summary['ignored'])} files ignored")
+    print(f"{counted(counts['inputs'], 'input')}, " + ", ".join(f"{counts[status]} {status}" for status in STATUSES) + dry)
+    removed, retained = counted(boxes["removed"], "box", "boxes"), counted(boxes["kept"], "laterality marker")
+    print(f"{removed} removed, {retained} retained, {counted(len(summary['ignored']), 'file')} ignored")
     print(f"{summary['seconds']} s, {summary['images_per_second']} images/s")
     print(f"note: {summary['headers']}")
-    if summary["renamed"]:
-        print(f"{summary['renamed']} paths got pseudonyms (see paths.jsonl in the audit folder)")
-    if summary["released_held"]:
-        print(f"warning: {summary['released_held']} files were written though something still shows in them (--release-held): check each before sharing it")
-    if summary["noted"]:
-        print(f"note: of {summary['noted']} files something was changed or left out that the header profile does not ask for (see notes in manifest.jsonl)")
+    if n := summary["renamed"]:
+        print(f"{n} {verb(n, 'path got a pseudonym', 'paths got pseudonyms')} (see paths.jsonl in the audit folder)")
+    if n := summary["released_held"]:
+        print(f"warning: {n} {verb(n, 'file was', 'files were')} written though something still shows (--release-held): check before sharing")
+    if n := summary["noted"]:
+        print(f"note: of {counted(n, 'file')} something was changed or left out that the header profile does not ask for (see notes in manifest.jsonl)")
     if summary["by_hand"]:
         print("note: only drawn boxes were removed, and the results were not checked; headers are not marked as de-identified")
     elif not summary["results_read"]:
         print("note: without an OCR engine the results were checked, but not read")
-    if summary["paths_that_tell"]:
-        print(f"warning: {summary['paths_that_tell']} outputs have paths that hold a name, number or UID of their own header")
-    if summary["unaccounted"] and not summary["options"]["dry_run"]:
-        print(f"warning: {len(summary['unaccounted'])} files in OUT are not of this run (see summary.json, unaccounted)")
-    print_scope(summary)
-    print(f"audit page: {Path(summary['audit']) / 'index.html'}")
-
-
-def print_scope(summary: dict[str, Any]) -> None:
-    """Print what the weights were not validated on, what is recognisable, and burned-in sides that their header contradicts."""
-    if summary["outside_validation"]:
-        print(f"warning: {summary['outside_validation']} files are not what the weights were validated on; other kinds than projection radiographs are held unless "
-              "--allow-modality names them (see modality and reason in manifest.jsonl)")
-    if summary["recognizable"]:
-        print(f"warning: in {summary['recognizable']} files a person may be recognised by the picture itself (see recognizable in manifest.jsonl)")
-    sides = summary["laterality"]
-    if sides["disagree"]:
-        named = ", ".join(map(ascii_path, sides["disagreeing"][:MOST_NAMED]))
-        more = sides["disagree"] - min(len(sides["disagreeing"]), MOST_NAMED)
-        names = ", ".join(filter(None, (named, f"{more} more" if named and more else "" if named else "see laterality in manifest.jsonl")))
-        print(f"warning: {sides['disagree']} files whose burned-in side disagrees with their header: {names}")
-    if sides["flipped"]:
-        print(f"warning: {sides['flipped']} frontal films may be reversed left to right (see laterality in manifest.jsonl)")
-
-
-def ascii_path(path: str) -> str:
-    """A path with everything but printable ASCII escaped: it may not be valid Unicode, and must not steer a terminal."""
-    return ascii(path)[1:-1]
+    if n := summary["paths_that_tell"]:
+        print(f"warning: {n} {verb(n, 'output has a path that holds', 'outputs have paths that hold')} a name, number or UID of the file's own header")
+    if (n := len(summary["unaccounted"])) and not summary["options"]["dry_run"]:
+        print(f"warning: {counted(n, 'file')} in OUT {verb(n, 'is', 'are')} not of this run (see summary.json, unaccounted)")
+    for line in [*scope.scope_lines(summary), *outcomes.trouble_lines(audit)]:
+        print(line)
+    print(f"audit page: {audit / 'index.html'}")
+    if reason := outcomes.exit_line(summary):
+        print(reason)
+    return 1 if reason else 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..system.wording import counted, verb
+
 SHOWN = 20  # highest number of files that are listed
 
 
@@ -56,13 +58,15 @@ def _review(args: argparse.Namespace) -> int:
     finally:
         session.door().unlink(missing_ok=True)
         session.close()
-    print(f"{progress['done']} of {progress['of']} files looked at, {progress['corrected']} of them corrected")
+    print(f"{progress['done']} of {counted(progress['of'], 'file')} looked at, {progress['corrected']} of them corrected")
     if progress["again"]:
-        print(f"{progress['again']} files were redone since their review: check them again")
+        again = verb(progress["again"], "file was redone since its review: check it", "files were redone since their review: check them")
+        print(f"{progress['again']} {again} again")
     if progress["statement"]:
         print(f"{progress['statement']}; statement: {session.statement_path()}")
     if progress["waiting"]:
-        print(f"{progress['waiting']} files wait for their corrections: markerremover apply {args.audit}")
+        waiting = verb(progress["waiting"], "file waits for its", "files wait for their")
+        print(f"{progress['waiting']} {waiting} corrections: markerremover apply {args.audit}")
     return 0
 
 
@@ -83,7 +87,7 @@ def _ready(address: str, door: Path | None) -> None:
 def _say_unknown(files: list[str]) -> None:
     """List files with decisions that the run does not have."""
     if files:
-        print(f"the log of the review has decisions on {len(files)} files that the run does not have; they have no effect")
+        print(f"the log of the review has decisions on {counted(len(files), 'file')} that the run does not have; they have no effect")
     for relative in files[:SHOWN]:
         print(f"not in the manifest: {relative!a}")
     if len(files) > SHOWN:
@@ -93,18 +97,25 @@ def _say_unknown(files: list[str]) -> None:
 def _apply(args: argparse.Namespace) -> int:
     from ..review.apply import apply
     from ..run.progress import show_progress
+    from .output import outcomes
 
     with show_progress() as progress:
         result = apply(args.audit, every_label=args.every_label, progress=progress)
-    print(f"{result['redone']} files redone, {len(result['withdrawn'])} results removed, {len(result['left'])} left as they were")
+    removed, left = counted(len(result["withdrawn"]), "result"), len(result["left"])
+    print(f"{counted(result['redone'], 'file')} redone, {removed} removed, {left} left {verb(left, 'as it was', 'as they were')}")
     for relative in result["withdrawn"]:
-        print(f"removed, since a person found an annotation in it and it could not be redone: {relative}")
+        print(f"removed, since a person found an annotation in it and it could not be redone: {outcomes.shown(relative)}")
     for relative, reason in result["left"]:
-        print(f"left as it was: {relative}: {reason}")
+        print(f"left as it was: {outcomes.shown(relative)}: {outcomes.shown(reason)}")
+    for line in outcomes.trouble_lines(args.audit):
+        print(line)
     _say_unknown(result["unknown"])
     for name in result["statements"]:
         print(f"{args.audit / 'review' / name}: removed, since results of its sample were redone; `review --sample` writes it again")
     if result["labels"]:
-        print(f"{result['labels']} LabelMe files for `finetune`: {args.audit / 'review' / 'labels'}")
-    counts = result["summary"]["counts"]
-    return 1 if result["withdrawn"] or result["left"] or counts["held"] or counts["failed"] or result["summary"]["released_held"] else 0
+        print(f"{counted(result['labels'], 'LabelMe file')} for `finetune`: {args.audit / 'review' / 'labels'}")
+    others = [f"{removed} {verb(len(result['withdrawn']), 'was', 'were')} removed"] if result["withdrawn"] else []
+    others += [f"{counted(left, 'file')} {verb(left, 'was left as it was', 'were left as they were')}"] if left else []
+    if reason := outcomes.exit_line(result["summary"], others):
+        print(reason)
+    return 1 if reason else 0

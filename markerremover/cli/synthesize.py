@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import UsageError
+from ..system.wording import counted
 
 
 def add_synthesize_parser(subparsers) -> None:
@@ -41,5 +42,5 @@ def _synthesize(args: argparse.Namespace) -> int:
         args.out, args.count, args.seed, backgrounds=dict(args.backgrounds) if args.backgrounds else None, split=args.split,
         formats=tuple(name.strip().lower() for name in args.formats.split(",")), masks=args.masks, workers=args.workers,
     )
-    print(f"{args.count} radiographs in {args.out}")
+    print(f"{counted(args.count, 'radiograph')} in {args.out}")
     return 0

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import UsageError
 from ..records import LATERALITY, MARKER
+from ..system.wording import counted
 from . import box_measures
 from .evaluate import NAMES, published, summary
 from .metrics import fisher, in_words, rate
@@ -117,7 +118,7 @@ def lines(document: dict[str, Any]) -> list[str]:
     for name, row in document.get("published_measures", {}).items():
         p = "" if row["p_fisher"] is None else f"; Fisher P = {row['p_fisher']:.4f}"
         bare = document["images_without_annotations"] if name == "deidentification_accuracy" else 0
-        exclusion = f"; {bare} radiographs without such annotations are left out" if bare else ""
+        exclusion = f"; {counted(bare, 'radiograph')} without such annotations left out" if bare else ""
         text.append(f"as published, {box_measures.NAMES[name]}: A {in_words(row['a'])}, B {in_words(row['b'])}{p}{exclusion}")
     if WRONGLY_KEPT in document:
         text.append(f"{NAMES[WRONGLY_KEPT]}: A {in_words(document[WRONGLY_KEPT]['a'])}, B {in_words(document[WRONGLY_KEPT]['b'])}")

@@ -14,6 +14,7 @@ from ..errors import AnnotationError, UsageError
 from ..formats import placement
 from ..labels import image_names, truth
 from ..records import LATERALITY, MARKER, UNCERTAIN, Annotation
+from ..system.wording import counted
 from . import box_measures, breakdown, image_matching, judge, results
 from .image_matching import Images
 from .judge import Judged
@@ -132,7 +133,7 @@ def choose(
     annotations, notes = truth.to_annotations(labels, lambda label: shape_of(label, paths[id(label)]))
     entries = [(paths[id(label)], label.patient, annotation) for label, annotation in zip(labels, annotations)]
     others = {p for p in candidates.paths if Path(p).suffix.lower() in image_names.SUFFIXES} - set(paths.values())
-    unjudged = [f"{len(others)} other images have no annotation and were not judged"] if others and not split else []
+    unjudged = [f"{counted(len(others), 'other image')} without an annotation: not judged"] if others and not split else []
     return sorted(entries, key=lambda c: c[0]), [*labelled.notes, *notes, *unjudged]
 
 
@@ -339,13 +340,13 @@ def table(document: dict[str, Any]) -> list[str]:
         as_one = localizer["any annotation"]
         lines.append(f"localizer: mAP-50 {localizer['map50']}; as one kind: AP-50 {as_one['ap50']}, AUPRC {as_one['auprc']}")
     if document["missing"]:
-        lines.append(f"{document['missing']} of {document['images']} images have no result: nothing in them counts as removed or retained")
+        lines.append(f"{document['missing']} of {counted(document['images'], 'image')} without a result: nothing in them counts as removed or retained")
     return [*lines, *document["sentences"]]
 
 
 def published_lines(document: dict[str, Any]) -> list[str]:
     """Khosravi et al.'s measures as lines of text."""
     bare = document["images_without_annotations"]
-    exclusion = f"; {bare} radiographs without such annotations are left out" if bare else ""
+    exclusion = f"; {counted(bare, 'radiograph')} without such annotations left out" if bare else ""
     return [f"as published, {box_measures.NAMES[name]}: {in_words(value)}{exclusion if name == 'deidentification_accuracy' else ''}"
             for name, value in document["published_measures"].items()]

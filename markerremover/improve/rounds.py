@@ -21,6 +21,7 @@ from ..inference.card_files import identity
 from ..inference.weights_card import read_card
 from ..run import shards
 from ..system.files import sha256_file
+from ..system.wording import counted
 from ..training import finetune, localizer_files
 from ..training.folds import whole
 from ..training.recipes import RECIPES, Recipe
@@ -261,23 +262,25 @@ def _tell(folder: SiteFolder, plan: Plan, options: ImproveOptions, say: Say) -> 
 
 
 def _tell_gathered(gathered: Gathered, say: Say, would: str = "") -> None:
-    say(f"{len(gathered.new)} pictures {would}added, {len(gathered.replaced)} annotations {would}replaced by later ones, {gathered.same} there already")
+    replaced = counted(len(gathered.replaced), "annotation")
+    say(f"{counted(len(gathered.new), 'picture')} {would}added, {replaced} {would}replaced by later ones, {gathered.same} there already")
     if gathered.reserved:
         say(f"  {gathered.reserved} left out: of the validation set, or of its patients")
     if gathered.stale or gathered.unwritten:
-        say(f"  left out: {gathered.stale} annotations that differ from their review, and {gathered.unwritten} corrected files "
+        say(f"  left out: {counted(gathered.stale, 'annotation')} other than in the review, and {counted(gathered.unwritten, 'corrected file')} "
             "without one; `markerremover apply` writes them")
 
 
 def _tell_sets(folder: SiteFolder, plan: Plan, options: ImproveOptions, say: Say) -> None:
     for name, pictures in (("training", plan.training), ("validation", plan.validation)):
         held = validation.strength(pictures)
-        say(f"{name} set: {held.pictures} pictures of {held.patients} patients, {held.annotations} annotations, {held.laterality_markers} laterality markers, "
-            f"{held.unmarked} pictures without either")
+        pictures_of = f"{counted(held.pictures, 'picture')} of {counted(held.patients, 'patient')}"
+        say(f"{name} set: {pictures_of}, {counted(held.annotations, 'annotation')}, {counted(held.laterality_markers, 'laterality marker')}, "
+            f"{counted(held.unmarked, 'picture')} without either")
     held = validation.strength(plan.validation)
     say(f"  even if none of its annotations is newly missed, up to {100 * held.unseen:.0f} % of a site's annotations may be (95 % confidence)")
     part = whole([p.sample for p in plan.training], early_stop=options.recipe.patience > 0)
     count = finetune.passes(options.recipe, [part])
     seconds = count * PASS_S + len(plan.training) * TRIAL_S + 2 * len(plan.validation) * LOOK_S
     has_estimate = options.recipe.window and options.device == "cpu"
-    say(f"to train: at most {count} image passes" + (f", with the comparison about {max(1, round(seconds / 60))} min on two CPU cores" if has_estimate else ""))
+    say(f"to train: at most {counted(count, 'image pass', 'image passes')}" + (f", with the comparison about {max(1, round(seconds / 60))} min on two CPU cores" if has_estimate else ""))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..system.wording import counted
 from . import score_weights
 from .site_folder import SiteFolder
 
@@ -31,7 +32,7 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     results = row.get("results") or {}
     rates = [f"{_k_of_n(results[name]['before'])} -> {_k_of_n(results[name]['after'])}" if results else "" for name in score_weights.SHOWN]
     outcome = {"start": "start", "adopt": "adopted by hand"}.get(row["event"], "adopted" if row["adopted"] else f"not adopted: {row['reason']}")
-    learnt = f"{row['training']['pictures']} pictures" if "training" in row else ""
+    learnt = counted(row["training"]["pictures"], "picture") if "training" in row else ""
     return (str(row["generation"]), row["when"][:16].replace("T", " "), learnt, *rates, outcome)
 
 

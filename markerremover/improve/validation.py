@@ -13,6 +13,7 @@ from ..evaluation.evaluate import upper_bound
 from ..records import LATERALITY, MARKER
 from ..system import journal
 from ..system.files import write_private
+from ..system.wording import counted
 from ..training import folds
 from . import picture_store
 from .picture_store import Picture, sync
@@ -59,7 +60,8 @@ def check_strength(pictures: Sequence[Picture]) -> None:
     held = strength(pictures)
     if held.annotations < LEAST_ANNOTATIONS or held.patients < LEAST_PATIENTS:
         raise UsageError(
-            f"the validation set would have {held.annotations} annotations in {held.pictures} pictures of {held.patients} patients, needed are "
+            f"the validation set would have {counted(held.annotations, 'annotation')} in {counted(held.pictures, 'picture')} of "
+            f"{counted(held.patients, 'patient')}, needed are "
             f"{LEAST_ANNOTATIONS} annotations of {LEAST_PATIENTS} patients: so few cannot show a loss. Gather more, or give a folder with --validation"
         )
 

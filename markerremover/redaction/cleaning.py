@@ -339,7 +339,8 @@ def _verified(
             break
         decisions = decision_rules.resolve([*decisions, *across_frames.spread_in_views(new_decisions, views)])
     decisions = _alone(decisions, views, leftovers, looked)  # once more, with all words that were read
-    doubt = f"{len(remaining)} findings remain after {VERIFY_ROUNDS} rounds of removal" if remaining else ""
+    count = len(remaining)
+    doubt = f"{count} finding{'s' * (count != 1)} remain{'s' * (count == 1)} after {VERIFY_ROUNDS} rounds of removal" if count else ""
     return decisions, doubt, remaining
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import records
-from ..audit import manifest_files
+from ..audit import manifest_files, tables
 from ..errors import MarkerRemoverError, UsageError
 from ..formats import read_apart
 from ..options import RunOptions
@@ -79,7 +79,7 @@ def _apply(
     withdrawn: list[str] = []
     sources = run_file.sources(run)
     if changed:
-        for outcome, facts in _outcomes(run, [rows[r] for r in changed], reviews, sources, open_cleaner):
+        for number, (outcome, facts) in enumerate(_outcomes(run, [rows[r] for r in changed], reviews, sources, open_cleaner), 1):
             old, correction = rows[outcome.relative], reviews.get(outcome.relative)
             entry = {} if correction is None else {"review": {**correction.as_row(), "boxes_before": manifest_files.boxes_before(old)}}
             if outcome.status in records.RELEASED:
@@ -99,10 +99,11 @@ def _apply(
                 unchanged.append((outcome.relative, outcome.reason))
             manifest_files.write_rows(run.audit / manifest_files.MANIFEST, rows.values())
             if progress:
-                progress(outcome, redone + len(withdrawn) + len(unchanged), len(changed))
+                progress(outcome, number, len(changed))
     manifest_files.write_rows(run.audit / manifest_files.MANIFEST, rows.values())
     summary = _summary(run.audit, list(rows.values()))
     manifest_files.write_summary(run.audit, summary)
+    tables.write_tables(run.audit, rows.values())
     manifest_files.write_page(run.audit, rows.values(), summary)
     statements = sampling.withdraw_statements(run.audit, reviews, rows)
     label_count = _labels(run, rows, reviews, sources, every_label)

@@ -16,7 +16,7 @@ from ..errors import UsageError
 from ..records import RELEASED
 from ..redaction import corrections
 from ..redaction.corrections import FOLDER, Review
-from ..system import regular_files
+from ..system import regular_files, wording
 from ..system.files import write_private
 
 
@@ -42,7 +42,7 @@ def draw(rows: Sequence[dict[str, Any]], count: int, seed: int, when: str) -> Sa
     """
     released = sorted(row["relative"] for row in rows if row["status"] in RELEASED)
     if count < 1 or not released:
-        raise UsageError(f"a sample of {count} of {len(released)} results: both must be 1 or more")
+        raise UsageError(f"a sample of {count} of {wording.counted(len(released), 'result')}: both must be 1 or more")
     return Sample(tuple(random.Random(seed).sample(released, min(count, len(released)))), len(released), seed, when)
 
 
@@ -158,7 +158,11 @@ def result(sample: Sample, counts: Counts) -> str:
         return ""
     if len(sample.files) < sample.population:
         return sentence(counts.misses, len(sample.files))
-    return f"all {counts.reviewed} results looked at, something is left in {counts.leftover}"
+    return f"{_every(counts.reviewed)} looked at, something is left in {counts.leftover}"
+
+
+def _every(count: int) -> str:
+    return f"all {count} results" if count != 1 else "the one result"
 
 
 def statement(sample: Sample, reviews: Mapping[str, Review], rows: Mapping[str, dict[str, Any]], day: datetime.date) -> str:
@@ -179,14 +183,16 @@ def statement(sample: Sample, reviews: Mapping[str, Review], rows: Mapping[str, 
     misses = counts.misses
     corrected = misses - counts.leftover
     earlier = f" In {corrected} more something had been found before; it was removed since, or the result was removed." if corrected else ""
-    withdrawn = f" {counts.withdrawn} results of the sample were removed since they were drawn." if counts.withdrawn else ""
+    removed = f"{wording.counted(counts.withdrawn, 'result')} of the sample {wording.verb(counts.withdrawn, 'was', 'were')}"
+    withdrawn = f" {removed} removed since the sample was drawn." if counts.withdrawn else ""
     if count == sample.population:
-        verdict = f"All {counts.reviewed} results were looked at. In {counts.leftover} of them something was left.{earlier}{withdrawn}"
+        everything = f"{_every(counts.reviewed).capitalize()} {wording.verb(counts.reviewed, 'was', 'were')} looked at."
+        verdict = f"{everything} In {counts.leftover} of them something was left.{earlier}{withdrawn}"
     else:
         limit = "" if misses == count else (
-            f" With 95 % confidence fewer than {100 * bound(misses, count):.1f} % of the {sample.population} results of the run still show "
+            f" With 95 % confidence fewer than {100 * bound(misses, count):.1f} % of the {wording.counted(sample.population, 'result')} of the run still show "
             "an annotation that should have been removed (one-sided exact binomial bound after Clopper and Pearson).")
-        verdict = (f"{sentence(misses, count)}. In {counts.leftover} of the {counts.reviewed} results looked at something was left."
+        verdict = (f"{sentence(misses, count)}. In {counts.leftover} of the {wording.counted(counts.reviewed, 'result')} looked at something was left."
                    f"{earlier}{withdrawn}{limit}")
     return f"""# De-identification: results that a person checked, and what follows
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..audit import full_pictures, manifest_files
+from ..audit import full_pictures, manifest_files, tables
 from ..errors import AnnotationError, ReadError, UsageError
 from ..formats import images, read_apart
 from ..headers.profile import HeaderProfile, new_key, read_key
@@ -164,6 +164,7 @@ def _run(
         "images_per_second": round((len(rows) - len(kept_rows)) / seconds, 2), "renamed": renamed,
     }
     manifest_files.write_summary(audit, summary)
+    tables.write_tables(audit, rows)
     manifest_files.write_page(audit, rows, summary)
     return summary
 
@@ -282,6 +283,8 @@ def _make_folders(out: Path, audit: Path, options: RunOptions) -> None:
         for folder in {audit, audit.parent} if options.shard else {audit}:
             os.chmod(folder, 0o700)
         shutil.rmtree(audit / "tmp", ignore_errors=True)
+        for name in (tables.MANIFEST_CSV, tables.BOXES_CSV):  # written at the end
+            (audit / name).unlink(missing_ok=True)
         if not options.resume:
             for name in ("crops", full_pictures.FOLDER):
                 shutil.rmtree(audit / name, ignore_errors=True)

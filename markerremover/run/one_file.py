@@ -27,6 +27,8 @@ from ..scope import modality
 from ..system.files import move_into, sha256_file, sync
 from ..system.timing import timed
 
+NO_IMAGE = "not a DICOM, PNG, JPEG or TIFF file"  # reason of a file that is no radiograph
+
 
 def process_file(
     source: Path, relative: str, out: Path, audit: Path, cleaner: Cleaner, options: RunOptions, headers: HeaderProfile = HeaderProfile(),
@@ -69,7 +71,7 @@ def _process(
         if corrections and corrections.sha256_in not in ("", facts["sha256_in"]):
             raise HeldError("it is not the file that a person reviewed: its SHA-256 has changed")
         if images.recognise(source) is None:
-            raise ReadError("not a DICOM, PNG, JPEG or TIFF file")
+            raise ReadError(NO_IMAGE)
         radiograph = images.read(source)
     tells = headers.mode == "basic" and images.path_tells(radiograph, relative)
     facts.update(format=radiograph.format, shape=tuple(radiograph.stored.shape), path_tells=tells, orientation=images.layout(radiograph).orientation)

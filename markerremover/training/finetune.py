@@ -29,10 +29,12 @@ from ..labels.labelled_folder import Sample
 from ..records import MARKER, Policy
 from ..redaction.cleaning import with_localizer
 from ..system.files import sha256_file
+from ..system.steps import Steps
+from ..system.wording import counted
 from . import checkpoints, finetune_report, train_localizer
 from .folds import Fold, plan, whole
 from .measure import measure, total
-from .one_training import Run, note_errors, outcome, own_rescorer, picture_id, trained, write_card
+from .one_training import MEASURE, TRAIN, Run, note_errors, outcome, own_rescorer, picture_id, trained, write_card
 from .recipes import RECIPES, Recipe
 
 
@@ -86,10 +88,13 @@ def finetune(
     run = Run(out, base, card, recipe, Policy(keep=tuple(profile.keep)), reader, seed, device, loader_workers, say)
     _check_samples(parts)
     _prepare(run, _fingerprint(run, parts, profile), resume)
-    if recipe.blend is None:
-        note_errors(run, parts)
     held_out = sum(len(part.held_out) for part in parts)
-    say(f"{len(parts)} folds of {held_out} held-out images, at most {passes(recipe, parts)} image passes")
+    run = replace(run, steps=Steps({TRAIN: passes(recipe, parts), MEASURE: 2 * held_out}, 3 * len(parts) + (len(parts) > 1)))
+    say(f"{counted(len(parts), 'fold')} of {counted(held_out, 'held-out image')}, at most {counted(passes(recipe, parts), 'image pass', 'image passes')}; "
+        "each image is measured before and after, by weights that were not trained on it")
+    if recipe.blend is None:
+        say("the errors of the weights it starts from are counted on every image")
+        note_errors(run, parts)
     old = [_measured(run, part, base.with_suffix(".onnx"), "before") for part in parts]
     tuned = [trained(run, part, run.work / f"fold-{part.number}") for part in parts]
     new = [_measured(run, part, onnx, "after") for part, onnx in zip(parts, tuned)]
@@ -118,7 +123,9 @@ def tune(
     part = whole(samples, early_stop=recipe.patience > 0)
     _check_samples([part])
     _prepare(run, _fingerprint(run, [part], site_profile.SiteProfile(keep={})), resume)
+    run = replace(run, steps=Steps({TRAIN: passes(recipe, [part])}))
     if recipe.blend is None:
+        say("the errors of the weights it starts from are counted on every image")
         note_errors(run, [part])
     final = trained(run, part, run.work / "final")
     final_card = _placed(run, final, _origin(run, (*part.train, *part.stop), final, [seed]))
@@ -226,10 +233,15 @@ def _measured(run: Run, part: Fold, onnx: Path, stage: str) -> list[dict[str, An
     """One row per held-out image: its name, counts and picture; read from the work folder if measured before."""
     rows_file = run.work / f"{stage}-{part.number}.json"
     if rows_file.is_file():
+        run.steps.skip(MEASURE, len(part.held_out))
+        run.say(run.steps.begin(f"fold {part.number} was measured {stage} the training already"))
         return json.loads(rows_file.read_text(encoding="utf-8"))
-    run.say(f"measuring {stage}, fold {part.number}: {len(part.held_out)} images")
+    run.say(run.steps.begin(f"fold {part.number} is measured {stage} the training: {counted(len(part.held_out), 'image')}"))
     cleaner = with_localizer(localizer.load_detector(onnx, device="cpu" if run.device == "cpu" else "auto"), run.reader, run.policy)
-    rows = [measure(sample, cleaner, run.work / "pictures" / f"{picture_id(sample)}-{stage}.png") for sample in part.held_out]
+    rows = []
+    for sample in part.held_out:
+        rows.append(measure(sample, cleaner, run.work / "pictures" / f"{picture_id(sample)}-{stage}.png"))
+        run.steps.work(MEASURE)
     temporary = rows_file.with_suffix(".new")
     temporary.write_text(json.dumps(rows), encoding="utf-8")
     os.replace(temporary, rows_file)

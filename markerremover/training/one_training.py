@@ -11,7 +11,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ from ..labels import labelled_folder
 from ..labels.labelled_folder import Sample
 from ..records import Policy
 from ..system.files import sha256_file
+from ..system.steps import Steps
+from ..system.wording import counted
 from . import checkpoints, localizer_files, train_localizer, window_dataset
 from .folds import Fold
 from .recipes import Recipe
@@ -32,13 +34,14 @@ from .recipes import Recipe
 #: Shares of the tuned weights that are tried, besides 0, each with the base rescorer and with one trained on the same images. The one with the
 #: fewest misses, then false boxes, on the images of the training is chosen; with equal errors the smallest change.
 SHARES = (0.25, 0.5, 1.0)
+TRAIN, MEASURE = "image pass", "measured image"  # kinds of units of a fine-tuning, each with its own time
 POSITIVE_SHARE = 0.75  # share of windows placed around an annotation
 JITTER = (0.75, 1.33)  # range of the factor on the scales of inference
 
 
 @dataclass(frozen=True)
 class Run:
-    """The settings of one fine-tuning."""
+    """The settings of one fine-tuning, and how much of it is done."""
 
     out: Path
     base: Path
@@ -50,6 +53,7 @@ class Run:
     device: str
     loader_workers: int
     say: Callable[[str], None]
+    steps: Steps = field(default_factory=Steps, compare=False)
 
     @property
     def work(self) -> Path:
@@ -86,22 +90,33 @@ def trained(run: Run, part: Fold, place: Path, *, stop_after: int | None = None)
     If the share of tuned weights is to be chosen and the base weights make no error on the images, the base weights are the result.
     """
     onnx, samples = place / "tuned.onnx", (*part.train, *part.stop)
+    epoch_passes = len(part.train) * run.recipe.repeat
+    without = f"without fold {part.number}" if part.held_out else "on all images"
     if (place / "done").is_file():
+        run.steps.skip(TRAIN, epoch_passes * run.recipe.epochs)
+        run.say(run.steps.begin(f"training {without} is done already"))
         return onnx
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     base_errors = _base_errors(run, samples)
     if base_errors == (0, 0):
-        run.say(f"training {place.name}: left out, the weights it starts from make no error on its {len(samples)} images")
+        run.steps.skip(TRAIN, epoch_passes * run.recipe.epochs)
+        run.say(run.steps.begin(f"training {without} is left out: the weights it starts from make no error on its {counted(len(samples), 'image')}"))
         return _finish(run, place, run.base, 0, 0.0)
-    run.say(f"training {place.name}: {len(part.train)} images, {len(part.stop)} to choose the epoch")
+    choosing = f", {counted(len(part.stop), 'other')} to choose the epoch" if part.stop else ""
+    run.say(run.steps.begin(f"training {without}: {counted(len(part.train), 'image')}{choosing}"))
     train_set, stop_set = _datasets(run, part.train, part.stop)
     recipe = run.recipe
     best_epochs: list[int] = []
+    epochs_done: set[int] = set()
 
     def report_epoch(trainer) -> None:
         score = f": mAP-50 {trainer.metrics['metrics/mAP50(B)']:.3f} on those" if stop_set is not None else ""
-        run.say(f"  epoch {trainer.epoch + 1} of at most {stop_after or recipe.epochs}{score}")
+        if trainer.epoch in epochs_done:  # ultralytics tells of the best epoch again at the end
+            return
+        epochs_done.add(trainer.epoch)
+        run.steps.work(TRAIN, epoch_passes)
+        run.say(f"  epoch {trainer.epoch + 1} of at most {stop_after or recipe.epochs}{score}{run.steps.left}")
 
     with train_localizer.quieter():
         best = train_localizer.fit(
@@ -114,6 +129,7 @@ def trained(run: Run, part: Fold, place: Path, *, stop_after: int | None = None)
                 "on_train_end": [lambda trainer: best_epochs.append(int(trainer.stopper.best_epoch))],
             },
         )
+        run.steps.skip(TRAIN, epoch_passes * (recipe.epochs - len(epochs_done)))
         share, taught = _best_change(run, place, best, samples, base_errors) if base_errors else (run.recipe.blend or 0.0, None)
         mixed = checkpoints.blend(run.base, best, share, place / "mixed.pt") if share else run.base
         return _finish(run, place, mixed, best_epochs[0], share, taught)

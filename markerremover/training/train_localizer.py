@@ -14,6 +14,7 @@ from ..errors import UsageError
 from ..labels import labelled_folder
 from ..records import LATERALITY, MARKER
 from ..system.telemetry import import_ultralytics
+from ..system.wording import counted
 from . import window_dataset
 from .checkpoints import check_freeze
 from .localizer_files import rewrite_card
@@ -71,7 +72,7 @@ def train(data: Sequence[Path | str], out: Path | str, *, arch: str = "yolov8n",
     val = [s for d in data for s in labelled_folder.load_samples(Path(d), "val")]
     leaked = {(s.path.parent, s.patient) for s in val} & {(s.path.parent, s.patient) for g in groups for s in g}
     if leaked:
-        raise UsageError(f"{len(leaked)} patients are in both training and validation")
+        raise UsageError(f"{counted(len(leaked), 'patient')} in both training and validation")
     if not val:
         raise UsageError("no validation images: add a split.csv or more patients")
     pixels = sum(s.annotation.shape_hw[0] * s.annotation.shape_hw[1] for g in groups for s in g)

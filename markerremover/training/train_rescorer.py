@@ -23,6 +23,7 @@ from ..labels import labelled_folder
 from ..records import UNCERTAIN, Annotation, locked
 from ..second_pass import stroke_network
 from ..system.files import sha256_file
+from ..system.wording import counted
 from . import localizer_files, train_localizer
 
 FLOOR = 0.01  # lowest raw localizer score of a candidate
@@ -109,7 +110,7 @@ def _taught(
 ) -> dict[str, Any]:
     """Train a rescorer, write it beside the localizer and return what the card says of it."""
     weights = np.array([len(f) for f in folders] if shares is None else shares, float)
-    say(f"{len(examples.is_annotation)} examples, {int(examples.is_annotation.sum())} of them annotations")
+    say(f"{counted(len(examples.is_annotation), 'example')}, of which annotations: {int(examples.is_annotation.sum())}")
     partial_network = fit(examples, weights, passes, networks, rng, say, examples.held_out)
     score_weights = weigh(examples, partial_network)
     say(f"on held-out patients: {score_weights}")

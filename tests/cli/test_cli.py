@@ -303,3 +303,44 @@ def test_errors_of_the_package_are_one_line(monkeypatch, inputs, out, capsys):
     monkeypatch.setattr(batch, "remove", fail)
     assert run("remove", inputs, "-o", out) == 2
     assert capsys.readouterr().err == "markerremover: detector.onnx: SHA-256 differs\n"
+
+
+def test_held_and_failed_files_are_told_with_reasons_and_the_exit_code_too(inputs, out, capsys):
+    for number in range(11):
+        fakes.put(inputs / f"note-{number:02d}.txt", b"hello")
+    fakes.put(inputs / "cut.png", fakes.png(fakes.radiograph(1))[:60])
+    assert run("remove", inputs, "-o", out, "--keep", "none", "--workers", "1") == 1
+    lines = capsys.readouterr().out.splitlines()
+    first = lines.index("12 files held or failed:")
+    assert lines[first + 1].startswith("  failed: cut.png: ") and "cut.png: cut.png" not in lines[first + 1]
+    assert lines[first + 2] == "  failed: note-00.txt: not a DICOM, PNG, JPEG or TIFF file"
+    assert lines[first + 11 : first + 13] == ["  and 2 more (see manifest.jsonl)", '11 failed files are no radiographs: --ignore "*.txt" leaves out what is none']
+    assert lines[-1] == "exit code 1: 12 files failed, and have no output"
+
+
+def test_one_of_each_is_told_in_the_singular(inputs, out, capsys):
+    fakes.put(inputs.parent / "one" / "a" / "0.png", fakes.png(fakes.radiograph(0))), fakes.put(inputs.parent / "one" / "README", b"hello")
+    assert run("remove", inputs.parent / "one", "-o", out, "--keep", "none", "--ignore", "*.txt") == 1
+    printed = capsys.readouterr().out
+    assert printed.startswith("2 inputs, 1 cleaned, 0 unchanged, 0 held, 1 failed\n1 box removed, 0 laterality markers retained, 0 files ignored\n")
+    assert "1 failed file is no radiograph: --ignore GLOB leaves out what is none\n" in printed and printed.endswith("exit code 1: 1 file failed, and has no output\n")
+
+
+def test_what_all_is_well_says_nothing_of_the_exit_code(inputs, out, capsys):
+    assert run("remove", inputs, "-o", out, "--keep", "none") == 0
+    assert "exit code" not in (printed := capsys.readouterr().out) and "held or failed" not in printed
+
+
+def test_a_pseudonym_is_told_without_the_name_behind_it(tmp_path, out, capsys):
+    fakes.put(tmp_path / "named" / "SMITH_JOHN.png", fakes.png(fakes.radiograph(0))[:60]), fakes.put(tmp_path / "named" / "b.png", fakes.png(fakes.radiograph(0)))
+    assert run("remove", tmp_path / "named", "-o", out, "--keep", "none", "--paths", "pseudonym") == 1
+    printed = capsys.readouterr().out
+    [renamed] = [name for name, row in rows(out).items() if row["status"] == "failed"]
+    assert "SMITH" in rows(out)[renamed]["reason"] and f"  failed: {renamed}: " in printed and "SMITH" not in printed.replace(str(tmp_path), "")
+
+
+def test_a_name_that_would_steer_the_terminal_is_escaped(inputs, out, capsys):
+    fakes.put(inputs / "a\x1b[2Jb.txt", b"hello")
+    assert run("remove", inputs, "-o", out, "--keep", "none") == 1
+    printed = capsys.readouterr().out
+    assert "\x1b" not in printed and "a\\x1b[2Jb.txt" in printed

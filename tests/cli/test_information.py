@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from markerremover import __version__
-from markerremover.cli import information, main
+from markerremover.cli import main
+from markerremover.cli.output import information
 from markerremover.detection import localizer
 from markerremover.inference import backends
 from markerremover.second_pass import tesseract

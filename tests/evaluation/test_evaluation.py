@@ -226,7 +226,7 @@ def test_the_bound_from_above_is_one_sided_and_exact(k, n, bound):
 def test_a_statement_with_missing_results_says_so(site):
     (site / "out" / "sub" / "p1_b.png").unlink()
     document, _ = evaluated(site)
-    assert "1 of the images have no result" in evaluate_command.statement(document, datetime.date(2026, 1, 2))
+    assert "1 of the images has no result" in evaluate_command.statement(document, datetime.date(2026, 1, 2))
 
 
 def test_what_annotate_writes_can_be_evaluated(site, capsys):
@@ -286,7 +286,7 @@ def test_images_without_annotation_are_said(site, capsys):
     (site / "truth" / "sub" / "p1_b.json").unlink()
     command = ["evaluate", str(site / "out"), "--truth", str(site / "truth"), "--inputs", str(site / "in"), "--no-ocr", "--workers", "1"]
     assert main.main(command) == 0
-    assert capsys.readouterr().out.startswith("note: 1 other images have no annotation and were not judged\n")
+    assert capsys.readouterr().out.startswith("note: 1 other image without an annotation: not judged\n")
 
 
 def test_the_patient_of_a_dicom_file_is_told_by_its_header(tmp_path):

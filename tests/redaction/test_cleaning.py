@@ -277,7 +277,7 @@ def test_a_doubtful_file_is_written_when_told_to_and_everything_says_so(tmp_path
     assert "113101" not in [item.CodeValue for item in header.get("DeidentificationMethodCodeSequence", [])]
     assert not header.pixel_array[45:55, 5:15].any(), "redacted as far as it goes"
     remove.print_summary(summary)
-    assert "1 files were written though something still shows" in capsys.readouterr().out
+    assert "1 file was written though something still shows" in capsys.readouterr().out
     assert "remain after" in (tmp_path / "out-audit" / "index.html").read_text()
 
 

@@ -417,7 +417,7 @@ def test_a_result_that_was_taken_away_is_no_longer_looked_at(tmp_path, monkeypat
     session = Session(audit, "R", sample=4)
     assert session.progress()["of"] == session.progress()["done"] == 3 and session.file(session.order.index("a/1.png"))["state"] == "gone"
     text = session.statement_path().read_text()
-    assert "All 3 results were looked at. In 0 of them something was left." in text and "1 results of the sample were removed" in text
+    assert "All 3 results were looked at. In 0 of them something was left." in text and "1 result of the sample was removed" in text
     session.close()
 
 

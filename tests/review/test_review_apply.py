@@ -304,7 +304,7 @@ def test_the_command_line_says_what_it_did(tmp_path, fake_weights, capsys):
     audit = tmp_path / "out-audit"
     say(audit, ("1.png", draw()), ("1.png", ACCEPT))
     assert main.main(["apply", str(audit)]) == 0
-    assert "1 files redone, 0 results removed, 0 left as they were" in capsys.readouterr().out
+    assert "1 file redone, 0 results removed, 0 left as they were" in capsys.readouterr().out
     assert main.main(["apply", str(tmp_path / "in")]) == 2
 
 

@@ -82,7 +82,7 @@ def test_by_default_the_marker_is_retained_and_a_contradiction_is_warned_of(tmp_
     assert summary["boxes"]["kept"] == 3
     remove.print_summary(summary)
     told = capsys.readouterr().out
-    assert "warning: 1 files whose burned-in side disagrees with their header: wrong.dcm\n" in told and "1 frontal films may be reversed" in told
+    assert "warning: 1 file whose burned-in side disagrees with its header: wrong.dcm\n" in told and "1 frontal film may be reversed" in told
 
 
 def test_without_the_option_keep_none_reads_nothing_and_other_pixels_are_the_same(tmp_path, reader):

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ...records import STATUSES
+from ...system.wording import verb
 from .charts import Bar, Chart, histogram, number, quartiles, ranking, render
 from .entries import kind, milliseconds, review_command
 
@@ -51,19 +52,20 @@ def _shares(counts: dict[str, int]) -> list[tuple[str, float, float]]:
 def _warnings(summary: dict[str, Any]) -> list[str]:
     lines = []
     if summary.get("released_held"):
-        lines.append(f"{number(summary['released_held'])} files were written though something still shows in them (--release-held). "
-                     "Check each before sharing it.")
+        lines.append(f"{number(summary['released_held'])} {verb(summary['released_held'], 'file was', 'files were')} written though something still shows "
+                     "in it (--release-held). Check each before sharing it.")
     if summary.get("paths_that_tell"):
-        lines.append(f"{number(summary['paths_that_tell'])} outputs have paths that hold a name, number or UID of their own header.")
+        lines.append(f"{number(summary['paths_that_tell'])} {verb(summary['paths_that_tell'], 'output has a path that holds', 'outputs have paths that hold')} a "
+                     "name, number or UID of the file's own header.")
     if summary.get("outside_validation"):
-        lines.append(f"{number(summary['outside_validation'])} files are not what the weights were validated on (--allow-modality).")
+        lines.append(f"{number(summary['outside_validation'])} {verb(summary['outside_validation'], 'file is', 'files are')} not what the weights were validated on (--allow-modality).")
     if summary.get("recognizable"):
-        lines.append(f"In {number(summary['recognizable'])} files a person may be recognised by the picture itself.")
+        lines.append(f"In {number(summary['recognizable'])} {verb(summary['recognizable'], 'file', 'files')} a person may be recognised by the picture itself.")
     sides = summary.get("laterality") or {}
     if sides.get("disagree"):
-        lines.append(f"In {number(sides['disagree'])} files the burned-in side disagrees with the header.")
+        lines.append(f"In {number(sides['disagree'])} {verb(sides['disagree'], 'file', 'files')} the burned-in side disagrees with the header.")
     if sides.get("flipped"):
-        lines.append(f"{number(sides['flipped'])} frontal films may be reversed left to right.")
+        lines.append(f"{number(sides['flipped'])} frontal {verb(sides['flipped'], 'film', 'films')} may be reversed left to right.")
     if summary.get("by_hand"):
         lines.append("Only boxes drawn by hand were removed; the results were not checked.")
     return lines

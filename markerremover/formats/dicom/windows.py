@@ -56,6 +56,28 @@ def see(
     return views.apply_tables(stored, tables, low), (darkest(stored, shares or [tables[0][0]], low, dark_high),)
 
 
+def brightness(dataset: Dataset, low: int, high: int, photometric: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """What a MONOCHROME file's header says of every representable stored value, from `low` to `high`, both inclusive.
+
+    Args:
+        photometric: MONOCHROME1 or MONOCHROME2.
+
+    Returns:
+        (N,) float32 rescaled values, negated where low ones show bright, so that more is brighter; and (N,) brightness 0-1 in the first window or
+        VOI LUT, None without one.
+    """
+    values = _modality(dataset, np.arange(low, high + 1, dtype=np.int32))
+    invert = photometric == "MONOCHROME1" or dataset.get("PresentationLUTShape", "") == "INVERSE"
+    shares = _voi(dataset, values)
+    share = None if not shares else 1 - shares[0] if invert else shares[0]
+    return -values if invert else values, share
+
+
+def padding(dataset: Dataset, low: int, high: int) -> tuple[int, int] | None:
+    """Least and greatest stored value of padding, both inclusive, or None where the header names none in range."""
+    return _padding(dataset, low, high)
+
+
 def darkest(stored: np.ndarray, shares: list[np.ndarray], low: int, flipped: bool) -> int:
     """The stored value that is black in every window and after min-max normalisation.
 

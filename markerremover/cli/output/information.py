@@ -9,14 +9,15 @@ from importlib import util
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
-from ..errors import MarkerRemoverError
-from ..inference import backends
-from ..inference.network import model_of
-from ..inference.shipped_weights import default_weights
-from ..run import run_summary
-from ..run.workers import fitting
-from ..system import capacity
+from ... import __version__
+from ...errors import MarkerRemoverError
+from ...inference import backends
+from ...inference.network import model_of
+from ...inference.shipped_weights import default_weights
+from ...run import run_summary
+from ...run.workers import fitting
+from ...system import capacity
+from ...system.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,8 @@ def lines(facts: dict[str, Any]) -> Iterator[str]:
         yield f"  {backend['name']:<12} {mark:<8} {backend['title']}{' ' + backend['version'] if backend['version'] else ''}: {detail}"
     cpu = facts["cpu"]
     free = "unknown" if cpu["free_memory_bytes"] is None else f"{cpu['free_memory_bytes'] / 1e9:.1f} GB"
-    yield f"CPU: {cpu['cores']} cores for this process, free memory {free}; `remove` starts {cpu['workers_of_a_large_run']} processes for many files"
+    processes = counted(cpu["workers_of_a_large_run"], "process", "processes")
+    yield f"CPU: {counted(cpu['cores'], 'core')} for this process, free memory {free}; `remove` starts {processes} for many files"
     ocr = facts["ocr"]
     yield f"OCR engine: {NO_OCR if ocr is None else ocr.get('error') or '{engine}, Tesseract {tesseract}, data in {tessdata}'.format(**ocr)}"
     yield from _codec_lines(facts["codecs"])
@@ -92,7 +94,7 @@ def _closer(tiling: dict[str, Any] | None) -> str:
 
 def _weights(weights: Path | None, device: str) -> dict[str, Any]:
     """Facts of the card, and the backend that opened the weights."""
-    from ..detection.localizer import load_detector
+    from ...detection.localizer import load_detector
 
     try:
         detector = load_detector(weights, device=device)
@@ -120,13 +122,13 @@ def _backend(backend: backends.Backend, used: str | None) -> dict[str, Any]:
 
 
 def _ocr() -> dict[str, Any] | None:
-    from ..second_pass.tesseract import engine
+    from ...second_pass.tesseract import engine
 
     return engine()
 
 
 def _codecs() -> dict[str, Any]:
-    from ..formats.dicom.pixels import codecs
+    from ...formats.dicom.pixels import codecs
 
     return codecs()
 
