@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import UsageError
+from .keep_lists import groups
 
 if TYPE_CHECKING:  # `--help` imports this module for its defaults and needs no numpy
     import numpy as np
@@ -255,7 +256,7 @@ Telling = frozenset[Identifier]
 class Policy:
     """What to retain, and margins of removed boxes.
 
-    keep: laterality markers that are retained when isolated, upper case; empty removes everything and needs no OCR.
+    keep: laterality markers, phrases and groups of them (see `keep_lists`) that are retained, upper case; empty removes everything and needs no OCR.
     threshold: lowest localizer score of a box that counts, 0–1; None takes the weights' own.
     margin: margin of a removed box on each side, as a fraction of its shorter side; at least `margin_px` pixels of the image at the
         localizer's scale, and a fraction of its length, see `boxes.widen`.
@@ -278,7 +279,7 @@ class Policy:
             raise UsageError(f"margin is {self.margin}, allowed is 0 to 2")
         if self.style not in STYLES:
             raise UsageError(f"style is {self.style!r}, allowed are {', '.join(STYLES)}")
-        object.__setattr__(self, "keep", tuple(dict.fromkeys(s.strip().upper() for s in self.keep if s.strip())))
+        object.__setattr__(self, "keep", groups.expanded(self.keep))
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from ..second_pass import glyphs
 from ..second_pass.doubts import BESIDE, DOUBTS
 from ..second_pass.isolation import LARGER, NEXT
 from ..second_pass.kept_pixels import CLEAR_PX, is_empty, pieces
+from ..second_pass.phrases.kept_lines import KEPT_PHRASE
 from ..second_pass.reader import is_unlike
 from ..second_pass.strokes import distance
 
@@ -30,8 +31,8 @@ NOT_KEPT = "no laterality marker to retain"
 UNCERTAIN = "reading uncertain"
 CONTRADICTED = "contradicted by another box"
 CUT = "cut by another box"
-REASONS = (KEPT, NOTHING_KEPT, NO_READING, LOOSE, NOT_KEPT, UNCERTAIN, CONTRADICTED, CUT, *DOUBTS)
-"""Every `Decision.reason` of the program: the only one of a "keep" first; none contains read text."""
+REASONS = (KEPT, KEPT_PHRASE, NOTHING_KEPT, NO_READING, LOOSE, NOT_KEPT, UNCERTAIN, CONTRADICTED, CUT, *DOUBTS)
+"""Every `Decision.reason` of the program: the two of a "keep" first; none contains read text."""
 
 SAME_BOX_IOU = 0.6  # IoU above which two boxes are about the same letter
 CLEARLY = 0.7  # least confidence of a laterality marker that outweighs a box in the same place that read nothing, and of a single letter
