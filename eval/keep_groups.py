@@ -120,12 +120,11 @@ def share_kept(frame: np.ndarray, strokes: np.ndarray, boxes: list[np.ndarray], 
     """Share of the strokes that stay, by second pass, decision and isolation, of those in the boxes."""
     from markerremover.records import Detections
     from markerremover.redaction import cleaning, decision_rules
-    from markerremover.second_pass.phrases import kept_lines
 
     n = len(boxes)
     found = Detections(np.array(boxes, np.float32).reshape(n, 4), np.full(n, 0.9, np.float32), np.zeros(n, np.int64), (MARKER,))
     decisions = decision_rules.resolve(cleaning._decided(0, frame[None], (frame[None],), found, tools["cleaner"]))
-    decisions = kept_lines.alone(decisions)
+    decisions = cleaning._alone(decisions, (frame[None],), {})
     kept, inked = np.zeros(frame.shape, bool), strokes > 0.5
     for d in decisions:
         if d.action == "keep":

@@ -27,6 +27,7 @@ from ..view import FLOOR, View, view_of_box
 __all__ = ["read_line"]
 
 ONE_LINE = 7  # Tesseract's page segmentation mode
+PICTURES = 2  # pictures of a line that are read at each threshold: its strokes as a mask, and its grey levels
 LEAST_LEVELS = 2  # least number of thresholds at which the same phrases must be read
 CONTRARY = 0.75  # confidence from which a reading of anything else is final
 LONGEST = 30.0  # greatest length of a line, in its heights
@@ -35,7 +36,7 @@ SPECK = 0.1  # greatest size of a component that is no stroke
 LETTER = 0.55  # least height of a letter without a mark above it
 ABOVE, BELOW = 0.5, 0.35  # reach of marks and descenders beyond the letters
 LEVEL = 0.2  # greatest difference of the letters' lower edges
-BLANK, TIGHT = 0.62, 0.42  # gap from which there is a blank between letters; the same in a phrase of two letters, which may be initials
+BLANK, TIGHT = 0.62, 0.3  # gap from which there is a blank between letters; the same in a phrase of two letters, which may be initials
 WIDTH = 0.2, 1.25  # range of a line's length for each of its characters
 REACH = 3.0  # how far beyond the line other print belongs to it
 NEAR = 0.9  # how far full stops, colons and hyphens belong to it
@@ -89,29 +90,26 @@ def _read(
     frames: Sequence[np.ndarray], view: View, levels: list[Ink], keep: tuple[str, ...], reader: Reader, min_confidence: float
 ) -> Reading | None:
     """`read_line` for the strokes of one polarity."""
-    votes: Counter[str] = Counter()  # by text without blanks, which the engine may miss
-    best: dict[str, tuple[str, Ink, _Line, float]] = {}
+    votes: Counter[tuple[str, ...]] = Counter()
+    best: dict[tuple[str, ...], tuple[float, str, Ink, _Line]] = {}
     for ink in levels:
         line = _line(view, ink)
         if line is None or (ink.dark and not all(on_plate(view, ink, i) for i in line.letters)):
             continue
-        agreed: dict[str, float] = {}
-        for text, confidence in reader.read(pictures(Candidate(ink, line.letters, "", 0.0, 0.0, 0)), psm=ONE_LINE):
+        agreed = set()
+        for text, confidence in reader.read(pictures(Candidate(ink, line.letters, "", 0.0, 0.0, 0))[:PICTURES], psm=ONE_LINE):
             found = line_of(text, keep)
             if found and confidence >= min_confidence and not set(found) <= set(markers(keep)) and _accounts(text, found, line):
-                agreed[key(text)] = max(confidence, agreed.get(key(text), 0.0))
-            elif text and confidence >= CONTRARY:
+                agreed.add(found)
+                if found not in best or confidence > best[found][0]:
+                    best[found] = confidence, key(text), ink, line
+            elif text and not found and confidence >= CONTRARY:
                 return None
-        if len({each.replace(" ", "") for each in agreed}) == 1:
-            text, confidence = max(agreed.items(), key=lambda item: item[1])
-            votes[text.replace(" ", "")] += 1
-            best.setdefault(text.replace(" ", ""), (text, ink, line, confidence))
-        elif agreed:
-            return None
+        votes.update(agreed)
     if len(votes) != 1:
         return None
-    ((squeezed, count),) = votes.items()
-    text, ink, line, confidence = best[squeezed]
+    ((found, count),) = votes.items()
+    confidence, text, ink, line = best[found]
     if count < LEAST_LEVELS or _continues(frames[0], view, ink, line):
         return None
     reading = reading_of(frames, view, Candidate(ink, line.letters, text, 0.0, 0.0, 0), confidence, levels)
