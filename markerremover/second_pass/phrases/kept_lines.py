@@ -9,7 +9,7 @@ import numpy as np
 
 from ...boxes import covered_share
 from ...keep_lists.groups import phrases_of
-from ...records import LATERALITY, Decision, Policy, Reading
+from ...records import DEFAULT_KEEP, LATERALITY, Decision, Policy, Reading
 from ..doubts import PART_OF_TEXT
 from ..tesseract import Reader
 from .line_reading import read_line
@@ -19,6 +19,7 @@ __all__ = ["KEPT_PHRASE", "alone", "decided"]
 
 KEPT_PHRASE = "whole line of phrases to retain"
 SAME = 0.6  # least share of a box in a line's own from which it is about that line
+LEVEL_DEG = 20.0  # greatest rotation of a level word
 
 
 def decided(
@@ -64,6 +65,8 @@ def _kept(decision: Decision, reading: Reading) -> Decision:
 def alone(decisions: Sequence[Decision], others: Sequence[tuple[int, np.ndarray]] = ()) -> tuple[Decision, ...]:
     """Decisions in which retained lines become removals where another box of print lies in the same line, or part of the line was removed.
 
+    Words for a side other than those retained by default are such lines, too, if they are level: DER is also a part of names.
+
     Args:
         decisions: resolved, of all frames.
         others: (frame, (4,) source xyxy) of further boxes that may hold print: those below the threshold, and text that was read.
@@ -71,7 +74,7 @@ def alone(decisions: Sequence[Decision], others: Sequence[tuple[int, np.ndarray]
     Returns:
         As many decisions, in the same order.
     """
-    kept = [d for d in decisions if d.action == "keep" and d.reason == KEPT_PHRASE]
+    kept = [d for d in decisions if d.action == "keep" and _is_line(d)]
     if not kept:
         return tuple(decisions)
     removed = [d for d in decisions if d.action == "remove"]
@@ -80,7 +83,14 @@ def alone(decisions: Sequence[Decision], others: Sequence[tuple[int, np.ndarray]
         id(d.reading) for d in kept
         if any(r.reading is d.reading and r.frame == d.frame for r in removed) or any(frame == d.frame and _adds(d, box) for frame, box in near)
     }
-    return tuple(replace(d, action="remove", reason=PART_OF_TEXT, strokes=None) if d.reason == KEPT_PHRASE and id(d.reading) in spoilt else d for d in decisions)
+    return tuple(replace(d, action="remove", reason=PART_OF_TEXT, strokes=None) if d.action == "keep" and id(d.reading) in spoilt else d for d in decisions)
+
+
+def _is_line(kept: Decision) -> bool:
+    """Whether a retained box is one of a line of phrases, or a level word that is not retained by default."""
+    if kept.reading is None or kept.reason == KEPT_PHRASE:
+        return kept.reason == KEPT_PHRASE
+    return len(kept.reading.text) > 1 and kept.reading.text not in DEFAULT_KEEP and abs((kept.reading.rotation_deg + 45) % 180 - 45) < LEVEL_DEG
 
 
 def _adds(kept: Decision, box: np.ndarray) -> bool:

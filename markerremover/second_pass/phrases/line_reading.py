@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from ...keep_lists.groups import markers
-from ...keep_lists.phrases import key, line_of
+from ...keep_lists.phrases import as_read, key, line_of
 from ...records import Reading
 from ..isolation import stroke_statistics
 from ..marker_reading import reading_of
@@ -34,8 +34,8 @@ LONGEST = 30.0  # greatest length of a line, in its heights
 # In letter heights, which is that of the taller letters of the line:
 SPECK = 0.1  # greatest size of a component that is no stroke
 LETTER = 0.55  # least height of a letter without a mark above it
-ABOVE, BELOW = 0.5, 0.35  # reach of marks and descenders beyond the letters
-LEVEL = 0.2  # greatest difference of the letters' lower edges
+ABOVE, BELOW = 0.6, 0.6  # reach of marks and descenders beyond the letters
+LEVEL, DESCENDERS = 0.2, 0.5  # greatest difference of the letters' lower edges, and the greatest share of letters that reach lower
 BLANK, TIGHT = 0.62, 0.3  # gap from which there is a blank between letters; the same in a phrase of two letters, which may be initials
 WIDTH = 0.2, 1.25  # range of a line's length for each of its characters
 REACH = 3.0  # how far beyond the line other print belongs to it
@@ -98,7 +98,7 @@ def _read(
             continue
         agreed = set()
         for text, confidence in reader.read(pictures(Candidate(ink, line.letters, "", 0.0, 0.0, 0))[:PICTURES], psm=ONE_LINE):
-            found = line_of(text, keep)
+            found = line_of(text := as_read(text), keep)
             if found and confidence >= min_confidence and not set(found) <= set(markers(keep)) and _accounts(text, found, line):
                 agreed.add(found)
                 if found not in best or confidence > best[found][0]:
@@ -128,12 +128,12 @@ def _line(view: View, ink: Ink) -> _Line | None:
     height = float(np.percentile(stats[stats[:, 3] >= LETTER * tallest, 3], 60))
     is_letter = stats[:, 3] >= LETTER * height
     bottoms = stats[is_letter, 1] + stats[is_letter, 3]
-    bottom = float(np.median(bottoms))
+    bottom = float(percentile(bottoms.astype(np.float64), 40))
     top = bottom - height
     ends = stats[:, 1] + stats[:, 3]
     if (stats[:, 1] < top - ABOVE * height).any() or (ends > bottom + BELOW * height).any() or (stats[:, 3] > (1 + ABOVE) * height).any():
         return None
-    if (np.abs(bottoms - bottom) > LEVEL * height).mean() > 0.25:  # descenders
+    if (bottoms < bottom - LEVEL * height).any() or (bottoms > bottom + LEVEL * height).mean() > DESCENDERS:
         return None
     order = np.argsort(stats[:, 0])
     spans = [(int(stats[k, 0]), int(stats[k, 0] + stats[k, 2])) for k in order]
