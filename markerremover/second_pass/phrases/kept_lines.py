@@ -34,7 +34,8 @@ def decided(
         policy, reader: of the run; without phrases in the policy nothing is read.
 
     Returns:
-        As many decisions, in the same order. A line's boxes share one reading.
+        As many decisions, in the same order. A line's boxes share one reading. A word for a side in a line of several boxes is retained with the whole
+        line only.
     """
     result = list(decisions)
     if not phrases_of(policy.keep) or not len(boxes):
@@ -44,8 +45,11 @@ def decided(
         line = boxes[list(members)]
         bounds = np.concatenate([line[:, :2].min(axis=0), line[:, 2:].max(axis=0)])
         reading = read_line((frame, *others), bounds, policy.keep, reader, policy.min_confidence)
-        for i in members if reading is not None else ():
-            result[i] = _kept(decisions[i], reading)
+        for i in members:
+            if reading is not None:
+                result[i] = _kept(decisions[i], reading)
+            elif len(members) > 1 and _is_word(decisions[i]):
+                result[i] = replace(decisions[i], action="remove", reason=PART_OF_TEXT, strokes=None)
     return result
 
 
@@ -84,6 +88,11 @@ def alone(decisions: Sequence[Decision], others: Sequence[tuple[int, np.ndarray]
         if any(r.reading is d.reading and r.frame == d.frame for r in removed) or any(frame == d.frame and _adds(d, box) for frame, box in near)
     }
     return tuple(replace(d, action="remove", reason=PART_OF_TEXT, strokes=None) if d.action == "keep" and id(d.reading) in spoilt else d for d in decisions)
+
+
+def _is_word(decision: Decision) -> bool:
+    """Whether a decision retains a laterality marker of several letters."""
+    return decision.action == "keep" and decision.reading is not None and len(decision.reading.text) > 1
 
 
 def _is_line(kept: Decision) -> bool:

@@ -38,7 +38,7 @@ ABOVE, BELOW = 0.6, 0.6  # reach of marks and descenders beyond the letters
 LEVEL, DESCENDERS = 0.2, 0.5  # greatest difference of the letters' lower edges, and the greatest share of letters that reach lower
 BLANK, TIGHT = 0.62, 0.3  # gap from which there is a blank between letters; the same in a phrase of two letters, which may be initials
 WIDTH = 0.2, 1.25  # range of a line's length for each of its characters
-REACH = 3.0  # how far beyond the line other print belongs to it
+REACH = 5.0  # how far beyond the line other print belongs to it
 NEAR = 0.9  # how far full stops, colons and hyphens belong to it
 OTHER_HEIGHT = 0.35, 1.8  # height of other print on the line
 # Of other print, as fractions of the line's own: contrast, sharpness, and range of stroke widths.

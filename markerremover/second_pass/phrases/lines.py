@@ -8,7 +8,7 @@ import numpy as np
 
 __all__ = ["in_line", "lines_of"]
 
-JOINED_GAP = 3.0  # greatest gap between boxes of one line, in the height of the lower one
+JOINED_GAP = 5.0  # greatest gap between boxes of one line, in the height of the lower one
 SAME_HEIGHT = 2.2  # greatest ratio of the heights of boxes that are joined: a lead marker beside small print is no part of its line
 LEAST_OVERLAP = 0.5  # least overlap in height, as a fraction of the lower box's
 
