@@ -145,6 +145,8 @@ def one_mixed(rng: np.random.Generator, number: int, tools: dict[str, Any]) -> t
     group = GROUPS[number % 3]
     words = groups.shipped()[group]
     phrase, other = text_of(rng, words[int(rng.integers(len(words)))]), further(rng)
+    while other in groups.shipped()["laterality"]:  # initials that are to be retained themselves
+        other = further(rng)
     blank = str(rng.choice((" ", "  ", " - ", ", ", "   ")))
     text = f"{phrase}{blank}{other}" if rng.random() < 0.6 else f"{other}{blank}{phrase}"
     frame, strokes, pieces, _ = drawn(rng, text, number % 2 == 1)
@@ -170,7 +172,7 @@ def one_picture(rng: np.random.Generator, number: int, is_mixed: bool, tools: di
 
     words = groups.shipped()[GROUPS[number % 3]]
     text = text_of(rng, words[int(rng.integers(len(words)))])
-    text = f"{text} {further(rng)}" if is_mixed else text
+    text = f"{text} {FAMILY[int(rng.integers(len(FAMILY)))]}" if is_mixed else text
     faces, cap = fonts.font_files("eval"), float(rng.uniform(16, 40))
     alpha = fonts.render(text, faces[int(rng.integers(len(faces)))], cap)
     picture = backgrounds.procedural(rng, (1024, 1024), "eval", backgrounds.BODIES[int(rng.integers(len(backgrounds.BODIES)))])

@@ -3,9 +3,14 @@
     weights = "site.onnx"     # relative to this file
     threshold = 0.15
 
+    phrases = ["projection", "AT BED"]  # besides laterality markers, see `keep_lists`
+
     [keep]
     D = "right"
     I = "left"
+
+    [groups]
+    projection = ["SCHULTERBLATT Y"]  # added to the shipped group
 """
 
 from __future__ import annotations
@@ -14,16 +19,17 @@ import hashlib
 import json
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from .errors import UsageError
+from .keep_lists import groups
 from .records import DEFAULT_KEEP, Policy
 from .system import user_text
 
 FILE = "site.toml"
-KEYS = ("weights", "threshold", "keep")
+KEYS = ("weights", "threshold", "keep", "phrases", "groups")
 MEANINGS = ("left", "right")
 #: Laterality markers with a known meaning: English, then Spanish, Portuguese and French.
 KNOWN_MARKERS = {
@@ -40,15 +46,19 @@ class SiteProfile:
     threshold: lowest localizer score of a box that counts, 0–1, both excluded; None takes the weights' own.
     keep: laterality marker, upper case -> "left" or "right"; empty retains none.
     sha256: hex, of the file it was read from; "" if it was not read from a file.
+    phrases: phrases and names of groups that are retained besides.
+    groups: name -> phrases, added to the shipped groups.
 
     Raises:
-        UsageError: threshold, marker or meaning is out of range, or a marker is named twice.
+        UsageError: threshold, marker, meaning, phrase or group is invalid, or a marker is named twice.
     """
 
     weights: Path | None = None
     threshold: float | None = None
     keep: Mapping[str, str] = field(default_factory=lambda: {s: KNOWN_MARKERS[s] for s in DEFAULT_KEEP}, hash=False)
     sha256: str = ""
+    phrases: tuple[str, ...] = ()
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if self.threshold is not None and not (_is_number(self.threshold) and 0 < self.threshold < 1):
@@ -65,10 +75,16 @@ class SiteProfile:
                 raise UsageError(f"keep has the laterality marker {upper!r} twice")
             keep[upper] = meaning
         object.__setattr__(self, "keep", keep)
+        if not isinstance(self.phrases, (list, tuple)) or not all(isinstance(phrase, str) for phrase in self.phrases):
+            raise UsageError(f'phrases is {self.phrases!r}, allowed is a list such as ["projection", "SEMI-ERECT"]')
+        object.__setattr__(self, "phrases", tuple(self.phrases))
+        object.__setattr__(self, "groups", groups.table({name: list(words) if isinstance(words, tuple) else words for name, words in self.groups.items()}, "groups"))
+        self.policy()
 
     def policy(self) -> Policy:
-        """The default policy with this site's laterality markers and threshold."""
-        return Policy(keep=tuple(self.keep), threshold=self.threshold)
+        """The default policy with this site's laterality markers, phrases and threshold."""
+        phrases = groups.expanded(self.phrases, groups.joined(self.groups), strict=True) if self.phrases or self.groups else ()
+        return Policy(keep=(*self.keep, *phrases), threshold=self.threshold)
 
 
 def _is_number(value: object) -> bool:
@@ -98,6 +114,8 @@ def read(path: Path | str) -> SiteProfile:
     weights, options = content.pop("weights", None), dict(content)
     if weights is not None and (not isinstance(weights, str) or not weights):
         raise UsageError(f"{path}: weights is {weights!r}, allowed is the path of an ONNX file with its card beside it")
+    if not isinstance(options.get("groups", {}), dict) or not all(isinstance(words, list) for words in options.get("groups", {}).values()):
+        raise UsageError(f'{path}: groups is {options["groups"]!r}, allowed is a table such as [groups] with bed = ["AT BED"]')
     if not isinstance(options.get("keep", {}), dict):
         raise UsageError(f'{path}: keep is {options["keep"]!r}, allowed is a table such as [keep] with D = "right"')
     try:
@@ -116,13 +134,21 @@ def write(path: Path | str, profile: SiteProfile) -> None:
         lines.append(f"weights = {_quoted(weights.relative_to(folder).as_posix() if beside else str(weights))}")
     if profile.threshold is not None:
         lines.append(f"threshold = {float(profile.threshold)!r}")
+    if profile.phrases:
+        lines.append(f"phrases = {_list(profile.phrases)}")
     lines += ["", "[keep]", *(f"{_quoted(marker)} = {_quoted(meaning)}" for marker, meaning in profile.keep.items())]
+    if profile.groups:
+        lines += ["", "[groups]", *(f"{_quoted(name)} = {_list(words)}" for name, words in profile.groups.items())]
     temporary = path.with_name(path.name + ".new")
     with open(temporary, "w", encoding="utf-8", newline="\n") as handle:
         handle.write("\n".join(lines) + "\n")
         handle.flush()
         os.fsync(handle.fileno())
     os.replace(temporary, path)
+
+
+def _list(texts: Iterable[str]) -> str:
+    return f"[{', '.join(map(_quoted, texts))}]"
 
 
 def _quoted(text: str) -> str:

@@ -28,9 +28,9 @@ def policy_for(policy: Policy, telling: Telling) -> Policy:
         return policy
     name_words = {part for one in telling if one.kind == "name" for name in names_in(one.text) for part in (*name.parts, *name.glued)}
     whole = {"".join(char for char in plain(one.text) if char.isalnum()) for one in telling}
-    spoken = {plain(word) for one in telling if one.kind == "name" for word in words(one.text) if len(words(one.text)) == 1}
+    alone = {plain(word) for one in telling if one.kind == "name" for word in words(one.text)}  # also "der", which is no part that tells in longer phrases
     has_short_numbers = any(re.fullmatch(rf"0*\d{{1,{MOST_DIGITS}}}", one.text.strip()) for one in telling if one.kind == "number")
     holds = in_text(telling)
-    left = set(without(tuple(text for text in free if not holds(text)), name_words | whole | spoken, has_short_numbers))
+    left = set(without(tuple(text for text in free if not holds(text) and plain(text) not in alone), name_words | whole, has_short_numbers))
     kept = tuple(text for text in policy.keep if text in left or text not in free)
     return policy if kept == policy.keep else replace(policy, keep=kept)

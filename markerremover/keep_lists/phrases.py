@@ -36,13 +36,13 @@ def checked(text: str) -> str:
     """`normal`, if a keep list may hold it.
 
     Raises:
-        UsageError: it is empty, has no letter unless it is a single character, or has other characters than letters, digits, blanks and hyphens.
+        UsageError: it is empty, has no letter, or has other characters than letters, digits, blanks and hyphens.
     """
     phrase = normal(text)
     if not _ALLOWED.fullmatch(phrase):
         raise UsageError(
             f"{text!r}: allowed are letters and digits, with single blanks or hyphens between them, and {NUMBER} before a unit for a number, as in '# MIN'")
-    if len(phrase) > 1 and not any(map(str.isalpha, phrase)):
+    if not any(map(str.isalpha, phrase)):
         raise UsageError(f"{text!r}: a number alone is never retained: it may be part of an identifier")
     return phrase
 
