@@ -1,7 +1,7 @@
 """Phrases of keep lists on drawn print: how many of a group are retained, how many lost, and how often is a line retained that holds anything else?
 Seeded: the same on every machine but for single grey levels.
 
-usage: python eval/keep_groups.py [eval/results/keep-groups.json] [--phrases 240] [--mixed 500] [--words 320] [--pictures 0] [--seed 1] [--workers 1]
+usage: python eval/keep_groups.py [eval/results/keep-groups.json] [--phrases 120] [--mixed 500] [--words 320] [--pictures 0] [--seed 1] [--workers 1]
 
 "clean": sharp print on smooth ground. "hard": smaller, fainter, blurred, with noise, compressed as JPEG. Each phrase comes in one box or in a box for each word.
 "mixed": a phrase and a name, initials, a date, a time, a number or a code in one line, before or after, in one box, a box for each word, or only the phrase in a box.
@@ -38,7 +38,7 @@ LOOK_ALIKES = (
     "PORTER", "PORTAL", "PORTABELLA", "PORTE", "SPORT", "MOBIL", "MOBILIO", "STEHN", "STEHER", "STEHLIN", "LIEGER", "LIEGENT", "SITZER", "SITZ", "DEBOUTE", "DEBOUX", "ASSI",
     "ASSISI", "ASSISO", "BETTE", "BETTI", "BETTINA", "COUCHER", "COUCHET", "OBEL", "OBLI", "OBI", "OBLAK", "AXEL", "AXIALI", "AXIO", "FACER", "FACES", "FACCI", "PROFIT",
     "PROFILI", "PERFILO", "PERFIT", "FRENTZ", "FRENTE J", "DORSALE M", "DORSCH", "DORSAY", "VENTRESCA", "NEUTRA", "FLEXER", "INSPECTOR", "EXPERT", "LEITOS", "LEITNER",
-    "SEDUTA R", "SEDUTTO", "SENTADOS", "PRONO K", "10", "10 M", "1O", "MIN 10", "10 MINA", "10 MING", "MINH 10", "1000 MIN", "10:30", "10:30 MIN", "10.5.24", "10 MIN 4711",
+    "SEDUTA K", "SEDUTTO", "SENTADOS", "PRONO K", "10", "10 M", "1O", "MIN 10", "10 MINA", "10 MING", "MINH 10", "1000 MIN", "10:30", "10:30 MIN", "10.5.24", "10 MIN 4711",
     "12 H 30", "H 12", "1H30", "HO 1", "5 HU", "POST", "POST E", "POSTE", "SCOTT", "SCOUTS", "NATIVO", "NATHIV", "TARDIEU", "BASALE", "BASALDUA", "DIRETTI", "CONTROL", "STATT",
     "STATE", "TRAUMER", "UPRIGHTS", "WRIGHT", "UPWRIGHT", "ERECT-M", "M-ERECT", "AP-M", "J-AP", "AP.", "A.P.", "AP/M", "AP:KM", "LAT.KM", "SEMI", "SEMI-ERIC", "SEMIONOV",
     "EN PIERRE", "ENPEI", "DE PIETRO", "EM PE DRO", "AL LETTOU", "AU LITTLE", "AULIT J", "TABLE", "STANDER", "STANDINGER", "SEATON", "SITTINGER", "BEDSIDER", "INLAT", "LATAP",
@@ -222,7 +222,7 @@ def run_part(kind: str, seed: int, numbers: list[int]) -> list[tuple[str, bool]]
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path, nargs="?")
-    parser.add_argument("--phrases", type=int, default=240)
+    parser.add_argument("--phrases", type=int, default=120)
     parser.add_argument("--mixed", type=int, default=500)
     parser.add_argument("--words", type=int, default=320)
     parser.add_argument("--pictures", type=int, default=0)
