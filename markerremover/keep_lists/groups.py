@@ -91,7 +91,7 @@ def expanded(items: Iterable[str], groups: Groups | None = None, *, strict: bool
     Args:
         items: phrases and names of groups, which may follow `GROUP`; blank ones are left out.
         groups: name -> phrases; the shipped ones by default.
-        strict: whether a word that resembles a group's name is an error.
+        strict: whether a word that resembles a group's name is an error, and so is a single character that is neither letter nor digit.
 
     Raises:
         UsageError: a phrase is invalid, or a group unknown.
@@ -100,6 +100,8 @@ def expanded(items: Iterable[str], groups: Groups | None = None, *, strict: bool
     for item in filter(None, map(str.strip, items)):
         name = normal(item).lower().removeprefix(GROUP).strip()
         if len(name) == 1 and not item.startswith(GROUP):
+            if strict and not item.isalnum():
+                raise UsageError(f"{item!r}: allowed are letters and digits")
             result.append(item.upper())
             continue
         known = shipped() if groups is None else groups
