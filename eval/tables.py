@@ -19,7 +19,7 @@ from markerremover.evaluation.box_measures import PUBLISHED, PUBLISHED_LOCALIZER
 from markerremover.evaluation.metrics import in_words, rate
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("README.md", "docs/accuracy.md", "docs/comparison.md", "docs/backends.md", "docs/scale.md", "eval/BENCHMARK.md")
+PAGES = ("README.md", "docs/accuracy.md", "docs/comparison.md", "docs/backends.md", "docs/scale.md", "docs/how-to/keep-lists.md", "eval/BENCHMARK.md")
 HEAD = ("burned-in annotations removed", "images de-identified", "laterality markers retained", "false-positive regions", "anatomy removed")
 WORKERS, NODES, CORES, PRICE = 2, 10, 32, 0.04  # of the arithmetic in docs/scale.md; the price is an assumption, in any currency
 SAID = {"all": "all removed", "laterality markers": "laterality markers retained", "words": "single characters retained"}
@@ -84,6 +84,21 @@ def letters() -> list[str]:
     lines = ["| drawn letters | retained |", "|---|---|"]
     lines += [f"| {words} | {in_words(found['by_kind'][kind])} |" for kind, words in said.items()]
     return [*lines, f"| **letters retained that are no laterality marker** | {in_words(found['letters_retained_that_are_no_laterality_marker'])} |"]
+
+
+def keep_groups() -> list[str]:
+    """Drawn lines of phrases, and of phrases with something else: how many were retained."""
+    found = result("keep-groups")
+    kinds = {kind: rates for kind, rates in found["by_kind"].items() if ", " in kind}
+    names = list(dict.fromkeys(kind.split(", ")[0] for kind in kinds))
+    lines = ["| drawn lines | clean print retained | hard print retained | lost of both |", "|---|---|---|---|"]
+    for name in names:
+        clean, hard = (kinds[f"{name}, {how}"] for how in ("clean", "hard"))
+        lost = rate(clean["n"] + hard["n"] - clean["k"] - hard["k"], clean["n"] + hard["n"])
+        lines.append(f"| `{name}`: a phrase alone, to be retained | {in_words(clean)} | {in_words(hard)} | {in_words(lost)} |")
+    for kind, words in (("mixed", "a phrase with a name, initials, a date, a number or a code"), ("look-alikes", "words that resemble a phrase")):
+        lines.append(f"| {words}: wrongly retained | {in_words(found['by_kind'][kind])} | | |")
+    return lines
 
 
 def tools(document: dict[str, Any], *, brief: bool = False) -> list[str]:
@@ -166,7 +181,7 @@ def cost() -> list[str]:
 
 
 TABLES: dict[str, Callable[[], list[str]]] = {
-    "backends": backends, "pace": pace, "stages": stages, "memory": memory, "cost": cost, "letters": letters, "real": real, "left-out": left_out, "published": published, "benchmark": lambda: synthetic(result("benchmark")),
+    "backends": backends, "pace": pace, "stages": stages, "memory": memory, "cost": cost, "letters": letters, "keep-groups": keep_groups, "real": real, "left-out": left_out, "published": published, "benchmark": lambda: synthetic(result("benchmark")),
     "peers-val": lambda: tools(result("peers-val")), "peers-val-brief": lambda: tools(result("peers-val"), brief=True),
     "peers-benchmark": lambda: tools(result("peers-benchmark")), "peers-benchmark-brief": lambda: tools(result("peers-benchmark"), brief=True),
 }

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import UsageError
+from .keep_lists import groups
 
 if TYPE_CHECKING:  # `--help` imports this module for its defaults and needs no numpy
     import numpy as np
@@ -246,7 +247,7 @@ Telling = frozenset[Identifier]
 class Policy:
     """What to retain, and margins of removed boxes.
 
-    keep: laterality markers that are retained when isolated, upper case; empty removes everything and needs no OCR.
+    keep: laterality markers, phrases and groups of them (see `keep_lists`) that are retained, upper case; empty removes everything and needs no OCR.
     threshold: lowest localizer score of a box that counts, 0–1; None takes the weights' own.
     read: further laterality markers that are read, but not retained; needs OCR.
     margin: margin of a removed box on each side, as a fraction of its shorter side; at least `margin_px` pixels of the image at the
@@ -271,8 +272,8 @@ class Policy:
             raise UsageError(f"margin is {self.margin}, allowed is 0 to 2")
         if self.style not in STYLES:
             raise UsageError(f"style is {self.style!r}, allowed are {', '.join(STYLES)}")
-        for name in ("keep", "read"):
-            object.__setattr__(self, name, tuple(dict.fromkeys(s.strip().upper() for s in getattr(self, name) if s.strip())))
+        object.__setattr__(self, "keep", groups.expanded(self.keep))
+        object.__setattr__(self, "read", tuple(dict.fromkeys(s.strip().upper() for s in self.read if s.strip())))
 
     @property
     def readable(self) -> tuple[str, ...]:
@@ -327,8 +328,7 @@ class Mark:
 
     frame: 0-based.  xyxy: integer source pixels, maxima exclusive; may extend beyond the image and is then clipped.
     action: "remove" or "keep".  kind: "marker", "laterality", or "none" where nothing is burned in.
-    who, when: the reviewer's name and the time, ISO 8601; "" where unknown.
-    outline: corners (x, y) in source pixels of a polygon; () for the whole box.
+    who, when: the reviewer's name and the time, ISO 8601; "" where unknown.  outline: corners (x, y) in source pixels of a polygon; () for the whole box.
     drawn: whether the person drew it; else it changes a decision of the program.
     """
 
@@ -356,8 +356,7 @@ class Corrections:
     marks: places that they retained or want removed.
     carried: removals of an earlier run that are repeated, unless a mark keeps their place.
     sha256_in: of the reviewed file; another one is not changed. "" for any.
-    release: a person checked the result and wants it written although something still shows.
-    alone: only the marks count; the picture is not searched.
+    release: a person checked the result and wants it written although something still shows.  alone: only the marks count; the picture is not searched.
     canvas_hw: (H, W) of the image that the marks were drawn on; None for that of the file's stored pixels.
     coordinates: as in `Annotation`.  frames: those that were checked, if `canvas_hw` is given.
     """

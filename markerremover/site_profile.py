@@ -4,9 +4,14 @@
     threshold = 0.15
     allow_modality = ["US"]   # see `scope.modality.ALLOWABLE`
 
+    phrases = ["projection", "AT BED"]  # besides laterality markers, see `keep_lists`
+
     [keep]
     D = "right"
     I = "left"
+
+    [groups]
+    projection = ["SCHULTERBLATT Y"]  # added to the shipped group
 """
 
 from __future__ import annotations
@@ -15,17 +20,18 @@ import hashlib
 import json
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from .errors import UsageError
+from .keep_lists import groups
 from .records import DEFAULT_KEEP, Policy
 from .scope.modality import checked_modalities
 from .system import user_text
 
 FILE = "site.toml"
-KEYS = ("weights", "threshold", "keep", "allow_modality")
+KEYS = ("weights", "threshold", "keep", "phrases", "groups", "allow_modality")
 MEANINGS = ("left", "right")
 #: Laterality markers with a known meaning: English, then Spanish, Portuguese and French.
 KNOWN_MARKERS = {
@@ -43,9 +49,11 @@ class SiteProfile:
     keep: laterality marker, upper case -> "left" or "right"; empty retains none.
     allow_modality: what is cleaned though the weights were not validated on it, names of `scope.modality.ALLOWABLE`, upper case.
     sha256: hex, of the file it was read from; "" if it was not read from a file.
+    phrases: phrases and names of groups that are retained besides.
+    groups: name -> phrases, added to the shipped groups.
 
     Raises:
-        UsageError: threshold, marker or meaning is out of range, or a marker is named twice.
+        UsageError: threshold, marker, meaning, phrase or group is invalid, or a marker is named twice.
     """
 
     weights: Path | None = None
@@ -53,6 +61,8 @@ class SiteProfile:
     keep: Mapping[str, str] = field(default_factory=lambda: {s: KNOWN_MARKERS[s] for s in DEFAULT_KEEP}, hash=False)
     sha256: str = ""
     allow_modality: tuple[str, ...] = ()
+    phrases: tuple[str, ...] = ()
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if self.threshold is not None and not (_is_number(self.threshold) and 0 < self.threshold < 1):
@@ -72,10 +82,16 @@ class SiteProfile:
         if not all(isinstance(name, str) for name in self.allow_modality):
             raise UsageError(f'allow_modality is {self.allow_modality!r}, allowed is a list such as ["US"]')
         object.__setattr__(self, "allow_modality", checked_modalities(self.allow_modality))
+        if not isinstance(self.phrases, (list, tuple)) or not all(isinstance(phrase, str) for phrase in self.phrases):
+            raise UsageError(f'phrases is {self.phrases!r}, allowed is a list such as ["projection", "SEMI-ERECT"]')
+        object.__setattr__(self, "phrases", tuple(self.phrases))
+        object.__setattr__(self, "groups", groups.table({name: list(words) if isinstance(words, tuple) else words for name, words in self.groups.items()}, "groups"))
+        self.policy()
 
     def policy(self) -> Policy:
-        """The default policy with this site's laterality markers and threshold."""
-        return Policy(keep=tuple(self.keep), threshold=self.threshold)
+        """The default policy with this site's laterality markers, phrases and threshold."""
+        phrases = groups.expanded(self.phrases, groups.joined(self.groups), strict=True) if self.phrases or self.groups else ()
+        return Policy(keep=(*self.keep, *phrases), threshold=self.threshold)
 
 
 def _is_number(value: object) -> bool:
@@ -107,6 +123,8 @@ def read(path: Path | str) -> SiteProfile:
         raise UsageError(f"{path}: weights is {weights!r}, allowed is the path of an ONNX file with its card beside it")
     if not isinstance(options.get("allow_modality", []), list):
         raise UsageError(f'{path}: allow_modality is {options["allow_modality"]!r}, allowed is a list such as ["US"]')
+    if not isinstance(options.get("groups", {}), dict) or not all(isinstance(words, list) for words in options.get("groups", {}).values()):
+        raise UsageError(f'{path}: groups is {options["groups"]!r}, allowed is a table such as [groups] with bed = ["AT BED"]')
     if not isinstance(options.get("keep", {}), dict):
         raise UsageError(f'{path}: keep is {options["keep"]!r}, allowed is a table such as [keep] with D = "right"')
     try:
@@ -127,13 +145,21 @@ def write(path: Path | str, profile: SiteProfile) -> None:
         lines.append(f"threshold = {float(profile.threshold)!r}")
     if profile.allow_modality:
         lines.append(f"allow_modality = [{', '.join(map(_quoted, profile.allow_modality))}]")
+    if profile.phrases:
+        lines.append(f"phrases = {_list(profile.phrases)}")
     lines += ["", "[keep]", *(f"{_quoted(marker)} = {_quoted(meaning)}" for marker, meaning in profile.keep.items())]
+    if profile.groups:
+        lines += ["", "[groups]", *(f"{_quoted(name)} = {_list(words)}" for name, words in profile.groups.items())]
     temporary = path.with_name(path.name + ".new")
     with open(temporary, "w", encoding="utf-8", newline="\n") as handle:
         handle.write("\n".join(lines) + "\n")
         handle.flush()
         os.fsync(handle.fileno())
     os.replace(temporary, path)
+
+
+def _list(texts: Iterable[str]) -> str:
+    return f"[{', '.join(map(_quoted, texts))}]"
 
 
 def _quoted(text: str) -> str:

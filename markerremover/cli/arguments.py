@@ -5,21 +5,38 @@ from __future__ import annotations
 import argparse
 
 from ..errors import UsageError
+from ..keep_lists import groups
 from ..scope.modality import checked_modalities
 
 
-def parse_keep(text: str) -> tuple[str, ...]:
-    """Laterality markers, upper case, from a comma-separated list; `none` is the empty tuple.
+def keep_items(text: str) -> tuple[str, ...]:
+    """The items of a comma-separated keep list, as they were written; `none` is the empty tuple. Quotes around an item are left out.
 
-    >>> parse_keep("l, R"), parse_keep("none")
-    (('L', 'R'), ())
+    >>> keep_items("l, 'AP erect',projection"), keep_items("none")
+    (('l', 'AP erect', 'projection'), ())
     """
     if text.strip().lower() == "none":
         return ()
-    markers = tuple(marker.strip().upper() for marker in text.split(","))
-    if not all(marker.isalnum() for marker in markers):
-        raise argparse.ArgumentTypeError(f"{text!r}: allowed are letters and digits separated by commas, or none")
-    return markers
+    items = tuple(_unquoted(item.strip()) for item in text.split(","))
+    if not all(items):
+        raise argparse.ArgumentTypeError(f"{text!r}: allowed are laterality markers, phrases and groups separated by commas, or none")
+    return items
+
+
+def _unquoted(item: str) -> str:
+    return item[1:-1].strip() if len(item) > 1 and item[0] == item[-1] and item[0] in "'\"" else item
+
+
+def parse_keep(text: str) -> tuple[str, ...]:
+    """Laterality markers and phrases, upper case, from a comma-separated list with the shipped groups; `none` is the empty tuple.
+
+    >>> parse_keep("l, Semi - erect"), parse_keep("none")
+    (('L', 'SEMI-ERECT'), ())
+    """
+    try:
+        return groups.expanded(keep_items(text), strict=True)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def parse_shard(text: str) -> tuple[int, int]:

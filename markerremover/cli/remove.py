@@ -7,12 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..errors import UsageError
 from ..headers.profile import MODES, RETAINABLE
+from ..keep_lists import groups
 from ..options import DEFAULT_IGNORE, DEVICES, ENGINES, PATHS, TRANSFER_SYNTAXES, RunOptions
 from ..records import DEFAULT_KEEP, STATUSES, STYLES, Policy
+from ..site_profile import SiteProfile
 from ..site_profile import read as read_site
 from ..system.wording import counted, verb
-from .arguments import parse_keep, parse_modalities, parse_shard
+from .arguments import keep_items, parse_modalities, parse_shard
 
 TIME_LIMIT = 900.0  # default time limit per file, seconds; a radiograph takes less than one, a long cine a few minutes
 
@@ -25,8 +28,10 @@ def add_remove_parser(subparsers) -> None:
     add("-o", "--out", type=Path, required=True, metavar="OUT", help="folder for the results, not in or around an INPUT")
     add("--site", type=Path, metavar="FILE.toml",
         help="site profile: weights, threshold and retained laterality markers, or a folder of `improve`; other options override it")
-    add("--keep", type=parse_keep, metavar="MARKERS",
-        help=f"laterality markers that are retained when isolated, separated by commas, or `none` (default: {','.join(DEFAULT_KEEP)})")
+    add("--keep", type=keep_items, metavar="LIST",
+        help="what is retained when nothing else stands beside it, separated by commas: laterality markers, phrases such as 'SEMI-ERECT' or '10 MIN', "
+        f"groups ({', '.join(groups.shipped())}), or `none` (default: {','.join(DEFAULT_KEEP)})")
+    add("--keep-groups", type=Path, metavar="FILE.toml", help="further groups for --keep, name = [phrase, ...]; phrases of a known name are added to its group")
     add("--weights", type=Path,
         help="an .onnx, .xml or .engine with its card beside it, or the .pt or .json of an .onnx (default: the shipped one)")
     add("--threshold", type=float, help="lowest localizer score of a box that counts, 0-1 (default: the weights' own)")
@@ -89,9 +94,27 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip().lower() for name in text.split(",") if name.strip())
 
 
+def _keep(args: argparse.Namespace, profile: SiteProfile | None) -> tuple[str, ...] | None:
+    """The keep list of the command line with its groups expanded; None if there is none.
+
+    Raises:
+        UsageError: a group or phrase is invalid, or there is a file of groups and no list.
+    """
+    if args.keep is None:
+        if args.keep_groups is not None:
+            raise UsageError("--keep-groups needs --keep: a site profile has groups of its own")
+        return None
+    further = [profile.groups] if profile else []
+    known = groups.joined(*further, *([groups.read(args.keep_groups)] if args.keep_groups is not None else []))
+    try:
+        return groups.expanded(args.keep, known, strict=True)
+    except UsageError as error:
+        raise UsageError(f"--keep: {error}") from None
+
+
 def _remove(args: argparse.Namespace) -> int:
     profile = read_site(args.site) if args.site else None
-    changes = {"keep": args.keep, "threshold": args.threshold, "margin": args.margin, "style": args.style}
+    changes = {"keep": _keep(args, profile), "threshold": args.threshold, "margin": args.margin, "style": args.style}
     options = RunOptions(
         policy=replace(profile.policy() if profile else Policy(), **{k: v for k, v in changes.items() if v is not None}),
         weights=args.weights, site=profile,
@@ -119,7 +142,8 @@ def print_summary(summary: dict[str, Any]) -> int:
     counts, boxes, audit = summary["counts"], summary["boxes"], Path(summary["audit"])
     dry = " (dry run: no image written)" if summary["options"]["dry_run"] else ""
     print(f"{counted(counts['inputs'], 'input')}, " + ", ".join(f"{counts[status]} {status}" for status in STATUSES) + dry)
-    removed, retained = counted(boxes["removed"], "box", "boxes"), counted(boxes["kept"], "laterality marker")
+    one = ("laterality marker or phrase", "laterality markers and phrases") if groups.phrases_of(tuple(summary["options"]["keep"])) else ("laterality marker", "")
+    removed, retained = counted(boxes["removed"], "box", "boxes"), counted(boxes["kept"], *one)
     print(f"{removed} removed, {retained} retained, {counted(len(summary['ignored']), 'file')} ignored")
     print(f"{summary['seconds']} s, {summary['images_per_second']} images/s")
     print(f"note: {summary['headers']}")

@@ -21,9 +21,12 @@ import numpy as np
 from ..detection import localizer
 from ..errors import HeldError, UsageError
 from ..formats import images, placement
-from ..headers import telltales
+from ..headers import kept_phrases, telltales
+from ..keep_lists.groups import markers
 from ..records import LATERALITY, Corrections, Decision, Detections, Policy, Radiograph, Reading, Telling, Text
 from ..second_pass import lines_of_print, stroke_network
+from ..second_pass.phrases import kept_lines
+from ..second_pass.reader import insist
 from ..system.forks import Threads
 from ..system.timing import timed
 from . import across_frames, cut_strokes, decision_rules, readable_text, redact, styles, text_finder, verify
@@ -175,6 +178,7 @@ def clean_radiograph(
         drawn = tuple(corrections_module.drawn(corrections, radiograph.display.shape))
         return _redacted(radiograph, drawn, no_detections, "", timings_ms, corrections)
     telling, looked = images.telling(radiograph), lines_of_print.Looked()
+    cleaner = replace(cleaner, policy=kept_phrases.policy_for(cleaner.policy, telling))
     reads = replace(cleaner, policy=replace(cleaner.policy, keep=cleaner.policy.readable)) if cleaner.policy.read else cleaner
     detections, decisions, leftovers = _first_pass(radiograph, reads, bool(telling), timings_ms, looked)
     read, decisions = decisions, decision_rules.set_aside(decisions, cleaner.policy)
@@ -286,7 +290,7 @@ def _alone(decisions: Sequence[Decision], views: Sequence[np.ndarray], leftovers
     others = [(index, box) for (_, index), leftover in leftovers.items() for box in leftover.faint]
     others += [(index, np.array(word.xyxy)) for (_, index), leftover in leftovers.items() for words in leftover.texts for word in words
                if word.confidence >= LEAST_CONFIDENCE and any(map(str.isalnum, word.text))]
-    return lines_of_print.alone(decisions, views, others, looked)
+    return kept_lines.alone(lines_of_print.alone(decisions, views, others, looked), others)
 
 
 def _decided(index: int, view: np.ndarray, views: Sequence[np.ndarray], found: Detections, cleaner: Cleaner) -> list[Decision]:
@@ -297,16 +301,12 @@ def _decided(index: int, view: np.ndarray, views: Sequence[np.ndarray], found: D
         label = found.class_names[int(class_id)]
         reading = None if loose else _read_marker(frame, others, xyxy, label, cleaner)
         decisions.append(decision_rules.decide(index, xyxy, float(score), label, reading, cleaner.policy, frame.shape, bool(loose)))
-    return decisions
+    return kept_lines.decided(decisions, found.xyxy, frame, others, cleaner.policy, cleaner.reader)
 
 
 def _read_marker(frame: np.ndarray, others: Sequence[np.ndarray], xyxy: np.ndarray, label: str, cleaner: Cleaner) -> Reading | None:
-    if not cleaner.policy.keep:
-        return None
-    from ..second_pass.reader import insist
-
-    return insist(
-        frame, xyxy, cleaner.policy.keep, cleaner.reader, others, is_laterality=label == LATERALITY, network=cleaner.strokes)
+    keep = markers(cleaner.policy.keep)
+    return insist(frame, xyxy, keep, cleaner.reader, others, is_laterality=label == LATERALITY, network=cleaner.strokes) if keep else None
 
 
 def _verified(

@@ -19,6 +19,7 @@ from ..second_pass import glyphs
 from ..second_pass.doubts import BESIDE, DOUBTS
 from ..second_pass.isolation import LARGER, NEXT
 from ..second_pass.kept_pixels import CLEAR_PX, is_empty, pieces
+from ..second_pass.phrases.kept_lines import KEPT_PHRASE
 from ..second_pass.reader import is_unlike
 from ..second_pass.strokes import distance
 
@@ -32,8 +33,8 @@ NOT_KEPT = "no laterality marker to retain"
 UNCERTAIN = "reading uncertain"
 CONTRADICTED = "contradicted by another box"
 CUT = "cut by another box"
-REASONS = (KEPT, NOTHING_KEPT, NO_READING, LOOSE, NOT_KEPT, UNCERTAIN, CONTRADICTED, CUT, *DOUBTS, READ)
-"""Every `Decision.reason` of the program: the only one of a "keep" first; none contains read text."""
+REASONS = (KEPT, KEPT_PHRASE, NOTHING_KEPT, NO_READING, LOOSE, NOT_KEPT, UNCERTAIN, CONTRADICTED, CUT, *DOUBTS, READ)
+"""Every `Decision.reason` of the program: the two of a "keep" first; none contains read text."""
 
 SAME_BOX_IOU = 0.6  # IoU above which two boxes are about the same letter
 CLEARLY = 0.7  # least confidence of a laterality marker that outweighs a box in the same place that read nothing, and of a single letter
@@ -165,7 +166,8 @@ def set_aside(decisions: Sequence[Decision], policy: Policy) -> tuple[Decision, 
     """Decisions of a policy that retains all of `policy.readable`, as those of `policy`: markers that it only reads become removals whose reason is
     READ. As many decisions, in the same order."""
     return tuple(
-        replace(d, action="remove", reason=READ, strokes=None) if d.action == "keep" and d.reading and d.reading.text not in policy.keep else d
+        replace(d, action="remove", reason=READ, strokes=None)
+        if d.action == "keep" and d.reason != KEPT_PHRASE and d.reading and d.reading.text not in policy.keep else d
         for d in decisions)
 
 

@@ -66,6 +66,7 @@ def annotate(
 def _proposals(radiograph: Radiograph, cleaner: Any) -> list[tuple[int, Element]]:
     """(frame, element) of all detections, xyxy in source pixels without margin; boxes whose laterality marker would be retained are `laterality`."""
     from ..redaction.cleaning import clean_radiograph
+    from ..second_pass.phrases.kept_lines import KEPT_PHRASE
 
     cleaned = clean_radiograph(radiograph, cleaner)
     proposals: list[tuple[int, Element]] = []
@@ -75,7 +76,7 @@ def _proposals(radiograph: Radiograph, cleaner: Any) -> list[tuple[int, Element]
             if loose or box is None:
                 continue
             text = next((d.reading.text for d in cleaned.decisions if d.frame == frame and d.action == "keep" and d.reading and
-                _contains_centre(d.xyxy, box)), "")
+                d.reason != KEPT_PHRASE and _contains_centre(d.xyxy, box)), "")
             is_laterality = detections.class_names[int(class_id)] == LATERALITY or bool(text)
             proposals.append((frame, Element(box, LATERALITY if is_laterality else MARKER, text)))
     step_decisions = [d for d in cleaned.decisions if d.label not in (MARKER, LATERALITY)]

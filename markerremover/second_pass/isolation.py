@@ -46,7 +46,7 @@ def spoils(view: View, candidate: Candidate, ink: Ink, levels: list[Ink], ground
     letter_mask = candidate.ink.mask(candidate.letters)
     ringed = letter_mask | (candidate.ink.labels == candidate.frame) if candidate.frame else letter_mask
     own_labels, box = set(np.unique(ink.labels[ringed]).tolist()), inside(view, ink)
-    bright, sharp, wide = _stroke_statistics(candidate.ink, letter_mask)
+    bright, sharp, wide = stroke_statistics(candidate.ink, letter_mask)
     letter_box = _upright_box(candidate, candidate.ink, candidate.letters)
     w, h = letter_box[2] - letter_box[0], letter_box[3] - letter_box[1]
     if wide < THIN * max(w, h) and _holds_several(candidate, ink, own_labels, letter_box):
@@ -73,7 +73,7 @@ def spoils(view: View, candidate: Candidate, ink: Ink, levels: list[Ink], ground
             continue
         if not (line or merged) and abs(overlap_y) < 0.4 * h and overlap_y < 0 and _has_a_row(candidate, ink, i, own_labels, other_box):
             continue
-        contrast, sharpness, width = _stroke_statistics(ink, ink.labels == i)
+        contrast, sharpness, width = stroke_statistics(ink, ink.labels == i)
         alike = 0.4 < contrast / bright < 2.5 and 0.45 < sharpness / sharp and 0.65 < width / wide < (3.5 if merged else 1.6)
         if not alike or (ink.dark and not on_plate(view, ink, i)):
             continue
@@ -149,7 +149,7 @@ def _has_a_row(c: Candidate, ink: Ink, index: int, own_labels: set[int], compone
     return False
 
 
-def _stroke_statistics(ink: Ink, mask: np.ndarray) -> tuple[float, float, float]:
+def stroke_statistics(ink: Ink, mask: np.ndarray) -> tuple[float, float, float]:
     """(contrast in grey levels, sharpness of the outline, stroke width in pixels) of a (h, w) bool mask of strokes, each at least 1.
     Anatomy has a softer outline than lead or text."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))

@@ -96,24 +96,24 @@ def vote(c: Candidate, reader: Reader) -> float:
 
     Two images, one read as a word and one as a character, suffice if both are convincing; otherwise all three are read both ways.
     """
-    pictures = _pictures(c)
+    images = pictures(c)
 
-    def votes(images: list[np.ndarray], psm: int) -> list[float]:
-        results = reader.read(images, whitelist=WHITELIST, psm=psm)
+    def votes(shown: list[np.ndarray], psm: int) -> list[float]:
+        results = reader.read(shown, whitelist=WHITELIST, psm=psm)
         return [confidence if text.upper() == c.text else 0.0 for text, confidence in results]
 
-    as_word, as_character = votes(pictures[:1], ONE_WORD), votes(pictures[1:2], ONE_CHARACTER)
+    as_word, as_character = votes(images[:1], ONE_WORD), votes(images[1:2], ONE_CHARACTER)
     agreement = as_word + as_character
     if min(agreement) >= CONVINCING:
         return float(np.mean(agreement))
     if not any(agreement) and c.likeness < SIMILAR:
         return 0.0
-    as_word += votes(pictures[1:], ONE_WORD)
-    hard_as_character, third_as_character = votes(pictures[::2], ONE_CHARACTER)
+    as_word += votes(images[1:], ONE_WORD)
+    hard_as_character, third_as_character = votes(images[::2], ONE_CHARACTER)
     return float(np.maximum(as_word, [hard_as_character, *as_character, third_as_character]).mean())
 
 
-def _pictures(c: Candidate) -> list[np.ndarray]:
+def pictures(c: Candidate) -> list[np.ndarray]:
     """Three upright images of a candidate, (H, W) uint8, dark on white: its strokes as a mask, its grey levels, and its strokes
     thinned or thickened."""
     x, y, w, h = _bounds(c)

@@ -29,7 +29,7 @@ def test_the_wheel_holds_the_pages_the_fonts_and_the_licence(wheel_names):
     assert {"markerremover/audit/page/static/page.css", "markerremover/review/static/index.html"} <= pages <= wheel_names
     templates = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("markerremover/**/*.j2")}
     assert {"markerremover/audit/report_page.html.j2", "markerremover/audit/page/page.html.j2", "markerremover/evaluation/report.html.j2"} <= templates <= wheel_names
-    assert "markerremover/py.typed" in wheel_names
+    assert {"markerremover/py.typed", "markerremover/keep_lists/groups.toml"} <= wheel_names
     assert any(name.startswith("markerremover/fonts/") for name in wheel_names)
     assert any(name.endswith("licenses/LICENSE") for name in wheel_names)
 

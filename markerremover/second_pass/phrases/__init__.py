@@ -1,0 +1,1 @@
+"""Phrases such as AP ERECT: whole lines of print that consist of nothing else are retained."""
