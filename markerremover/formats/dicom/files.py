@@ -22,6 +22,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pydicom
@@ -42,7 +43,7 @@ from .pixels import DicomSource
 
 def looks_like_dicom(path: Path) -> bool:
     """Whether a file without a preamble parses as DICOM and has a SOP class, a modality or rows."""
-    with _quiet:
+    with quiet:
         try:
             head = parsing.parse(path, stop_before_pixels=True, specific_tags=["SOPClassUID", "Modality", "Rows"])
             return any(name in head for name in ("SOPClassUID", "Modality", "Rows"))
@@ -50,8 +51,11 @@ def looks_like_dicom(path: Path) -> bool:
             return False
 
 
-def read_dicom(path: Path) -> Radiograph:
+def read_dicom(path: Path, data: bytes | None = None) -> Radiograph:
     """Decode one DICOM file, every frame.
+
+    Args:
+        data: of a file in memory, see `datasets.serialised`; `path` is then for error messages only.
 
     Returns:
         A Radiograph with stored (F, H, W) or (F, H, W, 3), and a fill that shows black in the file's own window(s)
@@ -62,9 +66,9 @@ def read_dicom(path: Path) -> Radiograph:
         HeldError: the file is sound, but cannot be cleaned safely.
     """
     path = Path(path)
-    with _quiet:
+    with quiet:
         try:
-            source, stored = decode(path)
+            source, stored = decode(path, data)
             grey_views, fill = windows.see(
                 source.dataset, stored, name=path.name, photometric=source.photometric, bits=source.bits, signed=source.signed)
         except (ReadError, HeldError):
@@ -77,7 +81,7 @@ def read_dicom(path: Path) -> Radiograph:
 def write_dicom(
     radiograph: Radiograph,
     new_stored: np.ndarray,
-    target: Path,
+    target: Path | BinaryIO,
     *,
     touched: bool,
     verified: bool = False,
@@ -90,7 +94,7 @@ def write_dicom(
 
     Args:
         new_stored: shape and dtype of `radiograph.stored`.
-        target: path of the new file.
+        target: path of the new file, or a buffer that gets its bytes.
         touched: whether pixels changed; if not, PixelData keeps its bytes, unless the source is dirty or another
             transfer syntax was requested.
         verified: whether the check of the result passed; only then do the header's de-identification elements
@@ -107,7 +111,7 @@ def write_dicom(
         WriteError: the file could not be written, or not in the requested transfer syntax.
     """
     source: DicomSource = radiograph.source
-    with _quiet:
+    with quiet:
         try:
             dataset = copy.deepcopy(source.dataset)
             changes = Changes(dataset, profiled=headers.mode == "basic")
@@ -146,7 +150,7 @@ def write_dicom(
 def verify_dicom(
     radiograph: Radiograph,
     new_stored: np.ndarray,
-    target: Path,
+    target: Path | bytes,
     *,
     touched: bool,
     headers: HeaderProfile = HeaderProfile(),
@@ -156,7 +160,8 @@ def verify_dicom(
     """Read `target` back and compare it with what was to be written.
 
     Args:
-        new_stored, target, touched, headers, transfer_syntax, synthetic: as they were given to `write_dicom`.
+        target: path of the file, or its bytes.
+        new_stored, touched, headers, transfer_syntax, synthetic: as they were given to `write_dicom`.
 
     Raises:
         WriteError: pixels, shape, dtype or colour space differ; untouched PixelData is not the input's; the transfer syntax is
@@ -164,9 +169,9 @@ def verify_dicom(
             to be cleaned still holds a name or number of the patient, or the pixels' bytes spell a name.
     """
     name, source, reencode = radiograph.path.name, radiograph.source, touched or radiograph.source.dirty
-    with _quiet:
+    with quiet:
         try:
-            output, stored = decode(target)
+            output, stored = decode(radiograph.path, target) if isinstance(target, bytes) else decode(target)
             name_count = names_left(output.dataset, source.dataset) if headers.mode == "basic" else 0
             names_in_pixels = headers.mode == "basic" and in_pixels(stored.tobytes(), source.dataset)
             carrier_count = tags.remove_carriers(output.dataset)
@@ -203,7 +208,7 @@ def views(radiograph: Radiograph, stored: np.ndarray) -> tuple[np.ndarray, ...]:
         HeldError: they cannot be displayed.
     """
     source = radiograph.source
-    with _quiet:
+    with quiet:
         try:
             return windows.see(
                 source.dataset, stored, name=radiograph.path.name, photometric=source.photometric, bits=source.bits, signed=source.signed,
@@ -215,7 +220,7 @@ def views(radiograph: Radiograph, stored: np.ndarray) -> tuple[np.ndarray, ...]:
 def path_parts(path: Path) -> Telling | None:
     """Values of a file's header, up to its pixels, that must not appear in a path. Empty if the header cannot be parsed, since such a
     file has no output; None if it can be parsed but not searched."""
-    with _quiet:
+    with quiet:
         try:
             dataset = parsing.parse(path, stop_before_pixels=True)
         except (MemoryError, OSError):  # reading may succeed later
@@ -230,7 +235,7 @@ def path_parts(path: Path) -> Telling | None:
 
 def path_tells(radiograph: Radiograph, relative: str) -> bool:
     """Whether an output's path holds a name, number or UID of the header that was read."""
-    with _quiet:
+    with quiet:
         return in_path(radiograph.source.dataset, relative)
 
 
@@ -240,7 +245,7 @@ def telling(radiograph: Radiograph) -> Telling:
     Raises:
         HeldError: the header cannot be searched.
     """
-    with _quiet:
+    with quiet:
         try:
             return identifiers_of(radiograph.source.dataset)
         except Exception as exc:
@@ -249,7 +254,7 @@ def telling(radiograph: Radiograph) -> Telling:
 
 def patient(radiograph: Radiograph) -> str:
     """A key that identifies the patient, see `header_identifiers.patient_of`; "" if the header has neither ID nor name."""
-    with _quiet:
+    with quiet:
         try:
             identity = patient_of(radiograph.source.dataset)
         except Exception:  # of any kind: its message may quote the header
@@ -294,4 +299,4 @@ class _Quiet:
                 self._silence.close()
 
 
-_quiet = _Quiet()
+quiet = _Quiet()
