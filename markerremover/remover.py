@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -71,8 +72,8 @@ class Result:
     def dataset(self) -> Dataset | None:
         """Of a DICOM file or dataset: a new pydicom dataset with the removed pixels; None for other sources.
 
-        Its header keeps the patient's data and is not marked as de-identified. Overlays, icons and the like are gone, and changed pixels have
-        a new SOP Instance UID, as with `markerremover remove --headers keep`.
+        Its header keeps the patient's data, so it is not de-identified; that its pixels were cleaned is all that it states anew. Overlays, icons
+        and the like are gone, and changed pixels have a new SOP Instance UID, as with `markerremover remove --headers keep`.
 
         Raises:
             WriteError: it does not read back as it was made.
@@ -239,7 +240,7 @@ class MarkerRemover:
         each = _several(sources)
         results: list[Result | MarkerRemoverError] = []
         for done, source in enumerate(each, 1):
-            own_window = None if isinstance(source, (str, Path)) or is_dataset(source) else window
+            own_window = None if isinstance(source, (str, PathLike)) or is_dataset(source) else window
             try:
                 results.append(self.clean(source, window=own_window))
             except MarkerRemoverError as error:
@@ -253,7 +254,7 @@ class MarkerRemover:
 
 def _several(sources: Any) -> list[Any]:
     """The sources that a caller gave together."""
-    if isinstance(sources, (str, Path)) or is_dataset(sources):
+    if isinstance(sources, (str, PathLike)) or is_dataset(sources):
         raise UsageError("clean_many takes several sources, this is one: put it in a list; for a folder there is `remove`")
     if not isinstance(sources, np.ndarray) and not hasattr(sources, "__array__") and not hasattr(sources, "__dlpack__"):
         if not isinstance(sources, Iterable):
@@ -265,6 +266,11 @@ def _several(sources: Any) -> list[Any]:
     raise UsageError(f"array has shape {stack.shape}, allowed are stacks (N, H, W) and (N, H, W, 3); put a single picture in a list")
 
 
+def _joined(arrays: list[np.ndarray]) -> np.ndarray:
+    """Arrays one after the other along the first axis; the array itself if it is the only one."""
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+
+
 def _result(given: Taken, results: list[Cleaned], program: str) -> Result:
     """One result of the results for one source."""
     arrays = [cleaned.stored for cleaned in results]
@@ -273,7 +279,7 @@ def _result(given: Taken, results: list[Cleaned], program: str) -> Result:
         arrays = [
             restored(cleaned.stored[0], cleaned.removed[0], original, own)[None]
             for cleaned, original, own in zip(results, originals, given.levels)]
-    pixels, mask = np.concatenate(arrays), np.concatenate([cleaned.removed for cleaned in results])
+    pixels, mask = _joined(arrays), _joined([cleaned.removed for cleaned in results])
     changed = any(not np.array_equal(cleaned.stored, radiograph.stored) for cleaned, radiograph in zip(results, given.radiographs))
     decisions = tuple(
         replace(d, frame=index) if given.stacked else d for index, cleaned in enumerate(results) for d in cleaned.decisions)

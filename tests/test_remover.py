@@ -205,7 +205,7 @@ def test_filled_values_lie_between_those_around_them():
     assert np.abs(result.array[result.mask] - array[0, 0]).max() < 60 and np.array_equal(result.array[~result.mask], array[~result.mask])
 
 
-def test_tensors_and_images_of_other_libraries_are_arrays(remover):
+def test_tensors_paths_and_images_of_other_libraries_are_taken(remover, tmp_path):
     from PIL import Image
 
     array = fakes.radiograph(1)
@@ -222,6 +222,12 @@ def test_tensors_and_images_of_other_libraries_are_arrays(remover):
         def __dlpack_device__(self):
             return array.__dlpack_device__()
 
+    class Place:
+        def __fspath__(self):
+            return str(tmp_path / "x.png")
+
+    fakes.put(tmp_path / "x.png", fakes.png(array))
+    assert np.array_equal(remover.clean(Place()).array, expected)
     for source in (Tensor(), Capsule(), Image.fromarray(array), array[:, ::-1][:, ::-1]):
         result = remover.clean(source)
         assert isinstance(result.array, np.ndarray) and np.array_equal(result.array, expected)

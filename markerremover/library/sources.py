@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Union
 
@@ -24,7 +25,7 @@ class SupportsArray(Protocol):
     def __array__(self) -> np.ndarray: ...
 
 
-Source = Union[Path, str, np.ndarray, SupportsArray, "Dataset"]
+Source = Union[PathLike[str], str, np.ndarray, SupportsArray, "Dataset"]
 WindowLike = Window | tuple[float, float]
 
 PLAIN = (np.dtype(np.uint8), np.dtype(np.uint16))  # 0 is black, unless a window is given
@@ -62,10 +63,10 @@ def taken(source: Source, window: WindowLike | None = None) -> Taken:
         ReadError, HeldError: of a file or dataset.  UsageError: another kind of object, shape or dtype; a window is missing or does not fit.
     """
     shown = _window(window)
-    if isinstance(source, (str, Path)) or is_dataset(source):
+    if isinstance(source, (str, PathLike)) or is_dataset(source):
         if shown is not None:
             raise UsageError("`window` is for arrays; files and datasets state their own")
-        if isinstance(source, (str, Path)):
+        if isinstance(source, (str, PathLike)):
             return Taken((_of_path(Path(source)),))
         from ..formats.dicom.datasets import read_dataset
 

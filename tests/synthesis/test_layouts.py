@@ -379,6 +379,9 @@ def test_a_font_that_cannot_be_read_is_an_error(own, tmp_path):
         synthesize(tmp_path / "out", 1, 1, layout=layout(), fonts_dir=own)
     with pytest.raises(UsageError, match="Broken.otf"):
         synthesize(tmp_path / "out", 1, 1, fonts_dir=own)
+    shutil.copy(own / "Own.ttf", own / "Own.otf")
+    with pytest.raises(UsageError, match="two files are named Own"):
+        faces.of_folder(own)
     (tmp_path / "empty").mkdir()
     for folder in (tmp_path / "empty", tmp_path / "nowhere"):
         with pytest.raises(UsageError, match="ttf"):

@@ -29,6 +29,8 @@ def of_folder(folder: Path | str) -> tuple[str, ...]:
     if not paths:
         raise UsageError(f"{folder}: holds no {' or '.join(SUFFIXES)} file")
     problems = [problem for path in paths if (problem := _problem(path))]
+    stems = [path.stem for path in paths]
+    problems += [f"two files are named {stem}" for stem in sorted({stem for stem in stems if stems.count(stem) > 1})]
     if problems:
         raise UsageError(f"{folder}: " + "; ".join(problems))
     return tuple(map(str, paths))
