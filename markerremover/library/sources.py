@@ -168,8 +168,8 @@ def restored(cleaned: np.ndarray, removed: np.ndarray, original: np.ndarray, lev
         cleaned: (H, W) uint16 levels.  removed: (H, W) bool.  original: (H, W), any real dtype.
 
     Returns:
-        A new array, shape and dtype of `original`.
+        A new array, shape and dtype of `original`, in the machine's byte order.
     """
-    result = original.copy()
+    result = original.astype(original.dtype.newbyteorder("="))
     result[removed] = levels.values(cleaned[removed]).astype(original.dtype)
     return result
