@@ -73,7 +73,7 @@ def stub(node: ast.ClassDef | ast.FunctionDef) -> ast.AST:
     if isinstance(node, ast.FunctionDef):
         node.body = said or [ast.Expr(ast.Constant(...))]
         return node
-    shown = [part for part in node.body if isinstance(part, ast.AnnAssign) or isinstance(part, ast.FunctionDef) and
+    shown = [part for part in node.body if isinstance(part, ast.AnnAssign) and not ast.unparse(part.target).startswith("_") or isinstance(part, ast.FunctionDef) and
              (part.name == "__init__" or not part.name.startswith("_"))]
     node.body = [*said, *(stub(part) if isinstance(part, ast.FunctionDef) else part for part in shown)] or [ast.Expr(ast.Constant(...))]
     return node

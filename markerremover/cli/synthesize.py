@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import UsageError
+from ..system import user_text
 from ..system.wording import counted
 
 
@@ -20,6 +21,10 @@ def add_synthesize_parser(subparsers) -> None:
     add("--split", choices=("train", "eval"), default="train", help="fonts, names and plates to draw from (default: %(default)s)")
     add("--formats", default="png", help="png, png16, jpg, tiff, dcm, used in turn, separated by commas (default: %(default)s)")
     add("--masks", action="store_true", help="also write a mask of the strokes")
+    add("--layout", type=Path, metavar="FILE", help="draw the annotations that this TOML or JSON file describes, and no others (see docs/how-to/synthesize.md)")
+    add("--fonts", type=Path, metavar="DIR", help="use the TTF and OTF files of this folder: for the texts of a layout, else beside the shipped ones")
+    add("--pairs", action="store_true", help="also write the same images without annotations, to clean/, under the same names")
+    add("--annotations", default="labelme", metavar="LIST", help="labelme, voc, coco, separated by commas (default: %(default)s); YOLO labels are always written")
     add("--workers", type=int, default=1, metavar="N", help="processes (default: %(default)s)")
     parser.set_defaults(run=_synthesize)
 
@@ -36,11 +41,19 @@ def _shared_folder(text: str) -> tuple[Path, float]:
 def _synthesize(args: argparse.Namespace) -> int:
     if args.count < 1 or args.workers < 1:
         raise UsageError("--count and --workers must be 1 or more")
-    from ..synthesis import synthesize
+    from ..synthesis import folder
 
-    synthesize(
+    folder.synthesize(
         args.out, args.count, args.seed, backgrounds=dict(args.backgrounds) if args.backgrounds else None, split=args.split,
-        formats=tuple(name.strip().lower() for name in args.formats.split(",")), masks=args.masks, workers=args.workers,
+        formats=_words(args.formats), masks=args.masks, workers=args.workers, layout=args.layout, fonts_dir=args.fonts, pairs=args.pairs,
+        annotations=_words(args.annotations),
     )
     print(f"{counted(args.count, 'radiograph')} in {args.out}")
+    if args.layout:
+        for row in user_text.read_table(args.out / folder.LAYOUT_COUNTS).rows:
+            print(f"  {row[0]}: drawn {row[1]} times" + (f", without room or contrast {row[2]} times" if row[2] != "0" else ""))
     return 0
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip().lower() for word in text.split(","))

@@ -158,13 +158,19 @@ def views_of(radiograph: Radiograph, stored: np.ndarray) -> tuple[np.ndarray, ..
     if radiograph.format == "JPEG":
         return jpeg.views_jpeg(stored, radiograph.stored)
     if radiograph.format == "ARRAY":
-        return array_views(stored, radiograph.stored)
+        return array_views(stored, radiograph.stored, radiograph.source)
     return getattr(_module(radiograph.format), f"views_{radiograph.format.lower()}")(radiograph.source, stored, radiograph.stored)
 
 
-def array_views(stored: np.ndarray, reference: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
-    """The views of (F, H, W) grey or (F, H, W, 3) RGB pixels in which 0 is black, uint8 or uint16, shown as `reference` would be."""
-    return views.views(stored, reference=reference) if stored.ndim == 3 else views.colour_views(stored, 8 * stored.dtype.itemsize, reference)
+def array_views(
+    stored: np.ndarray, reference: np.ndarray | None = None, window: tuple[float, float] | None = None
+) -> tuple[np.ndarray, ...]:
+    """The views of (F, H, W) grey or (F, H, W, 3) RGB pixels, uint8 or uint16, or with a window grey int16, shown as `reference` would be.
+
+    Args:
+        window: centre and width of what is shown of grey pixels; by default 0 is black.
+    """
+    return views.views(stored, window=window, function="LINEAR_EXACT", reference=reference) if stored.ndim == 3 else views.colour_views(stored, 8 * stored.dtype.itemsize, reference)
 
 
 def layout(radiograph: Radiograph) -> Layout:

@@ -81,19 +81,19 @@ class Cleaned:
     """The result for one radiograph, before it is written.
 
     stored: new array, shape and dtype of the input's, with removed pixels black, or as `styles` says.
-    decisions: of all frames.
-    detections: one `Detections` per frame, of the localizer's first run.
-    shown: (F, H, W) uint8, the display after redaction.
-    doubt: "" or why the result must not be written.
+    decisions: of all frames.  detections: one `Detections` per frame, of the localizer's first run.
+    shown: (F, H, W) uint8, the display after redaction.  doubt: "" or why the result must not be written.
     styles: for each decision its style and "" or the reason why it is not the policy's; () if the policy's is "box".
     made_up: number of pixels that were filled.
     held_for: the boxes that led to the doubt: what was still found after the last removal, and text that matches the header.
+    removed: (F, H, W) bool, every pixel whose original was removed.
     """
 
     stored: np.ndarray
     decisions: tuple[Decision, ...]
     detections: tuple[Detections, ...]
     shown: np.ndarray
+    removed: np.ndarray
     doubt: str = ""
     styles: tuple[tuple[str, str], ...] = ()
     made_up: int = 0
@@ -198,7 +198,7 @@ def clean_radiograph(
         with timed(timings_ms, "style"):
             result = styles.styled(
                 radiograph, decisions, cleaner.policy, cleaner.detector, cleaner.reader, cleaner.finder, telling, doubt)
-        return Cleaned(result.stored, decisions, detections, result.shown, doubt, result.how, int(result.made_up.sum()), held_for)
+        return Cleaned(result.stored, decisions, detections, result.shown, result.removed, doubt, result.how, int(result.made_up.sum()), held_for)
     return replace(_redacted(radiograph, decisions, detections, doubt, timings_ms, corrections), held_for=held_for)
 
 
@@ -213,7 +213,7 @@ def _redacted(
         verify.check_pixels(radiograph.stored, new, mask, radiograph.fill)
         if corrections:
             corrections_module.check(mask, corrections)
-    return Cleaned(new, decisions, detections, redact.black_out(radiograph.display, mask, (0,)), doubt)
+    return Cleaned(new, decisions, detections, redact.black_out(radiograph.display, mask, (0,)), mask, doubt)
 
 
 def _corrected(

@@ -16,6 +16,7 @@ from .marks.kit import Kit
 from .marks.scene import Scene, free_spot, truth
 from .marks.texts import choice
 from .radiographs import backgrounds, degrade, frames, real
+from .radiographs.pair import both
 
 CAP_MIN_PX = 7.0  # minimum height of a capital letter, in pixels
 
@@ -27,7 +28,8 @@ class SyntheticRadiograph:
     image: (H, W) uint8, read-only.  annotation: tight boxes of every element, xyxy in pixels, maxima exclusive.  ink: (H, W) uint16,
     read-only, 0 or 1 + index of the element whose stroke a pixel belongs to.  body: "chest", "pelvis", "limb" or "real".
     header: the invented patient, by DICOM keyword.  kinds: for split "train" the kinds of `film.KINDS` in the image, one entry for
-    each occurrence; else empty.
+    each occurrence, with a layout the names of its marks; else empty.  clean: on request the same image without its annotations, (H, W)
+    uint8, read-only, with the same noise, blur and compression.  omitted: names of a layout's marks that found no place.
     """
 
     image: np.ndarray
@@ -36,13 +38,18 @@ class SyntheticRadiograph:
     body: str
     header: dict[str, str] = field(default_factory=dict)
     kinds: tuple[str, ...] = ()
+    clean: np.ndarray | None = None
+    omitted: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.clean is not None:
+            object.__setattr__(self, "clean", locked(self.clean))
         object.__setattr__(self, "image", locked(self.image))
         object.__setattr__(self, "ink", locked(self.ink))
 
 
-def _size(rng: np.random.Generator) -> tuple[int, int]:
+def random_size(rng: np.random.Generator) -> tuple[int, int]:
+    """Random rows and columns of a film, mostly 512 to 1400 pixels on its longer side."""
     kind = rng.random()
     longer = 2500 if kind < 0.02 else round(280 + 232 * rng.random()) if kind < 0.1 else round(512 * (1400 / 512) ** rng.random())
     shorter = round(longer * float(choice(rng, (1.0, rng.uniform(0.7, 1.0), rng.uniform(0.78, 0.88)))))
@@ -159,6 +166,7 @@ def radiograph(
     inverted_share: float | None = None,
     name: str = "synthetic.png",
     fonts_dir: Path | str | None = None,
+    pair: bool = False,
 ) -> SyntheticRadiograph:
     """One synthetic radiograph; equal arguments and generator states give equal results.
 
@@ -175,25 +183,28 @@ def radiograph(
         inverted_share: probability of an inverted image; 0.12 by default, for "train" 0.18.
         name: image name in the annotation.
         fonts_dir: further font files for split "train".
+        pair: whether the same image without annotations is made, too; this changes nothing in `image`.
 
     Raises:
-        UsageError: `split` or `body` is unknown.
+        UsageError: `split` or `body` is unknown; or a pair was requested on a real film with annotations of its own.
     """
     if split not in texts.SPLITS:
         raise UsageError(f"split is {split!r}, allowed are {', '.join(texts.SPLITS)}")
     if body is not None and body not in backgrounds.BODIES:
         raise UsageError(f"body is {body!r}, allowed are {', '.join(backgrounds.BODIES)}")
+    if pair and whole is not None and whole.elements:
+        raise UsageError("a real film with annotations of its own has no picture without them, so there is no pair")
     if split == "train":
         inverted_share = 0.18 if inverted_share is None else inverted_share
-        return _training(rng, body, size, background, second, whole, lifted, unmarked_share, inverted_share, name, fonts_dir)
+        return _training(rng, body, size, background, second, whole, lifted, unmarked_share, inverted_share, name, fonts_dir, pair)
     inverted_share = 0.12 if inverted_share is None else inverted_share
-    return _evaluation(rng, body, size, background, lifted, unmarked_share, inverted_share, name, fonts_dir)
+    return _evaluation(rng, body, size, background, lifted, unmarked_share, inverted_share, name, fonts_dir, pair)
 
 
-def _evaluation(rng, body, size, background, lifted, unmarked_share, inverted_share, name, fonts_dir) -> SyntheticRadiograph:
+def _evaluation(rng, body, size, background, lifted, unmarked_share, inverted_share, name, fonts_dir, pair) -> SyntheticRadiograph:
     """A radiograph of the split "eval", whose drawing is left as it is so that figures on it compare; arguments as of `radiograph`."""
     split = "eval"
-    shape = size or _size(rng)
+    shape = size or random_size(rng)
     if background is None:
         body = body or str(rng.choice(backgrounds.BODIES, p=(0.3, 0.2, 0.5)))
         picture = backgrounds.procedural(rng, shape, split, body)
@@ -208,17 +219,17 @@ def _evaluation(rng, body, size, background, lifted, unmarked_share, inverted_sh
         picture = degrade.border(rng, picture)
     marked = rng.random() >= unmarked_share
     patient = texts.identity(rng, split)
-    scene = Scene(picture)
+    scene, clean = Scene(picture), picture.copy() if pair else None
     big = 1.7 if body == "limb" or rng.random() < 0.1 else 1.0  # small cassettes make large letters
     style = rng.random()  # decides which kinds of annotations the site uses
     if marked and style < 0.72:
         _lead_marks(rng, scene, split, int(rng.choice((1, 2, 3, 4), p=(0.4, 0.35, 0.15, 0.1))), big, fonts_dir)
     if marked and lifted:
         _lifted_marks(rng, scene, lifted, int(rng.integers(1, 5)), big)
-    scene.picture = degrade.grain(rng, scene.picture, rng.uniform(0.3, 4.0))
+    scene.picture, clean = both(rng, lambda r, p: degrade.grain(r, p, r.uniform(0.3, 4.0)), scene.picture, clean)
     if rng.random() < 0.3:
-        scene.picture = degrade.soften(rng, scene.picture)
-    np.clip(scene.picture, 0, 255, out=scene.picture)
+        scene.picture, clean = both(rng, degrade.soften, scene.picture, clean)
+    scene.picture, clean = both(rng, lambda r, p: np.clip(p, 0, 255), scene.picture, clean)
     if marked:
         if style > 0.5 or rng.random() < 0.25:
             _console_marks(rng, scene, split, int(rng.choice((1, 2, 3, 4, 6), p=(0.3, 0.3, 0.2, 0.12, 0.08))), big, fonts_dir)
@@ -228,14 +239,14 @@ def _evaluation(rng, body, size, background, lifted, unmarked_share, inverted_sh
             _ruler(rng, scene)
     picture = scene.picture
     if rng.random() < 0.25:
-        picture = degrade.grain(rng, picture, rng.uniform(0.3, 2.5))
+        picture, clean = both(rng, lambda r, p: degrade.grain(r, p, r.uniform(0.3, 2.5)), picture, clean)
     if rng.random() < inverted_share:
-        picture = 255 - picture
-    image = np.clip(np.round(picture), 0, 255).astype(np.uint8)
+        picture, clean = both(rng, lambda r, p: 255 - p, picture, clean)
+    image, clean = both(rng, lambda r, p: np.clip(np.round(p), 0, 255).astype(np.uint8), picture, clean)
     if rng.random() < 0.6:
-        image = degrade.jpeg(rng, image)
+        image, clean = both(rng, degrade.jpeg, image, clean)
     ink, elements = truth(scene)
-    return SyntheticRadiograph(image, Annotation(name, image.shape, elements), ink, body, patient)
+    return SyntheticRadiograph(image, Annotation(name, image.shape, elements), ink, body, patient, clean=clean)
 
 
 def _anatomy(rng, body: str | None, shape: tuple[int, int], background: np.ndarray | None) -> tuple[str, np.ndarray]:
@@ -251,7 +262,7 @@ def _composed(rng, body, size, background, second_background, whole_film, kinds:
     if whole_film is not None:
         kinds.append("whole film")
         return "real", film.things(rng, whole_film.picture, kinds), ()
-    shape = size or _size(rng)
+    shape = size or random_size(rng)
     body, picture = _anatomy(rng, body, shape, background)
     picture = film.things(rng, picture, kinds)
     if rng.random() < (0.15 if body == "real" else 0.45):
@@ -268,11 +279,11 @@ def _composed(rng, body, size, background, second_background, whole_film, kinds:
     return body, degrade.border(rng, picture) if layout < 0.34 else picture, ()
 
 
-def _training(rng, body, size, background, second_background, whole_film, lifted, unmarked_share, inverted_share, name, fonts_dir) -> SyntheticRadiograph:
+def _training(rng, body, size, background, second_background, whole_film, lifted, unmarked_share, inverted_share, name, fonts_dir, pair) -> SyntheticRadiograph:
     """A radiograph of split "train", with every kind of `film.KINDS` and those of the other split."""
     kinds: list[str] = []
     body, picture, zones = _composed(rng, body, size, background, second_background, whole_film, kinds)
-    scene = Scene(picture, pieces=True)
+    scene, clean = Scene(picture, pieces=True), picture.copy() if pair else None
     if whole_film is not None:
         film.existing_marks(scene, whole_film)
     marked = rng.random() >= unmarked_share
@@ -288,12 +299,12 @@ def _training(rng, body, size, background, second_background, whole_film, lifted
         if lifted:
             film.lifted_marks(rng, scene, lifted, int(rng.integers(1, 5)), big, kinds)
     if whole_film is None or rng.random() < 0.3:
-        scene.picture = degrade.grain(rng, scene.picture, rng.uniform(0.3, 4.0))
+        scene.picture, clean = both(rng, lambda r, p: degrade.grain(r, p, r.uniform(0.3, 4.0)), scene.picture, clean)
         if rng.random() < 0.3:
-            scene.picture = degrade.soften(rng, scene.picture)
-    np.clip(scene.picture, 0, 255, out=scene.picture)
+            scene.picture, clean = both(rng, degrade.soften, scene.picture, clean)
+    scene.picture, clean = both(rng, lambda r, p: np.clip(p, 0, 255), scene.picture, clean)
     if inverted and early:  # the console writes on the inverted film
-        scene.picture = 255 - scene.picture
+        scene.picture, clean = both(rng, lambda r, p: 255 - p, scene.picture, clean)
     if marked:
         film.marks(rng, scene, kit, [k for k in names if k not in film.LEAD], kinds)
         if zones and rng.random() < 0.75:
@@ -304,16 +315,20 @@ def _training(rng, body, size, background, second_background, whole_film, lifted
             _header(rng, scene, "train", patient, int(rng.integers(1, 13)), fonts_dir)
     picture = scene.picture
     if rng.random() < 0.25:
-        picture = degrade.grain(rng, picture, rng.uniform(0.3, 2.5))
+        picture, clean = both(rng, lambda r, p: degrade.grain(r, p, r.uniform(0.3, 2.5)), picture, clean)
     if inverted:
         kinds.append("inverted film")
-        picture = picture if early else 255 - picture
+        if not early:
+            picture, clean = both(rng, lambda r, p: 255 - p, picture, clean)
     ink = scene.ink
     if size is None and rng.random() < 0.18 and max(picture.shape) > 640:
         kinds.append("small film")
-        picture, scene = film.smaller(rng, picture, ink, scene)
-    image = np.clip(np.round(picture), 0, 255).astype(np.uint8)
+        full_scene = scene
+        (picture, scene), small = both(
+            rng, lambda r, p: film.smaller(r, p, *((ink, full_scene) if p is picture else (np.zeros_like(ink), Scene(p)))), picture, clean)
+        clean = None if small is None else small[0]
+    image, clean = both(rng, lambda r, p: np.clip(np.round(p), 0, 255).astype(np.uint8), picture, clean)
     if rng.random() < 0.6 or kinds[-1:] == ["small film"]:
-        image = degrade.jpeg(rng, image)
+        image, clean = both(rng, degrade.jpeg, image, clean)
     ink, elements = truth(scene)
-    return SyntheticRadiograph(image, Annotation(name, image.shape, elements), ink, body, patient, tuple(kinds))
+    return SyntheticRadiograph(image, Annotation(name, image.shape, elements), ink, body, patient, tuple(kinds), clean)

@@ -564,7 +564,7 @@ def test_threads_that_read_at_once_are_all_silent_and_leave_everything_as_it_was
     silent = []
 
     def first():
-        with files._quiet:
+        with files.quiet:
             ways[0].set()
             ways[1].wait(600)
         silent.append(state())  # the other one is still at it
@@ -572,7 +572,7 @@ def test_threads_that_read_at_once_are_all_silent_and_leave_everything_as_it_was
 
     def other():
         ways[0].wait(600)
-        with files._quiet:
+        with files.quiet:
             ways[1].set()
             ways[2].wait(600)
             silent.append(state())

@@ -113,7 +113,7 @@ def test_a_film_of_the_skull_passes_with_a_note_and_stays_anonymous(tmp_path, ca
     assert rows["skull.dcm"]["status"] == "cleaned" and "film of the head" in rows["skull.dcm"]["recognizable"]
     assert pydicom.dcmread(tmp_path / "out" / "skull.dcm").PatientIdentityRemoved == "YES"
     remove.print_summary(summary)
-    assert "in 1 files a person may be recognised" in capsys.readouterr().out
+    assert "in 1 file a person may be recognised" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["x.png", "x.jpg", "x.tif", "palette.png"])

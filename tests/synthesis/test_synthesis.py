@@ -447,3 +447,13 @@ def test_grey_metal_saturates_in_spots_on_itself_only(monkeypatch):
     spots = glaring == 255
     assert 3 < spots.sum() < 0.5 * (plain > 200).sum() and (plain[spots] > 100).all()
     assert (glaring[(plain > 200) & ~spots] < 245).all() and (glaring[plain == 60] == 60).all()
+
+
+def test_fonts_of_a_folder_are_drawn_beside_the_shipped_ones(tmp_path):
+    import shutil
+
+    (tmp_path / "fonts").mkdir()
+    shutil.copy(fonts.font_files("train")[3], tmp_path / "fonts" / "Own.ttf")
+    plain, own = (contents(tmp_path / name) for name in ("a", "b") if synthesize(
+        tmp_path / name, 6, 5, size=(200, 180), fonts_dir=tmp_path / "fonts" if name == "b" else None))
+    assert set(plain) == set(own) and plain != own

@@ -28,8 +28,11 @@ BEYOND = "PixelData (7FE0,0010): bytes behind the declared frames, left out"
 NO_FRAMES = "NumberOfFrames (0028,0008): is 0, written as 1"
 
 
-def decode(path: Path) -> tuple[DicomSource, np.ndarray]:
+def decode(path: Path, data: bytes | None = None) -> tuple[DicomSource, np.ndarray]:
     """Parse and decode a file.
+
+    Args:
+        data: of a file that this program wrote in memory; `path` is then for error messages only.
 
     Returns:
         The source record, and the stored values (F, H, W) or (F, H, W, 3), integers of the file's signedness with unused bits taken out.
@@ -38,7 +41,7 @@ def decode(path: Path) -> tuple[DicomSource, np.ndarray]:
         ReadError: damaged, truncated, or without pixel data.
         HeldError: not supported, or not unambiguous.
     """
-    dataset, notes = _parse(path)
+    dataset, notes = _parse(path, data)
     source = _layout(path, dataset, notes)
     if not source.native:
         return _decode_compressed(path, source)
@@ -85,10 +88,10 @@ def _check_length(path: Path, source: DicomSource, raw: bytes) -> None:
         raise HeldError(f"{path.name}: the pixel data holds {len(raw) / frame:.4g} frames, the header declares {source.shape[0]}")
 
 
-def _parse(path: Path) -> tuple[Dataset, tuple[str, ...]]:
+def _parse(path: Path, data: bytes | None) -> tuple[Dataset, tuple[str, ...]]:
     """The dataset, and notes on the assumptions made to parse it."""
     try:
-        dataset, notes = parsing.parse_image(path)
+        dataset, notes = parsing.parse_image(path) if data is None else (parsing.parse_bytes(path, data), ())
     except (ReadError, HeldError):
         raise
     except Exception as exc:

@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pydicom
@@ -45,7 +46,7 @@ from .pixels import DicomSource
 
 def looks_like_dicom(path: Path) -> bool:
     """Whether a file without a preamble parses as DICOM and has a SOP class, a modality or rows."""
-    with _quiet:
+    with quiet:
         try:
             head = parsing.parse(path, stop_before_pixels=True, specific_tags=["SOPClassUID", "Modality", "Rows"])
             return any(name in head for name in ("SOPClassUID", "Modality", "Rows"))
@@ -53,8 +54,11 @@ def looks_like_dicom(path: Path) -> bool:
             return False
 
 
-def read_dicom(path: Path) -> Radiograph:
+def read_dicom(path: Path, data: bytes | None = None) -> Radiograph:
     """Decode one DICOM file, every frame.
+
+    Args:
+        data: of a file in memory, see `datasets.serialised`; `path` is then for error messages only.
 
     Returns:
         A Radiograph with stored (F, H, W) or (F, H, W, 3), and a fill that shows black in the file's own window(s)
@@ -65,9 +69,9 @@ def read_dicom(path: Path) -> Radiograph:
         HeldError: the file is sound, but cannot be cleaned safely.
     """
     path = Path(path)
-    with _quiet:
+    with quiet:
         try:
-            source, stored = decode(path)
+            source, stored = decode(path, data)
             grey_views, fill = windows.see(
                 source.dataset, stored, name=path.name, photometric=source.photometric, bits=source.bits, signed=source.signed)
         except (ReadError, HeldError):
@@ -80,7 +84,7 @@ def read_dicom(path: Path) -> Radiograph:
 def write_dicom(
     radiograph: Radiograph,
     new_stored: np.ndarray,
-    target: Path,
+    target: Path | BinaryIO,
     *,
     touched: bool,
     verified: bool = False,
@@ -93,7 +97,7 @@ def write_dicom(
 
     Args:
         new_stored: shape and dtype of `radiograph.stored`.
-        target: path of the new file.
+        target: path of the new file, or a buffer that gets its bytes.
         touched: whether pixels changed; if not, PixelData keeps its bytes, unless the source is dirty or another
             transfer syntax was requested.
         verified: whether the check of the result passed; only then do the header's de-identification elements
@@ -110,7 +114,7 @@ def write_dicom(
         WriteError: the file could not be written, or not in the requested transfer syntax.
     """
     source: DicomSource = radiograph.source
-    with _quiet:
+    with quiet:
         try:
             dataset = copy.deepcopy(source.dataset)
             changes = Changes(dataset, profiled=headers.mode == "basic")
@@ -150,7 +154,7 @@ def write_dicom(
 def verify_dicom(
     radiograph: Radiograph,
     new_stored: np.ndarray,
-    target: Path,
+    target: Path | bytes,
     *,
     touched: bool,
     headers: HeaderProfile = HeaderProfile(),
@@ -160,7 +164,8 @@ def verify_dicom(
     """Read `target` back and compare it with what was to be written.
 
     Args:
-        new_stored, target, touched, headers, transfer_syntax, synthetic: as they were given to `write_dicom`.
+        target: path of the file, or its bytes.
+        new_stored, touched, headers, transfer_syntax, synthetic: as they were given to `write_dicom`.
 
     Raises:
         WriteError: pixels, shape, dtype or colour space differ; untouched PixelData is not the input's; the transfer syntax is
@@ -168,9 +173,9 @@ def verify_dicom(
             to be cleaned still holds a name or number of the patient, or the pixels' bytes spell a name.
     """
     name, source, reencode = radiograph.path.name, radiograph.source, touched or radiograph.source.dirty
-    with _quiet:
+    with quiet:
         try:
-            output, stored = decode(target)
+            output, stored = decode(radiograph.path, target) if isinstance(target, bytes) else decode(target)
             name_count = names_left(output.dataset, source.dataset) if headers.mode == "basic" else 0
             names_in_pixels = headers.mode == "basic" and in_pixels(stored.tobytes(), source.dataset)
             carrier_count = tags.remove_carriers(output.dataset)
@@ -209,7 +214,7 @@ def views(radiograph: Radiograph, stored: np.ndarray) -> tuple[np.ndarray, ...]:
         HeldError: they cannot be displayed.
     """
     source = radiograph.source
-    with _quiet:
+    with quiet:
         try:
             return windows.see(
                 source.dataset, stored, name=radiograph.path.name, photometric=source.photometric, bits=source.bits, signed=source.signed,
@@ -222,7 +227,7 @@ def scope(radiograph: Radiograph) -> modality.Scope:
     """What the header says that the file is, see `modality.of_header`. What it calls a radiograph, or nothing, and is a colour photograph by its
     first, middle or last frame, is one."""
     source, stored = radiograph.source, radiograph.stored
-    with _quiet:
+    with quiet:
         by_header = modality.of_header(source.dataset)
         if set(by_header.needs) - {modality.UNSAID}:
             return by_header
@@ -235,14 +240,14 @@ def scope(radiograph: Radiograph) -> modality.Scope:
 
 def sides(radiograph: Radiograph) -> header_sides.HeaderSides:
     """What the header that was read says about sides."""
-    with _quiet:
+    with quiet:
         return header_sides.of_header(radiograph.source.dataset, len(radiograph.stored))
 
 
 def path_parts(path: Path) -> Telling | None:
     """Values of a file's header, up to its pixels, that must not appear in a path. Empty if the header cannot be parsed, since such a
     file has no output; None if it can be parsed but not searched."""
-    with _quiet:
+    with quiet:
         try:
             dataset = parsing.parse(path, stop_before_pixels=True)
         except (MemoryError, OSError):  # reading may succeed later
@@ -257,7 +262,7 @@ def path_parts(path: Path) -> Telling | None:
 
 def path_tells(radiograph: Radiograph, relative: str) -> bool:
     """Whether an output's path holds a name, number or UID of the header that was read."""
-    with _quiet:
+    with quiet:
         return in_path(radiograph.source.dataset, relative)
 
 
@@ -267,7 +272,7 @@ def telling(radiograph: Radiograph) -> Telling:
     Raises:
         HeldError: the header cannot be searched.
     """
-    with _quiet:
+    with quiet:
         try:
             return identifiers_of(radiograph.source.dataset)
         except Exception as exc:
@@ -276,7 +281,7 @@ def telling(radiograph: Radiograph) -> Telling:
 
 def patient(radiograph: Radiograph) -> str:
     """A key that identifies the patient, see `header_identifiers.patient_of`; "" if the header has neither ID nor name."""
-    with _quiet:
+    with quiet:
         try:
             identity = patient_of(radiograph.source.dataset)
         except Exception:  # of any kind: its message may quote the header
@@ -321,4 +326,4 @@ class _Quiet:
                 self._silence.close()
 
 
-_quiet = _Quiet()
+quiet = _Quiet()

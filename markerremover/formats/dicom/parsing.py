@@ -62,6 +62,24 @@ def parse(path: Path, **options: Any) -> Dataset:
     return dataset
 
 
+def parse_bytes(path: Path, data: bytes) -> Dataset:
+    """`pydicom.dcmread` of a file in memory, which this program wrote.
+
+    Args:
+        path: for error messages only.
+
+    Raises:
+        HeldError: sequences nest deeper than `MAX_DEPTH`.
+        Exception: whatever pydicom raises.
+    """
+    try:
+        dataset = pydicom.dcmread(io.BytesIO(data), force=True)
+        _check_nesting(path, dataset)
+    except RecursionError:
+        raise HeldError(f"{path.name}: nests sequences too deeply, allowed are {MAX_DEPTH} levels") from None
+    return dataset
+
+
 def parse_image(path: Path) -> tuple[Dataset, tuple[str, ...]]:
     """`parse`, and notes on assumptions: compressed Pixel Data whose sequence delimiter is missing counts as complete if only zeros or
     Data Set Trailing Padding follow its last fragment.

@@ -146,14 +146,14 @@ def _boxes(ink: np.ndarray, count: int) -> list[tuple[float, float, float, float
     ]
 
 
-def truth(scene: Scene) -> tuple[np.ndarray, tuple[Element, ...]]:
+def truth(scene: Scene, *, as_told: bool = False) -> tuple[np.ndarray, tuple[Element, ...]]:
     """The ink map (H, W) uint16, 0 or 1 + index of an element, and the elements; those entirely covered by others are omitted from both.
-    What is drawn like a laterality marker with one of `texts.OTHER_LETTERS` is a "marker". New objects."""
+    What is drawn like a laterality marker with one of `texts.OTHER_LETTERS` is a "marker", unless kinds are to stay `as_told`. New objects."""
     boxes = _boxes(scene.ink, len(scene.elements))
     table, elements = np.zeros(len(boxes) + 1, np.uint16), []
     for i, (box, (kind, text)) in enumerate(zip(boxes, scene.elements)):
         if box:
-            if kind == "laterality" and text.split()[0] in texts.OTHER_LETTERS:
+            if not as_told and kind == "laterality" and text.split()[0] in texts.OTHER_LETTERS:
                 kind, text = "marker", text + texts.ALONE
             elements.append(Element(box, kind, text))
             table[i + 1] = len(elements)

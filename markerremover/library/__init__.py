@@ -1,0 +1,1 @@
+"""What `MarkerRemover` takes and gives: files, arrays and datasets."""
