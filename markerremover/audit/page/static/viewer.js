@@ -66,7 +66,7 @@ function about(stop) {
 }
 function outline(found) {  // lines just outside the boxes, which hide no print inside
   const lines = at("outlines");
-  lines.querySelectorAll("rect").forEach(rect => rect.remove());
+  lines.replaceChildren();
   if (!found.whole) return;
   lines.setAttribute("viewBox", `0 0 ${found.w} ${found.h}`);
   V.stops.forEach((stop, n) => {
