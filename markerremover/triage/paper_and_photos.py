@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from .content import reduced
+from .content import reduced, sampled
 
-PAGE_PX = 1024  # longer side on which letters are looked for
+PAGE_PX, GROUND_PX = 1024, 256  # longer sides on which letters are looked for, and their ground
 GROUND_SHARE, GROUND_SPREAD = 0.7, 14  # share of a page within so many grey levels of its ground
 INK_STEP = 50  # grey levels between ink and ground
 LEAST_LETTERS = 80  # small marks on a page of text
@@ -23,7 +23,7 @@ PEAK, PEAK_DIRECTIONS, PEAK_PX = 14.0, 2, 512  # height of a peak in the spectru
 
 def is_scanned_text(view: np.ndarray) -> bool:
     """Whether a (H, W) uint8 view is a page of text, dark on bright or bright on dark."""
-    small = reduced(view, COLOUR_PX)
+    small = sampled(view, GROUND_PX)  # not averaged, so that grain is no ground
     histogram = np.convolve(np.bincount(small.ravel(), minlength=256), np.ones(2 * GROUND_SPREAD + 1), "same")
     ground = int(histogram.argmax())
     if histogram[ground] < GROUND_SHARE * small.size:

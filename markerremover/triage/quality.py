@@ -22,7 +22,7 @@ FLAGS = (BLANK, NOISE, HALF_EMPTY, PAGE, PHOTO, SCREEN, "saturated", "inverted",
 UNUSABLE = (BLANK, NOISE, HALF_EMPTY, PAGE, PHOTO, SCREEN)
 """Flags of pictures that show no radiograph, or only a part of one; `--hold-unusable` holds them."""
 MOST_FRAMES = 4  # frames of a file that are looked at; a flag must hold for all of them
-SAMPLE_PX = 1024  # longer side of the part of the stored values that is looked at, from 1024 to 2047 pixels
+SAMPLE_PX = 512  # longer side of the part of the stored values that is looked at, from 512 to 1023 pixels
 
 
 @dataclass(frozen=True)
@@ -84,12 +84,12 @@ def _of_frame(stored: np.ndarray, view: np.ndarray) -> tuple[set[str], orientati
     grain = content.structure(grey)
     if content.is_blank(grey, grain):
         return flags | {BLANK}, None
-    if content.is_noise(grain):
-        return flags | {NOISE}, None
     if paper_and_photos.is_scanned_text(view):
         return flags | {PAGE}, None
+    if content.is_noise(grain):
+        return flags | {NOISE}, None
     if content.is_half_empty(grey):
-        flags.add(HALF_EMPTY)
+        return flags | {HALF_EMPTY}, None
     small = content.reduced(view, content.SIDE_PX)
     if content.is_saturated(small):
         flags.add("saturated")
