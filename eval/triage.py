@@ -1,10 +1,10 @@
 """How often each quality flag is raised, rightly on drawn cases and wrongly on real films, and how long it takes.
 
-usage: python eval/triage.py [--count 40] [--seed 1] [--films NAME=DIR ...] [--known NAME=FILE.csv ...] [-o eval/results/triage.json]
+usage: python eval/triage.py [--count 40] [--seed 1] [--films NAME=DIR ...] [--known FILE.csv] [-o eval/results/triage.json]
 
 Every kind of fault of `synthesis.faulty_pictures` is drawn `count` times on drawn films of the split "eval" and, where folders of real
 films are given, laid over `count` of those too. Every flag on an untouched film counts as wrong unless `--known` (file, flag) says that
-it is right. The JSON holds counts and rates only: no image, name or path.
+it is right. Milliseconds are processor time of all threads. The JSON holds counts and rates only: no image, name or path.
 """
 
 from __future__ import annotations
@@ -74,9 +74,9 @@ def near_duplicates(rng: np.random.Generator, films: Sequence[np.ndarray]) -> in
 
 
 def faults(films: list[np.ndarray], chests: list[np.ndarray], count: int, seed: int) -> dict[str, dict[str, Any]]:
-    """Kind -> how many cases have the flag, and which other flags cases have."""
+    """Kind -> how many cases have the flag, and which other flags cases have; kinds that need no film only for a positive seed."""
     result = {}
-    for number, kind in enumerate((*ON_FILMS, *(DRAWN if seed >= 0 else ()))):
+    for number, kind in enumerate((*ON_FILMS, *(DRAWN if seed > 0 else ()))):
         rng, others, found = np.random.default_rng([abs(seed), number]), Counter(), 0
         basis = chests if kind in CHESTS else films
         for i in range(count):
@@ -102,16 +102,16 @@ def real_films(folder: Path) -> Iterator[tuple[str, Radiograph]]:
             yield path.name, images.read(path)
 
 
-def untouched(folder: Path, known: set[tuple[str, str]]) -> tuple[dict[str, Any], list[np.ndarray], list[str]]:
-    """Flags on the untouched films of a folder, the first frames of its 8-bit grey films, and its perceptual hashes."""
+def untouched(folder: Path, known: set[tuple[str, str]]) -> tuple[dict[str, Any], list[np.ndarray], list[tuple[str, str]]]:
+    """Flags on the untouched films of a folder, the first frames of its 8-bit grey films, and file names with perceptual hashes."""
     films, hashes, wrong, right, milliseconds = [], [], Counter(), Counter(), []
     for name, film in real_films(folder):
-        start = time.perf_counter()
+        start = time.process_time()
         quality = judge(film)
-        milliseconds.append(1000 * (time.perf_counter() - start))
+        milliseconds.append(1000 * (time.process_time() - start))
         for flag in quality.flags:
             (right if (name, flag) in known else wrong)[flag] += 1
-        hashes.append(quality.hashes[1])
+        hashes.append((name, quality.hashes[1]))
         if film.stored.dtype == np.uint8 and film.stored.ndim == 3 and not quality.flags:
             films.append(film.stored[0])
     return {"films": len(hashes), "wrong": dict(wrong), "right": dict(right), "ms_median": round(float(np.median(milliseconds)), 1),
@@ -129,7 +129,7 @@ def table(document: dict[str, Any]) -> list[str]:
             cells.append(f"{case['found']}/{case['cases']}" if case else "–")
         wrong = sum(part["wrong"].get(flag, 0) for part in document["untouched"].values())
         if flag == duplicates.NEAR:
-            wrong = document.get("near_pairs", 0)
+            wrong = document.get("near_duplicates", {}).get("wrong", 0)
         lines.append(f"| `{flag}` | {cells[0]} | {cells[1]} | {f'{wrong}/{total}' if total else '–'} |")
     return lines
 
@@ -161,7 +161,9 @@ def main(arguments: list[str] | None = None) -> int:
         rng = np.random.default_rng(args.seed)
         mixed = [films[i] for i in rng.permutation(len(films))]
         document["real"] = faults(mixed, [chests[i] for i in rng.permutation(len(chests))], args.count, -args.seed)
-        document["near_pairs"] = sum(first != i for i, first in enumerate(duplicates.first_near(hashes)))
+        near = [hashes[i][0] for i, first in enumerate(duplicates.first_near([value for _, value in hashes])) if first != i]
+        document["near_duplicates"] = {"right": sum((name, duplicates.NEAR) in known for name in near),
+            "wrong": sum((name, duplicates.NEAR) not in known for name in near)}
     total = sum(part["films"] for part in document["untouched"].values())
     if total:
         held = sum(part["wrong"].get(flag, 0) for part in document["untouched"].values() for flag in UNUSABLE)

@@ -46,7 +46,7 @@ def half_empty(rng: np.random.Generator, film: np.ndarray) -> np.ndarray:
 def saturated(rng: np.random.Generator, film: np.ndarray) -> np.ndarray:
     """A film that is burned out: everything but the darkest third is white."""
     low, high = np.percentile(film[film > 12], (2, rng.uniform(25, 45))) if (film > 12).any() else (0, 255)
-    return np.clip((film.astype(np.float32) - low) * 255 / max(1.0, high - low), 0, 255).astype(np.uint8)
+    return np.clip((film.astype(np.float32) - low) * 255 / max(25.0, high - low), 0, 255).astype(np.uint8)
 
 
 def inverted(film: np.ndarray) -> np.ndarray:

@@ -15,9 +15,10 @@ BLANK_SHARE = 0.012  # range of a blank picture, as a share of the values that i
 BLANK_LEVELS = 3.0  # range of a blank picture in stored levels, whatever its noise
 STRUCTURE = 0.5  # contrast that remains in squares of 1/32 of the longer side; below it a picture is grain alone
 NOISE_STRUCTURE = 0.3  # the same, for a picture of full contrast
-BURNED_SHARE = 0.45  # share of burned-out pixels among those above black
+LIT_SHARE, BURNED_SHARE = 0.2, 0.45  # share of pixels above black, and that of burned-out ones among them
 WHITE_RING = 200  # lower quartile of an edge so bright that white may be the background
 EMPTY_SHARE = 0.3  # share of the rows or columns that a failed transfer leaves without content
+OPPOSITE_SHARE = 0.08  # of those without content at the opposite edge: with more the field may be collimated
 CUT_SHARE = 0.6  # share of the length of a cut at which content ends within two pixels
 CUT_STEP = 0.05  # smallest step at such a cut, as a share of the picture's range
 REPEATED_SHARE = 0.3  # share of rows that repeat the row above
@@ -45,15 +46,15 @@ def structure(grey: np.ndarray) -> float:
     return float(reduced(grey, 32).std()) / contrast if contrast > 0 else 0.0
 
 
-def is_blank(grey: np.ndarray, grain: float) -> bool:
+def is_blank(grey: np.ndarray, grain: float, bits: int = 8) -> bool:
     """Whether stored values are uniform but for grain and at most 1 % of print.
 
     Args:
-        grey: (H, W) float32, stored values.  grain: its `structure`.
+        grey: (H, W) float32, stored values.  grain: its `structure`.  bits: smallest depth that is assumed.
     """
     small = reduced(grey, SMALL_PX)
     low, high = np.percentile(small, (1, 99))
-    span = max(256.0, 2.0 ** np.ceil(np.log2(max(1.0, float(np.abs(grey).max())) + 1)))
+    span = max(2.0**bits, 2.0 ** np.ceil(np.log2(max(1.0, float(np.abs(grey).max())) + 1)))
     return bool(high - low <= BLANK_LEVELS or (high - low <= BLANK_SHARE * span and grain < STRUCTURE))
 
 
@@ -70,8 +71,9 @@ def is_tiny(shape_hw: tuple[int, int]) -> bool:
 def is_saturated(view: np.ndarray) -> bool:
     """Whether nearly half of what a (h, w) uint8 view shows above black is burned out. A white edge may be the background: never then."""
     lit = view[view > 12]
-    burned = float((lit >= 250).mean()) if lit.size else 0.0
-    return burned >= BURNED_SHARE and float(np.percentile(ring(view), 25)) < WHITE_RING
+    if lit.size < LIT_SHARE * view.size:
+        return False
+    return float((lit >= 250).mean()) >= BURNED_SHARE and float(np.percentile(ring(view), 25)) < WHITE_RING
 
 
 def ring(view: np.ndarray) -> np.ndarray:
@@ -83,7 +85,8 @@ def ring(view: np.ndarray) -> np.ndarray:
 
 
 def empty_run(grey: np.ndarray) -> tuple[float, float]:
-    """Longest stretch of empty rows or columns at one edge, as a share of the picture, and the share of its inner border that is a cut.
+    """Longest stretch of empty rows or columns at one edge that has none opposite, as a share of the picture, and the share of its inner
+    border that is a cut. A field that is collimated on both sides has no such stretch.
 
     A row is empty where nine tenths of its pixels are the stretch's value, within two hundredths of the picture's range.
 
@@ -91,8 +94,9 @@ def empty_run(grey: np.ndarray) -> tuple[float, float]:
         grey: (H, W) float32, stored values.
     """
     best = (0.0, 0.0)
-    for turned in (grey, grey[::-1], grey.T, grey.T[::-1]):
-        best = max(best, _empty_end(turned))
+    for upright in (grey, grey.T):
+        ends = _empty_end(upright), _empty_end(upright[::-1])
+        best = max(best, *(one for one, other in (ends, ends[::-1]) if other[0] <= OPPOSITE_SHARE), (0.0, 0.0))
     return best
 
 

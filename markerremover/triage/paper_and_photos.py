@@ -14,6 +14,7 @@ INK_STEP = 50  # grey levels between ink and ground
 LEAST_LETTERS = 80  # small marks on a page of text
 IN_LINE_SHARE = 0.6  # of which so many have a neighbour of their size on the right
 LETTERS_SHARE = 0.3  # share of the ink that is in letters, the rest is lines, stamps, logos
+LEAST_GAPS = 0.25  # share of the height of a block of text that is between its lines
 LARGEST_PICTURE = 0.06  # share of the page that its largest other mark fills
 COLOUR_PX = 256
 COLOUR_LEVELS, COLOUR_SHARE = 6.0, 0.25  # chroma of a coloured pixel, and their share in a photograph
@@ -30,7 +31,7 @@ def is_scanned_text(view: np.ndarray) -> bool:
         return False
     page = reduced(view, PAGE_PX).astype(np.int16)
     ink = (np.abs(page - ground) > INK_STEP).astype(np.uint8)
-    count, _, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
     if count <= LEAST_LETTERS:
         return False
     x, y, w, h, area = stats[1:].T
@@ -38,7 +39,17 @@ def is_scanned_text(view: np.ndarray) -> bool:
     others = area[~is_letter].max(initial=0)
     if is_letter.sum() < LEAST_LETTERS or area[is_letter].sum() < LETTERS_SHARE * area.sum() or others > LARGEST_PICTURE * page.size:
         return False
+    letters = np.concatenate(([False], is_letter))[labels]
+    if _between_lines(letters) < LEAST_GAPS:
+        return False
     return _in_lines(x[is_letter], y[is_letter], w[is_letter], h[is_letter]) >= IN_LINE_SHARE
+
+
+def _between_lines(letters: np.ndarray, strips: int = 8) -> float:
+    """Share of rows without letters, in upright strips of a (H, W) bool mask that have some; lines may be aslant, so strips are narrow."""
+    parts = [part.any(axis=1) for part in np.array_split(letters, strips, axis=1)]
+    rows = [part[np.flatnonzero(part)[0] : np.flatnonzero(part)[-1] + 1] for part in parts if part.any()]
+    return float(np.mean([1 - row.mean() for row in rows])) if rows else 0.0
 
 
 def _in_lines(x: np.ndarray, y: np.ndarray, w: np.ndarray, h: np.ndarray, most: int = 600) -> float:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..formats import images
 from ..records import Decision, Radiograph
 from . import content, orientation, paper_and_photos
 from .duplicates import EXACT, NEAR, perceptual_hash, pixel_hash
@@ -21,6 +22,7 @@ FLAGS = (BLANK, NOISE, HALF_EMPTY, PAGE, PHOTO, SCREEN, "saturated", "inverted",
 """All flags, in the order in which rows and counts have them."""
 UNUSABLE = (BLANK, NOISE, HALF_EMPTY, PAGE, PHOTO, SCREEN)
 """Flags of pictures that show no radiograph, or only a part of one; `--hold-unusable` holds them."""
+SLICES = frozenset(("CT", "MR", "PT", "NM", "US", "IVUS", "OPT"))  # modalities whose neighbouring images look alike and are no duplicates
 MOST_FRAMES = 4  # frames of a file that are looked at; a flag must hold for all of them
 SAMPLE_PX = 512  # longer side of the part of the stored values that is looked at, from 512 to 1023 pixels
 
@@ -31,7 +33,7 @@ class Quality:
 
     flags: of FLAGS, in that order.
     hashes: see `duplicates.pixel_hash` and `duplicates.perceptual_hash`; the latter is "" where there is nothing to compare: several
-        frames, or a picture that is blank, noise, half empty, a page or tiny.
+        frames, a modality of SLICES, or a picture that is blank, noise, half empty, a page or tiny.
     chest: the correlations with a chest, None where it was not searched.
     """
 
@@ -46,7 +48,7 @@ def judge(radiograph: Radiograph) -> Quality:
     indices = sorted({int(i) for i in np.linspace(0, count - 1, min(count, MOST_FRAMES)).round()})
     judged = [_of_frame(radiograph.stored[i], radiograph.display[i]) for i in indices]
     common = set.intersection(*(flags for flags, _ in judged))
-    comparable = count == 1 and not common.intersection((BLANK, NOISE, HALF_EMPTY, PAGE, "tiny"))
+    comparable = count == 1 and images.modality(radiograph) not in SLICES and not common.intersection((BLANK, NOISE, HALF_EMPTY, PAGE, "tiny"))
     hashes = pixel_hash(radiograph.stored), perceptual_hash(radiograph.display[0]) if comparable else ""
     return Quality(_ordered(common), hashes, judged[0][1])
 
@@ -82,16 +84,17 @@ def _of_frame(stored: np.ndarray, view: np.ndarray) -> tuple[set[str], orientati
         is_screen = paper_and_photos.moire_directions(view) >= paper_and_photos.PEAK_DIRECTIONS
         return flags | {SCREEN if is_screen else PHOTO}, None
     grain = content.structure(grey)
-    if content.is_blank(grey, grain):
+    if content.is_blank(grey, grain, 8 if stored.dtype.itemsize == 1 else 12):
         return flags | {BLANK}, None
-    if paper_and_photos.is_scanned_text(view):
+    small = content.reduced(view, content.SIDE_PX)
+    is_saturated = content.is_saturated(small)
+    if not is_saturated and paper_and_photos.is_scanned_text(view):
         return flags | {PAGE}, None
     if content.is_noise(grain):
         return flags | {NOISE}, None
     if content.is_half_empty(grey):
         return flags | {HALF_EMPTY}, None
-    small = content.reduced(view, content.SIDE_PX)
-    if content.is_saturated(small):
+    if is_saturated:
         flags.add("saturated")
     if "tiny" in flags:
         return flags, None
