@@ -30,7 +30,7 @@ def noise(rng: np.random.Generator, shape_hw: tuple[int, int]) -> np.ndarray:
     """Grain over the whole range and nothing else: a detector that was read out without an exposure, stretched by its console."""
     picture = rng.normal(0, 1, shape_hw).astype(np.float32)
     if rng.random() < 0.5:
-        picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.5, 1.5))
+        picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.5, 1.5)), np.float32)
     return np.clip(rng.uniform(90, 160) + picture / picture.std() * rng.uniform(25, 60), 0, 255).astype(np.uint8)
 
 
@@ -124,7 +124,7 @@ def page(rng: np.random.Generator, shape_hw: tuple[int, int] = (1400, 1000)) -> 
                 break
         y += round(cap * rng.uniform(2.0, 2.8))
     turn = cv2.getRotationMatrix2D((w / 2, h / 2), rng.normal(0, 0.7), 1.0)
-    ink = cv2.warpAffine(ink, turn, (w, h))
+    ink = np.asarray(cv2.warpAffine(ink, turn, (w, h)), np.float32)
     paper = rng.uniform(225, 252) - ink * rng.uniform(150, 215)
     paper += rng.normal(0, rng.uniform(0.3, 3), shape_hw)
     result = np.clip(paper, 0, 255).astype(np.uint8)
@@ -157,9 +157,9 @@ def screen(rng: np.random.Generator, film: np.ndarray, shape_hw: tuple[int, int]
     h, w = shape_hw
     y, x = np.mgrid[0:h, 0:w].astype(np.float32)
     surround = np.array((70, 62, 55), np.float32) * rng.uniform(0.4, 1.6)
-    corners = np.float32([(0.08, 0.1), (0.92, 0.1), (0.92, 0.9), (0.08, 0.9)]) * (w, h) + rng.normal(0, 0.02, (4, 2)) * (w, h)
+    corners = np.array([(0.08, 0.1), (0.92, 0.1), (0.92, 0.9), (0.08, 0.9)], np.float32) * (w, h) + rng.normal(0, 0.02, (4, 2)) * (w, h)
     fh, fw = film.shape
-    source = np.float32([(0, 0), (fw, 0), (fw, fh), (0, fh)])
+    source = np.array([(0, 0), (fw, 0), (fw, fh), (0, fh)], np.float32)
     shown = cv2.warpPerspective(film, cv2.getPerspectiveTransform(source, corners.astype(np.float32)), (w, h), flags=cv2.INTER_AREA).astype(np.float32)
     inside = np.zeros(shape_hw, np.uint8)
     cv2.fillConvexPoly(inside, np.round(corners).astype(np.int32), 1)

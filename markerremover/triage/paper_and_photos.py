@@ -30,16 +30,16 @@ def is_scanned_text(view: np.ndarray) -> bool:
     if histogram[ground] < GROUND_SHARE * small.size:
         return False
     page = reduced(view, PAGE_PX).astype(np.int16)
-    ink = (np.abs(page - ground) > INK_STEP).astype(np.uint8)
+    ink = np.asarray(np.abs(page - ground) > INK_STEP).astype(np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
     if count <= LEAST_LETTERS:
         return False
-    x, y, w, h, area = stats[1:].T
+    x, y, w, h, area = np.asarray(stats)[1:].T
     is_letter = (h >= 4) & (h <= 0.04 * page.shape[0]) & (w <= 6 * h) & (area >= 6)
     others = area[~is_letter].max(initial=0)
     if is_letter.sum() < LEAST_LETTERS or area[is_letter].sum() < LETTERS_SHARE * area.sum() or others > LARGEST_PICTURE * page.size:
         return False
-    letters = np.concatenate(([False], is_letter))[labels]
+    letters = np.take(np.concatenate(([False], is_letter)), labels)
     if _between_lines(letters) < LEAST_GAPS:
         return False
     return _in_lines(x[is_letter], y[is_letter], w[is_letter], h[is_letter]) >= IN_LINE_SHARE

@@ -101,7 +101,7 @@ def test_a_chest_tells_how_it_is_turned(turn, flag):
 
 def test_a_hand_before_white_is_inverted_and_a_turned_limb_is_unknown():
     y, x = np.mgrid[0:600, 0:500]
-    limb = (np.abs(x - 250) < 80) * 70 + (np.abs(x - 250) < 30) * 60 + 5 * np.sin(x / 9) + 10 + np.random.default_rng(1).normal(0, 2, x.shape)
+    limb = (np.abs(x - 250) < 80) * 70 + (np.abs(x - 250) < 3) * 60 + 5 * np.sin(x / 9) + 10 + np.random.default_rng(1).normal(0, 2, x.shape)
     assert "inverted" in flags((255 - limb).astype(np.uint8)) and "inverted" not in flags(limb.astype(np.uint8))
     assert "upside down" not in flags(np.ascontiguousarray(limb[::-1]).astype(np.uint8))
 
