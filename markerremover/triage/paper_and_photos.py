@@ -39,7 +39,7 @@ def is_scanned_text(view: np.ndarray) -> bool:
     others = area[~is_letter].max(initial=0)
     if is_letter.sum() < LEAST_LETTERS or area[is_letter].sum() < LETTERS_SHARE * area.sum() or others > LARGEST_PICTURE * page.size:
         return False
-    letters = np.take(np.concatenate(([False], is_letter)), labels)
+    letters = np.concatenate(([False], is_letter))[np.asarray(labels, np.int64)]
     if _between_lines(letters) < LEAST_GAPS:
         return False
     return _in_lines(x[is_letter], y[is_letter], w[is_letter], h[is_letter]) >= IN_LINE_SHARE
@@ -47,7 +47,7 @@ def is_scanned_text(view: np.ndarray) -> bool:
 
 def _between_lines(letters: np.ndarray, strips: int = 8) -> float:
     """Share of rows without letters, in upright strips of a (H, W) bool mask that have some; lines may be aslant, so strips are narrow."""
-    parts = [part.any(axis=1) for part in np.array_split(letters, strips, axis=1)]
+    parts: list[np.ndarray] = [np.asarray(part.any(axis=1)) for part in np.array_split(letters, strips, axis=1)]
     rows = [part[np.flatnonzero(part)[0] : np.flatnonzero(part)[-1] + 1] for part in parts if part.any()]
     return float(np.mean([1 - row.mean() for row in rows])) if rows else 0.0
 
