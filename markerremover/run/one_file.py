@@ -80,14 +80,14 @@ def _process(
     facts["further"] = scope.row
     with timed(timings_ms, "triage"):
         quality = judge(radiograph)
-        facts.update(quality=quality.flags, hashes=quality.hashes)
+        facts["further"] |= quality.row
     modality.check(scope, options.allowed)
     if tells and options.paths != "keep":
         raise HeldError("its path still holds a name, number or UID of its header")
     cleaned = clean_radiograph(radiograph, cleaner, timings_ms, corrections)
     unchecked = bool(corrections and corrections.alone)
     facts.update(decisions=cleaned.decisions, styles=cleaned.styles, made_up=cleaned.made_up, held_for=cleaned.held_for)
-    facts["quality"] = with_markers(quality, cleaned.decisions, radiograph.shape_hw[1])
+    facts["further"] |= {"quality": list(with_markers(quality, cleaned.decisions, radiograph.shape_hw[1]))}
     if cleaner.policy.readable and not unchecked:
         facts["further"] |= {"laterality": burned_in.side(cleaned.decisions, radiograph.shape_hw, options.meanings or {}, images.header_sides(radiograph)).row}
     with timed(timings_ms, "crops"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -40,6 +41,11 @@ class Quality:
     flags: tuple[str, ...]
     hashes: tuple[str, str]
     chest: orientation.Chest | None = None
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """Fields of the file's row, see `audit.field_docs`; duplicates are marked when all rows are there."""
+        return {"quality": list(self.flags), "duplicate_of": "", "pixel_hash": self.hashes[0], "perceptual_hash": self.hashes[1]}
 
 
 def judge(radiograph: Radiograph) -> Quality:
