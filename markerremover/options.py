@@ -57,6 +57,7 @@ class RunOptions:
         with one worker. None: no limit.
     second_look: RapidOCR searches for text too, in the input and in the result.
     release_held: files that would be held only because something still shows in the result are written, and recorded as such.
+    hold_unusable: files whose picture is no usable radiograph are not written, see `triage.UNUSABLE`; by default they are only flagged.
     transfer_syntax: of written DICOM pixels, one of TRANSFER_SYNTAXES.
     boxes: folder of LabelMe files drawn by hand: the drawn boxes are blacked out, and the pictures are not searched.
     engine: one of ENGINES: processes of this machine, or Ray Data.  ray_address: of a cluster; None starts Ray here.
@@ -99,6 +100,7 @@ class RunOptions:
     read_laterality: bool = False
     meanings: dict[str, str] | None = field(default=None, hash=False)
     full_pictures_gb: float = 4.0
+    hold_unusable: bool = False
 
     def __post_init__(self) -> None:
         if self.policy is None:
@@ -199,6 +201,8 @@ class RunOptions:
             others["effort"] = self.effort
         if self.allowed:
             others["allow_modality"] = sorted(self.allowed)
+        if self.hold_unusable:
+            others["hold_unusable"] = True
         policy = {k: v for k, v in asdict(self.resolved_policy).items() if (k, v) not in (("style", "box"), ("read", ()))}
         text = json.dumps({"policy": policy, "headers": headers, **others}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()

@@ -23,6 +23,7 @@ from .run.one_file import method
 from .scope import modality
 from .site_profile import SiteProfile
 from .site_profile import read as read_site
+from .triage import judge, with_markers
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -60,6 +61,7 @@ class Result:
     outside_validation: whether it is something that the weights were not validated on.
     recognizable: "" or the reason why a person may be recognised in the picture.
     mask: (H, W) bool, or (F, H, W) with several frames or for a stack, read-only: every pixel whose original was removed.
+    quality: flags of the picture, of `triage.FLAGS`; () where nothing is wrong with it.
     """
 
     array: np.ndarray
@@ -72,6 +74,7 @@ class Result:
     modality: str = ""
     outside_validation: bool = False
     recognizable: str = ""
+    quality: tuple[str, ...] = ()
     mask: np.ndarray = field(kw_only=True)
     _origin: _Origin = field(kw_only=True, repr=False, compare=False)
 
@@ -226,7 +229,8 @@ class MarkerRemover:
         side = self._side(given, results) if self.cleaner.policy.readable else None
         return replace(
             _result(given, results, method(self.cleaner.detector)), laterality=side, modality=scopes[0].modality,
-            outside_validation=any(scope.outside for scope in scopes), recognizable=next((scope.recognizable for scope in scopes if scope.recognizable), ""))
+            outside_validation=any(scope.outside for scope in scopes), recognizable=next((scope.recognizable for scope in scopes if scope.recognizable), ""),
+            quality=_quality(given, results))
 
     def _side(self, given: Taken, results: list[Cleaned]) -> burned_in.Laterality | None:
         """The burned-in side of a radiograph; None of a stack, whose pictures may be of different sides."""
@@ -324,3 +328,9 @@ def _result(given: Taken, results: list[Cleaned], program: str) -> Result:
         pixels[0] if single else pixels, decisions, tuple(d for cleaned in results for d in cleaned.detections), status,
         tuple(style for cleaned in results for style in cleaned.styles), sum(cleaned.made_up for cleaned in results),
         mask=mask[0] if single else mask, _origin=origin)
+
+
+def _quality(given: Taken, results: list[Cleaned]) -> tuple[str, ...]:
+    """The flags of a radiograph, or those that all pictures of a stack have."""
+    found = [with_markers(judge(r), cleaned.decisions, r.shape_hw[1]) for r, cleaned in zip(given.radiographs, results)]
+    return tuple(flag for flag in found[0] if all(flag in flags for flags in found))

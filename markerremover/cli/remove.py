@@ -81,6 +81,8 @@ def add_remove_parser(subparsers) -> None:
         "photographs; all (default: the site's; else none, and such files are held)")
     add("--read-laterality", action="store_true",
         help="read laterality markers that are not retained too, as with --keep none: each row then has the burned-in side")
+    add("--hold-unusable", action="store_true",
+        help="write no file whose picture is blank, noise, half empty, a page of text or a photograph; without it they are only flagged in the audit")
     add("--boxes", type=Path, metavar="ANNOTATIONS",
         help="folder of reviewed LabelMe files: the drawn boxes are blacked out, without detection; an image without a file fails")
     add("--dry-run", action="store_true", help="detect and report, write no image")
@@ -122,7 +124,7 @@ def _remove(args: argparse.Namespace) -> int:
         ignore=(*DEFAULT_IGNORE, *args.ignore), audit=args.audit,
         headers=args.headers, key=args.key, retain=args.retain, shift_dates=args.shift_dates,
         time_limit=args.time_limit or None, paths=args.paths,
-        second_look=args.second_look, effort=args.effort, release_held=args.release_held,
+        second_look=args.second_look, effort=args.effort, release_held=args.release_held, hold_unusable=args.hold_unusable,
         allow_modality=args.allow_modality, read_laterality=args.read_laterality, transfer_syntax=args.transfer_syntax, boxes=args.boxes, shard=args.shard,
         engine=args.engine, ray_address=args.ray_address, full_pictures_gb=args.full_pictures,
     )
@@ -153,6 +155,8 @@ def print_summary(summary: dict[str, Any]) -> int:
         print(f"warning: {n} {verb(n, 'file was', 'files were')} written though something still shows (--release-held): check before sharing")
     if n := summary["noted"]:
         print(f"note: of {counted(n, 'file')} something was changed or left out that the header profile does not ask for (see notes in manifest.jsonl)")
+    if flagged := [f"{count} {flag}" for flag, count in summary["quality"].items() if count]:
+        print(f"picture quality: {', '.join(flagged)} (see quality in manifest.jsonl)")
     if summary["by_hand"]:
         print("note: only drawn boxes were removed, and the results were not checked; headers are not marked as de-identified")
     elif not summary["results_read"]:

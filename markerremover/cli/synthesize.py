@@ -14,7 +14,7 @@ def add_synthesize_parser(subparsers) -> None:
     """Add the subcommand."""
     add = (parser := subparsers.add_parser("synthesize", help="make synthetic radiographs with labels")).add_argument
     add("out", type=Path, metavar="OUT", help="folder to create them in")
-    add("--count", type=int, required=True, metavar="N", help="number of radiographs")
+    add("--count", type=int, metavar="N", help="number of radiographs")
     add("--seed", type=int, required=True, metavar="S", help="the same seed makes the same images")
     add("--backgrounds", action="append", type=_shared_folder, metavar="DIR[=SHARE]",
         help="radiographs to draw on instead of procedural ones; may be repeated (share: 1)")
@@ -26,6 +26,9 @@ def add_synthesize_parser(subparsers) -> None:
     add("--pairs", action="store_true", help="also write the same images without annotations, to clean/, under the same names")
     add("--annotations", default="labelme", metavar="LIST", help="labelme, voc, coco, separated by commas (default: %(default)s); YOLO labels are always written")
     add("--workers", type=int, default=1, metavar="N", help="processes (default: %(default)s)")
+    add("--messy", action="store_true",
+        help="instead of labelled radiographs write a messy archive of 60 files: ordinary films, faulty ones, duplicates, other modalities, files that "
+        "are no images; OUT-truth.csv beside it says what each is")
     parser.set_defaults(run=_synthesize)
 
 
@@ -39,6 +42,10 @@ def _shared_folder(text: str) -> tuple[Path, float]:
 
 
 def _synthesize(args: argparse.Namespace) -> int:
+    if args.messy:
+        return _messy(args)
+    if args.count is None:
+        raise UsageError("--count is needed, unless --messy is given")
     if args.count < 1 or args.workers < 1:
         raise UsageError("--count and --workers must be 1 or more")
     from ..synthesis import folder
@@ -57,3 +64,15 @@ def _synthesize(args: argparse.Namespace) -> int:
 
 def _words(text: str) -> tuple[str, ...]:
     return tuple(word.strip().lower() for word in text.split(","))
+
+
+def _messy(args: argparse.Namespace) -> int:
+    given = {"--count": args.count is not None, "--backgrounds": args.backgrounds, "--masks": args.masks, "--formats": args.formats != "png",
+        "--layout": args.layout, "--fonts": args.fonts, "--pairs": args.pairs, "--annotations": args.annotations != "labelme"}
+    if wrong := [name for name, is_given in given.items() if is_given]:
+        raise UsageError(f"{', '.join(wrong)} does not go with --messy, whose files are always the same kinds")
+    from ..synthesis import messy_archive
+
+    items = messy_archive.write(args.out, args.seed)
+    print(f"{len(items)} files in {args.out}, what each is in {messy_archive.truth_path(args.out)}")
+    return 0

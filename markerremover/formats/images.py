@@ -288,6 +288,11 @@ def path_tells(radiograph: Radiograph, relative: str) -> bool:
     return radiograph.format == "DICOM" and _module("DICOM").path_tells(radiograph, relative)
 
 
+def modality(radiograph: Radiograph) -> str:
+    """Modality of a DICOM file's header, upper case; "" for other formats and where there is none."""
+    return str(radiograph.source.dataset.get("Modality") or "").strip().upper() if radiograph.format == "DICOM" else ""
+
+
 def telling(radiograph: Radiograph) -> Telling:
     """Header values that must not be readable in the file's pixels; empty for formats other than DICOM.
 

@@ -25,6 +25,7 @@ from ..run.inputs import Input
 from ..run.workers import Place
 from ..system import locks, regular_files
 from ..system.files import take_away
+from ..triage import duplicates
 from . import labels, sampling
 from .session import base_boxes
 
@@ -100,6 +101,7 @@ def _apply(
             manifest_files.write_rows(run.audit / manifest_files.MANIFEST, rows.values())
             if progress:
                 progress(outcome, number, len(changed))
+    rows = {row["relative"]: row for row in duplicates.marked(list(rows.values()))}
     manifest_files.write_rows(run.audit / manifest_files.MANIFEST, rows.values())
     summary = _summary(run.audit, list(rows.values()))
     manifest_files.write_summary(run.audit, summary)

@@ -24,6 +24,7 @@ from ..redaction import corrections
 from ..redaction.cleaning import Cleaner, open_cleaner
 from ..system import capacity, regular_files
 from ..system.files import open_private, sha256_file, take_away, write_private
+from ..triage import duplicates
 from . import drawn_boxes, output_paths, run_file, shards, workers
 from .finished_rows import _rows, _split_finished, _was_dry
 from .inputs import Input, check_folders, fail_clashes, folded, folds_names, gather
@@ -156,6 +157,8 @@ def _run(
             if progress:
                 progress(outcome, len(rows), len(assigned))
         os.fsync(handle.fileno())
+    rows = duplicates.marked(rows)
+    manifest_files.write_rows(audit / manifest_files.MANIFEST, rows)
     seconds = time.perf_counter() - start
     summary = whole_summary(rows, assigned, ignored, crew.equipment(), options, run) | {
         "by_hand": drawn is not None,

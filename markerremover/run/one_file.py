@@ -1,6 +1,6 @@
 """The steps for one file, from reading to one `Outcome`; the steps in memory are in `redaction.cleaning`.
 
-    read -> display -> localizer -> second pass -> decide -> redact -> verify -> write in the audit's tmp/ -> re-read
+    read -> display -> triage -> localizer -> second pass -> decide -> redact -> verify -> write in the audit's tmp/ -> re-read
     -> rename into OUT
 
 No state passes from one file to the next: everything is in the arguments, and `Cleaner` is frozen.
@@ -26,6 +26,7 @@ from ..redaction.cleaning import Cleaner, clean_radiograph
 from ..scope import modality
 from ..system.files import move_into, sha256_file, sync
 from ..system.timing import timed
+from ..triage import judge, unusable, with_markers
 
 NO_IMAGE = "not a DICOM, PNG, JPEG or TIFF file"  # reason of a file that is no radiograph
 
@@ -77,12 +78,16 @@ def _process(
     facts.update(format=radiograph.format, shape=tuple(radiograph.stored.shape), path_tells=tells, orientation=images.layout(radiograph).orientation)
     scope = images.scope(radiograph)
     facts["further"] = scope.row
+    with timed(timings_ms, "triage"):
+        quality = judge(radiograph)
+        facts["further"] |= quality.row
     modality.check(scope, options.allowed)
     if tells and options.paths != "keep":
         raise HeldError("its path still holds a name, number or UID of its header")
     cleaned = clean_radiograph(radiograph, cleaner, timings_ms, corrections)
     unchecked = bool(corrections and corrections.alone)
     facts.update(decisions=cleaned.decisions, styles=cleaned.styles, made_up=cleaned.made_up, held_for=cleaned.held_for)
+    facts["further"] |= {"quality": list(with_markers(quality, cleaned.decisions, radiograph.shape_hw[1]))}
     if cleaner.policy.readable and not unchecked:
         facts["further"] |= {"laterality": burned_in.side(cleaned.decisions, radiograph.shape_hw, options.meanings or {}, images.header_sides(radiograph)).row}
     with timed(timings_ms, "crops"):
@@ -93,6 +98,8 @@ def _process(
             audit, relative, radiograph.display[frame], cleaned.shown[frame], frame, options.full_pictures_gb)
     if cleaned.doubt and not options.release_held and not (corrections and corrections.release):
         raise HeldError(cleaned.doubt)
+    if options.hold_unusable and (reason := unusable(quality.flags)) and not (corrections and corrections.release):
+        raise HeldError(reason)
     facts["released_held"] = cleaned.doubt
     touched = not np.array_equal(cleaned.stored, radiograph.stored)
     if not options.dry_run:

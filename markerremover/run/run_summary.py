@@ -14,6 +14,7 @@ from ..audit import manifest_files
 from ..headers.profile import HeaderProfile
 from ..options import RunOptions
 from ..records import RELEASED, STATUSES
+from ..triage import FLAGS
 from . import drawn_boxes
 from .inputs import Input
 from .workers import Equipment
@@ -43,6 +44,7 @@ def counts_of(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "boxes": {"kept": sum(b["action"] == "keep" for b in boxes), "removed": sum(b["action"] == "remove" for b in boxes)},
         "released_held": sum(bool(row.get("released_held")) for row in rows),
         "noted": sum(bool(row.get("notes")) for row in rows),
+        "quality": {flag: sum(flag in row.get("quality", ()) for row in rows) for flag in FLAGS},
         "paths_that_tell": sum(bool(row.get("path_tells")) and row["status"] in RELEASED for row in rows),
         "modalities": dict(sorted(Counter(row.get("modality", "") for row in rows).items())),
         "outside_validation": sum(bool(row.get("outside_validation")) for row in rows),
@@ -76,7 +78,7 @@ def whole_summary(
     counted = counts_of(rows)
     return {
         **{name: counted[name] for name in ("counts", "reconciles", "boxes", "released_held", "noted", "modalities", "outside_validation",
-                                              "recognizable", "laterality")},
+                                              "recognizable", "laterality", "quality")},
         "results_read": equipment.reads,
         "ignored": ignored,
         "options": {
@@ -87,6 +89,7 @@ def whole_summary(
             "overwrite": options.overwrite, "resume": options.resume, "ignore": list(options.ignore), "headers": options.headers,
             "retain": list(options.retain), "shift_dates": options.shift_dates, "paths": options.paths, "time_limit": options.time_limit,
             "second_look": options.second_look, "effort": options.effort, "allow_modality": list(options.allowed), "read_laterality": bool(policy.read), "release_held": options.release_held,
+            "hold_unusable": options.hold_unusable,
             "transfer_syntax": options.transfer_syntax, "shard": "{}/{}".format(*options.shard) if options.shard else None,
         },
         "site": _site(options),

@@ -69,7 +69,7 @@ def test_every_stage_is_timed(place, tmp_path):
     source = fakes.put(tmp_path / "x.png", fakes.png(fakes.radiograph(1)))
     outcome = process_file(source, "sub/x.png", out, audit, fakes.cleaner(), fakes.NO_KEEP)
     assert outcome.status == "cleaned" and outcome.format == "PNG" and outcome.shape == (1, *fakes.SHAPE)
-    assert set(outcome.timings_ms) == {"read", "detect", "second_pass", "verify", "redact", "crops", "write"}
+    assert set(outcome.timings_ms) == {"read", "triage", "detect", "second_pass", "verify", "redact", "crops", "write"}
     assert outcome.sha256_in == sha256_file(source) and outcome.sha256_out == sha256_file(out / "sub/x.png")
     assert {name for pair in outcome.crops for name in pair} | set(crops.thumb_names("sub/x.png")) == {p.name for p in (audit / "crops").iterdir()}
 
