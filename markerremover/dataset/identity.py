@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from ..errors import UsageError
+from ..headers.header_identifiers import patient_of_id
 from ..headers.profile import CONSONANTS, PSEUDONYM_LETTERS, HeaderProfile, read_key
 from ..labels import image_names
 from ..options import KEY
@@ -69,7 +70,7 @@ class Persons:
         study = study if _UID.fullmatch(study) else ""
         if cells.get("patient"):
             named = self._profile.pseudonym("study", f"{cells['patient']}\0{cells['study']}") if cells.get("study") else ""
-            return Person(self._profile.pseudonym("patient", _as_header(cells["patient"])), named or study, "csv")
+            return Person(self._profile.pseudonym("patient", patient_of_id(cells["patient"])), named or study, "csv")
         if radiograph.format == "DICOM":
             patient = str(header.get("PatientID", "") or "")
             if _PSEUDONYM.fullmatch(patient):
@@ -99,14 +100,3 @@ class Persons:
             return HeaderProfile("basic", read_key(path))
         except UsageError as error:
             raise UsageError(f"{error}; pseudonyms of folders and of --patients need the key of the run (--key)") from error
-
-
-def _as_header(number: str) -> str:
-    """A patient's ID as `header_identifiers.patient_of` normalises it in a header without an issuer."""
-    from pydicom.dataset import Dataset
-
-    from ..headers.header_identifiers import patient_of
-
-    dataset = Dataset()
-    dataset.add_new("PatientID", "LO", number)
-    return patient_of(dataset)

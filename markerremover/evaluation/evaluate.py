@@ -14,7 +14,7 @@ from ..errors import AnnotationError, UsageError
 from ..formats import placement
 from ..labels import image_names, truth
 from ..records import LATERALITY, MARKER, UNCERTAIN, Annotation
-from ..system.wording import counted
+from ..system.wording import counted, verb
 from . import box_measures, breakdown, image_matching, judge, results
 from .image_matching import Images
 from .judge import Judged
@@ -340,7 +340,7 @@ def table(document: dict[str, Any]) -> list[str]:
         as_one = localizer["any annotation"]
         lines.append(f"localizer: mAP-50 {localizer['map50']}; as one kind: AP-50 {as_one['ap50']}, AUPRC {as_one['auprc']}")
     if document["missing"]:
-        lines.append(f"{document['missing']} of {counted(document['images'], 'image')} without a result: nothing in them counts as removed or retained")
+        lines.append(f"{document['missing']} of {counted(document['images'], 'image')} {verb(document['missing'], 'has', 'have')} no result: nothing there counts as removed or retained")
     return [*lines, *document["sentences"]]
 
 

@@ -64,6 +64,11 @@ def patient_of(dataset: Dataset) -> str:
     return f"study\0{_blankless(dataset.get('StudyInstanceUID') or dataset.get('SOPInstanceUID'))}"
 
 
+def patient_of_id(number: str) -> str:
+    """`patient_of` for a header that has this Patient ID and no issuer of it."""
+    return f"id\0{_number(number)}\0"
+
+
 def _number(value: object) -> str:
     text = _blankless(value).upper()
     return text.lstrip("0") or text if text.isdigit() else text

@@ -340,8 +340,7 @@ def _verified(
         decisions = decision_rules.resolve([*decisions, *across_frames.spread_in_views(new_decisions, views)])
     decisions = _alone(decisions, views, leftovers, looked)  # once more, with all words that were read
     count = len(remaining)
-    doubt = f"{count} finding{'s' * (count != 1)} remain{'s' * (count == 1)} after {VERIFY_ROUNDS} rounds of removal" if count else ""
-    return decisions, doubt, remaining
+    return decisions, f"residual findings remain after {VERIFY_ROUNDS} rounds of removal: {count}" if count else "", remaining
 
 
 def _reading_begun(image: np.ndarray, frame_decisions: Sequence[Decision], cleaner: Cleaner) -> Callable[[], list[tuple[Text, ...]]]:

@@ -143,7 +143,7 @@ def test_a_run_of_ours_is_also_judged_by_its_boxes(site, capsys):
     command = ["evaluate", str(site / "out"), "--truth", str(site / "truth")]
     assert main.main([*command, "--json", str(site / "b.json")]) == 0
     printed = capsys.readouterr().out
-    assert "as published, laterality markers retained: 50.0 % (1/2" in printed and "1 radiographs without such annotations are left out" in printed and json.loads((site / "b.json").read_text()) == alone
+    assert "as published, laterality markers retained: 50.0 % (1/2" in printed and "1 radiograph without such annotations left out" in printed and json.loads((site / "b.json").read_text()) == alone
     assert main.main([*command, "--report", str(site / "r")]) == 2
     assert "--report: needs the images" in capsys.readouterr().err
 
