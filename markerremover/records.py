@@ -122,7 +122,6 @@ class Detections:
     def empty(cls, class_names: tuple[str, ...] = ("marker",)) -> Detections:
         """No detections: arrays of shape (0, 4), (0,) and (0,)."""
         import numpy as np
-
         return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64), class_names)
 
 
@@ -272,8 +271,8 @@ class Policy:
             raise UsageError(f"margin is {self.margin}, allowed is 0 to 2")
         if self.style not in STYLES:
             raise UsageError(f"style is {self.style!r}, allowed are {', '.join(STYLES)}")
-        object.__setattr__(self, "keep", groups.expanded(self.keep))
-        object.__setattr__(self, "read", tuple(dict.fromkeys(s.strip().upper() for s in self.read if s.strip())))
+        for name in ("keep", "read"):
+            object.__setattr__(self, name, groups.expanded(getattr(self, name)))
 
     @property
     def readable(self) -> tuple[str, ...]:

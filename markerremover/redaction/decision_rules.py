@@ -13,6 +13,7 @@ import numpy as np
 
 from .. import boxes
 from ..boxes import extent
+from ..keep_lists.phrases import line_of
 from ..laterality.burned_in import READ
 from ..records import LATERALITY, Decision, Policy, Reading
 from ..second_pass import glyphs
@@ -166,9 +167,14 @@ def set_aside(decisions: Sequence[Decision], policy: Policy) -> tuple[Decision, 
     """Decisions of a policy that retains all of `policy.readable`, as those of `policy`: markers that it only reads become removals whose reason is
     READ. As many decisions, in the same order."""
     return tuple(
-        replace(d, action="remove", reason=READ, strokes=None)
-        if d.action == "keep" and d.reason != KEPT_PHRASE and d.reading and d.reading.text not in policy.keep else d
+        replace(d, action="remove", reason=READ, strokes=None) if d.action == "keep" and d.reading and not _is_listed(d, policy) else d
         for d in decisions)
+
+
+def _is_listed(kept: Decision, policy: Policy) -> bool:
+    """Whether a policy retains what was read: a marker in its list, or a line of nothing but its phrases and markers."""
+    text = _reading_of(kept).text
+    return bool(line_of(text, policy.keep)) if kept.reason == KEPT_PHRASE else text in policy.keep
 
 
 def confirmed(

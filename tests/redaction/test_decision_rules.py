@@ -401,3 +401,11 @@ def test_a_marker_that_is_only_read_becomes_a_removal_and_loses_its_reason_where
     assert decide_module.confirmed(reordered, (kept, other), alone) == reordered and seen == [(other, kept)]
     doubted = decide_module.confirmed(reordered, (kept, other), lambda ds: tuple(replace(d, action="remove", reason="part of a longer text", strokes=None) for d in ds))
     assert [d.reason for d in doubted] == ["nothing to read", "part of a longer text"]
+
+
+@pytest.mark.parametrize("text, read, action", [("AP 10 MIN", ("R",), "keep"), ("R AP", ("R",), "remove"), ("R AP", (), "keep")])
+def test_a_line_of_phrases_with_a_marker_that_is_only_read_is_set_aside(text, read, action):
+    strokes = np.ones((10, 40), bool)
+    policy = Policy(keep=("AP", "# MIN", *(() if read else ("R",))), read=read)
+    line = decide_module.Decision(0, (0, 0, 40, 10), "keep", decide_module.KEPT_PHRASE, 0.9, "marker", Reading((0, 0, 40, 10), text, 0.9, strokes), strokes)
+    assert [d.action for d in decide_module.set_aside((line,), policy)] == [action]
