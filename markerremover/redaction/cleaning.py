@@ -20,8 +20,9 @@ import numpy as np
 
 from ..detection import localizer
 from ..errors import HeldError, UsageError
-from ..formats import images, placement
+from ..formats import images
 from ..headers import telltales
+from ..labels import masks
 from ..records import LATERALITY, Corrections, Decision, Detections, Policy, Radiograph, Reading, Telling, Text
 from ..second_pass import lines_of_print, stroke_network
 from ..system.forks import Threads
@@ -170,10 +171,9 @@ def clean_radiograph(
     """
     timings_ms = {} if timings_ms is None else timings_ms
     if corrections and corrections.alone:
-        corrections = placement.placed_marks(corrections, images.layout(radiograph))
-        no_detections = tuple(Detections.empty() for _ in radiograph.display)
+        corrections = masks.placed(corrections, images.layout(radiograph))
         drawn = tuple(corrections_module.drawn(corrections, radiograph.display.shape))
-        return _redacted(radiograph, drawn, no_detections, "", timings_ms, corrections)
+        return _redacted(radiograph, drawn, tuple(Detections.empty() for _ in radiograph.display), "", timings_ms, corrections)
     telling, looked = images.telling(radiograph), lines_of_print.Looked()
     reads = replace(cleaner, policy=replace(cleaner.policy, keep=cleaner.policy.readable)) if cleaner.policy.read else cleaner
     detections, decisions, leftovers = _first_pass(radiograph, reads, bool(telling), timings_ms, looked)

@@ -21,6 +21,7 @@ import numpy as np
 
 from .. import boxes
 from ..errors import HeldError, UsageError
+from ..labels.masks import AreaMark
 from ..records import LATERALITY, Corrections, Decision, Mark
 from ..system import journal, regular_files
 from ..system.files import sha256_file
@@ -330,7 +331,9 @@ def _clipped(mark: Mark, shape_fhw: tuple[int, int, int]) -> tuple[int, int, int
 
 
 def _area(mark: Mark, xyxy: tuple[int, int, int, int]) -> np.ndarray | None:
-    """(h, w) bool in the crop frame of `xyxy`: every pixel that the correction's polygon touches; None for a box."""
+    """(h, w) bool in the crop frame of `xyxy`: every pixel that the correction's polygon touches, or its area; None for a box."""
+    if isinstance(mark, AreaMark):
+        return mark.area
     if not mark.outline:
         return None
     import cv2
