@@ -10,11 +10,10 @@ import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from ..errors import AnnotationError, HeldError, ReadError
-from ..formats import placement, png
+from ..formats import placement
 from ..formats.placement import Layout
 from ..records import Corrections, Mark, locked
 
@@ -70,6 +69,8 @@ def pixels(data: bytes) -> np.ndarray:
         AnnotationError: it is no PNG, is damaged, animated, too large or transparent, is to be turned for display, has a palette in which index
             and colour disagree, or has no pixel that is not zero.
     """
+    from ..formats import png  # loads OpenCV, which `review` does without until it shows a file
+
     if not data.startswith(png.MAGIC):
         raise AnnotationError("is no PNG file")
     try:
@@ -127,6 +128,8 @@ def placed(corrections: Corrections, layout: Layout) -> Corrections:
 
 def _areas(removed: np.ndarray) -> list[AreaMark]:
     """The 8-connected areas of (H, W) bool, as removals in frame 0."""
+    import cv2
+
     count, labels, stats, _ = cv2.connectedComponentsWithStats(removed.astype(np.uint8), connectivity=8)
     found = []
     for index in range(1, count):

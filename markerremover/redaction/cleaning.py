@@ -27,7 +27,7 @@ from ..records import LATERALITY, Corrections, Decision, Detections, Policy, Rad
 from ..second_pass import lines_of_print, stroke_network
 from ..system.forks import Threads
 from ..system.timing import timed
-from . import across_frames, cut_strokes, decision_rules, readable_text, redact, styles, text_finder, verify
+from . import across_frames, cut_strokes, decision_rules, drawn_markers, readable_text, redact, styles, text_finder, verify
 from . import corrections as corrections_module
 
 #: Greatest number of rounds in which residual findings are removed; the file is held if some remain after the last one.
@@ -221,7 +221,7 @@ def _corrected(
         HeldError: see `corrections.corrected`; or a box that a reviewer keeps holds text that matches the file's own header.
     """
     shape = radiograph.display.shape
-    decisions = corrections_module.corrected(decisions, corrections, shape)
+    decisions = drawn_markers.corrected(decisions, corrections, radiograph.views, lambda f, found: _decided(f, radiograph.views[0], radiograph.views, found, cleaner))
     reviewed = [d for d in decisions if d.label == corrections_module.LABEL]
     copies = across_frames.spread(reviewed, radiograph.display)[len(reviewed) :]
     decisions = corrections_module.settle((*decisions, *copies), shape)
