@@ -59,7 +59,8 @@ class RunOptions:
     release_held: files that would be held only because something still shows in the result are written, and recorded as such.
     hold_unusable: files whose picture is no usable radiograph are not written, see `triage.UNUSABLE`; by default they are only flagged.
     transfer_syntax: of written DICOM pixels, one of TRANSFER_SYNTAXES.
-    boxes: folder of LabelMe files drawn by hand: the drawn boxes are blacked out, and the pictures are not searched.
+    boxes: folder of LabelMe files and masks drawn by hand: what was drawn is blacked out, and the pictures are not searched.
+    boxes_template: a LabelMe file or a mask that counts in the same way for every image without one of its own in `boxes`.
     engine: one of ENGINES: processes of this machine, or Ray Data.  ray_address: of a cluster; None starts Ray here.
     allow_modality: what is cleaned though the weights were not validated on it, of `modality.ALLOWABLE`; the site's by default.
     read_laterality: laterality markers are read even if they are not retained: the site's, or else the default ones.
@@ -91,6 +92,7 @@ class RunOptions:
     release_held: bool = False
     transfer_syntax: str = "source"
     boxes: Path | None = None
+    boxes_template: Path | None = None
     shard: tuple[int, int] | None = None
     engine: str = "local"
     ray_address: str | None = None
@@ -133,17 +135,17 @@ class RunOptions:
             raise UsageError(f"workers is {self.workers}, allowed is 1 or more")
         if self.batch is not None and not 1 <= self.batch <= MOST_BATCH:
             raise UsageError(f"batch is {self.batch}, allowed is 1 to {MOST_BATCH}")
-        if self.batch is not None and self.batch > 1 and self.boxes:
+        if self.batch is not None and self.batch > 1 and self.by_hand:
             raise UsageError("--batch does not go with --boxes")
         if self.time_limit is not None and not 0 < self.time_limit < float("inf"):
             raise UsageError(f"time_limit is {self.time_limit}, allowed is a number of seconds above 0, or none")
         if not 0 <= self.full_pictures_gb < float("inf"):
             raise UsageError(f"full_pictures_gb is {self.full_pictures_gb}, allowed is 0 or more")
-        if self.boxes and self.second_look:
+        if self.by_hand and self.second_look:
             raise UsageError("--boxes does not go with --second-look: only drawn boxes count")
-        if self.boxes and self.read_laterality:
+        if self.by_hand and self.read_laterality:
             raise UsageError("--boxes does not go with --read-laterality: only drawn boxes count")
-        if self.boxes and (self.shard is not None or self.engine != "local" or self.resolved_policy.style != "box"):
+        if self.by_hand and (self.shard is not None or self.engine != "local" or self.resolved_policy.style != "box"):
             raise UsageError("--boxes does not go with --shard, --engine ray or another --style than box")
         if self.engine not in ENGINES:
             raise UsageError(f"engine is {self.engine!r}, allowed are {', '.join(ENGINES)}")
@@ -166,6 +168,11 @@ class RunOptions:
     def allowed(self) -> tuple[str, ...]:
         """`allow_modality`, which is never None once the options are built."""
         return self.allow_modality or ()
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether only what was drawn by hand is removed."""
+        return self.boxes is not None or self.boxes_template is not None
 
     @property
     def process_count(self) -> int:

@@ -357,7 +357,7 @@ class Corrections:
     sha256_in: of the reviewed file; another one is not changed. "" for any.
     release: a person checked the result and wants it written although something still shows.  alone: only the marks count; the picture is not searched.
     canvas_hw: (H, W) of the image that the marks were drawn on; None for that of the file's stored pixels.
-    coordinates: as in `Annotation`.  frames: those that were checked, if `canvas_hw` is given.
+    coordinates: as in `Annotation`.  frames: those that were checked, if `canvas_hw` is given; None where the marks count in all.
     """
 
     marks: tuple[Mark, ...] = ()
@@ -367,7 +367,7 @@ class Corrections:
     alone: bool = False
     canvas_hw: tuple[int, int] | None = None
     coordinates: str = "stored"
-    frames: tuple[int, ...] = (0,)
+    frames: tuple[int, ...] | None = (0,)
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,23 @@ def run(folder: Path, count: int = 4, missed=(1,), open_cleaner=fakes.cleaner, *
     return Path(summary["audit"])
 
 
+MARKER = (176, 120, 206, 156)  # around the letter of `with_letter`
+
+
+def with_letter(text: str = "R", boxes=(fakes.NAME_BOX,)) -> np.ndarray:
+    """A quiet film of 256 x 192 pixels with print that `find_name` does not find."""
+    plain = np.full((192, 256), 60, np.uint8)
+    for x1, y1, x2, y2 in boxes:
+        plain[y1:y2, x1:x2] = 255
+    return fakes.written(plain, text, MARKER[:2], height=32, grey=225)
+
+
+def find_name(frame: np.ndarray, threshold: float | None = None):
+    """`fakes.find_white` in the left third of a frame."""
+    found = fakes.find_white(frame, threshold)
+    return found.chosen(found.xyxy[:, 0] < frame.shape[1] / 3)
+
+
 def rows(audit: Path) -> dict[str, dict]:
     return {row["relative"]: row for row in manifest_files.read_manifest(audit / manifest_files.MANIFEST)}
 

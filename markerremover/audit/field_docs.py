@@ -26,6 +26,7 @@ MANIFEST = {
     "boxes[].confidence": "confidence of that reading, 0 to 1",
     "boxes[].rotation_deg": "counter-clockwise rotation that makes the text upright, degrees",
     "boxes[].mirrored": "whether the text is mirrored",
+    "boxes[].area_px": "number of removed pixels of a box that is not removed as a whole, as with polygons and masks drawn by hand; else absent",
     "boxes[].style": "with `--style mask` or `fill`: style used for this box, `box`, `mask` or `fill`",
     "boxes[].style_reason": "with `--style mask` or `fill`: reason why it differs from the style of the run",
     "held_for[]": "boxes that led to the `reason` of a held file or to `released_held`, with the fields of `boxes[]`: label `verify`, what was still found "
@@ -103,7 +104,7 @@ SUMMARY = {
     "schema": "version of the keys here and in the manifest",
     "version": "of markerremover",
     "versions": "versions of Python and of the libraries that decide results",
-    "by_hand": "whether all boxes were drawn by hand (`--boxes`)",
+    "by_hand": "whether all boxes were drawn by hand (`--boxes`, `--boxes-template`)",
     "audit": "the audit folder",
     "unaccounted": "files below OUT that no row of this run released",
     "resumed": "rows taken over from an earlier run",

@@ -74,6 +74,7 @@ def _box(decision: Decision) -> dict[str, Any]:
         "confidence": round(float(reading.confidence), 4) if reading else 0.0,
         "rotation_deg": round(float(reading.rotation_deg), 1) if reading else 0.0,
         "mirrored": bool(reading.mirrored) if reading else False,
+        **({} if decision.area is None else {"area_px": int(decision.area.sum())}),
     }
 
 

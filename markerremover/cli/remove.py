@@ -84,7 +84,10 @@ def add_remove_parser(subparsers) -> None:
     add("--hold-unusable", action="store_true",
         help="write no file whose picture is blank, noise, half empty, a page of text or a photograph; without it they are only flagged in the audit")
     add("--boxes", type=Path, metavar="ANNOTATIONS",
-        help="folder of reviewed LabelMe files: the drawn boxes are blacked out, without detection; an image without a file fails")
+        help="folder of reviewed LabelMe files and masks (NAME.mask.png, pixels that are not 0): what was drawn is blacked out, without detection; an image "
+        "without a file fails")
+    add("--boxes-template", type=Path, metavar="FILE",
+        help="one reviewed LabelMe file or mask for every image, or with --boxes for those without a file; an image of another size is held")
     add("--dry-run", action="store_true", help="detect and report, write no image")
     reruns = parser.add_mutually_exclusive_group()
     reruns.add_argument("--overwrite", action="store_true", help="replace results in a non-empty OUT")
@@ -125,7 +128,8 @@ def _remove(args: argparse.Namespace) -> int:
         headers=args.headers, key=args.key, retain=args.retain, shift_dates=args.shift_dates,
         time_limit=args.time_limit or None, paths=args.paths,
         second_look=args.second_look, effort=args.effort, release_held=args.release_held, hold_unusable=args.hold_unusable,
-        allow_modality=args.allow_modality, read_laterality=args.read_laterality, transfer_syntax=args.transfer_syntax, boxes=args.boxes, shard=args.shard,
+        allow_modality=args.allow_modality, read_laterality=args.read_laterality, transfer_syntax=args.transfer_syntax,
+        boxes=args.boxes, boxes_template=args.boxes_template, shard=args.shard,
         engine=args.engine, ray_address=args.ray_address, full_pictures_gb=args.full_pictures,
     )
     from ..run.batch import remove

@@ -77,13 +77,38 @@ def placed_marks(corrections: Corrections, layout: Layout) -> Corrections:
     """
     if corrections.canvas_hw is None:
         return corrections
-    if missing := sorted(set(range(layout.frames)) - set(corrections.frames)):
+    frames = range(layout.frames)
+    if corrections.frames is not None and (missing := sorted(set(frames) - set(corrections.frames))):
         raise HeldError(f"has {layout.frames} frames, and no annotation of frame {missing[0]}: whether anything is burned in there is unknown")
     try:
         turned = _is_turned(corrections.canvas_hw, corrections.coordinates, layout)
     except AnnotationError as error:
         raise HeldError(f"its annotation {error}") from None
-    return replace(corrections, marks=tuple(_turned(mark, layout) for mark in corrections.marks)) if turned else corrections
+    marks = tuple(_turned(mark, layout) if turned else mark for mark in corrections.marks)
+    if corrections.frames is None:
+        marks = tuple(replace(mark, frame=frame) for frame in frames for mark in marks)
+    return replace(corrections, marks=marks)
+
+
+def placed_pixels(drawn: np.ndarray, coordinates: str, layout: Layout) -> np.ndarray:
+    """A mask, (H, W) in the pixels of the image that it was drawn on, in the stored pixels of its image; may be a view.
+
+    Args:
+        coordinates: as in `Annotation`.
+
+    Raises:
+        AnnotationError: see `placed`.
+
+    >>> placed_pixels(np.array([[1, 2]]), DRAWN, Layout((2, 1), 6, True)).tolist()
+    [[2], [1]]
+    """
+    h, w = drawn.shape
+    if not _is_turned((h, w), coordinates, layout):
+        return drawn
+    turned = drawn.T if layout.orientation >= 5 else drawn
+    if layout.orientation in (2, 3, 7, 8):
+        turned = turned[:, ::-1]
+    return turned[::-1] if layout.orientation in (3, 4, 6, 7) else turned
 
 
 def _is_turned(shape_hw: tuple[int, int], coordinates: str, layout: Layout) -> bool:

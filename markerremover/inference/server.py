@@ -139,7 +139,7 @@ def shared_batch(options: RunOptions) -> int:
             named for a run with Ray is not checked: other machines have it.
     """
     single_process = options.engine == "local" and options.workers == 1 and options.time_limit is None
-    if single_process or options.boxes or options.batch == 1:
+    if single_process or options.by_hand or options.batch == 1:
         return 1
     remote = options.engine == "ray" and options.device != "auto"
     backend_list = [backends.BACKENDS[name] for name in backends.CHOICES[options.device]] if remote else backends.candidates(

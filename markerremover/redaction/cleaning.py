@@ -20,16 +20,17 @@ import numpy as np
 
 from ..detection import localizer
 from ..errors import HeldError, UsageError
-from ..formats import images, placement
+from ..formats import images
 from ..headers import kept_phrases, telltales
 from ..keep_lists.groups import markers
+from ..labels import masks
 from ..records import LATERALITY, Corrections, Decision, Detections, Policy, Radiograph, Reading, Telling, Text
 from ..second_pass import lines_of_print, stroke_network
 from ..second_pass.phrases import kept_lines
 from ..second_pass.reader import insist
 from ..system.forks import Threads
 from ..system.timing import timed
-from . import across_frames, cut_strokes, decision_rules, readable_text, redact, styles, text_finder, verify
+from . import across_frames, cut_strokes, decision_rules, drawn_markers, readable_text, redact, styles, text_finder, verify
 from . import corrections as corrections_module
 
 #: Greatest number of rounds in which residual findings are removed; the file is held if some remain after the last one.
@@ -173,10 +174,9 @@ def clean_radiograph(
     """
     timings_ms = {} if timings_ms is None else timings_ms
     if corrections and corrections.alone:
-        corrections = placement.placed_marks(corrections, images.layout(radiograph))
-        no_detections = tuple(Detections.empty() for _ in radiograph.display)
+        corrections = masks.placed(corrections, images.layout(radiograph))
         drawn = tuple(corrections_module.drawn(corrections, radiograph.display.shape))
-        return _redacted(radiograph, drawn, no_detections, "", timings_ms, corrections)
+        return _redacted(radiograph, drawn, tuple(Detections.empty() for _ in radiograph.display), "", timings_ms, corrections)
     telling, looked = images.telling(radiograph), lines_of_print.Looked()
     cleaner = replace(cleaner, policy=kept_phrases.policy_for(cleaner.policy, telling))
     reads = replace(cleaner, policy=replace(cleaner.policy, keep=cleaner.policy.readable)) if cleaner.policy.read else cleaner
@@ -225,7 +225,7 @@ def _corrected(
         HeldError: see `corrections.corrected`; or a box that a reviewer keeps holds text that matches the file's own header.
     """
     shape = radiograph.display.shape
-    decisions = corrections_module.corrected(decisions, corrections, shape)
+    decisions = drawn_markers.corrected(decisions, corrections, radiograph.views, lambda f, found: _decided(f, radiograph.views[0], radiograph.views, found, cleaner))
     reviewed = [d for d in decisions if d.label == corrections_module.LABEL]
     copies = across_frames.spread(reviewed, radiograph.display)[len(reviewed) :]
     decisions = corrections_module.settle((*decisions, *copies), shape)

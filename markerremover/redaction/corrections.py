@@ -21,6 +21,7 @@ import numpy as np
 
 from .. import boxes
 from ..errors import HeldError, UsageError
+from ..labels.masks import AreaMark
 from ..records import LATERALITY, Corrections, Decision, Mark
 from ..system import journal, regular_files
 from ..system.files import sha256_file
@@ -30,7 +31,8 @@ FOLDER, LOG = "review", "decisions.jsonl"
 LABEL = "reviewer"
 DRAWN, REMOVED, KEPT = "reviewer: marking added", "reviewer: to be removed", "reviewer: to be kept"
 COVERED = "reviewer: to be kept, but other boxes cover it"
-REASONS = (DRAWN, REMOVED, KEPT, COVERED)
+READ, UNREAD = "reviewer: laterality marker added", "reviewer: laterality marker added, but not read as one"
+REASONS = (DRAWN, REMOVED, KEPT, COVERED, READ, UNREAD)
 BY_HAND_LABEL, BY_HAND_REASON = "annotation", "drawn by hand"
 LEAST_IOU = 0.8  # least IoU of a box with the one that a reviewer saw: boxes jitter by a few pixels between runs
 VERDICTS = ("accept", "release")
@@ -180,8 +182,9 @@ def _review(events: Sequence[dict[str, Any]]) -> Review:
         x1, y1, x2, y2 = event["xyxy"]
         xyxy, frame = (x1, y1, x2, y2), event["frame"]
         author = {"who": event["who"], "when": event["time"]}
-        if kind == "draw":
-            drawn[event["n"]] = Mark(frame, xyxy, "remove", event["kind"], drawn=True, **author)
+        if kind in review_events.DRAWING:
+            action, of_kind = ("keep", LATERALITY) if kind == "retain" else ("remove", event["kind"])
+            drawn[event["n"]] = Mark(frame, xyxy, action, of_kind, drawn=True, **author)
         else:
             mark, is_unchanged = Mark(frame, xyxy, event["to"], event["kind"], **author), event["to"] == event["machine"]
             changed[frame, xyxy] = None if is_unchanged else mark
@@ -222,13 +225,13 @@ def drawn(corrections: Corrections, shape_fhw: tuple[int, int, int]) -> list[Dec
         raise HeldError(f"people marked {len(corrections.marks)} places on it, at most {MOST_MARKS} can be carried out")
     label, reasons = (BY_HAND_LABEL, (BY_HAND_REASON,) * 2) if corrections.alone else (LABEL, (REMOVED, DRAWN))
     return [
-        Decision(m.frame, _clipped(m, shape_fhw), "remove", reasons[m.drawn], 1.0, label, area=_area(m, _clipped(m, shape_fhw)))
+        Decision(m.frame, clipped(m, shape_fhw), "remove", reasons[m.drawn], 1.0, label, area=_area(m, clipped(m, shape_fhw)))
         for m in corrections.marks if m.action == "remove"
     ]
 
 
 def corrected(decisions: Sequence[Decision], corrections: Corrections, shape_fhw: tuple[int, int, int]) -> tuple[Decision, ...]:
-    """The program's decisions with the reviewers' applied, see `settle`.
+    """The program's decisions with the reviewers' applied, see `settle`; drawn laterality markers are those of `drawn_markers`.
 
     Raises:
         HeldError: see `drawn`; or a box that is to be kept is not among the removals, or not identified by one of them.
@@ -238,8 +241,8 @@ def corrected(decisions: Sequence[Decision], corrections: Corrections, shape_fhw
     carried_boxes = {(c.frame, c.xyxy) for c in corrections.carried}
     result = [*decisions, *(c for c in corrections.carried if (c.frame, c.xyxy) not in program_boxes and c.frame < shape_fhw[0])]
     for mark in corrections.marks:
-        if mark.action == "keep":
-            xyxy = _clipped(mark, shape_fhw)
+        if mark.action == "keep" and not mark.drawn:
+            xyxy = clipped(mark, shape_fhw)
             exact, similar = _removals_of(result, mark.frame, xyxy, carried_boxes)
             others = [d for d in result if not any(d is m for m in (*exact, *similar))]
             whole = np.ones((xyxy[3] - xyxy[1], xyxy[2] - xyxy[0]), bool)
@@ -321,7 +324,12 @@ def check(mask: np.ndarray, corrections: Corrections) -> None:
             raise HeldError(f"what a person marked, {decision.xyxy}, is not all removed")
 
 
-def _clipped(mark: Mark, shape_fhw: tuple[int, int, int]) -> tuple[int, int, int, int]:
+def clipped(mark: Mark, shape_fhw: tuple[int, int, int]) -> tuple[int, int, int, int]:
+    """The part of a correction's box inside the image, xyxy.
+
+    Raises:
+        HeldError: there is none, or no such frame.
+    """
     frames, h, w = shape_fhw
     x1, y1, x2, y2 = max(0, mark.xyxy[0]), max(0, mark.xyxy[1]), min(w, mark.xyxy[2]), min(h, mark.xyxy[3])
     if mark.frame >= frames or x1 >= x2 or y1 >= y2:
@@ -330,7 +338,9 @@ def _clipped(mark: Mark, shape_fhw: tuple[int, int, int]) -> tuple[int, int, int
 
 
 def _area(mark: Mark, xyxy: tuple[int, int, int, int]) -> np.ndarray | None:
-    """(h, w) bool in the crop frame of `xyxy`: every pixel that the correction's polygon touches; None for a box."""
+    """(h, w) bool in the crop frame of `xyxy`: every pixel that the correction's polygon touches, or its area; None for a box."""
+    if isinstance(mark, AreaMark):
+        return mark.area
     if not mark.outline:
         return None
     import cv2

@@ -1,6 +1,7 @@
 """The events of a review's log: their schema, and the reading of a log. Invalid lines are reported with their number.
 
-    draw    an annotation that was missed: frame, xyxy, kind      erase   withdraws a drawn one: of
+    draw    an annotation that was missed: frame, xyxy, kind      erase   withdraws a drawn box: of
+    retain  a laterality marker that was missed: frame, xyxy; retained if the second pass reads it as one, else removed
     set     a box of the run is to be kept or removed, or has another kind than the run assigned: frame, xyxy, to, kind, machine
             (the run's action)
     accept  the file is correct, with these corrections            release the same, for a file that was held
@@ -23,6 +24,7 @@ from ..system import journal
 MOST_EVENTS = 2_000_000
 MOST_LINE = 1 << 16  # greatest length of a line, bytes
 GREATEST = (1 << 31) - 1  # greatest value of any number
+DRAWING = ("draw", "retain")  # events that draw a box
 KINDS, ACTIONS = (MARKER, LATERALITY, "none"), ("keep", "remove")
 
 
@@ -61,7 +63,7 @@ COMMON_FIELDS = frozenset({"event", "n", "file", "who", "time", "sha256_in", "sh
 #: Event -> fields besides `COMMON_FIELDS`.
 SCHEMA: dict[str, frozenset[str]] = {
     "draw": frozenset({"frame", "xyxy", "kind"}), "set": frozenset({"frame", "xyxy", "kind", "to", "machine"}), "erase": frozenset({"of"}),
-    "accept": frozenset(), "release": frozenset(), "undo": frozenset({"of"}),
+    "retain": frozenset({"frame", "xyxy"}), "accept": frozenset(), "release": frozenset(), "undo": frozenset({"of"}),
 }
 ALL_FIELDS: dict[str, frozenset[str]] = {event: COMMON_FIELDS | more for event, more in SCHEMA.items()}
 
@@ -99,7 +101,7 @@ class Order:
             return f"n: {number} is the number of an event before"
         if kind in ("undo", "erase"):
             earlier_event, earlier_file = self._seen.get(event["of"], ("", ""))
-            if earlier_file != file or earlier_event == "undo" or kind == "erase" and earlier_event != "draw":
+            if earlier_file != file or earlier_event == "undo" or kind == "erase" and earlier_event not in DRAWING:
                 return f"of: {event['of']} is no event before it that {kind} could take back"
         self._seen[number] = kind, file
         return ""

@@ -2,7 +2,9 @@
 
     queue     the order of files, with reasons    sampling  a random sample and the statement about it
     session   decisions, saved at once            pictures  the views of a file
-    server    the page and its requests           apply     cleans the corrected files again
+    decisions what the page sends, checked        history   what undo takes back
+    server    the page and its requests           holding   the places for which a file was held
+    apply     cleans the corrected files again
     labels    corrections as LabelMe files        proposals `annotate`: detections as LabelMe files
     gate      access control of the server        connections limits on idle connections
 """

@@ -53,7 +53,7 @@ def apply(
         UsageError: no audit of a real run, another `apply` is running on it, OUT is missing, or the weights are not those of the run.
     """
     run = run_file.read(audit)
-    if run.options.dry_run or run.options.boxes:
+    if run.options.dry_run or run.options.by_hand:
         raise UsageError(f"{run.audit}: the run was dry or its boxes were drawn by hand, so there is nothing to redo")
     if not run.out.is_dir() or run.out.resolve() != run.out:
         raise UsageError(f"{run.out}: the output folder of the run is missing, or is a link")

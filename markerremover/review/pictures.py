@@ -30,6 +30,7 @@ class Pair:
         without one the original with every box blacked out.
     wide: (F, H, W) uint16, the stored values of the original, inverted if necessary so that more is brighter; None for 8 bits.
     wide_after: the same of the result.  limits: 0.1st and 99.9th percentile of `wide`.
+    stored_limits: the same as values of the file; for a file without `wide`, 0 and 255.
     written: whether there is a result.  moved: (F, H, W) bool, where stored values of a JPEG file differ by more than `LOSSY`; None for other
         formats, in which retained pixels are unchanged.
     """
@@ -39,6 +40,7 @@ class Pair:
     wide: np.ndarray | None
     wide_after: np.ndarray | None
     limits: tuple[int, int]
+    stored_limits: tuple[int, int]
     written: bool
     moved: np.ndarray | None = None
 
@@ -85,7 +87,8 @@ def _unwritten(radiograph: Radiograph, boxes: list[dict[str, Any]]) -> Pair:
         for array in (after, wide_after):
             if array is not None:
                 array[box["frame"], y1:y2, x1:x2] = 0
-    return Pair(radiograph.display, after, wide, wide_after, _limits(wide), False)
+    limits = _limits(wide)
+    return Pair(radiograph.display, after, wide, wide_after, limits, _as_stored(radiograph, limits, wide is not None), False)
 
 
 def _pair(radiograph: Radiograph, result: Radiograph) -> Pair:
@@ -93,13 +96,15 @@ def _pair(radiograph: Radiograph, result: Radiograph) -> Pair:
     from ..formats import images
 
     if radiograph.stored.ndim == 4 or radiograph.stored.dtype.itemsize > 2:
-        return Pair(radiograph.display, images.shown_as(radiograph, result), None, None, (0, 255), True, _moved(radiograph, result))
+        return Pair(radiograph.display, images.shown_as(radiograph, result), None, None, (0, 255), (0, 255), True, _moved(radiograph, result))
     table, indices, result_indices = _table(radiograph), _index(radiograph.stored), _index(result.stored)
     wide = wide_after = None
     if radiograph.stored.dtype.itemsize == 2:
         darker = _darker(radiograph)
         wide, wide_after = (np.uint16(TABLE - 1) - values if darker else values for values in (indices, result_indices))
-    return Pair(radiograph.display, table[result_indices], wide, wide_after, _limits(wide), True, _moved(radiograph, result))
+    limits = _limits(wide)
+    stored_limits = _as_stored(radiograph, limits, wide is not None)
+    return Pair(radiograph.display, table[result_indices], wide, wide_after, limits, stored_limits, True, _moved(radiograph, result))
 
 
 def _moved(radiograph: Radiograph, result: Radiograph) -> np.ndarray | None:
@@ -154,6 +159,21 @@ def _limits(wide: np.ndarray | None) -> tuple[int, int]:
     step = max(1, wide.size // 200000)
     low, high = np.percentile(wide.reshape(-1)[::step], (0.1, 99.9))
     return int(low), max(int(high), int(low) + 1)
+
+
+def _as_stored(radiograph: Radiograph, limits: tuple[int, int], is_wide: bool) -> tuple[int, int]:
+    """Limits in values of `Pair.wide` as stored values of the file; as they are where there is no such array."""
+    if not is_wide:
+        return limits
+    low, high = ((TABLE - 1 - value if _darker(radiograph) else value) + int(np.iinfo(radiograph.stored.dtype).min) for value in limits)
+    return low, high
+
+
+def window(pair: Pair) -> dict[str, Any]:
+    """What the page needs to show a window in values: `low` and `high` of the file's own window, `stored` whether they are stored values (else
+    grey levels of the models' view)."""
+    low, high = pair.stored_limits
+    return {"low": low, "high": high, "stored": pair.wide is not None}
 
 
 def render(pair: Pair, view: str, frame: int, *, equalised: bool = False, centre: float = 0.5, width: float = 1.0) -> np.ndarray:

@@ -13,9 +13,10 @@ NEAR = 0.15  # largest distance of a score from the threshold that counts as nea
 UNSURE = 0.25  # largest distance of an OCR confidence from the lowest one of a retained laterality marker that counts as near
 UNUSUAL = 3.0  # limit of usual sizes, robust standard deviations of the logarithm of the area
 FEW = 20  # smallest number of boxes at which sizes are compared
+NOTHING_FOUND, RETAINED = "nothing was found", "a laterality marker is retained"  # reasons that alone bring no file forward
 #: Reason of a decision -> weight and words.
 REASONS = {
-    "still found after removal": (0.5, "found only at the second look"),
+    "still found after removal": (0.5, "something was found only at the second look"),
     "matches the file's own header": (0.9, "text of its header was readable"),
     "reading uncertain": (0.4, "a laterality marker was read with low confidence"),
     "contradicted by another box": (0.4, "two boxes disagree about a laterality marker"),
@@ -35,6 +36,11 @@ class Doubt:
     score: float
     words: tuple[str, ...]
 
+    @property
+    def is_early(self) -> bool:
+        """Whether a reason brings the file forward in the order."""
+        return any(words not in (NOTHING_FOUND, RETAINED) for words in self.words)
+
 
 def doubts(rows: Sequence[dict[str, Any]], threshold: float, min_confidence: float) -> list[Doubt]:
     """All files, the most doubtful first; ties are sorted by path.
@@ -51,13 +57,13 @@ def doubts(rows: Sequence[dict[str, Any]], threshold: float, min_confidence: flo
             for words, weight in _of_box(box, threshold, min_confidence, usual):
                 reasons[words] = max(reasons.get(words, 0.0), weight)
         if row["status"] == "held":
-            reasons["held: nothing was written"] = 3.0
+            reasons["it was held"] = 3.0
         elif row["status"] == "failed":
-            reasons["failed: nothing was written"] = 2.5
+            reasons["it failed"] = 2.5
         elif row.get("released_held"):
-            reasons["released in spite of doubt"] = 2.0
+            reasons["it was released in spite of doubt"] = 2.0
         elif not row["boxes"]:
-            reasons["nothing was found"] = 0.25
+            reasons[NOTHING_FOUND] = 0.25
         ordered = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
         score = sum(weight / 2**i for i, (_, weight) in enumerate(ordered))  # several reasons weigh more than one, but less than twice as much
         result.append(Doubt(row["relative"], round(score, 4), tuple(words for words, _ in ordered)))
@@ -73,16 +79,16 @@ def _of_box(
         yield words, weight
     nearness = 1 - abs(box["score"] - threshold) / NEAR
     if nearness > 0:
-        yield "a score near the threshold", 0.4 + 0.6 * nearness
+        yield "a score is near the threshold", 0.4 + 0.6 * nearness
     if box["text"]:
         nearness_of_reading = 1 - abs(box["confidence"] - min_confidence) / UNSURE
         if nearness_of_reading > 0:
-            yield "a low reading confidence", 0.3 + 0.5 * nearness_of_reading
+            yield "a reading has low confidence", 0.3 + 0.5 * nearness_of_reading
     x1, y1, x2, y2 = box["xyxy"]
     if not usual[0] <= max(1, (x2 - x1) * (y2 - y1)) <= usual[1]:
-        yield "an unusual size", 0.6
+        yield "a box has an unusual size", 0.6
     if box["action"] == "keep":
-        yield "a laterality marker is retained", 0.1
+        yield RETAINED, 0.1
 
 
 def _usual_areas(boxes: list[list[int]]) -> tuple[float, float]:

@@ -127,6 +127,10 @@ class Answers:
             self._session.looked(row)
         return _answer(data, "image/png")
 
+    def window(self, request: Any) -> Any:
+        """The window of a file in stored values, see `pictures.window`."""
+        return _json(pictures.window(self._pictures.pair(self._session.row(_whole(request.path_params["number"])))))
+
     async def decide(self, request: Any) -> Any:
         """Record one decision."""
         from starlette.concurrency import run_in_threadpool
@@ -170,7 +174,7 @@ def build(session: Session, gate: Gate, port: list[int], shown: Pictures) -> Gua
     routes = [
         Route("/", answers.page), Route("/favicon.ico", answers.nothing), Route("/enter", answers.enter),
         Route("/static/{name}", answers.asset), Route("/api/files", answers.overview),
-        Route("/api/files/{number}", answers.file), Route("/api/files/{number}/decisions", answers.decide, methods=["POST"]),
+        Route("/api/files/{number}", answers.file), Route("/api/files/{number}/window", answers.window), Route("/api/files/{number}/decisions", answers.decide, methods=["POST"]),
         Route("/api/files/{number}/{view}.png", answers.picture),
     ]
     return Guard(Starlette(routes=routes, exception_handlers={MarkerRemoverError: answers.refused}), gate, port)

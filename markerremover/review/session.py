@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..audit import manifest_files
+from ..boxes import iou_of
 from ..errors import ReadError, UsageError
 from ..records import RELEASED, Mark
 from ..redaction import corrections, review_events
@@ -22,11 +23,10 @@ from ..run import run_file
 from ..system import locks, regular_files
 from ..system.files import write_private
 from ..system.journal import now
-from . import sampling
-from .queue import doubts
+from . import decisions, holding, sampling
+from .history import History
+from .queue import Doubt, doubts
 
-LEAST_PX = 2  # smallest side of a drawn box, source pixels
-MOST_EVENTS = 10_000  # highest number of events of one file with which boxes can still be drawn or changed
 SENT = ("frame", "xyxy", "score", "label", "action", "reason", "text", "confidence", "rotation_deg", "mirrored")
 
 
@@ -41,6 +41,16 @@ def base_boxes(row: dict[str, Any]) -> list[dict[str, Any]]:
 def _program_action(box: dict[str, Any]) -> str:
     """The action that the program alone decided for a box."""
     return {corrections.KEPT: "remove", corrections.COVERED: "remove", corrections.REMOVED: "keep"}.get(box["reason"], box["action"])
+
+
+def _became(mark: Mark, row: dict[str, Any]) -> str:
+    """Reason of the box that a drawn laterality marker led to in the present result; "" for other marks, and before `apply`."""
+    results = [box for box in row["boxes"] if box["frame"] == mark.frame and box["label"] == corrections.LABEL and
+        box["reason"] not in (corrections.DRAWN, corrections.REMOVED)]
+    if mark.action != "keep" or not results:
+        return ""
+    best = max(results, key=lambda box: iou_of(box["xyxy"], mark.xyxy))
+    return best["reason"] if iou_of(best["xyxy"], mark.xyxy) else ""
 
 
 class Session:
@@ -90,6 +100,7 @@ class Session:
         self._events: dict[str, list[dict[str, Any]]] = {}
         for event in events:
             self._events.setdefault(event["file"], []).append(event)
+        self._history = History(events)
         self._reviews = corrections.standing(events)
         self._refresh()
         rows = list(self._rows.values())
@@ -100,7 +111,7 @@ class Session:
             sampling.bound(0, 1)  # imports scipy now, which takes seconds, instead of at the last key press
         policy = self.run.options.resolved_policy
         queue = doubts(rows, self._threshold() or policy.threshold or 0.5, policy.min_confidence)
-        self._words = {d.relative: (d.score, d.words) for d in queue}
+        self._doubts = {d.relative: d for d in queue}
         self.order: tuple[str, ...] = self.sample.files if self.sample else tuple(d.relative for d in queue)
         self._number = {relative: i for i, relative in enumerate(self.order)}
         self._finish(rewrite=False)
@@ -201,10 +212,10 @@ class Session:
 
     def _item(self, relative: str) -> dict[str, Any]:
         row, review = self._rows.get(relative), self._reviews.get(relative)
-        score, words = self._words.get(relative, (0.0, ()))
+        doubt = self._doubts.get(relative, Doubt(relative, 0.0, ()))
         return {
-            "file": relative, "status": row["status"] if row else "gone", "boxes": len(row["boxes"]) if row else 0, "doubt": score,
-            "why": list(words), "state": self._state(relative), "by": review.who if review else "",
+            "file": relative, "status": row["status"] if row else "gone", "boxes": len(row["boxes"]) if row else 0, "doubt": doubt.score,
+            "why": list(doubt.words), "early": doubt.is_early, "state": self._state(relative), "by": review.who if review else "",
         }
 
     def _state(self, relative: str) -> str:
@@ -220,17 +231,30 @@ class Session:
         return "corrected" if review.digest else "done"
 
     def progress(self) -> dict[str, Any]:
-        """Numbers of files: finished, corrected, redone since their review, waiting for `apply`; and the result of a finished sample."""
+        """Numbers of files: finished, corrected, redone since their review, waiting for `apply`; the result of a finished sample; and what undo
+        takes back, see `_undoable`."""
         with self._lock:
             states = [self._state(relative) for relative in self._reviews if relative in self._number]  # all others are "todo"
             waiting = sum(self._waits(relative) for relative in self._carried | self._reviews.keys() if relative in self._rows)
             done = sum(state in ("done", "corrected") for state in states)
             result: dict[str, Any] = {"done": done, "of": len(self.order), "corrected": states.count("corrected"),
-                "again": states.count("again"), "waiting": waiting, "statement": ""}
+                "again": states.count("again"), "waiting": waiting, "statement": "", "undo": self._undoable()}
             if self.sample:
                 counts = sampling.counted(self.sample, self._reviews, self._rows)
                 result |= {"of": len(self.order) - counts.withdrawn, "statement": sampling.result(self.sample, counts)}
             return result
+
+    def _undoable(self) -> dict[str, Any] | None:
+        """The last decision of the whole log that stands, with the file that it is on; None where another person made it, or its file is not in
+        this review or was redone since: then only decisions on the present file can be taken back."""
+        event = self._history.last()
+        row = self._rows.get(event["file"]) if event else None
+        if event is None or row is None or event["who"] != self.reviewer or event["file"] not in self._number:
+            return None
+        if (event["sha256_in"], event["sha256_out"]) != (row["sha256_in"], row["sha256_out"]):
+            return None
+        return {"n": event["n"], "event": event["event"], "file": event["file"], "number": self._number[event["file"]],
+            "seen": [row["sha256_in"], row["sha256_out"]]}
 
     def _waits(self, relative: str) -> bool:
         """Whether the review of a file is not yet applied to its result."""
@@ -253,13 +277,14 @@ class Session:
             return {
                 **self._item(relative), "number": number, "of": len(self.order), "reason": row["reason"], "format": row["format"],
                 "shape": row["shape"], "released_held": row.get("released_held", ""), "seen": [row["sha256_in"], row["sha256_out"]],
-                "boxes": boxes, "drawn": [asdict(m) | {"id": n} for n, m in self._drawn(relative)], "verdict": review.verdict,
+                "boxes": boxes, "drawn": [asdict(m) | {"id": n, "became": _became(m, row)} for n, m in self._drawn(relative)],
+                "holds": holding.places(row), "verdict": review.verdict,
                 "waits": self._waits(relative), "when": review.when, "can_undo": self._last(relative) is not None,
             }
 
     def _drawn(self, relative: str) -> list[tuple[int, Mark]]:
         """The boxes drawn on a file, with the numbers of their events."""
-        numbers = self._standing(relative, "draw")
+        numbers = self._standing(relative, *review_events.DRAWING)
         erased = {event["of"] for event in self._standing(relative, "erase")}
         drawn = [event["n"] for event in numbers if event["n"] not in erased]
         marks = [m for m in self._reviews.get(relative, Review()).marks if m.drawn]
@@ -280,7 +305,8 @@ class Session:
         """Save one decision from the page and return the file's new state, see `file`.
 
         Args:
-            decision: `event` (draw, erase, set, accept, release, undo), `seen` as `file` gave it, and the event's own fields.
+            decision: `event` (draw, retain, erase, set, accept, release, undo), `seen` as `file` gave it, and the event's own fields; of an
+                undo `of`, if given, is the event that the page takes for the last.
 
         Raises:
             UsageError: it is invalid, or about another state of the file than the present one.
@@ -291,9 +317,10 @@ class Session:
                 raise UsageError("the file was redone since it was shown: look at it again")
             relative = row["relative"]
             events = self._events.setdefault(relative, [])
-            if len(events) >= MOST_EVENTS and decision.get("event") in ("draw", "set"):
-                raise UsageError(f"{len(events)} decisions have been made on this file: no more boxes are drawn or changed")
-            event = self._checked(row, decision) | {
+            state = decisions.State(
+                row, base_boxes(row), [n for n, _ in self._drawn(relative)], self._last(relative), len(events),
+                (relative, row["sha256_in"], row["sha256_out"]) in self._looked, self.run.options.resolved_policy.keep)
+            event = decisions.checked(state, decision) | {
                 "n": self._next, "time": self._clock(), "who": self.reviewer, "file": relative,
                 "sha256_in": row["sha256_in"], "sha256_out": row["sha256_out"],
             }
@@ -302,47 +329,11 @@ class Session:
             corrections.append(self.run.audit, event)
             self._next += 1
             events.append(event)
+            self._history.add(event)
             self._reviews.pop(relative, None)
             self._reviews |= corrections.standing(events)
             self._finish()
             return self.file(number)
-
-    def _checked(self, row: dict[str, Any], decision: dict[str, Any]) -> dict[str, Any]:
-        """The fields of an event that the page supplies, checked; others are dropped.
-
-        Raises:
-            UsageError: one of them is invalid.
-        """
-        kind, relative = decision.get("event"), row["relative"]
-        if kind == "undo":
-            event = self._last(relative)
-            if event is None:
-                raise UsageError("there is nothing to undo in this file")
-            return {"event": kind, "of": event["n"]}
-        if kind in corrections.VERDICTS:
-            if kind == "release" and row["status"] != "held":
-                raise UsageError(f"only a file that was held can be released, this one is {row['status']}")
-            is_unseen = (relative, row["sha256_in"], row["sha256_out"]) not in self._looked
-            if is_unseen and (kind == "release" or row["status"] in RELEASED):
-                raise UsageError("its result has not been shown, so nobody can say that it is right; skip it")
-            return {"event": kind}
-        if kind == "erase":
-            if type(decision.get("of")) is not int or decision["of"] not in [n for n, _ in self._drawn(relative)]:
-                raise UsageError("there is no such drawn box")
-            return {"event": kind, "of": decision["of"]}
-        if kind not in ("draw", "set"):
-            raise UsageError(f"event is {kind!r}, allowed are draw, erase, set, accept, release, undo")
-        frame, xyxy = _place(decision, row["shape"])
-        if decision.get("kind") not in review_events.KINDS:
-            raise UsageError("kind: allowed are marker, laterality and none")
-        if kind == "draw":
-            if sum(mark.drawn for mark in self._reviews.get(relative, Review()).marks) >= corrections.MOST_MARKS:
-                raise UsageError(f"{corrections.MOST_MARKS} boxes are drawn on this file: no more can be carried out")
-            return {"event": kind, "frame": frame, "xyxy": xyxy, "kind": decision["kind"]}
-        box = next((b for b in base_boxes(row) if b["frame"] == frame and list(b["xyxy"]) == xyxy), None)
-        if box is None or decision.get("to") not in ("keep", "remove"):
-            raise UsageError("there is no such box, or it is to be neither kept nor removed")
-        return {"event": kind, "frame": frame, "xyxy": xyxy, "kind": decision["kind"], "to": decision["to"], "machine": box["action"]}
 
     def _finish(self, rewrite: bool = True) -> None:
         """Write the statement of a completely reviewed sample, an existing one only if `rewrite`; delete it where the review is not complete."""
@@ -370,20 +361,3 @@ class Session:
         if self.sample is None:
             raise UsageError("a review of all files has no sample, so there is no statement")
         return self.run.audit / corrections.FOLDER / f"statement-{len(self.sample.files)}-{self.sample.seed}.md"
-
-
-def _place(decision: dict[str, Any], shape: list[int]) -> tuple[int, list[int]]:
-    """Frame and box of an event, checked against the size of the image.
-
-    Raises:
-        UsageError: no such frame, or no box of at least LEAST_PX pixels inside the image.
-    """
-    frame, xyxy = decision.get("frame"), decision.get("xyxy")
-    if len(shape) < 3 or type(frame) is not int or not 0 <= frame < shape[0]:
-        raise UsageError("there is no such frame")
-    if not isinstance(xyxy, list) or len(xyxy) != 4 or not all(type(v) is int for v in xyxy):
-        raise UsageError("a box is four whole numbers")
-    x1, y1, x2, y2 = xyxy
-    if not (0 <= x1 <= x2 - LEAST_PX and x2 <= shape[2] and 0 <= y1 <= y2 - LEAST_PX and y2 <= shape[1]):
-        raise UsageError(f"a box lies inside the image of {shape[2]} x {shape[1]} pixels and has sides of at least {LEAST_PX}")
-    return frame, xyxy

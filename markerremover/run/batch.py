@@ -74,9 +74,8 @@ def remove(
     if options.workers is None:
         count = len(gathered) // (options.shard[1] if options.shard else 1)
         options = replace(options, workers=workers.fitting(count, options.second_look) if options.engine == "local" else 1)
-    drawn = drawn_boxes.read(options.boxes) if options.boxes else None
-    if options.boxes:
-        check_folders([options.boxes], out, audit)
+    drawn = drawn_boxes.read(options.boxes, options.boxes_template) if options.by_hand else None
+    check_folders([path for path in (options.boxes, options.boxes_template) if path], out, audit)
     with nullcontext() if open_cleaner else serving(options, workers.threads_each(1)) as server:
         with crew(options, open_cleaner or functools.partial(open_shipped, options, server=server), len(gathered)) as crew_at_work:
             headers = _header_profile(options, audit)
@@ -178,7 +177,7 @@ def open_shipped(options: RunOptions, threads: int, server: str | None = None) -
     Args:
         server: address of the process with the network; None opens it in this process.
     """
-    if options.boxes:
+    if options.by_hand:
         return Cleaner(_no_localizer, None, Policy(keep=()))
     where: dict[str, Any] = {"server": server} if server else {"batch": options.batch} if options.batch else {}
     return open_cleaner(options.resolved_policy, weights=options.weights, device=options.device, threads=threads, second=options.second_look,
@@ -214,7 +213,7 @@ def _reviews(root: Path, options: RunOptions) -> dict[str, corrections.Review]:
     Raises:
         UsageError: there are reviews, and the run is in parts or on Ray, which do not support them.
     """
-    if options.dry_run or options.boxes:
+    if options.dry_run or options.by_hand:
         return {}
     reviews: dict[str, corrections.Review] = {}
     for folder in {root, shards.folder(root, options.shard)}:

@@ -19,7 +19,7 @@ from .inputs import gather
 from .output_paths import MAP
 
 RUN = "run.json"
-_PATHS = ("weights", "audit", "key", "boxes")
+_PATHS = ("weights", "audit", "key", "boxes", "boxes_template")
 _TUPLES = ("ignore", "retain", "allow_modality")
 _PASSING = ("site", "policy", "overwrite", "resume")  # resolved before, or valid for one call only
 

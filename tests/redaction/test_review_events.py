@@ -35,6 +35,7 @@ def without(event, name):
 
 WRONG = {
     **{f"no {name}": without(GOOD, name) for name in GOOD}, **{f"set: no {name}": without(SET, name) for name in ("to", "machine", "kind")},
+    "retain with a kind": GOOD | {"event": "retain"}, "retain without a box": without(without(GOOD, "kind"), "xyxy") | {"event": "retain"},
     "no of": without(UNDONE, "of"), "one field more": GOOD | {"more": 1},
     **{f"event {value!r}": GOOD | {"event": value} for value in ("bless", "", None, 1, True, [], {}, ["draw"])},
     **{f"n {value!r}": GOOD | {"n": value} for value in (0, -1, True, 1.0, "1", None, [], 1 << 40)},

@@ -384,7 +384,7 @@ def test_a_statement_counts_only_results_that_were_looked_at_as_they_are_now(tmp
     session.close()
     assert reviewing.redo(audit)["statements"] == [place.name] and not place.exists()
     session = Session(audit, "R", sample=4)
-    assert session.progress() | {"waiting": 0} == {"done": 2, "of": 4, "corrected": 0, "again": 2, "waiting": 0, "statement": ""}
+    assert session.progress() | {"waiting": 0} == {"done": 2, "of": 4, "corrected": 0, "again": 2, "waiting": 0, "statement": "", "undo": None}
     number = session.order.index("a/1.png")
     assert session.file(number)["state"] == "again" and session.first() == min(number, session.order.index("a/3.png"))
     decide(session, number, ACCEPT)

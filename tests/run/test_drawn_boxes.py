@@ -236,3 +236,260 @@ def test_labelme_is_started_on_the_folder_or_its_absence_is_said(tmp_path, input
 def test_drawn_boxes_do_not_go_with_what_does_not_heed_them(tmp_path, options):
     with pytest.raises(UsageError, match="--boxes"):
         RunOptions(boxes=tmp_path, **options)
+
+
+# masks and templates
+
+
+def painted(path, removed, value=255, **more):
+    """A mask on the disk; removed: (H, W) bool."""
+    return fakes.put(path, fakes.png(removed.astype(np.uint8) * value, **more))
+
+
+def blank(shape=fakes.SHAPE):
+    return np.zeros(shape, bool)
+
+
+def ring():
+    removed = blank()
+    removed[40:80, 60:110] = True
+    removed[50:70, 75:95] = False
+    removed[5:8, 120:125] = True
+    return removed
+
+
+@pytest.fixture
+def by_mask(tmp_path, inputs, out, monkeypatch):
+    """A run with LabelMe files for all inputs but a/0.png, which has the mask of these bytes; returns (summary, rows)."""
+    monkeypatch.setattr(batch, "open_cleaner", never)
+
+    def done(data, name="a/0.png.mask.png", **options):
+        fakes.put(tmp_path / "notes" / name, data)
+        for relative, said in ALL.items():
+            if relative != "a/0.json":
+                note(tmp_path / "notes" / relative, **said)
+        summary = batch.remove([inputs], out, options=RunOptions(boxes=tmp_path / "notes", **options))
+        return summary, {row["relative"]: row for row in manifest_files.read_manifest(tmp_path / "out-audit" / manifest_files.MANIFEST)}
+
+    return done
+
+
+def with_palette(removed, colours):
+    from PIL import Image
+
+    picture = Image.fromarray(removed.astype(np.uint8))
+    picture.putpalette([value for colour in colours for value in colour])
+    return saved(picture)
+
+
+def saved(picture, **more):
+    import io
+
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", **more)
+    return buffer.getvalue()
+
+
+def one_bit(removed):
+    from PIL import Image
+
+    return saved(Image.fromarray(removed))
+
+
+KINDS_OF_MASK = {
+    "white": lambda m: fakes.png(m.astype(np.uint8) * 255), "ones": lambda m: fakes.png(m.astype(np.uint8)),
+    "16 bits": lambda m: fakes.png(m.astype(np.uint16)), "one bit": one_bit,
+    "red": lambda m: fakes.png(np.stack([m * np.uint8(9), m * np.uint8(0), m * np.uint8(0)], axis=-1)),
+    "palette": lambda m: with_palette(m, [(0, 0, 0), (128, 0, 0)]),
+}
+
+
+@pytest.mark.parametrize("encoded", KINDS_OF_MASK.values(), ids=KINDS_OF_MASK)
+def test_exactly_the_pixels_of_a_mask_go_and_its_areas_are_the_boxes(by_mask, inputs, out, encoded):
+    summary, rows = by_mask(encoded(ring()))
+    wanted = fakes.read(inputs / "a" / "0.png").copy()
+    wanted[ring()] = 0
+    assert np.array_equal(fakes.read(out / "a" / "0.png"), wanted) and wanted[60, 85], "not the box around it"
+    assert [(b["xyxy"], b["area_px"], b["reason"]) for b in rows["a/0.png"]["boxes"]] == [
+        ([120, 5, 125, 8], 15, "drawn by hand"), ([60, 40, 110, 80], 1600, "drawn by hand")]
+    assert summary["counts"]["cleaned"] == 1 and summary["counts"]["unchanged"] == 3 and summary["by_hand"]
+
+
+@pytest.mark.parametrize("name", ["a/0.mask.png", "a/0.png.mask.png"])
+def test_a_mask_is_found_by_the_path_of_its_image(by_mask, name):
+    assert by_mask(one_bit(ring()), name)[1]["a/0.png"]["status"] == "cleaned"
+
+
+def doubtful_masks():
+    from PIL import Image
+
+    half = np.dstack([ring().astype(np.uint8) * 255] * 3 + [np.full(fakes.SHAPE, 128, np.uint8)])
+    frames = [Image.fromarray(ring().astype(np.uint8) * n) for n in (1, 2)]
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    whole = one_bit(ring())
+    return {
+        "empty": one_bit(blank()), "of another size": one_bit(blank((128, 96)) | True), "larger": one_bit(blank((192, 256)) | True),
+        "no picture": b"nothing", "nothing at all": b"", "truncated": whole[:-30], "damaged": whole[:60] + b"?" + whole[61:],
+        "JPEG": fakes.jpeg(ring().astype(np.uint8) * 255), "transparent": saved(Image.fromarray(half)),
+        "animated": saved(frames[0], save_all=True, append_images=frames[1:]), "turned": saved(Image.fromarray(ring().astype(np.uint8)), exif=exif),
+        "white as zero": with_palette(ring(), [(255, 255, 255), (0, 0, 0)]), "two blacks": with_palette(ring(), [(0, 0, 0), (0, 0, 0)]),
+        "a thousand specks": one_bit(np.indices(fakes.SHAPE).sum(axis=0) % 2 * (np.indices(fakes.SHAPE)[0] % 2) > 0),
+    }
+
+
+@pytest.mark.parametrize("name", doubtful_masks())
+def test_a_doubtful_mask_is_a_row_without_output_and_says_why(by_mask, out, name):
+    summary, rows = by_mask(doubtful_masks()[name])
+    row = rows["a/0.png"]
+    assert row["status"] in ("failed", "held") and "mask" in row["reason"] and not (out / "a" / "0.png").exists()
+    assert summary["counts"]["unchanged"] == 3
+    if name == "empty":
+        assert "reviewed LabelMe file without shapes" in row["reason"]
+    if name == "larger":
+        assert "256x192" in row["reason"] and "128x96" in row["reason"]
+
+
+def test_an_image_with_a_mask_and_a_labelme_file_fails(by_mask, tmp_path, out):
+    note(tmp_path / "notes" / "a" / "0.json", "0.png", [drawn()])
+    row = by_mask(one_bit(ring()))[1]["a/0.png"]
+    assert row["status"] == "failed" and "both" in row["reason"] and not (out / "a" / "0.png").exists()
+
+
+def test_a_mask_that_changes_during_the_run_is_not_used(tmp_path):
+    from markerremover.formats.placement import Layout
+    from markerremover.labels import masks
+
+    path = painted(tmp_path / "notes" / "0.mask.png", ring())
+    found = drawn_boxes.corrections(drawn_boxes.read(tmp_path / "notes"), "0.png", "00", ())
+    assert len(masks.placed(found, Layout(fakes.SHAPE)).marks) == 2
+    painted(path, blank() | True)
+    with pytest.raises(AnnotationError, match="changed since the run began"):
+        masks.placed(found, Layout(fakes.SHAPE))
+    path.unlink()
+    with pytest.raises(AnnotationError, match="cannot be read"):
+        masks.placed(found, Layout(fakes.SHAPE))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_mask_on_a_jpeg_file_that_is_turned_for_display_is_turned_back(tmp_path, out, monkeypatch, orientation):
+    import io
+
+    from PIL import Image, ImageOps
+
+    monkeypatch.setattr(batch, "open_cleaner", never)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    grey = np.full((64, 96), 200, np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(grey).save(buffer, "JPEG", quality=95, exif=exif)
+    fakes.put(tmp_path / "in" / "0.jpg", buffer.getvalue())
+    upright = np.zeros_like(np.array(ImageOps.exif_transpose(Image.open(buffer))), bool)
+    upright[8:16, 8:24] = upright[16:32, 8:16] = True  # an L, which differs in every orientation
+    painted(tmp_path / "notes" / "0.mask.png", upright)
+    summary = batch.remove([tmp_path / "in"], out, options=RunOptions(boxes=tmp_path / "notes"))
+    assert summary["counts"]["cleaned"] == 1
+    shown = np.array(ImageOps.exif_transpose(Image.open(out / "0.jpg")).convert("L"))
+    assert (shown[upright] < 30).all() and (shown[~upright] > 170).all()
+
+
+def test_one_mask_counts_in_all_frames(tmp_path, out, monkeypatch):
+    from dicom_files import save
+
+    monkeypatch.setattr(batch, "open_cleaner", never)
+    frames = np.stack([fakes.radiograph(n, dtype=np.uint16) >> 4 for n in range(3)])
+    (tmp_path / "in").mkdir()
+    save(tmp_path / "in", frames, name="0.dcm", NumberOfFrames=3)
+    painted(tmp_path / "notes" / "0.mask.png", ring())
+    summary = batch.remove([tmp_path / "in"], out, options=RunOptions(boxes=tmp_path / "notes"))
+    assert summary["counts"]["cleaned"] == 1
+    new = pydicom.dcmread(out / "0.dcm").pixel_array
+    assert np.array_equal(new[:, ~ring()], frames[:, ~ring()]) and len(np.unique(new[:, ring()])) == 1, "one black, in every frame"
+
+
+def test_the_last_number_of_a_uid_is_no_suffix(tmp_path):
+    painted(tmp_path / "notes" / "1.2.mask.png", ring())
+    notes = drawn_boxes.read(tmp_path / "notes")
+    assert drawn_boxes.corrections(notes, "1.2", "00", ()).mask and drawn_boxes.corrections(notes, "1.2.dcm", "00", ()).mask
+    with pytest.raises(AnnotationError, match="no annotation"):
+        drawn_boxes.corrections(notes, "1.2.3", "00", ())
+
+
+def template(tmp_path, kind):
+    if kind == "mask":
+        return painted(tmp_path / "template.png", ring())
+    return note(tmp_path / "template.json", "any.png", [shape([[60, 40], [110, 80]]), shape([[120, 5], [125, 8]])])
+
+
+@pytest.mark.parametrize("kind", ["mask", "LabelMe"])
+def test_a_template_counts_for_every_image_of_its_size(tmp_path, inputs, out, monkeypatch, kind):
+    monkeypatch.setattr(batch, "open_cleaner", never)
+    fakes.put(inputs / "small.png", fakes.png(fakes.radiograph(8, shape=(90, 128))))
+    summary = batch.remove([inputs], out, options=RunOptions(boxes_template=template(tmp_path, kind), workers=2))
+    assert (summary["counts"]["cleaned"], summary["counts"]["held"]) == (4, 1) and summary["by_hand"]
+    for path in inputs.glob("*/*.png"):
+        old, new = fakes.read(path), fakes.read(out / path.relative_to(inputs))
+        removed = ring()
+        if kind == "LabelMe":
+            removed[40:80, 60:110] = True
+        assert np.array_equal(new, np.where(removed, 0, old))
+    rows = manifest_files.read_manifest(tmp_path / "out-audit" / manifest_files.MANIFEST)
+    (reason,) = [row["reason"] for row in rows if row["status"] == "held"]
+    assert "128x96" in reason and "128x90" in reason and not (out / "small.png").exists()
+
+
+@pytest.mark.parametrize("kind", ["mask", "LabelMe"])
+def test_a_template_counts_in_every_frame(tmp_path, out, monkeypatch, kind):
+    from dicom_files import save
+
+    monkeypatch.setattr(batch, "open_cleaner", never)
+    frames = np.stack([fakes.radiograph(n, dtype=np.uint16) >> 4 for n in range(2)])
+    (tmp_path / "in").mkdir()
+    save(tmp_path / "in", frames, name="0.dcm", NumberOfFrames=2)
+    assert batch.remove([tmp_path / "in"], out, options=RunOptions(boxes_template=template(tmp_path, kind)))["counts"]["cleaned"] == 1
+    assert len(np.unique(pydicom.dcmread(out / "0.dcm").pixel_array[:, 41:49, 61:109])) == 1
+
+
+def test_an_annotation_of_its_own_goes_before_the_template_also_where_it_cannot_be_used(tmp_path, inputs, out, monkeypatch):
+    monkeypatch.setattr(batch, "open_cleaner", never)
+    painted(tmp_path / "notes" / "a" / "0.mask.png", blank())
+    note(tmp_path / "notes" / "a" / "1.json", "1.png")
+    options = RunOptions(boxes=tmp_path / "notes", boxes_template=template(tmp_path, "mask"))
+    counts = batch.remove([inputs], out, options=options)["counts"]
+    assert (counts["cleaned"], counts["unchanged"], counts["failed"]) == (2, 1, 1)
+
+
+def test_another_template_is_another_run_for_resume(tmp_path, inputs, out, monkeypatch):
+    monkeypatch.setattr(batch, "open_cleaner", never)
+    path = template(tmp_path, "mask")
+    for removed, resumed in ((ring(), 0), (ring(), 4), (~ring(), 0)):
+        painted(path, removed)
+        assert batch.remove([inputs], out, options=RunOptions(boxes_template=path, resume=True))["resumed"] == resumed
+
+
+def test_a_template_that_says_nothing_is_refused_before_anything_is_done(tmp_path, inputs, out):
+    said = {
+        "no.png": one_bit(blank()), "no.json": json.dumps({"flags": {"reviewed": True}, "shapes": [], "imagePath": "x", "imageHeight": 96, "imageWidth": 128}).encode(),
+        "unreviewed.json": json.dumps({"shapes": [drawn()], "imagePath": "x", "imageHeight": 96, "imageWidth": 128}).encode(),
+        "sizeless.json": json.dumps({"flags": {"reviewed": True}, "shapes": [drawn()], "imagePath": "x"}).encode(),
+        "text.json": b"{}", "broken.json": b"{", "cut.png": one_bit(ring())[:-9],
+    }
+    for name, data in said.items():
+        fakes.put(tmp_path / name, data)
+        with pytest.raises(UsageError, match=name):
+            batch.remove([inputs], out, options=RunOptions(boxes_template=tmp_path / name))
+    with pytest.raises(UsageError, match="cannot be read"):
+        batch.remove([inputs], out, options=RunOptions(boxes_template=tmp_path / "none.json"))
+    assert not out.exists()
+
+
+def test_a_template_of_markers_to_retain_only_passes_no_image_on(tmp_path, inputs, out, monkeypatch):
+    monkeypatch.setattr(batch, "open_cleaner", never)
+    path = note(tmp_path / "template.json", "any.png", [shape([[70, 50], [100, 70]], label="laterality", description="L")])
+    assert batch.remove([inputs], out, options=RunOptions(boxes_template=path))["counts"]["failed"] == 4
+
+
+@pytest.mark.parametrize("options", [{"shard": (1, 2)}, {"engine": "ray"}, {"policy": Policy(style="fill")}, {"second_look": True}, {"batch": 2}], ids=str)
+def test_a_template_does_not_go_with_what_does_not_heed_it(tmp_path, options):
+    with pytest.raises(UsageError, match="--boxes"):
+        RunOptions(boxes_template=tmp_path / "t.png", **options)
