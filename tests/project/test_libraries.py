@@ -25,7 +25,7 @@ ALONE = {
     "openvino": {"system.telemetry"},
     "onnxruntime": {"system.telemetry", "training.precision"},
     "dicomanonymizer": {"headers.dicom_headers"},
-    "pydicom": {"formats.dicom", "headers", "synthesis.folder"},
+    "pydicom": {"formats.dicom", "headers", "laterality", "library.sources", "remover", "scope.modality", "synthesis"},
     "ray": {"run.ray_engine", "run.ray_network"},
     "tqdm": {"run.progress"},
     "filelock": {"system.locks"},
@@ -36,7 +36,7 @@ ALONE = {
     "pycocotools": {"evaluation.average_precision"},
     "matplotlib": {"evaluation.report"},
     "skimage": {"evaluation.fill_quality"},
-    "tifffile": {"formats.tiff", "synthesis.folder"},
+    "tifffile": {"formats.tiff", "library.saving", "synthesis"},
 }
 
 NETWORK = {"socket", "http", "urllib", "requests", "httpx", "ftplib", "smtplib", "aiohttp"}
