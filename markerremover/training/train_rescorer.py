@@ -138,6 +138,18 @@ def tune(source: Path, examples: Examples, target: Path, *, steps: int = TUNE_ST
     write_onnx(network.eval(), target)
 
 
+def join(sources: Sequence[Path], target: Path) -> None:
+    """Write several ONNX rescorers of one localizer as one, whose logit is the mean of theirs.
+
+    Raises:
+        UsageError: as for `load`, or there is no source.
+    """
+    networks = [network for source in sources for network in load(source).networks]
+    if not networks:
+        raise UsageError("no rescorer to join")
+    write_onnx(_mean(networks), target)
+
+
 def _picked(samples: list, limit: int) -> list:
     return samples[:: max(1, len(samples) // limit)][:limit]
 

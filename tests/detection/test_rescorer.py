@@ -292,6 +292,24 @@ def test_the_networks_answer_with_their_mean(tmp_path):
     assert session.run(None, {"windows": x})[0] == pytest.approx(expected, abs=1e-4)
 
 
+def test_files_are_joined_to_one_that_answers_with_their_mean(tmp_path):
+    torch = pytest.importorskip("torch", reason="the extra 'train' is not installed")
+    import onnxruntime
+
+    from markerremover.training import train_rescorer
+
+    torch.manual_seed(1)
+    for name in ("one", "other"):
+        train_rescorer.write_onnx(train_rescorer._mean([train_rescorer._network().eval()]), tmp_path / f"{name}.onnx")
+    train_rescorer.join([tmp_path / "one.onnx", tmp_path / "other.onnx"], tmp_path / "both.onnx")
+    x = np.random.default_rng(0).random((3, 3, 56, 56), np.float32)
+    one, other, both = (onnxruntime.InferenceSession(str(tmp_path / f"{name}.onnx"), providers=["CPUExecutionProvider"]).run(None, {"windows": x})[0]
+                        for name in ("one", "other", "both"))
+    assert both == pytest.approx((one + other) / 2, abs=1e-4) and abs(one - other).max() > 1e-3
+    with pytest.raises(UsageError, match="no rescorer"):
+        train_rescorer.join([], tmp_path / "none.onnx")
+
+
 @pytest.mark.train
 def test_a_written_network_is_read_back_as_it_was_whatever_its_number_and_nothing_else_is(tmp_path):
     torch = pytest.importorskip("torch", reason="the extra 'train' is not installed")
