@@ -289,8 +289,8 @@ def path_tells(radiograph: Radiograph, relative: str) -> bool:
 
 
 def modality(radiograph: Radiograph) -> str:
-    """Modality of a DICOM file's header, upper case; "" for other formats and where there is none."""
-    return str(radiograph.source.dataset.get("Modality") or "").strip().upper() if radiograph.format == "DICOM" else ""
+    """Modality of a DICOM file's header, where it is one of DICOM's terms; "" for other formats, and where there is none or it cannot be read."""
+    return scope(radiograph).modality if radiograph.format == "DICOM" else ""
 
 
 def telling(radiograph: Radiograph) -> Telling:

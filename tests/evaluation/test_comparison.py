@@ -76,4 +76,4 @@ def test_what_the_runs_say_of_their_boxes_is_compared_as_published(other, capsys
     assert main.main(command) == 0
     printed = capsys.readouterr().out
     assert "no result in B: sub/p1_b.png (held: why)" in printed
-    assert "as published, radiographs with every annotation but laterality markers removed: A 100.0 % (1/1" in printed and "1 radiographs without such annotations" in printed
+    assert "as published, radiographs with every annotation but laterality markers removed: A 100.0 % (1/1" in printed and "1 radiograph without such annotations" in printed

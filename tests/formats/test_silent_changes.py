@@ -288,7 +288,7 @@ def test_a_summary_counts_the_files_with_notes_and_the_command_line_says_so(tmp_
     put(tmp_path / "in", smooth(12), name="b.dcm")
     summary = batch.remove([tmp_path / "in"], tmp_path / "out", options=fakes.NO_KEEP, open_cleaner=fakes.cleaner)
     print_summary(summary)
-    assert summary["noted"] == 1 and "of 1 files something was changed or left out" in capsys.readouterr().out
+    assert summary["noted"] == 1 and "of 1 file something was changed or left out" in capsys.readouterr().out
 
 
 def test_notes_are_no_more_than_a_page():

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from markerremover import options
-from markerremover.cli import information, main
+from markerremover.cli import main
+from markerremover.cli.output import information
 from markerremover.detection import localizer
 from markerremover.errors import ParityError, UsageError, WeightsError
 from markerremover.inference import backends, network, runtimes, shipped_weights, tensorrt_engine
