@@ -48,7 +48,7 @@ def write_tables(audit: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 def file_record(row: Mapping[str, Any]) -> dict[str, Any]:
     """Column -> value of a row. A list is joined by "; ", an object has a column a field, such as `review.verdict`; a shape has four, the times are
-    summed, and boxes are counted by their action."""
+    summed, and boxes are counted by their action, those of `held_for` all together."""
     boxes = row.get("boxes", ())
     times = [value for value in row.get("timings_ms", {}).values() if isinstance(value, (int, float))]
     return {
@@ -108,7 +108,8 @@ def _text(value: Any) -> str:
 
 
 def _further(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a row that have no column of their own; those of objects as `object.field`, without the boxes and marks in them."""
+    """The fields of a row that have no column of their own; those of objects as `object.field`, without the boxes and marks in them; of a list of
+    boxes their number."""
     found: dict[str, Any] = {}
     for name, value in row.items():
         if name in FILE_COLUMNS or name in OTHERWISE:
@@ -116,7 +117,7 @@ def _further(row: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(value, Mapping):
             found |= {f"{name}.{part}": inner for part, inner in value.items() if not _holds_objects(inner)}
         else:
-            found[name] = value
+            found[name] = len(value) if _holds_objects(value) else value  # a cell of hundreds of boxes is more than Excel and csv readers take
     return found
 
 

@@ -106,6 +106,14 @@ def test_boxes_of_each_action_are_counted(tmp_path):
     assert {line["action"] for line in read(tmp_path / tables.BOXES_CSV)} <= {"keep", "remove"}
 
 
+def test_no_cell_is_longer_than_spreadsheets_take_however_many_boxes_hold_a_file(tmp_path):
+    box = {"frame": 0, "xyxy": [1, 2, 3, 4], "score": 0.7, "label": "verify", "action": "remove", "reason": "still found after removal", "text": ""}
+    row = next(audits.rows(1)) | {"held_for": [box] * 900, "quality": ["noise", "tiny"]}
+    tables.write_tables(tmp_path, [row])
+    (record,) = read(tmp_path / tables.MANIFEST_CSV)
+    assert record["held_for"] == "900" and record["quality"] == "noise; tiny" and max(map(len, record.values())) < 32_767  # of Excel
+
+
 def test_a_review_that_is_applied_changes_them(tmp_path):
     audit = reviewing.run(tmp_path)
     reviewing.say(audit, ("a/1.png", reviewing.draw()), ("a/1.png", reviewing.ACCEPT))
