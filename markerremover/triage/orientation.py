@@ -1,7 +1,8 @@
 """Flags about how a picture is turned: inverted, upside down, mirrored. They are raised only where the anatomy leaves no doubt.
 
 A frontal chest is recognised by correlation with a drawn template of two lungs between shoulders and abdomen. Grey levels are
-replaced by their ranks, so that window and exposure do not matter. Other body parts have no known orientation.
+replaced by their ranks, so that window and exposure do not matter. Other body parts have no known orientation. What looks most like a chest both
+inverted and upside down is something else, such as a pelvis, and has neither flag.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ LEAST_LEAD = 0.2  # by which it exceeds that of every other orientation
 HEART_LEAD = 0.05  # difference in rank between the two sides of the lower mediastinum that speaks for a side of the heart
 BRIGHT_GROUND, DARKER = 200, 25  # lower quartile of the edge of an inverted film, grey levels, and how much darker the centre is
 BLACK, BLACK_SHARE = 64, 0.02  # grey level of air on ordinary films, and the largest share of an inverted one below it
+MOSTLY_BLACK = 0.5  # largest share of an inverted chest that is as dark as air on ordinary films
 
 
 class Chest(NamedTuple):
@@ -64,14 +66,14 @@ def chest(view: np.ndarray) -> Chest:
 
 def is_inverted(view: np.ndarray, found: Chest) -> bool:
     """Whether bone is dark in a (h, w) uint8 view: a chest with bright lungs, or an even bright ground around a darker body part."""
-    if found.is_best(found.inverted) or found.is_best(found.inverted_down):
+    if found.is_best(found.inverted) and (view < BLACK).mean() <= MOSTLY_BLACK:
         return True
     return found.upright < LEAST_MATCH and _bright_ground(view)
 
 
 def is_upside_down(found: Chest) -> bool:
     """Whether a chest has its head below."""
-    return found.is_best(found.down) or found.is_best(found.inverted_down)
+    return found.is_best(found.down)
 
 
 def is_mirrored(found: Chest, decisions: Sequence[Decision], width_px: int) -> bool:
