@@ -136,13 +136,16 @@ def _bounds(c: Candidate) -> tuple[int, int, int, int]:
 
 
 def _upright(image: np.ndarray, c: Candidate) -> np.ndarray:
-    """(H, W) float32 strokes 0–1 as an upright uint8 image, letters `OCR_HEIGHT` high, dark on white, with a border."""
+    """(H, W) float32 strokes 0–1 as an upright uint8 image, letters `OCR_HEIGHT` high, dark on white, with a border; a blank one where no stroke
+    shows, in which nothing is read."""
     h, w = image.shape
     side = int(np.hypot(h, w)) + 2
     matrix = cv2.getRotationMatrix2D((w / 2, h / 2), c.skew, 1.0)
     matrix[:, 2] = matrix[:, 2] + (side / 2 - np.array([w / 2, h / 2]))
     image = glyphs.dihedral(cv2.warpAffine(image, matrix, (side, side), flags=cv2.INTER_LINEAR))[c.view]
     rows, columns = np.flatnonzero((image > 0.3).any(1)), np.flatnonzero((image > 0.3).any(0))
+    if not len(rows):
+        return np.full((OCR_HEIGHT + 2 * OCR_BORDER, OCR_HEIGHT + 2 * OCR_BORDER), 255, np.uint8)
     image = np.ascontiguousarray(image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
     factor = OCR_HEIGHT / image.shape[0]
     size = max(4, round(image.shape[1] * factor)), OCR_HEIGHT

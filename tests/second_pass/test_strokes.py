@@ -49,3 +49,14 @@ def test_picked_labels_are_those_of_isin():
         expected = np.isin(labels, list(indices) if isinstance(indices, frozenset) else indices)
         assert (label_mask(labels, indices) == expected).all()
     assert label_mask(np.zeros((0, 5), np.int32), [1]).shape == (0, 5)
+
+
+def test_strokes_that_do_not_stand_out_give_a_blank_picture_and_no_error():
+    """Of a drawn film two files failed by it, where a row of boxes was read as a line."""
+    from markerremover.second_pass import sign_candidates
+    from markerremover.second_pass.strokes import Ink
+
+    mask = np.zeros((40, 60), bool)
+    mask[10:30, 20:24] = True
+    hard, soft, _ = sign_candidates.pictures(sign_candidates.Candidate(Ink.of(mask, np.zeros(mask.shape, np.uint8), False), (1,), "", 0.0, 0.0, 0))
+    assert hard.min() == 0 and soft.min() == 255 and soft.shape[0] == hard.shape[0]
