@@ -17,7 +17,7 @@ from ..errors import UsageError, WriteError
 from ..labels import coco, labelme, voc
 from ..records import LATERALITY, MARKER, Annotation
 from . import generate, image_files
-from .image_files import FORMATS
+from .image_files import COLOUR_FORMATS, FORMATS
 from .layouts import faces, reading
 from .layouts import film as layout_film
 from .layouts.records import Layout
@@ -96,6 +96,8 @@ def synthesize(
     if not annotations or any(name not in ANNOTATIONS for name in annotations):
         raise UsageError(f"annotations are {list(annotations)}, allowed are {', '.join(ANNOTATIONS)}")
     design = _design(layout, fonts_dir, split)
+    if design is not None and any(mark.colours for mark in design.layout.marks) and not set(formats) <= set(COLOUR_FORMATS):
+        raise UsageError(f"formats are {', '.join(formats)}; of a layout with colours allowed are {', '.join(COLOUR_FORMATS)}")
     if bodies is None and design is not None and design.layout.film.bodies:
         bodies = design.layout.film.bodies
     sources = _sources(backgrounds, background_part, backgrounds_clean)

@@ -29,7 +29,8 @@ class SyntheticRadiograph:
     read-only, 0 or 1 + index of the element whose stroke a pixel belongs to.  body: "chest", "pelvis", "limb" or "real".
     header: the invented patient, by DICOM keyword.  kinds: for split "train" the kinds of `film.KINDS` in the image, one entry for
     each occurrence, with a layout the names of its marks; else empty.  clean: on request the same image without its annotations, (H, W)
-    uint8, read-only, with the same noise, blur and compression.  omitted: names of a layout's marks that found no place.
+    uint8, read-only, with the same noise, blur and compression.  omitted: names of a layout's marks that found no place.  colour: (H, W, 3) uint8
+    RGB, read-only, if marks of a layout are coloured; `image` is its grey.
     """
 
     image: np.ndarray
@@ -40,10 +41,12 @@ class SyntheticRadiograph:
     kinds: tuple[str, ...] = ()
     clean: np.ndarray | None = None
     omitted: tuple[str, ...] = ()
+    colour: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        if self.clean is not None:
-            object.__setattr__(self, "clean", locked(self.clean))
+        for name in ("clean", "colour"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, locked(getattr(self, name)))
         object.__setattr__(self, "image", locked(self.image))
         object.__setattr__(self, "ink", locked(self.ink))
 

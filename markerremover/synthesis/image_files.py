@@ -11,6 +11,7 @@ from ..errors import WriteError
 from .generate import SyntheticRadiograph
 from .marks.texts import choice
 
+COLOUR_FORMATS = ("png", "jpg", "tiff")
 FORMATS = {"png": ".png", "jpg": ".jpg", "tiff": ".tiff", "dcm": ".dcm", "png16": ".png"}
 
 
@@ -25,14 +26,17 @@ def write(path: Path, sample: SyntheticRadiograph, style: str, rng: np.random.Ge
         WriteError: it could not be written.
     """
     state = rng.bit_generator.state
-    _write(path, sample.image, sample, style, rng, "instance")
+    _write(path, sample.image if sample.colour is None else sample.colour, sample, style, rng, "instance")
     if clean_path is not None and sample.clean is not None:
         repeated = np.random.Generator(type(rng.bit_generator)())
         repeated.bit_generator.state = state
-        _write(clean_path, sample.clean, sample, style, repeated, "clean instance")
+        clean = sample.clean if sample.colour is None else np.repeat(sample.clean[..., None], 3, axis=2)
+        _write(clean_path, clean, sample, style, repeated, "clean instance")
 
 
 def _write(path: Path, picture: np.ndarray, sample: SyntheticRadiograph, style: str, rng: np.random.Generator, role: str) -> None:
+    if picture.ndim == 3:
+        picture = picture[..., ::-1]  # OpenCV's order
     if style == "dcm":
         _write_dicom(path, picture, sample, rng, role)
         return

@@ -426,3 +426,48 @@ def test_the_page_describes_every_key():
     text = PAGE.read_text(encoding="utf-8")
     for key in (*reading.MARK_KEYS, *reading.FILM_KEYS, *records.STYLES, *records.PLACES, *records.LAYERS, *templates.FIELDS):
         assert f"`{key}`" in text, key
+
+
+def test_colours_are_drawn_and_the_rest_of_the_film_stays_grey():
+    made = make(5, {"colours": ["#ffcc00"], "size_px": 40, "frequency": 1})
+    assert made.colour is not None and made.colour.shape == (*made.image.shape, 3)
+    letters, outside = made.ink > 0, ~around(made, 3)
+    assert np.abs(made.colour[letters].astype(int) - (255, 204, 0)).max(axis=1).min() <= 1, "the middle of a stroke has the colour"
+    assert (made.colour[outside].std(axis=1) == 0).all() and (made.colour[outside][:, 0] == made.image[outside]).all()
+    assert np.abs(cv2.cvtColor(made.colour, cv2.COLOR_RGB2GRAY).astype(int) - made.image).max() <= 2, "its grey is the grey image"
+
+
+def test_a_cut_out_letter_has_no_colour_and_its_plate_does():
+    made = make(6, {"colours": "#00ff00", "styles": "cut-out", "size_px": 60, "texts": ["I"], "places": "anywhere"})
+    saturation = made.colour.max(axis=2).astype(int) - made.colour.min(axis=2)
+    assert np.median(saturation[made.ink > 0]) < 40 and saturation.max() == 255
+
+
+def test_an_inverted_film_has_the_inverted_colour():
+    plain, turned = (make(5, {"colours": "#ff0000", "size_px": 40}, film={"inverted": share}) for share in (0.0, 1.0))
+    assert np.abs(255 - turned.colour.astype(int) - plain.colour).max() <= 1
+
+
+def test_without_colours_an_image_is_as_before_and_colours_change_no_other_draw():
+    grey, again = make(9, {"grey": [120, 250]}), make(9, {"grey": [120, 250]})
+    assert grey.colour is None and np.array_equal(grey.image, again.image)
+
+
+@pytest.mark.parametrize("mark, said", [
+    ({"colours": "yellow"}, r'marks\[0\].colours is .yellow., allowed is one or a list of colours such as "#ffcc00"'),
+    ({"colours": ["#ffcc00"], "grey": 9}, "both given"), ({"colours": ["#ffcc00"], "layer": "lead"}, "for the layer lead"), ({"colours": []}, "allowed is one or a list")])
+def test_wrong_colours_are_named(mark, said):
+    with pytest.raises(UsageError, match=said):
+        layout(mark)
+
+
+def test_coloured_files_and_their_pairs_are_rgb_and_formats_without_colour_are_refused(tmp_path):
+    design = layout({"colours": ["#00ffff", "#ff8800"], "size_px": 30})
+    paths = synthesize(tmp_path / "a", 3, 1, layout=design, formats=("png", "jpg", "tiff"), pairs=True)
+    for path in paths:
+        shown, clean = (cv2.imread(str(folder / path.name), cv2.IMREAD_UNCHANGED) for folder in (path.parent, tmp_path / "a" / "clean"))
+        assert shown.shape[2] == 3 == clean.shape[2] and np.ptp(shown.astype(int), axis=2).max() > 100 > np.ptp(clean.astype(int), axis=2).max()
+    for formats in (("png", "dcm"), ("png16",)):
+        with pytest.raises(UsageError, match="with colours allowed are png, jpg, tiff"):
+            synthesize(tmp_path / "b", 1, 1, layout=design, formats=formats)
+    assert not (tmp_path / "b").exists()

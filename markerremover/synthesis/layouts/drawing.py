@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -13,19 +13,49 @@ from ..marks import fonts, layers
 from ..marks.scene import Scene
 from ..marks.texts import choice
 from . import templates
-from .records import CORNERS, Layout, Mark, Place
+from .records import CORNERS, Colour, Layout, Mark, Place, brightness
 
 TRIES = 12  # maximum number of places tried for a mark before it is omitted
 LEADING = 0.55  # distance of lines, as a multiple of the height of capitals
 PLATE_OPACITY = 0.14  # of a plate under lead letters, as a fraction of theirs
 
 
+@dataclass(frozen=True)
+class Tint:
+    """alpha: (h, w) float32, 0 to 1, of coloured strokes whose top left corner is at (x, y), pixels.  colour: of the strokes."""
+
+    x: int
+    y: int
+    alpha: np.ndarray
+    colour: Colour
+
+
+def tinted(image: np.ndarray, tints: Sequence[Tint], inverted: bool) -> np.ndarray | None:
+    """The (H, W, 3) uint8 RGB image of a grey (H, W) uint8 one with coloured strokes; None without any. Grey and noise of the strokes stay.
+
+    Args:
+        inverted: whether the film was inverted after the strokes were drawn, and their colours with it.
+    """
+    if not tints:
+        return None
+    h, w = image.shape
+    result = np.repeat(image[..., None].astype(np.float32), 3, axis=2)
+    for tint in tints:
+        ah, aw = tint.alpha.shape
+        x1, y1, x2, y2 = max(0, tint.x), max(0, tint.y), min(w, tint.x + aw), min(h, tint.y + ah)
+        alpha = tint.alpha[y1 - tint.y : y2 - tint.y, x1 - tint.x : x2 - tint.x, None]
+        offset = np.array(tint.colour, np.float32) - np.float32(brightness(tint.colour))
+        result[y1:y2, x1:x2] += alpha * (-offset if inverted else offset)
+    return np.clip(np.rint(result), 0, 255).astype(np.uint8)
+
+
 @dataclass
 class Drawn:
-    """Names of marks that were drawn, one entry for each, and of those that found no place."""
+    """Names of marks that were drawn, one entry for each, of those that found no place, and what coloured ones add to the grey film."""
 
     kinds: list[str] = field(default_factory=list)
     omitted: list[str] = field(default_factory=list)
+    tints: list[Tint] = field(default_factory=list)
 
 
 def draw(
@@ -46,21 +76,22 @@ def draw(
             continue
         for _ in range(int(rng.integers(mark.count[0], mark.count[1] + 1))):
             text = templates.filled(rng, choice(rng, mark.texts), split, patient, dict(layout.texts))
-            laid = _lay(rng, scene, mark, text, choice(rng, faces[mark.name]), f"{layout.source}: marks[{index}] ({mark.name})")
+            laid = _lay(rng, scene, mark, text, choice(rng, faces[mark.name]), f"{layout.source}: marks[{index}] ({mark.name})", drawn.tints)
             (drawn.kinds if laid else drawn.omitted).append(mark.name)
 
 
-def _lay(rng: np.random.Generator, scene: Scene, mark: Mark, text: str, face: str, where: str) -> bool:
-    """Draw one mark at one of its places; whether it found room and is visible there."""
+def _lay(rng: np.random.Generator, scene: Scene, mark: Mark, text: str, face: str, where: str, tints: list[Tint]) -> bool:
+    """Draw one mark at one of its places; whether it found room and is visible there. `tints` gets its colour."""
     place = choice(rng, mark.places)
     area = _area(scene, place, mark, where)
     unit = 1.0 if mark.size_in_pixels else float(max(scene.picture.shape))
     cap = rng.uniform(*mark.size) * unit
+    colour = mark.colours[int(rng.integers(len(mark.colours)))] if mark.colours else None
     state = rng.bit_generator.state
-    group = _group(rng, mark, text, face, cap)
+    group = _group(rng, mark, text, face, cap, colour)
     if not _fits(group, area):
         rng.bit_generator.state = state
-        group = _group(rng, mark, text, face, mark.size[0] * unit)
+        group = _group(rng, mark, text, face, mark.size[0] * unit, colour)
     shape = group.layers[0].alpha.shape
     if not _fits(group, area):
         x1, y1, x2, y2 = area
@@ -69,6 +100,8 @@ def _lay(rng: np.random.Generator, scene: Scene, mark: Mark, text: str, face: st
             f"in an image of {scene.picture.shape[1]} x {scene.picture.shape[0]}: allow a smaller size or a larger place")
     for x, y in _spots(rng, place, area, shape):
         if scene.free(x, y, shape) and scene.put(group, x, y, contrast=mark.contrast):
+            if colour is not None:
+                tints.append(Tint(x, y, _strokes(group, brightness(colour)), colour))
             return True
     return False
 
@@ -112,10 +145,20 @@ def _spots(rng: np.random.Generator, place: Place, area: tuple[float, float, flo
         yield int(np.ceil(x1)) if x == x1 else int(x), int(np.ceil(y1)) if y == y1 else int(y)
 
 
-def _group(rng: np.random.Generator, mark: Mark, text: str, face: str, cap: float) -> layers.Group:
+def _strokes(group: layers.Group, level: float) -> np.ndarray:
+    """(h, w) float32: how much of each pixel shows the layers of one level, above others and below holes."""
+    seen: np.ndarray = np.zeros(group.layers[0].alpha.shape, np.float32)
+    for layer in group.layers:
+        is_own = not isinstance(layer.level, np.ndarray) and layer.level == level
+        seen = seen + layer.alpha * (1 - seen) if is_own else seen * (1 - layer.alpha)
+    return seen
+
+
+def _group(rng: np.random.Generator, mark: Mark, text: str, face: str, cap: float, colour: Colour | None) -> layers.Group:
     """One mark: each line of its text an element, decorated, turned and mirrored."""
     masks = [fonts.render(line, face, cap, weight=0.14) for line in text.split("\n")]
     level, ground, opacity = rng.uniform(*mark.grey), rng.uniform(*mark.ground), rng.uniform(*mark.opacity)
+    level = level if colour is None else brightness(colour)
     style, angle, mirrored = choice(rng, mark.styles), choice(rng, mark.turns) + rng.uniform(*mark.rotation), rng.random() < mark.mirrored
     sheet = layers.Sheet(additive=mark.layer == "lead", digital=mark.layer == "console")
     lines, y = [], 0.0

@@ -60,11 +60,13 @@ def radiograph(
     result = scene.picture
     if asked.degraded and rng.random() < 0.25:
         result, clean = both(rng, lambda r, p: degrade.grain(r, p, r.uniform(0.3, 2.5)), result, clean)
-    if rng.random() < asked.inverted:
+    inverted = rng.random() < asked.inverted
+    if inverted:
         result, clean = both(rng, lambda r, p: 255 - p, result, clean)
     image, clean = both(rng, lambda r, p: np.clip(np.round(p), 0, 255).astype(np.uint8), result, clean)
     if asked.degraded and rng.random() < 0.6:
         image, clean = both(rng, degrade.jpeg, image, clean)
     ink, elements = truth(scene, as_told=True)
     return SyntheticRadiograph(
-        image, Annotation(name, image.shape, elements), ink, body, patient, tuple(notes.kinds), clean, tuple(notes.omitted))
+        image, Annotation(name, image.shape, elements), ink, body, patient, tuple(notes.kinds), clean, tuple(notes.omitted),
+        drawing.tinted(image, notes.tints, inverted))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
@@ -197,10 +198,25 @@ def _mark(checks: _Checks, where: str, index: int, table: Any, lists: Mapping[st
         values["layer"] = table["layer"]
         if table["layer"] not in records.LAYERS:
             checks.wrong(f"{where}.layer", table["layer"], f"one of {', '.join(records.LAYERS)}")
+    if "colours" in table:
+        values["colours"] = _colours(checks, where, table, values.get("layer"))
     if "styles" in table:
         allowed = records.LEAD_STYLES if values.get("layer") == "lead" else records.STYLES
         values["styles"] = checks.words(f"{where}.styles", table["styles"], allowed, ("plain",))
     return Mark(**values)
+
+
+def _colours(checks: _Checks, where: str, table: Mapping[str, Any], layer: Any) -> tuple[records.Colour, ...]:
+    """The colours of a mark; the film itself is grey, and so is lead on it."""
+    key, words = f"{where}.colours", [table["colours"]] if isinstance(table["colours"], str) else table["colours"]
+    if "grey" in table:
+        checks.problems.append(f"{key} and {where}.grey are both given, allowed is one of them")
+    if layer == "lead":
+        checks.problems.append(f"{key} is given for the layer lead, allowed are marks of the console")
+    if isinstance(words, list) and words and all(isinstance(word, str) and re.fullmatch("#[0-9a-fA-F]{6}", word) for word in words):
+        return tuple((int(word[1:3], 16), int(word[3:5], 16), int(word[5:7], 16)) for word in words)
+    checks.wrong(key, table["colours"], 'one or a list of colours such as "#ffcc00"')
+    return ()
 
 
 def _places(checks: _Checks, key: str, value: Any, film: Film) -> tuple[Place, ...]:

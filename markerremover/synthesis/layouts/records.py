@@ -15,6 +15,13 @@ EDGES = ("top", "bottom", "left", "right")
 PLACES = (*CORNERS, *EDGES, "anywhere")
 
 Range = tuple[float, float]
+Colour = tuple[int, int, int]
+"""Red, green, blue, 0 to 255."""
+
+
+def brightness(colour: Colour) -> float:
+    """Grey level of a colour, 0 to 255, as OpenCV and Pillow convert it (ITU-R BT.601)."""
+    return 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,7 @@ class Mark:
     frequency: probability that an image has it, 0 to 1.  count: how many an image then has.
     size: height of capitals, a fraction of the image's longer side; with `size_in_pixels` in pixels.
     fonts: names of font files without suffix, one is drawn; () for all that there are.
-    grey: level of the strokes, 0 to 255.  ground: of outline, shadow, box and frame.  opacity: 0 to 1.
+    grey: level of the strokes, 0 to 255.  colours: one is drawn in place of it; () for grey.  ground: of outline, shadow, box and frame.  opacity: 0 to 1.
     turns: degrees counter-clockwise, one is drawn; rotation: degrees added to it.  mirrored: probability.
     styles: of STYLES, one is drawn.
     layer: "lead" lies on the cassette, so it is soft, never darkens the film and gets its noise; "console" is written on the finished film.
@@ -58,6 +65,7 @@ class Mark:
     size_in_pixels: bool = False
     fonts: tuple[str, ...] = ()
     grey: Range = (255.0, 255.0)
+    colours: tuple[Colour, ...] = ()
     ground: Range = (0.0, 0.0)
     opacity: Range = (1.0, 1.0)
     turns: tuple[float, ...] = (0.0,)
