@@ -22,10 +22,20 @@ TIME_LIMIT = 900.0  # default time limit per file, seconds; a radiograph takes l
 
 def add_remove_parser(subparsers) -> None:
     """Add the subcommand."""
-    default, policy = RunOptions(), Policy()
-    add = (parser := subparsers.add_parser("remove", help="de-identify files and folders of radiographs")).add_argument
+    parser = subparsers.add_parser("remove", help="de-identify files and folders of radiographs")
+    add = parser.add_argument
     add("inputs", nargs="+", type=Path, metavar="INPUT", help="file or folder; folders are searched, files recognised by content")
     add("-o", "--out", type=Path, required=True, metavar="OUT", help="folder for the results, not in or around an INPUT")
+    for add_options in (_add_finding, _add_release, _add_headers, _add_running):
+        add_options(parser)
+    parser.set_defaults(run=_remove)
+
+
+def _add_finding(parser: argparse.ArgumentParser) -> None:
+    """Options of what is found, removed and retained."""
+    default, policy = RunOptions(), Policy()
+    group = parser.add_argument_group("what is removed and retained")
+    add = group.add_argument
     add("--site", type=Path, metavar="FILE.toml",
         help="site profile: weights, threshold and retained laterality markers, or a folder of `improve`; other options override it")
     add("--keep", type=keep_items, metavar="LIST",
@@ -40,6 +50,62 @@ def add_remove_parser(subparsers) -> None:
     add("--style", choices=STYLES, default=policy.style,
         help="box: removed boxes are blacked out; mask: only their text is, one rectangle per word; fill: the text is filled from its surroundings, and "
         "recorded as synthetic. In case of doubt a box is blacked out (default: %(default)s)")
+    add("--second-look", action="store_true", help="search for text with RapidOCR too, before and after (extra second-look; about a second an image)")
+    effort = group.add_mutually_exclusive_group()
+    effort.add_argument("--fast", dest="effort", action="store_const", const="fast", default=default.effort,
+        help="find with the localizer alone, without the text detector: half the time for finding, and print in unknown styles may be missed")
+    effort.add_argument("--thorough", dest="effort", action="store_const", const="thorough",
+        help="show the text detector a larger picture: small print is found more often, finding takes longer")
+    add("--read-laterality", action="store_true",
+        help="read laterality markers that are not retained too, as with --keep none: each row then has the burned-in side")
+    add("--boxes", type=Path, metavar="ANNOTATIONS",
+        help="folder of reviewed LabelMe files and masks (NAME.mask.png, pixels that are not 0): what was drawn is blacked out, without detection; an image "
+        "without a file fails")
+    add("--boxes-template", type=Path, metavar="FILE",
+        help="one reviewed LabelMe file or mask for every image, or with --boxes for those without a file; an image of another size is held")
+
+
+def _add_release(parser: argparse.ArgumentParser) -> None:
+    """Options of which files are cleaned and written."""
+    group = parser.add_argument_group("which files get an output")
+    add = group.add_argument
+    add("--ignore", action="append", default=[], metavar="GLOB",
+        help=f"file names or relative paths to leave out, listed in the summary; besides {', '.join(DEFAULT_IGNORE)}; repeatable")
+    add("--allow-modality", type=parse_modalities, metavar="WHAT",
+        help="also clean what the weights were not validated on: modalities such as CT,MR,US; OT where nothing says what a file is; photo for colour "
+        "photographs; all (default: the site's; else none, and such files are held)")
+    add("--hold-unusable", action="store_true",
+        help="write no file whose picture is blank, noise, half empty, a page of text or a photograph; without it they are only flagged in the audit")
+    add("--release-held", action="store_true",
+        help="also write files in whose result something still shows; they are counted, and their header is not marked as de-identified")
+    add("--dry-run", action="store_true", help="detect and report, write no image")
+    reruns = group.add_mutually_exclusive_group()
+    reruns.add_argument("--overwrite", action="store_true", help="replace results in a non-empty OUT")
+    reruns.add_argument("--resume", action="store_true", help="continue an earlier run into the same OUT")
+
+
+def _add_headers(parser: argparse.ArgumentParser) -> None:
+    """Options of what identifies beside the picture."""
+    default = RunOptions()
+    group = parser.add_argument_group("headers, names and pixels of DICOM files")
+    add = group.add_argument
+    add("--headers", choices=MODES, default=default.headers,
+        help="basic: the DICOM Basic Application Level Confidentiality Profile; keep: headers still identify (default: %(default)s)")
+    add("--key", type=Path, metavar="FILE", help="64 hex digits, secret: the same key gives the same pseudonyms (default: AUDIT/key, created if absent)")
+    add("--retain", type=_names, default=(), metavar="WHAT", help=f"patient characteristics retained in cleaned headers, of {', '.join(RETAINABLE)}")
+    add("--shift-dates", action="store_true", help="shift dates in headers by a number of days fixed for each patient instead of removing them")
+    add("--paths", choices=PATHS, default=default.paths,
+        help="auto: a pseudonym for folders and file names that hold a name, number or UID of a DICOM header of the run; pseudonym: for all, "
+        "also of other formats; keep: none (default: %(default)s)")
+    add("--transfer-syntax", choices=TRANSFER_SYNTAXES, default=default.transfer_syntax,
+        help="transfer syntax of written DICOM pixels: the input's, or this lossless one for all files (default: %(default)s)")
+
+
+def _add_running(parser: argparse.ArgumentParser) -> None:
+    """Options of how and where it runs, and of what the audit holds."""
+    default = RunOptions()
+    group = parser.add_argument_group("how it runs, and the audit")
+    add = group.add_argument
     add("--workers", type=int, default=None, metavar="N",
         help="processes (default: one per core, fewer with few files or little memory; 1 with --engine ray)")
     add("--engine", choices=ENGINES, default=default.engine,
@@ -51,48 +117,11 @@ def add_remove_parser(subparsers) -> None:
     add("--batch", type=int, default=default.batch, metavar="N",
         help="pictures in one call of the network; above 1 one process has the network for all workers "
         "(default: 1 on the CPU, 8 on a GPU)")
+    add("--time-limit", type=float, default=TIME_LIMIT, metavar="SECONDS",
+        help="time limit per file, after which its process is ended and it is marked failed; 0: none (default: %(default)s)")
     add("--audit", type=Path, default=default.audit, metavar="DIR", help="folder of manifest, summary and page (default: OUT-audit)")
     add("--full-pictures", type=float, default=default.full_pictures_gb, metavar="GB",
         help="greatest size of the whole films in the audit folder, which its page enlarges; files cleaned after that have none; 0: none (default: %(default)g)")
-    add("--headers", choices=MODES, default=default.headers,
-        help="basic: the DICOM Basic Application Level Confidentiality Profile; keep: headers still identify (default: %(default)s)")
-    add("--key", type=Path, metavar="FILE", help="64 hex digits, secret: the same key gives the same pseudonyms (default: AUDIT/key, created if absent)")
-    add("--retain", type=_names, default=(), metavar="WHAT", help=f"patient characteristics retained in cleaned headers, of {', '.join(RETAINABLE)}")
-    add("--shift-dates", action="store_true", help="shift dates in headers by a number of days fixed for each patient instead of removing them")
-    add("--paths", choices=PATHS, default=default.paths,
-        help="auto: a pseudonym for folders and file names that hold a name, number or UID of a DICOM header of the run; pseudonym: for all, "
-        "also of other formats; keep: none (default: %(default)s)")
-    add("--time-limit", type=float, default=TIME_LIMIT, metavar="SECONDS",
-        help="time limit per file, after which its process is ended and it is marked failed; 0: none (default: %(default)s)")
-    add("--transfer-syntax", choices=TRANSFER_SYNTAXES, default=default.transfer_syntax,
-        help="transfer syntax of written DICOM pixels: the input's, or this lossless one for all files (default: %(default)s)")
-    add("--ignore", action="append", default=[], metavar="GLOB",
-        help=f"file names or relative paths to leave out, listed in the summary; besides {', '.join(DEFAULT_IGNORE)}; repeatable")
-    add("--second-look", action="store_true", help="search for text with RapidOCR too, before and after (extra second-look; about a second an image)")
-    effort = parser.add_mutually_exclusive_group()
-    effort.add_argument("--fast", dest="effort", action="store_const", const="fast", default=default.effort,
-        help="find with the localizer alone, without the text detector: half the time for finding, and print in unknown styles may be missed")
-    effort.add_argument("--thorough", dest="effort", action="store_const", const="thorough",
-        help="show the text detector a larger picture: small print is found more often, finding takes longer")
-    add("--release-held", action="store_true",
-        help="also write files in whose result something still shows; they are counted, and their header is not marked as de-identified")
-    add("--allow-modality", type=parse_modalities, metavar="WHAT",
-        help="also clean what the weights were not validated on: modalities such as CT,MR,US; OT where nothing says what a file is; photo for colour "
-        "photographs; all (default: the site's; else none, and such files are held)")
-    add("--read-laterality", action="store_true",
-        help="read laterality markers that are not retained too, as with --keep none: each row then has the burned-in side")
-    add("--hold-unusable", action="store_true",
-        help="write no file whose picture is blank, noise, half empty, a page of text or a photograph; without it they are only flagged in the audit")
-    add("--boxes", type=Path, metavar="ANNOTATIONS",
-        help="folder of reviewed LabelMe files and masks (NAME.mask.png, pixels that are not 0): what was drawn is blacked out, without detection; an image "
-        "without a file fails")
-    add("--boxes-template", type=Path, metavar="FILE",
-        help="one reviewed LabelMe file or mask for every image, or with --boxes for those without a file; an image of another size is held")
-    add("--dry-run", action="store_true", help="detect and report, write no image")
-    reruns = parser.add_mutually_exclusive_group()
-    reruns.add_argument("--overwrite", action="store_true", help="replace results in a non-empty OUT")
-    reruns.add_argument("--resume", action="store_true", help="continue an earlier run into the same OUT")
-    parser.set_defaults(run=_remove)
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -111,19 +111,8 @@ def synthesize(
     else:
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,)) as pool:
             results = list(pool.map(job, range(count), chunksize=8))
-    paths = [made.path for made in results]
-    rows = [f"{path.name},{path.stem},{'val' if i % VAL_EVERY == VAL_EVERY - 1 else 'train'}" for i, path in enumerate(paths)]
-    (out / "split.csv").write_text("\n".join(["image,patient,split", *rows]) + "\n", encoding="utf-8")
-    if split == "train" or design is not None:
-        lines = [f"{made.path.name},{kind}" for made in results for kind in made.kinds]
-        (out / "kinds.csv").write_text("\n".join(["image,kind", *lines]) + "\n", encoding="utf-8")
-    if design is not None:
-        drawn, omitted = (Counter(name for made in results for name in names(made)) for names in (lambda m: m.kinds, lambda m: m.omitted))
-        lines = [f"{mark.name},{drawn[mark.name]},{omitted[mark.name]}" for mark in design.layout.marks]
-        (out / LAYOUT_COUNTS).write_text("\n".join(["mark,drawn,omitted", *lines]) + "\n", encoding="utf-8")
-    if "coco" in annotations:
-        (out / "coco.json").write_text(coco.text(made.annotation for made in results), encoding="utf-8")
-    return paths
+    _write_tables(out, results, split, design, annotations)
+    return [made.path for made in results]
 
 
 @dataclass(frozen=True)
@@ -156,6 +145,22 @@ def _design(layout: Layout | Path | str | None, fonts_dir: Path | str | None, sp
         return None
     read = layout if isinstance(layout, Layout) else reading.read(layout)
     return _Design(read, faces.chosen(read, split, user_paths))
+
+
+def _write_tables(out: Path, results: Sequence[_Made], split: str, design: _Design | None, annotations: Sequence[str]) -> None:
+    """Write what lies beside the images: split.csv, kinds.csv, layout.csv and coco.json, see `synthesize`."""
+    paths = [made.path for made in results]
+    rows = [f"{path.name},{path.stem},{'val' if i % VAL_EVERY == VAL_EVERY - 1 else 'train'}" for i, path in enumerate(paths)]
+    (out / "split.csv").write_text("\n".join(["image,patient,split", *rows]) + "\n", encoding="utf-8")
+    if split == "train" or design is not None:
+        lines = [f"{made.path.name},{kind}" for made in results for kind in made.kinds]
+        (out / "kinds.csv").write_text("\n".join(["image,kind", *lines]) + "\n", encoding="utf-8")
+    if design is not None:
+        drawn, omitted = (Counter(name for made in results for name in names(made)) for names in (lambda m: m.kinds, lambda m: m.omitted))
+        lines = [f"{mark.name},{drawn[mark.name]},{omitted[mark.name]}" for mark in design.layout.marks]
+        (out / LAYOUT_COUNTS).write_text("\n".join(["mark,drawn,omitted", *lines]) + "\n", encoding="utf-8")
+    if "coco" in annotations:
+        (out / "coco.json").write_text(coco.text(made.annotation for made in results), encoding="utf-8")
 
 
 Sources = tuple[tuple[float, tuple[tuple[str, str], ...]], ...]
