@@ -34,8 +34,23 @@ from ..system.wording import counted
 from . import checkpoints, finetune_report, train_localizer
 from .folds import Fold, plan, whole
 from .measure import measure, total
-from .one_training import MEASURE, TRAIN, Run, note_errors, outcome, own_rescorer, picture_id, trained, write_card
+from .one_training import (
+    MEASURE,
+    TRAIN,
+    Run,
+    changed,
+    errors_of,
+    note_errors,
+    outcome,
+    own_rescorer,
+    picture_id,
+    trained,
+    trial_count,
+    tried,
+    write_card,
+)
 from .recipes import RECIPES, Recipe
+from .site import changes
 
 
 def passes(recipe: Recipe, folds: Sequence[Fold]) -> int:
@@ -43,7 +58,7 @@ def passes(recipe: Recipe, folds: Sequence[Fold]) -> int:
     count = sum(len(fold.train) for fold in folds)
     if len(folds) > 1:
         count += len(folds[0].train) + len(folds[0].stop) + len(folds[0].held_out)
-    return count * recipe.repeat * recipe.epochs
+    return recipe.epoch_passes(count) * recipe.epochs
 
 
 def finetune(
@@ -89,16 +104,26 @@ def finetune(
     _check_samples(parts)
     _prepare(run, _fingerprint(run, parts, profile), resume)
     held_out = sum(len(part.held_out) for part in parts)
-    run = replace(run, steps=Steps({TRAIN: passes(recipe, parts), MEASURE: 2 * held_out}, 3 * len(parts) + (len(parts) > 1)))
+    choosing = recipe.blend is None and len(parts) > 1
+    measurements = held_out * (2 + choosing * trial_count(run))
+    run = replace(run, steps=Steps({TRAIN: passes(recipe, parts), MEASURE: measurements}, 3 * len(parts) + (len(parts) > 1)))
     say(f"{counted(len(parts), 'fold')} of {counted(held_out, 'held-out image')}, at most {counted(passes(recipe, parts), 'image pass', 'image passes')}; "
         "each image is measured before and after, by weights that were not trained on it")
     if recipe.blend is None:
         say("the errors of the weights it starts from are counted on every image")
         note_errors(run, parts)
     old = [_measured(run, part, base.with_suffix(".onnx"), "before") for part in parts]
-    tuned = [trained(run, part, run.work / f"fold-{part.number}") for part in parts]
+    change, places = None, [run.work / f"fold-{part.number}" for part in parts]
+    if choosing:
+        tables = [tried(run, part, place, errors_of(total(rows))) for part, place, rows in zip(parts, places, old)]
+        by_others = [changes.chosen([table for table in tables if table is not own]) for own in tables]
+        tuned = [changed(run, part, place, other) for part, place, other in zip(parts, places, by_others)]
+        change = changes.chosen(tables)
+        _tell_choice(run, tables, change)
+    else:
+        tuned = [trained(run, part, place) for part, place in zip(parts, places)]
     new = [_measured(run, part, onnx, "after") for part, onnx in zip(parts, tuned)]
-    final = _last_training(run, parts, tuned) if len(parts) > 1 else tuned[0]
+    final = _last_training(run, parts, tuned, change) if len(parts) > 1 else tuned[0]
     return _publish(run, parts, profile, final, old, new)
 
 
@@ -221,12 +246,21 @@ def check_apart(path: Path) -> None:
             raise UsageError(f"{path} is in {parent}, an output folder of `remove`, but originals are shown there: choose another")
 
 
-def _last_training(run: Run, parts: Sequence[Fold], tuned: Sequence[Path]) -> Path:
-    """Train on every image, for the median number of epochs of the folds that were trained."""
+def _tell_choice(run: Run, tables: Sequence[changes.Trials], change: changes.Change) -> None:
+    """Say what of the last training is kept, and by which errors on the held-out images of all folds."""
+    before, after = (changes.summed(tables, each) for each in (changes.BASE, change))
+    with_rescorer = " with the rescorer taught" if change.taught else ""
+    run.say(
+        f"on the held-out images of all folds share {change.share:g} of the tuned weights{with_rescorer} is best: {after.missed} missed, {after.lost} lost, "
+        f"{after.held} held, {after.false} false; the weights it starts from: {before.missed}, {before.lost}, {before.held}, {before.false}")
+
+
+def _last_training(run: Run, parts: Sequence[Fold], tuned: Sequence[Path], change: changes.Change | None) -> Path:
+    """Train on every image, for the median number of epochs of the folds that were trained, and keep of it what the folds chose."""
     epoch_counts = [epochs for epochs, _ in map(outcome, tuned) if epochs] or [0]
     everything = (*parts[0].train, *parts[0].stop, *parts[0].held_out)
     all_images = Fold(len(parts), tuple(sorted(everything, key=lambda s: s.path.name)), (), ())
-    return trained(run, all_images, run.work / "final", stop_after=max(1, math.ceil(statistics.median(epoch_counts))))
+    return trained(run, all_images, run.work / "final", stop_after=max(1, math.ceil(statistics.median(epoch_counts))), change=change)
 
 
 def _measured(run: Run, part: Fold, onnx: Path, stage: str) -> list[dict[str, Any]]:

@@ -48,12 +48,18 @@ def measure(sample: Sample, cleaner: Cleaner, picture: Path) -> dict[str, Any]:
     Returns:
         `image` (file name), `picture` (file name), `reason` ("" or the reason why it would be held) and `counts` (as `Counts`).
     """
+    result, counts = pipeline_counts(sample, cleaner)
+    finetune_report.draw(picture, result.display, sample.annotation, result.decisions, result.removed)
+    return {"image": sample.path.name, "picture": picture.name, "reason": result.reason, "counts": asdict(counts)}
+
+
+def pipeline_counts(sample: Sample, cleaner: Cleaner) -> tuple[PipelineResult, Counts]:
+    """Run the whole pipeline on one labelled radiograph, in memory, and count."""
     result = run_pipeline(sample, cleaner)
     counts = box_measures.count(
         sample.annotation, box_measures.boxes_of(result.decisions), released=not result.reason,
         judged=judge.judge(result.display, result.after, sample.annotation))
-    finetune_report.draw(picture, result.display, sample.annotation, result.decisions, result.removed)
-    return {"image": sample.path.name, "picture": picture.name, "reason": result.reason, "counts": asdict(counts)}
+    return result, counts
 
 
 def run_pipeline(sample: Sample, cleaner: Cleaner) -> PipelineResult:

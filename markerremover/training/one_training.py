@@ -1,7 +1,8 @@
 """One training of a fine-tuning: its datasets, the share of the tuned weights in the result, and its files.
 
-If the share of the tuned weights is not given, it is chosen by the errors on the images that were used for training or for choosing the
-epoch; if the base weights make no errors on them, nothing is trained.
+If the share of the tuned weights is not given, it is chosen by errors: of a cross-validation by those on the held-out images of other folds
+(`tried`, then `changed`), else by those on the images of the training and on films drawn for it (`trained`). If the base weights make no errors on
+the images of a training, nothing is trained.
 """
 
 from __future__ import annotations
@@ -19,23 +20,26 @@ import numpy as np
 
 from ..detection import localizer, operating_point, views
 from ..errors import UsageError
+from ..evaluation.metrics import Counts
 from ..inference.card_files import carry, find
 from ..inference.weights_card import read_card
 from ..labels import labelled_folder
 from ..labels.labelled_folder import Sample
 from ..records import Policy
+from ..redaction.cleaning import with_localizer
 from ..system.files import sha256_file
 from ..system.steps import Steps
 from ..system.wording import counted
 from . import checkpoints, localizer_files, train_localizer, window_dataset
 from .folds import Fold
+from .measure import pipeline_counts
 from .recipes import Recipe
+from .site import changes, drawing
+from .site.changes import BASE, Change, Errors, Trials
 
-#: Shares of the tuned weights that are tried, besides 0, each with the base rescorer and with one trained on the same images. The one with the
-#: fewest misses, then false boxes, on the images of the training is chosen; with equal errors the smallest change.
-SHARES = (0.25, 0.5, 1.0)
 TRAIN, MEASURE = "image pass", "measured image"  # kinds of units of a fine-tuning, each with its own time
 POSITIVE_SHARE = 0.75  # share of windows placed around an annotation
+RESCORED = 20  # drawn films of each half that a rescorer is taught on
 JITTER = (0.75, 1.33)  # range of the factor on the scales of inference
 
 
@@ -66,13 +70,15 @@ class Run:
         return self.out.with_name(f"{self.out.stem}-report")
 
 
-def _datasets(run: Run, train: Sequence[Sample], stop: Sequence[Sample]):
+def _datasets(run: Run, train: Sequence[Sample], stop: Sequence[Sample], films: drawing.Films):
     """The training dataset, and the one for choosing the epoch, None without `stop`."""
     names, size = tuple(run.card["classes"]), _image_size(run)
     if run.recipe.window:
         scales = functools.partial(views.scales, size=size, tiling=views.Tiling.of_card(run.card))
+        drawn = [list(half) for half in (films.own, films.others) if half]
+        shares = [1 - run.recipe.drawn_share * bool(drawn), *(run.recipe.drawn_share / len(drawn) for _ in drawn)]
         train_set: Any = window_dataset.WindowDataset(
-            [list(train)], names, window=run.recipe.window, length=run.recipe.repeat * len(train),
+            [list(train), *drawn], names, shares=shares, window=run.recipe.window, length=run.recipe.epoch_passes(len(train)),
             positive_share=POSITIVE_SHARE, scale_range=JITTER, scales=scales, keep_decoded=True,
         )
     else:
@@ -84,29 +90,110 @@ def _image_size(run: Run) -> int:
     return int(run.recipe.image_size or run.card["image_size"])
 
 
-def trained(run: Run, part: Fold, place: Path, *, stop_after: int | None = None) -> Path:
+def trained(run: Run, part: Fold, place: Path, *, stop_after: int | None = None, change: Change | None = None) -> Path:
     """The ONNX file of one training, with its card; trained only if it does not exist.
 
-    If the share of tuned weights is to be chosen and the base weights make no error on the images, the base weights are the result.
+    Args:
+        change: what of the training is the result, `BASE` for nothing; by default the recipe's share, or else that with the fewest errors on the
+            images and on films drawn for it. If it is to be chosen and the base weights make no error on the images, they are the result.
     """
-    onnx, samples = place / "tuned.onnx", (*part.train, *part.stop)
-    epoch_passes = len(part.train) * run.recipe.repeat
-    without = f"without fold {part.number}" if part.held_out else "on all images"
     if (place / "done").is_file():
-        run.steps.skip(TRAIN, epoch_passes * run.recipe.epochs)
-        run.say(run.steps.begin(f"training {without} is done already"))
-        return onnx
+        _skip_training(run, part, "is done already")
+        return place / "tuned.onnx"
+    base_errors = _base_errors(run, (*part.train, *part.stop))
+    if change == BASE or base_errors == (0, 0):
+        why = "nothing tuned is better on the images that were held out" if change == BASE else _no_error(part)
+        return _left_out(run, part, place, why)
+    best, epochs, films = _fitted(run, part, place, stop_after)
+    share, taught = run.recipe.blend or 0.0, None
+    if change is not None:
+        share, taught = change.share, _taught_rescorer(run, place, best, (*part.train, *part.stop, *films.some(RESCORED))) if change.taught else None
+    elif base_errors is not None:
+        share, taught = _best_change(run, place, best, (*part.train, *part.stop), films, base_errors)
+    return _finish(run, place, _mixed(run, best, share, place / "mixed.pt"), epochs, share, taught)
+
+
+def tried(run: Run, part: Fold, place: Path, base_counts: Errors) -> Trials:
+    """Train without a fold, and count the errors of every change on its held-out images; read from the work folder if it was done before.
+
+    Args:
+        base_counts: errors of the base weights on the held-out images.
+    """
+    table = place / "trials.json"
+    if table.is_file():
+        run.steps.skip(MEASURE, trial_count(run) * len(part.held_out))
+        _skip_training(run, part, "is done already")
+        return changes.read(table)
+    if _base_errors(run, (*part.train, *part.stop)) == (0, 0):
+        run.steps.skip(MEASURE, trial_count(run) * len(part.held_out))
+        _left_out(run, part, place, _no_error(part))
+        trials = {BASE: base_counts}
+    else:
+        best, epochs, films = _fitted(run, part, place, None)
+        taught = _taught_rescorer(run, place, best, (*part.train, *part.stop, *films.some(RESCORED)))
+        (place / "fitted").write_text(f"{epochs}\n", encoding="utf-8")
+        trials = {BASE: base_counts + _drawn_errors(run, run.base.with_suffix(".onnx"), films.held_back)}
+        wanted = changes.changes(taught is not None)
+        run.steps.skip(MEASURE, (trial_count(run) - len(wanted)) * len(part.held_out))
+        run.say(f"  {counted(len(wanted), 'result')} of it measured on {counted(len(part.held_out), 'held-out image')}")
+        for change in wanted:
+            trials[change] = _on_trial(run, place, best, taught, change, lambda onnx: _held_out_errors(run, onnx, part) + _drawn_errors(run, onnx, films.held_back))
+    changes.write(table, trials)
+    return trials
+
+
+def changed(run: Run, part: Fold, place: Path, change: Change) -> Path:
+    """The ONNX file of a training that was `tried`, with a change."""
+    if not (place / "fitted").is_file():
+        return place / "tuned.onnx"  # nothing was trained
+    if not (place / "done").is_file():
+        taught = place / "rescorer.onnx" if change.taught and (place / "rescorer.onnx").is_file() else None
+        run.say(f"  without fold {part.number}: share {change.share:g} of the tuned weights{' with the rescorer taught' if taught else ''}, by the other folds")
+        epochs = int((place / "fitted").read_text(encoding="utf-8"))
+        _finish(run, place, _mixed(run, place / "best.pt", change.share, place / "mixed.pt"), epochs, change.share, taught)
+    return place / "tuned.onnx"
+
+
+def trial_count(run: Run) -> int:
+    """Highest number of changes that are tried after one training."""
+    return len(changes.changes(bool(run.card.get("rescorer"))))
+
+
+def on_images(part: Fold) -> str:
+    """What a training learns from, in words."""
+    return f"without fold {part.number}" if part.held_out else "on all images"
+
+
+def _no_error(part: Fold) -> str:
+    return f"the weights it starts from make no error on its {counted(len(part.train) + len(part.stop), 'image')}"
+
+
+def _skip_training(run: Run, part: Fold, why: str) -> None:
+    run.steps.skip(TRAIN, run.recipe.epoch_passes(len(part.train)) * run.recipe.epochs)
+    run.say(run.steps.begin(f"training {on_images(part)} {why}"))
+
+
+def _left_out(run: Run, part: Fold, place: Path, why: str) -> Path:
+    """The base weights as the result of a training."""
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
-    base_errors = _base_errors(run, samples)
-    if base_errors == (0, 0):
-        run.steps.skip(TRAIN, epoch_passes * run.recipe.epochs)
-        run.say(run.steps.begin(f"training {without} is left out: the weights it starts from make no error on its {counted(len(samples), 'image')}"))
-        return _finish(run, place, run.base, 0, 0.0)
+    _skip_training(run, part, f"is left out: {why}")
+    return _finish(run, place, run.base, 0, 0.0)
+
+
+def _fitted(run: Run, part: Fold, place: Path, stop_after: int | None) -> tuple[Path, int, drawing.Films]:
+    """The checkpoint of the best epoch of one training, that epoch, and the films drawn for it."""
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    recipe, epoch_passes = run.recipe, run.recipe.epoch_passes(len(part.train))
     choosing = f", {counted(len(part.stop), 'other')} to choose the epoch" if part.stop else ""
-    run.say(run.steps.begin(f"training {without}: {counted(len(part.train), 'image')}{choosing}"))
-    train_set, stop_set = _datasets(run, part.train, part.stop)
-    recipe = run.recipe
+    run.say(run.steps.begin(f"training {on_images(part)}: {counted(len(part.train), 'image')}{choosing}"))
+    films = drawing.Films()
+    if recipe.drawn:
+        films = drawing.draw(part.train, place / "films", recipe.drawn * len(part.train), run.seed + part.number, run.policy.keep)
+        others = f"{counted(len(films.others), 'film')} with others, {len(films.held_back)} set apart"
+        run.say(f"  drawn from its training images: {counted(len(films.own), 'film')} with annotations in their styles, {others}")
+    train_set, stop_set = _datasets(run, part.train, part.stop, films)
     best_epochs: list[int] = []
     epochs_done: set[int] = set()
 
@@ -129,10 +216,54 @@ def trained(run: Run, part: Fold, place: Path, *, stop_after: int | None = None)
                 "on_train_end": [lambda trainer: best_epochs.append(int(trainer.stopper.best_epoch))],
             },
         )
-        run.steps.skip(TRAIN, epoch_passes * (recipe.epochs - len(epochs_done)))
-        share, taught = _best_change(run, place, best, samples, base_errors) if base_errors else (run.recipe.blend or 0.0, None)
-        mixed = checkpoints.blend(run.base, best, share, place / "mixed.pt") if share else run.base
-        return _finish(run, place, mixed, best_epochs[0], share, taught)
+    run.steps.skip(TRAIN, epoch_passes * (recipe.epochs - len(epochs_done)))
+    if best != place / "best.pt":
+        shutil.copyfile(best, place / "best.pt")
+    return place / "best.pt", best_epochs[0], films
+
+
+def _mixed(run: Run, best: Path, share: float, target: Path) -> Path:
+    """The checkpoint with a share of the tuned weights; that of the base weights for 0."""
+    if not share:
+        return run.base
+    with train_localizer.quieter():
+        return checkpoints.blend(run.base, best, share, target)
+
+
+def _on_trial(run: Run, place: Path, best: Path, taught: Path | None, change: Change, judge: Callable[[Path], Any]) -> Any:
+    """What a function says of the ONNX file of a change, which exists only while it runs."""
+    trial = place / "trial"
+    shutil.rmtree(trial, ignore_errors=True)
+    trial.mkdir()
+    with train_localizer.quieter():
+        _exported(run, _mixed(run, best, change.share, trial / "mixed.pt"), trial / "trial.onnx", taught if change.taught else None)
+    judged = judge(trial / "trial.onnx")
+    shutil.rmtree(trial)
+    return judged
+
+
+def _held_out_errors(run: Run, onnx: Path, part: Fold) -> Errors:
+    """Errors of the whole pipeline on the held-out images of a fold."""
+    errors, cleaner = Errors(), with_localizer(_detector(run, onnx), run.reader, run.policy)
+    for sample in part.held_out:
+        errors += errors_of(pipeline_counts(sample, cleaner)[1])
+        run.steps.work(MEASURE)
+    return errors
+
+
+def errors_of(counts: Counts) -> Errors:
+    """The errors in what was counted of the whole pipeline."""
+    return Errors(counts.markers - counts.removed, counts.laterality_markers - counts.retained, counts.held, counts.false_boxes)
+
+
+def _drawn_errors(run: Run, onnx: Path, films: Sequence[Sample]) -> Errors:
+    """Errors of a localizer on drawn films."""
+    missed, false = _errors(run, onnx, films)
+    return Errors(drawn_missed=missed, drawn_false=false)
+
+
+def _detector(run: Run, onnx: Path):
+    return localizer.load_detector(onnx, device="cpu" if run.device == "cpu" else "auto")
 
 
 def _finish(run: Run, place: Path, checkpoint: Path, epochs: int, share: float, taught: Path | None = None) -> Path:
@@ -165,28 +296,27 @@ def outcome(onnx: Path) -> tuple[int, float]:
 
 
 def _best_change(
-    run: Run, place: Path, best: Path, samples: Sequence[Sample], base_errors: tuple[int, int]
+    run: Run, place: Path, best: Path, samples: Sequence[Sample], films: drawing.Films, base_errors: tuple[int, int]
 ) -> tuple[float, Path | None]:
-    """The share of tuned weights with the fewest errors on some images, see `SHARES`, and its rescorer, None for that of the base weights."""
-    taught = _taught_rescorer(run, place, best, samples)
-    trials_by_errors: list[tuple[int, int, float, bool]] = [(*base_errors, 0.0, False)]
-    for share in (0.0, *SHARES):
-        trial = place / f"share-{share}"
-        trial.mkdir()
-        mixed = checkpoints.blend(run.base, best, share, trial / "mixed.pt") if share else run.base
-        _exported(run, mixed, trial / "trial.onnx")
-        for with_taught in (False, True)[not share : 1 + (taught is not None)]:
-            if with_taught:
-                write_card(run, trial / "trial.onnx", taught)
-            if min(trials_by_errors)[:2] != (0, 0):  # otherwise no larger change can be better
-                trials_by_errors.append((*_errors(run, trial / "trial.onnx", samples), share, with_taught))
-        shutil.rmtree(trial)
-        if min(trials_by_errors)[:2] == (0, 0):
-            break
-    trials = ", ".join(f"{s:g}{' with the rescorer taught' if t else ''}: {m} and {f}" for m, f, s, t in trials_by_errors)
-    run.say(f"  misses and false boxes by share of tuned weights: {trials}")
-    _, _, share, with_taught = min(trials_by_errors)
-    return share, taught if with_taught else None
+    """The share of tuned weights with the fewest errors on some images and on the films set apart, and its rescorer, None for that of the base
+    weights. With equal errors it is the smallest change."""
+    taught = _taught_rescorer(run, place, best, (*samples, *films.some(RESCORED)))
+
+    def errors_with(onnx: Path) -> Errors:
+        missed, false = _errors(run, onnx, samples)
+        return Errors(missed=missed, false=false) + _drawn_errors(run, onnx, films.held_back)
+
+    trials = {BASE: Errors(missed=base_errors[0], false=base_errors[1]) + _drawn_errors(run, run.base.with_suffix(".onnx"), films.held_back)}
+    for change in changes.changes(taught is not None):
+        if changes.chosen([trials]) != BASE and min(errors.rank() for errors in trials.values())[:2] == (0, 0):
+            break  # no larger change can be better
+        trials[change] = _on_trial(run, place, best, taught, change, errors_with)
+    told = ", ".join(
+        f"{c.share:g}{' with the rescorer taught' if c.taught else ''}: {e.missed} and {e.false}, drawn {e.drawn_missed} and {e.drawn_false}"
+        for c, e in trials.items())
+    run.say(f"  misses and false boxes by share of tuned weights: {told}")
+    change = changes.chosen([trials])
+    return change.share, taught if change.taught else None
 
 
 def _taught_rescorer(run: Run, place: Path, best: Path, samples: Sequence[Sample]) -> Path | None:
@@ -220,8 +350,9 @@ def _taught_rescorer(run: Run, place: Path, best: Path, samples: Sequence[Sample
 
 def _errors(run: Run, onnx: Path, samples: Sequence[Sample]) -> tuple[int, int]:
     """Number of elements that a localizer misses on some images at its threshold, and number of its false-positive boxes."""
-    detector = localizer.load_detector(onnx, device="cpu" if run.device == "cpu" else "auto")
-    counts = (0, 0)
+    if not samples:
+        return 0, 0
+    detector, counts = _detector(run, onnx), (0, 0)
     for sample in samples:
         detections = detector(labelled_folder.read_grey(sample.path))
         misses, false = operating_point.missed(detections, sample.annotation), operating_point.false_boxes(detections, sample.annotation)

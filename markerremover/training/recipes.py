@@ -17,8 +17,10 @@ class Recipe:
     patience: stop after this many epochs without gain on held-back images; 0 never stops and holds no images back.
     window: side of a training window, network pixels; 0 trains on whole images.
     image_size: longer side of whole images, network pixels; None takes that of the base weights' card.
+    drawn: drawn films of each half per training image, see `site.drawing`; 0 draws none.
+    drawn_share: share of windows from drawn films; without any, all windows are from the training images.
     blend: share of the tuned weights in the result, the rest is of the base weights (Wortsman et al. 2022): a few images
-        teach a site's annotations, but others are forgotten. None determines it, see `one_training.SHARES`.
+        teach a site's annotations, but others are forgotten. None determines it, see `site.changes`.
 
     Raises:
         UsageError: a value is out of range.
@@ -26,7 +28,7 @@ class Recipe:
 
     name: str = "fast"
     epochs: int = 10
-    repeat: int = 12
+    repeat: int = 10
     batch: int = 16
     optimizer: str = "AdamW"
     lr0: float = 5e-4
@@ -38,15 +40,25 @@ class Recipe:
     patience: int = 4
     window: int = 320
     image_size: int | None = None
+    drawn: int = 3
+    drawn_share: float = 0.4
     blend: float | None = None
 
     def __post_init__(self) -> None:
-        for name, lower_limit in (("epochs", 1), ("repeat", 1), ("batch", 1), ("freeze", 0), ("patience", 0)):
+        for name, lower_limit in (("epochs", 1), ("repeat", 1), ("batch", 1), ("freeze", 0), ("patience", 0), ("drawn", 0)):
             if getattr(self, name) < lower_limit:
                 raise UsageError(f"{name} is {getattr(self, name)}, allowed is {lower_limit} or more")
         for name in ("lr0", "lrf", "blend"):
             if getattr(self, name) is not None and not 0 < getattr(self, name) <= 1:
                 raise UsageError(f"{name} is {getattr(self, name)}, allowed is above 0, up to 1")
+        if not 0 <= self.drawn_share <= 0.9:
+            raise UsageError(f"drawn_share is {self.drawn_share}, allowed is 0 to 0.9")
+        if self.drawn and not self.window:
+            raise UsageError(f"drawn is {self.drawn}, allowed is 0 without windows: whole images are of the site alone")
+
+    def epoch_passes(self, images: int) -> int:
+        """Number of windows (or passes of a whole image) in an epoch of some training images."""
+        return round(self.repeat * images / (1 - self.drawn_share * bool(self.drawn)))
 
 
 #: "published" is the recipe of Khosravi et al. 2023, without its flips and without validating on its training images.
@@ -54,6 +66,6 @@ RECIPES = {
     "fast": Recipe(),
     "published": Recipe(
         "published", epochs=50, repeat=50, batch=8, optimizer="SGD", lr0=0.005, lrf=0.005, cosine=False, momentum=0.937,
-        weight_decay=5e-4, freeze=9, patience=0, window=0, image_size=512, blend=1.0,
+        weight_decay=5e-4, freeze=9, patience=0, window=0, image_size=512, drawn=0, blend=1.0,
     ),
 }

@@ -8,8 +8,8 @@ from ...records import Annotation
 from .. import film as films
 from ..distractors import leads_and_tubes
 from ..generate import SyntheticRadiograph, random_size
-from ..marks import texts
-from ..marks.scene import Scene, truth
+from ..marks import layers, texts
+from ..marks.scene import Scene, free_spot, truth
 from ..radiographs import backgrounds, degrade, real
 from ..radiographs.pair import both
 from . import drawing
@@ -21,6 +21,7 @@ BODY_SHARES = (0.3, 0.2, 0.5)  # of chest, pelvis and limb
 def radiograph(
     rng: np.random.Generator, layout: Layout, faces: dict[str, tuple[str, ...]], *, split: str = "train", body: str | None = None,
     size: tuple[int, int] | None = None, background: np.ndarray | None = None, name: str = "synthetic.png", pair: bool = False,
+    lifted: tuple[layers.Group, ...] = (),
 ) -> SyntheticRadiograph:
     """One radiograph with the marks of a layout; equal arguments and generator states give equal results.
 
@@ -32,6 +33,7 @@ def radiograph(
         background: (h, w) uint8 real radiograph without annotations.
         name: image name in the annotation.
         pair: whether the same image without marks is made, too.
+        lifted: annotations of real films, of the size they have here; each is laid somewhere, if there is room.
 
     Raises:
         UsageError: a mark does not fit its place, or that is not inside the image.
@@ -51,6 +53,10 @@ def radiograph(
     patient = texts.identity(rng, split)
     scene, clean = Scene(picture, pieces=True), picture.copy() if pair else None
     drawing.draw(rng, scene, layout, "lead", split, patient, faces, notes)
+    for group in lifted:
+        spot = free_spot(rng, scene, group.layers[0].alpha.shape)
+        laid = spot is not None and scene.put(group, *spot)
+        (notes.kinds if laid else notes.omitted).append("lifted")
     if asked.degraded:
         scene.picture, clean = both(rng, lambda r, p: degrade.grain(r, p, r.uniform(0.3, 4.0)), scene.picture, clean)
         if rng.random() < 0.3:
