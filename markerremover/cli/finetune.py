@@ -14,6 +14,7 @@ RECIPE_OPTIONS = {
     "lr0": (float, "first learning rate"), "lrf": (float, "last learning rate, as a share of the first"),
     "freeze": (int, "number of first layers that are not trained"),
     "blend": (float, "share of the tuned weights in the result, the rest is of the weights it started from; by default the best share is determined"),
+    "drawn": (int, "drawn films of the site's styles, and as many with other annotations, for each training image; 0 for none"),
     "patience": (int, "stop after this many epochs without gain on held-out images; 0 never"),
 }
 
