@@ -166,7 +166,7 @@ def test_the_new_site_is_learnt_from_some_images_and_measured_on_others(tmp_path
     pytest.importorskip("ultralytics", reason="the extra 'train' is not installed")
     from markerremover.training.recipes import Recipe
 
-    tiny = Recipe("tiny", epochs=1, repeat=1, batch=2, window=96, patience=0, blend=0.5)
+    tiny = Recipe("tiny", epochs=1, repeat=1, batch=2, window=96, patience=0, drawn=0, blend=0.5)
     document = benchmark.new_site(tmp_path, 2, 2, 1, say=lambda line: None, recipe=tiny, loader_workers=0)
     rows = (tmp_path / "site" / "split.csv").read_text().split()[1:]
     assert [row.split(",")[2] for row in rows] == ["train", "train", "val"] and len({row.split(",")[1] for row in rows}) == 3

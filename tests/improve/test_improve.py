@@ -32,7 +32,7 @@ from markerremover.training.recipes import Recipe
 BOXES = ((20, 14, 60, 30), (70, 60, 100, 76))
 MARKERS = tuple(Element(tuple(map(float, box)), "marker") for box in BOXES)
 SIGN = Element((6.0, 70.0, 16.0, 86.0), "laterality", "L")
-TINY = Recipe("tiny", epochs=1, repeat=2, batch=4, window=96, patience=1, blend=1.0)
+TINY = Recipe("tiny", epochs=1, repeat=2, batch=4, window=96, patience=1, drawn=0, blend=1.0)
 
 
 def labelled(folder: Path, count: int, first: int = 0, elements=(*MARKERS, SIGN), patient="p{}") -> Path:

@@ -423,3 +423,26 @@ def test_what_is_measured_is_counted_by_the_code_of_evaluate(tmp_path, data, mon
     monkeypatch.setattr(measure, "run_pipeline", lambda *_: measure.PipelineResult(shown, decisions, np.zeros(shown.shape, bool), ""))
     counts = measure.measure(sample, None, tmp_path / "p.png")["counts"]
     assert (counts["removed"], counts["markers"], counts["deidentified"], counts["boxes"], counts["false_boxes"], counts["retained"]) == (0, 1, 0, 2, 1, 1)
+
+
+@pytest.mark.train
+def test_films_are_drawn_from_the_images_of_a_training_alone_and_are_four_in_ten_of_its_windows(data, base, tmp_path, monkeypatch):
+    drawn_from, mixes = [], []
+    film = Sample(next((data / "images").iterdir()), Annotation("f.png", (1, 1), ()), "drawn")
+
+    def draw(samples, place, count, seed, markers):
+        drawn_from.append(({s.patient for s in samples}, count, seed, tuple(markers)))
+        return drawing.Films((film,), (film,), ())
+
+    def fit(train_set, stop_set, where, **options):
+        mixes.append(([[s.patient for s in group] for group in train_set.groups], train_set.shares.tolist(), len(train_set)))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(drawing, "draw", draw)
+    monkeypatch.setattr(train_localizer, "fit", fit)
+    with pytest.raises(KeyboardInterrupt):
+        finetune.finetune(data, tmp_path / "x.pt", weights=base, keep={"D": "right"}, recipe=replace(TINY, drawn=3, repeat=6), folds=2, loader_workers=0, seed=5)
+    (part, *_), ((groups, shares, length),) = finetune.plan(data, 2, early_stop=True), mixes
+    learnt = {s.patient for s in part.train}
+    assert drawn_from == [(learnt, 3 * len(part.train), 5, ("D",))] and groups == [[s.patient for s in part.train], ["drawn"], ["drawn"]]
+    assert np.allclose(shares, [0.6, 0.2, 0.2]) and length == round(6 * len(part.train) / 0.6)
