@@ -15,6 +15,9 @@ VENV := .venv
 CORE := .venv-core
 TWICE := -n 2 --dist loadfile --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Some containers forbid Python to keep what it compiled. uv compiles nothing at the installation: every process would compile torch and
+# all else anew, 2 to 5 s each.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo benchmark benchmark-core test test-core lint clean
 .DELETE_ON_ERROR:

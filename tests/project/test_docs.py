@@ -15,11 +15,10 @@ from pathlib import Path
 
 import pages
 import pytest
+import remembered
 from pages import PAGES, ROOT, Step
 
 from markerremover.cli import main, remove
-from markerremover.detection import localizer
-from markerremover.second_pass import tesseract
 
 DATA = "/data"  # what the pages call the folder that the test works in
 TIMES = re.compile(r"^[\d.]+ s, [\d.]+ images/s$")
@@ -42,10 +41,10 @@ def radiographs(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module", autouse=True)
 def loaded_once():
-    """Networks and OCR engine are loaded once for all pages; they keep nothing of a file (test_safety.py)."""
+    """Networks and OCR engine are loaded once for all pages, and asked about the same picture once; they keep nothing of a file
+    (test_safety.py)."""
     with pytest.MonkeyPatch.context() as patch:
-        for module, name in ((localizer, "load_detector"), (tesseract, "open_reader")):
-            patch.setattr(module, name, functools.cache(getattr(module, name)))
+        remembered.loading_once(patch)
         yield
 
 
