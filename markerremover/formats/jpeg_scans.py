@@ -27,6 +27,7 @@ import numpy as np
 from PIL import JpegImagePlugin
 
 from ..errors import HeldError, ReadError
+from .coefficients.blocks import PADDING_LEVELS, hidden_beyond_edge
 
 SOI, EOI, SOS, DHT, DQT, DRI = b"\xff\xd8", b"\xff\xd9", 0xDA, 0xC4, 0xDB, 0xDD
 FRAMES = {0xC0: False, 0xC1: False, 0xC2: True}
@@ -36,8 +37,6 @@ TABLES = (DHT, DQT, DRI)
 INVISIBLE_BYTES = 8
 """Maximum number of bytes at the end of a scan that may be read without changing a pixel, as the length of a last run of empty
 blocks; a progressive scan is full of such runs."""
-PADDING_LEVELS = 64
-"""Maximum ringing of pixels outside the image, in grey levels, in addition to half a quantisation step."""
 _FILLING_SYMBOL = 0x05
 """Huffman symbol for unassigned codes: five bits of a DC difference, or of the next AC coefficient, which changes pixels visibly."""
 _TAIL = bytes(np.random.default_rng(0).integers(0, 255, 64, np.uint8))
@@ -324,26 +323,6 @@ def _changed(base: np.ndarray, other: np.ndarray, frame: _Frame, scan: _Scan) ->
 
 
 def _check_padding(path: Path, base: np.ndarray, shape_hw: tuple[int, int], limit: float) -> None:
-    """Hold an image whose blocks outside the declared size hold anything but repeated edge pixels or a uniform grey.
-
-    Args:
-        base: (H, W) brightness, in whole blocks.
-
-    Raises:
-        HeldError: they do.
-    """
-    height, width = shape_hw
-    for y, x in ((height // 8 * 8, 0), (0, width // 8 * 8)):
-        pixels = base[y:, x:].astype(np.int16)
-        rows, columns = np.arange(y, base.shape[0]), np.arange(x, base.shape[1])
-        padding_mask = (rows >= height)[:, None] | (columns >= width)
-        edge_pixels = base[np.minimum(rows, height - 1)[:, None], np.minimum(columns, width - 1)]
-
-        def blocks(values: np.ndarray) -> np.ndarray:
-            return values.reshape(len(rows) // 8, 8, len(columns) // 8, 8)
-
-        deviation = blocks(np.where(padding_mask, np.abs(pixels - edge_pixels), 0)).max(axis=(1, 3), initial=0)
-        brightest = blocks(np.where(padding_mask, pixels, 0)).max(axis=(1, 3), initial=0)
-        darkest = blocks(np.where(padding_mask, pixels, 255)).min(axis=(1, 3), initial=255)
-        if ((deviation > limit) & (brightest - darkest > limit)).any():
-            raise HeldError(f"{path.name}: a JPEG with a picture outside of its declared size is not supported")
+    """Raises HeldError for an image whose blocks outside the declared size hold a picture, see `blocks.hidden_beyond_edge`."""
+    if hidden_beyond_edge(base, shape_hw, limit):
+        raise HeldError(f"{path.name}: a JPEG with a picture outside of its declared size is not supported")
