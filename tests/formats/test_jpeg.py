@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import io
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 
 from markerremover.errors import HeldError, ReadError, WriteError
-from markerremover.formats import exif
+from markerremover.formats import exif, jpeg_scans
 from markerremover.formats.jpeg import SOS, assemble, encode_jpeg, read_jpeg, segments, verify_jpeg
 
 PATHLESS = Path("x.jpg")
@@ -230,6 +231,28 @@ def test_bytes_before_a_restart_marker_do_not_survive(restarts):
     radiograph = read_jpeg(PATHLESS, hiding)
     out = encoded(radiograph, radiograph.stored, touched=False)
     assert hiding != data and scans(out) == scans(data)
+
+
+@every_kind
+def test_a_file_that_libjpeg_codes_the_same_is_not_walked(channels, options, monkeypatch):
+    data = jpeg(channels, **options)
+    expected = scans(data)
+    monkeypatch.setattr(jpeg_scans, "_decode", None)
+    hiding = [(m, body + b"SMITH" if m == SOS else body) for m, body in segments(PATHLESS, data)]
+    for stream in (data, assemble(hiding)):
+        radiograph = read_jpeg(PATHLESS, stream)
+        assert scans(encoded(radiograph, radiograph.stored, touched=False)) == expected
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"optimize": True}], ids=["baseline", "progressive", "optimised"])
+def test_without_the_library_files_are_walked(options, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jpegio", None)
+    data = jpeg(**options)
+    hiding = [(m, body + b"SMITH^JOHN^1961" if m == SOS else body) for m, body in segments(PATHLESS, data)]
+    radiograph = read_jpeg(PATHLESS, assemble(hiding))
+    assert b"SMITH" not in encoded(radiograph, radiograph.stored, touched=False)
+    with pytest.raises(ReadError, match="truncated"):
+        read_jpeg(PATHLESS, data[: len(data) * 2 // 3] + b"\xff\xd9")
 
 
 def test_text_in_a_number_of_lines_does_not_survive():

@@ -32,11 +32,12 @@ def touched(coefficients: Coefficients, mask: np.ndarray) -> tuple[np.ndarray, .
     Args:
         mask: (H, W) bool, of the image.
     """
+    rows, columns = np.nonzero(mask)
     found = []
     for plane, (y, x) in zip(coefficients.planes, coefficients.steps_yx):
-        rows, columns = plane.shape[0] // SIDE, plane.shape[1] // SIDE
-        padded = np.pad(mask, ((0, rows * SIDE * y - mask.shape[0]), (0, columns * SIDE * x - mask.shape[1])))
-        found.append(padded.reshape(rows, SIDE * y, columns, SIDE * x).any(axis=(1, 3)))
+        blocks = np.zeros((plane.shape[0] // SIDE, plane.shape[1] // SIDE), bool)
+        blocks[rows // (SIDE * y), columns // (SIDE * x)] = True
+        found.append(blocks)
     return tuple(found)
 
 
@@ -96,14 +97,18 @@ def footprint(coefficients: Coefficients, mask: np.ndarray) -> np.ndarray:
     return area
 
 
-def hidden_at_edge(coefficients: Coefficients) -> bool:
-    """Whether the brightness blocks at the lower and right edge hold a picture outside of the image, see `hidden_beyond_edge`."""
-    plane, table = coefficients.planes[0], coefficients.tables[0]
-    shown = np.zeros(plane.shape)
+def hidden_at_edge(plane: np.ndarray, table: np.ndarray, shape_hw: tuple[int, int]) -> bool:
+    """Whether the blocks at the lower and right edge of a component hold a picture outside of the image, see `hidden_beyond_edge`.
+
+    Args:
+        plane, table: of a component with a sample a pixel, as in `Coefficients`.
+        shape_hw: rows and columns of the image.
+    """
+    shown = np.zeros(plane.shape, np.int16)
     edge = np.zeros(grid(plane).shape[:2], bool)
     edge[-1], edge[:, -1] = True, True
-    grid(shown)[edge] = np.clip(backward(grid(plane)[edge], table) + LEVEL, 0, 255)
-    return hidden_beyond_edge(shown, coefficients.shape_hw, PADDING_LEVELS + int(table.max()) / 2)
+    grid(shown)[edge] = np.clip(np.rint(backward(grid(plane)[edge], table)) + LEVEL, 0, 255)
+    return hidden_beyond_edge(shown, shape_hw, PADDING_LEVELS + int(table.max()) / 2)
 
 
 def hidden_beyond_edge(brightness: np.ndarray, shape_hw: tuple[int, int], limit: float) -> bool:

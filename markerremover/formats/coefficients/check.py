@@ -1,8 +1,9 @@
 """The read-back of a JPEG that was redacted in its coefficients.
 
-Three things are looked at, with two decoders. By jpegio: size, sampling and tables are the source's, and every block that no removed pixel lies in has
+Several things are looked at, with several decoders. By jpegio: size, sampling and tables are the source's, and every block that no removed pixel lies in has
 its coefficients. By Pillow, which has a libjpeg of its own: the brightness of each touched block is within the reach of its quantisation of
-what was to be written, and that of all other pixels is unchanged. The reach is exact: rounding moves each coefficient by half a step at most, and an
+what was to be written, and that of all other pixels is unchanged. By the reader of the file's format, for DICOM that of pydicom: all
+pixels outside of touched blocks are unchanged. The reach is exact: rounding moves each coefficient by half a step at most, and an
 orthonormal transform keeps the sum of squares. A block that is uniform in what was to be written has no coefficient but its first.
 """
 
@@ -17,6 +18,7 @@ from PIL import JpegImagePlugin
 from . import blocks
 from .stream import SIDE, Coefficients, UnsuitedError, read
 
+BLEEDING_PX = 2  # greatest distance to which decoders smooth colour that is sampled coarsely into the next block
 ROUNDING = 1.5  # greatest error of a decoded grey level by integer arithmetic, of both decoded pictures
 
 
@@ -34,13 +36,14 @@ class Comparison:
     around_px: int = 0
 
 
-def compared(source: bytes, output: bytes, new: np.ndarray, mask: np.ndarray) -> Comparison:
-    """Compare a redacted stream with its source.
+def compared(source: bytes, output: bytes, new: np.ndarray, mask: np.ndarray, pixels: tuple[np.ndarray, np.ndarray]) -> Comparison:
+    """Compare a redacted stream with its source, see the module's docstring.
 
     Args:
         source, output: JPEG streams.
         new: (H, W) grey or (H, W, 3) RGB, 0 to 255; what the masked pixels were to become.
         mask: (H, W) bool, the removed pixels.
+        pixels: (H, W) or (H, W, 3), of both streams, as the reader of their format decodes them.
     """
     try:
         before, after = read(source), read(output)
@@ -49,8 +52,23 @@ def compared(source: bytes, output: bytes, new: np.ndarray, mask: np.ndarray) ->
     if fault := _fault(before, after, source, output, new, mask):
         return Comparison(fault)
     touched = blocks.touched(before, mask)
-    around = blocks.footprint(before, mask) & ~mask
-    return Comparison("", sum(block_mask.size for block_mask in touched), sum(int(block_mask.sum()) for block_mask in touched), int(around.sum()))
+    area = blocks.footprint(before, mask)
+    around = int((area & ~mask).sum())
+    for axis, steps in enumerate(zip(*before.steps_yx)):
+        area = area if max(steps) == 1 else _widened(area, axis)
+    changed = pixels[0] != pixels[1]
+    if ((changed.any(axis=2) if changed.ndim == 3 else changed) & ~area).any():
+        return Comparison("pixels that no removed area touches have changed")
+    return Comparison("", sum(block_mask.size for block_mask in touched), sum(int(block_mask.sum()) for block_mask in touched), around)
+
+
+def _widened(area: np.ndarray, axis: int) -> np.ndarray:
+    """(H, W) bool, new: the area and what is within `BLEEDING_PX` of it along one axis."""
+    wider, area = np.array(area).swapaxes(0, axis), area.swapaxes(0, axis)
+    for shift in range(1, BLEEDING_PX + 1):
+        wider[shift:] |= area[:-shift]
+        wider[:-shift] |= area[shift:]
+    return wider.swapaxes(0, axis)
 
 
 def _fault(before: Coefficients, after: Coefficients, source: bytes, output: bytes, new: np.ndarray, mask: np.ndarray) -> str:
@@ -58,9 +76,10 @@ def _fault(before: Coefficients, after: Coefficients, source: bytes, output: byt
         return "its size, sampling or quantisation tables are not those of the source"
     touched = blocks.touched(before, mask)
     for i, block_mask in enumerate(touched):
-        changed = blocks.grid(before.planes[i] != after.planes[i]).any(axis=(2, 3))
-        if (changed & ~block_mask).any():
-            return f"{int((changed & ~block_mask).sum())} blocks that no removed area touches have other coefficients"
+        changed = before.planes[i] != after.planes[i]
+        blocks.grid(changed)[block_mask] = False
+        if changed.any():
+            return "blocks that no removed area touches have other coefficients"
         if reason := _reached(before, after, i, new, mask, block_mask):
             return reason
     return _shown(_brightness(source), _brightness(output), before, new, mask, touched[0])
@@ -88,8 +107,9 @@ def _shown(
     inside = block_mask.repeat(SIDE, axis=0)[:height].repeat(SIDE, axis=1)[:, :width]
     if ((old != decoded) & ~inside).any():
         return "pixels that no removed area touches have changed"
-    shown, target, removed, values = (blocks.pixels_of(pixels, (SIDE, SIDE), block_mask) for pixels in (decoded, old, mask, new))
-    wanted = np.where(removed, values if new.ndim == 2 else values.astype(np.float64) @ (0.299, 0.587, 0.114), target)
+    shown, target, removed, values = (
+        blocks.pixels_of(pixels, (SIDE, SIDE), block_mask).astype(bool if pixels is mask else np.float64) for pixels in (decoded, old, mask, new))
+    wanted = np.where(removed, values if new.ndim == 2 else values @ (0.299, 0.587, 0.114), target)
     squares = np.maximum(np.abs(shown - wanted) - ROUNDING, 0) ** 2
     worst = np.sqrt(squares.sum(axis=(1, 2)).max(initial=0))
     reach = np.sqrt((np.square(before.tables[0] / 2.0)).sum())

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from . import blocks
-from .stream import UnsuitedError, encoded, read
+from .stream import FRAMES, UnsuitedError, encoded, read
 
-FRAMES, EXTENDED, BASELINE = (0xC0, 0xC1, 0xC2), 0xC1, 0xC0
+BASELINE, EXTENDED = 0xC0, 0xC1
 
 Segments = list[tuple[int, bytes]]
 
@@ -40,7 +40,7 @@ def redacted(stream: bytes, new: np.ndarray, mask: np.ndarray) -> bytes:
     coefficients = read(stream)
     if mask.shape != coefficients.shape_hw:
         raise UnsuitedError("its size is not that of the image")
-    if blocks.hidden_at_edge(coefficients):
+    if blocks.hidden_at_edge(coefficients.planes[0], coefficients.tables[0], coefficients.shape_hw):
         raise UnsuitedError("its last blocks hold a picture outside of the image")
     return encoded(coefficients, blocks.rewritten(coefficients, new, mask))
 

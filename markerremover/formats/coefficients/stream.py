@@ -27,6 +27,9 @@ from .. import jpeg_markers
 
 GREY, YCC = 1, 3  # libjpeg's numbers of colour spaces
 SIDE = 8  # samples of a block's side
+FRAMES = (0xC0, 0xC1, 0xC2)  # markers of frames: baseline, extended, progressive
+MOST_SAMPLES = 64_000_000
+"""Maximum number of samples of all components: each takes ten bytes while a stream is edited."""
 _DQT = 0xDB
 
 
@@ -93,18 +96,41 @@ def encoded(coefficients: Coefficients, planes: tuple[np.ndarray, ...]) -> bytes
     Raises:
         UnsuitedError: the library refuses a coefficient.
     """
-    import jpegio
-
     jpeg = coefficients.handle
     for i, (mine, plane) in enumerate(zip(jpeg.coef_arrays, planes)):
         mine[...] = plane
         component = jpeg.comp_info[i]
         component.dc_tbl_no = component.ac_tbl_no = min(i, 1)
     jpeg.optimize_coding, jpeg.markers = 1, []
+    return _written(jpeg)
+
+
+def rebuilt(stream: bytes) -> tuple[bytes, tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+    """What the library makes of a stream when nothing changes: with the source's own Huffman tables, or with the best ones if it is progressive.
+
+    libjpeg has one way to code given coefficients, so that a stream of such an encoder comes out byte for byte.
+
+    Returns:
+        The new stream, and of each component the coefficients and the quantisation table.
+
+    Raises:
+        UnsuitedError: the library is missing, or refuses to read or write it.
+    """
+    jpeg = _opened(stream)
+    if jpeg.progressive_mode:
+        for i, component in enumerate(jpeg.comp_info):
+            component.dc_tbl_no = component.ac_tbl_no = min(i, 1)
+    jpeg.optimize_coding, jpeg.markers = 0, []
+    return _written(jpeg), tuple(map(_locked, jpeg.coef_arrays)), _tables(jpeg, stream)
+
+
+def _written(jpeg: Any) -> bytes:
+    import jpegio
+
     with _place(b"") as place:
         try:
             jpegio.write(jpeg, str(place.path))
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             raise UnsuitedError(f"the library cannot write it ({_reason(error)})") from None
         return place.content()
 
@@ -114,16 +140,29 @@ def _opened(stream: bytes) -> Any:
         import jpegio
     except ImportError:
         raise UnsuitedError("jpegio is not installed") from None
+    _check_size(stream)
     with _place(stream) as place:
         try:
             return jpegio.read(str(place.path))
-        except (RuntimeError, MemoryError) as error:
+        except (RuntimeError, ValueError, MemoryError) as error:
             raise UnsuitedError(f"the library cannot read it ({_reason(error)})") from None
+
+
+def _check_size(stream: bytes) -> None:
+    """Raises UnsuitedError for a stream of more than `MOST_SAMPLES`, or without a frame: a file of a few bytes may declare any size."""
+    try:
+        body = next((body for marker, body, _, _ in jpeg_markers.walk(stream) if marker in FRAMES), b"")
+    except (ValueError, IndexError):
+        body = b""
+    if len(body) < 6:
+        raise UnsuitedError("it is no JPEG stream with one frame")
+    if int.from_bytes(body[1:3], "big") * int.from_bytes(body[3:5], "big") * body[5] > MOST_SAMPLES:
+        raise UnsuitedError("it has more samples than are edited")
 
 
 def _reason(error: BaseException) -> str:
     """libjpeg's message without the numbers in it, which come from the file."""
-    words = str(error).removeprefix("[JSTRUCT] ")
+    words = str(error).split("] ")[-1].split(":")[0]
     return "".join(c for c in words if c.isascii() and not c.isdigit())[:60].strip() or type(error).__name__
 
 

@@ -209,7 +209,7 @@ def verify_dicom(
     is_edited = is_jpeg and output.syntax == source.syntax and transfer_syntax == "source"
     if stored.shape != new_stored.shape or stored.dtype != new_stored.dtype or not (is_edited or np.array_equal(stored, new_stored)):
         raise WriteError(f"{name}: the output's pixels are not those that were to be written")
-    jpeg = jpeg_frames.compared(name, source, output, radiograph.stored, new_stored, removed) if is_jpeg else {}
+    jpeg = jpeg_frames.compared(name, source, output, radiograph.stored, stored, new_stored, removed) if is_jpeg else {}
     if output.photometric != source.photometric:
         raise WriteError(f"{name}: the output's photometric interpretation is not that of its pixels")
     if (transfer_syntax != "source" or not reencode) and output.syntax != pixels.aim(source, transfer_syntax, reencode):

@@ -49,11 +49,13 @@ def edited(source: DicomSource, stored: np.ndarray, new: np.ndarray, removed: np
     return edited_frames
 
 
-def compared(name: str, source: DicomSource, output: DicomSource, stored: np.ndarray, new: np.ndarray, removed: np.ndarray | None) -> dict[str, Any]:
+def compared(
+    name: str, source: DicomSource, output: DicomSource, stored: np.ndarray, decoded: np.ndarray, new: np.ndarray, removed: np.ndarray | None
+) -> dict[str, Any]:
     """The fields of `jpeg` of the manifest's row: what became of the coefficients of a touched file.
 
     Args:
-        name: of the file, for messages.  source, output: as they were read.  stored, new, removed: as of `edited`.
+        name: of the file, for messages.  source, output: as they were read, with the pixels stored, decoded.  stored, new, removed: as of `edited`.
 
     Raises:
         WriteError: frames that were edited differ from the source where nothing was removed, or hold more than they should.
@@ -62,7 +64,7 @@ def compared(name: str, source: DicomSource, output: DicomSource, stored: np.nda
         return {"coefficients": DECOMPRESSED}
     masks = redaction.removed_pixels(stored, new, removed)
     try:
-        pairs = zip(_streams(source.dataset, source.shape[0]), _streams(output.dataset, source.shape[0]), new, masks)
+        pairs = zip(_streams(source.dataset, source.shape[0]), _streams(output.dataset, source.shape[0]), new, masks, zip(stored, decoded))
         return jpeg.row_of([check.compared(*pair) for pair in pairs], name)
     except UnsuitedError as error:
         raise WriteError(f"{name}: {error}") from None
