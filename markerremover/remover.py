@@ -98,7 +98,13 @@ class Result:
         from .formats.dicom.datasets import cleaned_dataset
 
         touched = not np.array_equal(stored, radiograph.stored)
-        return cleaned_dataset(radiograph, stored, touched=touched, method=self._origin.method, synthetic=self.made_up)
+        return cleaned_dataset(
+            radiograph, stored, touched=touched, method=self._origin.method, synthetic=self.made_up, removed=self._mask_by_frame)
+
+    @property
+    def _mask_by_frame(self) -> np.ndarray:
+        """`mask` as (F, H, W)."""
+        return self.mask.reshape(-1, *self.mask.shape[-2:])
 
     def save(self, path: Path | str, *, overwrite: bool = False, key: bytes | Path | str | None = None) -> Path:
         """Write the result, read it back and compare it, and only then put it in its place.
@@ -126,7 +132,7 @@ class Result:
             saving.save_array(target, self.array, stacked=origin.stacked, overwrite=overwrite)
         else:
             saving.save_file(
-                target, origin.radiograph, origin.stored, touched=not np.array_equal(origin.stored, origin.radiograph.stored),
+                target, origin.radiograph, origin.stored, removed=self._mask_by_frame, touched=not np.array_equal(origin.stored, origin.radiograph.stored),
                 made_up=self.made_up, method=origin.method, key=key, overwrite=overwrite)
         return target
 

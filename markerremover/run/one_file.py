@@ -108,11 +108,12 @@ def _process(
             def write(target: Path) -> None:
                 arguments: dict[str, Any] = {
                     "touched": touched, "headers": headers, "transfer_syntax": options.transfer_syntax, "synthetic": cleaned.made_up,
+                    "removed": cleaned.removed,
                 }
                 verified = not (cleaned.doubt or unchecked)
                 tool = method(cleaner.detector)
                 facts["notes"] = images.write(radiograph, cleaned.stored, target, verified=verified, method=tool, **arguments) or ()
-                images.verify_written(radiograph, cleaned.stored, target, **arguments)
+                facts["further"] |= images.verify_written(radiograph, cleaned.stored, target, notes=facts["notes"], **arguments) or {}
 
             facts["sha256_out"] = _publish(write, relative, out, audit, replace=options.overwrite or options.resume)
     return "cleaned" if touched or cleaned.doubt or any(d.action == "remove" for d in cleaned.decisions) else "unchanged"
