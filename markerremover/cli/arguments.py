@@ -19,6 +19,7 @@ class Switch(argparse.Action):
         super().__init__([name, f"--no-{name[2:]}"], dest, nargs=0, default=False, **options)
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option_string: str | None = None) -> None:
+        """Set the option to whether it was named without no-."""
         setattr(namespace, self.dest, not (option_string or "").startswith("--no-"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import MISSING, dataclass
 from pathlib import Path
@@ -12,18 +13,32 @@ from .settings import NUMBER, PATH, TEXT, TEXTS, TRUTH, WHOLE, WrongSetting, set
 KINDS = {"dicom": ("host", "port", "ae_title"), "dicomweb": ("url",), "folder": ("folder",)}
 """Kind of a destination -> the keys that it needs."""
 OF_KIND = {
-    "dicom": {"host", "port", "ae_title", "tls", "tls_ca", "tls_certificate", "tls_key"},
-    "dicomweb": {"url", "user", "password_file", "tls_ca"}, "folder": {"folder"},
+    "dicom": {"host", "port", "ae_title", "tls", "tls_ca", "tls_certificate", "tls_key", "timeout_s"},
+    "dicomweb": {"url", "token_file", "login_file", "tls_ca", "tls_certificate", "tls_key", "timeout_s"}, "folder": {"folder", "timeout_s"},
 }
 """Kind of a destination -> all keys that it takes, besides name and kind."""
 AE_TITLE = re.compile(r"[ !-\[\]-~]{1,16}")  # DICOM's VR AE: ASCII without control characters and backslash
 NAME = re.compile(r"[A-Za-z0-9._-]{1,40}")
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def _check_ae_title(title: str, key: str) -> None:
     if not AE_TITLE.fullmatch(title) or not title.strip():
         raise WrongSetting(f"{key} is {title!r}, allowed are 1 to 16 ASCII characters without backslash", (key,))
+
+
+def _check_address(address: str) -> None:
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        raise WrongSetting(f"addresses has {address!r}, allowed are IP addresses such as 192.0.2.7", ("addresses",)) from None
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether only this machine can connect to an address."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _check_together(record: object, *keys: str) -> None:
@@ -35,35 +50,40 @@ def _check_together(record: object, *keys: str) -> None:
 
 @dataclass(frozen=True)
 class Node:
-    """The DICOM node of `serve` (extra `node`)."""
+    """The DICOM node of `serve` (extra `node`), and the spool of `serve` and `watch`."""
 
     ae_title: str = setting("MARKERREMOVER", TEXT, "application entity title of this node")
     host: str = setting("127.0.0.1", TEXT, "address to listen on; 0.0.0.0 lets other machines in")
-    port: int = setting(11112, WHOLE, "port to listen on", least=1, most=65535)
-    callers: tuple[str, ...] = setting((), TEXTS, 'AE titles that may call; empty: `serve` does not start; ["*"]: anybody')
+    port: int = setting(11112, WHOLE, "port to listen on; 0: any free one", least=0, most=65535)
+    callers: tuple[str, ...] = setting((), TEXTS, "AE titles that may call; empty: anybody, which only a loopback address may")
+    addresses: tuple[str, ...] = setting((), TEXTS, "IP addresses that may call; empty: all")
     spool: Path | None = setting(None, PATH, "folder of what was received, quarantine and index; as confidential as the originals", example="spool")
-    tls_certificate: Path | None = setting(None, PATH, "with tls_key: TLS, this certificate (PEM)", example="node.crt")
+    tls_certificate: Path | None = setting(None, PATH, "with tls_key: TLS only, with this certificate (PEM)", example="node.crt")
     tls_key: Path | None = setting(None, PATH, "private key of the certificate (PEM)", example="node.pem")
-    tls_ca: Path | None = setting(None, PATH, "certificates of those who may call (PEM); left out: no certificate is asked for", example="callers.crt")
-    max_associations: int = setting(10, WHOLE, "highest number of associations at a time", least=1, most=1000)
-    max_object_mb: float = setting(512, NUMBER, "largest object that is taken, 10^6 bytes", least=0.001)
-    max_per_minute: int = setting(0, WHOLE, "highest number of objects a minute from one caller; 0: no limit", least=0)
-    min_free_gb: float = setting(1, NUMBER, "free space of the spool's disk below which nothing is taken, 10^9 bytes", least=0)
-    idle_s: float = setting(60, NUMBER, "an association without traffic for this long is ended, seconds", least=1)
-    retry_first_s: float = setting(5, NUMBER, "pause after the first failed attempt to send; it doubles after each, seconds", least=0.01)
-    retry_longest_s: float = setting(900, NUMBER, "longest such pause, seconds", least=0.01)
-    keep_originals_h: float = setting(0, NUMBER, "for how long the original of a sent object stays in the spool, hours; 0: it is removed once sent", least=0)
+    tls_ca: Path | None = setting(None, PATH, "a caller needs a certificate that one of these signed (PEM); left out: none is asked for", example="callers.crt")
+    associations: int = setting(16, WHOLE, "highest number of associations at a time", least=1)
+    object_gib: float = setting(2, NUMBER, "largest object that is taken, 2^30 bytes", least=0.000001)
+    spool_gib: float = setting(200, NUMBER, "highest size of all objects in the spool, 2^30 bytes", least=0.000001)
+    free_gib: float = setting(1, NUMBER, "space that stays free on the spool's file system, 2^30 bytes", least=0)
+    per_minute: int = setting(0, WHOLE, "highest number of objects taken in a minute; 0: no limit", least=0)
+    idle_s: float = setting(60, NUMBER, "an association without traffic for this long is ended, seconds", least=0.1)
+    first_retry_s: float = setting(5, NUMBER, "pause after the first failed attempt to send; it doubles after each, seconds", least=0.01)
+    longest_retry_s: float = setting(900, NUMBER, "longest such pause, seconds", least=0.01)
+    remember_days: float = setting(0, NUMBER, "for how long a sent object is remembered, to recognise it if it comes again, days; 0: for ever", least=0)
 
     def __post_init__(self) -> None:
         _check_ae_title(self.ae_title, "ae_title")
         for caller in self.callers:
-            if caller != "*":
-                _check_ae_title(caller, "callers")
+            _check_ae_title(caller, "callers")
+        for address in self.addresses:
+            _check_address(address)
         _check_together(self, "tls_certificate", "tls_key")
         if self.tls_ca is not None and self.tls_certificate is None:
             raise WrongSetting("tls_ca is set without tls_certificate: without TLS nobody's certificate is asked for", ("tls_ca",))
-        if self.retry_longest_s < self.retry_first_s:
-            raise WrongSetting(f"retry_longest_s is {self.retry_longest_s:g}, allowed is retry_first_s ({self.retry_first_s:g}) or more", ("retry_longest_s",))
+        if self.longest_retry_s < self.first_retry_s:
+            raise WrongSetting(f"longest_retry_s is {self.longest_retry_s:g}, allowed is first_retry_s ({self.first_retry_s:g}) or more", ("longest_retry_s",))
+        if not self.callers and not _is_loopback(self.host):
+            raise WrongSetting(f"host is {self.host!r} and callers is empty: name the AE titles that may call, or listen on 127.0.0.1", ("host",))
 
 
 @dataclass(frozen=True)
@@ -80,50 +100,49 @@ class Destination:
     tls_certificate: Path | None = setting(None, PATH, "with tls_key: our own certificate, where it asks for one", example="node.crt")
     tls_key: Path | None = setting(None, PATH, "private key of that certificate", example="node.pem")
     url: str | None = setting(None, TEXT, "of kind dicomweb: address of the service, without /studies", example="https://archive.example/dicom-web")
-    user: str | None = setting(None, TEXT, "of kind dicomweb: user name", example="markerremover")
-    password_file: Path | None = setting(None, PATH, "of kind dicomweb: file with the password, readable by its owner only", example="archive.password")
-    folder: Path | None = setting(None, PATH, "of kind folder: where files are put", example="/data/research")
+    token_file: Path | None = setting(None, PATH, "of kind dicomweb: file with a bearer token", example="archive.token")
+    login_file: Path | None = setting(None, PATH, "of kind dicomweb: file with USER:PASSWORD", example="archive.login")
+    timeout_s: float = setting(60, NUMBER, "longest wait for an answer, seconds", least=0.1)
+    folder: Path | None = setting(None, PATH, "of kind folder: where files are put; it must exist", example="/data/research")
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
             raise WrongSetting(f"name is {self.name!r}, allowed are 1 to 40 letters, digits, dots, hyphens and underscores", ("name",))
-        if self.kind not in KINDS:
-            raise WrongSetting(f"kind is {self.kind!r}, allowed is one of {', '.join(KINDS)}", ("kind",))
         for key in KINDS[self.kind]:
             if getattr(self, key) is None:
                 raise WrongSetting(f"a destination of kind {self.kind} needs {key}", ("kind",))
-        every = set().union(*OF_KIND.values())
-        for key in every - OF_KIND[self.kind]:
+        for key in sorted(set().union(*OF_KIND.values()) - OF_KIND[self.kind]):
             if getattr(self, key) not in (None, False):
                 raise WrongSetting(f"{key} is set, but kind is {self.kind!r}, which takes {', '.join(sorted(OF_KIND[self.kind]))}", (key,))
         if self.ae_title is not None:
             _check_ae_title(self.ae_title, "ae_title")
         if self.url is not None:
             self._check_url()
-        _check_together(self, "user", "password_file")
         _check_together(self, "tls_certificate", "tls_key")
-        for key in ("tls_ca", "tls_certificate"):
-            if self.kind == "dicom" and getattr(self, key) is not None and not self.tls:
-                raise WrongSetting(f"{key} is set without tls = true", (key,))
+        if self.kind == "dicom" and not self.tls:
+            for key in ("tls_ca", "tls_certificate"):
+                if getattr(self, key) is not None:
+                    raise WrongSetting(f"{key} is set without tls = true", (key,))
+        if self.token_file is not None and self.login_file is not None:
+            raise WrongSetting("token_file and login_file exclude each other", ("token_file",))
 
     def _check_url(self) -> None:
-        """Check that a password does not travel in clear text over a network."""
+        """Check that no secret stands in an address, or travels in clear text over a network."""
         parts = urlsplit(self.url or "")
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password or parts.query:
             raise WrongSetting(f"url is {self.url!r}, allowed is http(s)://HOST[:PORT]/PATH, without a user or a query", ("url",))
-        if self.user is not None and parts.scheme == "http" and parts.hostname not in LOOPBACK:
-            raise WrongSetting(f"url is {self.url!r}, allowed with user is https, so that nobody on the way reads the password", ("url",))
+        if (self.token_file or self.login_file) and parts.scheme == "http" and not _is_loopback(parts.hostname):
+            raise WrongSetting(f"url is {self.url!r}, allowed with token_file or login_file is https, so that nobody on the way reads them", ("url",))
 
 
 @dataclass(frozen=True)
 class Watch:
     """The watched folder of `watch`."""
 
-    out: Path | None = setting(None, PATH, "folder for the results, with the tree of the watched one; left out: FOLDER-clean beside it", example="clean")
-    spool: Path | None = setting(None, PATH, "folder of what was taken, quarantine and index; left out: FOLDER-spool beside it", example="spool")
+    folder: Path | None = setting(None, PATH, "the folder to watch; `watch FOLDER` wins", example="inbox")
+    out: Path | None = setting(None, PATH, "folder for the results, with the tree of the watched one; left out: the destinations, or FOLDER-clean beside it", example="clean")
     settle_s: float = setting(10, NUMBER, "a file is taken when its size and time have not changed for this long, seconds", least=0)
     poll_s: float = setting(5, NUMBER, "pause between two looks at the folder, seconds", least=0.05)
-    max_file_mb: float = setting(2000, NUMBER, "largest file that is taken, 10^6 bytes; a larger one is refused", least=0.001)
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ def test_the_printed_file_reads_back_to_the_defaults(path):
 
 def test_the_examples_of_the_printed_file_read_too(path):
     text = printing.text().replace("#: ", "").replace('engine = "local"', 'engine = "ray"').replace("tls = false", "tls = true")
+    text = text.replace('login_file = "archive.login"', "")  # excludes token_file
     configuration = read(path, text)
     assert [one.kind for one in configuration.destinations] == ["dicom", "dicomweb", "folder"] and configuration.destinations[0].port == 4242
     assert configuration.loop.site == path.parent / "site" and configuration.headers.key == path.parent / "site.key" and configuration.run.workers == 2
@@ -67,7 +68,8 @@ def test_what_a_file_says_of_other_tables_leaves_its_site_profile_alone(path):
     (NODE + NODE, 8, "name is 'a', which an earlier destination has"), (NODE.replace("port = 1\n", ""), 3, "a destination of kind dicom needs port"),
     (NODE + NODE.replace('"a"', '"b"').replace("port = 1", "port = 99999"), 11, "1 to 65535"), (NODE.replace('name = "a"\n', ""), 1, "lacks name"),
     (NODE + 'url = "https://x"\n', 7, "url is set, but kind is 'dicom'"), ('[node]\nport = 1\nae_title = "SEVENTEEN LETTERS"\n', 3, "1 to 16 ASCII"),
-    ('[node]\ncallers = ["A", "B\\\\"]\n', 2, "1 to 16 ASCII"), ('[node]\nhost = "h"\ntls_ca = "x"\n', 3, "tls_ca is set without tls_certificate"),
+    ('[node]\ncallers = ["A", "B\\\\"]\n', 2, "1 to 16 ASCII"), ('[node]\nport = 1\ntls_ca = "x"\n', 3, "tls_ca is set without tls_certificate"),
+    ('[node]\nport = 1\nhost = "0.0.0.0"\n', 3, "name the AE titles"), ('[node]\naddresses = ["here"]\n', 2, "allowed are IP addresses"),
     ('[loop]\nleast = 9\nlatest = 8\n', 2, "at most latest"), ("[loop]\nstart = true\n", 2, "start is true without site"),
 ])
 def test_a_message_names_the_line_and_what_is_allowed(path, text, line, message):
@@ -89,9 +91,9 @@ def test_what_is_no_toml_or_excludes_each_other_is_an_error(path, text, message)
     ("http://h/dicom-web", True, False), ("https://me:secret@h/", False, False), ("ftp://h/", False, False), ("h/dicom-web", False, False),
 ])
 def test_a_password_never_travels_in_clear_text_nor_stands_in_an_address(path, url, user, right):
-    text = f'[[destinations]]\nname = "w"\nkind = "dicomweb"\nurl = "{url}"\n' + ('user = "u"\npassword_file = "p"\n' if user else "")
+    text = f'[[destinations]]\nname = "w"\nkind = "dicomweb"\nurl = "{url}"\n' + ('token_file = "t"\n' if user else "")
     if right:
-        assert read(path, text).destinations[0].password_file == (path.parent / "p" if user else None)
+        assert read(path, text).destinations[0].token_file == (path.parent / "t" if user else None)
     else:
         with pytest.raises(UsageError, match="line 4: .*url is"):
             read(path, text)
