@@ -162,20 +162,10 @@ def written_as(syntax) -> str:
 
 def transfer_syntaxes() -> str:
     """What is read, and what becomes of it."""
-    from pydicom.pixels import get_decoder
-    from pydicom.uid import AllTransferSyntaxes
-
-    from markerremover.formats.dicom import frames, pixels
+    from markerremover.formats.dicom import file_meta, pixels
 
     rows = []
-    for syntax in AllTransferSyntaxes:
-        walked = syntax in (*frames._J2K, *frames.uid.JPEGTransferSyntaxes, *frames.uid.JPEGLSTransferSyntaxes, frames.uid.RLELossless)
-        try:
-            decoder = walked and get_decoder(syntax)
-        except NotImplementedError:
-            decoder = None
-        if syntax not in pixels.NATIVE and not decoder:
-            continue
+    for syntax in file_meta.read_syntaxes():
         loss = "yes" if syntax in pixels._LOSSY else "unless Lossy Image Compression is 00" if syntax in pixels._MAYBE_LOSSY else "no"
         asked = ", ".join(f"`{name}`" for name, other in pixels.CHOICES.items() if other == syntax) or "–"
         rows.append((f"{syntax.name} ({syntax})", loss, written_as(syntax), asked))

@@ -9,15 +9,16 @@ from typing import Any
 
 HELP = ("configuration file, or a folder of `improve` (see docs/reference/configuration.md; `markerremover --print-config` prints one); "
         "a site profile is one; other options override it")
+_CLEANING = {
+    "margin": "removal.margin", "style": "removal.style", "effort": "removal.effort", "second_look": "removal.second_look",
+    "read_laterality": "removal.read_laterality", "hold_unusable": "output.hold_unusable", "transfer_syntax": "output.transfer_syntax",
+    "headers": "headers.mode", "key": "headers.key", "retain": "headers.retain", "shift_dates": "headers.shift_dates", "paths": "headers.paths",
+    "workers": "run.workers", "device": "run.device", "batch": "run.batch", "time_limit": "run.time_limit", "full_pictures": "run.full_pictures_gb",
+}
 #: Command -> its options (names of the parsed arguments), and the settings that give their defaults.
 OPTIONS: Mapping[str, Mapping[str, str]] = {
-    "remove": {
-        "margin": "removal.margin", "style": "removal.style", "effort": "removal.effort", "second_look": "removal.second_look",
-        "read_laterality": "removal.read_laterality", "ignore": "output.ignore", "hold_unusable": "output.hold_unusable",
-        "release_held": "output.release_held", "transfer_syntax": "output.transfer_syntax", "headers": "headers.mode", "key": "headers.key",
-        "retain": "headers.retain", "shift_dates": "headers.shift_dates", "paths": "headers.paths", "workers": "run.workers", "device": "run.device",
-        "batch": "run.batch", "time_limit": "run.time_limit", "engine": "run.engine", "ray_address": "run.ray_address", "audit": "run.audit",
-        "full_pictures": "run.full_pictures_gb",
+    "remove": _CLEANING | {
+        "ignore": "output.ignore", "release_held": "output.release_held", "engine": "run.engine", "ray_address": "run.ray_address", "audit": "run.audit",
     },
     "info": {"weights": "weights", "device": "run.device"},
     "annotate": {"weights": "weights", "keep": "keep"},
@@ -29,8 +30,13 @@ OPTIONS: Mapping[str, Mapping[str, str]] = {
     "synthesize": {"workers": "run.workers"},
     "benchmark": {"weights": "weights"},
     "review": {"name": "review.name", "port": "review.port"},
-    "serve": {},
-    "watch": {},
+    "serve": _CLEANING | {
+        "spool": "node.spool", "ae_title": "node.ae_title", "host": "node.host", "port": "node.port", "caller": "node.callers",
+        "caller_address": "node.addresses", "tls_certificate": "node.tls_certificate", "tls_key": "node.tls_key", "tls_callers": "node.tls_ca",
+        "associations": "node.associations", "object_gib": "node.object_gib", "spool_gib": "node.spool_gib", "free_gib": "node.free_gib",
+        "per_minute": "node.per_minute", "remember_days": "node.remember_days",
+    },
+    "watch": _CLEANING | {"folder": "watch.folder", "out": "watch.out", "spool": "node.spool", "settle": "watch.settle_s", "poll": "watch.poll_s"},
 }
 """`keep` stands for everything that is retained, `markers` for the laterality markers alone. What is not here the command asks the file for itself:
 `remove` keep list, weights, threshold and modalities, `improve` laterality markers and [loop]."""
@@ -82,4 +88,4 @@ def _value(configuration: Any, key: str) -> Any:
     if key == "markers":
         return ",".join(f"{marker}={side}" for marker, side in site.keep.items()) or "none"
     value = configuration.given[key]
-    return list(value) if key == "output.ignore" else value
+    return list(value) if key in ("output.ignore", "node.callers", "node.addresses") else value

@@ -24,13 +24,13 @@ def add_remove_parser(subparsers) -> None:
     add = parser.add_argument
     add("inputs", nargs="+", type=Path, metavar="INPUT", help="file or folder; folders are searched, files recognised by content")
     add("-o", "--out", type=Path, required=True, metavar="OUT", help="folder for the results, not in or around an INPUT")
-    for add_options in (_add_finding, _add_release, _add_headers, _add_running):
+    for add_options in (add_finding, _add_release, add_headers, _add_running):
         add_options(parser)
     parser.set_defaults(run=_remove)
 
 
-def _add_finding(parser: argparse.ArgumentParser) -> None:
-    """Options of what is found, removed and retained."""
+def add_finding(parser: argparse.ArgumentParser, *, by_hand: bool = True) -> None:
+    """Options of what is found, removed and retained; those of boxes drawn by hand only where `by_hand`."""
     default, policy = RunOptions(), Policy()
     group = parser.add_argument_group("what is removed and retained")
     add = group.add_argument
@@ -56,6 +56,8 @@ def _add_finding(parser: argparse.ArgumentParser) -> None:
         help="show the text detector a larger picture: small print is found more often, finding takes longer")
     add("--read-laterality", action=Switch,
         help="read laterality markers that are not retained too, as with --keep none: each row then has the burned-in side")
+    if not by_hand:
+        return
     add("--boxes", type=Path, metavar="ANNOTATIONS",
         help="folder of reviewed LabelMe files and masks (NAME.mask.png, pixels that are not 0): what was drawn is blacked out, without detection; an image "
         "without a file fails")
@@ -82,14 +84,14 @@ def _add_release(parser: argparse.ArgumentParser) -> None:
     reruns.add_argument("--resume", action="store_true", help="continue an earlier run into the same OUT")
 
 
-def _add_headers(parser: argparse.ArgumentParser) -> None:
-    """Options of what identifies beside the picture."""
+def add_headers(parser: argparse.ArgumentParser, *, key: str = "AUDIT/key") -> None:
+    """Options of what identifies beside the picture; `key` is where the key is by default."""
     default = RunOptions()
     group = parser.add_argument_group("headers, names and pixels of DICOM files")
     add = group.add_argument
     add("--headers", choices=MODES, default=default.headers,
         help="basic: the DICOM Basic Application Level Confidentiality Profile; keep: headers still identify (default: %(default)s)")
-    add("--key", type=Path, metavar="FILE", help="64 hex digits, secret: the same key gives the same pseudonyms (default: AUDIT/key, created if absent)")
+    add("--key", type=Path, metavar="FILE", help=f"64 hex digits, secret: the same key gives the same pseudonyms (default: {key}, created if absent)")
     add("--retain", type=_names, default=(), metavar="WHAT", help=f"patient characteristics retained in cleaned headers, of {', '.join(RETAINABLE)}")
     add("--shift-dates", action=Switch, help="shift dates in headers by a number of days fixed for each patient instead of removing them")
     add("--paths", choices=PATHS, default=default.paths,
@@ -144,11 +146,20 @@ def _keep(args: argparse.Namespace, profile: SiteProfile | None) -> tuple[str, .
         raise UsageError(f"--keep: {error}") from None
 
 
+def policy_of(args: argparse.Namespace, profile: SiteProfile | None) -> Policy:
+    """The policy of a site with the changes that the command line asks for.
+
+    Raises:
+        UsageError: see `_keep`, or a value is out of range.
+    """
+    changes = {"keep": _keep(args, profile), "threshold": args.threshold, "margin": args.margin, "style": args.style}
+    return replace(profile.policy() if profile else Policy(), **{k: v for k, v in changes.items() if v is not None})
+
+
 def _remove(args: argparse.Namespace) -> int:
     profile = args.configuration.site if args.configuration else None
-    changes = {"keep": _keep(args, profile), "threshold": args.threshold, "margin": args.margin, "style": args.style}
     options = RunOptions(
-        policy=replace(profile.policy() if profile else Policy(), **{k: v for k, v in changes.items() if v is not None}),
+        policy=policy_of(args, profile),
         weights=args.weights, site=profile,
         device=args.device, batch=args.batch, workers=args.workers, dry_run=args.dry_run, overwrite=args.overwrite, resume=args.resume,
         ignore=(*DEFAULT_IGNORE, *args.ignore), audit=args.audit,

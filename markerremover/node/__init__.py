@@ -2,11 +2,12 @@
 
     records     settings of the node, states of an object, what the status page shows
     index       the durable list of all objects (SQLite)
-    engine      spool, cleaning, sending, release: `Engine.accept`, `run`, `stop`
+    engine      everything together: `Engine.accept`, `run`, `stop`
+    incoming    how objects come in, within the limits
     spool       the folders, and how an object gets in and out of them durably
     cleaning    workers that clean one object after the other
     quarantine  held and failed objects as the audit of a run, for `review` and `apply`
     sending     deliveries with retry and back-off
-    dicom_peer, web_peer, folder_peer   the three kinds of destination
+    destinations    Storage SCP, DICOMweb, folder
     listening   the DICOM services: Verification and Storage SCP
 """

@@ -28,9 +28,13 @@ def limits(configuration: Configuration) -> Limits:
         per_minute=node.per_minute, idle_s=node.idle_s, first_retry_s=node.first_retry_s, longest_retry_s=node.longest_retry_s, remember_days=node.remember_days)
 
 
-def destinations(configuration: Configuration) -> tuple[Destination, ...]:
-    """The destinations, from [[destinations]]; they are called with the node's own AE title."""
-    return tuple(_destination(one, configuration.node.ae_title) for one in configuration.destinations)
+def destinations(configuration: Configuration, calling: str | None = None) -> tuple[Destination, ...]:
+    """The destinations, from [[destinations]].
+
+    Args:
+        calling: our AE title towards them; the node's own by default.
+    """
+    return tuple(_destination(one, calling or configuration.node.ae_title) for one in configuration.destinations)
 
 
 def _destination(one: node_tables.Destination, calling: str) -> Destination:
