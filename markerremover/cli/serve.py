@@ -10,8 +10,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from ..errors import UsageError
 from ..configuration.reading import Configuration
+from ..errors import UsageError
 from ..node import configured
 from ..node.records import AE_TITLE, PORT, Destination, DicomDestination, FolderDestination, Limits, Listening, NodeSettings, WebDestination
 from ..options import DEVICES, RunOptions

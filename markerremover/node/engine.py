@@ -87,10 +87,10 @@ class Engine:
             headers = header_profile(self.spool, options)
             self._recover()
             self.incoming = Incoming(self.spool, self.index, settings.limits, self._came)
-            self._quarantine = Quarantine(self.spool, self.index, options, headers, names)
+            self._quarantine = Quarantine(self.spool, self.index, options, headers, settings.route)
             self._senders = [
                 Sender(name, peer, self.spool, self.index, settings.limits, self._wake_housekeeping, self._spoilt) for name, peer in zip(names, peers)]
-            self._begin_cleaning(options, headers, names)
+            self._begin_cleaning(options, headers)
             for sender in self._senders:
                 sender.start()
                 self._stack.callback(sender.stop)
@@ -112,7 +112,7 @@ class Engine:
         for name in others:
             log.warning("results wait for destination %s, which the settings do not name", name)
 
-    def _begin_cleaning(self, options: Any, headers: Any, names: tuple[str, ...]) -> None:
+    def _begin_cleaning(self, options: Any, headers: Any) -> None:
         """Start the workers, behind the process with the network where they share one; that one is waited for in a thread."""
         servers, starting = ExitStack(), threading.Lock()
 
@@ -125,7 +125,7 @@ class Engine:
             opener = self._open or functools.partial(batch.open_shipped, options, server=server)
             with starting:
                 if not self._stopping.is_set():
-                    self._cleaners = Cleaners(self.spool, self.index, options, headers, opener, names, self._changed, self._fail)
+                    self._cleaners = Cleaners(self.spool, self.index, options, headers, opener, self.settings.route, self._changed, self._fail)
                     self._cleaners.start()
 
         def end() -> None:

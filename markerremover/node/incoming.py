@@ -64,7 +64,7 @@ class Incoming:
             handle.close()
             path.unlink(missing_ok=True)
             raise
-        uid = facts.sop_instance if facts else f"file {digest}"
+        uid = facts.sop_instance if facts else f"file {name} {digest}"  # one picture under two names of a watched folder is two
         return self._accepted(path, handle, uid, digest, origin, name)
 
     def accept_data_set(self, data: memoryview | bytes, facts: FileFacts, origin: str) -> Accepted:

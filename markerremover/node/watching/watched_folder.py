@@ -154,7 +154,7 @@ class WatchedFolder:
         copy = self._copies / "copy"
         try:
             _copy(path, version, copy)
-            accepted = self._engine.accept(copy, ORIGIN, name=self._names.of(copy, relative))
+            accepted = self._engine.incoming.accept(copy, ORIGIN, name=self._names.of(copy, relative))
         except _Changed:
             return False
         except RefusedError as error:
