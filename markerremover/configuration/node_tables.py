@@ -154,6 +154,7 @@ class Status:
     metrics: bool = setting(False, TRUTH, "/metrics for Prometheus, without the page's cookie: counts and rates, for anybody on this machine")
     upload_mb: float = setting(200, NUMBER, "largest file that may be dropped on the page, 10^6 bytes; 0: none may", least=0)
     upload_files: int = setting(100, WHOLE, "highest number of dropped files that wait", least=1)
+    keep_h: float = setting(24, NUMBER, "for how long results of dropped files can be fetched, hours", least=0.001)
 
 
 @dataclass(frozen=True)
