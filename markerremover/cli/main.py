@@ -29,6 +29,7 @@ from .review import add_review_parsers
 from .serve import add_serve_parser
 from .synthesize import add_synthesize_parser
 from .train import add_train_parser
+from .watch import add_watch_parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -81,6 +82,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_review_parsers(subparsers)
     add_annotate_parser(subparsers)
     add_serve_parser(subparsers)
+    add_watch_parser(subparsers)
     add_benchmark_parser(subparsers)
     info = subparsers.add_parser("info", help="show versions, weights, backends, OCR engine and codecs")
     info.add_argument("--weights", type=Path, help="an .onnx, .xml or .engine with its card beside it")

@@ -37,7 +37,7 @@ from .spool import Spool
 log = logging.getLogger(__name__)
 
 HOUSEKEEPING_S = 1.0
-FORGET_S = 3600.0
+FORGET_S, RECOUNT_S = 3600.0, 30.0
 GONE = "its released result is no longer there: correct and apply it again"
 
 
@@ -63,7 +63,7 @@ class Engine:
         self._senders: list[Sender] = []
         self._cleaners: Cleaners | None = None
         self._last_counts: Counts | None = None
-        self._wake, self._stopping = threading.Event(), threading.Event()
+        self._wake, self._stopping, self._all_done = threading.Event(), threading.Event(), threading.Event()
 
     # From start to stop
 
@@ -90,15 +90,15 @@ class Engine:
             self._quarantine = Quarantine(self.spool, self.index, options, headers, settings.route)
             self._senders = [
                 Sender(name, peer, self.spool, self.index, settings.limits, self._wake_housekeeping, self._spoilt) for name, peer in zip(names, peers)]
-            self._begin_cleaning(options, headers)
-            for sender in self._senders:
-                sender.start()
-                self._stack.callback(sender.stop)
             keeper = threading.Thread(target=self._keep_house, name="housekeeping", daemon=True)
             keeper.start()
             self._stack.callback(keeper.join)
             self._stack.callback(self._wake.set)
-            self._stack.callback(self._stopping.set)
+            self._stack.callback(self._all_done.set)
+            self._begin_cleaning(options, headers)
+            for sender in self._senders:
+                sender.start()
+                self._stack.callback(sender.stop)
             if settings.listening:
                 from .listening import Listener
 
@@ -151,6 +151,10 @@ class Engine:
         self.stop()
         if self.error:
             raise self.error
+
+    def wait_end(self) -> None:
+        """Wait until `end` or `stop` is called, or cleaning became impossible."""
+        self._ended.wait()
 
     def end(self) -> None:
         """Let `run` stop everything; returns at once, as a signal handler must."""
@@ -224,28 +228,27 @@ class Engine:
 
     def _keep_house(self) -> None:
         """Quarantine, deletion of what was sent, and what is remembered of it."""
-        begun, forget_at = False, 0.0
-        while not self._stopping.is_set():
+        begun, last, forget_at, recount_at = False, False, 0.0, time.monotonic() + RECOUNT_S
+        while not last:
+            last = self._all_done.is_set()
             try:
                 if not begun and self._cleaners and self._cleaners.ready.is_set():
                     self._quarantine.begin(self._cleaners.equipment)
                     begun = True
-                if begun and self._quarantine.follow():
+                if begun and self._quarantine.follow(summarise=last):
                     self._changed(True)
                 self._purge()
                 if self.settings.limits.remember_days and time.monotonic() >= forget_at:
                     self.index.forget(time.time() - 86400 * self.settings.limits.remember_days)
-                    full_pictures.recount(self.spool.audit)
                     forget_at = time.monotonic() + FORGET_S
+                if time.monotonic() >= recount_at:
+                    full_pictures.recount(self.spool.audit)
+                    recount_at = time.monotonic() + RECOUNT_S
             except (sqlite3.Error, OSError, MarkerRemoverError) as error:
                 log.error("housekeeping waits: %s", type(error).__name__)
-            self._wake.wait(HOUSEKEEPING_S)
-            self._wake.clear()
-        try:
-            if begun:
-                self._quarantine.summarise()
-        except (sqlite3.Error, OSError, MarkerRemoverError) as error:
-            log.error("the summary of the quarantine is not up to date: %s", type(error).__name__)
+            if not last:
+                self._wake.wait(HOUSEKEEPING_S)
+                self._wake.clear()
 
     def _purge(self) -> None:
         """Delete the files of objects that all destinations have."""

@@ -75,14 +75,19 @@ class Quarantine:
         self._has_row = bool(manifest_files.read_manifest(self._manifest))
         self._summary_due = self._has_row
 
-    def follow(self) -> int:
+    def follow(self, *, summarise: bool = False) -> int:
         """Take in new held and failed objects, and pass on what was released; returns the number of objects that changed.
 
         While an `apply` is running nothing is done.
 
+        Args:
+            summarise: bring the summary up to date now, not only after a while.
+
         Raises:
             OSError, sqlite3.Error: the disk is full or fails.
         """
+        if summarise:
+            self._summary_at = 0.0
         new = self._index.new_in_quarantine()
         stamp = self._stamp()
         if not new and stamp == self._seen and not self._summary_is_due():
@@ -93,20 +98,17 @@ class Quarantine:
         except UsageError:
             return 0  # an `apply` is running
         try:
-            changed = self._release()
+            stamp = self._stamp()
+            changed = self._release() if stamp != self._seen else 0
+            self._seen = stamp
             if new:
                 self._take_in(new)
+                self._seen = self._stamp()
             if self._summary_is_due():
                 self._summarise()
-            self._seen = self._stamp()
         finally:
             lock.release()
         return changed + len(new)
-
-    def summarise(self) -> None:
-        """Write the summary now, if the manifest changed since the last one and no `apply` is running."""
-        self._summary_at = 0.0
-        self.follow()
 
     def _stamp(self) -> tuple[int, int, int]:
         try:
@@ -139,8 +141,6 @@ class Quarantine:
 
     def _release(self) -> int:
         """Results that `apply` wrote wait for their destinations; those that it took away no longer do."""
-        if self._stamp() == self._seen:
-            return 0
         rows, changed = {row["relative"]: row for row in manifest_files.read_manifest(self._manifest)}, 0
         for relative, stored in self._index.in_quarantine().items():
             row = rows.get(relative)

@@ -29,6 +29,7 @@ ALONE = {
     "ray": {"run.ray_engine", "run.ray_network"},
     "tqdm": {"run.progress"},
     "tomlkit": {"site_profile"},
+    "prometheus_client": {"node.status"},
     "filelock": {"system.locks"},
     "jinja2": {"audit.report_pages"},
     "markupsafe": {"audit.report_pages"},
