@@ -9,13 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..configuration.reading import Configuration
-from ..errors import UsageError
-from ..node import configured
-from ..node.records import AE_TITLE, PORT, Counts, Destination, DicomDestination, FolderDestination, Limits, Listening, NodeSettings, WebDestination
-from ..options import DEVICES, RunOptions
-from .arguments import Switch, parse_modalities
-from .remove import TIME_LIMIT, add_finding, add_headers, policy_of
+from ...configuration.reading import Configuration
+from ...errors import UsageError
+from ...node import configured
+from ...node.records import AE_TITLE, PORT, Counts, Destination, DicomDestination, FolderDestination, Limits, Listening, NodeSettings, WebDestination
+from ...options import DEVICES, RunOptions
+from ..arguments import Switch, parse_modalities
+from ..remove import TIME_LIMIT, add_finding, add_headers, policy_of
 
 _DICOM = re.compile(r"(?:(?P<tls>dicoms)|dicom)://(?P<title>[^@]+)@(?P<host>\[[^]]+\]|[^:/\[]+):(?P<port>\d+)")
 GIB = 1 << 30
@@ -127,7 +127,7 @@ def settings_of(args: argparse.Namespace) -> NodeSettings:
 
 
 def _serve(args: argparse.Namespace) -> int:
-    from ..node import service
+    from ...node import service
 
     return report(service.run(settings_of(args), args.configuration or Configuration(), ready=_ready))
 

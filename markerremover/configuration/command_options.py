@@ -62,7 +62,7 @@ def with_config(parser: argparse.ArgumentParser, parsers: Mapping[str, argparse.
     args.configuration = None
     if getattr(args, "config", None) is None:
         return args
-    from ..configuration.reading import read
+    from .reading import read
 
     configuration = read(args.config)
     values = {name: _value(configuration, key) for name, key in OPTIONS[args.command].items() if _is_given(configuration, key)}

@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ..configuration.node_tables import Watch
-from ..configuration.reading import Configuration
-from ..errors import UsageError
-from ..options import DEFAULT_IGNORE
-from .remove import add_finding, add_headers
+from ...configuration.node_tables import Watch
+from ...configuration.reading import Configuration
+from ...errors import UsageError
+from ...options import DEFAULT_IGNORE
+from ..remove import add_finding, add_headers
 from .serve import add_working, options_of, report, tell_page
 
 RESULTS = "results"  # name of the output folder among the destinations
@@ -41,9 +41,9 @@ def add_watch_parser(subparsers) -> None:
 def _watch(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
-    from ..node import configured, service
-    from ..node.records import Destination, FolderDestination, NodeSettings
-    from ..run.inputs import check_folders
+    from ...node import configured, service
+    from ...node.records import Destination, FolderDestination, NodeSettings
+    from ...run.inputs import check_folders
 
     configuration = args.configuration or Configuration()
     if args.folder is None:
