@@ -131,8 +131,25 @@ def weights() -> str:
     )
 
 
+def configuration() -> str:
+    """The tables of the configuration file, from the records that read it."""
+    from markerremover.configuration import printing
+
+    text = (
+        "# Configuration file\n\n" + NOTE + "One TOML file for all commands: `--config FILE`. It is checked before anything is done; a message names the line and "
+        "what is allowed. What the command line says wins. Relative paths are relative to the file. `markerremover --print-config` prints a file with all "
+        "of this as comments. A [site profile](../how-to/site-profile.md) is a configuration file without the other tables.\n"
+    )
+    for heading, about, rows in printing.rows():
+        text += f"\n## {heading}\n\n{about}\n\n" + table(("key", "default", "allowed", "what it says"), [
+            (f"`{key}`", default if default in ("left out", "none", "**required**", "L, R and their words") else f"`{default}`", what, said) for key, default, what, said in rows])
+    from markerremover.cli.configured import OPTIONS
+
+    return text + "\n## Commands that read it\n\n" + ", ".join(f"`{name}`" for name in OPTIONS if name in commands()) + ".\n"
+
+
 PAGES: dict[str, Callable[[], str]] = {
-    "command-line.md": command_line, "python.md": python_api, "manifest.md": manifest, "exit-codes.md": exit_codes, "errors.md": errors, "weights.md": weights,
+    "command-line.md": command_line, "configuration.md": configuration, "python.md": python_api, "manifest.md": manifest, "exit-codes.md": exit_codes, "errors.md": errors, "weights.md": weights,
 }
 
 

@@ -61,8 +61,11 @@ def _improve(args: argparse.Namespace) -> dict[str, Any] | None:
     from ..improve.rounds import ImproveOptions, improve
     from ..site_profile import parse_markers
 
+    keep = parse_markers(args.keep) if args.keep is not None else None
+    if keep is None and args.configuration and "keep" in args.configuration.given:
+        keep = dict(args.configuration.site.keep)
     options = ImproveOptions(
-        validation=args.validation, weights=args.weights, keep=None if args.keep is None else parse_markers(args.keep), recipe=recipe_of(args),
+        validation=args.validation, weights=args.weights, keep=keep, recipe=recipe_of(args),
         seed=args.seed, device=args.device, loader_workers=args.loader_workers, dry_run=args.dry_run,
     )
     return improve(args.site, args.audits, options=options, say=functools.partial(print, flush=True))

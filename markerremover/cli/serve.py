@@ -10,10 +10,11 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from ..configuration.reading import Configuration
 from ..errors import UsageError
+from ..node import configured
 from ..node.records import AE_TITLE, PORT, Destination, DicomDestination, FolderDestination, Limits, Listening, NodeSettings, WebDestination
 from ..options import DEVICES, RunOptions
-from ..site_profile import read as read_site
 from .arguments import parse_modalities
 from .remove import TIME_LIMIT, add_finding, add_headers, policy_of
 
@@ -26,7 +27,8 @@ def add_serve_parser(subparsers) -> None:
     parser = subparsers.add_parser("serve", help="a DICOM node that cleans what it receives and sends on what was verified (extra node)")
     group = parser.add_argument_group("what comes in")
     add = group.add_argument
-    add("spool", type=Path, metavar="SPOOL", help="folder of what was received and waits, and of the quarantine; it holds originals")
+    add("spool", nargs="?", type=Path, metavar="SPOOL",
+        help="folder of what was received and waits, and of the quarantine; it holds originals (default: that of the configuration file)")
     add("--ae-title", default=AE_TITLE, metavar="TITLE", help="AE title of the node (default: %(default)s)")
     add("--host", default="127.0.0.1", help="address to listen on; with any but a loopback address --caller must be given (default: %(default)s)")
     add("--port", type=int, default=PORT, help="port to listen on (default: %(default)s)")
@@ -37,8 +39,8 @@ def add_serve_parser(subparsers) -> None:
     add("--tls-callers", type=Path, metavar="PEM", help="certificates that must have signed a caller's")
     group = parser.add_argument_group("where results go")
     add = group.add_argument
-    add("--to", action="append", default=[], required=True, metavar="DESTINATION",
-        help="dicom://TITLE@HOST:PORT, dicoms:// for TLS, the address of a DICOMweb service (https://...), or a folder; repeatable: results go to all")
+    add("--to", action="append", default=[], metavar="DESTINATION",
+        help="dicom://TITLE@HOST:PORT, dicoms:// for TLS, the address of a DICOMweb service (https://...), or a folder; repeatable: results go to all; instead of those of the configuration file")
     add("--to-ca", type=Path, metavar="PEM", help="certificates that must have signed a destination's (default: the system's)")
     add("--to-certificate", type=Path, metavar="PEM", help="certificate shown to destinations")
     add("--to-key", type=Path, metavar="PEM", help="key of that certificate")
@@ -93,7 +95,8 @@ def settings_of(args: argparse.Namespace) -> NodeSettings:
     Raises:
         UsageError: an option is out of range.
     """
-    profile = read_site(args.site) if args.site else None
+    configuration = args.configuration or Configuration()
+    profile = configuration.site if args.configuration else None
     options = RunOptions(
         policy=policy_of(args, profile), weights=args.weights, site=profile, device=args.device, batch=args.batch, workers=args.workers,
         headers=args.headers, key=args.key, retain=args.retain, shift_dates=args.shift_dates, paths=args.paths, time_limit=args.time_limit or None,
@@ -102,9 +105,12 @@ def settings_of(args: argparse.Namespace) -> NodeSettings:
     listening = Listening(
         args.ae_title, args.host, args.port, tuple(args.caller), tuple(args.caller_address), args.tls_certificate, args.tls_key, args.tls_callers)
     limits = replace(
-        Limits(), associations=args.associations, object_bytes=int(args.object_gib * GIB), spool_bytes=int(args.spool_gib * GIB),
+        configured.limits(configuration), associations=args.associations, object_bytes=int(args.object_gib * GIB), spool_bytes=int(args.spool_gib * GIB),
         free_bytes=int(args.free_gib * GIB), per_minute=args.per_minute, remember_days=args.remember_days)
-    return NodeSettings(args.spool, tuple(destination(text, n, args) for n, text in enumerate(args.to, 1)), options, listening, limits)
+    if args.spool is None:
+        raise UsageError("name the folder SPOOL, or spool in the table [node] of the configuration file")
+    to = tuple(destination(text, n, args) for n, text in enumerate(args.to, 1)) or configured.destinations(configuration, calling=args.ae_title)
+    return NodeSettings(args.spool, to, options, listening, limits)
 
 
 def _serve(args: argparse.Namespace) -> int:

@@ -85,7 +85,7 @@ class Cleaners:
 
     Args:
         options: with the number of workers.  open_cleaner: as for `batch.remove`.
-        destinations: names of where results go.
+        route: origin of an object -> names of its destinations.
         on_change: called after each object, with whether it now waits for its destinations.
         on_failure: called with an error that makes cleaning impossible.
 
@@ -95,10 +95,10 @@ class Cleaners:
 
     def __init__(
         self, spool: Spool, index: Index, options: RunOptions, headers: HeaderProfile, open_cleaner: Callable[[int], Cleaner],
-        destinations: tuple[str, ...], on_change: Callable[[bool], None], on_failure: Callable[[MarkerRemoverError], None],
+        route: Callable[[str], tuple[str, ...]], on_change: Callable[[bool], None], on_failure: Callable[[MarkerRemoverError], None],
     ) -> None:
         self._spool, self._index, self._options, self._headers = spool, index, options, headers
-        self._open, self._destinations, self._on_change, self._on_failure = open_cleaner, destinations, on_change, on_failure
+        self._open, self._route, self._on_change, self._on_failure = open_cleaner, route, on_change, on_failure
         self.ready, self.equipment = threading.Event(), Equipment()
         self._stopping, self._more, self._first = threading.Event(), threading.Condition(), threading.Lock()
         self._benches: list[Bench] = []
@@ -199,7 +199,7 @@ class Cleaners:
 
     def _record(self, stored: Stored, outcome: Outcome) -> None:
         if outcome.status in RELEASED:
-            self._index.cleaned(stored.number, outcome.sha256_out, self._destinations)
+            self._index.cleaned(stored.number, outcome.sha256_out, self._route(stored.origin))
             if not stored.in_quarantine:
                 self._spool.drop_pictures(stored.relative, outcome.crops)
             return

@@ -92,7 +92,7 @@ class Engine:
                 Sender(name, peer, self.spool, self.index, settings.limits, self._wake.set, self._spoilt) for name, peer in zip(names, peers)]
             self._listen()
             self._begin(threading.Thread(target=self._keep_house, name="housekeeping", daemon=True), self._end_house)
-            self._begin(threading.Thread(target=self._begin_cleaning, args=(options, headers, names), name="starting", daemon=True), self._end_cleaning)
+            self._begin(threading.Thread(target=self._begin_cleaning, args=(options, headers), name="starting", daemon=True), self._end_cleaning)
             for sender in self._senders:
                 sender.start()
                 self._stack.callback(sender.stop)
@@ -122,7 +122,7 @@ class Engine:
         self._all_done.set()
         self._wake.set()
 
-    def _begin_cleaning(self, options: RunOptions, headers: HeaderProfile, names: tuple[str, ...]) -> None:
+    def _begin_cleaning(self, options: RunOptions, headers: HeaderProfile) -> None:
         """Load what cleans, and start the workers, behind the process with the network where they share one; a thread of its own."""
         from ..inference.server import serving
         from ..run import batch, workers
@@ -134,8 +134,8 @@ class Engine:
         try:
             with nullcontext() if self._open else serving(options, workers.threads_each(1)) as server:
                 opener = self._open or functools.partial(batch.open_shipped, options, server=server)
-                self._quarantine = Quarantine(self.spool, self.index, options, headers, names)
-                cleaners = Cleaners(self.spool, self.index, options, headers, opener, names, self._changed, self._fail)
+                self._quarantine = Quarantine(self.spool, self.index, options, headers, self.settings.route)
+                cleaners = Cleaners(self.spool, self.index, options, headers, opener, self.settings.route, self._changed, self._fail)
                 cleaners.start()
                 self._cleaners = cleaners
                 self._stopping.wait()

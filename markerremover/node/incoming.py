@@ -40,13 +40,15 @@ class Incoming:
         self._spool, self._index, self._limits, self._on_new = spool, index, limits, on_new
         self._refusing, self._recent = threading.Lock(), deque[float]()
 
-    def accept(self, source: Path | bytes, origin: str, *, name: str = "") -> Accepted:
+    def accept(self, source: Path | bytes, origin: str, *, name: str = "", apart: bool = False) -> Accepted:
         """Take a file into the spool; it is on the disk when the call returns.
 
         Args:
             source: path of a file that nobody writes any more, or its bytes; it is not changed.
             origin: what it came through, such as "watch"; without identifiers.
             name: path below a watched folder, which its result gets in a folder destination; "" for a new one.
+            apart: whether it is an object of its own even if another one has its SOP Instance UID, as a file that a person dropped has nothing to
+                do with the same object that an archive sends; its name must be unique then.
 
         Raises:
             RefusedError: there is no room for it, see `Limits`.
@@ -64,7 +66,7 @@ class Incoming:
             handle.close()
             path.unlink(missing_ok=True)
             raise
-        uid = facts.sop_instance if facts else f"file {digest}"
+        uid = facts.sop_instance if facts and not apart else f"file {name} {digest}"  # one picture under two names of a watched folder is two
         return self._accepted(path, handle, uid, digest, origin, name)
 
     def accept_data_set(self, data: memoryview | bytes, facts: FileFacts, origin: str) -> Accepted:

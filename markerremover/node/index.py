@@ -348,6 +348,19 @@ class Index:
         """One object."""
         return next(iter(self._stored("WHERE number = ?", (number,))), None)
 
+    def of_origin(self, origin: str, limit: int = 100) -> list[Stored]:
+        """The latest objects that came through `origin`."""
+        return self._stored("WHERE origin = ? ORDER BY number DESC LIMIT ?", (origin, limit))
+
+    def latest_cleaned(self, limit: int, since: float = 0.0) -> tuple[int, int]:
+        """Of the latest objects that were cleaned or held: their number, and how many were held, be they released by now or not.
+
+        Args:
+            since: only those after this time, seconds since 1970.
+        """
+        rows = self._rows("SELECT state = 'held' OR in_quarantine FROM objects WHERE cleaned_at > ? AND state != 'failed' ORDER BY cleaned_at DESC LIMIT ?", (since, limit))
+        return len(rows), sum(bool(row[0]) for row in rows)
+
     def recent_errors(self, limit: int = 20) -> list[Problem]:
         """The last troubles, the newest first."""
         return [Problem(*row) for row in self._rows("SELECT at, place, number, text FROM problems ORDER BY id DESC LIMIT ?", (limit,))]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Callable
 from typing import Any
 
 from ..audit import manifest_files, tables
@@ -35,11 +36,11 @@ class Quarantine:
     """The audit of one spool.
 
     Args:
-        options, headers: of cleaning.  destinations: names of where released results go.
+        options, headers: of cleaning.  route: origin of an object -> names of where its released result goes.
     """
 
-    def __init__(self, spool: Spool, index: Index, options: RunOptions, headers: HeaderProfile, destinations: tuple[str, ...]) -> None:
-        self._spool, self._index, self._options, self._headers, self._destinations = spool, index, options, headers, destinations
+    def __init__(self, spool: Spool, index: Index, options: RunOptions, headers: HeaderProfile, route: Callable[[str], tuple[str, ...]]) -> None:
+        self._spool, self._index, self._options, self._headers, self._route = spool, index, options, headers, route
         self._manifest = spool.audit / manifest_files.MANIFEST
         self._seen: tuple[int, int, int] = (0, 0, 0)
         self._summary_due = self._has_row = False
@@ -132,7 +133,7 @@ class Quarantine:
                 continue
             if row["status"] in RELEASED:
                 if row["sha256_out"] and row["sha256_out"] != stored.sha256_out and self._is_there(relative, row["sha256_out"]):
-                    self._index.cleaned(stored.number, row["sha256_out"], self._destinations)
+                    self._index.cleaned(stored.number, row["sha256_out"], self._route(stored.origin))
                     log.info("object %d: released by a person", stored.number)
                     changed += 1
             elif stored.state not in ("held", "failed"):

@@ -5,6 +5,7 @@ None of them holds a value of a DICOM header: an object is named by its number i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -251,7 +252,8 @@ class NodeSettings:
     """Everything about one node.
 
     spool: its folder: objects that came, results that wait, the index, the quarantine.  options: of cleaning, as of a run.
-    destinations: where each verified result goes, all of them.  listening: None without DICOM services, as for a watched folder.
+    destinations: where each verified result goes, all of them, except those that are reserved.
+    reserved: origin -> names of the only destinations of objects that came through it; nothing else goes there.  listening: None without DICOM services, as for a watched folder.
 
     Raises:
         UsageError: names of destinations are not unique, there is none, or the options are not for a node.
@@ -262,10 +264,13 @@ class NodeSettings:
     options: RunOptions = field(default_factory=lambda: RunOptions(workers=None, time_limit=900.0))
     listening: Listening | None = field(default_factory=Listening)
     limits: Limits = field(default_factory=Limits)
+    reserved: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         names = [destination.name for destination in self.destinations]
-        if not names:
+        if unknown := {name for reserved in self.reserved.values() for name in reserved} - set(names):
+            raise UsageError(f"destination {', '.join(sorted(unknown))} is reserved, but there is none of that name")
+        if not self.route(""):
             raise UsageError("a node needs at least one destination")
         if double := {name for name in names if names.count(name) > 1}:
             raise UsageError(f"destination {', '.join(sorted(double))} is named twice")
@@ -274,6 +279,12 @@ class NodeSettings:
                 raise UsageError(f"{name} is not for a node: only what was cleaned and verified leaves it")
         if self.options.engine != "local":
             raise UsageError("a node cleans with processes of its own machine, not with Ray")
+
+
+    def route(self, origin: str) -> tuple[str, ...]:
+        """Names of the destinations of objects that came through `origin`."""
+        taken = {name for names in self.reserved.values() for name in names}
+        return self.reserved.get(origin) or tuple(one.name for one in self.destinations if one.name not in taken)
 
 
 def is_loopback(host: str) -> bool:

@@ -28,6 +28,7 @@ ALONE = {
     "pydicom": {"formats.dicom", "headers", "laterality", "library.sources", "remover", "scope.modality", "synthesis"},
     "ray": {"run.ray_engine", "run.ray_network"},
     "tqdm": {"run.progress"},
+    "tomlkit": {"site_profile"},
     "filelock": {"system.locks"},
     "jinja2": {"audit.report_pages"},
     "markupsafe": {"audit.report_pages"},
@@ -91,7 +92,7 @@ def test_only_the_node_talks_to_a_network():
 
 def test_nothing_outside_the_dependencies_is_imported():
     allowed = {"numpy", "cv2", "dicomanonymizer", "pydicom", "PIL", "scipy", "skimage", "tifffile", "onnxruntime", "openvino", "tesserocr", "pytesseract", "rapidocr",
-               "tqdm", "pebble", "filelock", "jinja2", "markupsafe", "starlette", "uvicorn", "pycocotools", "matplotlib", "ray", "pynetdicom", "requests",
+               "tqdm", "pebble", "tomlkit", "filelock", "jinja2", "markupsafe", "starlette", "uvicorn", "pycocotools", "matplotlib", "ray", "pynetdicom", "requests",
                "ultralytics", "torch", "torchvision", "onnx", "onnxslim", "openjpeg", "libjpeg", "rle"}
     for module, path in sources().items():
         unknown = libraries(path) - allowed - set(sys.stdlib_module_names)
