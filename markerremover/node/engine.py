@@ -153,10 +153,14 @@ class Engine:
             MarkerRemoverError: as `start`; or cleaning became impossible: all objects stay in the spool.
         """
         self.start()
-        self._ended.wait()
+        self.wait_end()
         self.stop()
         if self.error:
             raise self.error
+
+    def wait_end(self) -> None:
+        """Wait until `end` or `stop` is called, or cleaning is impossible."""
+        self._ended.wait()
 
     def end(self) -> None:
         """Let `run` stop everything; returns at once, as a signal handler must."""

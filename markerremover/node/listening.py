@@ -155,6 +155,14 @@ class Listener:
         log.warning("an association was aborted; what was complete of it is kept")
 
 
+class _Deferring(ssl.SSLContext):
+    """Shakes hands at the first byte that is read, in the thread of the association: a caller that never does keeps no other one waiting."""
+
+    def wrap_socket(self, *args: Any, **options: Any) -> ssl.SSLSocket:
+        """As the standard one, without the handshake."""
+        return super().wrap_socket(*args, **options | {"do_handshake_on_connect": False})
+
+
 def _server_tls(listening: Listening) -> ssl.SSLContext:
     """TLS 1.2 or later; with `ca` only for callers with a certificate.
 
@@ -162,10 +170,11 @@ def _server_tls(listening: Listening) -> ssl.SSLContext:
         UsageError: a file cannot be read.
     """
     try:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=listening.ca)
+        context = _Deferring(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.load_cert_chain(str(listening.certificate), listening.key)
         if listening.ca:
+            context.load_verify_locations(listening.ca)
             context.verify_mode = ssl.CERT_REQUIRED
     except (OSError, ssl.SSLError) as error:
         raise UsageError(f"the node's certificates cannot be read ({type(error).__name__})") from None

@@ -150,6 +150,7 @@ def test_dcmtk_sends_over_tls_and_without_its_certificate_nothing_is_taken(tmp_p
         plain = subprocess.run(["storescu", "-to", "5", "-ta", "5", *there], capture_output=True)
         nameless = subprocess.run(["storescu", "-to", "5", "-ta", "5", "+tla", "+cf", str(tmp_path / "node.pem"), *there], capture_output=True)
         assert plain.returncode and nameless.returncode and engine.counts().accepted == 0
-        done = subprocess.run(["storescu", *known, *there], capture_output=True)
+        with socket.create_connection(("127.0.0.1", engine.dicom_port)):  # says nothing, and keeps nobody waiting
+            done = subprocess.run(["storescu", "-to", "5", "-ta", "5", *known, *there], capture_output=True)
         assert done.returncode == 0, done.stderr
         assert nodes.settled(engine).sent == 1
