@@ -142,8 +142,9 @@ class Listener:
             message.data_set = Oversized()
 
     def _connected(self, event: Any) -> None:
-        """End a connection from an address that is not allowed, before anything is read of it."""
+        """End a connection from an address that is not allowed, before anything is read of it; of others no read waits for ever."""
         address = event.address[0]
+        event.assoc.dul.socket.socket.settimeout(self._limits.idle_s)
         if self._listening.addresses and address not in self._listening.addresses:
             log.warning("a connection from an address that is not allowed was ended")
             event.assoc.dul.socket.close()
