@@ -172,6 +172,13 @@ def transfer_syntaxes() -> str:
     return table(("read: transfer syntax (UID)", "taken as lossy", "changed pixels are written as", "written on `--transfer-syntax`"), rows)
 
 
+def storage_classes() -> str:
+    """The SOP Classes that a node takes."""
+    from markerremover.node.listening import CLASSES
+
+    return table(("SOP Class", "UID"), [(name, uid) for uid, name in CLASSES.items()])
+
+
 def method_codes() -> str:
     """The items that De-identification Method Code Sequence can get."""
     from markerremover.headers import profile, program_words
@@ -210,7 +217,7 @@ def refused_bits() -> str:
 
 
 PARTS: dict[str, Callable[[], str]] = {
-    "transfer-syntaxes": transfer_syntaxes, "method-codes": method_codes, "header-actions": header_actions, "limits": refused_bits,
+    "transfer-syntaxes": transfer_syntaxes, "method-codes": method_codes, "header-actions": header_actions, "limits": refused_bits, "storage-classes": storage_classes,
 }
 
 

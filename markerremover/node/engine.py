@@ -14,25 +14,27 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..audit import full_pictures
 from ..errors import MarkerRemoverError
-from ..inference.server import serving
-from ..redaction.cleaning import Cleaner
-from ..run import batch, workers
+from ..headers.profile import HeaderProfile
+from ..options import RunOptions
 from ..system import capacity
-from .cleaning import Cleaners
 from .destinations import peer_of
 from .incoming import Accepted, Incoming
 from .index import CONFLICT, Index
-from .quarantine import Quarantine, header_profile
 from .records import Counts, Delivery, NodeSettings
 from .sending import Sender
-from .spool import Spool
+from .spool import Spool, header_profile
+
+if TYPE_CHECKING:  # what cleans is imported while the node listens already
+    from ..redaction.cleaning import Cleaner
+    from .cleaning import Cleaners
+    from .quarantine import Quarantine
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +64,7 @@ class Engine:
         self._ended, self._stopped = threading.Event(), threading.Lock()
         self._senders: list[Sender] = []
         self._cleaners: Cleaners | None = None
+        self._quarantine: Quarantine | None = None
         self._last_counts: Counts | None = None
         self._wake, self._stopping, self._all_done = threading.Event(), threading.Event(), threading.Event()
 
@@ -75,8 +78,6 @@ class Engine:
         """
         settings, names = self.settings, tuple(destination.name for destination in self.settings.destinations)
         options = replace(settings.options, overwrite=True, audit=self.spool.audit)
-        if options.workers is None:
-            options = replace(options, workers=workers.fitting(workers.FILES_EACH * capacity.cores(), options.second_look))
         try:
             self.spool.open()
             self._stack.callback(self.spool.close)
@@ -84,61 +85,66 @@ class Engine:
             self.index = Index(self.spool.folder)
             self._stack.callback(self.index.close)
             self._stack.callback(self._remember_counts)
-            headers = header_profile(self.spool, options)
+            headers = header_profile(self.spool.audit, options)
             self._recover()
             self.incoming = Incoming(self.spool, self.index, settings.limits, self._came)
-            self._quarantine = Quarantine(self.spool, self.index, options, headers, settings.route)
             self._senders = [
-                Sender(name, peer, self.spool, self.index, settings.limits, self._wake_housekeeping, self._spoilt) for name, peer in zip(names, peers)]
-            keeper = threading.Thread(target=self._keep_house, name="housekeeping", daemon=True)
-            keeper.start()
-            self._stack.callback(keeper.join)
-            self._stack.callback(self._wake.set)
-            self._stack.callback(self._all_done.set)
-            self._begin_cleaning(options, headers)
+                Sender(name, peer, self.spool, self.index, settings.limits, self._wake.set, self._spoilt) for name, peer in zip(names, peers)]
+            self._listen()
+            self._begin(threading.Thread(target=self._keep_house, name="housekeeping", daemon=True), self._end_house)
+            self._begin(threading.Thread(target=self._begin_cleaning, args=(options, headers), name="starting", daemon=True), self._end_cleaning)
             for sender in self._senders:
                 sender.start()
                 self._stack.callback(sender.stop)
-            if settings.listening:
-                from .listening import Listener
-
-                listener = Listener(settings.listening, settings.limits, self.incoming, self.index)
-                self.dicom_port = listener.start()
-                self._stack.callback(listener.stop)
         except BaseException:
             self._stack.close()
             raise
-        others = [state.name for state in self.index.destinations() if state.pending and state.name not in names]
-        for name in others:
-            log.warning("results wait for destination %s, which the settings do not name", name)
+        for state in self.index.destinations():
+            if state.pending and state.name not in names:
+                log.warning("results wait for destination %s, which the settings do not name", state.name)
 
-    def _begin_cleaning(self, options: Any, headers: Any) -> None:
-        """Start the workers, behind the process with the network where they share one; that one is waited for in a thread."""
-        servers, starting = ExitStack(), threading.Lock()
+    def _listen(self) -> None:
+        """Start the DICOM services, before anything that takes long."""
+        if self.settings.listening:
+            from .listening import Listener
 
-        def make() -> None:
-            try:
-                server = None if self._open else servers.enter_context(serving(options, workers.threads_each(1)))
-            except MarkerRemoverError as error:
-                self._fail(error)
-                return
-            opener = self._open or functools.partial(batch.open_shipped, options, server=server)
-            with starting:
-                if not self._stopping.is_set():
-                    self._cleaners = Cleaners(self.spool, self.index, options, headers, opener, self.settings.route, self._changed, self._fail)
-                    self._cleaners.start()
+            listener = Listener(self.settings.listening, self.settings.limits, self.incoming, self.index)
+            self.dicom_port = listener.start()
+            self._stack.callback(listener.stop)
 
-        def end() -> None:
-            self._stopping.set()
-            with starting:
-                if self._cleaners:
-                    self._cleaners.stop()
-            thread.join()
-            servers.close()
-
-        thread = threading.Thread(target=make, name="starting", daemon=True)
+    def _begin(self, thread: threading.Thread, end: Callable[[], None]) -> None:
+        """Start a thread; at the end `end` is called, and the thread waited for."""
         thread.start()
+        self._stack.callback(thread.join)
         self._stack.callback(end)
+
+    def _end_house(self) -> None:
+        self._all_done.set()
+        self._wake.set()
+
+    def _begin_cleaning(self, options: RunOptions, headers: HeaderProfile) -> None:
+        """Load what cleans, and start the workers, behind the process with the network where they share one; a thread of its own."""
+        from ..inference.server import serving
+        from ..run import batch, workers
+        from .cleaning import Cleaners
+        from .quarantine import Quarantine
+
+        if options.workers is None:
+            options = replace(options, workers=workers.fitting(workers.FILES_EACH * capacity.cores(), options.second_look))
+        try:
+            with nullcontext() if self._open else serving(options, workers.threads_each(1)) as server:
+                opener = self._open or functools.partial(batch.open_shipped, options, server=server)
+                self._quarantine = Quarantine(self.spool, self.index, options, headers, self.settings.route)
+                cleaners = Cleaners(self.spool, self.index, options, headers, opener, self.settings.route, self._changed, self._fail)
+                cleaners.start()
+                self._cleaners = cleaners
+                self._stopping.wait()
+                cleaners.stop()
+        except MarkerRemoverError as error:
+            self._fail(error)
+
+    def _end_cleaning(self) -> None:
+        self._stopping.set()
 
     def run(self) -> None:
         """`start`, and wait until `stop` is called.
@@ -147,13 +153,13 @@ class Engine:
             MarkerRemoverError: as `start`; or cleaning became impossible: all objects stay in the spool.
         """
         self.start()
-        self._ended.wait()
+        self.wait_end()
         self.stop()
         if self.error:
             raise self.error
 
     def wait_end(self) -> None:
-        """Wait until `end` or `stop` is called, or cleaning became impossible."""
+        """Wait until `end` or `stop` is called, or cleaning is impossible."""
         self._ended.wait()
 
     def end(self) -> None:
@@ -210,10 +216,7 @@ class Engine:
             for sender in self._senders:
                 sender.wake()
         else:
-            self._wake_housekeeping()
-
-    def _wake_housekeeping(self) -> None:
-        self._wake.set()
+            self._wake.set()
 
     def _spoilt(self, delivery: Delivery) -> None:
         """A result is not the one that was verified: it is made again from the object, unless a person corrected it: then it is held."""
@@ -232,10 +235,10 @@ class Engine:
         while not last:
             last = self._all_done.is_set()
             try:
-                if not begun and self._cleaners and self._cleaners.ready.is_set():
+                if not begun and self._quarantine and self._cleaners and self._cleaners.ready.is_set():
                     self._quarantine.begin(self._cleaners.equipment)
                     begun = True
-                if begun and self._quarantine.follow(summarise=last):
+                if begun and self._quarantine and self._quarantine.follow(summarise=last):
                     self._changed(True)
                 self._purge()
                 if self.settings.limits.remember_days and time.monotonic() >= forget_at:

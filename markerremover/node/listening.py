@@ -142,8 +142,9 @@ class Listener:
             message.data_set = Oversized()
 
     def _connected(self, event: Any) -> None:
-        """End a connection from an address that is not allowed, before anything is read of it."""
+        """End a connection from an address that is not allowed, before anything is read of it; of others no read waits for ever."""
         address = event.address[0]
+        event.assoc.dul.socket.socket.settimeout(self._limits.idle_s)
         if self._listening.addresses and address not in self._listening.addresses:
             log.warning("a connection from an address that is not allowed was ended")
             event.assoc.dul.socket.close()
@@ -155,6 +156,14 @@ class Listener:
         log.warning("an association was aborted; what was complete of it is kept")
 
 
+class _Deferring(ssl.SSLContext):
+    """Shakes hands at the first byte that is read, in the thread of the association: a caller that never does keeps no other one waiting."""
+
+    def wrap_socket(self, *args: Any, **options: Any) -> ssl.SSLSocket:
+        """As the standard one, without the handshake."""
+        return super().wrap_socket(*args, **options | {"do_handshake_on_connect": False})
+
+
 def _server_tls(listening: Listening) -> ssl.SSLContext:
     """TLS 1.2 or later; with `ca` only for callers with a certificate.
 
@@ -162,10 +171,11 @@ def _server_tls(listening: Listening) -> ssl.SSLContext:
         UsageError: a file cannot be read.
     """
     try:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=listening.ca)
+        context = _Deferring(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.load_cert_chain(str(listening.certificate), listening.key)
         if listening.ca:
+            context.load_verify_locations(listening.ca)
             context.verify_mode = ssl.CERT_REQUIRED
     except (OSError, ssl.SSLError) as error:
         raise UsageError(f"the node's certificates cannot be read ({type(error).__name__})") from None

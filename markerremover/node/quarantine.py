@@ -13,8 +13,8 @@ from typing import Any
 
 from ..audit import manifest_files, tables
 from ..errors import UsageError
-from ..headers.profile import HeaderProfile, new_key, read_key
-from ..options import KEY, RunOptions
+from ..headers.profile import HeaderProfile
+from ..options import RunOptions
 from ..records import RELEASED, Outcome
 from ..redaction.corrections import FOLDER
 from ..run import run_file, run_summary
@@ -30,21 +30,6 @@ log = logging.getLogger(__name__)
 APPLY_LOCK = "apply.lock"  # the lock that `apply` holds in the audit's review/
 SUMMARY_S = 10.0  # least time between two summaries
 TAKEN_BACK = "a person took its result back"
-
-
-def header_profile(spool: Spool, options: RunOptions) -> HeaderProfile:
-    """The treatment of headers, with the given key or that of the audit, which is created once.
-
-    Raises:
-        UsageError: the key cannot be read.
-    """
-    if not options.needs_key:
-        return HeaderProfile()
-    if options.key is not None:
-        return options.header_profile()
-    path = spool.audit / KEY
-    key = read_key(path) if path.exists() else manifest_files.agreed_key(path, new_key())
-    return HeaderProfile(options.headers, key, options.retain, options.shift_dates)
 
 
 class Quarantine:

@@ -15,8 +15,8 @@ from ..configuration.reading import Configuration
 from ..headers.profile import HeaderProfile
 from ..redaction.cleaning import Cleaner
 from .engine import Engine
-from .quarantine import header_profile
 from .records import Counts, NodeSettings
+from .spool import header_profile
 from .status import dropped_files, json_log
 from .status.review_process import ReviewProcess
 from .watching.result_names import ResultNames
@@ -85,7 +85,7 @@ class Service:
             self.controller.start()
             self._stack.callback(self.controller.stop)
         if self._folder is not None:
-            profile = header_profile(engine.spool, engine.settings.options)
+            profile = header_profile(engine.spool.audit, engine.settings.options)
             self.watched = WatchedFolder(
                 self._folder, engine, configuration.watch, ignore=engine.settings.options.ignore, names=lambda files: self._names(profile, files))
             self.watched.start()

@@ -23,10 +23,11 @@ from typing import IO
 
 from filelock import FileLock
 
-from ..audit import full_pictures
+from ..audit import full_pictures, manifest_files
 from ..audit.crops import file_id
 from ..errors import UsageError, WriteError
-from ..headers.profile import CONSONANTS
+from ..headers.profile import CONSONANTS, HeaderProfile, new_key, read_key
+from ..options import KEY, RunOptions
 from ..system import locks, regular_files
 from ..system.files import sha256_file, sync, take_away
 
@@ -186,6 +187,21 @@ class Spool:
                     path.unlink()
         full_pictures.recount(self.audit)
         return count
+
+
+def header_profile(audit: Path, options: RunOptions) -> HeaderProfile:
+    """The treatment of headers, with the given key or that of the audit folder, which is created once.
+
+    Raises:
+        UsageError: the key cannot be read.
+    """
+    if not options.needs_key:
+        return HeaderProfile()
+    if options.key is not None:
+        return options.header_profile()
+    path = audit / KEY
+    key = read_key(path) if path.exists() else manifest_files.agreed_key(path, new_key())
+    return HeaderProfile(options.headers, key, options.retain, options.shift_dates)
 
 
 def digest_of(transfer_syntax: str) -> hashlib._Hash:

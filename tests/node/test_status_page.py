@@ -169,7 +169,7 @@ def test_numbers_held_objects_errors_and_destinations_are_shown_and_agree_with_t
     assert status["held"][0]["state"] == "held" and "CT" in status["held"][0]["reason"] and status["rates"][0]["received"] >= 2
     assert [one["name"] for one in status["destinations"]] == ["folder", "status-page"]
     text = page.ask("/metrics")[2].decode()
-    for line in ('markerremover_node_objects{state="held"} %d.0' % status["counts"]["held"], "markerremover_node_accepted_total %d.0" % status["counts"]["accepted"],
+    for line in (f'markerremover_node_objects{{state="held"}} {status["counts"]["held"]}.0', f'markerremover_node_accepted_total {status["counts"]["accepted"]}.0',
                  "markerremover_node_reconciles 1.0", 'markerremover_node_pending{destination="folder"} 0.0'):
         assert line in text, line
 
