@@ -15,6 +15,8 @@ from markerremover.run import batch
 from markerremover.system import telemetry
 
 os.environ.update(telemetry.ENVIRONMENT)  # also of tests that import such a library themselves
+# Before torch is loaded. Its threads would wait for each other in loops: a training beside another busy process took 26 times the processor time.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 telemetry.import_openvino() if util.find_spec("openvino") else None
 
 # The suite tries the same examples every time: a red run must be somebody's change. Searching for new ones is eval/'s job.
