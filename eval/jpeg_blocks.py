@@ -24,7 +24,7 @@ from pydicom import uid
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 
-from markerremover.formats import images, jpeg
+from markerremover.formats import images
 from markerremover.formats.coefficients import blocks
 from markerremover.formats.coefficients import stream as coefficient_stream
 from markerremover.synthesis.generate import radiograph as synthetic
