@@ -97,7 +97,7 @@ class Result:
             return None
         from .formats.dicom.datasets import cleaned_dataset
 
-        touched = not np.array_equal(stored, radiograph.stored)
+        touched = images.is_touched(radiograph, stored, self._mask_by_frame)
         return cleaned_dataset(
             radiograph, stored, touched=touched, method=self._origin.method, synthetic=self.made_up, removed=self._mask_by_frame)
 
@@ -131,8 +131,9 @@ class Result:
                 raise UsageError(f"{target}: a key is for DICOM headers, the source is an array")
             saving.save_array(target, self.array, stacked=origin.stacked, overwrite=overwrite)
         else:
+            removed = self._mask_by_frame
             saving.save_file(
-                target, origin.radiograph, origin.stored, removed=self._mask_by_frame, touched=not np.array_equal(origin.stored, origin.radiograph.stored),
+                target, origin.radiograph, origin.stored, removed=removed, touched=images.is_touched(origin.radiograph, origin.stored, removed),
                 made_up=self.made_up, method=origin.method, key=key, overwrite=overwrite)
         return target
 

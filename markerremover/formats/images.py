@@ -146,6 +146,21 @@ def write(
     return notes
 
 
+def is_jpeg(radiograph: Radiograph) -> bool:
+    """Whether it is a JPEG file, or DICOM in JPEG Baseline or Extended: around removed areas such a result differs a little from its source."""
+    return radiograph.format == "JPEG" or (radiograph.format == "DICOM" and _module("DICOM").is_editable(radiograph))
+
+
+def is_touched(radiograph: Radiograph, new_stored: np.ndarray, removed: np.ndarray) -> bool:
+    """Whether a file's pixels have to be written anew: they change; or something was removed from a JPEG where it shows black, since what decodes to
+    black may hold detail below it.
+
+    Args:
+        removed: (F, H, W) bool, every pixel whose original was removed.
+    """
+    return bool(is_jpeg(radiograph) and removed.any()) or not np.array_equal(new_stored, radiograph.stored)
+
+
 def views_of(radiograph: Radiograph, stored: np.ndarray) -> tuple[np.ndarray, ...]:
     """The views of other pixels in place of those that were read, stretched by the same tables, so that black boxes or a repair do not change
     the grey levels of the remaining image.

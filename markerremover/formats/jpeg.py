@@ -197,9 +197,9 @@ def verify_redacted(
     if any(note.startswith(AGAIN) for note in notes):
         verify_jpeg(radiograph, new_stored, output.stored)
         return {"coefficients": ENCODED_AGAIN}
-    streams = (assembled(file.source.segments, file.source.segments) for file in (radiograph, output))
+    source, written = (assembled(file.source.segments, file.source.segments) for file in (radiograph, output))
     mask = redaction.removed_pixels(radiograph.stored, new_stored, removed)
-    return row_of([check.compared(*streams, new_stored[0], mask[0], (radiograph.stored[0], output.stored[0]))], radiograph.path.name)
+    return row_of([check.compared(source, written, new_stored[0], mask[0], (radiograph.stored[0], output.stored[0]))], radiograph.path.name)
 
 
 def row_of(comparisons: Sequence[check.Comparison], name: str) -> dict[str, Any]:

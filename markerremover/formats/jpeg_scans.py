@@ -158,7 +158,8 @@ def _rebuilt(path: Path, source: Segments, frame: _Frame, scans: Sequence[_Scan]
 
 def _codes(segments: Segments) -> list[bytes]:
     """The Huffman tables before each scan."""
-    found, gathered = [], b""
+    found: list[bytes] = []
+    gathered = b""
     for marker, body in segments:
         gathered += body if marker == DHT else b""
         if marker == SOS:

@@ -12,8 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from .. import __version__
 from ..audit import crops, full_pictures
 from ..errors import HeldError, MarkerRemoverError, ReadError
@@ -101,7 +99,7 @@ def _process(
     if options.hold_unusable and (reason := unusable(quality.flags)) and not (corrections and corrections.release):
         raise HeldError(reason)
     facts["released_held"] = cleaned.doubt
-    touched = not np.array_equal(cleaned.stored, radiograph.stored)
+    touched = images.is_touched(radiograph, cleaned.stored, cleaned.removed)
     if not options.dry_run:
         with timed(timings_ms, "write"):
 

@@ -32,6 +32,7 @@ ALONE = {
     "tomlkit": {"site_profile"},
     "prometheus_client": {"node.status"},
     "filelock": {"system.locks"},
+    "jpegio": {"formats.coefficients.stream"},
     "jinja2": {"audit.report_pages"},
     "markupsafe": {"audit.report_pages"},
     "starlette": {"review", "node"},
@@ -95,8 +96,9 @@ def test_only_the_node_talks_to_a_network():
 
 def test_nothing_outside_the_dependencies_is_imported():
     allowed = {"numpy", "cv2", "dicomanonymizer", "pydicom", "PIL", "scipy", "skimage", "tifffile", "onnxruntime", "openvino", "tesserocr", "pytesseract", "rapidocr",
-               "tqdm", "pebble", "tomlkit", "filelock", "jinja2", "markupsafe", "starlette", "uvicorn", "pycocotools", "matplotlib", "ray", "pynetdicom", "requests", "prometheus_client",
-               "ultralytics", "torch", "torchvision", "onnx", "onnxslim", "openjpeg", "libjpeg", "rle"}
+               "tqdm", "pebble", "tomlkit", "filelock", "jinja2", "markupsafe", "starlette", "uvicorn", "pycocotools", "matplotlib", "ray",
+               "pynetdicom", "requests", "prometheus_client", "ultralytics", "torch", "torchvision", "onnx", "onnxslim", "openjpeg", "libjpeg",
+               "rle", "jpegio"}
     for module, path in sources().items():
         unknown = libraries(path) - allowed - set(sys.stdlib_module_names)
         assert not unknown, f"{module} imports {unknown}"

@@ -17,8 +17,9 @@ import numpy as np
 
 from .stream import SIDE, Coefficients
 
-_K = np.arange(SIDE)
-DCT = np.where(_K == 0, np.sqrt(1 / SIDE), np.sqrt(2 / SIDE))[:, None] * np.cos((2 * _K[None] + 1) * _K[:, None] * np.pi / (2 * SIDE))
+_INDEX = np.arange(SIDE)
+DCT = np.sqrt(2 / SIDE) * np.cos(np.multiply.outer(_INDEX, 2 * _INDEX + 1) * np.pi / (2 * SIDE))
+DCT[0] = np.sqrt(1 / SIDE)
 """(8, 8) orthonormal: coefficients = DCT @ samples @ DCT.T."""
 _YCC = np.array([[0.299, 0.587, 0.114], [-0.168735892, -0.331264108, 0.5], [0.5, -0.418687589, -0.081312411]])
 PADDING_LEVELS = 64
@@ -140,7 +141,7 @@ def hidden_beyond_edge(brightness: np.ndarray, shape_hw: tuple[int, int], limit:
 def _continued(shown: np.ndarray, blocks: np.ndarray, shape_hw: tuple[int, int]) -> np.ndarray:
     """(N, 8, 8) with the samples beyond the component's (rows, columns) replaced by the last ones inside."""
     rows, columns = np.nonzero(blocks)
-    inside = [np.minimum(at[:, None] * SIDE + _K, size - 1) - at[:, None] * SIDE for at, size in zip((rows, columns), shape_hw)]
+    inside = [np.minimum(at[:, None] * SIDE + _INDEX, size - 1) - at[:, None] * SIDE for at, size in zip((rows, columns), shape_hw)]
     return shown[np.arange(len(shown))[:, None, None], inside[0][:, :, None], inside[1][:, None, :]]
 
 

@@ -5,8 +5,8 @@ pixels are unpacked in `pixels`; compressed ones are decoded by pydicom with its
 
 Unless the run asks for one transfer syntax for all files, the output has the file's own where that can be written without
 loss (see `pixels`) or edited in its coefficients (`jpeg_frames`), else Explicit VR Little Endian. Lossy colour that is not edited is written
-as RGB, and a lossy source keeps (or gets) its lossy-compression history. Untouched pixels keep the bytes of PixelData, except for what could hide something: bytes
-beyond the declared frames are cut off; non-zero bits outside BitsStored are cleared, and compressed frames that hold
+as RGB, and a lossy source keeps (or gets) its lossy-compression history. Untouched pixels keep the bytes of PixelData, except for what could hide
+something: bytes beyond the declared frames are cut off; non-zero bits outside BitsStored are cleared, and compressed frames that hold
 more than an image (see `frames`) are encoded again (such a file then counts as touched). Other carriers of pixels in the
 header are always removed (see `tags`); the rest is cleaned by the run's profile (see `headers`).
 
@@ -161,9 +161,14 @@ def write_dicom(
             raise WriteError(f"{radiograph.path.name}: cannot be written as DICOM ({type(exc).__name__})") from None
 
 
+def is_editable(radiograph: Radiograph) -> bool:
+    """Whether its frames are of a JPEG that may be edited in its coefficients."""
+    return radiograph.source.syntax in jpeg_frames.SYNTAXES
+
+
 def _edited(radiograph: Radiograph, new_stored: np.ndarray, removed: np.ndarray | None) -> tuple[list[bytes] | None, str]:
     """The frames of a JPEG edited in their coefficients, or None and the reason why that was not done, "" where it is no such JPEG."""
-    if radiograph.source.syntax not in jpeg_frames.SYNTAXES:
+    if not is_editable(radiograph):
         return None, ""
     try:
         return jpeg_frames.edited(radiograph.source, radiograph.stored, new_stored, removed), ""
@@ -205,7 +210,7 @@ def verify_dicom(
             carrier_count = tags.remove_carriers(output.dataset)
         except Exception as exc:
             raise WriteError(f"{name}: the output does not read back ({type(exc).__name__})") from None
-    is_jpeg = reencode and source.syntax in jpeg_frames.SYNTAXES
+    is_jpeg = reencode and is_editable(radiograph)
     is_edited = is_jpeg and output.syntax == source.syntax and transfer_syntax == "source"
     if stored.shape != new_stored.shape or stored.dtype != new_stored.dtype or not (is_edited or np.array_equal(stored, new_stored)):
         raise WriteError(f"{name}: the output's pixels are not those that were to be written")
