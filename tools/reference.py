@@ -143,7 +143,7 @@ def configuration() -> str:
     for heading, about, rows in printing.rows():
         text += f"\n## {heading}\n\n{about}\n\n" + table(("key", "default", "allowed", "what it says"), [
             (f"`{key}`", default if default in ("left out", "none", "**required**", "L, R and their words") else f"`{default}`", what, said) for key, default, what, said in rows])
-    from markerremover.cli.configured import OPTIONS
+    from markerremover.configuration.command_options import OPTIONS
 
     return text + "\n## Commands that read it\n\n" + ", ".join(f"`{name}`" for name in OPTIONS if name in commands()) + ".\n"
 

@@ -149,5 +149,6 @@ EXIT_CODES = {
        "same for the whole run, or a result was removed or left as it was; `export-dataset`: a file of the run was refused; `export`: the result does not find what its source finds, "
        "and is discarded; any: an error during the work",
     2: "usage error: invalid options, missing or clashing folders, missing weights or engines; nothing was done",
+    3: "`improve --due`: it is time to learn",
     130: "interrupted; `remove --resume` carries on",
 }

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from .. import __version__
+from ..configuration.command_options import add_config_options, with_config
 from ..errors import MarkerRemoverError, UsageError
 from ..options import DEVICES, RunOptions
 from .annotate import add_annotate_parser
 from .benchmark import add_benchmark_parser
-from .configured import add_config_options, with_config
 from .evaluate import add_evaluate_parser
 from .export import add_export_parser
 from .export_dataset import add_export_dataset_parser
@@ -26,7 +26,8 @@ from .finetune import add_finetune_parser
 from .improve import add_improve_parser
 from .remove import add_remove_parser
 from .review import add_review_parsers
-from .serve import add_serve_parser
+from .services.serve import add_serve_parser
+from .services.watch import add_watch_parser
 from .synthesize import add_synthesize_parser
 from .train import add_train_parser
 
@@ -81,6 +82,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_review_parsers(subparsers)
     add_annotate_parser(subparsers)
     add_serve_parser(subparsers)
+    add_watch_parser(subparsers)
     add_benchmark_parser(subparsers)
     info = subparsers.add_parser("info", help="show versions, weights, backends, OCR engine and codecs")
     info.add_argument("--weights", type=Path, help="an .onnx, .xml or .engine with its card beside it")

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..configuration.command_options import HELP
 from ..errors import UsageError
 from ..headers.profile import MODES, RETAINABLE
 from ..keep_lists import groups
@@ -15,7 +16,6 @@ from ..records import DEFAULT_KEEP, STATUSES, STYLES, Policy
 from ..site_profile import SiteProfile
 from ..system.wording import counted, verb
 from .arguments import Switch, keep_items, parse_modalities, parse_shard
-from .configured import HELP
 
 
 def add_remove_parser(subparsers) -> None:

@@ -6,7 +6,6 @@ import ipaddress
 import re
 from dataclasses import MISSING, dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from .settings import NUMBER, PATH, TEXT, TEXTS, TRUTH, WHOLE, WrongSetting, setting
 
@@ -18,6 +17,7 @@ OF_KIND = {
 }
 """Kind of a destination -> all keys that it takes, besides name and kind."""
 AE_TITLE = re.compile(r"[ !-\[\]-~]{1,16}")  # DICOM's VR AE: ASCII without control characters and backslash
+URL = re.compile(r"(?P<scheme>https?)://(?:\[(?P<ip6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+))(?::\d{1,5})?(?:/[^?#@\s]*)?")
 NAME = re.compile(r"[A-Za-z0-9._-]{1,40}")
 
 
@@ -128,10 +128,10 @@ class Destination:
 
     def _check_url(self) -> None:
         """Check that no secret stands in an address, or travels in clear text over a network."""
-        parts = urlsplit(self.url or "")
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password or parts.query:
+        parts = URL.fullmatch(self.url or "")
+        if parts is None:
             raise WrongSetting(f"url is {self.url!r}, allowed is http(s)://HOST[:PORT]/PATH, without a user or a query", ("url",))
-        if (self.token_file or self.login_file) and parts.scheme == "http" and not _is_loopback(parts.hostname):
+        if (self.token_file or self.login_file) and parts["scheme"] == "http" and not _is_loopback(parts["ip6"] or parts["host"]):
             raise WrongSetting(f"url is {self.url!r}, allowed with token_file or login_file is https, so that nobody on the way reads them", ("url",))
 
 

@@ -15,7 +15,6 @@ from ..configuration.node_tables import Loop
 from ..errors import UsageError
 from ..redaction import corrections
 from ..system.wording import counted
-from . import site_folder
 
 DUE = 3  # exit code of `improve --due`
 
@@ -67,6 +66,8 @@ def last_round(site: Path | None) -> float:
     """
     if site is None or not site.exists():
         return 0.0
+    from . import site_folder  # loads much
+
     folder = site_folder.open_folder(site)
     rounds = [row["when"] for row in site_folder.rows(folder) if row["event"] == "round"] if folder.begun else []
     return datetime.datetime.fromisoformat(rounds[-1]).timestamp() if rounds else 0.0

@@ -9,13 +9,12 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..configuration.reading import Configuration
 from ..headers.profile import HeaderProfile
 from ..redaction.cleaning import Cleaner
 from .engine import Engine
-from .loop.controller import Controller
 from .records import Counts, NodeSettings
 from .spool import header_profile
 from .status import dropped_files, json_log
@@ -23,6 +22,9 @@ from .status.review_process import ReviewProcess
 from .watching.result_names import ResultNames
 from .watching.taken_files import TakenFiles
 from .watching.watched_folder import WatchedFolder
+
+if TYPE_CHECKING:
+    from .loop.controller import Controller
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +79,8 @@ class Service:
         engine.start()
         self._stack.callback(engine.stop)
         if configuration.loop.site is not None or "loop.held_share" in configuration.given or "loop.corrected_share" in configuration.given:
+            from .loop.controller import Controller
+
             self.controller = Controller(engine, configuration.loop)
             self.controller.start()
             self._stack.callback(self.controller.stop)

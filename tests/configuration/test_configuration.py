@@ -5,7 +5,8 @@ import tomllib
 import pytest
 
 from markerremover import site_profile
-from markerremover.cli import configured, main
+from markerremover.cli import main
+from markerremover.configuration import command_options as configured
 from markerremover.configuration import printing, reading
 from markerremover.configuration.settings import allowed
 from markerremover.errors import UsageError

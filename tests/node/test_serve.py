@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from markerremover.cli.main import build_parser, main
-from markerremover.cli.serve import settings_of
+from markerremover.cli.services.serve import settings_of
 from markerremover.node.records import DicomDestination, FolderDestination, WebDestination
 
 

@@ -29,11 +29,12 @@ ALONE = {
     "ray": {"run.ray_engine", "run.ray_network"},
     "tqdm": {"run.progress"},
     "tomlkit": {"site_profile"},
+    "prometheus_client": {"node.status"},
     "filelock": {"system.locks"},
     "jinja2": {"audit.report_pages"},
     "markupsafe": {"audit.report_pages"},
     "starlette": {"review", "node"},
-    "uvicorn": {"review", "cli.review", "node", "cli.serve"},
+    "uvicorn": {"review", "cli.review", "node"},
     "pynetdicom": {"node.listening", "node.destinations.storage"},
     "requests": {"node.destinations.web"},
     "pycocotools": {"evaluation.average_precision"},
@@ -92,7 +93,7 @@ def test_only_the_node_talks_to_a_network():
 
 def test_nothing_outside_the_dependencies_is_imported():
     allowed = {"numpy", "cv2", "dicomanonymizer", "pydicom", "PIL", "scipy", "skimage", "tifffile", "onnxruntime", "openvino", "tesserocr", "pytesseract", "rapidocr",
-               "tqdm", "pebble", "tomlkit", "filelock", "jinja2", "markupsafe", "starlette", "uvicorn", "pycocotools", "matplotlib", "ray", "pynetdicom", "requests",
+               "tqdm", "pebble", "tomlkit", "filelock", "jinja2", "markupsafe", "starlette", "uvicorn", "pycocotools", "matplotlib", "ray", "pynetdicom", "requests", "prometheus_client",
                "ultralytics", "torch", "torchvision", "onnx", "onnxslim", "openjpeg", "libjpeg", "rle"}
     for module, path in sources().items():
         unknown = libraries(path) - allowed - set(sys.stdlib_module_names)

@@ -61,7 +61,7 @@ class Entrances:
 
     def knows(self, cookie: str | None) -> bool:
         """Whether this is a cookie of a browser that is in."""
-        return cookie is not None and any([hmac.compare_digest(cookie.encode(), known.encode()) for known in tuple(self._cookies)])
+        return cookie is not None and any(hmac.compare_digest(cookie.encode(), known.encode()) for known in tuple(self._cookies))
 
     def close(self) -> None:
         """Remove the address."""

@@ -25,15 +25,15 @@ class _Collector:
         counts = index.counts()
         yield InfoMetricFamily(PREFIX, "version of the program", value={"version": __version__})
         objects = GaugeMetricFamily(f"{PREFIX}_objects", "objects by state; working has two stages", labels=["state"])
-        for state in ("received", "cleaning", "waiting", "sent", "held", "failed"):
-            objects.add_metric([state], getattr(counts, state))
+        for name in ("received", "cleaning", "waiting", "sent", "held", "failed"):
+            objects.add_metric([name], getattr(counts, name))
         yield objects
         yield CounterMetricFamily(f"{PREFIX}_accepted", "objects that were ever accepted", value=counts.accepted)
         yield CounterMetricFamily(f"{PREFIX}_duplicates", "objects that came again with the same content", value=counts.duplicates)
         yield GaugeMetricFamily(f"{PREFIX}_reconciles", "1 if every accepted object is in exactly one state", value=int(counts.reconciles))
         oldest = GaugeMetricFamily(f"{PREFIX}_oldest_seconds", "age of the oldest object of a state", labels=["state"])
-        for state, age in index.oldest().items():
-            oldest.add_metric([state], age)
+        for name, age in index.oldest().items():
+            oldest.add_metric([name], age)
         yield oldest
         pending = GaugeMetricFamily(f"{PREFIX}_pending", "results that a destination does not have yet", labels=["destination"])
         oldest_pending = GaugeMetricFamily(f"{PREFIX}_pending_oldest_seconds", "age of the oldest of them", labels=["destination"])
@@ -58,5 +58,5 @@ def text(engine: Engine, due: bool | None = None) -> tuple[bytes, str]:
     from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(engine, due))  # type: ignore[arg-type]  # a collector is whatever has `collect`
+    registry.register(_Collector(engine, due))
     return generate_latest(registry), CONTENT_TYPE_LATEST

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import IO
 
 from ...audit import manifest_files
 from ...errors import UsageError
@@ -50,10 +51,11 @@ class ReviewProcess:
                 assert process.stdout is not None
                 for line in process.stdout:
                     if found := _ADDRESS.search(line):
-                        threading.Thread(target=process.stdout.read, daemon=True).start()  # what it prints later is not kept
+                        threading.Thread(target=_drain, args=(process.stdout,), daemon=True).start()
                         return found.group()
             finally:
                 timer.cancel()
+            process.stdout.close()
             _end(process)
             raise UsageError(f"the review page did not start: try `markerremover review {self._audit}`")
 
@@ -77,6 +79,13 @@ class ReviewProcess:
         with self._lock:
             _end(self._review)
             _end(self._apply)
+
+
+def _drain(stream: IO[str]) -> None:
+    """Read what a process prints later, so that it never waits for a reader; nothing of it is kept."""
+    with stream:
+        for _ in stream:
+            pass
 
 
 def _end(process: subprocess.Popen[str] | None) -> None:

@@ -164,7 +164,8 @@ class StatusServer:
             import uvicorn
         except ImportError as error:
             raise UsageError(f"{error.name} is not installed: the extra `node` has it (pip install 'markerremover[node]'), or set page = false in [status]") from None
-        self._entrances, self._status, self._numbers, self._review = Entrances(engine.spool.folder), status, [], review
+        self._entrances, self._status, self._review = Entrances(engine.spool.folder), status, review
+        self._numbers: list[int] = []
         self._dropped = DroppedFiles(engine, status)
         answers = Answers(engine, self._entrances, self._numbers, self._dropped, review, further)
         config = uvicorn.Config(

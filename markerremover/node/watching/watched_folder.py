@@ -76,6 +76,11 @@ class WatchedFolder:
         self._thread = threading.Thread(target=self._work, name="watching", daemon=True)
         self.last = Look()
 
+    @property
+    def files(self) -> int:
+        """Number of files that were taken so far, also by earlier processes."""
+        return self._files.count()
+
     def start(self) -> None:
         """Start to look."""
         self._thread.start()

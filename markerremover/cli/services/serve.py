@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import re
-import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from ..configuration.reading import Configuration
-from ..errors import UsageError
-from ..node import configured
-from ..node.records import AE_TITLE, PORT, Destination, DicomDestination, FolderDestination, Limits, Listening, NodeSettings, WebDestination
-from ..options import DEVICES, RunOptions
-from .arguments import parse_modalities
-from .remove import TIME_LIMIT, add_finding, add_headers, policy_of
+from ...configuration.reading import Configuration
+from ...errors import UsageError
+from ...node import configured
+from ...node.records import AE_TITLE, PORT, Counts, Destination, DicomDestination, FolderDestination, Limits, Listening, NodeSettings, WebDestination
+from ...options import DEVICES, RunOptions
+from ..arguments import Switch, parse_modalities
+from ..remove import TIME_LIMIT, add_finding, add_headers, policy_of
 
 _DICOM = re.compile(r"(?:(?P<tls>dicoms)|dicom)://(?P<title>[^@]+)@(?P<host>\[[^]]+\]|[^:/\[]+):(?P<port>\d+)")
 GIB = 1 << 30
@@ -58,17 +57,22 @@ def add_serve_parser(subparsers) -> None:
         help="days that a sent object is recognised if it comes again; 0: for ever (default: %(default)g)")
     add_finding(parser, by_hand=False)
     add_headers(parser, key="SPOOL/out-audit/key")
+    add_working(parser)
+    parser.set_defaults(run=_serve)
+
+
+def add_working(parser: argparse.ArgumentParser) -> None:
+    """Options of how objects are cleaned."""
     group = parser.add_argument_group("how it runs")
     add = group.add_argument
     add("--allow-modality", type=parse_modalities, metavar="WHAT", help="also clean what the weights were not validated on, as for `remove`")
-    add("--hold-unusable", action="store_true", help="hold pictures that are no usable radiograph")
+    add("--hold-unusable", action=Switch, help="hold pictures that are no usable radiograph")
     add("--workers", type=int, metavar="N", help="processes that clean (default: one per core, fewer with little memory)")
     add("--device", choices=DEVICES, default=RunOptions().device, help="where the localizer runs (default: %(default)s)")
     add("--batch", type=int, metavar="N", help="pictures in one call of the network, as for `remove`")
     add("--time-limit", type=float, default=TIME_LIMIT, metavar="SECONDS", help="time limit per object, after which it has failed (default: %(default)s)")
     add("--full-pictures", type=float, default=RunOptions().full_pictures_gb, metavar="GB",
         help="greatest size of the whole films of held and failed objects (default: %(default)g)")
-    parser.set_defaults(run=_serve)
 
 
 def destination(text: str, number: int, args: argparse.Namespace) -> Destination:
@@ -89,6 +93,20 @@ def destination(text: str, number: int, args: argparse.Namespace) -> Destination
     return FolderDestination(name, Path(text))
 
 
+def options_of(args: argparse.Namespace) -> RunOptions:
+    """The options of cleaning that the command line asks for.
+
+    Raises:
+        UsageError: an option is out of range.
+    """
+    profile = args.configuration.site if args.configuration else None
+    return RunOptions(
+        policy=policy_of(args, profile), weights=args.weights, site=profile, device=args.device, batch=args.batch, workers=args.workers,
+        headers=args.headers, key=args.key, retain=args.retain, shift_dates=args.shift_dates, paths=args.paths, time_limit=args.time_limit or None,
+        second_look=args.second_look, effort=args.effort, allow_modality=args.allow_modality, hold_unusable=args.hold_unusable,
+        read_laterality=args.read_laterality, transfer_syntax=args.transfer_syntax, full_pictures_gb=args.full_pictures)
+
+
 def settings_of(args: argparse.Namespace) -> NodeSettings:
     """The settings that the command line asks for.
 
@@ -96,12 +114,7 @@ def settings_of(args: argparse.Namespace) -> NodeSettings:
         UsageError: an option is out of range.
     """
     configuration = args.configuration or Configuration()
-    profile = configuration.site if args.configuration else None
-    options = RunOptions(
-        policy=policy_of(args, profile), weights=args.weights, site=profile, device=args.device, batch=args.batch, workers=args.workers,
-        headers=args.headers, key=args.key, retain=args.retain, shift_dates=args.shift_dates, paths=args.paths, time_limit=args.time_limit or None,
-        second_look=args.second_look, effort=args.effort, allow_modality=args.allow_modality, hold_unusable=args.hold_unusable,
-        read_laterality=args.read_laterality, transfer_syntax=args.transfer_syntax, full_pictures_gb=args.full_pictures)
+    options = options_of(args)
     listening = Listening(
         args.ae_title, args.host, args.port, tuple(args.caller), tuple(args.caller_address), args.tls_certificate, args.tls_key, args.tls_callers)
     limits = replace(
@@ -114,14 +127,25 @@ def settings_of(args: argparse.Namespace) -> NodeSettings:
 
 
 def _serve(args: argparse.Namespace) -> int:
-    from ..node.engine import Engine
+    from ...node import service
 
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    engine = Engine(settings_of(args))
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: engine.end())
-    engine.run()
-    counts = engine.counts()
+    return report(service.run(settings_of(args), args.configuration or Configuration(), ready=_ready))
+
+
+def _ready(running: Any) -> None:
+    print(f"listening on port {running.engine.dicom_port}", flush=True)
+    tell_page(running)
+
+
+def tell_page(running: Any) -> None:
+    """Print where the status page is: on a terminal its address, which is a secret, else the file with the address."""
+    if running.page is not None:
+        entrances = running.page.entrances
+        print(f"status page: {entrances.address if sys.stdout.isatty() else f'its address is in {entrances.path}'}", flush=True)
+
+
+def report(counts: Counts) -> int:
+    """Print the numbers at the end; returns the exit code."""
     print(f"{counts.accepted} accepted: {counts.received} received, {counts.waiting} waiting, {counts.sent + counts.forgotten} sent, "
           f"{counts.held} held, {counts.failed} failed")
     return 0

@@ -23,7 +23,7 @@ OPTIONS: Mapping[str, Mapping[str, str]] = {
     "info": {"weights": "weights", "device": "run.device"},
     "annotate": {"weights": "weights", "keep": "keep"},
     "finetune": {"weights": "weights", "keep": "markers"},
-    "improve": {},
+    "improve": {"site": "loop.site"},
     "export": {"weights": "weights", "device": "run.device"},
     "export-dataset": {"audit": "run.audit", "key": "headers.key"},
     "evaluate": {"workers": "run.workers"},
@@ -36,7 +36,7 @@ OPTIONS: Mapping[str, Mapping[str, str]] = {
         "associations": "node.associations", "object_gib": "node.object_gib", "spool_gib": "node.spool_gib", "free_gib": "node.free_gib",
         "per_minute": "node.per_minute", "remember_days": "node.remember_days",
     },
-    "watch": _CLEANING | {"folder": "watch.folder", "out": "watch.out", "spool": "node.spool", "settle": "watch.settle_s", "poll": "watch.poll_s"},
+    "watch": _CLEANING | {"folder": "watch.folder", "out": "watch.out", "ignore": "output.ignore", "spool": "node.spool", "settle": "watch.settle_s", "poll": "watch.poll_s"},
 }
 """`keep` stands for everything that is retained, `markers` for the laterality markers alone. What is not here the command asks the file for itself:
 `remove` keep list, weights, threshold and modalities, `improve` laterality markers and [loop]."""
@@ -62,7 +62,7 @@ def with_config(parser: argparse.ArgumentParser, parsers: Mapping[str, argparse.
     args.configuration = None
     if getattr(args, "config", None) is None:
         return args
-    from ..configuration.reading import read
+    from .reading import read
 
     configuration = read(args.config)
     values = {name: _value(configuration, key) for name, key in OPTIONS[args.command].items() if _is_given(configuration, key)}
