@@ -1,6 +1,6 @@
 """Faults put into a real node, `markerremover serve`, and whether its promises held: a table of tried and survived.
 
-usage: python eval/node_faults.py [--objects 1000] [--only NAME] [-o eval/results/node-faults.json --table eval/FAULTS.md]
+usage: python eval/node_faults.py [--objects 1000] [--trials N] [--only NAME] [-o eval/results/node-faults.json --table eval/FAULTS.md]
 
 Synthetic radiographs as DX objects are sent to the node by C-STORE; the reference is what `remove` writes of the same files with the same key.
 After every fault: each object that was answered with Success is in exactly one state and the counts reconcile; what arrived at the destination
@@ -466,6 +466,7 @@ def table(faults: list[Fault]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--objects", type=int, default=1000, help="objects of the last fault (default: %(default)s)")
+    parser.add_argument("--trials", type=int, default=9, help="most trials of each fault (default: %(default)s)")
     parser.add_argument("--only", default="", help="faults whose name holds this; other rows of --out stay as they are")
     parser.add_argument("-o", "--out", type=Path)
     parser.add_argument("--table", type=Path)
@@ -478,7 +479,7 @@ def main() -> int:
             if args.only not in fault.name:
                 continue
             faults[fault.name] = fault
-            for trial, run in enumerate([] if fault.skipped else trials):
+            for trial, run in enumerate([] if fault.skipped else trials[: args.trials]):
                 fault.tried += 1
                 begun = time.monotonic()
                 try:
