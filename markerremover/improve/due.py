@@ -70,7 +70,7 @@ def last_round(site: Path | None) -> float:
 
     folder = site_folder.open_folder(site)
     rounds = [row["when"] for row in site_folder.rows(folder) if row["event"] == "round"] if folder.begun else []
-    return datetime.datetime.fromisoformat(rounds[-1]).timestamp() if rounds else 0.0
+    return _time(rounds[-1]) if rounds else 0.0
 
 
 def finding(audits: Sequence[Path], loop: Loop, held: Held | None = None) -> Finding:
@@ -109,4 +109,12 @@ def _held(audits: Sequence[Path], latest: int, since: float) -> tuple[int, int]:
 
 
 def _time(when: str) -> float:
-    return datetime.datetime.fromisoformat(when).timestamp()
+    """A time of a log in seconds since 1970.
+
+    Raises:
+        UsageError: the text is no time.
+    """
+    try:
+        return datetime.datetime.fromisoformat(when).timestamp()
+    except ValueError:
+        raise UsageError("a log of a review has a time that is none: mend the log, nothing is guessed") from None
