@@ -26,6 +26,7 @@ from ..run import run_summary, workers
 from ..run.workers import Equipment, Job, OneByOne, Place
 from .index import Index
 from .records import Stored
+from .sending import unexpected
 from .spool import Spool
 
 log = logging.getLogger(__name__)
@@ -150,6 +151,8 @@ class Cleaners:
                 except (sqlite3.Error, OSError) as error:  # the disk is full or fails: nothing was changed, so it is tried again
                     log.error("cleaning waits: the index or the spool cannot be written: %s", type(error).__name__)
                     self._stopping.wait(FULL_S)
+        except Exception as error:  # the node ends rather than go on with a worker less; at the next start the object is cleaned again
+            self._on_failure(unexpected(error))
         finally:
             bench.close()
 

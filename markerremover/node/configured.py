@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from .. import site_profile
 from ..configuration import node_tables
 from ..configuration.reading import Configuration
-from ..errors import UsageError
-from .records import GIB, Destination, DicomDestination, FolderDestination, Limits, Listening, NodeSettings, WebDestination
-
-
-def listening(configuration: Configuration) -> Listening:
-    """What the DICOM services accept, from [node]."""
-    node = configuration.node
-    return Listening(
-        ae_title=node.ae_title, host=node.host, port=node.port, callers=node.callers, addresses=node.addresses, certificate=node.tls_certificate,
-        key=node.tls_key, ca=node.tls_ca)
+from .records import GIB, Destination, DicomDestination, FolderDestination, Limits, WebDestination
 
 
 def limits(configuration: Configuration) -> Limits:
@@ -51,23 +41,13 @@ def _destination(one: node_tables.Destination, calling: str) -> Destination:
     return FolderDestination(one.name, one.folder)
 
 
-def node_settings(
-    configuration: Configuration, *, spool: Path | None = None, listens: bool = True, further: Sequence[Destination] = (), **changes: Any,
-) -> NodeSettings:
-    """The settings of a node.
-
-    Args:
-        spool: instead of the file's.  listens: whether there are DICOM services.  further: destinations besides the file's.
-        changes: fields of `RunOptions` that override the file.
+def learnt_weights(configuration: Configuration | None) -> Path | None:
+    """The weights in use in the site of [loop], where the file names none itself and the site has begun; else None.
 
     Raises:
-        UsageError: there is no spool or no destination, or an option is not for a node.
+        UsageError: the site's profile cannot be read.
     """
-    where = spool or configuration.node.spool
-    if where is None:
-        raise UsageError("a node needs a folder for its spool: name it with --spool, or as spool in the table [node] of the configuration file")
-    if configuration.run.audit is not None:
-        raise UsageError("run.audit is not for a node: its audit is out-audit in the spool")
-    return NodeSettings(
-        where, (*destinations(configuration), *further), configuration.run_options(**changes), listening(configuration) if listens else None,
-        limits(configuration))
+    if configuration is None or configuration.site.weights is not None or configuration.loop.site is None:
+        return None
+    profile = configuration.loop.site / site_profile.FILE
+    return site_profile.read(profile).weights if profile.is_file() else None

@@ -28,7 +28,7 @@ from .destinations import peer_of
 from .incoming import Accepted, Incoming
 from .index import CONFLICT, Index
 from .records import Counts, Delivery, NodeSettings
-from .sending import Sender
+from .sending import Sender, unexpected
 from .spool import Spool, header_profile
 
 if TYPE_CHECKING:  # what cleans is imported while the node listens already
@@ -142,6 +142,8 @@ class Engine:
                 cleaners.stop()
         except MarkerRemoverError as error:
             self._fail(error)
+        except Exception as error:  # a thread that ends without a word would leave the node without workers
+            self._fail(unexpected(error))
 
     def _end_cleaning(self) -> None:
         self._stopping.set()
@@ -171,7 +173,6 @@ class Engine:
         self._ended.set()
         with self._stopped:
             self._stack.close()
-
 
     def wait_ready(self, timeout_s: float) -> bool:
         """Wait until the networks are loaded; returns whether they are."""
@@ -219,17 +220,24 @@ class Engine:
             self._wake.set()
 
     def _spoilt(self, delivery: Delivery) -> None:
-        """A result is not the one that was verified: it is made again from the object, unless a person corrected it: then it is held."""
+        """A result is not the one that was verified: it is made again from the object. One that a person released is held if it is gone; else
+        it waits, since `apply` may just have replaced it, which housekeeping sees."""
         stored = self.index.get(delivery.number)
         if stored is None or stored.stage != "waiting" or stored.sha256_out != delivery.sha256_out:
             return
-        if stored.in_quarantine:
-            self.index.withdrawn(stored.number, "held", GONE)
-        else:
+        if not stored.in_quarantine:
+            self.spool.drop_result(stored.relative)
             self.index.begin_again([stored.number])
-        self.spool.drop_result(stored.relative)
+        elif not (self.spool.out / stored.relative).is_file():
+            self.index.withdrawn(stored.number, "held", GONE)
 
     def _keep_house(self) -> None:
+        try:
+            self._house()
+        except Exception as error:  # as in `_begin_cleaning`
+            self._fail(unexpected(error))
+
+    def _house(self) -> None:
         """Quarantine, deletion of what was sent, and what is remembered of it."""
         begun, last, forget_at, recount_at = False, False, 0.0, time.monotonic() + RECOUNT_S
         while not last:

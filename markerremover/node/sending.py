@@ -11,10 +11,13 @@ import random
 import sqlite3
 import threading
 import time
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 
+from ..errors import MarkerRemoverError
 from ..formats.dicom.file_meta import MOST, file_facts
-from .destinations import Parcel, Peer, Unreachable
+from .destinations import Parcel, Peer, Send, Unreachable
 from .index import Index
 from .records import Delivery, Limits
 from .spool import Changed, Spool
@@ -33,6 +36,12 @@ def pause_s(attempts: int, limits: Limits) -> float:
     (5.0, 40.0, 900.0)
     """
     return float(min(limits.longest_retry_s, limits.first_retry_s * 2 ** min(attempts, 60)))
+
+
+def unexpected(error: Exception) -> MarkerRemoverError:
+    """An error that names the kind of an exception and its place, never its message, which may quote an object."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return MarkerRemoverError(f"unexpected {type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}")
 
 
 class Sender:
@@ -77,6 +86,11 @@ class Sender:
             except (sqlite3.Error, OSError) as error:
                 log.error("destination %s waits: the index or the spool cannot be read or written: %s", self._name, type(error).__name__)
                 self._stopping.wait(POLL_S)
+            except Exception as error:  # whatever a library raises: the thread goes on, after a pause
+                reason = str(unexpected(error))
+                log.error("destination %s waits: %s", self._name, reason)
+                self._not_before = time.monotonic() + self._limits.first_retry_s
+                self._index.note(f"sending {self._name}", reason)
 
     def _send(self, due: list[Delivery]) -> None:
         """Send some deliveries over one connection."""
@@ -100,7 +114,7 @@ class Sender:
             self._index.postpone_all(self._name, str(error), wait)
             self._index.note(f"sending {self._name}", str(error), current.number)
 
-    def _send_one(self, parcel: Parcel, send: Callable) -> None:
+    def _send_one(self, parcel: Parcel, send: Send) -> None:
         delivery = parcel.delivery
         try:
             with self._spool.pinned(delivery.relative, delivery.sha256_out) as path:
@@ -139,3 +153,4 @@ class Sender:
         log.error("object %d: not sent to %s: %s", delivery.number, self._name, reason)
         self._index.note(f"sending {self._name}", reason, delivery.number)
         self._on_spoilt(delivery)
+        self._index.postponed(delivery, reason, pause_s(delivery.attempts, self._limits))

@@ -17,11 +17,9 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
-
-from filelock import FileLock
 
 from ..audit import full_pictures, manifest_files
 from ..audit.crops import file_id
@@ -51,7 +49,7 @@ class Spool:
         self.folder = Path(os.path.abspath(folder)).resolve()
         self.objects, self.out, self.audit = (self.folder / name for name in ("objects", "out", "out-audit"))
         self._incoming, self._outgoing = self.folder / "incoming", self.folder / "outgoing"
-        self._lock: FileLock | None = None
+        self._lock: ExitStack | None = None
 
     def open(self) -> None:
         """Create the folders and lock them for this process.
@@ -63,14 +61,16 @@ class Spool:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             for path in (self.folder, self.objects, self.out, self.audit, self.audit / "tmp", self.audit / "crops", self._incoming, self._outgoing):
                 regular_files.folder(path)
-            self._lock = locks.hold(self.folder / LOCK, f"{self.folder}: another node is at work in it", "use another folder")
+            lock = ExitStack()
+            lock.enter_context(locks.held(self.folder / LOCK, f"{self.folder}: another node is at work in it", "use another folder"))
+            self._lock = lock
         except OSError as error:
             raise UsageError(f"{error.filename}: cannot be written ({error.strerror})") from error
 
     def close(self) -> None:
         """Release the lock."""
         if self._lock:
-            self._lock.release()
+            self._lock.close()
             self._lock = None
 
     # Objects

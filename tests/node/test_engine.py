@@ -229,3 +229,36 @@ def test_limits_and_destinations_are_checked(tmp_path):
         Limits(object_bytes=0)
 
 
+
+
+def test_whatever_a_destination_raises_the_others_and_the_next_attempt_go_on(tmp_path, monkeypatch):
+    from markerremover.node.destinations.folder import FolderPeer
+
+    tries, original = [], FolderPeer._put
+
+    def put(self, parcel, path):
+        tries.append(parcel)
+        if len(tries) == 1:
+            raise RuntimeError("a name: SMITH")
+        return original(self, parcel, path)
+
+    monkeypatch.setattr(FolderPeer, "_put", put)
+    with nodes.running(replace(nodes.settings(tmp_path), listening=None)) as engine:
+        engine.accept(nodes.object_file(tmp_path / "in", 1), "test")
+        assert nodes.settled(engine).sent == 1
+        text, = [problem.text for problem in engine.index.recent_errors()]
+    assert text.startswith("unexpected RuntimeError at test_engine.py") and "SMITH" not in text
+
+
+def test_a_worker_that_breaks_ends_the_node_and_the_next_start_cleans_the_object(tmp_path, monkeypatch):
+    settings = replace(nodes.settings(tmp_path), listening=None)
+    engine = Engine(settings, open_cleaner=nodes.fakes.cleaner)
+    with monkeypatch.context() as patch:
+        patch.setattr("markerremover.node.cleaning.Cleaners._record", lambda *_: 1 / 0)
+        engine.start()
+        engine.accept(nodes.object_file(tmp_path / "in", 1), "test")
+        engine.wait_end()
+        engine.stop()
+    assert "ZeroDivisionError" in str(engine.error) and engine.counts().reconciles
+    with nodes.running(settings) as engine:
+        assert nodes.settled(engine).sent == 1

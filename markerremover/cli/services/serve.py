@@ -101,7 +101,7 @@ def options_of(args: argparse.Namespace) -> RunOptions:
     """
     profile = args.configuration.site if args.configuration else None
     return RunOptions(
-        policy=policy_of(args, profile), weights=args.weights, site=profile, device=args.device, batch=args.batch, workers=args.workers,
+        policy=policy_of(args, profile), weights=args.weights or configured.learnt_weights(args.configuration), site=profile, device=args.device, batch=args.batch, workers=args.workers,
         headers=args.headers, key=args.key, retain=args.retain, shift_dates=args.shift_dates, paths=args.paths, time_limit=args.time_limit or None,
         second_look=args.second_look, effort=args.effort, allow_modality=args.allow_modality, hold_unusable=args.hold_unusable,
         read_laterality=args.read_laterality, transfer_syntax=args.transfer_syntax, full_pictures_gb=args.full_pictures)

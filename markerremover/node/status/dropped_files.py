@@ -32,11 +32,10 @@ MEDIA = {".png": "image/png", ".jpg": "image/jpeg", ".tif": "image/tiff", ".dcm"
 
 
 class Result(NamedTuple):
-    """A result: its bytes, media type, and suffix with a dot."""
+    """A result: its bytes and media type."""
 
     data: bytes
     media: str
-    suffix: str
 
 
 def destination(spool: Path) -> FolderDestination:
@@ -105,9 +104,9 @@ class DroppedFiles:
         return self._engine.incoming.accept(copy, ORIGIN, name=name, apart=True).number
 
     def rows(self) -> list[dict[str, Any]]:
-        """Number, state, reason and whether there is a result, of the latest dropped files."""
+        """Number, state, reason and, of those with a result, its suffix with a dot, of the latest dropped files."""
         return [
-            {"number": one.number, "state": one.state, "reason": one.reason, "result": self._path(one) is not None}
+            {"number": one.number, "state": one.state, "reason": one.reason, "result": path.suffix if (path := self._path(one)) else ""}
             for one in self._engine.index.of_origin(ORIGIN, SHOWN)]
 
     def _path(self, stored: Stored) -> Path | None:
@@ -128,7 +127,7 @@ class DroppedFiles:
         if hashlib.sha256(data).hexdigest() != stored.sha256_out:
             log.error("object %d: its result is not the one that was verified: it is not given out", number)
             raise ReadError("the result is not the one that was verified")
-        return Result(data, MEDIA[path.suffix], path.suffix)
+        return Result(data, MEDIA[path.suffix])
 
     def tidy(self) -> int:
         """Delete results after the time that the settings say; returns their number."""

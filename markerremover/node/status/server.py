@@ -110,9 +110,9 @@ class Answers:
 
     def result(self, request: Any) -> Any:
         """The result of a dropped file."""
-        data, kind, suffix = self._dropped.result(_whole(request.path_params["number"]))
-        answer = _answer(data, kind)
-        answer.headers["content-disposition"] = f'attachment; filename="{request.path_params["number"]}{suffix}"'
+        found = self._dropped.result(_whole(request.path_params["number"]))
+        answer = _answer(found.data, found.media)
+        answer.headers["content-disposition"] = "attachment"  # the page gives it the name that only the page knows
         return answer
 
     def review(self, request: Any) -> Any:

@@ -80,7 +80,7 @@ function outcome(one) {
   const link = element("a", "fetch the result");
   link.href = `/api/dropped/${one.number}`;
   const name = names.get(one.number);
-  link.download = name ? name.replace(/(\.[^.]*)?$/, "-cleaned$1") : "";
+  link.download = name ? name.replace(/(\.[^.]*)?$/, "-cleaned$1") : `${one.number}-cleaned${one.result}`;
   return link;
 }
 
