@@ -199,8 +199,8 @@ class StatusServer:
             time.sleep(0.01)
         if not self._server.started:
             raise UsageError(f"port {self._status.port} of {HOSTS[0]} cannot be listened on: choose another as port in [status]")
-        self._entrances.listens_on(self._server.servers[0].sockets[0].getsockname()[1])
         self._numbers.append(self._server.servers[0].sockets[0].getsockname()[1])
+        self._entrances.listens_on(self.port)
         self._tidying.start()
 
     def stop(self) -> None:
