@@ -12,7 +12,7 @@ import os
 import secrets
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 from pathlib import Path
 from typing import IO, Any
@@ -97,6 +97,27 @@ def packed_areas(removed: np.ndarray, decisions: Sequence[Decision]) -> tuple[st
     """
     crops = (removed[d.frame, d.xyxy[1] : d.xyxy[3], d.xyxy[0] : d.xyxy[2]] for d in decisions)
     return tuple("" if crop.all() else base64.b64encode(zlib.compress(np.packbits(crop).tobytes(), 9)).decode("ascii") for crop in crops)
+
+
+def removed_pixels(row: Mapping[str, Any], shape_fhw: tuple[int, ...]) -> np.ndarray:
+    """(F, H, W) bool, new: the pixels that a row says were removed. Boxes of versions that did not say it count as a whole, retained ones not at all.
+
+    Args:
+        shape_fhw: frames, rows, columns of the file.
+
+    Raises:
+        UsageError: a box does not fit, or its `removed` cannot be read.
+    """
+    removed = np.zeros(shape_fhw, bool)
+    for box in row["boxes"]:
+        x1, y1, x2, y2 = box["xyxy"]
+        part = removed[box["frame"]][y1:y2, x1:x2] if box["frame"] < len(removed) else removed[0, :0]
+        try:
+            bits = np.unpackbits(np.frombuffer(zlib.decompress(base64.b64decode(box["removed"])), np.uint8)) if "removed" in box else None
+            part |= box["action"] == "remove" if bits is None else bits[: part.size].reshape(y2 - y1, x2 - x1).astype(bool)
+        except (ValueError, zlib.error):
+            raise UsageError(f"the row of {ascii(row['relative'])} has a box whose removed pixels cannot be read") from None
+    return removed
 
 
 def append(handle: IO[str], row: dict[str, Any]) -> None:

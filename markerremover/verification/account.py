@@ -104,7 +104,7 @@ def _with_outputs(
     found: list[tuple[_Input, dict[str, Any]]], rows: Sequence[dict[str, Any]], out: Path, findings: list[Finding]
 ) -> tuple[list[Pair], list[Finding]]:
     outputs = {relative: path for path, relative in files_below(out)}
-    released = defaultdict(int)
+    released: dict[str, int] = defaultdict(int)
     for row in rows:
         released[row["relative"]] += row["status"] in RELEASED
     for relative, path in outputs.items():
