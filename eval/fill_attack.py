@@ -138,15 +138,18 @@ def main() -> None:
     parser.add_argument("--train", type=int, default=1000, help="patches to learn from, of each way")
     parser.add_argument("--test", type=int, default=500, help="patches to read")
     parser.add_argument("--epochs", type=int, default=6)
-    parser.add_argument("--only", metavar="WAY", action="append", choices=WAYS, help="only this way")
+    parser.add_argument("--only", metavar="WAY", action="append", choices=WAYS, help="only this way; what the file has of others stays")
+    parser.add_argument("--stored", action="append", choices=("JPEG", "lossless"), help="only films stored so")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("-o", "--output", type=Path, metavar="FILE.json")
     args = parser.parse_args()
     import torch
 
     torch.set_num_threads(args.threads)
-    found = []
-    for stored in ("JPEG", "lossless"):
+    document = json.loads(args.output.read_text(encoding="utf-8")) if args.output and args.output.exists() else {}
+    earlier = document.get("ways", [])
+    found: list[dict[str, object]] = []
+    for stored in args.stored or ("JPEG", "lossless"):
         for way in args.only or WAYS:
             if way == "tight" and stored == "lossless":
                 continue
@@ -157,7 +160,8 @@ def main() -> None:
             found.append({"stored": stored, "removed": way, "k": right, "n": number, "value": round(right / number, 4), "low99": round(low, 4), "high99": round(high, 4)})
             print(f"{stored}, {way}: {100 * right / number:.1f} % ({100 * low:.1f}-{100 * high:.1f}) of digits right, {time.perf_counter() - start:.0f} s", flush=True)
             if args.output:  # after each, so that a run that is ended has something
-                document = {"digits": DIGITS, "chance": 0.1, "train": args.train, "test": args.test, "epochs": args.epochs, "ways": found}
+                others = [w for w in earlier if not any((w["stored"], w["removed"]) == (f["stored"], f["removed"]) for f in found)]
+                document = {"digits": DIGITS, "chance": 0.1, "train": args.train, "test": args.test, "epochs": args.epochs, "ways": [*others, *found]}
                 args.output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 

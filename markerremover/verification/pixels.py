@@ -1,7 +1,7 @@
 """Stored pixels of an output against those of its input: the same outside the removed areas, removed inside.
 
 In an area that was blacked out every pixel has one value, which looks black. What an area that was filled held is unknown to a stranger, so there
-only what stood out from its surroundings counts: most of it has to have changed.
+only its fine detail counts, such as the edges of strokes: a fill is smooth, so most of it has to have changed.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from .pictures import Picture
 from .rows import Areas
 
 AROUND_PX = 12  # width of the surroundings of a filled area, pixels
-STANDS_OUT = 0.15  # least difference from the median of the surroundings, as a share of the picture's range, of what stands out
-UNCHANGED = 0.25  # highest share of what stands out in a filled area that may be as it was
+FINE_PX = 2.0  # sigma of the smoothing that detail is compared with, pixels
+STANDS_OUT = 0.06  # least difference from the smoothed picture, as a share of its range, of detail
+UNCHANGED = 0.5  # highest share of the detail of a filled area that may be as it was
 _PALETTE_BLACK = 25  # highest value of a channel, of 255, of a palette's colour that counts as black
 
 
@@ -68,7 +69,7 @@ def looks_black(picture: Picture, value: np.ndarray) -> bool:
 
 
 def still_there(before: np.ndarray, after: np.ndarray, areas: Areas, slack: float = 0) -> Iterator[str]:
-    """Filled areas in which most of what stood out is as it was, in words.
+    """Filled areas in which most of the fine detail is as it was, in words.
 
     Args:
         before, after: (F, H, W) values, of any type.
@@ -84,11 +85,8 @@ def still_there(before: np.ndarray, after: np.ndarray, areas: Areas, slack: floa
         for number in range(1, count):
             x, y, w, h = stats[number, :4].tolist()
             part = np.s_[max(0, y - AROUND_PX) : y + h + AROUND_PX, max(0, x - AROUND_PX) : x + w + AROUND_PX]
-            area, around = labels[part] == number, ~areas.removed[frame][part]
-            old, new = before[frame][part].astype(np.float64), after[frame][part].astype(np.float64)
-            if not around.any():
-                continue
-            standing = area & (np.abs(old - np.median(old[around])) > STANDS_OUT * span)
+            old, new = before[frame][part].astype(np.float32), after[frame][part].astype(np.float32)
+            standing = (labels[part] == number) & (np.abs(old - cv2.GaussianBlur(old, (0, 0), FINE_PX)) > STANDS_OUT * span)
             if standing.sum() > 8 and (np.abs(old - new)[standing] <= slack).mean() > UNCHANGED:
                 yield f"what stood out in the filled area {[x, y, x + w, y + h]} of frame {frame} is still there"
 
