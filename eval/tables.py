@@ -197,13 +197,15 @@ def fills() -> list[str]:
 def fill_attack() -> list[str]:
     """How many of six digits a network says rightly that was trained on what was left and filled."""
     document = result("fill-attack")
-    said = {"fill": "`fill`", "mask": "`mask`", "box": "`box`", "leaky": "control: a fill with 3 % of what was there",
-            "tight": "control: black rectangles without a margin"}
-    found = {(way["removed"], way["stored"]): way for way in document["ways"]}
-    lines = ["| what the network sees | films stored without loss | films stored as JPEG |", "|---|---|---|"]
+    said = {"fill": "`fill`", "mask": "`mask`", "box": "`box`", "leaky": "control: a fill with 3 % of what was there"}
+    found = {(way["removed"], way["stored"], way["digits"]): way for way in document["ways"]}
+    lines = ["| what the network sees | inner digits, stored without loss | inner digits, stored as JPEG | first and last digit, without loss | first and last, JPEG |",
+             "|---|---|---|---|---|"]
     for name, words in said.items():
-        cells = [found.get((name, stored)) for stored in ("lossless", "JPEG")]
-        lines.append(f"| {words} | " + " | ".join("–" if c is None else f"{100 * c['value']:.1f} % ({c['k']}/{c['n']}; {100 * c['low99']:.1f}–{100 * c['high99']:.1f})" for c in cells) + " |")
+        cells = [found.get((name, stored, digits)) for digits in ("inner", "outer") for stored in ("lossless", "JPEG")]
+        if any(cells):
+            lines.append(f"| {words} | " + " | ".join(
+                "–" if c is None else f"{100 * c['value']:.1f} % ({c['k']}/{c['n']}; {100 * c['low99']:.1f}–{100 * c['high99']:.1f})" for c in cells) + " |")
     return lines
 
 

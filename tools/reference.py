@@ -138,8 +138,11 @@ PAGES: dict[str, Callable[[], str]] = {
 
 def written_as(syntax) -> str:
     """The transfer syntax that changed pixels of a source get by default."""
+    from markerremover.formats.dicom import jpeg_frames
     from markerremover.formats.dicom import pixels as dicom_pixels
 
+    if syntax in jpeg_frames.SYNTAXES:
+        return "the same where it can be edited (8 bits, grey or YCbCr), else Explicit VR Little Endian"
     return "the same" if syntax in (*dicom_pixels.NATIVE, *dicom_pixels.ENCODED) else "Explicit VR Little Endian"
 
 

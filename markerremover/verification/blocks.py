@@ -1,10 +1,11 @@
 """JPEG in its own coefficients: blocks that no removed area touches keep theirs, in a removed area they say black.
 
-jpeglib reads the quantised DCT coefficients without decoding, so that a second generation shows even where no pixel changes visibly.
+jpegio (libjpeg-turbo) reads the quantised DCT coefficients without decoding, so that a second generation shows even where no pixel changes visibly.
 """
 
 from __future__ import annotations
 
+import io
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import numpy as np
 
 from .pictures import UnreadError
 
+OTHER_TABLES = "its quantisation tables changed, so it was compressed again with loss"
 EDGE = 32  # highest mean grey level of what a coder leaves of black beside a bright edge, of 255
 ENCODED_AGAIN = 2.0  # highest mean difference outside the removed areas, in grey levels beyond a quarter of the mean quantisation step
 
@@ -23,15 +25,14 @@ ENCODED_AGAIN = 2.0  # highest mean difference outside the removed areas, in gre
 class Coefficients:
     """A JPEG stream.
 
-    planes: of each component (rows, columns, 8, 8) int16 quantised coefficients, in blocks.
-    tables: of each component (8, 8), the steps.  sampling: of each component, blocks per unit down and across.  shape_hw: pixels.
+    planes: of each component (rows, columns, 8, 8) quantised coefficients, in blocks.
+    tables: of each component (64,), the steps.  sampling: of each component, blocks per unit down and across.  shape_hw: pixels.
     """
 
     planes: tuple[np.ndarray, ...]
     tables: tuple[np.ndarray, ...]
     sampling: tuple[tuple[int, int], ...]
     shape_hw: tuple[int, int]
-    progressive: bool
 
     @property
     def unit_hw(self) -> tuple[int, int]:
@@ -43,21 +44,46 @@ def read(data: bytes) -> Coefficients:
     """The coefficients of a stream of 8 bits.
 
     Raises:
-        UnreadError: jpeglib cannot read it.
+        UnreadError: jpegio is not installed, or cannot read it.
     """
-    import jpeglib
-
+    try:
+        import jpegio
+    except ImportError:
+        raise UnreadError("jpegio is not installed") from None
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "a.jpg")
         path.write_bytes(data)
         try:
-            stream: Any = jpeglib.read_dct(str(path))
-            planes = [plane for plane in (stream.Y, stream.Cb, stream.Cr) if plane is not None]
+            stream: Any = jpegio.read(str(path))
+            planes = tuple(_in_blocks(np.array(plane)) for plane in stream.coef_arrays)
+            factors = [(int(c.v_samp_factor), int(c.h_samp_factor)) for c in stream.comp_info]
         except Exception as error:
             raise UnreadError(f"its coefficients cannot be read ({type(error).__name__})") from None
-    tables = tuple(np.asarray(stream.qt[min(int(number), len(stream.qt) - 1)]) for number in stream.quant_tbl_no[: len(planes)])
-    sampling = tuple((int(v), int(h)) for v, h in np.asarray(stream.samp_factor)[: len(planes)])
-    return Coefficients(tuple(planes), tables, sampling if len(planes) > 1 else ((1, 1),), (int(stream.height), int(stream.width)), bool(stream.progressive_mode))
+    tables = _tables(data)
+    if len(planes) != len(factors) or any(c.quant_tbl_no not in tables for c in stream.comp_info):
+        raise UnreadError("its coefficients and tables do not fit together")
+    of_component = tuple(tables[c.quant_tbl_no] for c in stream.comp_info)
+    size = (int(stream.image_height), int(stream.image_width))
+    return Coefficients(planes, of_component, tuple(factors) if len(planes) > 1 else ((1, 1),), size)
+
+
+def _in_blocks(plane: np.ndarray) -> np.ndarray:
+    """(rows, columns, 8, 8) of a plane that has each block in its place."""
+    rows, columns = plane.shape[0] // 8, plane.shape[1] // 8
+    return plane.reshape(rows, 8, columns, 8).transpose(0, 2, 1, 3)
+
+
+def _tables(data: bytes) -> dict[int, np.ndarray]:
+    """Number -> (64,) steps of a stream's quantisation tables, as Pillow reads them."""
+    from PIL import Image
+
+    image: Any = Image.open(io.BytesIO(data), formats=("JPEG",))
+    return {number: np.array(steps) for number, steps in image.quantization.items()}
+
+
+def steps_of(data: bytes) -> tuple[np.ndarray, ...]:
+    """The quantisation tables of a stream, (64,) each."""
+    return tuple(_tables(data).values())
 
 
 def touched(mask: np.ndarray, shape: Coefficients) -> tuple[np.ndarray, ...]:
@@ -91,7 +117,7 @@ def layout_differs(before: Coefficients, after: Coefficients) -> str:
     if before.sampling != after.sampling:
         return "its sampling changed"
     if any((a != b).any() for a, b in zip(before.tables, after.tables)):
-        return "its quantisation tables changed, so it was compressed again with loss"
+        return OTHER_TABLES
     return ""
 
 
@@ -114,14 +140,21 @@ def inside(after: Coefficients, pixels: np.ndarray, black: np.ndarray) -> Iterat
     uneven = sum(int((plane[blocks].reshape(-1, 64)[:, 1:] != 0).any(axis=1).sum()) for plane, blocks in zip(after.planes, within(black, after)))
     if uneven:
         yield f"{uneven} blocks within blacked-out areas are not even"
-    steps = max(float(table.max()) for table in after.tables)
     grey = pixels if pixels.ndim == 2 else pixels[..., 1]
     whole = within(black, after)[0]
     heights = np.kron(whole[:: after.sampling[0][0], :: after.sampling[0][1]], np.ones(after.unit_hw, bool))[: black.shape[0], : black.shape[1]]
-    if heights.any() and grey[heights].max() > 2 + after.tables[0][0, 0] / 8:
+    if heights.any() and grey[heights].max() > 2 + after.tables[0][0] / 8:
         yield f"blocks within blacked-out areas are up to {int(grey[heights].max())} grey levels from black"
-    if (bright := float(grey[black].mean())) > EDGE / 4 * (1 if grey is pixels else 2) + steps / 4:
-        yield f"blacked-out areas are {bright:.1f} grey levels from black on average"
+    yield from bright(pixels, black, after.tables)
+
+
+def bright(pixels: np.ndarray, black: np.ndarray, tables: tuple[np.ndarray, ...]) -> Iterator[str]:
+    """What is brighter in blacked-out areas than a coder leaves black, in words; see `inside`."""
+    if not black.any():
+        return
+    grey = pixels if pixels.ndim == 2 else pixels[..., 1]
+    if (mean := float(grey[black].mean())) > EDGE / 4 * (1 if grey is pixels else 2) + max(float(table.max()) for table in tables) / 4:
+        yield f"blacked-out areas are {mean:.1f} grey levels from black on average"
 
 
 def encoded_again(before: np.ndarray, after: np.ndarray, mask: np.ndarray, tables: tuple[np.ndarray, ...], unit_hw: tuple[int, int]) -> str:

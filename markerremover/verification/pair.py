@@ -57,9 +57,8 @@ def _found(pair: Pair, headers: str, counts: Counter[str]) -> Iterator[tuple[str
         yield "outside", "is unchanged by its row, but its pixels are stored in other bytes"
     streams = _jpeg_streams(before, after)
     if streams:
-        counts["JPEG pictures compared by their coefficients"] += len(streams)
         for frame, (old, new) in enumerate(streams):
-            yield from _found_in_jpeg(old, new, before.samples[frame], after.samples[frame], _of_frame(areas, frame), counts)
+            yield from _found_in_jpeg(old, new, before.samples[frame], after.samples[frame], _of_frame(areas, frame), rows.encoded_again(pair.row), counts)
     else:
         yield from (("outside", said) for said in pixels.outside(before, after, areas.removed))
         yield from (("inside", said) for said in pixels.inside(before, after, areas))
@@ -126,22 +125,29 @@ def _of_frame(areas: Areas, frame: int) -> Areas:
 
 
 def _found_in_jpeg(
-    old: bytes, new: bytes, before: np.ndarray, after: np.ndarray, areas: Areas, counts: Counter[str]
+    old: bytes, new: bytes, before: np.ndarray, after: np.ndarray, areas: Areas, again: bool, counts: Counter[str]
 ) -> Iterator[tuple[str, str]]:
-    """Compare two streams by their coefficients; `before` and `after` are their decoded pixels, (H, W) or (H, W, 3)."""
+    """Compare two streams by their coefficients, or where a row says that all of them were made anew by what they decode to.
+
+    Args:
+        before, after: decoded pixels, (H, W) or (H, W, 3).  again: whether the row says that the whole picture was encoded again.
+    """
+    removed, steps = areas.removed[0], blocks.steps_of(old)
+    grey_before, grey_after = (one if one.ndim == 2 else one[..., 1] for one in (before, after))
+    yield from (("inside", said) for said in pixels.still_there(grey_before[None], grey_after[None], areas, slack=1))
+    if again:
+        counts[ENCODED_AGAIN] += 1
+        if sorted(map(bytes, (table.astype(np.uint16) for table in steps))) != sorted(map(bytes, (table.astype(np.uint16) for table in blocks.steps_of(new)))):
+            yield "outside", blocks.OTHER_TABLES
+        elif said := blocks.encoded_again(before, after, removed, steps, (16, 16)):
+            yield "outside", said
+        yield from (("inside", said) for said in blocks.bright(after, areas.black[0], steps))
+        return
     first, second = blocks.read(old), blocks.read(new)
+    counts["JPEG pictures compared by their coefficients"] += 1
     if layout := blocks.layout_differs(first, second):
         yield "outside", layout
         return
-    removed = areas.removed[0]
-    changed = blocks.outside(first, second, removed)
-    if changed and not removed.any():
-        yield "outside", f"{changed} blocks changed, and nothing was removed"
-    elif changed:
-        counts[ENCODED_AGAIN] += 1
-        if said := blocks.encoded_again(before, after, removed, first.tables, first.unit_hw):
-            yield "outside", said
+    if changed := blocks.outside(first, second, removed):
+        yield "outside", f"{changed} blocks outside the removed areas changed" if removed.any() else f"{changed} blocks changed, and nothing was removed"
     yield from (("inside", said) for said in blocks.inside(second, after, areas.black[0]))
-    grey_before, grey_after = (one if one.ndim == 2 else one[..., 1] for one in (before, after))
-    slack = float(max(table.max() for table in first.tables))
-    yield from (("inside", said) for said in pixels.still_there(grey_before[None], grey_after[None], areas, slack))

@@ -108,6 +108,12 @@ def unpacked(text: str, shape_hw: tuple[int, int]) -> np.ndarray:
     return np.unpackbits(np.frombuffer(packed, np.uint8), count=size).reshape(shape_hw).astype(bool)
 
 
+def encoded_again(row: dict[str, Any]) -> bool:
+    """Whether the row says of a JPEG picture that all of its blocks were encoded again."""
+    said = row.get("jpeg")
+    return isinstance(said, dict) and said.get("coefficients") == "encoded again"
+
+
 def notes(row: dict[str, Any]) -> list[str]:
     """What the row says was changed beside the removed areas."""
     return [str(note) for note in _list(row, "notes")]

@@ -34,7 +34,7 @@ def statement(report: Report, version: str, day: datetime.date) -> str:
 Date: {day.isoformat()}. Program: markerremover {version}, `verify`.
 
 **What was compared.** {count['files compared']} results with their originals, by the manifest of the run, file by file. The check reads files with
-libraries that others maintain (pydicom, Pillow, OpenCV, tifffile, jpeglib) and shares no code with what made the results. {left}
+libraries that others maintain (pydicom, Pillow, OpenCV, tifffile, jpegio) and shares no code with what made the results. {left}
 
 **Result.** {found}
 

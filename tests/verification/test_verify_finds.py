@@ -13,6 +13,7 @@ import pytest
 import verifying
 from PIL import Image, PngImagePlugin
 from pydicom import uid
+from pydicom.encaps import encapsulate, generate_frames
 
 from markerremover.verification import rows
 
@@ -238,9 +239,9 @@ def test_loss_in_a_compressed_dicom_file_is_found(run):
 @pytest.mark.parametrize("frame", [0, 1])
 def test_a_name_that_is_back_in_a_frame_of_a_dicom_jpeg_is_found(run, frame):
     def edit(dataset):
-        stored = np.array(dataset.pixel_array)
-        stored[frame, Y1:Y2, X1:X2] = 200
-        dataset.PixelData = stored.tobytes()
+        original, streams = (list(generate_frames(d.PixelData, number_of_frames=2)) for d in (pydicom.dcmread(run.source / "jpeg.dcm"), dataset))
+        streams[frame] = original[frame]
+        dataset.PixelData = encapsulate(streams)
 
     run.edit("jpeg.dcm", edit)
     findings = run.findings("jpeg.dcm")
