@@ -27,6 +27,8 @@ MANIFEST = {
     "boxes[].rotation_deg": "counter-clockwise rotation that makes the text upright, degrees",
     "boxes[].mirrored": "whether the text is mirrored",
     "boxes[].area_px": "number of removed pixels of a box that is not removed as a whole, as with polygons and masks drawn by hand; else absent",
+    "boxes[].removed": "which pixels of the box were removed, where not all of them were: one bit a pixel, row by row, the first in the highest bit of the "
+                       "first byte (`numpy.packbits`), deflated (`zlib`), in base64; else absent",
     "boxes[].style": "with `--style mask` or `fill`: style used for this box, `box`, `mask` or `fill`",
     "boxes[].style_reason": "with `--style mask` or `fill`: reason why it differs from the style of the run",
     "held_for[]": "boxes that led to the `reason` of a held file or to `released_held`, with the fields of `boxes[]`: label `verify`, what was still found "

@@ -19,6 +19,7 @@ from ..errors import MarkerRemoverError, UsageError
 from ..options import DEVICES, RunOptions
 from .annotate import add_annotate_parser
 from .benchmark import add_benchmark_parser
+from .checks.verify import add_verify_parser
 from .evaluate import add_evaluate_parser
 from .export import add_export_parser
 from .export_dataset import add_export_dataset_parser
@@ -79,6 +80,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_export_parser(subparsers)
     add_export_dataset_parser(subparsers)
     add_evaluate_parser(subparsers)
+    add_verify_parser(subparsers)
     add_review_parsers(subparsers)
     add_annotate_parser(subparsers)
     add_serve_parser(subparsers)

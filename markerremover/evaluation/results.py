@@ -137,7 +137,8 @@ def _row(task: Task) -> Row:
     after = _read(task.result)
     identical = None if after is None else after.stored.shape == before.stored.shape and bool((after.stored == before.stored).all())
     shown = None if after is None else shown_after(before, after)
-    judged = judging.judge(before.display[0], shown, annotation, fill=task.fill)
+    removed = manifest_files.removed_pixels(task.manifest, before.stored.shape[:3])[0] if task.fill and task.manifest else None
+    judged = judging.judge(before.display[0], shown, annotation, fill=task.fill, removed=removed)
     reader, localizer = _opened["reader"], _opened["localizer"]
     readable = () if reader is None or shown is None or judged.missing else tuple(_reads(e, shown, reader) for e in annotation.elements)
     photometric = str(getattr(before.source, "photometric", "")) if before.format == "DICOM" else ""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..audit import crops, full_pictures
+from ..audit import crops, full_pictures, manifest_files
 from ..errors import HeldError, MarkerRemoverError, ReadError
 from ..formats import images
 from ..headers.profile import HeaderProfile
@@ -84,7 +84,8 @@ def _process(
         raise HeldError("its path still holds a name, number or UID of its header")
     cleaned = clean_radiograph(radiograph, cleaner, timings_ms, corrections)
     unchecked = bool(corrections and corrections.alone)
-    facts.update(decisions=cleaned.decisions, styles=cleaned.styles, made_up=cleaned.made_up, held_for=cleaned.held_for)
+    facts.update(decisions=cleaned.decisions, styles=cleaned.styles, made_up=cleaned.made_up, held_for=cleaned.held_for,
+                 areas=manifest_files.packed_areas(cleaned.removed, cleaned.decisions))
     facts["further"] |= {"quality": list(with_markers(quality, cleaned.decisions, radiograph.shape_hw[1]))}
     if cleaner.policy.readable and not unchecked:
         facts["further"] |= {"laterality": burned_in.side(cleaned.decisions, radiograph.shape_hw, options.meanings or {}, images.header_sides(radiograph)).row}

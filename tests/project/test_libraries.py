@@ -26,13 +26,13 @@ ALONE = {
     "openvino": {"system.telemetry"},
     "onnxruntime": {"system.telemetry", "training.precision"},
     "dicomanonymizer": {"headers.dicom_headers"},
-    "pydicom": {"formats.dicom", "headers", "laterality", "library.sources", "remover", "scope.modality", "synthesis"},
+    "pydicom": {"formats.dicom", "headers", "laterality", "library.sources", "remover", "scope.modality", "synthesis", "verification"},
     "ray": {"run.ray_engine", "run.ray_network"},
     "tqdm": {"run.progress"},
     "tomlkit": {"site_profile"},
     "prometheus_client": {"node.status"},
     "filelock": {"system.locks"},
-    "jpegio": {"formats.coefficients.stream"},
+    "jpegio": {"formats.coefficients.stream", "verification.blocks"},
     "jinja2": {"audit.report_pages"},
     "markupsafe": {"audit.report_pages"},
     "starlette": {"review", "node"},
@@ -42,7 +42,7 @@ ALONE = {
     "pycocotools": {"evaluation.average_precision"},
     "matplotlib": {"evaluation.report"},
     "skimage": {"evaluation.fill_quality"},
-    "tifffile": {"formats.tiff", "library.saving", "synthesis"},
+    "tifffile": {"formats.tiff", "library.saving", "synthesis", "verification.reading", "verification.traces"},
 }
 
 NETWORK = {"socket", "http", "urllib", "requests", "httpx", "ftplib", "smtplib", "aiohttp", "pynetdicom", "ssl"}
