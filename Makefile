@@ -6,7 +6,7 @@
 # make lint       ruff, the import layers and the types                              (.venv with torch)
 #
 # Needs Python 3.11+ and, from the system, venv and Tesseract; tools/prepare-system installs those two where it may.
-# The test targets also ask for DCMTK, dicom3tools and Chromium, and go on without them: the tests that need them are skipped.
+# The test targets also ask for DCMTK, dicom3tools, Orthanc and Chromium, and go on without them: the tests that need them are skipped.
 # The tests run in two processes, a file of them in one; TWICE= runs all in one.
 # PYTHON=python3.12 chooses the interpreter; ARGS="-k safety" goes to pytest, ARGS="--images 5" to the benchmark.
 

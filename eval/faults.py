@@ -36,6 +36,7 @@ from markerremover.synthesis import synthesize
 
 COUNT, SIZE, SEED = 4, (256, 256), 7
 PATIENCE_S = 300  # for a run
+NODE = "<!-- node -->"  # the section of eval/node_faults.py begins with it
 ORPHANS_S = 20  # in which workers must see that their run is gone
 WITHOUT_ROOT = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search", "--inh-caps", "-all")
 """Root reads everything; without these capabilities it does not."""
@@ -508,7 +509,8 @@ def main() -> int:
                 rows = [asdict(f) for f in faults.values()]
                 args.out.write_text(json.dumps({"radiographs": COUNT, "faults": rows}, indent=1) + "\n", encoding="utf-8")
             if args.table:
-                args.table.write_text(table(list(faults.values())), encoding="utf-8")
+                _, mark, node = args.table.read_text(encoding="utf-8").partition(NODE) if args.table.exists() else ("", "", "")
+                args.table.write_text(table(list(faults.values())) + (f"\n{mark}{node}" if mark else ""), encoding="utf-8")
     return 0 if all(f.tried == f.survived for f in faults.values()) else 1
 
 

@@ -19,7 +19,7 @@ from markerremover.evaluation.box_measures import PUBLISHED, PUBLISHED_LOCALIZER
 from markerremover.evaluation.metrics import in_words, rate
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("README.md", "docs/accuracy.md", "docs/comparison.md", "docs/backends.md", "docs/scale.md", "docs/how-to/keep-lists.md", "eval/BENCHMARK.md")
+PAGES = ("README.md", "docs/accuracy.md", "docs/comparison.md", "docs/backends.md", "docs/scale.md", "docs/styles.md", "docs/how-to/keep-lists.md", "eval/BENCHMARK.md")
 HEAD = ("burned-in annotations removed", "images de-identified", "laterality markers retained", "false-positive regions", "anatomy removed")
 WORKERS, NODES, CORES, PRICE = 2, 10, 32, 0.04  # of the arithmetic in docs/scale.md; the price is an assumption, in any currency
 SAID = {"all": "all removed", "laterality markers": "laterality markers retained", "words": "single characters retained"}
@@ -180,8 +180,37 @@ def cost() -> list[str]:
     return lines
 
 
+def fills() -> list[str]:
+    """Filled pixels, and the same pixels blacked out, against the same drawn films without annotations; and what is left of the print."""
+    document = result("fills")
+    quality, styles = document["fill_quality"], document["styles"]
+    nothing = {"k": 0, "n": styles["fill"]["leaks"]["n"]}
+    lines = [f"| {document['images']} drawn films | filled | blacked out |", "|---|---|---|"]
+    for name, said in (("psnr_db", "PSNR in the removed areas, dB"), ("ssim", "SSIM in them"), ("seam_ssim", "SSIM in the seam around them, 5 pixels")):
+        lines.append(f"| {said} | {quality['filled'][name]:.3g} | {quality['black'][name]:.3g} |")
+    for name, said in (("recall", "annotations removed"), ("readable", "annotations whose text OCR still reads"), ("leaks", "annotations of which something leaks")):
+        lines.append(f"| {said} | {in_words(styles['fill'][name])} | {in_words(styles['box'][name])} |")
+    alike = styles["fill"].get("filled_alike", rate(**nothing))
+    return [*lines, f"| annotations filled with about their own brightness | {in_words(alike)} | – |"]
+
+
+def fill_attack() -> list[str]:
+    """How many of six digits a network says rightly that was trained on what was left and filled."""
+    document = result("fill-attack")
+    said = {"fill": "`fill`", "mask": "`mask`", "box": "`box`", "leaky": "control: a fill with 3 % of what was there"}
+    found = {(way["removed"], way["stored"], way["digits"]): way for way in document["ways"]}
+    lines = ["| what the network sees | inner digits, stored without loss | inner digits, stored as JPEG | first and last digit, without loss | first and last, JPEG |",
+             "|---|---|---|---|---|"]
+    for name, words in said.items():
+        cells = [found.get((name, stored, digits)) for digits in ("inner", "outer") for stored in ("lossless", "JPEG")]
+        if any(cells):
+            lines.append(f"| {words} | " + " | ".join(
+                "–" if c is None else f"{100 * c['value']:.1f} % ({c['k']}/{c['n']}; {100 * c['low99']:.1f}–{100 * c['high99']:.1f})" for c in cells) + " |")
+    return lines
+
+
 TABLES: dict[str, Callable[[], list[str]]] = {
-    "backends": backends, "pace": pace, "stages": stages, "memory": memory, "cost": cost, "letters": letters, "keep-groups": keep_groups, "real": real, "left-out": left_out, "published": published, "benchmark": lambda: synthetic(result("benchmark")),
+    "backends": backends, "pace": pace, "stages": stages, "memory": memory, "cost": cost, "letters": letters, "fills": fills, "fill-attack": fill_attack, "keep-groups": keep_groups, "real": real, "left-out": left_out, "published": published, "benchmark": lambda: synthetic(result("benchmark")),
     "peers-val": lambda: tools(result("peers-val")), "peers-val-brief": lambda: tools(result("peers-val"), brief=True),
     "peers-benchmark": lambda: tools(result("peers-benchmark")), "peers-benchmark-brief": lambda: tools(result("peers-benchmark"), brief=True),
 }

@@ -7,6 +7,7 @@
     ├── HeldError           a file was read, but cannot be cleaned safely: it is held
     ├── InferenceError      the process that runs the network for all workers ended or does not answer: failed
     ├── ParityError         an exported model does not find what its source finds, so it was discarded
+    ├── RefusedError        a node does not take an object: too large, too many, no room
     ├── WriteError          an output cannot be written or did not read back as written: failed
     └── AnnotationError     a label file is missing, malformed or does not fit its image
 
@@ -33,6 +34,10 @@ class ReadError(MarkerRemoverError):
 
 class HeldError(MarkerRemoverError):
     """A file was read but cannot be cleaned safely, so no image is written for it."""
+
+
+class RefusedError(MarkerRemoverError):
+    """A node does not take an object: it is too large, there are too many, or there is no room."""
 
 
 class WriteError(MarkerRemoverError):

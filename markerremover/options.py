@@ -22,6 +22,7 @@ ENGINES = ("local", "ray")
 #: How much is spent on finding: the localizer alone; the text detector, too; the text detector on a larger picture.
 EFFORTS = ("fast", "default", "thorough")
 MOST_BATCH = 64  # largest batch of pictures in the localizer's network
+TIME_LIMIT = 900.0  # time limit per file of a command, seconds; a radiograph takes less than one, a long cine a few minutes
 #: Version of the rules. It is increased whenever other pixels are removed with the same weights, so that --resume does not reuse older results.
 RULES = 7
 #: Name of the key file in the audit folder.

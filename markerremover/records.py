@@ -290,7 +290,7 @@ class Outcome:
     path_tells: whether `relative` holds a name, number or UID of the file's own header.
     released_held: the reason for which it would have been held without `release_held`, else "".
     styles: for each decision its style, one of STYLES, and "" or the reason why it differs from the policy's; () where that is "box".
-    made_up: number of pixels filled from their surroundings.
+    made_up: number of pixels filled from their surroundings.  areas: for each decision its removed pixels, see `manifest_files.packed_areas`.
     notes: changes and omissions that the header profile does not ask for; element and reason, never a value.
     orientation: of Exif, 1 to 8.  further: fields of its row that depend on its header: `modality`, `laterality` and others, see `audit.field_docs`.
     held_for: the boxes that led to `reason` or `released_held`.  full_pictures: see `full_pictures.Written`; {} where no picture was made.
@@ -315,6 +315,7 @@ class Outcome:
     further: dict[str, Any] = field(default_factory=dict)
     held_for: tuple[Decision, ...] = ()
     full_pictures: dict[str, Any] = field(default_factory=dict)
+    areas: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:

@@ -97,8 +97,14 @@ class Result:
             return None
         from .formats.dicom.datasets import cleaned_dataset
 
-        touched = not np.array_equal(stored, radiograph.stored)
-        return cleaned_dataset(radiograph, stored, touched=touched, method=self._origin.method, synthetic=self.made_up)
+        touched = images.is_touched(radiograph, stored, self._mask_by_frame)
+        return cleaned_dataset(
+            radiograph, stored, touched=touched, method=self._origin.method, synthetic=self.made_up, removed=self._mask_by_frame)
+
+    @property
+    def _mask_by_frame(self) -> np.ndarray:
+        """`mask` as (F, H, W)."""
+        return self.mask.reshape(-1, *self.mask.shape[-2:])
 
     def save(self, path: Path | str, *, overwrite: bool = False, key: bytes | Path | str | None = None) -> Path:
         """Write the result, read it back and compare it, and only then put it in its place.
@@ -125,8 +131,9 @@ class Result:
                 raise UsageError(f"{target}: a key is for DICOM headers, the source is an array")
             saving.save_array(target, self.array, stacked=origin.stacked, overwrite=overwrite)
         else:
+            removed = self._mask_by_frame
             saving.save_file(
-                target, origin.radiograph, origin.stored, touched=not np.array_equal(origin.stored, origin.radiograph.stored),
+                target, origin.radiograph, origin.stored, removed=removed, touched=images.is_touched(origin.radiograph, origin.stored, removed),
                 made_up=self.made_up, method=origin.method, key=key, overwrite=overwrite)
         return target
 

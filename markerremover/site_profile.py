@@ -12,6 +12,8 @@
 
     [groups]
     projection = ["SCHULTERBLATT Y"]  # added to the shipped group
+
+The same file may hold the other tables of a configuration file, which `configuration` reads and checks.
 """
 
 from __future__ import annotations
@@ -23,15 +25,20 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from .errors import UsageError
 from .keep_lists import groups
 from .records import DEFAULT_KEEP, Policy
 from .scope.modality import checked_modalities
-from .system import user_text
+from .system import regular_files, toml_lines, user_text
+from .system.files import sync
 
 FILE = "site.toml"
+MOST_BYTES = 1_000_000  # largest size of a file, bytes
 KEYS = ("weights", "threshold", "keep", "phrases", "groups", "allow_modality")
+#: Tables of a configuration file that are no part of a site profile, see `configuration.reading`.
+TABLES = ("removal", "output", "headers", "run", "review", "node", "destinations", "watch", "status", "loop")
 MEANINGS = ("left", "right")
 #: Laterality markers with a known meaning: English, then Spanish, Portuguese and French.
 KNOWN_MARKERS = {
@@ -98,49 +105,80 @@ def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
+def file_of(path: Path | str) -> Path:
+    """The file of a site profile or configuration: the path, or the `site.toml` in it where it is a folder, as `improve` creates one."""
+    return Path(path) / FILE if Path(path).is_dir() else Path(path)
+
+
 def read(path: Path | str) -> SiteProfile:
-    """Read a site profile; a relative `weights` is resolved from the folder of the file.
+    """Read a site profile, or the part of a configuration file that is one; a relative `weights` is resolved from the folder of the file.
 
     Args:
-        path: the file, or a folder with a `site.toml`, as `improve` creates.
+        path: see `file_of`.
 
     Raises:
-        UsageError: the file is missing or no TOML, a key is unknown, or a value is invalid.
+        UsageError: the file is missing or no TOML, a key is unknown, or a value is invalid; the message names the line.
     """
-    path = Path(path) / FILE if Path(path).is_dir() else Path(path)
+    path = file_of(path)
     try:
-        data = path.read_bytes()
-        content = tomllib.loads(user_text.decoded(data))
+        data = regular_files.read(path, MOST_BYTES, follow=True)
+        text = user_text.decoded(data)
+        content = tomllib.loads(text)
     except OSError as error:
         raise UsageError(f"{path}: site profile cannot be read ({error.strerror})") from error
+    except RecursionError:
+        raise UsageError(f"{path}: not a TOML file (nested too deeply)") from None
     except ValueError as error:
         raise UsageError(f"{path}: not a TOML file ({error})") from error
-    unknown = sorted(set(content) - set(KEYS))
-    if unknown:
-        raise UsageError(f"{path}: unknown key {unknown[0]!r}, allowed are {', '.join(KEYS)}")
-    weights, options = content.pop("weights", None), dict(content)
-    if weights is not None and (not isinstance(weights, str) or not weights):
-        raise UsageError(f"{path}: weights is {weights!r}, allowed is the path of an ONNX file with its card beside it")
-    if not isinstance(options.get("allow_modality", []), list):
-        raise UsageError(f'{path}: allow_modality is {options["allow_modality"]!r}, allowed is a list such as ["US"]')
-    if not isinstance(options.get("groups", {}), dict) or not all(isinstance(words, list) for words in options.get("groups", {}).values()):
-        raise UsageError(f'{path}: groups is {options["groups"]!r}, allowed is a table such as [groups] with bed = ["AT BED"]')
-    if not isinstance(options.get("keep", {}), dict):
-        raise UsageError(f'{path}: keep is {options["keep"]!r}, allowed is a table such as [keep] with D = "right"')
+    known = (*KEYS, *TABLES)
+    if unknown := sorted(set(content) - set(known)):
+        raise UsageError(f"{path}{toml_lines.place(text, unknown[:1])}: unknown key {unknown[0]!r}, allowed are {', '.join(known)}")
+    options = {key: value for key, value in content.items() if key in KEYS}
+    for keys, alone in _pieces(options):
+        try:
+            _built(alone, path.parent)
+        except UsageError as error:
+            raise UsageError(f"{path}{toml_lines.place(text, keys)}: {error}") from None
     try:
-        resolved = path.parent / weights if weights is not None else None
-        return SiteProfile(weights=resolved, sha256=hashlib.sha256(data).hexdigest(), **options)
-    except UsageError as error:
-        raise UsageError(f"{path}: {error}") from None
+        return _built(options, path.parent, hashlib.sha256(data).hexdigest())
+    except UsageError as error:  # of keys together: phrases that are no phrases and no groups, a marker twice
+        last = "phrases" if "phrases" in options else "groups" if "groups" in options else "keep"
+        raise UsageError(f"{path}{toml_lines.place(text, [last])}: {error}") from None
+
+
+def _pieces(options: Mapping[str, Any]) -> Iterable[tuple[list[str], dict[str, Any]]]:
+    """Each setting that can be judged alone: the keys that lead to it, and a profile with nothing else."""
+    for key, value in options.items():
+        if key in ("keep", "groups") and isinstance(value, dict):
+            yield from (([key, name], {key: {name: inner}}) for name, inner in value.items())
+        elif key != "phrases" or not isinstance(value, list):  # phrases may name groups
+            yield [key], {key: value}
+
+
+def _built(content: Mapping[str, Any], folder: Path, sha256: str = "") -> SiteProfile:
+    """The profile of a file's content.
+
+    Raises:
+        UsageError: a value is invalid.
+    """
+    options = dict(content)
+    weights = options.pop("weights", None)
+    if weights is not None and (not isinstance(weights, str) or not weights):
+        raise UsageError(f"weights is {weights!r}, allowed is the path of an ONNX file with its card beside it")
+    if not isinstance(options.get("allow_modality", []), list):
+        raise UsageError(f'allow_modality is {options["allow_modality"]!r}, allowed is a list such as ["US"]')
+    if not isinstance(options.get("groups", {}), dict) or not all(isinstance(words, list) for words in options.get("groups", {}).values()):
+        raise UsageError(f'groups is {options["groups"]!r}, allowed is a table such as [groups] with bed = ["AT BED"]')
+    if not isinstance(options.get("keep", {}), dict):
+        raise UsageError(f'keep is {options["keep"]!r}, allowed is a table such as [keep] with D = "right"')
+    return SiteProfile(weights=folder / weights if weights is not None else None, sha256=sha256, **options)
 
 
 def write(path: Path | str, profile: SiteProfile) -> None:
     """Write a profile that `read` reads back, atomically; weights in or below the same folder are written as a relative path."""
     path, lines = Path(path), []
     if profile.weights is not None:
-        weights, folder = profile.weights.resolve(), path.resolve().parent
-        beside = weights.is_relative_to(folder)
-        lines.append(f"weights = {_quoted(weights.relative_to(folder).as_posix() if beside else str(weights))}")
+        lines.append(f"weights = {_quoted(_written(profile.weights, path))}")
     if profile.threshold is not None:
         lines.append(f"threshold = {float(profile.threshold)!r}")
     if profile.allow_modality:
@@ -150,12 +188,47 @@ def write(path: Path | str, profile: SiteProfile) -> None:
     lines += ["", "[keep]", *(f"{_quoted(marker)} = {_quoted(meaning)}" for marker, meaning in profile.keep.items())]
     if profile.groups:
         lines += ["", "[groups]", *(f"{_quoted(name)} = {_list(words)}" for name, words in profile.groups.items())]
+    _replaced(path, "\n".join(lines) + "\n")
+
+
+def put_weights(path: Path | str, weights: Path) -> None:
+    """Name other weights in a file, atomically; all else in it stays as it is, comments and the tables of a configuration included.
+
+    Raises:
+        UsageError: the file cannot be read, or did not come out as it was with the other weights.
+    """
+    import tomlkit
+
+    path = Path(path)
+    text = user_text.read(path)
+    try:
+        document = tomlkit.parse(text)
+        document["weights"] = _written(weights, path)
+        new_text = tomlkit.dumps(document)
+        intended = {**tomllib.loads(text), "weights": _written(weights, path)}
+        came_out = tomllib.loads(new_text) == intended
+    except ValueError as error:
+        raise UsageError(f"{path}: not a TOML file ({error})") from None
+    if not came_out:
+        raise UsageError(f"{path}: the weights cannot be replaced in this file; write weights = {_quoted(_written(weights, path))} into it by hand")
+    _replaced(path, new_text)
+
+
+def _written(weights: Path, path: Path) -> str:
+    """The path of weights as it is written into a file: relative where they are in or below its folder."""
+    weights, folder = weights.resolve(), path.resolve().parent
+    return weights.relative_to(folder).as_posix() if weights.is_relative_to(folder) else str(weights)
+
+
+def _replaced(path: Path, text: str) -> None:
+    """Replace a file atomically."""
     temporary = path.with_name(path.name + ".new")
     with open(temporary, "w", encoding="utf-8", newline="\n") as handle:
-        handle.write("\n".join(lines) + "\n")
+        handle.write(text)
         handle.flush()
         os.fsync(handle.fileno())
     os.replace(temporary, path)
+    sync(path.parent)
 
 
 def _list(texts: Iterable[str]) -> str:

@@ -15,6 +15,8 @@ from markerremover.run import batch
 from markerremover.system import telemetry
 
 os.environ.update(telemetry.ENVIRONMENT)  # also of tests that import such a library themselves
+# Before torch is loaded. Its threads would wait for each other in loops: a training beside another busy process took 26 times the processor time.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 telemetry.import_openvino() if util.find_spec("openvino") else None
 
 # The suite tries the same examples every time: a red run must be somebody's change. Searching for new ones is eval/'s job.
@@ -22,9 +24,10 @@ hypothesis.settings.register_profile("suite", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("suite")
 
 
-#: The files of tests that take longest: first, so that no process is left with one of them alone at the end.
-SLOW = ("test_scale", "test_improve", "test_finetune", "test_docs", "test_rescore", "test_benchmark", "test_training", "test_export",
-    "test_end_to_end", "test_workers", "test_faults", "test_review_browser")
+#: The files of tests that take longest, the longest first, so that no process is left with one of them alone at the end.
+SLOW = ("test_docs", "test_finetune", "test_ray_engine", "test_end_to_end", "test_improve", "test_forks", "test_faults", "test_export", "test_benchmark",
+    "test_train_localizer", "test_workers", "test_review_browser", "test_inference_server", "test_audit_browser", "test_synthesis", "test_backends",
+    "test_fuzz", "test_train_strokes")
 
 
 def pytest_collection_modifyitems(items):

@@ -54,7 +54,7 @@ def spelled(action: argparse.Action) -> str:
 
 def command_line() -> str:
     """Every command with its arguments."""
-    text = "# Command line\n\n" + NOTE + "`markerremover COMMAND ...`; `python -m markerremover` is the same. Exit codes: [exit-codes.md](exit-codes.md).\n\n"
+    text = "# Command line\n\n" + NOTE + "`markerremover COMMAND ...`; `python -m markerremover` is the same. `markerremover --version` prints the version, `markerremover --print-config` a commented [configuration file](configuration.md) with all defaults. Exit codes: [exit-codes.md](exit-codes.md).\n\n"
     text += table(("command", "what it does"), [(f"[`{name}`](#{name})", said) for name, (said, _) in commands().items()])
     for name, (said, parser) in commands().items():
         rows = []
@@ -131,38 +131,55 @@ def weights() -> str:
     )
 
 
+def configuration() -> str:
+    """The tables of the configuration file, from the records that read it."""
+    from markerremover.configuration import printing
+
+    text = (
+        "# Configuration file\n\n" + NOTE + "One TOML file for all commands: `--config FILE`. It is checked before anything is done; a message names the line and "
+        "what is allowed. What the command line says wins. Relative paths are relative to the file. `markerremover --print-config` prints a file with all "
+        "of this as comments. A [site profile](../how-to/site-profile.md) is a configuration file without the other tables.\n"
+    )
+    for heading, about, rows in printing.rows():
+        text += f"\n## {heading}\n\n{about}\n\n" + table(("key", "default", "allowed", "what it says"), [
+            (f"`{key}`", default if default in ("left out", "none", "**required**", "L, R and their words") else f"`{default}`", what, said) for key, default, what, said in rows])
+    from markerremover.configuration.command_options import OPTIONS
+
+    return text + "\n## Commands that read it\n\n" + ", ".join(f"`{name}`" for name in OPTIONS if name in commands()) + ".\n"
+
+
 PAGES: dict[str, Callable[[], str]] = {
-    "command-line.md": command_line, "python.md": python_api, "manifest.md": manifest, "exit-codes.md": exit_codes, "errors.md": errors, "weights.md": weights,
+    "command-line.md": command_line, "configuration.md": configuration, "python.md": python_api, "manifest.md": manifest, "exit-codes.md": exit_codes, "errors.md": errors, "weights.md": weights,
 }
 
 
 def written_as(syntax) -> str:
     """The transfer syntax that changed pixels of a source get by default."""
+    from markerremover.formats.dicom import jpeg_frames
     from markerremover.formats.dicom import pixels as dicom_pixels
 
+    if syntax in jpeg_frames.SYNTAXES:
+        return "the same where it can be edited (8 bits, grey or YCbCr), else Explicit VR Little Endian"
     return "the same" if syntax in (*dicom_pixels.NATIVE, *dicom_pixels.ENCODED) else "Explicit VR Little Endian"
 
 
 def transfer_syntaxes() -> str:
     """What is read, and what becomes of it."""
-    from pydicom.pixels import get_decoder
-    from pydicom.uid import AllTransferSyntaxes
-
-    from markerremover.formats.dicom import frames, pixels
+    from markerremover.formats.dicom import file_meta, pixels
 
     rows = []
-    for syntax in AllTransferSyntaxes:
-        walked = syntax in (*frames._J2K, *frames.uid.JPEGTransferSyntaxes, *frames.uid.JPEGLSTransferSyntaxes, frames.uid.RLELossless)
-        try:
-            decoder = walked and get_decoder(syntax)
-        except NotImplementedError:
-            decoder = None
-        if syntax not in pixels.NATIVE and not decoder:
-            continue
+    for syntax in file_meta.read_syntaxes():
         loss = "yes" if syntax in pixels._LOSSY else "unless Lossy Image Compression is 00" if syntax in pixels._MAYBE_LOSSY else "no"
         asked = ", ".join(f"`{name}`" for name, other in pixels.CHOICES.items() if other == syntax) or "–"
         rows.append((f"{syntax.name} ({syntax})", loss, written_as(syntax), asked))
     return table(("read: transfer syntax (UID)", "taken as lossy", "changed pixels are written as", "written on `--transfer-syntax`"), rows)
+
+
+def storage_classes() -> str:
+    """The SOP Classes that a node takes."""
+    from markerremover.node.listening import CLASSES
+
+    return table(("SOP Class", "UID"), [(name, uid) for uid, name in CLASSES.items()])
 
 
 def method_codes() -> str:
@@ -203,7 +220,7 @@ def refused_bits() -> str:
 
 
 PARTS: dict[str, Callable[[], str]] = {
-    "transfer-syntaxes": transfer_syntaxes, "method-codes": method_codes, "header-actions": header_actions, "limits": refused_bits,
+    "transfer-syntaxes": transfer_syntaxes, "method-codes": method_codes, "header-actions": header_actions, "limits": refused_bits, "storage-classes": storage_classes,
 }
 
 

@@ -27,6 +27,8 @@ MANIFEST = {
     "boxes[].rotation_deg": "counter-clockwise rotation that makes the text upright, degrees",
     "boxes[].mirrored": "whether the text is mirrored",
     "boxes[].area_px": "number of removed pixels of a box that is not removed as a whole, as with polygons and masks drawn by hand; else absent",
+    "boxes[].removed": "which pixels of the box were removed, where not all of them were: one bit a pixel, row by row, the first in the highest bit of the "
+                       "first byte (`numpy.packbits`), deflated (`zlib`), in base64; else absent",
     "boxes[].style": "with `--style mask` or `fill`: style used for this box, `box`, `mask` or `fill`",
     "boxes[].style_reason": "with `--style mask` or `fill`: reason why it differs from the style of the run",
     "held_for[]": "boxes that led to the `reason` of a held file or to `released_held`, with the fields of `boxes[]`: label `verify`, what was still found "
@@ -41,6 +43,12 @@ MANIFEST = {
     "duplicate_of": "path below OUT of the first file of the run with the same pixels or nearly the same picture; empty without one",
     "pixel_hash": "BLAKE2b hash (128 bits) of the stored pixel values of the input",
     "perceptual_hash": "256 bits on the coarse structure of the picture, by which near duplicates are found; empty where there is nothing to compare",
+    "jpeg": "of a JPEG file, or DICOM in JPEG Baseline or Extended, in which something was removed; absent of others",
+    "jpeg.coefficients": "`kept`: every block that no removed pixel lies in has the source's coefficients, bit for bit; `encoded again` or `decompressed`: it could "
+                         "not be edited so, for the reason in `notes`, or another transfer syntax was asked for",
+    "jpeg.blocks": "number of blocks of all components and frames (8 x 8 samples; 8 x 8 pixels, of coarsely sampled colour up to 16 x 16); with `kept` only",
+    "jpeg.rewritten": "number of those that a removed pixel lies in; with `kept` only",
+    "jpeg.around_px": "number of pixels of rewritten blocks that were not removed: they may differ within the reach of the quantisation; with `kept` only",
     "timings_ms": "milliseconds per stage",
     "modality": "Modality of the DICOM header, where it is one of DICOM's terms, else empty; absent where the file could not be read",
     "outside_validation": "true where the weights were not validated on such a file; absent otherwise",
@@ -149,5 +157,6 @@ EXIT_CODES = {
        "same for the whole run, or a result was removed or left as it was; `export-dataset`: a file of the run was refused; `export`: the result does not find what its source finds, "
        "and is discarded; any: an error during the work",
     2: "usage error: invalid options, missing or clashing folders, missing weights or engines; nothing was done",
+    3: "`improve --due`: it is time to learn",
     130: "interrupted; `remove --resume` carries on",
 }

@@ -101,6 +101,20 @@ def _used(folder: Path) -> int:
         return 0
 
 
+def recount(audit: Path) -> None:
+    """Count the pictures of an audit anew, after some were deleted."""
+    folder = audit / FOLDER
+    if not regular_files.real(folder):
+        return
+    units = sum(-(-path.stat().st_size // UNIT_BYTES) for path in folder.iterdir() if path.name != USED)
+    descriptor = regular_files.opened(folder / USED, os.O_WRONLY | os.O_CREAT)
+    try:
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, b"." * units)
+    finally:
+        os.close(descriptor)
+
+
 def _smaller(image: np.ndarray) -> np.ndarray:
     """The (H, W) image itself, or a copy with the longest side `EQUALISED_PX`; of up to half the size, by linear interpolation, which is fast."""
     import cv2

@@ -5,15 +5,19 @@ The audit shows what was removed: every file is readable by its owner only, and 
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import os
 import secrets
+import zlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 from pathlib import Path
 from typing import IO, Any
+
+import numpy as np
 
 from ..errors import UsageError
 from ..headers.profile import read_key
@@ -42,7 +46,10 @@ def manifest_row(outcome: Outcome, run: dict[str, str]) -> dict[str, Any]:
         **({"orientation": outcome.orientation} if outcome.orientation != 1 else {}),
         "sha256_in": outcome.sha256_in,
         "sha256_out": outcome.sha256_out,
-        "boxes": [_box(d) | _style(*style) for d, style in zip(outcome.decisions, outcome.styles or repeat(("", "")))],
+        "boxes": [
+            _box(d) | _style(*style) | ({"removed": area} if area else {})
+            for d, style, area in zip(outcome.decisions, outcome.styles or repeat(("", "")), outcome.areas or repeat(""))
+        ],
         "held_for": [_box(d) for d in outcome.held_for],
         "crops": [list(pair) for pair in outcome.crops],
         "full_pictures": dict(outcome.full_pictures),
@@ -76,6 +83,41 @@ def _box(decision: Decision) -> dict[str, Any]:
         "mirrored": bool(reading.mirrored) if reading else False,
         **({} if decision.area is None else {"area_px": int(decision.area.sum())}),
     }
+
+
+def packed_areas(removed: np.ndarray, decisions: Sequence[Decision]) -> tuple[str, ...]:
+    """Which pixels of each decision's box were removed, for the manifest.
+
+    Args:
+        removed: (F, H, W) bool, every removed pixel of the file.
+
+    Returns:
+        For each decision "" where all of its box was removed; else the box's bits, row by row from its top left corner, the first one in the highest
+        bit of the first byte (`numpy.packbits`), deflated (`zlib`), in base64. Together they are all of `removed`.
+    """
+    crops = (removed[d.frame, d.xyxy[1] : d.xyxy[3], d.xyxy[0] : d.xyxy[2]] for d in decisions)
+    return tuple("" if crop.all() else base64.b64encode(zlib.compress(np.packbits(crop).tobytes(), 9)).decode("ascii") for crop in crops)
+
+
+def removed_pixels(row: Mapping[str, Any], shape_fhw: tuple[int, ...]) -> np.ndarray:
+    """(F, H, W) bool, new: the pixels that a row says were removed. Boxes of versions that did not say it count as a whole, retained ones not at all.
+
+    Args:
+        shape_fhw: frames, rows, columns of the file.
+
+    Raises:
+        UsageError: a box does not fit, or its `removed` cannot be read.
+    """
+    removed = np.zeros(shape_fhw, bool)
+    for box in row["boxes"]:
+        x1, y1, x2, y2 = box["xyxy"]
+        part = removed[box["frame"]][y1:y2, x1:x2] if box["frame"] < len(removed) else removed[0, :0]
+        try:
+            bits = np.unpackbits(np.frombuffer(zlib.decompress(base64.b64decode(box["removed"])), np.uint8)) if "removed" in box else None
+            part |= box["action"] == "remove" if bits is None else bits[: part.size].reshape(y2 - y1, x2 - x1).astype(bool)
+        except (ValueError, zlib.error):
+            raise UsageError(f"the row of {ascii(row['relative'])} has a box whose removed pixels cannot be read") from None
+    return removed
 
 
 def append(handle: IO[str], row: dict[str, Any]) -> None:

@@ -37,7 +37,7 @@ def _run(args: argparse.Namespace) -> int:
     from .arguments import parse_keep
 
     try:
-        policy = Policy(keep=parse_keep(args.keep))
+        policy = Policy(keep=parse_keep(args.keep) if isinstance(args.keep, str) else args.keep)
     except argparse.ArgumentTypeError as error:
         raise UsageError(f"--keep {error}") from error
     result = annotate(args.inputs, args.out, policy=policy, open_cleaner=lambda: cleaning.open_cleaner(policy, weights=args.weights), say=print)

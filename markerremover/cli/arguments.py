@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from typing import Any
 
 from ..errors import UsageError
 from ..keep_lists import groups
 from ..scope.modality import checked_modalities
+
+
+class Switch(argparse.Action):
+    """A switch --NAME with a counterpart --no-NAME, for where a configuration file turned it on; the help names the first only."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **options: Any) -> None:
+        (name,) = option_strings
+        super().__init__([name, f"--no-{name[2:]}"], dest, nargs=0, default=False, **options)
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option_string: str | None = None) -> None:
+        """Set the option to whether it was named without no-."""
+        setattr(namespace, self.dest, not (option_string or "").startswith("--no-"))
 
 
 def keep_items(text: str) -> tuple[str, ...]:

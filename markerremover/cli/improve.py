@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ..errors import UsageError
 from .finetune import add_training_options, recipe_of
 
 NOT_ADOPTED = 1
@@ -18,10 +19,10 @@ def add_improve_parser(subparsers) -> None:
         "improve", help="learn from corrections repeatedly, and adopt weights that are not worse (needs the extra `train`)",
         description="Gathers what people corrected, fine-tunes on all of it, compares old and new weights on a fixed validation set that is "
         "never trained on, and adopts the new ones only if no fewer annotations are removed; docs/improve.md has the whole rule. Exit codes: 0 "
-        "adopted, or nothing new; 1 not adopted; 2 usage error.",
+        "adopted, or nothing new; 1 not adopted; 2 usage error; 3 with --due, it is time to learn.",
     )
     add = parser.add_argument
-    add("site", type=Path, metavar="SITE", help="folder of the site, created by the first round; `remove --site SITE` takes the weights in use")
+    add("site", nargs="?", type=Path, metavar="SITE", help="folder of the site (default: site in [loop] of the configuration file), created by the first round; `remove --site SITE` takes the weights in use")
     add("audits", nargs="*", type=Path, metavar="AUDIT",
         help="audits whose review was applied, or LabelMe folders (images/ and annotations/); none: train on what was gathered before")
     add("--validation", type=Path, metavar="FOLDER",
@@ -33,12 +34,19 @@ def add_improve_parser(subparsers) -> None:
     modes = parser.add_mutually_exclusive_group()
     modes.add_argument("--dry-run", action="store_true", help="report what would be gathered, trained and compared, and how long it takes")
     modes.add_argument("--history", action="store_true", help="print all generations with their results")
+    modes.add_argument("--due", action="store_true",
+        help="only say whether it is time to learn: whether the share of held files, or of corrections in review, in the AUDITs (default: in the node's spool "
+        "of the configuration file) is past the thresholds in [loop]; the exit code is then 3")
     modes.add_argument("--adopt", type=int, metavar="N", help="put generation N, adopted earlier, in use again")
     add_training_options(parser)
     parser.set_defaults(run=_run)
 
 
 def _run(args: argparse.Namespace) -> int:
+    if args.site is None:
+        raise UsageError("name the folder of the site, or site in the table [loop] of the configuration file")
+    if args.due:
+        return _due(args)
     from ..improve import site_folder, tables
 
     if args.history or args.adopt is not None:
@@ -61,16 +69,41 @@ def _improve(args: argparse.Namespace) -> dict[str, Any] | None:
     from ..improve.rounds import ImproveOptions, improve
     from ..site_profile import parse_markers
 
+    keep = parse_markers(args.keep) if args.keep is not None else None
+    if keep is None and args.configuration and "keep" in args.configuration.given:
+        keep = dict(args.configuration.site.keep)
     options = ImproveOptions(
-        validation=args.validation, weights=args.weights, keep=None if args.keep is None else parse_markers(args.keep), recipe=recipe_of(args),
+        validation=args.validation, weights=args.weights, keep=keep, recipe=recipe_of(args),
         seed=args.seed, device=args.device, loader_workers=args.loader_workers, dry_run=args.dry_run,
     )
     return improve(args.site, args.audits, options=options, say=functools.partial(print, flush=True))
 
 
+def _due(args: argparse.Namespace) -> int:
+    """Say whether it is time to learn."""
+    from dataclasses import replace
+
+    from ..configuration.reading import Configuration
+    from ..improve import due
+    from ..node.index import Index
+
+    configuration = args.configuration or Configuration()
+    loop, audits, held = replace(configuration.loop, site=args.site), args.audits, None
+    if not audits:
+        spool = configuration.node.spool
+        if spool is None:
+            raise UsageError("--due needs the AUDITs of runs, or a configuration file with spool in the table [node]")
+        index = Index(spool, read_only=True)
+        audits, held = [spool / "out-audit"], index.latest_cleaned
+    finding = due.finding(audits, loop, held)
+    print("\n".join(finding.lines(loop)))
+    reasons = finding.reasons(loop)
+    print("time to learn" if reasons else "not yet time to learn")
+    return due.DUE if reasons else 0
+
+
 def _look_back(args: argparse.Namespace) -> int:
     from .. import site_profile
-    from ..errors import UsageError
     from ..improve import site_folder, tables
     from ..run import shards
 

@@ -11,13 +11,15 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from .. import __version__
+from ..configuration.command_options import add_config_options, with_config
 from ..errors import MarkerRemoverError, UsageError
 from ..options import DEVICES, RunOptions
 from .annotate import add_annotate_parser
 from .benchmark import add_benchmark_parser
+from .checks.verify import add_verify_parser
 from .evaluate import add_evaluate_parser
 from .export import add_export_parser
 from .export_dataset import add_export_dataset_parser
@@ -25,6 +27,8 @@ from .finetune import add_finetune_parser
 from .improve import add_improve_parser
 from .remove import add_remove_parser
 from .review import add_review_parsers
+from .services.serve import add_serve_parser
+from .services.watch import add_watch_parser
 from .synthesize import add_synthesize_parser
 from .train import add_train_parser
 
@@ -35,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):  # paths may hold characters that the terminal cannot show
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        args = parser.parse_args(argv)
+        args = with_config(parser, commands_of(parser), parser.parse_args(argv), argv)
         return args.run(args)
     except SystemExit as stop:  # argparse: --help, --version or a usage error
         return int(stop.code or 0)
@@ -66,6 +70,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="markerremover", description="Black out what is burned into radiographs; isolated laterality markers are retained.",
     )
     parser.add_argument("--version", action="version", version=f"markerremover {__version__}")
+    parser.add_argument("--print-config", action=_PrintConfig, help="print a commented configuration file that says the defaults, and exit")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     add_remove_parser(subparsers)
     add_synthesize_parser(subparsers)
@@ -75,8 +80,11 @@ def build_parser() -> argparse.ArgumentParser:
     add_export_parser(subparsers)
     add_export_dataset_parser(subparsers)
     add_evaluate_parser(subparsers)
+    add_verify_parser(subparsers)
     add_review_parsers(subparsers)
     add_annotate_parser(subparsers)
+    add_serve_parser(subparsers)
+    add_watch_parser(subparsers)
     add_benchmark_parser(subparsers)
     info = subparsers.add_parser("info", help="show versions, weights, backends, OCR engine and codecs")
     info.add_argument("--weights", type=Path, help="an .onnx, .xml or .engine with its card beside it")
@@ -86,7 +94,27 @@ def build_parser() -> argparse.ArgumentParser:
     demo = subparsers.add_parser("demo", help="make synthetic radiographs and clean them")
     demo.add_argument("folder", nargs="?", type=Path, default=Path("demo"), help="folder to create them in (default: %(default)s)")
     demo.set_defaults(run=_demo)
+    add_config_options(subparsers.choices)
     return parser
+
+
+def commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """Command -> its parser."""
+    (subparsers,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    return subparsers.choices
+
+
+class _PrintConfig(argparse.Action):
+    """Prints a configuration file and exits, as --version does."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **options: Any) -> None:
+        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, **options)
+
+    def __call__(self, parser: argparse.ArgumentParser, *unused: Any) -> None:
+        from ..configuration import printing
+
+        print(printing.text(), end="")
+        parser.exit()
 
 
 def _info(args: argparse.Namespace) -> int:

@@ -7,17 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..configuration.command_options import HELP
 from ..errors import UsageError
 from ..headers.profile import MODES, RETAINABLE
 from ..keep_lists import groups
-from ..options import DEFAULT_IGNORE, DEVICES, ENGINES, PATHS, TRANSFER_SYNTAXES, RunOptions
+from ..options import DEFAULT_IGNORE, DEVICES, EFFORTS, ENGINES, PATHS, TIME_LIMIT, TRANSFER_SYNTAXES, RunOptions
 from ..records import DEFAULT_KEEP, STATUSES, STYLES, Policy
 from ..site_profile import SiteProfile
-from ..site_profile import read as read_site
 from ..system.wording import counted, verb
-from .arguments import keep_items, parse_modalities, parse_shard
-
-TIME_LIMIT = 900.0  # default time limit per file, seconds; a radiograph takes less than one, a long cine a few minutes
+from .arguments import Switch, keep_items, parse_modalities, parse_shard
 
 
 def add_remove_parser(subparsers) -> None:
@@ -26,18 +24,17 @@ def add_remove_parser(subparsers) -> None:
     add = parser.add_argument
     add("inputs", nargs="+", type=Path, metavar="INPUT", help="file or folder; folders are searched, files recognised by content")
     add("-o", "--out", type=Path, required=True, metavar="OUT", help="folder for the results, not in or around an INPUT")
-    for add_options in (_add_finding, _add_release, _add_headers, _add_running):
+    for add_options in (add_finding, _add_release, add_headers, _add_running):
         add_options(parser)
     parser.set_defaults(run=_remove)
 
 
-def _add_finding(parser: argparse.ArgumentParser) -> None:
-    """Options of what is found, removed and retained."""
+def add_finding(parser: argparse.ArgumentParser, *, by_hand: bool = True) -> None:
+    """Options of what is found, removed and retained; those of boxes drawn by hand only where `by_hand`."""
     default, policy = RunOptions(), Policy()
     group = parser.add_argument_group("what is removed and retained")
     add = group.add_argument
-    add("--site", type=Path, metavar="FILE.toml",
-        help="site profile: weights, threshold and retained laterality markers, or a folder of `improve`; other options override it")
+    add("--config", "--site", dest="config", type=Path, metavar="FILE.toml", help=f"{HELP}. --site is its older name")
     add("--keep", type=keep_items, metavar="LIST",
         help="what is retained when nothing else stands beside it, separated by commas: laterality markers, phrases such as 'SEMI-ERECT' or '10 MIN', "
         f"groups ({', '.join(groups.shipped())}), or `none` (default: {','.join(DEFAULT_KEEP)})")
@@ -50,14 +47,17 @@ def _add_finding(parser: argparse.ArgumentParser) -> None:
     add("--style", choices=STYLES, default=policy.style,
         help="box: removed boxes are blacked out; mask: only their text is, one rectangle per word; fill: the text is filled from its surroundings, and "
         "recorded as synthetic. In case of doubt a box is blacked out (default: %(default)s)")
-    add("--second-look", action="store_true", help="search for text with RapidOCR too, before and after (extra second-look; about a second an image)")
+    add("--second-look", action=Switch, help="search for text with RapidOCR too, before and after (extra second-look; about a second an image)")
     effort = group.add_mutually_exclusive_group()
     effort.add_argument("--fast", dest="effort", action="store_const", const="fast", default=default.effort,
         help="find with the localizer alone, without the text detector: half the time for finding, and print in unknown styles may be missed")
+    effort.add_argument("--effort", choices=EFFORTS, default=default.effort, help="the same by name (default: %(default)s)")
     effort.add_argument("--thorough", dest="effort", action="store_const", const="thorough",
         help="show the text detector a larger picture: small print is found more often, finding takes longer")
-    add("--read-laterality", action="store_true",
+    add("--read-laterality", action=Switch,
         help="read laterality markers that are not retained too, as with --keep none: each row then has the burned-in side")
+    if not by_hand:
+        return
     add("--boxes", type=Path, metavar="ANNOTATIONS",
         help="folder of reviewed LabelMe files and masks (NAME.mask.png, pixels that are not 0): what was drawn is blacked out, without detection; an image "
         "without a file fails")
@@ -74,9 +74,9 @@ def _add_release(parser: argparse.ArgumentParser) -> None:
     add("--allow-modality", type=parse_modalities, metavar="WHAT",
         help="also clean what the weights were not validated on: modalities such as CT,MR,US; OT where nothing says what a file is; photo for colour "
         "photographs; all (default: the site's; else none, and such files are held)")
-    add("--hold-unusable", action="store_true",
+    add("--hold-unusable", action=Switch,
         help="write no file whose picture is blank, noise, half empty, a page of text or a photograph; without it they are only flagged in the audit")
-    add("--release-held", action="store_true",
+    add("--release-held", action=Switch,
         help="also write files in whose result something still shows; they are counted, and their header is not marked as de-identified")
     add("--dry-run", action="store_true", help="detect and report, write no image")
     reruns = group.add_mutually_exclusive_group()
@@ -84,16 +84,16 @@ def _add_release(parser: argparse.ArgumentParser) -> None:
     reruns.add_argument("--resume", action="store_true", help="continue an earlier run into the same OUT")
 
 
-def _add_headers(parser: argparse.ArgumentParser) -> None:
-    """Options of what identifies beside the picture."""
+def add_headers(parser: argparse.ArgumentParser, *, key: str = "AUDIT/key") -> None:
+    """Options of what identifies beside the picture; `key` is where the key is by default."""
     default = RunOptions()
     group = parser.add_argument_group("headers, names and pixels of DICOM files")
     add = group.add_argument
     add("--headers", choices=MODES, default=default.headers,
         help="basic: the DICOM Basic Application Level Confidentiality Profile; keep: headers still identify (default: %(default)s)")
-    add("--key", type=Path, metavar="FILE", help="64 hex digits, secret: the same key gives the same pseudonyms (default: AUDIT/key, created if absent)")
+    add("--key", type=Path, metavar="FILE", help=f"64 hex digits, secret: the same key gives the same pseudonyms (default: {key}, created if absent)")
     add("--retain", type=_names, default=(), metavar="WHAT", help=f"patient characteristics retained in cleaned headers, of {', '.join(RETAINABLE)}")
-    add("--shift-dates", action="store_true", help="shift dates in headers by a number of days fixed for each patient instead of removing them")
+    add("--shift-dates", action=Switch, help="shift dates in headers by a number of days fixed for each patient instead of removing them")
     add("--paths", choices=PATHS, default=default.paths,
         help="auto: a pseudonym for folders and file names that hold a name, number or UID of a DICOM header of the run; pseudonym: for all, "
         "also of other formats; keep: none (default: %(default)s)")
@@ -146,11 +146,20 @@ def _keep(args: argparse.Namespace, profile: SiteProfile | None) -> tuple[str, .
         raise UsageError(f"--keep: {error}") from None
 
 
-def _remove(args: argparse.Namespace) -> int:
-    profile = read_site(args.site) if args.site else None
+def policy_of(args: argparse.Namespace, profile: SiteProfile | None) -> Policy:
+    """The policy of a site with the changes that the command line asks for.
+
+    Raises:
+        UsageError: see `_keep`, or a value is out of range.
+    """
     changes = {"keep": _keep(args, profile), "threshold": args.threshold, "margin": args.margin, "style": args.style}
+    return replace(profile.policy() if profile else Policy(), **{k: v for k, v in changes.items() if v is not None})
+
+
+def _remove(args: argparse.Namespace) -> int:
+    profile = args.configuration.site if args.configuration else None
     options = RunOptions(
-        policy=replace(profile.policy() if profile else Policy(), **{k: v for k, v in changes.items() if v is not None}),
+        policy=policy_of(args, profile),
         weights=args.weights, site=profile,
         device=args.device, batch=args.batch, workers=args.workers, dry_run=args.dry_run, overwrite=args.overwrite, resume=args.resume,
         ignore=(*DEFAULT_IGNORE, *args.ignore), audit=args.audit,

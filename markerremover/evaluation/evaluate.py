@@ -25,6 +25,7 @@ NAMES = {
     "recall": "annotations removed", "deid": "images with every annotation removed", "retention": "laterality markers retained",
     "letters_retained": "other annotations retained as laterality markers", "false_regions": "false-positive regions",
     "leaks": "annotations of which something leaks", "leaks_beside_markers": "of those, beside a laterality marker",
+    "filled_alike": "annotations filled with about their own brightness",
     "covered": "annotations whose whole box is black", "readable": "annotations whose text OCR still reads",
     "untouched": "images without annotations left as they were", "patients": "patients with every annotation removed",
 }
@@ -259,6 +260,8 @@ def _rates(rows: Sequence[Row]) -> dict[str, Any]:
     markers_of_run = [(row, e) for row in rows if row.manifest is not None for e in row.judged.elements if e.scored and e.element.kind == MARKER]
     if any(row.manifest is not None for row in rows):
         result["letters_retained"] = rate(sum(_in_a_kept_box(row, e) for row, e in markers_of_run), len(markers_of_run))
+    if any(e.alike for e in markers):
+        result["filled_alike"] = rate(sum(e.alike for e in markers), len(markers))
     return result | ({"readable": rate(sum(readings), len(readings))} if readings else {})
 
 

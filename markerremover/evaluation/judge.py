@@ -9,6 +9,9 @@ An element's strokes are those of `metrics.element_strokes`. The limits are thos
   false positive if it is farther than 8 per mille from every element;
 - anatomy removed is the share of all pixels farther than that from every element that changed;
 - a leak is an 8-connected piece of a marker's strokes, `LEAST_HIGH` pixels high or more, that is neither black nor changed in the result.
+
+A fill may have the brightness of the print that it replaces, which looks like a leak and is none, since it was made without seeing the print. Where a
+run's manifest says which pixels were removed, these count as changed; how often they look as before is told apart (`JudgedElement.alike`).
 """
 
 from __future__ import annotations
@@ -36,6 +39,7 @@ class JudgedElement:
     scored: whether strokes stand out in its box; an element without strokes cannot be judged and is not counted.
     good: a `marker` removed, a `laterality` retained; False for `uncertain`.
     covered: share of its box that is black in the result, 0-1.  leaks: xywh of leaking pieces, source pixels.
+    alike: whether pieces of its strokes would be leaks, had they not been removed and filled with about their own brightness.
     """
 
     element: Element
@@ -43,6 +47,7 @@ class JudgedElement:
     good: bool
     covered: float
     leaks: tuple[tuple[int, int, int, int], ...] = ()
+    alike: bool = False
 
     @property
     def height_px(self) -> float:
@@ -68,24 +73,28 @@ class Judged:
     anatomy_removed: float
 
 
-def judge(before: np.ndarray, after: np.ndarray | None, annotation: Annotation, *, fill: bool = False) -> Judged:
+def judge(
+    before: np.ndarray, after: np.ndarray | None, annotation: Annotation, *, fill: bool = False, removed: np.ndarray | None = None,
+) -> Judged:
     """Judge one result.
 
     Args:
         before, after: (H, W) uint8, bright = dense; `after` None where there is no result.
         annotation: xyxy in the pixels of `before`.
         fill: for results whose removed pixels are filled, not black: any change counts as removal.
+        removed: (H, W) bool, what the manifest of the run says was removed, which counts as changed; None where there is none.
 
     Returns:
         One `JudgedElement` per element, in the annotation's order; boxes in the pixels of `before`.
     """
     missing = after is None or after.shape != before.shape
     result = before if after is None or missing else after
-    changed = np.abs(before.astype(np.int16) - result) > CHANGED
+    differing = np.abs(before.astype(np.int16) - result) > CHANGED
+    changed = differing if removed is None or missing else differing | removed
     vicinity = _near(annotation, before.shape)
     true, false = _regions(changed, vicinity)
     elements = tuple(
-        _judged(e, strokes, place, before, result, changed, missing, fill)
+        _judged(e, strokes, place, before, result, changed, differing, missing, fill)
         for e, (strokes, place) in zip(annotation.elements, _strokes(before, annotation.elements))
     )
     return Judged(annotation, elements, missing, true, false, float((changed & ~vicinity).mean()))
@@ -148,7 +157,7 @@ def _strokes(before: np.ndarray, elements: Sequence[Element]) -> list[tuple[np.n
 
 def _judged(
     element: Element, strokes: np.ndarray, place: tuple[slice, slice], before: np.ndarray, result: np.ndarray, changed: np.ndarray,
-    missing: bool, fill: bool,
+    differing: np.ndarray, missing: bool, fill: bool,
 ) -> JudgedElement:
     x1, y1, x2, y2 = _whole(element, before.shape)
     covered = float((result[y1:y2, x1:x2] <= BLACK).mean()) if x2 > x1 and y2 > y1 else 0.0
@@ -164,9 +173,13 @@ def _judged(
     removed = _closed(changed[around], side)[inner][: strokes.shape[0], : strokes.shape[1]]
     if not fill:
         removed = (removed | (before[place] <= WAS_BLACK)) & (result[place] <= BLACK)
-    visible = strokes & (result[place] > BLACK) & ~changed[place] & (before[place] > BLACK)
-    count, _, stats, _ = cv2.connectedComponentsWithStats(visible.astype(np.uint8), connectivity=8)
-    leaks = tuple(
-        (int(x + place[1].start), int(y + place[0].start), int(w), int(h)) for x, y, w, h, _ in stats[1:count] if h >= LEAST_HIGH
-    )
-    return JudgedElement(element, True, bool(removed[strokes].mean() >= REMOVED_SHARE), covered, () if missing else leaks)
+    bright = strokes & (result[place] > BLACK) & (before[place] > BLACK)
+    leaks, as_before = ([(x + place[1].start, y + place[0].start, w, h) for x, y, w, h in _pieces(bright & ~seen[place])] for seen in (changed, differing))
+    good = bool(removed[strokes].mean() >= REMOVED_SHARE)
+    return JudgedElement(element, True, good, covered, () if missing else tuple(leaks), not missing and len(as_before) > len(leaks))
+
+
+def _pieces(mask: np.ndarray) -> list[tuple[int, int, int, int]]:
+    """xywh of the 8-connected pieces of a mask that are `LEAST_HIGH` pixels high or more."""
+    count, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    return [_xywh(row) for row in stats[1:count] if row[3] >= LEAST_HIGH]

@@ -104,6 +104,7 @@ def write(
     headers: HeaderProfile = HeaderProfile(),
     transfer_syntax: str = "source",
     synthetic: int = 0,
+    removed: np.ndarray | None = None,
 ) -> tuple[str, ...]:
     """Write a file of the same format with `new_stored` as its pixels, without metadata that may identify the patient.
 
@@ -115,6 +116,7 @@ def write(
         headers: what happens to a DICOM header.
         transfer_syntax: how DICOM pixels are written, one of `options.TRANSFER_SYNTAXES`.
         synthetic: number of inpainted pixels, stated in a DICOM header; other formats have no place for it.
+        removed: (F, H, W) bool, every pixel whose original was removed; None for those that change. In JPEG it decides which blocks are rewritten.
 
     Returns:
         Notes on what was changed or left out of the file for another reason than identity; no value is quoted.
@@ -130,14 +132,33 @@ def write(
         raise UsageError("pixels changed, so touched must be True")
     if radiograph.format == "DICOM":
         options = {"verified": verified, "method": method, "headers": headers, "transfer_syntax": transfer_syntax, "synthetic": synthetic}
-        return _module("DICOM").write_dicom(radiograph, new_stored, target, touched=touched, **options)
+        return _module("DICOM").write_dicom(radiograph, new_stored, target, touched=touched, removed=removed, **options)
+    notes = tuple(getattr(radiograph.source, "notes", ()))
     try:
-        data = getattr(_module(radiograph.format), f"encode_{radiograph.format.lower()}")(radiograph, new_stored, touched=touched)
+        if radiograph.format == "JPEG":
+            data, notes = jpeg.encode_jpeg(radiograph, new_stored, touched=touched, removed=removed)
+        else:
+            data = getattr(_module(radiograph.format), f"encode_{radiograph.format.lower()}")(radiograph, new_stored, touched=touched)
         Path(target).write_bytes(data)
     except Exception as exc:
         reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else type(exc).__name__
         raise WriteError(f"{radiograph.path.name}: cannot be written ({reason})") from exc
-    return tuple(getattr(radiograph.source, "notes", ()))
+    return notes
+
+
+def is_jpeg(radiograph: Radiograph) -> bool:
+    """Whether it is a JPEG file, or DICOM in JPEG Baseline or Extended: around removed areas such a result differs a little from its source."""
+    return radiograph.format == "JPEG" or (radiograph.format == "DICOM" and _module("DICOM").is_editable(radiograph))
+
+
+def is_touched(radiograph: Radiograph, new_stored: np.ndarray, removed: np.ndarray) -> bool:
+    """Whether a file's pixels have to be written anew: they change; or something was removed from a JPEG where it shows black, since what decodes to
+    black may hold detail below it.
+
+    Args:
+        removed: (F, H, W) bool, every pixel whose original was removed.
+    """
+    return bool(is_jpeg(radiograph) and removed.any()) or not np.array_equal(new_stored, radiograph.stored)
 
 
 def views_of(radiograph: Radiograph, stored: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -322,19 +343,24 @@ def verify_written(
     headers: HeaderProfile = HeaderProfile(),
     transfer_syntax: str = "source",
     synthetic: int = 0,
-) -> None:
-    """Read `target` back and compare it with `new_stored`: exactly, or for re-encoded JPEG within its quantisation.
+    removed: np.ndarray | None = None,
+    notes: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Read `target` back and compare it with `new_stored`: exactly, or a JPEG in its coefficients, or one that was encoded again within its
+    quantisation.
 
     Args:
-        new_stored, target, touched, headers, transfer_syntax, synthetic: as they were given to `write`.
+        new_stored, target, touched, headers, transfer_syntax, synthetic, removed: as they were given to `write`.  notes: what it returned.
+
+    Returns:
+        `jpeg` of the manifest's row for a touched JPEG, else an empty dict.
 
     Raises:
         WriteError: the file does not read back as written.
     """
     if radiograph.format == "DICOM":
-        options = {"headers": headers, "transfer_syntax": transfer_syntax, "synthetic": synthetic}
-        _module("DICOM").verify_dicom(radiograph, new_stored, target, touched=touched, **options)
-        return
+        options = {"headers": headers, "transfer_syntax": transfer_syntax, "synthetic": synthetic, "removed": removed}
+        return _module("DICOM").verify_dicom(radiograph, new_stored, target, touched=touched, **options)
     name = radiograph.path.name
     try:
         output = read(target)
@@ -343,9 +369,10 @@ def verify_written(
     if output.format != radiograph.format:
         raise WriteError(f"{name}: the output is {output.format}, needs {radiograph.format}")
     if touched and radiograph.format == "JPEG":
-        jpeg.verify_jpeg(radiograph, new_stored, output.stored)
-    elif output.stored.dtype != new_stored.dtype or not np.array_equal(output.stored, new_stored):
+        return {"jpeg": jpeg.verify_redacted(radiograph, new_stored, output, removed, notes)}
+    if output.stored.dtype != new_stored.dtype or not np.array_equal(output.stored, new_stored):
         raise WriteError(f"{name}: the output's pixels are not those that were to be written")
+    return {}
 
 
 def _head(path: Path) -> bytes:

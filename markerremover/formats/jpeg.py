@@ -1,8 +1,9 @@
 """JPEG files to `Radiograph` and back. Baseline, extended and progressive; 8 bits; grey, YCbCr or RGB.
 
-Untouched pixels keep their compressed scans byte for byte, up to the last byte that they need. Touched ones are encoded
-again with the source's own quantisation tables and subsampling. This changes retained regions slightly and rings a few
-grey levels into the edge of removed ones; the image is encoded from pixels, so nothing that was removed remains in it.
+Untouched images keep their compressed scans byte for byte, up to the last byte that they need. In touched ones the blocks that a removed area
+lies in are rewritten, and all others keep their coefficients bit for bit (see `coefficients`). Where that cannot be done, all blocks are encoded
+again from the pixels, with the source's own quantisation tables and subsampling, and a note says why. Either way the edge of a
+removed area rings a few grey levels, within the blocks that it cuts.
 
 Only these segments are written: JFIF without its thumbnail, Adobe's colour flag, tables, frame and scans, and an Exif
 that holds the orientation alone. Comments, other applications' segments, thumbnails, rows below the declared height
@@ -20,6 +21,7 @@ import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, JpegImagePlugin
@@ -27,10 +29,14 @@ from PIL import Image, JpegImagePlugin
 from ..errors import HeldError, ReadError, WriteError
 from ..records import Radiograph
 from . import jpeg_markers, views
+from .coefficients import ENCODED_AGAIN, KEPT, check, redaction
+from .coefficients.stream import UnsuitedError
 from .exif import orientation_block, orientation_of
 from .jpeg_scans import EOI, FRAMES, SOI, SOS, TABLES, trim
 from .limits import MAX_PIXELS
 
+AGAIN = "JPEG: all blocks encoded again, "
+"""Start of the note on an image whose coefficients could not be edited; the reason follows."""
 BEHIND = "bytes behind the end of the image, left out"
 PIXELS_A_BYTE = 1024
 """Maximum number of pixels that one byte of a scan can encode: a block of 64 takes at least one bit of the finest component, and
@@ -120,25 +126,98 @@ def views_jpeg(stored: np.ndarray, reference: np.ndarray | None = None) -> tuple
     return views.views(stored, reference=reference) if stored.ndim == 3 else views.colour_views(stored, 8, reference)
 
 
-def encode_jpeg(radiograph: Radiograph, new_stored: np.ndarray, *, touched: bool) -> bytes:
-    """The file's bytes with `new_stored`, of the shape of `radiograph.stored`; see the module's docstring."""
+def encode_jpeg(
+    radiograph: Radiograph, new_stored: np.ndarray, *, touched: bool, removed: np.ndarray | None = None
+) -> tuple[bytes, tuple[str, ...]]:
+    """The file's bytes with `new_stored`, of the shape of `radiograph.stored`, and notes; see the module's docstring.
+
+    Args:
+        removed: (1, H, W) bool, the removed pixels; None for those that change.
+    """
     source: JpegSource = radiograph.source
-    coded = list(source.segments)
+    coded, notes = list(source.segments), source.notes
     if touched:
-        buffer = io.BytesIO()
-        tables = list(source.tables)
-        while len(tables) > 1 and tables[-1] == tables[-2]:
-            tables.pop()  # the encoder repeats the last one
-        options = {"qtables": tables, "progressive": source.progressive}
-        if new_stored.ndim == 4:
-            options |= {"subsampling": 0 if source.rgb else source.subsampling, "keep_rgb": source.rgb}
-        Image.fromarray(np.ascontiguousarray(new_stored[0])).save(buffer, "JPEG", **options)
-        coded = segments(radiograph.path, buffer.getvalue())
-    return assemble(coded, jfif=_jfif(source.segments), orientation=source.orientation)
+        mask = redaction.removed_pixels(radiograph.stored, new_stored, removed)
+        try:
+            coded = edited(radiograph.path, coded, new_stored[0], mask[0])
+        except UnsuitedError as error:
+            coded, notes = _encoded_again(radiograph, new_stored), (*notes, f"{AGAIN}{error}")
+    return assembled(source.segments, coded, source.orientation), notes
+
+
+def assembled(source: Sequence[tuple[int, bytes]], coded: Sequence[tuple[int, bytes]], orientation: int = 1) -> bytes:
+    """A JPEG stream of `coded` with the JFIF segment of `source`, without its thumbnail, and an orientation."""
+    return assemble(coded, jfif=_jfif(source), orientation=orientation)
+
+
+def edited(path: Path, stream: Sequence[tuple[int, bytes]], new: np.ndarray, mask: np.ndarray) -> list[tuple[int, bytes]]:
+    """The segments of a stream in which the blocks of removed pixels are rewritten.
+
+    Args:
+        path: for messages.  stream: its segments.
+        new: (H, W) grey or (H, W, 3) RGB, 0 to 255; used where masked.  mask: (H, W) bool, the removed pixels.
+
+    Raises:
+        UnsuitedError: that cannot be done; the message says why.
+    """
+    adobe = _adobe(stream)
+    written = redaction.redacted(assembled(stream, stream), new, mask)
+    return [*([(0xEE, adobe)] if adobe else []), *redaction.of_kind(stream, segments(path, written))]
+
+
+def _encoded_again(radiograph: Radiograph, new_stored: np.ndarray) -> list[tuple[int, bytes]]:
+    """The segments of a stream of the new pixels, with the source's tables and subsampling."""
+    source: JpegSource = radiograph.source
+    buffer = io.BytesIO()
+    tables = list(source.tables)
+    while len(tables) > 1 and tables[-1] == tables[-2]:
+        tables.pop()  # the encoder repeats the last one
+    options: dict[str, Any] = {"qtables": tables, "progressive": source.progressive}
+    if new_stored.ndim == 4:
+        options |= {"subsampling": 0 if source.rgb else source.subsampling, "keep_rgb": source.rgb}
+    Image.fromarray(np.ascontiguousarray(new_stored[0])).save(buffer, "JPEG", **options)
+    return segments(radiograph.path, buffer.getvalue())
+
+
+def verify_redacted(
+    radiograph: Radiograph, new_stored: np.ndarray, output: Radiograph, removed: np.ndarray | None = None, notes: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Compare a touched output with its source: in its coefficients, or where a note says that it was encoded again, within the tolerance of
+    `verify_jpeg`.
+
+    Args:
+        output: the file read back.  removed, notes: as given to, and returned by, `encode_jpeg`.
+
+    Returns:
+        What became of the coefficients, see `jpeg` in `audit.field_docs`.
+
+    Raises:
+        WriteError: see `check.compared` and `verify_jpeg`.
+    """
+    if any(note.startswith(AGAIN) for note in notes):
+        verify_jpeg(radiograph, new_stored, output.stored)
+        return {"coefficients": ENCODED_AGAIN}
+    source, written = (assembled(file.source.segments, file.source.segments) for file in (radiograph, output))
+    mask = redaction.removed_pixels(radiograph.stored, new_stored, removed)
+    return row_of([check.compared(source, written, new_stored[0], mask[0], (radiograph.stored[0], output.stored[0]))], radiograph.path.name)
+
+
+def row_of(comparisons: Sequence[check.Comparison], name: str) -> dict[str, Any]:
+    """The fields of `jpeg` for frames that were edited.
+
+    Raises:
+        WriteError: one of them has a fault.
+    """
+    for comparison in comparisons:
+        if comparison.fault:
+            raise WriteError(f"{name}: {comparison.fault}")
+    counts = {field: sum(getattr(comparison, field) for comparison in comparisons) for field in ("blocks", "rewritten", "around_px")}
+    return {"coefficients": KEPT, **counts}
 
 
 def verify_jpeg(radiograph: Radiograph, new_stored: np.ndarray, decoded: np.ndarray) -> None:
-    """Compare the pixels decoded from the output with those that were to be written, within the tolerance of the quantisation tables.
+    """Compare the pixels decoded from an output that was encoded again with those that were to be written, within the tolerance of the
+    quantisation tables.
 
     Raises:
         WriteError: the shapes differ, removed areas are not near black, or the remaining pixels differ too much.

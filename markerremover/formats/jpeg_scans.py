@@ -1,6 +1,10 @@
 """Whether a JPEG's scans hold the declared image: all of it, once, and nothing after it.
 
-libjpeg decodes the declared blocks and reports neither how many bytes those took nor that the data ran out. Both can be
+Most files are answered by a library: jpegio reads the coefficients and codes them again, and since libjpeg has one way to do so, a file of such an
+encoder comes out byte for byte (`_rebuilt`). What a scan holds beyond that is surplus and is cut off; a scan that is too short, or coded
+otherwise, does not begin with these bytes.
+
+The others are walked. libjpeg decodes the declared blocks and reports neither how many bytes those took nor that the data ran out. Both can be
 seen in the pixels: bytes appended to complete data change nothing, and a byte that the decoder reads changes pixels when
 its bits are flipped. Unread bytes are cut off, which is lossless. The decoder does the work, so a radiograph takes a few
 decodings and no loop over its bits.
@@ -27,6 +31,9 @@ import numpy as np
 from PIL import JpegImagePlugin
 
 from ..errors import HeldError, ReadError
+from . import jpeg_markers
+from .coefficients.blocks import PADDING_LEVELS, hidden_at_edge, hidden_beyond_edge
+from .coefficients.stream import UnsuitedError, rebuilt
 
 SOI, EOI, SOS, DHT, DQT, DRI = b"\xff\xd8", b"\xff\xd9", 0xDA, 0xC4, 0xDB, 0xDD
 FRAMES = {0xC0: False, 0xC1: False, 0xC2: True}
@@ -36,8 +43,7 @@ TABLES = (DHT, DQT, DRI)
 INVISIBLE_BYTES = 8
 """Maximum number of bytes at the end of a scan that may be read without changing a pixel, as the length of a last run of empty
 blocks; a progressive scan is full of such runs."""
-PADDING_LEVELS = 64
-"""Maximum ringing of pixels outside the image, in grey levels, in addition to half a quantisation step."""
+OUTSIDE = "{name}: a JPEG with a picture outside of its declared size is not supported"
 _FILLING_SYMBOL = 0x05
 """Huffman symbol for unassigned codes: five bits of a DC difference, or of the next AC coefficient, which changes pixels visibly."""
 _TAIL = bytes(np.random.default_rng(0).integers(0, 255, 64, np.uint8))
@@ -99,6 +105,9 @@ def trim(path: Path, source: Segments) -> list[tuple[int, bytes]]:
     frame = _frame(path, source)
     scans = [_scan(path, source, index, frame) for index, (marker, _) in enumerate(source) if marker == SOS]
     _check_script(path, frame, scans)
+    if (parts := _rebuilt(path, source, frame, scans)) is not None:
+        scans = [_with(scan, scan_parts) for scan, scan_parts in zip(scans, parts)]
+        return _replaced(source, scans)
     filled_segments = [(DHT, _completed(path, body)) if marker == DHT else (marker, body) for marker, body in source]
     base, step = _decode(path, filled_segments, frame, scans)
     longer = [_with(scan, [part + _TAIL for part in scan.parts]) for scan in scans]
@@ -108,10 +117,54 @@ def trim(path: Path, source: Segments) -> list[tuple[int, bytes]]:
         scans[scan_number] = _cut(path, filled_segments, frame, scans, scan_number, base)
     brightness = base if base.ndim == 2 else base[..., 1 if frame.rgb else 0]
     _check_padding(path, brightness, frame.shape_hw, PADDING_LEVELS + step / 2)
+    return _replaced(source, scans)
+
+
+def _replaced(source: Segments, scans: Sequence[_Scan]) -> list[tuple[int, bytes]]:
     out = list(source)
     for scan in scans:
         out[scan.index] = (SOS, _body(scan))
     return out
+
+
+def _rebuilt(path: Path, source: Segments, frame: _Frame, scans: Sequence[_Scan]) -> list[tuple[bytes, ...]] | None:
+    """The intervals of each scan as libjpeg codes the image, if those of the file begin with exactly these bytes: then they hold all of the image, and
+    what follows is surplus. None if the file was coded otherwise, which is no fault.
+
+    Raises:
+        HeldError: see `_check_padding`.
+    """
+    try:
+        stream, planes, tables = rebuilt(_stream(source, frame.index, source[frame.index][1], {}))
+    except UnsuitedError:
+        return None
+    segments = [(marker, body + coded) for marker, body, coded, _ in jpeg_markers.walk(stream) if marker in (SOS, DHT)]
+    bodies = [body for marker, body in segments if marker == SOS]
+    bright = 1 if frame.rgb else 0
+    if len(bodies) != len(scans) or list(frame.factors.values())[bright] != frame.most:
+        return None
+    if frame.progressive and _codes(segments) != _codes(source):
+        return None
+    found = []
+    for scan, body in zip(scans, bodies):
+        parts = tuple(part.rstrip(b"\xff") for part in _RESTART.split(body[len(scan.head) :])[::2])
+        if not body.startswith(scan.head) or len(parts) != len(scan.parts) or not all(map(bytes.startswith, scan.parts, parts)):
+            return None
+        found.append(parts)
+    if hidden_at_edge(planes[bright], tables[bright], frame.shape_hw):
+        raise HeldError(OUTSIDE.format(name=path.name))
+    return found
+
+
+def _codes(segments: Segments) -> list[bytes]:
+    """The Huffman tables before each scan."""
+    found: list[bytes] = []
+    gathered = b""
+    for marker, body in segments:
+        gathered += body if marker == DHT else b""
+        if marker == SOS:
+            found, gathered = [*found, gathered], b""
+    return found
 
 
 def _frame(path: Path, segments: Segments) -> _Frame:
@@ -223,22 +276,33 @@ def _decode(path: Path, segments: Segments, frame: _Frame, scans: list[_Scan]) -
     if any(len(s.components) == 1 for s in scans):  # a scan of a single component is coded without padding blocks
         unit_hw = 8, 8
     padded_hw = [-(-size // unit) * unit for size, unit in zip(frame.shape_hw, unit_hw)]
-    bodies = {scan.index: _body(scan) for scan in scans}
-    out = [SOI]
-    for index, (marker, body) in enumerate(segments):
-        if index in bodies:
-            out += [struct.pack(">BBH", 0xFF, SOS, 2 * bodies[index][0] + 6), bodies[index]]
-        elif marker in FRAMES or marker in TABLES:
-            body = body[:1] + struct.pack(">HH", *padded_hw) + body[5:] if index == frame.index else body
-            out += [struct.pack(">BBH", 0xFF, marker, len(body) + 2), body]
+    body = segments[frame.index][1]
+    stream = _stream(segments, frame.index, body[:1] + struct.pack(">HH", *padded_hw) + body[5:], {scan.index: _body(scan) for scan in scans})
     try:
-        image = JpegImagePlugin.JpegImageFile(io.BytesIO(b"".join([*out, EOI])))
+        image = JpegImagePlugin.JpegImageFile(io.BytesIO(stream))
         if image.mode == "RGB" and not frame.rgb:
             image.draft("YCbCr", None)
         image.load()
         return np.asarray(image), max(max(table) for table in image.quantization.values())
     except Exception as exc:
         raise ReadError(f"{path.name}: is damaged or truncated, its pixels cannot be decoded ({type(exc).__name__})") from exc
+
+
+def _stream(segments: Segments, frame_index: int, frame_body: bytes, scans: dict[int, bytes]) -> bytes:
+    """A stream of frame, scans and tables.
+
+    Args:
+        frame_body: in place of that at `frame_index`.  scans: bodies in place of those of the segments, by index.
+    """
+    out = [SOI]
+    for index, (marker, body) in enumerate(segments):
+        if marker == SOS:
+            body = scans.get(index, body)
+            out += [struct.pack(">BBH", 0xFF, SOS, 2 * body[0] + 6), body]
+        elif marker in FRAMES or marker in TABLES:
+            body = frame_body if index == frame_index else body
+            out += [struct.pack(">BBH", 0xFF, marker, len(body) + 2), body]
+    return b"".join([*out, EOI])
 
 
 def _cut(path: Path, source_segments: Segments, frame: _Frame, scans: list[_Scan], index: int, base: np.ndarray) -> _Scan:
@@ -324,26 +388,6 @@ def _changed(base: np.ndarray, other: np.ndarray, frame: _Frame, scan: _Scan) ->
 
 
 def _check_padding(path: Path, base: np.ndarray, shape_hw: tuple[int, int], limit: float) -> None:
-    """Hold an image whose blocks outside the declared size hold anything but repeated edge pixels or a uniform grey.
-
-    Args:
-        base: (H, W) brightness, in whole blocks.
-
-    Raises:
-        HeldError: they do.
-    """
-    height, width = shape_hw
-    for y, x in ((height // 8 * 8, 0), (0, width // 8 * 8)):
-        pixels = base[y:, x:].astype(np.int16)
-        rows, columns = np.arange(y, base.shape[0]), np.arange(x, base.shape[1])
-        padding_mask = (rows >= height)[:, None] | (columns >= width)
-        edge_pixels = base[np.minimum(rows, height - 1)[:, None], np.minimum(columns, width - 1)]
-
-        def blocks(values: np.ndarray) -> np.ndarray:
-            return values.reshape(len(rows) // 8, 8, len(columns) // 8, 8)
-
-        deviation = blocks(np.where(padding_mask, np.abs(pixels - edge_pixels), 0)).max(axis=(1, 3), initial=0)
-        brightest = blocks(np.where(padding_mask, pixels, 0)).max(axis=(1, 3), initial=0)
-        darkest = blocks(np.where(padding_mask, pixels, 255)).min(axis=(1, 3), initial=255)
-        if ((deviation > limit) & (brightest - darkest > limit)).any():
-            raise HeldError(f"{path.name}: a JPEG with a picture outside of its declared size is not supported")
+    """Raises HeldError for an image whose blocks outside the declared size hold a picture, see `blocks.hidden_beyond_edge`."""
+    if hidden_beyond_edge(base, shape_hw, limit):
+        raise HeldError(OUTSIDE.format(name=path.name))

@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -206,7 +206,7 @@ def weights_in_use(folder: SiteFolder) -> Path:
 
 
 def adopt(folder: SiteFolder, row: Mapping[str, Any]) -> None:
-    """Put the weights of a row in use, atomically. Threshold and laterality markers are not changed.
+    """Put the weights of a row in use, atomically. Nothing else in the file is changed.
 
     Raises:
         UsageError: its files have changed.
@@ -214,7 +214,7 @@ def adopt(folder: SiteFolder, row: Mapping[str, Any]) -> None:
     onnx = folder.path / row["weights"]["file"]
     if identity(read_card(onnx)) != row["weights"]["sha256"]:
         raise UsageError(f"{onnx}: is no longer what the history says it was")
-    site_profile.write(folder.profile, replace(site_profile.read(folder.profile), weights=onnx))
+    site_profile.put_weights(folder.profile, onnx)
     sync(folder.path)
 
 

@@ -6,6 +6,7 @@ import io
 import secrets
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,14 +25,14 @@ Write = Callable[[Path], None]
 
 
 def save_file(
-    target: Path, radiograph: Radiograph, stored: np.ndarray, *, touched: bool, made_up: int, method: str, key: bytes | Path | str | None,
-    overwrite: bool,
+    target: Path, radiograph: Radiograph, stored: np.ndarray, *, removed: np.ndarray, touched: bool, made_up: int, method: str,
+    key: bytes | Path | str | None, overwrite: bool,
 ) -> None:
     """Write a radiograph that was read from a file or dataset, with other pixels, as a file of the same format.
 
     Args:
         target: its suffix has to be one of the format's.
-        stored, touched, method: as for `images.write`.  made_up: number of pixels that were filled.
+        stored, removed, touched, method: as for `images.write`.  made_up: number of pixels that were filled.
         key: secret key of a DICOM header's pseudonyms and UIDs, 32 bytes or the file of one.
         overwrite: whether a file in its place is replaced.
 
@@ -55,9 +56,9 @@ def save_file(
         raise UsageError(f"{target}: is the file that was read, which is never written")
 
     def write(temporary: Path) -> None:
-        images.write(
-            radiograph, stored, temporary, touched=touched, verified=True, method=method, headers=headers, synthetic=made_up)
-        images.verify_written(radiograph, stored, temporary, touched=touched, headers=headers, synthetic=made_up)
+        same: dict[str, Any] = {"touched": touched, "headers": headers, "synthetic": made_up, "removed": removed}
+        notes = images.write(radiograph, stored, temporary, verified=True, method=method, **same)
+        images.verify_written(radiograph, stored, temporary, notes=notes, **same)
 
     _published(write, target, overwrite)
 

@@ -30,6 +30,7 @@ from . import labels, sampling
 from .session import base_boxes
 
 LABELS = "labels"
+WAIT_S = 3.0  # a node holds the lock while it adds rows to its quarantine, which takes less
 GONE = "its original is no longer where the run found it"
 
 
@@ -207,5 +208,5 @@ def _exclusive(audit: Path) -> Iterator[None]:
     """
     folder = audit / FOLDER
     regular_files.folder(folder)
-    with locks.held(folder / "apply.lock", f"{audit}: another `apply` is running on it"):
+    with locks.held(folder / "apply.lock", f"{audit}: another `apply` is running on it", wait_s=WAIT_S):
         yield

@@ -1,4 +1,4 @@
-"""Access control of the review page, and security headers of every answer. Loopback only, one person.
+"""Access control of the review page and of a node's status page, and security headers of every answer. Loopback only.
 
 The token in the address that `review` prints gives the cookie; it works once. A request must name this server as its host, come from this
 page where the browser sends its origin, and carry the cookie.
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import MutableMapping
-from typing import Any
+from collections.abc import Collection, MutableMapping
+from typing import Any, Protocol
 
 HOSTS = ("127.0.0.1", "localhost")
 HEADERS = {
@@ -21,6 +21,19 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
 }
+
+
+HINT = "Open the address that `markerremover review` printed; it works once, in one browser.\n"
+
+
+class Doors(Protocol):
+    """What lets browsers in."""
+
+    def enter(self, token: str) -> str | None:
+        """A cookie for the right token, None for any other."""
+
+    def knows(self, cookie: str | None) -> bool:
+        """Whether a cookie was given by `enter`."""
 
 
 class Gate:
@@ -66,10 +79,16 @@ def from_here(headers: Any, port: int, *, writes: bool, enters: bool = False) ->
 
 
 class Guard:
-    """ASGI middleware: refuses requests that do not come from the page before the application sees them, and adds HEADERS to every answer."""
+    """ASGI middleware: refuses requests that do not come from the page before the application sees them, and adds HEADERS to every answer.
 
-    def __init__(self, app: Any, gate: Gate, port: list[int]) -> None:
-        self._app, self._gate, self._port = app, gate, port
+    Args:
+        port: a list that gets one number once the server listens.
+        hint: what to do without the cookie.
+        without_cookie: paths that need none, for programs on this machine; their requests must name this server, too.
+    """
+
+    def __init__(self, app: Any, gate: Doors, port: list[int], *, hint: str = HINT, without_cookie: Collection[str] = ()) -> None:
+        self._app, self._gate, self._port, self._hint, self._without_cookie = app, gate, port, hint, without_cookie
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
         """Pass on a request of the page; answer any other with an error."""
@@ -91,9 +110,10 @@ class Guard:
         connection = HTTPConnection(scope)
         writes = scope["method"] not in ("GET", "HEAD")
         if not self._port or not from_here(connection.headers, self._port[0], writes=writes, enters=scope["path"] == "/enter"):
-            await PlainTextResponse("Refused: this request does not come from the review page.\n", 403)(scope, receive, send_with_headers)
+            await PlainTextResponse("Refused: this request does not come from the page.\n", 403)(scope, receive, send_with_headers)
+        elif scope["path"] in self._without_cookie and not writes:
+            await self._app(scope, receive, send_with_headers)
         elif scope["path"] != "/enter" and not self._gate.knows(connection.cookies.get(cookie_name(self._port[0]))):
-            text = "Open the address that `markerremover review` printed; it works once, in one browser.\n"
-            await PlainTextResponse(text, 403)(scope, receive, send_with_headers)
+            await PlainTextResponse(self._hint, 403)(scope, receive, send_with_headers)
         else:
             await self._app(scope, receive, send_with_headers)

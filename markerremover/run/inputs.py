@@ -52,7 +52,7 @@ def gather(inputs: Sequence[Path], ignore: Iterable[str]) -> tuple[list[Input], 
         else:
             prefix, entries = "", [Input(real, path.name, _problem(real))]
         for item in entries:
-            if _matches(item.relative, globs):
+            if matches(item.relative, globs):
                 ignored.append(prefix + item.relative)
             else:
                 files.append(replace(item, relative=prefix + item.relative) if prefix else item)
@@ -120,7 +120,8 @@ def _problem(path: Path) -> str:
     return "" if os.path.isfile(path) else "not a regular file"
 
 
-def _matches(relative: str, globs: tuple[str, ...]) -> bool:
+def matches(relative: str, globs: tuple[str, ...]) -> bool:
+    """Whether a glob matches the name of a file or its path below the input."""
     name = relative.rsplit("/", 1)[-1]
     return any(fnmatchcase(text, glob) for glob in globs for text in {name, relative})
 

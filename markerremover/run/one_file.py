@@ -12,10 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from .. import __version__
-from ..audit import crops, full_pictures
+from ..audit import crops, full_pictures, manifest_files
 from ..errors import HeldError, MarkerRemoverError, ReadError
 from ..formats import images
 from ..headers.profile import HeaderProfile
@@ -86,7 +84,8 @@ def _process(
         raise HeldError("its path still holds a name, number or UID of its header")
     cleaned = clean_radiograph(radiograph, cleaner, timings_ms, corrections)
     unchecked = bool(corrections and corrections.alone)
-    facts.update(decisions=cleaned.decisions, styles=cleaned.styles, made_up=cleaned.made_up, held_for=cleaned.held_for)
+    facts.update(decisions=cleaned.decisions, styles=cleaned.styles, made_up=cleaned.made_up, held_for=cleaned.held_for,
+                 areas=manifest_files.packed_areas(cleaned.removed, cleaned.decisions))
     facts["further"] |= {"quality": list(with_markers(quality, cleaned.decisions, radiograph.shape_hw[1]))}
     if cleaner.policy.readable and not unchecked:
         facts["further"] |= {"laterality": burned_in.side(cleaned.decisions, radiograph.shape_hw, options.meanings or {}, images.header_sides(radiograph)).row}
@@ -101,18 +100,19 @@ def _process(
     if options.hold_unusable and (reason := unusable(quality.flags)) and not (corrections and corrections.release):
         raise HeldError(reason)
     facts["released_held"] = cleaned.doubt
-    touched = not np.array_equal(cleaned.stored, radiograph.stored)
+    touched = images.is_touched(radiograph, cleaned.stored, cleaned.removed)
     if not options.dry_run:
         with timed(timings_ms, "write"):
 
             def write(target: Path) -> None:
                 arguments: dict[str, Any] = {
                     "touched": touched, "headers": headers, "transfer_syntax": options.transfer_syntax, "synthetic": cleaned.made_up,
+                    "removed": cleaned.removed,
                 }
                 verified = not (cleaned.doubt or unchecked)
                 tool = method(cleaner.detector)
                 facts["notes"] = images.write(radiograph, cleaned.stored, target, verified=verified, method=tool, **arguments) or ()
-                images.verify_written(radiograph, cleaned.stored, target, **arguments)
+                facts["further"] |= images.verify_written(radiograph, cleaned.stored, target, notes=facts["notes"], **arguments) or {}
 
             facts["sha256_out"] = _publish(write, relative, out, audit, replace=options.overwrite or options.resume)
     return "cleaned" if touched or cleaned.doubt or any(d.action == "remove" for d in cleaned.decisions) else "unchanged"

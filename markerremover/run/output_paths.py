@@ -43,7 +43,7 @@ def assign(files: Sequence[Input], mode: str, profile: HeaderProfile, telling: C
     if mode == "keep" or (mode == "auto" and profile.mode == "keep"):
         return list(files)
     if mode == "pseudonym":
-        return inputs.fail_clashes([replace(i, relative=_renamed(i.relative, profile, lambda part: True)) for i in files])
+        return inputs.fail_clashes([replace(i, relative=renamed(i.relative, profile, lambda part: True)) for i in files])
     parts: set[Identifier] = set()
     checked = []
     for item in files:
@@ -57,11 +57,15 @@ def assign(files: Sequence[Input], mode: str, profile: HeaderProfile, telling: C
     if not parts:
         return inputs.fail_clashes(checked)
     holds = functools.cache(identifiers.in_path(frozenset(parts)))
-    return inputs.fail_clashes([replace(i, relative=_renamed(i.relative, profile, holds)) for i in checked])
+    return inputs.fail_clashes([replace(i, relative=renamed(i.relative, profile, holds)) for i in checked])
 
 
-def _renamed(relative: str, profile: HeaderProfile, tells: Callable[[str], bool]) -> str:
-    """A path with a pseudonym for every identifying part."""
+def renamed(relative: str, profile: HeaderProfile, tells: Callable[[str], bool]) -> str:
+    """A path with a pseudonym for every identifying part.
+
+    Args:
+        relative: POSIX path.  tells: whether a part identifies, or several that are joined by `/`, see `identifiers.telling_parts`.
+    """
     *folders, name = parts = PurePosixPath(relative).parts
     identifying = identifiers.telling_parts(tells, parts)
     new = [profile.pseudonym("path", part) if i in identifying else part for i, part in enumerate(folders)]

@@ -23,7 +23,7 @@ HEADERS_NOTES = {
     "basic": "DICOM headers follow the Basic Application Level Confidentiality Profile",
     "keep": "DICOM headers STILL IDENTIFY: they were kept as they are, only pixels and what else can carry pixels were cleaned",
 }
-LIBRARIES = ("numpy", "opencv-python-headless", "pydicom", "Pillow", "tifffile", "onnxruntime", "onnxruntime-gpu", "openvino", "tesserocr", "pytesseract",
+LIBRARIES = ("numpy", "opencv-python-headless", "pydicom", "Pillow", "pyjpegio", "tifffile", "onnxruntime", "onnxruntime-gpu", "openvino", "tesserocr", "pytesseract",
     "rapidocr")
 
 

@@ -235,25 +235,61 @@ class OneByOne:
     """A process that cleans one file after the other, and is replaced where it dies or hangs.
 
     It ends with this object, or with this process.
+
+    Attributes:
+        expected: equipment that the process must have, None for any.
     """
 
     def __init__(self, place: Place, open_cleaner: Callable[[int], Cleaner]) -> None:
         self._place, self._open, self._stack = place, open_cleaner, ExitStack()
         self._pool: ProcessPool | None = None
+        self._running: Future | None = None
+        self._stopped = False
+        self.expected: Equipment | None = None
+
+    def equipment(self) -> Equipment:
+        """The equipment of the process, which is started; waits for it.
+
+        Raises:
+            UsageError, WeightsError: the cleaner cannot be opened.
+        """
+        try:
+            return self._watched(self._started().schedule(_equipped)).result()
+        except (ProcessExpired, BrokenProcessPool) as error:
+            raise UsageError("the process that cleans dies while it starts; is there too little memory?") from error
 
     def clean(self, job: Job) -> Outcome:
         """One outcome; a file on which the process dies is tried once more, since memory may have been short."""
         for _ in range(2):
-            if self._pool is None:
-                self._pool = self._stack.enter_context(_pool(1, threads_each(self._place.options.process_count), self._open))
+            pool = self._started()
             try:
-                return _outcome(_scheduled(self._pool, job, self._place), job, self._place)
+                return _outcome(self._watched(_scheduled(pool, job, self._place, self.expected)), job, self._place)
             except ProcessExpired:
                 log.warning("a worker process died; its file is tried again")
             except BrokenProcessPool:
                 log.warning("a worker process could not be started; the file is tried again")
                 self._pool = None
         return _failed(job, self._place, DIED)
+
+    def _started(self) -> ProcessPool:
+        if self._pool is None:
+            self._pool = self._stack.enter_context(_pool(1, threads_each(self._place.options.process_count), self._open))
+        return self._pool
+
+    def _watched(self, future: Future) -> Future:
+        """The same future, which `stop` can cancel: a pool that is stopped leaves futures in progress open for ever."""
+        self._running = future
+        if self._stopped:
+            future.cancel()
+        return future
+
+    def stop(self) -> None:
+        """End the process at once, from another thread: a `clean` or `equipment` in progress, and later ones, raise CancelledError or RuntimeError."""
+        self._stopped = True
+        if self._running is not None:
+            self._running.cancel()
+        if self._pool is not None:
+            self._pool.stop()
 
     def close(self) -> None:
         """End the process."""

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from filelock import FileLock
 
 
-def hold(path: Path, busy: str, hint: str = "") -> FileLock:
+def hold(path: Path, busy: str, hint: str = "", *, wait_s: float = 0.0) -> FileLock:
     """Lock a file, created if necessary and accessible to its owner only.
 
     Args:
         busy: message if another process, or another part of this one, holds the lock.
         hint: advice for a file system without locks, appended to the message.
+        wait_s: time in seconds to wait for another holder.
 
     Returns:
         The lock; its `release()` may be called from any thread.
@@ -38,7 +39,7 @@ def hold(path: Path, busy: str, hint: str = "") -> FileLock:
     os.close(regular_files.opened(path, os.O_RDWR | os.O_CREAT))
     lock = FileLock(path, timeout=0, thread_local=False, fallback_to_soft=False, preserve_lock_file=True)
     try:
-        lock.acquire()
+        lock.acquire(timeout=wait_s)
     except Timeout:
         raise UsageError(busy) from None
     except OSError as error:
@@ -47,9 +48,9 @@ def hold(path: Path, busy: str, hint: str = "") -> FileLock:
 
 
 @contextmanager
-def held(path: Path, busy: str, hint: str = "") -> Iterator[None]:
+def held(path: Path, busy: str, hint: str = "", *, wait_s: float = 0.0) -> Iterator[None]:
     """`hold` for the duration of the block; arguments and errors are the same."""
-    lock = hold(path, busy, hint)
+    lock = hold(path, busy, hint, wait_s=wait_s)
     try:
         yield
     finally:

@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import json
 import stat
+from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from markerremover.audit import manifest_files
+from markerremover.errors import UsageError
 from markerremover.records import Decision, Outcome, Reading
 from markerremover.system import files
 
@@ -25,6 +28,19 @@ def test_a_row_holds_every_box_with_what_was_read_and_why():
         "text": "L", "confidence": 0.9123, "rotation_deg": 90.0, "mirrored": True,
     }
     assert row["boxes"][1]["xyxy"] == [1, 2, 3, 4] and row["boxes"][1]["text"] == ""
+
+
+def test_a_row_says_which_pixels_of_a_box_were_removed_where_not_all_were():
+    removed = np.zeros((2, 40, 40), bool)
+    removed[0, 9:20, 12:30] = True
+    removed[1, 2:4, 1:3] = True
+    outcome = replace(OUTCOME, areas=manifest_files.packed_areas(removed, (KEPT, GONE)))
+    row = json.loads(json.dumps(manifest_files.manifest_row(outcome, RUN)))
+    assert "removed" in row["boxes"][0] and "removed" not in row["boxes"][1]
+    assert np.array_equal(manifest_files.removed_pixels(row, removed.shape), removed)
+    row["boxes"][0]["removed"] = "no bits"
+    with pytest.raises(UsageError, match="cannot be read"):
+        manifest_files.removed_pixels(row, removed.shape)
 
 
 def test_a_manifest_reads_back_and_a_cut_last_line_is_left_out(tmp_path):

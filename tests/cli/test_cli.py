@@ -262,7 +262,7 @@ def test_help_is_exit_0(args, capsys):
     assert run(*args) == 0 and capsys.readouterr().out
 
 
-HEAVY = ("numpy", "torch", "cv2", "scipy", "skimage", "openvino", "onnxruntime", "tesserocr", "pytesseract", "pydicom", "PIL", "tifffile", "ultralytics", "jinja2", "filelock")
+HEAVY = ("numpy", "torch", "cv2", "scipy", "skimage", "openvino", "onnxruntime", "tesserocr", "pytesseract", "pydicom", "PIL", "jpegio", "tifffile", "ultralytics", "jinja2", "filelock")
 
 
 def test_help_and_import_load_nothing_heavy():

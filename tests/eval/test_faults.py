@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="ne
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory):
-    return faults.Bench(tmp_path_factory.mktemp("faults"), count=3, extra=("--keep", "none"))
+    return faults.Bench(tmp_path_factory.mktemp("faults"), count=3, extra=("--keep", "none", "--fast"))
 
 
 @pytest.mark.parametrize("moment, workers, whole", [(0.1, 1, True), (0.45, 1, True), (0.4, 2, False)], ids=["at the start", "in the middle", "main process alone"])

@@ -64,6 +64,19 @@ def test_grey_is_not_black_but_with_fill_any_change_removes(before):
     assert goods(judge.judge(before, grey, ANNOTATION, fill=True))[0] is True
 
 
+def test_a_fill_as_bright_as_the_print_is_no_leak_where_the_manifest_says_that_it_was_removed(before):
+    as_bright = before.copy()
+    as_bright[40:70, 40:140] = 250
+    removed = np.zeros(before.shape, bool)
+    removed[40:70, 40:140] = True
+    by_pixels, by_manifest = (judge.judge(before, as_bright, ANNOTATION, fill=True, removed=mask).elements[0] for mask in (None, removed))
+    assert by_pixels.leaks and not by_pixels.alike
+    assert by_manifest.good and not by_manifest.leaks and by_manifest.alike
+    removed[40:70, 90:140] = False
+    half = judge.judge(before, np.where(removed, np.uint8(120), before), ANNOTATION, fill=True, removed=removed).elements[0]
+    assert half.leaks and not half.good and not half.alike, "what was not removed leaks, whatever was"
+
+
 def test_a_sign_that_was_touched_is_not_retained(before):
     assert goods(judge.judge(before, blacked(before, NAME, (220, 40, 250, 60)), ANNOTATION)) == [True, False]
 

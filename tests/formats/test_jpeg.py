@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import io
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from PIL import Image
 
 from markerremover.errors import HeldError, ReadError, WriteError
-from markerremover.formats import exif
+from markerremover.formats import exif, jpeg_scans
 from markerremover.formats.jpeg import SOS, assemble, encode_jpeg, read_jpeg, segments, verify_jpeg
 
 PATHLESS = Path("x.jpg")
@@ -39,6 +40,10 @@ def insert(data: bytes, *parts: tuple[int, bytes]) -> bytes:
     return data[:2] + added + data[2:]
 
 
+def encoded(radiograph, new: np.ndarray, *, touched: bool) -> bytes:
+    return encode_jpeg(radiograph, new, touched=touched)[0]
+
+
 def redacted(radiograph) -> np.ndarray:
     new = radiograph.stored.copy()
     new[BOX] = 0
@@ -58,7 +63,7 @@ def test_doctests_of_the_exif_module_hold():
 def test_untouched_scans_keep_their_bytes(channels, progressive):
     data = jpeg(channels, progressive=progressive)
     radiograph = read_jpeg(PATHLESS, data)
-    out = encode_jpeg(radiograph, radiograph.stored, touched=False)
+    out = encoded(radiograph, radiograph.stored, touched=False)
     assert scans(out) == scans(data)
     assert np.array_equal(read_jpeg(PATHLESS, out).stored, radiograph.stored)
 
@@ -69,7 +74,7 @@ def test_untouched_scans_keep_their_bytes(channels, progressive):
 def test_touched_files_keep_tables_subsampling_and_kind(quality, subsampling, progressive):
     radiograph = read_jpeg(PATHLESS, jpeg(3, quality=quality, subsampling=subsampling, progressive=progressive))
     new = redacted(radiograph)
-    out = encode_jpeg(radiograph, new, touched=True)
+    out = encoded(radiograph, new, touched=True)
     again = read_jpeg(PATHLESS, out)
     verify_jpeg(radiograph, new, again.stored)
     assert again.source.tables == radiograph.source.tables
@@ -82,18 +87,18 @@ def test_touched_files_keep_tables_subsampling_and_kind(quality, subsampling, pr
 @pytest.mark.parametrize("quality", [20, 50, 75, 90, 98])
 def test_removed_text_is_near_black_and_illegible(quality):
     radiograph = read_jpeg(PATHLESS, jpeg(quality=quality))
-    again = read_jpeg(PATHLESS, encode_jpeg(radiograph, redacted(radiograph), touched=True)).stored
+    again = read_jpeg(PATHLESS, encoded(radiograph, redacted(radiograph), touched=True)).stored
     inner = again[:, 24:52, 32:80]
     assert inner.max() <= 24 and again[BOX].mean() < 5
 
 
 def test_grey_stays_grey_and_rgb_stays_rgb():
     grey = read_jpeg(PATHLESS, jpeg())
-    assert read_jpeg(PATHLESS, encode_jpeg(grey, redacted(grey), touched=True)).stored.ndim == 3
+    assert read_jpeg(PATHLESS, encoded(grey, redacted(grey), touched=True)).stored.ndim == 3
     rgb = read_jpeg(PATHLESS, jpeg(3, keep_rgb=True))
     assert rgb.source.rgb
     for touched in (False, True):
-        again = read_jpeg(PATHLESS, encode_jpeg(rgb, redacted(rgb) if touched else rgb.stored, touched=touched))
+        again = read_jpeg(PATHLESS, encoded(rgb, redacted(rgb) if touched else rgb.stored, touched=touched))
         assert again.source.rgb and np.abs(again.stored[:, 80:].astype(int) - rgb.stored[:, 80:]).max() < 12
 
 
@@ -105,7 +110,7 @@ def test_only_orientation_and_density_survive_of_the_metadata(touched):
     thumbnail = b"JFIF\0\x01\x01\0\0\x01\0\x01\x02\x02" + b"SMITHSMITHxx"
     data = insert(data, (0xED, b"Photoshop 3.0\0SMITH"), (0xE1, b"http://ns.adobe.com/xap/1.0/\0SMITH"), (0xE0, thumbnail)) + b"SMITH"
     radiograph = read_jpeg(PATHLESS, data)
-    out = encode_jpeg(radiograph, redacted(radiograph) if touched else radiograph.stored, touched=touched)
+    out = encoded(radiograph, redacted(radiograph) if touched else radiograph.stored, touched=touched)
     assert b"SMITH" not in out
     image = Image.open(io.BytesIO(out))
     assert dict(image.getexif()) == {0x0112: 6} and "comment" not in image.info and "icc_profile" not in image.info
@@ -114,7 +119,7 @@ def test_only_orientation_and_density_survive_of_the_metadata(touched):
 
 def test_density_survives():
     radiograph = read_jpeg(PATHLESS, jpeg(dpi=(300, 300)))
-    out = encode_jpeg(radiograph, radiograph.stored, touched=False)
+    out = encoded(radiograph, radiograph.stored, touched=False)
     assert Image.open(io.BytesIO(out)).info["dpi"] == (300, 300)
 
 
@@ -192,7 +197,7 @@ def test_rows_behind_the_declared_height_do_not_survive(channels, options, shown
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=90, **options)
     radiograph = read_jpeg(PATHLESS, with_size(buffer.getvalue(), height=shown))
-    out = encode_jpeg(radiograph, radiograph.stored, touched=False)
+    out = encoded(radiograph, radiograph.stored, touched=False)
     assert np.array_equal(read_jpeg(PATHLESS, out).stored, radiograph.stored)
     both = buffer.getvalue(), with_size(out, height=120)
     before, after = (np.asarray(Image.open(io.BytesIO(data)))[80:112, 40:86] for data in both)
@@ -215,7 +220,7 @@ def test_bytes_behind_the_coded_pixels_do_not_survive(channels, options):
     for at in (i for i, (marker, _) in enumerate(found) if marker == SOS):
         parts = [(m, body + b"SMITH^JOHN^1961" if i == at else body) for i, (m, body) in enumerate(found)]
         radiograph = read_jpeg(PATHLESS, assemble(parts))
-        out = encode_jpeg(radiograph, radiograph.stored, touched=False)
+        out = encoded(radiograph, radiograph.stored, touched=False)
         assert b"SMITH" not in out and np.array_equal(read_jpeg(PATHLESS, out).stored, read_jpeg(PATHLESS, data).stored)
 
 
@@ -224,15 +229,37 @@ def test_bytes_before_a_restart_marker_do_not_survive(restarts):
     data = jpeg(restart_marker_blocks=restarts)
     hiding = data.replace(b"\xff\xd0", b"SMITH\xff\xd0", 2).replace(b"\xff\xd1", b"\xff\x00SMITH\xff\xff\xd1", 1)
     radiograph = read_jpeg(PATHLESS, hiding)
-    out = encode_jpeg(radiograph, radiograph.stored, touched=False)
+    out = encoded(radiograph, radiograph.stored, touched=False)
     assert hiding != data and scans(out) == scans(data)
+
+
+@every_kind
+def test_a_file_that_libjpeg_codes_the_same_is_not_walked(channels, options, monkeypatch):
+    data = jpeg(channels, **options)
+    expected = scans(data)
+    monkeypatch.setattr(jpeg_scans, "_decode", None)
+    hiding = [(m, body + b"SMITH" if m == SOS else body) for m, body in segments(PATHLESS, data)]
+    for stream in (data, assemble(hiding)):
+        radiograph = read_jpeg(PATHLESS, stream)
+        assert scans(encoded(radiograph, radiograph.stored, touched=False)) == expected
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"optimize": True}], ids=["baseline", "progressive", "optimised"])
+def test_without_the_library_files_are_walked(options, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jpegio", None)
+    data = jpeg(**options)
+    hiding = [(m, body + b"SMITH^JOHN^1961" if m == SOS else body) for m, body in segments(PATHLESS, data)]
+    radiograph = read_jpeg(PATHLESS, assemble(hiding))
+    assert b"SMITH" not in encoded(radiograph, radiograph.stored, touched=False)
+    with pytest.raises(ReadError, match="truncated"):
+        read_jpeg(PATHLESS, data[: len(data) * 2 // 3] + b"\xff\xd9")
 
 
 def test_text_in_a_number_of_lines_does_not_survive():
     data = jpeg()
     hiding = data[:-2] + b"\xff\xdc\x00\x0cSMITH^JOHN" + data[-2:]
     radiograph = read_jpeg(PATHLESS, hiding)
-    out = encode_jpeg(radiograph, radiograph.stored, touched=False)
+    out = encoded(radiograph, radiograph.stored, touched=False)
     assert b"SMITH" not in out and scans(out) == scans(data)
 
 
@@ -288,4 +315,4 @@ def test_nothing_is_cut_from_a_file_that_hides_nothing(channels, options, kind, 
     buffer = io.BytesIO()
     Image.fromarray(pixels[..., 0] if channels == 1 else pixels).save(buffer, "JPEG", quality=quality, **options)
     radiograph = read_jpeg(PATHLESS, buffer.getvalue())
-    assert scans(encode_jpeg(radiograph, radiograph.stored, touched=False)) == scans(buffer.getvalue())
+    assert scans(encoded(radiograph, radiograph.stored, touched=False)) == scans(buffer.getvalue())

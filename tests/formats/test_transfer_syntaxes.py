@@ -149,11 +149,12 @@ def test_lossy_sources_come_out_lossless_and_say_so(tmp_path, syntax, choice):
     before = pydicom.dcmread(path)
     for touched in (False, True):
         radiograph, new, again, out = rewrite(tmp_path, path, touched, transfer_syntax=choice)
-        assert np.array_equal(again.stored, new)
+        is_edited = touched and choice == "source" and syntax == uid.JPEGBaseline8Bit  # see test_jpeg_coefficients
+        assert is_edited or np.array_equal(again.stored, new)
         if choice == "source" and not touched:
             assert out.PixelData == before.PixelData and out.file_meta.TransferSyntaxUID == syntax
             continue
-        assert out.file_meta.TransferSyntaxUID == pixels.CHOICES.get(choice, uid.ExplicitVRLittleEndian)
+        assert out.file_meta.TransferSyntaxUID == (syntax if is_edited else pixels.CHOICES.get(choice, uid.ExplicitVRLittleEndian))
         assert out.LossyImageCompression == "01" and out.ImageType[0] == "DERIVED"
         assert out.LossyImageCompressionMethod == before.get("LossyImageCompressionMethod", METHODS[syntax])
         assert 1 <= out.LossyImageCompressionRatio == pytest.approx(

@@ -142,12 +142,15 @@ PERSONAL = sorted(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("tag", PERSONAL, ids=keyword_for_tag)
-def test_no_element_of_a_patient_or_visit_and_no_person_day_or_address_keeps_its_value(tag):
-    dataset, vr = Dataset(), dictionary_VR(tag)
-    dataset.add_new(tag, vr, MADE_UP[vr])
-    dicom_headers.clean(dataset, PROFILE)
-    assert tag not in dataset or str(dataset[tag].value) != str(MADE_UP[vr])
+def test_no_element_of_a_patient_or_visit_and_no_person_day_or_address_keeps_its_value():
+    kept = []
+    for tag in PERSONAL:
+        dataset, vr = Dataset(), dictionary_VR(tag)
+        dataset.add_new(tag, vr, MADE_UP[vr])
+        dicom_headers.clean(dataset, PROFILE)
+        if tag in dataset and str(dataset[tag].value) == str(MADE_UP[vr]):
+            kept.append(keyword_for_tag(tag))
+    assert not kept and len(PERSONAL) > 100
 
 
 def test_instances_that_the_table_does_not_know_get_new_uids_and_classes_keep_theirs():

@@ -177,9 +177,10 @@ def test_what_is_run_is_harmless_and_what_is_not_says_why():
         assert not step.skip or len(step.skip) > 10, f"{where}: why is it not run?"
 
 
-def options_of_the_program() -> set[str]:
+@functools.cache
+def options_of_the_program() -> frozenset[str]:
     (choice,) = (a for a in main.build_parser()._actions if hasattr(a, "choices") and isinstance(a.choices, dict))
-    return {o for parser in (main.build_parser(), *choice.choices.values()) for a in parser._actions for o in a.option_strings}
+    return frozenset(o for parser in (main.build_parser(), *choice.choices.values()) for a in parser._actions for o in a.option_strings)
 
 
 OTHERS = {"--wheel-dir", "--no-index", "--find-links", "--editable", "--array", "--cpus-per-task", "--mem", "--requeue", "--python", "--user", "--map-root-user", "--net",

@@ -47,3 +47,9 @@ def test_the_wheel_holds_nothing_else_of_the_checkout(wheel_names):
 def test_no_machine_path_and_no_registry_is_named(name):
     text = (ROOT / name).read_text(encoding="utf-8")
     assert not re.search(r"https?://|index-url|find-links|/home/|/root/", text)
+
+
+def test_the_files_of_tests_that_go_first_exist():
+    from conftest import SLOW
+
+    assert set(SLOW) <= {path.stem for path in (ROOT / "tests").rglob("test_*.py")}

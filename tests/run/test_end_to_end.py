@@ -24,7 +24,7 @@ from markerremover.run import batch
 from markerremover.second_pass import tesseract
 from markerremover.synthesis import synthesize
 
-COUNT, SEED, SIZE = 60, 20261, (896, 768)
+COUNT, SEED, SIZE = 32, 20261, (896, 768)
 LEAST_RECALL = 0.90  # of planted names, initials, dates and other text, faint and tiny ones included: 95 % of the ink gone
 LEAST_RETENTION = 0.75  # of planted isolated L or R, whole, any angle, mirrored or not: 90 % of the ink as it was
 MOST_HARM = 0.008  # of all pixels outside markings, blackened; mostly loose boxes around marks as large as a hand
@@ -87,7 +87,7 @@ def test_files_cleaned_two_at_a_time_come_out_as_one_by_one(run, tmp_path):
             return replace(open_cleaner(Policy(), threads=threads), at_once=count)
 
         summaries.append(batch.remove(inputs, tmp_path / str(count), options=options, open_cleaner=make))
-    assert summaries[0]["counts"] == summaries[1]["counts"] and summaries[0]["counts"]["cleaned"] > 6
+    assert summaries[0]["counts"] == summaries[1]["counts"] and summaries[0]["counts"]["cleaned"] > 3
     for target in sorted((tmp_path / "1").iterdir()):
         assert target.read_bytes() == (tmp_path / "2" / target.name).read_bytes() == (out / target.name).read_bytes(), target.name
     assert {p.name for p in (tmp_path / "1").iterdir()} == {p.name for p in (tmp_path / "2").iterdir()}
@@ -96,14 +96,14 @@ def test_files_cleaned_two_at_a_time_come_out_as_one_by_one(run, tmp_path):
 def test_planted_names_initials_and_dates_are_gone(run):
     markers = [p for p in run[1] if p.kind == "marker"]
     gone = sum(p.gone >= 0.95 for p in markers)
-    assert len(markers) > 100
+    assert len(markers) > 60
     assert gone / len(markers) >= LEAST_RECALL, f"{gone}/{len(markers)} gone; left: {[p.text for p in markers if p.gone < 0.95][:20]}"
 
 
 def test_planted_isolated_signs_are_still_there(run):
     signs = [p for p in run[1] if p.kind == "laterality" and p.text.split()[0] in DEFAULT_KEEP]
     kept = sum(p.same >= 0.9 for p in signs)
-    assert len(signs) > 40
+    assert len(signs) > 20
     assert kept / len(signs) >= LEAST_RETENTION, f"{kept}/{len(signs)} kept"
 
 
@@ -119,10 +119,16 @@ def test_the_manifest_explains_every_box(run):
         json.dumps(row)
 
 
+@pytest.fixture(scope="module")
+def cleaner():
+    """It keeps nothing of a file (test_safety.py)."""
+    return open_cleaner(Policy())
+
+
 @pytest.mark.parametrize(("text", "cap", "turns", "flip"), [
     ("L. SCHMIDT", 27, 0, False), ("R. WU", 27, 0, False), ("R SCHMIDT", 44, 1, False), ("SCHMIDT, L", 44, 2, False), ("R-MUELLER", 36, 3, True), ("L - MEYER", 30, 0, True),
 ])
-def test_no_initial_of_a_name_is_kept_in_a_whole_radiograph(text, cap, turns, flip):
+def test_no_initial_of_a_name_is_kept_in_a_whole_radiograph(cleaner, text, cap, turns, flip):
     from markerremover.records import Radiograph
     from markerremover.redaction.cleaning import clean_radiograph
     from markerremover.synthesis.marks import fonts
@@ -134,6 +140,6 @@ def test_no_initial_of_a_name_is_kept_in_a_whole_radiograph(text, cap, turns, fl
     part = np.s_[40 : 40 + name.shape[0], 60 : 60 + name.shape[1]]
     picture[part] = picture[part] * (1 - name) + 250 * name
     shown = np.clip(picture, 0, 255).astype(np.uint8)
-    done = clean_radiograph(Radiograph((shown.astype(np.uint16) * 16)[None], shown[None], (0,), "drawn", "PNG"), open_cleaner(Policy()))
+    done = clean_radiograph(Radiograph((shown.astype(np.uint16) * 16)[None], shown[None], (0,), "drawn", "PNG"), cleaner)
     assert "keep" not in {d.action for d in done.decisions}
     assert (done.shown[0][part][name > 0.6] <= 24).mean() > 0.95

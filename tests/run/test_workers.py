@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from concurrent.futures import CancelledError
 from dataclasses import replace
 
 import cv2
@@ -52,9 +53,10 @@ def cleaned(jobs, place, open_cleaner):
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_file_that_hangs_is_failed_at_the_time_limit_and_the_others_go_on(tmp_path, count):
-    place, jobs = place_and_jobs(tmp_path, (1, 4), workers=count, time_limit=15.0)  # the others take 10 ms; on a busy machine longer
+    bad = (1, 4)[:count]  # each is waited for
+    place, jobs = place_and_jobs(tmp_path, bad, workers=count, time_limit=15.0)  # the others take 10 ms; on a busy machine longer
     outcomes = {o.relative: o for o in cleaned(jobs, place, fakes.hanging_cleaner)}
-    assert {name: o.status for name, o in outcomes.items()} == {f"{i}.png": "failed" if i in (1, 4) else "cleaned" for i in range(6)}
+    assert {name: o.status for name, o in outcomes.items()} == {f"{i}.png": "failed" if i in bad else "cleaned" for i in range(6)}
     assert outcomes["1.png"].reason == "took longer than the time limit of 15 s"
     assert set(fakes.files(tmp_path / "out")) == {name for name, o in outcomes.items() if o.status == "cleaned"}
     assert not list((tmp_path / "audit" / "tmp").iterdir())
@@ -209,6 +211,33 @@ def test_one_by_one_a_file_that_kills_its_process_is_failed_and_the_next_one_is_
     finally:
         bench.close()
     assert set(fakes.files(tmp_path / "out")) == {"0.png", "2.png"} and not multiprocessing.active_children()
+
+
+def test_one_by_one_tells_its_equipment_and_another_one_than_expected_fails(tmp_path):
+    place, jobs = place_and_jobs(tmp_path, ())
+    bench = workers.OneByOne(place, fakes.cleaner_of_this_process)
+    try:
+        found = bench.equipment()
+        bench.expected = found._replace(sha256="other")
+        assert found.sha256.isdigit() and bench.clean(jobs[0]).reason == "the weights were replaced during the run"
+        bench.expected = found
+        assert bench.clean(jobs[0]).status == "cleaned"
+    finally:
+        bench.close()
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 3.0], ids=["while the process starts", "while it cleans"])
+def test_one_by_one_a_stop_from_another_thread_ends_what_is_in_progress(tmp_path, delay_s):
+    place, jobs = place_and_jobs(tmp_path, (0,))
+    bench = workers.OneByOne(place, fakes.hanging_cleaner)
+    timer = threading.Timer(delay_s, bench.stop)
+    timer.start()
+    begun = time.monotonic()
+    with pytest.raises((CancelledError, RuntimeError)):
+        bench.clean(jobs[0])
+    bench.close()
+    timer.join()
+    assert time.monotonic() - begun < 30 and not multiprocessing.active_children()
 
 
 def test_one_by_one_where_no_process_ever_starts_every_file_is_failed(tmp_path):

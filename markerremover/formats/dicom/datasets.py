@@ -31,19 +31,22 @@ def read_dataset(dataset: Dataset) -> Radiograph:
     return read_dicom(NAME, _serialised(dataset))
 
 
-def cleaned_dataset(radiograph: Radiograph, new_stored: np.ndarray, *, touched: bool, method: str, synthetic: int) -> Dataset:
+def cleaned_dataset(
+    radiograph: Radiograph, new_stored: np.ndarray, *, touched: bool, method: str, synthetic: int, removed: np.ndarray | None = None
+) -> Dataset:
     """A new dataset with other pixels, checked like a written file. Its header keeps the patient's data; overlays, icons and the like are gone.
 
     Args:
         radiograph: of format "DICOM".
-        new_stored, touched, method, synthetic: as for `files.write_dicom`.
+        new_stored, touched, method, synthetic, removed: as for `files.write_dicom`.
 
     Raises:
         WriteError: it cannot be written, or does not read back as written.
     """
     buffer, headers = io.BytesIO(), HeaderProfile()
-    write_dicom(radiograph, new_stored, buffer, touched=touched, verified=True, method=method, headers=headers, synthetic=synthetic)
-    verify_dicom(radiograph, new_stored, buffer.getvalue(), touched=touched, headers=headers, synthetic=synthetic)
+    write_dicom(
+        radiograph, new_stored, buffer, touched=touched, verified=True, method=method, headers=headers, synthetic=synthetic, removed=removed)
+    verify_dicom(radiograph, new_stored, buffer.getvalue(), touched=touched, headers=headers, synthetic=synthetic, removed=removed)
     with quiet:
         return parsing.parse_bytes(NAME, buffer.getvalue())
 

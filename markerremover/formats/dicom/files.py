@@ -4,9 +4,9 @@ Stored values are what the file stores: no rescale, no windowing, unused bits an
 pixels are unpacked in `pixels`; compressed ones are decoded by pydicom with its wheel plugins.
 
 Unless the run asks for one transfer syntax for all files, the output has the file's own where that can be written without
-loss (see `pixels`), else Explicit VR Little Endian. Lossy colour is written as RGB, and a lossy source keeps (or gets) its
-lossy-compression history. Untouched pixels keep the bytes of PixelData, except for what could hide something: bytes
-beyond the declared frames are cut off; non-zero bits outside BitsStored are cleared, and compressed frames that hold
+loss (see `pixels`) or edited in its coefficients (`jpeg_frames`), else Explicit VR Little Endian. Lossy colour that is not edited is written
+as RGB, and a lossy source keeps (or gets) its lossy-compression history. Untouched pixels keep the bytes of PixelData, except for what could hide
+something: bytes beyond the declared frames are cut off; non-zero bits outside BitsStored are cleared, and compressed frames that hold
 more than an image (see `frames`) are encoded again (such a file then counts as touched). Other carriers of pixels in the
 header are always removed (see `tags`); the rest is cleaned by the run's profile (see `headers`).
 
@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import pydicom
@@ -39,7 +39,8 @@ from ...laterality import header_sides
 from ...records import Radiograph, Telling
 from ...scope import modality, photographs
 from ...system.forks import Own
-from . import parsing, pixels, tags, windows
+from ..coefficients.stream import UnsuitedError
+from . import jpeg_frames, parsing, pixels, tags, windows
 from .decoding import decode
 from .pixels import DicomSource
 
@@ -92,6 +93,7 @@ def write_dicom(
     headers: HeaderProfile = HeaderProfile(),
     transfer_syntax: str = "source",
     synthetic: int = 0,
+    removed: np.ndarray | None = None,
 ) -> tuple[str, ...]:
     """Write `new_stored` with the header of the file that was read. The source record is not changed.
 
@@ -106,6 +108,7 @@ def write_dicom(
         headers: what happens to everything else in the header.
         transfer_syntax: "source" or a name of `pixels.CHOICES`.
         synthetic: number of inpainted pixels, stated in the header.
+        removed: (F, H, W) bool, the removed pixels, for frames that are edited (see `jpeg_frames`); None for those that change.
 
     Returns:
         Notes on what was changed or left out for another reason than the profile, see `header_changes`.
@@ -124,7 +127,14 @@ def write_dicom(
             changes.note(header_changes.UNREADABLE)
             tags.remove_carriers(dataset)
             changes.note(header_changes.CARRIER)
-            if reencode or pixels.aim(source, transfer_syntax, reencode) != syntax:
+            notes = list(source.notes)
+            frames, reason = _edited(radiograph, new_stored, removed) if reencode and transfer_syntax == "source" else (None, "")
+            if reason:
+                notes.append(jpeg_frames.NOTE + reason)
+            if frames is not None:
+                pixels.put_lossy(dataset, source, frames)
+                tags.mark_derived(dataset, new_stored, renew_uid=headers.mode == "keep")
+            elif reencode or pixels.aim(source, transfer_syntax, reencode) != syntax:
                 syntax = pixels.put(dataset, source, new_stored, transfer_syntax, reencode=reencode)
                 if reencode:
                     tags.mark_derived(dataset, new_stored, renew_uid=headers.mode == "keep")
@@ -144,11 +154,26 @@ def write_dicom(
             tags.mark_scope(dataset, scope(radiograph))
             tags.renew_file_meta(dataset, syntax)
             pydicom.dcmwrite(target, dataset, enforce_file_format=True)  # save_as refuses to change the byte order
-            return header_changes.shortened([*source.notes, *changes.notes])
+            return header_changes.shortened([*notes, *changes.notes])
         except WriteError as exc:
             raise WriteError(f"{radiograph.path.name}: cannot be written as {exc}") from None
         except Exception as exc:
             raise WriteError(f"{radiograph.path.name}: cannot be written as DICOM ({type(exc).__name__})") from None
+
+
+def is_editable(radiograph: Radiograph) -> bool:
+    """Whether its frames are of a JPEG that may be edited in its coefficients."""
+    return radiograph.source.syntax in jpeg_frames.SYNTAXES
+
+
+def _edited(radiograph: Radiograph, new_stored: np.ndarray, removed: np.ndarray | None) -> tuple[list[bytes] | None, str]:
+    """The frames of a JPEG edited in their coefficients, or None and the reason why that was not done, "" where it is no such JPEG."""
+    if not is_editable(radiograph):
+        return None, ""
+    try:
+        return jpeg_frames.edited(radiograph.source, radiograph.stored, new_stored, removed), ""
+    except UnsuitedError as error:
+        return None, str(error)
 
 
 def verify_dicom(
@@ -160,12 +185,16 @@ def verify_dicom(
     headers: HeaderProfile = HeaderProfile(),
     transfer_syntax: str = "source",
     synthetic: int = 0,
-) -> None:
+    removed: np.ndarray | None = None,
+) -> dict[str, Any]:
     """Read `target` back and compare it with what was to be written.
 
     Args:
         target: path of the file, or its bytes.
-        new_stored, touched, headers, transfer_syntax, synthetic: as they were given to `write_dicom`.
+        new_stored, touched, headers, transfer_syntax, synthetic, removed: as they were given to `write_dicom`.
+
+    Returns:
+        `jpeg` of the manifest's row for a touched JPEG Baseline or Extended, else an empty dict.
 
     Raises:
         WriteError: pixels, shape, dtype or colour space differ; untouched PixelData is not the input's; the transfer syntax is
@@ -181,13 +210,16 @@ def verify_dicom(
             carrier_count = tags.remove_carriers(output.dataset)
         except Exception as exc:
             raise WriteError(f"{name}: the output does not read back ({type(exc).__name__})") from None
-    if stored.shape != new_stored.shape or stored.dtype != new_stored.dtype or not np.array_equal(stored, new_stored):
+    is_jpeg = reencode and is_editable(radiograph)
+    is_edited = is_jpeg and output.syntax == source.syntax and transfer_syntax == "source"
+    if stored.shape != new_stored.shape or stored.dtype != new_stored.dtype or not (is_edited or np.array_equal(stored, new_stored)):
         raise WriteError(f"{name}: the output's pixels are not those that were to be written")
+    jpeg = jpeg_frames.compared(name, source, output, radiograph.stored, stored, new_stored, removed) if is_jpeg else {}
     if output.photometric != source.photometric:
         raise WriteError(f"{name}: the output's photometric interpretation is not that of its pixels")
     if (transfer_syntax != "source" or not reencode) and output.syntax != pixels.aim(source, transfer_syntax, reencode):
         raise WriteError(f"{name}: the output's transfer syntax is not the one that was asked for")
-    if source.lossy and output.syntax != source.syntax and str(output.dataset.get("LossyImageCompression", "")) != "01":
+    if source.lossy and (is_edited or output.syntax != source.syntax) and str(output.dataset.get("LossyImageCompression", "")) != "01":
         raise WriteError(f"{name}: the output does not say that its pixels were compressed with loss")
     if synthetic and output.dataset.get("SyntheticData", "") != "YES":
         raise WriteError(f"{name}: the output does not say that some of its pixels were made up")
@@ -205,6 +237,7 @@ def verify_dicom(
         source_bytes = pixels.declared(source) if source.native else bytes(source.dataset.PixelData)
         if bytes(output.dataset.PixelData) != source_bytes:
             raise WriteError(f"{name}: untouched pixel data did not keep its bytes")
+    return {"jpeg": jpeg} if is_jpeg else {}
 
 
 def views(radiograph: Radiograph, stored: np.ndarray) -> tuple[np.ndarray, ...]:

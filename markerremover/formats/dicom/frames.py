@@ -54,7 +54,7 @@ def is_bare(name: str, dataset: Dataset, syntax: uid.UID, shape: Sequence[int], 
         HeldError: there are more or fewer frames than declared, or several images in one, or frames of this syntax cannot be checked.
     """
     shape_hw = shape[1], shape[2]
-    frames, bare = _frames(name, dataset, shape[0])
+    frames, bare = frames_of(name, dataset, shape[0])
     for frame in frames:
         try:
             if syntax == uid.RLELossless:
@@ -75,8 +75,13 @@ def is_bare(name: str, dataset: Dataset, syntax: uid.UID, shape: Sequence[int], 
     return bare
 
 
-def _frames(name: str, dataset: Dataset, count: int) -> tuple[list[bytes], bool]:
-    """The frames as the decoder gets them, and whether the items hold exactly these and the offset tables are correct."""
+def frames_of(name: str, dataset: Dataset, count: int) -> tuple[list[bytes], bool]:
+    """The frames as the decoder gets them, and whether the items hold exactly these and the offset tables are correct.
+
+    Raises:
+        ReadError: the items are broken.
+        HeldError: there are more or fewer frames than `count`.
+    """
     data = bytes(dataset.PixelData)
     tables: tuple[bytes, bytes] = (dataset.get("ExtendedOffsetTable") or b"", dataset.get("ExtendedOffsetTableLengths") or b"")
     try:

@@ -1,8 +1,9 @@
 """Stored values in and out of DICOM Pixel Data: containers, unused bits, and the transfer syntaxes that can be written.
 
-Only lossless transfer syntaxes are written: uncompressed of any kind, and RLE, JPEG 2000 and JPEG-LS lossless; RGB is stored in
-JPEG 2000 as YBR_RCT, whose transform is exact. All others that can be read (JPEG, near-lossless JPEG-LS, HTJ2K, lossy
-JPEG 2000) have no lossless encoder here and are written as Explicit VR Little Endian.
+Pixels are encoded without loss only: uncompressed of any kind, and as RLE, JPEG 2000 and JPEG-LS lossless; RGB is stored in
+JPEG 2000 as YBR_RCT, whose transform is exact. JPEG Baseline and Extended of 8 bits are edited in their coefficients (`jpeg_frames`). All others
+that can be read (lossless JPEG, near-lossless JPEG-LS, HTJ2K, lossy JPEG 2000) have no lossless encoder here and are written as
+Explicit VR Little Endian.
 """
 
 from __future__ import annotations
@@ -183,6 +184,14 @@ def put(dataset: Dataset, source: DicomSource, stored: np.ndarray, choice: str, 
     else:
         _put_plain(dataset, source, stored, syntax)
     return syntax
+
+
+def put_lossy(dataset: Dataset, source: DicomSource, frames: list[bytes]) -> None:
+    """Write frames of the source's own lossy transfer syntax into `dataset`, a copy of the source's, which is changed in place."""
+    for tag in (*_EXTREMES, *tags.OFFSET_TABLES):
+        dataset.pop(tag, None)
+    tags.mark_lossy(dataset, source.syntax, source.byte_count)
+    _put_frames(dataset, source, frames)
 
 
 _NAMES = {syntax: name for name, syntax in CHOICES.items()}

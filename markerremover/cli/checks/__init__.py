@@ -1,0 +1,1 @@
+"""Commands that check results and change nothing."""
