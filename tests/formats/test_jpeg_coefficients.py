@@ -192,7 +192,7 @@ def test_without_the_library_all_blocks_are_encoded_again(monkeypatch):
     assert row == {"coefficients": "encoded again"} and "not installed" in notes[0]
 
 
-@pytest.mark.parametrize("data", [b"", b"\xff\xd8\xff\xd9", b"\xff\xd8\xff\xc0\x00\x0b\x08\xff\xff\xff\xff\x01\x01\x11\x00\xff\xd9"])
+@pytest.mark.parametrize("data", [b"", jpeg(picture())[:-2], b"\xff\xd8\xff\xd9", b"\xff\xd8\xff\xc0\x00\x0b\x08\xff\xff\xff\xff\x01\x01\x11\x00\xff\xd9"])
 def test_a_stream_that_the_library_refuses_is_an_error_without_its_numbers(data):
     with pytest.raises(UnsuitedError) as error:
         read(data)

@@ -86,7 +86,7 @@ def read(stream: bytes) -> Coefficients:
 
 
 def encoded(coefficients: Coefficients, planes: tuple[np.ndarray, ...]) -> bytes:
-    """A JPEG stream with other coefficients, and with the tables, sampling, restart interval and kind (progressive or not) of the first; without any
+    """A JPEG stream with other coefficients, and with the tables, sampling, (first) restart interval and kind (progressive or not) of the first; without any
     application segment or comment. Each component must be complete; Huffman tables are made anew.
 
     Args:
@@ -170,7 +170,11 @@ def _tables(jpeg: Any, stream: bytes) -> tuple[np.ndarray, ...]:
     """The quantisation table of each component. The library lists tables in the order of their numbers, which only the stream has."""
     numbers: set[int] = set()
     scanned = False
-    for marker, body, _, _ in jpeg_markers.walk(stream):
+    try:
+        segments = [(marker, body) for marker, body, _, _ in jpeg_markers.walk(stream)]
+    except (jpeg_markers.NoEndError, jpeg_markers.NoSegmentError):
+        raise UnsuitedError("it is damaged between its segments") from None
+    for marker, body in segments:
         scanned |= marker == jpeg_markers.SOS
         at = 0
         while marker == _DQT and at < len(body):
