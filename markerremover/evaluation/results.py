@@ -162,13 +162,13 @@ def shown_after(before: Radiograph, after: Radiograph) -> np.ndarray:
     """(H, W) uint8: frame 0 of the result, windowed as the input is.
 
     Where the stored pixels are equal, the displayed pixels are the input's: blacked-out areas must not change how the rest is windowed or
-    stretched. In JPEG files stored pixels that differ by at most `judge.CHANGED` count as equal, since stretching few grey levels would
+    stretched. In JPEG files, also in DICOM, stored pixels that differ by at most `judge.CHANGED` count as equal, since stretching few grey levels would
     magnify the difference.
     """
     shown = images.shown_as(before, after)[0]
     if after.stored.shape != before.stored.shape or after.stored.dtype != before.stored.dtype:
         return shown
-    slack = judging.CHANGED if before.format == after.format == "JPEG" else 0
+    slack = judging.CHANGED if images.is_jpeg(before) and images.is_jpeg(after) else 0
     unchanged = np.abs(after.stored[0].astype(np.int32) - before.stored[0]) <= slack
     return np.where(unchanged.all(axis=-1) if unchanged.ndim == 3 else unchanged, before.display[0], shown)
 

@@ -146,6 +146,11 @@ def write(
     return notes
 
 
+def is_jpeg(radiograph: Radiograph) -> bool:
+    """Whether it is a JPEG file, or DICOM in JPEG Baseline or Extended: around removed areas such a result differs a little from its source."""
+    return radiograph.format == "JPEG" or (radiograph.format == "DICOM" and _module("DICOM").is_editable(radiograph))
+
+
 def is_touched(radiograph: Radiograph, new_stored: np.ndarray, removed: np.ndarray) -> bool:
     """Whether a file's pixels have to be written anew: they change; or something was removed from a JPEG where it shows black, since what decodes to
     black may hold detail below it.
@@ -153,8 +158,7 @@ def is_touched(radiograph: Radiograph, new_stored: np.ndarray, removed: np.ndarr
     Args:
         removed: (F, H, W) bool, every pixel whose original was removed.
     """
-    is_jpeg = radiograph.format == "JPEG" or (radiograph.format == "DICOM" and _module("DICOM").is_editable(radiograph))
-    return bool(is_jpeg and removed.any()) or not np.array_equal(new_stored, radiograph.stored)
+    return bool(is_jpeg(radiograph) and removed.any()) or not np.array_equal(new_stored, radiograph.stored)
 
 
 def views_of(radiograph: Radiograph, stored: np.ndarray) -> tuple[np.ndarray, ...]:

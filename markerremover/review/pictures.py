@@ -31,7 +31,7 @@ class Pair:
     wide: (F, H, W) uint16, the stored values of the original, inverted if necessary so that more is brighter; None for 8 bits.
     wide_after: the same of the result.  limits: 0.1st and 99.9th percentile of `wide`.
     stored_limits: the same as values of the file; for a file without `wide`, 0 and 255.
-    written: whether there is a result.  moved: (F, H, W) bool, where stored values of a JPEG file differ by more than `LOSSY`; None for other
+    written: whether there is a result.  moved: (F, H, W) bool, where stored values of a JPEG, also in DICOM, differ by more than `LOSSY`; None for other
         formats, in which retained pixels are unchanged.
     """
 
@@ -109,9 +109,11 @@ def _pair(radiograph: Radiograph, result: Radiograph) -> Pair:
 
 def _moved(radiograph: Radiograph, result: Radiograph) -> np.ndarray | None:
     """See `Pair.moved`. It compares stored values, since a stretched view magnifies small differences."""
-    if radiograph.format != "JPEG":
-        return None
+    from ..formats import images
     from ..formats.views import colour_to_grey
+
+    if not (images.is_jpeg(radiograph) and images.is_jpeg(result)):
+        return None
 
     original_grey, result_grey = (r.stored if r.stored.ndim == 3 else colour_to_grey(r.stored) for r in (radiograph, result))
     return np.abs(original_grey.astype(np.int16) - result_grey) > LOSSY

@@ -2,8 +2,8 @@
 
 Several things are looked at, with several decoders. By jpegio: size, sampling and tables are the source's, and every block that no removed pixel lies in has
 its coefficients. By Pillow, which has a libjpeg of its own: the brightness of each touched block is within the reach of its quantisation of
-what was to be written, and that of all other pixels is unchanged. By the reader of the file's format, for DICOM that of pydicom: all
-pixels outside of touched blocks are unchanged. The reach is exact: rounding moves each coefficient by half a step at most, and an
+what was to be written, and that of all other pixels is unchanged. By the reader of the file's format, for DICOM that of pydicom: so are all
+pixels outside of touched blocks, to one grey level. The reach is exact: rounding moves each coefficient by half a step at most, and an
 orthonormal transform keeps the sum of squares. A block that is uniform in what was to be written has no coefficient but its first.
 """
 
@@ -19,6 +19,9 @@ from . import blocks
 from .stream import SIDE, Coefficients, UnsuitedError, read
 
 BLEEDING_PX = 2  # greatest distance to which decoders smooth colour that is sampled coarsely into the next block
+GREY_LEVELS, COLOUR_LEVELS = 3, 24  # greatest difference of two decoders of a sound stream; of colour, that of brightness where RGB is clipped
+_LUMA = (0.299, 0.587, 0.114)  # of R, G and B
+READER_LEVELS = 1  # pydicom takes another decoder, which rounds otherwise, for what the first refuses, as a damaged source
 ROUNDING = 1.5  # greatest error of a decoded grey level by integer arithmetic, of both decoded pictures
 
 
@@ -56,10 +59,25 @@ def compared(source: bytes, output: bytes, new: np.ndarray, mask: np.ndarray, pi
     around = int((area & ~mask).sum())
     for axis, steps in enumerate(zip(*before.steps_yx)):
         area = area if max(steps) == 1 else _widened(area, axis)
-    changed = pixels[0] != pixels[1]
+    changed = np.abs(pixels[0].astype(np.int16) - pixels[1]) > READER_LEVELS
     if ((changed.any(axis=2) if changed.ndim == 3 else changed) & ~area).any():
         return Comparison("pixels that no removed area touches have changed")
     return Comparison("", sum(block_mask.size for block_mask in touched), sum(int(block_mask.sum()) for block_mask in touched), around)
+
+
+def agree(stream: bytes, pixels: np.ndarray) -> bool:
+    """Whether libjpeg shows a stream as another decoder did: of a damaged stream each makes something else.
+
+    Args:
+        pixels: (H, W) grey or (H, W, 3) RGB, as the other decoder shows them.
+    """
+    try:
+        brightness = _brightness(stream)
+    except Exception:  # of any kind: Pillow refuses it
+        return False
+    wanted = pixels if pixels.ndim == 2 else pixels.astype(np.float32) @ np.array(_LUMA, np.float32)
+    limit = GREY_LEVELS if pixels.ndim == 2 else COLOUR_LEVELS
+    return brightness.shape == wanted.shape and bool(np.abs(brightness - wanted.astype(np.float32)).max() <= limit)
 
 
 def _widened(area: np.ndarray, axis: int) -> np.ndarray:
@@ -109,7 +127,7 @@ def _shown(
         return "pixels that no removed area touches have changed"
     shown, target, removed, values = (
         blocks.pixels_of(pixels, (SIDE, SIDE), block_mask).astype(bool if pixels is mask else np.float64) for pixels in (decoded, old, mask, new))
-    wanted = np.where(removed, values if new.ndim == 2 else values @ (0.299, 0.587, 0.114), target)
+    wanted = np.where(removed, values if new.ndim == 2 else values @ _LUMA, target)
     squares = np.maximum(np.abs(shown - wanted) - ROUNDING, 0) ** 2
     worst = np.sqrt(squares.sum(axis=(1, 2)).max(initial=0))
     reach = np.sqrt((np.square(before.tables[0] / 2.0)).sum())

@@ -39,7 +39,9 @@ def edited(source: DicomSource, stored: np.ndarray, new: np.ndarray, removed: np
     _check(source)
     masks = redaction.removed_pixels(stored, new, removed)
     edited_frames = []
-    for frame, pixels, mask in zip(_streams(source.dataset, source.shape[0]), new, masks):
+    for frame, old, pixels, mask in zip(_streams(source.dataset, source.shape[0]), stored, new, masks):
+        if not check.agree(frame, old):
+            raise UnsuitedError("two decoders show it differently, it may be damaged")
         try:
             segments = jpeg.segments(_NAMELESS, frame)
             written = jpeg.edited(_NAMELESS, segments, pixels, mask)
