@@ -74,7 +74,7 @@ def test_every_field_of_a_run_is_described_and_every_described_one_is_written(in
         summary = batch.remove([inputs], target, options=RunOptions(policy=Policy(keep=(), style=style)),
             open_cleaner=lambda threads, style=style: Cleaner(fakes.find_white, fakes.SilentReader(), Policy(keep=(), style=style)))
         found |= {n for row in manifest_files.read_manifest(Path(summary["audit"]) / manifest_files.MANIFEST) for n in names(row)}
-    elsewhere = {"review", "orientation", "outside_validation", "recognizable", "boxes[].area_px", "boxes[].removed", "jpeg"}  # test_review_apply.py, test_verify_good_runs.py, test_placement.py, test_drawn_boxes.py, test_gate.py and test_jpeg_run.py have rows with them
+    elsewhere = {"review", "orientation", "outside_validation", "recognizable", "boxes[].area_px", "boxes[].removed", "jpeg"}  # test_review_apply.py, test_placement.py, test_drawn_boxes.py, test_gate.py and test_jpeg_run.py have rows with them
     sides = {f"laterality.{name}" for name in Laterality().row}  # test_read_laterality.py has rows with them
     jpeg = {name for name in field_docs.MANIFEST if name.startswith("jpeg.")}
     assert found | elsewhere | sides | jpeg == set(field_docs.MANIFEST)
