@@ -311,19 +311,21 @@ def full_disk(bench: Bench, folder: Path, moment: float) -> None:
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={room}", "tmpfs", str(disk)], check=True)
     try:
         with Node(bench, folder, None, disk / "spool") as node:
+            demand(send(node.port, bench.inputs[:1]) == {bench.inputs[0]: 0}, "the first object was not taken")
+            node.settled()
             paths = bench.copies(40)
             first = send(node.port, paths)
             demand(set(first.values()) <= {0, 0xA700}, f"statuses were {sorted(set(map(str, first.values())))}")
             refused = [path for path, status in first.items() if status]
             demand(bool(refused), "the disk was not full")
             time.sleep(2)
-            demand(node.counts().accepted == len(paths) - len(refused), "the count is not that of what was acknowledged")
+            demand(node.counts().accepted == 1 + len(paths) - len(refused), "the count is not that of what was acknowledged")
             subprocess.run(["mount", "-o", "remount,size=200m", str(disk)], check=True)
             again = send(node.port, refused)
             demand(set(again.values()) == {0}, "an object was not taken though there is room")
             counts = node.settled()
-            demand((counts.sent, counts.accepted) == (len(paths), len(paths)), f"not all was sent: {counts}")
-            demand(len(list(node.sent.glob("*.dcm"))) == len(paths), "results are missing")
+            demand((counts.sent, counts.accepted) == (1 + len(paths),) * 2, f"not all was sent: {counts}")
+            demand(len(list(node.sent.glob("*.dcm"))) == 1 + len(paths), "results are missing")
             node.stop()
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)

@@ -141,16 +141,19 @@ class Cleaners:
             if not self._equip(bench):
                 return
             while not self._stopping.is_set():
+                stored: Stored | None = None
                 try:
                     stored = self._index.take()
-                    if stored is None:
-                        with self._more:
-                            self._more.wait(POLL_S)
+                    if stored is not None:
+                        self._clean(bench, stored)
                         continue
-                    self._clean(bench, stored)
-                except (sqlite3.Error, OSError) as error:  # the disk is full or fails: nothing was changed, so it is tried again
+                    with self._more:
+                        self._more.wait(POLL_S)
+                except (sqlite3.Error, OSError) as error:  # the disk is full or fails
                     log.error("cleaning waits: the index or the spool cannot be written: %s", type(error).__name__)
                     self._stopping.wait(FULL_S)
+                    if stored is not None:
+                        self._give_back(stored)
         except Exception as error:  # the node ends rather than go on with a worker less; at the next start the object is cleaned again
             self._on_failure(unexpected(error))
         finally:
@@ -210,10 +213,15 @@ class Cleaners:
         self._index.ended(stored.number, outcome.status, outcome.reason, manifest_files.manifest_row(outcome, self.facts))
 
     def _give_back(self, stored: Stored) -> None:
-        try:
-            self._index.give_back(stored.number)
-        except sqlite3.Error:
-            log.error("object %d stays in work until the next start: the index cannot be written", stored.number)
+        """An object that could not be cleaned now is "received" again, unless it was recorded; repeated until the disk takes it."""
+        while True:
+            try:
+                self._index.give_back(stored.number)
+                return
+            except sqlite3.Error:
+                log.error("object %d stays in work: the index cannot be written", stored.number)
+                if self._stopping.wait(FULL_S):
+                    return  # the next start finds it
 
     def _is_passing(self, reason: str) -> bool:
         """Whether an object failed for a reason that is not its own and may pass; waits a little then. Without the network's process the node ends."""

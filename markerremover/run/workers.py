@@ -243,6 +243,8 @@ class OneByOne:
     def __init__(self, place: Place, open_cleaner: Callable[[int], Cleaner]) -> None:
         self._place, self._open, self._stack = place, open_cleaner, ExitStack()
         self._pool: ProcessPool | None = None
+        self._running: Future | None = None
+        self._stopped = False
         self.expected: Equipment | None = None
 
     def equipment(self) -> Equipment:
@@ -252,7 +254,7 @@ class OneByOne:
             UsageError, WeightsError: the cleaner cannot be opened.
         """
         try:
-            return self._started().schedule(_equipped).result()
+            return self._watched(self._started().schedule(_equipped)).result()
         except (ProcessExpired, BrokenProcessPool) as error:
             raise UsageError("the process that cleans dies while it starts; is there too little memory?") from error
 
@@ -261,7 +263,7 @@ class OneByOne:
         for _ in range(2):
             pool = self._started()
             try:
-                return _outcome(_scheduled(pool, job, self._place, self.expected), job, self._place)
+                return _outcome(self._watched(_scheduled(pool, job, self._place, self.expected)), job, self._place)
             except ProcessExpired:
                 log.warning("a worker process died; its file is tried again")
             except BrokenProcessPool:
@@ -274,8 +276,18 @@ class OneByOne:
             self._pool = self._stack.enter_context(_pool(1, threads_each(self._place.options.process_count), self._open))
         return self._pool
 
+    def _watched(self, future: Future) -> Future:
+        """The same future, which `stop` can cancel: a pool that is stopped leaves futures in progress open for ever."""
+        self._running = future
+        if self._stopped:
+            future.cancel()
+        return future
+
     def stop(self) -> None:
-        """End the process at once, from another thread: a `clean` in progress raises CancelledError or RuntimeError."""
+        """End the process at once, from another thread: a `clean` or `equipment` in progress, and later ones, raise CancelledError or RuntimeError."""
+        self._stopped = True
+        if self._running is not None:
+            self._running.cancel()
         if self._pool is not None:
             self._pool.stop()
 

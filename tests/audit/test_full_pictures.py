@@ -86,6 +86,23 @@ def encoded() -> list[np.ndarray]:
     return [cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1] for image, quality in looks]
 
 
+def test_pictures_that_were_deleted_make_room_once_they_are_counted_anew(tmp_path):
+    image = fakes.radiograph(0)
+    full_pictures.draw(tmp_path, "a.png", image, image, 0, 1.0)
+    full_pictures.draw(tmp_path, "b.png", image, image, 0, 1.0)
+    used = tmp_path / full_pictures.FOLDER / full_pictures.USED
+    both = used.stat().st_size
+    for name in full_pictures.names(crops.file_id("a.png")):
+        (tmp_path / full_pictures.FOLDER / name).unlink()
+    assert used.stat().st_size == both
+    full_pictures.recount(tmp_path)
+    assert 0 < used.stat().st_size < 3 * both
+    for name in full_pictures.names(crops.file_id("b.png")):
+        (tmp_path / full_pictures.FOLDER / name).unlink()
+    full_pictures.recount(tmp_path)
+    assert used.stat().st_size == 0
+
+
 def test_without_full_pictures_nothing_is_written_and_the_audit_says_why(tmp_path):
     assert drawn(tmp_path, film(), film(), 0.0)["missing"] == full_pictures.SWITCHED_OFF
     assert not (tmp_path / full_pictures.FOLDER).exists()

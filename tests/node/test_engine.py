@@ -1,6 +1,7 @@
 """Objects go in, verified results come out, everything else stays; whatever happens, every object is in one state."""
 
 import shutil
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
@@ -262,3 +263,32 @@ def test_a_worker_that_breaks_ends_the_node_and_the_next_start_cleans_the_object
     assert "ZeroDivisionError" in str(engine.error) and engine.counts().reconciles
     with nodes.running(settings) as engine:
         assert nodes.settled(engine).sent == 1
+
+
+def test_while_the_disk_is_full_an_object_goes_back_and_is_cleaned_once_there_is_room(tmp_path, monkeypatch):
+    """Neither its pictures nor the index can be written when it is cleaned."""
+    from markerremover.node.index import Index
+    from markerremover.run import workers
+
+    full, monkeypatches = [True] * 3, monkeypatch.setattr
+    attempt, note, give_back = workers.attempt, Index.note, Index.give_back
+
+    def tried(job, place, cleaner):
+        outcome = attempt(job, place, cleaner)
+        return replace(outcome, status="failed", reason="OSError: No space left on device", sha256_out="") if full else outcome
+
+    def no_room(method):
+        def run(self, *values):
+            if full:
+                full.pop()
+                raise sqlite3.OperationalError("database or disk is full")
+            return method(self, *values)
+        return run
+
+    monkeypatches("markerremover.node.cleaning.FULL_S", 0.05)
+    monkeypatches(workers, "attempt", tried)
+    monkeypatches(Index, "note", no_room(note))
+    monkeypatches(Index, "give_back", no_room(give_back))
+    with nodes.running(replace(nodes.settings(tmp_path), listening=None)) as engine:
+        engine.accept(nodes.object_file(tmp_path / "in", 1), "test")
+        assert nodes.settled(engine).sent == 1 and not full

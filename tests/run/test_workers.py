@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from concurrent.futures import CancelledError
 from dataclasses import replace
 
 import cv2
@@ -209,6 +210,33 @@ def test_one_by_one_a_file_that_kills_its_process_is_failed_and_the_next_one_is_
     finally:
         bench.close()
     assert set(fakes.files(tmp_path / "out")) == {"0.png", "2.png"} and not multiprocessing.active_children()
+
+
+def test_one_by_one_tells_its_equipment_and_another_one_than_expected_fails(tmp_path):
+    place, jobs = place_and_jobs(tmp_path, ())
+    bench = workers.OneByOne(place, fakes.cleaner_of_this_process)
+    try:
+        found = bench.equipment()
+        bench.expected = found._replace(sha256="other")
+        assert found.sha256.isdigit() and bench.clean(jobs[0]).reason == "the weights were replaced during the run"
+        bench.expected = found
+        assert bench.clean(jobs[0]).status == "cleaned"
+    finally:
+        bench.close()
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 3.0], ids=["while the process starts", "while it cleans"])
+def test_one_by_one_a_stop_from_another_thread_ends_what_is_in_progress(tmp_path, delay_s):
+    place, jobs = place_and_jobs(tmp_path, (0,))
+    bench = workers.OneByOne(place, fakes.hanging_cleaner)
+    timer = threading.Timer(delay_s, bench.stop)
+    timer.start()
+    begun = time.monotonic()
+    with pytest.raises((CancelledError, RuntimeError)):
+        bench.clean(jobs[0])
+    bench.close()
+    timer.join()
+    assert time.monotonic() - begun < 30 and not multiprocessing.active_children()
 
 
 def test_one_by_one_where_no_process_ever_starts_every_file_is_failed(tmp_path):

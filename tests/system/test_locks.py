@@ -67,3 +67,11 @@ def test_a_link_is_not_followed(tmp_path):
     with pytest.raises(UsageError, match="link"):
         locks.hold(tmp_path / "lock", "busy")
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_who_waits_gets_it_once_the_first_is_done(tmp_path):
+    first = locks.hold(tmp_path / "lock", "busy")
+    timer = threading.Timer(0.1, first.release)
+    timer.start()
+    with locks.held(tmp_path / "lock", "busy", wait_s=10):
+        timer.join()
