@@ -322,7 +322,7 @@ def full_disk(bench: Bench, folder: Path, moment: float) -> None:
             demand(node.counts().accepted == 1 + len(paths) - len(refused), "the count is not that of what was acknowledged")
             subprocess.run(["mount", "-o", "remount,size=200m", str(disk)], check=True)
             again = send(node.port, refused)
-            demand(set(again.values()) == {0}, "an object was not taken though there is room")
+            demand(set(again.values()) == {0}, f"an object was not taken though there is room: {Counter(again.values())}")
             counts = node.settled()
             demand((counts.sent, counts.accepted) == (1 + len(paths),) * 2, f"not all was sent: {counts}")
             demand(len(list(node.sent.glob("*.dcm"))) == 1 + len(paths), "results are missing")
@@ -491,6 +491,7 @@ def main() -> int:
                     fault.survived += 1
                 except Broken as error:
                     fault.lost.append(str(error))
+                    print("".join(line for line in open(folder / "log") if '"info"' not in line)[-3000:], file=sys.stderr)
                 print(f"{fault.name}: {fault.survived} of {fault.tried} {fault.lost} ({time.monotonic() - begun:.0f} s)", flush=True)
             if args.out:
                 args.out.write_text(json.dumps({"objects": COUNT, "faults": [asdict(f) for f in faults.values()]}, indent=1) + "\n", encoding="utf-8")

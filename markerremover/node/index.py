@@ -104,6 +104,8 @@ class Index:
     def _changing(self) -> Iterator[Any]:
         """One transaction; gives `execute`."""
         with self._lock:
+            if self._database.in_transaction:  # a disk that was full could not even take it back
+                self._database.execute("ROLLBACK")
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 yield self._database.execute
@@ -314,6 +316,8 @@ class Index:
     def counts(self) -> Counts:
         """Numbers of objects by state, all from one moment."""
         with self._lock:
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
             self._database.execute("BEGIN")
             try:
                 states = self._rows("SELECT state, stage, count(*) FROM objects GROUP BY state, stage")
