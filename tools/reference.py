@@ -54,7 +54,7 @@ def spelled(action: argparse.Action) -> str:
 
 def command_line() -> str:
     """Every command with its arguments."""
-    text = "# Command line\n\n" + NOTE + "`markerremover COMMAND ...`; `python -m markerremover` is the same. Exit codes: [exit-codes.md](exit-codes.md).\n\n"
+    text = "# Command line\n\n" + NOTE + "`markerremover COMMAND ...`; `python -m markerremover` is the same. `markerremover --version` prints the version, `markerremover --print-config` a commented [configuration file](configuration.md) with all defaults. Exit codes: [exit-codes.md](exit-codes.md).\n\n"
     text += table(("command", "what it does"), [(f"[`{name}`](#{name})", said) for name, (said, _) in commands().items()])
     for name, (said, parser) in commands().items():
         rows = []

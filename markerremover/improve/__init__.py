@@ -6,5 +6,6 @@
     validation     the fixed validation set, which is never trained on
     adoption_rule  whether new weights are adopted
     score_weights  results of weights on the validation set
+    due            whether it is time for a round
     rounds, tables the steps of a round, and the printed tables
 """

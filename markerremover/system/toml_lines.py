@@ -3,6 +3,7 @@ tomlkit keeps the text of a file but no positions either."""
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Sequence
 from typing import Any
@@ -22,7 +23,7 @@ def line_of(text: str, keys: Sequence[str | int]) -> int | None:
     >>> line_of("a = 1\\n[b]\\nc = [\\n 2]\\nd = 3\\n[[e]]\\n[[e]]\\nf = 4", ["b", "c"]), line_of("[[e]]\\n[[e]]\\nf = 4", ["e", 1, "f"])
     (3, 3)
     """
-    lines = text.splitlines(keepends=True)
+    lines = [line for line in re.split(r"(?<=\n)", text) if line]  # other breaks, as of `splitlines`, may stand in a text
     if len(lines) > MOST_LINES:
         return None
     before = 0

@@ -112,6 +112,7 @@ def test_every_setting_says_what_it_may_be_and_refuses_what_it_may_not(path, nam
 def test_lines_of_statements_over_several_lines_of_inline_tables_and_of_dotted_keys():
     text = 'a = """\n[b]\nc = 1\n"""\nb.c = [\n1,\n]\nd = { e = 1, f = 2 }\n'
     assert [toml_lines.line_of(text, keys) for keys in (["a"], ["b", "c"], ["d", "f"], ["x"], ["b", 0])] == [1, 5, 8, None, None]
+    assert toml_lines.line_of('a = "\u2028"\r\n\r\nb = 1\r\n', ["b"]) == 3
     assert toml_lines.line_of("", ["a"]) is None and toml_lines.place("a = 1", ["b"]) == ""
 
 

@@ -8,6 +8,8 @@ import fakes
 import pytest
 
 from markerremover.configuration.node_tables import Watch
+from markerremover.errors import ReadError
+from markerremover.formats import images, read_apart
 from markerremover.headers.profile import HeaderProfile
 from markerremover.node.engine import Engine
 from markerremover.node.records import FolderDestination, Limits, NodeSettings
@@ -208,11 +210,11 @@ def test_what_cannot_be_read_ends_as_failed_and_what_is_too_large_is_told(watche
 def test_names_that_a_header_names_get_pseudonyms_from_then_on_also_over_a_restart(watched, inbox, clock, tmp_path):
     put(inbox / "ward" / "SMITH_JOHN" / "0.png")
     put_dicom(inbox / "ward" / "SMITH_JOHN" / "1.dcm", 1, PatientName="Smith^John")
-    engine, folder = watched("auto", telling=read_header)
+    engine, folder = watched("auto", telling=images.path_parts)
     settled(folder, clock)
     finished(engine, 2)
     put(inbox / "SMITH_JOHN.png", 5), put(inbox / "ward" / "SMITH_JOHN" / "2.png", 6)
-    engine, folder = watched("auto", telling=read_header)
+    engine, folder = watched("auto", telling=images.path_parts)
     settled(folder, clock)
     finished(engine, 4)
     pseudonym = KEY.pseudonym("path", "SMITH_JOHN")
@@ -228,6 +230,19 @@ def test_paths_of_results(tmp_path, mode, name, expected):
     assert ResultNames(mode, KEY, set(), lambda parts: None, lambda path: frozenset()).of(tmp_path, name) == expected
 
 
+def test_a_header_is_read_in_another_process_and_what_cannot_be_read_is_unknown(tmp_path, monkeypatch):
+    dicom_files.save(tmp_path, fakes.radiograph(1)[None], bits=8)
+    monkeypatch.setattr(read_apart, "call", lambda function, path, limit: function(path))
+    assert read_header(tmp_path / "in.dcm") == images.path_parts(tmp_path / "in.dcm") != frozenset()
+    assert read_header(put(tmp_path / "0.png")) == frozenset()
+
+    def hangs(function, path, limit):
+        raise ReadError("took longer")
+
+    monkeypatch.setattr(read_apart, "call", hangs)
+    assert read_header(tmp_path / "in.dcm") is None
+
+
 def test_of_a_header_that_cannot_be_read_every_part_gets_a_pseudonym(tmp_path):
     name = ResultNames("auto", KEY, set(), lambda parts: None, lambda path: None).of(tmp_path, "ward/SMITH.dcm")
     assert name == f"{KEY.pseudonym('path', 'ward')}/{KEY.pseudonym('path', 'SMITH.dcm')}.dcm"
@@ -240,6 +255,14 @@ def test_a_name_that_is_no_text_is_taken_under_a_pseudonym(watched, inbox, clock
     assert settled(folder, clock).taken == 1
     finished(engine, 1)
     assert len(fakes.files(tmp_path / "clean")) == 1
+
+
+def test_a_file_that_raises_anything_at_all_keeps_no_other_away_and_is_told_without_its_message(watched, inbox, clock):
+    put(inbox / "a.png"), put(inbox / "b.png", 2)
+    engine, folder = watched()
+    name, folder._names.of = folder._names.of, lambda path, relative: name(path, relative) if relative == "b.png" else {}[relative]
+    assert settled(folder, clock) == (1, 0, 0, 1)
+    assert [p.text.split(":")[0] for p in engine.index.recent_errors()] == ["unexpected KeyError at test_watching.py"]
 
 
 def test_the_thread_takes_files_by_itself_and_stops(watched, inbox, clock):

@@ -14,7 +14,7 @@ from pydicom import uid
 from pydicom.data import get_testdata_file
 from test_photographs import annotated, as_rgb, film, photograph
 
-from markerremover import HeldError, MarkerRemover
+from markerremover import HeldError, MarkerRemover, site_profile
 from markerremover.audit import manifest_files
 from markerremover.cli import remove
 from markerremover.cli.main import main
@@ -157,7 +157,7 @@ def test_a_site_allows_and_the_option_overrides_it(tmp_path):
     (tmp_path / "site.toml").write_text('allow_modality = ["ct"]\n')
     path = get_testdata_file("CT_small.dcm")
     assert MarkerRemover(site=tmp_path / "site.toml", cleaner=cleaner()).clean(path).outside_validation
-    site = remove.read_site(tmp_path / "site.toml")
+    site = site_profile.read(tmp_path / "site.toml")
     assert RunOptions(site=site).allowed == ("CT",) and RunOptions(site=site, allow_modality=()).allowed == ()
 
 

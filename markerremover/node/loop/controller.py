@@ -21,6 +21,7 @@ from ...errors import MarkerRemoverError
 from ...improve import due
 from ...system.files import open_private
 from ..engine import Engine
+from ..sending import unexpected
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +81,9 @@ class Controller:
                 self.look()
             except (MarkerRemoverError, OSError, sqlite3.Error) as error:
                 self._last = f"it cannot be told whether it is time to learn ({type(error).__name__})"
+                log.error("%s", self._last)
+            except Exception as error:  # a thread that ends without a word would never say that it is time
+                self._last = f"it cannot be told whether it is time to learn ({unexpected(error)})"
                 log.error("%s", self._last)
             self._stopping.wait(self._loop.check_s)
 

@@ -20,6 +20,7 @@ from ...errors import MarkerRemoverError, ReadError, RefusedError, UsageError
 from ...review.connections import timed_protocol
 from ...review.gate import HOSTS, Guard, cookie_name
 from ..engine import Engine
+from ..sending import unexpected
 from . import metrics
 from .dropped_files import DroppedFiles
 from .entrances import Entrances
@@ -198,8 +199,8 @@ class StatusServer:
             time.sleep(0.01)
         if not self._server.started:
             raise UsageError(f"port {self._status.port} of {HOSTS[0]} cannot be listened on: choose another as port in [status]")
-        self._entrances.listens_on(self._server.servers[0].sockets[0].getsockname()[1])
         self._numbers.append(self._server.servers[0].sockets[0].getsockname()[1])
+        self._entrances.listens_on(self.port)
         self._tidying.start()
 
     def stop(self) -> None:
@@ -222,8 +223,8 @@ class StatusServer:
             try:
                 if count := self._dropped.tidy():
                     log.info("%d results of dropped files were deleted, since their time was over", count)
-            except OSError as error:
-                log.error("results of dropped files cannot be deleted: %s", type(error).__name__)
+            except Exception as error:  # it is tried again; without it results would stay for ever
+                log.error("results of dropped files cannot be deleted: %s", unexpected(error))
 
 
 async def _pieces(request: Any) -> AsyncIterator[bytes]:

@@ -23,6 +23,7 @@ from ...run.inputs import matches
 from ...system import regular_files
 from ..engine import Engine
 from ..index import DUPLICATE
+from ..sending import unexpected
 from .result_names import ResultNames
 from .taken_files import TakenFiles, Version
 
@@ -98,6 +99,8 @@ class WatchedFolder:
                 self.look()
             except (OSError, sqlite3.Error, MarkerRemoverError) as error:
                 log.error("the watched folder waits: %s", type(error).__name__)
+            except Exception as error:  # a thread that ends without a word would take nothing any more
+                log.error("the watched folder waits: %s", unexpected(error))
             self._stopping.wait(self._watch.poll_s)
 
     def look(self) -> Look:
@@ -170,6 +173,9 @@ class WatchedFolder:
             return False
         except OSError as error:
             self._tell(relative, f"a file cannot be read or the spool cannot be written ({error.strerror})")
+            return False
+        except Exception as error:  # one file keeps no other away
+            self._tell(relative, str(unexpected(error)))
             return False
         finally:
             copy.unlink(missing_ok=True)
