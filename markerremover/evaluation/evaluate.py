@@ -329,8 +329,9 @@ def sentences(rates: dict[str, Any]) -> list[str]:
 
 def table(document: dict[str, Any]) -> list[str]:
     """The rates as lines of text."""
-    width = max(map(len, NAMES.values()))
-    lines = [f"{NAMES[name]:{width}}  {in_words(document[name])}" for name in NAMES if name in document and document[name]["n"]]
+    shown = [name for name in NAMES if name in document and document[name]["n"]]
+    width = max((len(NAMES[name]) for name in shown), default=0)
+    lines = [f"{NAMES[name]:{width}}  {in_words(document[name])}" for name in shown]
     lines.append(f"{'anatomy removed':{width}}  {document['anatomy_removed']['value']:.2f} per mille of the pixels")
     for title, classes in (("height", document["by"]["height"]), ("kind", document["by"]["kind"]), ("site", document["by"]["site"])):
         for name, rates in classes.items():

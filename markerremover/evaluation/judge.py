@@ -174,7 +174,7 @@ def _judged(
     if not fill:
         removed = (removed | (before[place] <= WAS_BLACK)) & (result[place] <= BLACK)
     bright = strokes & (result[place] > BLACK) & (before[place] > BLACK)
-    leaks, as_before = ([(x + place[1].start, y + place[0].start, w, h) for x, y, w, h in _pieces(bright & ~seen[place])] for seen in (changed, differing))
+    leaks, as_before = ([(int(x + place[1].start), int(y + place[0].start), w, h) for x, y, w, h in _pieces(bright & ~seen[place])] for seen in (changed, differing))
     good = bool(removed[strokes].mean() >= REMOVED_SHARE)
     return JudgedElement(element, True, good, covered, () if missing else tuple(leaks), not missing and len(as_before) > len(leaks))
 

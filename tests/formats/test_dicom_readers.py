@@ -31,6 +31,9 @@ THEIRS = sorted(path.name for path in Path(get_testdata_file("CT_small.dcm")).pa
 RENDERED = (*NATIVE, uid.RLELossless, *uid.JPEGTransferSyntaxes, *uid.JPEGLSTransferSyntaxes)
 """Transfer syntaxes that DCMTK shows; it has no JPEG 2000."""
 
+LOSSY_JPEG = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit)
+NEARLY_BLACK = 48  # grey levels; the 3 x 3 pixels are a part of one coarsely quantised block, of which the rest shows what it showed
+
 
 def said_by(tool: str, *arguments: object) -> tuple[int, set[str]]:
     """Exit status and what a tool complains of, without values, offsets and paths."""
@@ -85,7 +88,8 @@ def agree(path: Path, target: Path, dataset, *, touched: bool) -> None:
         assert shown is not None and shown.shape[:2] == (dataset.Rows, dataset.Columns)
         if touched:
             brightest = shown.max(axis=2)
-            assert brightest[BOX].max() == brightest.min()
+            allowed = NEARLY_BLACK if dataset.file_meta.TransferSyntaxUID in LOSSY_JPEG else brightest.min()
+            assert brightest[BOX].max() <= allowed
 
 
 @pytest.mark.parametrize("name", THEIRS)

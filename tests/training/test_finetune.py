@@ -33,7 +33,7 @@ from markerremover.training import (
     train_localizer,
 )
 from markerremover.training.finetune import RECIPES, Recipe
-from markerremover.training.site import drawing
+from markerremover.training.site import changes, drawing
 from markerremover.training.site.changes import Errors
 
 TINY = Recipe("tiny", epochs=1, repeat=2, batch=4, window=96, patience=1, drawn=0, blend=1.0)
@@ -386,6 +386,7 @@ def test_a_taught_second_network_goes_along_with_the_weights_and_is_the_one_they
 
     monkeypatch.setattr(one_training, "_errors", lambda *_: (3, 3))
     monkeypatch.setattr(one_training, "_held_out_errors", held_out)
+    monkeypatch.setattr(changes, "SHARES", (1.0,))
     monkeypatch.setattr(train_localizer, "fit", fit)
     monkeypatch.setattr(train_rescorer, "tune", functools.partial(train_rescorer.tune, steps=3))
     card = finetune.finetune(
