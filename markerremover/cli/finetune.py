@@ -38,6 +38,8 @@ def add_finetune_parser(subparsers) -> None:
         help="folds of the cross-validation, by patient; 0 holds out the val rows of split.csv (default: %(default)s)")
     add("--one-image-a-patient", action="store_true",
         help="every image has its own patient; by default the patient is from split.csv, the DICOM header that `annotate` read, or the name up to _")
+    add("--source", type=Path, action="append", default=[], metavar="DIR",
+        help="labelled folder of another site, such as one that the weights learnt from; its training part is mixed in; may be repeated")
     add_training_options(parser)
     add("--resume", action="store_true", help="continue an interrupted run; finished folds are not trained again")
     parser.set_defaults(run=_run)
@@ -70,7 +72,7 @@ def _run(args: argparse.Namespace) -> int:
     card = finetune(
         args.site, args.out, weights=args.weights, keep=parse_markers(args.keep), recipe=recipe_of(args),
         folds=args.folds, seed=args.seed, device=args.device, loader_workers=args.loader_workers, resume=args.resume,
-        one_image_a_patient=args.one_image_a_patient, say=functools.partial(print, flush=True),
+        one_image_a_patient=args.one_image_a_patient, source=args.source, say=functools.partial(print, flush=True),
     )
     print("\n".join(lines(card)))
     print(f"for `remove --site`: {args.out.with_suffix('.toml')}")

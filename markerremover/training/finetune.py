@@ -25,6 +25,7 @@ from ..evaluation import metrics
 from ..formats import read_apart
 from ..inference.shipped_weights import default_weights
 from ..inference.weights_card import read_card
+from ..labels import labelled_folder
 from ..labels.labelled_folder import Sample
 from ..records import MARKER, Policy
 from ..redaction.cleaning import with_localizer
@@ -64,7 +65,7 @@ def passes(recipe: Recipe, folds: Sequence[Fold]) -> int:
 def finetune(
     folder: Path | str, out: Path | str, *, weights: Path | str | None = None, keep: Mapping[str, str] | None = None,
     recipe: Recipe = RECIPES["fast"], folds: int = 5, seed: int = 0, device: str = "cpu", loader_workers: int = 1,
-    resume: bool = False, one_image_a_patient: bool = False, say: Callable[[str], None] = lambda line: None,
+    resume: bool = False, one_image_a_patient: bool = False, source: Sequence[Path | str] = (), say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Fine-tune for the site of a LabelMe folder and measure before and after on images that were held out.
 
@@ -80,6 +81,7 @@ def finetune(
         device: "cpu" or a CUDA device number, for training.
         resume: continue an interrupted run of the same settings; finished folds are not trained again.
         one_image_a_patient: see `labelled_folder.load_samples`.
+        source: labelled folders of other sites, such as those that the weights learnt from; the training part of each is learnt from, too.
         say: called with progress, one line at a time.
 
     Returns:
@@ -95,12 +97,15 @@ def finetune(
     if keep is not None:
         profile = replace(profile, keep=keep)
     parts = plan(folder, folds, early_stop=recipe.patience > 0, one_image_a_patient=one_image_a_patient)
+    others = tuple(sample for place in source for sample in labelled_folder.load_samples(Path(place), "train"))
+    recipe = replace(recipe, mixed=bool(others))
+    _check_apart_from(others, parts)
     reader = None
     if profile.keep:
         from ..second_pass.tesseract import open_reader
 
         reader = open_reader()
-    run = Run(out, base, card, recipe, Policy(keep=tuple(profile.keep)), reader, seed, device, loader_workers, say)
+    run = Run(out, base, card, recipe, Policy(keep=tuple(profile.keep)), reader, seed, device, loader_workers, say, others)
     _check_samples(parts)
     _prepare(run, _fingerprint(run, parts, profile), resume)
     held_out = sum(len(part.held_out) for part in parts)
@@ -190,6 +195,18 @@ def _check_samples(parts: Sequence[Fold]) -> None:
             )
 
 
+def _check_apart_from(others: Sequence[Sample], parts: Sequence[Fold]) -> None:
+    """Check that no image of the site is among those of other sites: it would be measured by weights that learnt from it.
+
+    Raises:
+        UsageError: one is.
+    """
+    own = {sha256_file(s.path) for part in parts for s in (*part.train, *part.stop, *part.held_out)} if others else set()
+    for sample in others:
+        if sha256_file(sample.path) in own:
+            raise UsageError(f"{sample.path} is an image of the site itself, which may not be learnt from where it is measured")
+
+
 def _fingerprint(run: Run, parts: Sequence[Fold], profile: site_profile.SiteProfile) -> str:
     """Hash of everything that decides the result; an interrupted run is resumed only with the same hash."""
     samples = [
@@ -198,6 +215,7 @@ def _fingerprint(run: Run, parts: Sequence[Fold], profile: site_profile.SiteProf
     ]
     facts = {
         "version": __version__, "recipe": asdict(run.recipe), "seed": run.seed, "keep": dict(profile.keep), "samples": samples,
+        "source": [[s.path.name, sha256_file(s.path), [asdict(e) for e in s.annotation.elements]] for s in run.source],
         "base": [sha256_file(run.base), run.card["sha256"]], "device": run.device,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

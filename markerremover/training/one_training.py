@@ -57,6 +57,7 @@ class Run:
     device: str
     loader_workers: int
     say: Callable[[str], None]
+    source: tuple[Sample, ...] = ()
     steps: Steps = field(default_factory=Steps, compare=False)
 
     @property
@@ -75,7 +76,7 @@ def _datasets(run: Run, train: Sequence[Sample], stop: Sequence[Sample], films: 
     names, size = tuple(run.card["classes"]), _image_size(run)
     if run.recipe.window:
         scales = functools.partial(views.scales, size=size, tiling=views.Tiling.of_card(run.card))
-        drawn = [list(half) for half in (films.own, films.others) if half]
+        drawn = [list(half) for half in (films.own, films.others, run.source) if half]
         shares = [1 - run.recipe.drawn_share * bool(drawn), *(run.recipe.drawn_share / len(drawn) for _ in drawn)]
         train_set: Any = window_dataset.WindowDataset(
             [list(train), *drawn], names, shares=shares, window=run.recipe.window, length=run.recipe.epoch_passes(len(train)),
@@ -232,8 +233,7 @@ def _mixed(run: Run, best: Path, share: float, target: Path) -> Path:
 
 def _on_trial(run: Run, place: Path, best: Path, taught: Path | None, change: Change, judge: Callable[[Path], Any]) -> Any:
     """What a function says of the ONNX file of a change, which exists only while it runs."""
-    trial = place / "trial"
-    shutil.rmtree(trial, ignore_errors=True)
+    shutil.rmtree(trial := place / "trial", ignore_errors=True)
     trial.mkdir()
     with train_localizer.quieter():
         _exported(run, _mixed(run, best, change.share, trial / "mixed.pt"), trial / "trial.onnx", taught if change.taught else None)

@@ -18,7 +18,8 @@ class Recipe:
     window: side of a training window, network pixels; 0 trains on whole images.
     image_size: longer side of whole images, network pixels; None takes that of the base weights' card.
     drawn: drawn films of each half per training image, see `site.drawing`; 0 draws none.
-    drawn_share: share of windows from drawn films; without any, all windows are from the training images.
+    drawn_share: share of windows from drawn films and from films of other sites; without any, all windows are from the training images.
+    mixed: whether labelled films of other sites are learnt from too, in the same share.
     blend: share of the tuned weights in the result, the rest is of the base weights (Wortsman et al. 2022): a few images
         teach a site's annotations, but others are forgotten. None determines it, see `site.changes`.
 
@@ -42,6 +43,7 @@ class Recipe:
     image_size: int | None = None
     drawn: int = 3
     drawn_share: float = 0.4
+    mixed: bool = False
     blend: float | None = None
 
     def __post_init__(self) -> None:
@@ -53,12 +55,12 @@ class Recipe:
                 raise UsageError(f"{name} is {getattr(self, name)}, allowed is above 0, up to 1")
         if not 0 <= self.drawn_share <= 0.9:
             raise UsageError(f"drawn_share is {self.drawn_share}, allowed is 0 to 0.9")
-        if self.drawn and not self.window:
-            raise UsageError(f"drawn is {self.drawn}, allowed is 0 without windows: whole images are of the site alone")
+        if (self.drawn or self.mixed) and not self.window:
+            raise UsageError(f"drawn is {self.drawn}, allowed is 0 without windows, and no films of other sites: whole images are of the site alone")
 
     def epoch_passes(self, images: int) -> int:
         """Number of windows (or passes of a whole image) in an epoch of some training images."""
-        return round(self.repeat * images / (1 - self.drawn_share * bool(self.drawn)))
+        return round(self.repeat * images / (1 - self.drawn_share * (self.drawn > 0 or self.mixed)))
 
 
 #: "published" is the recipe of Khosravi et al. 2023, without its flips and without validating on its training images.

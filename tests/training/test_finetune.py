@@ -443,6 +443,14 @@ def test_films_are_drawn_from_the_images_of_a_training_alone_and_are_four_in_ten
     monkeypatch.setattr(train_localizer, "fit", fit)
     with pytest.raises(KeyboardInterrupt):
         finetune.finetune(data, tmp_path / "x.pt", weights=base, keep={"D": "right"}, recipe=replace(TINY, drawn=3, repeat=6), folds=2, loader_workers=0, seed=5)
+    other = folder_of(tmp_path / "other", 2, size=(90, 80), elements=())
+    (other / "split.csv").write_text("image,patient,split\np0_0.png,q0,train\np1_0.png,q1,val\n")
+    with pytest.raises(KeyboardInterrupt):
+        finetune.finetune(data, tmp_path / "y.pt", weights=base, keep={}, recipe=TINY, folds=2, loader_workers=0, source=[other])
+    with_source = mixes.pop()
+    assert with_source[0][1:] == [["q0"]] and np.allclose(with_source[1], [0.6, 0.4]) and with_source[2] == round(2 * len(with_source[0][0]) / 0.6)
+    with pytest.raises(UsageError, match="image of the site itself"):
+        finetune.finetune(data, tmp_path / "z.pt", weights=base, keep={}, recipe=TINY, folds=2, source=[data])
     (part, *_), ((groups, shares, length),) = finetune.plan(data, 2, early_stop=True), mixes
     learnt = {s.patient for s in part.train}
     assert drawn_from == [(learnt, 3 * len(part.train), 5, ("D",))] and groups == [[s.patient for s in part.train], ["drawn"], ["drawn"]]
