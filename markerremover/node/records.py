@@ -256,7 +256,8 @@ class NodeSettings:
     reserved: origin -> names of the only destinations of objects that came through it; nothing else goes there.  listening: None without DICOM services, as for a watched folder.
 
     Raises:
-        UsageError: names of destinations are not unique, there is none, or the options are not for a node.
+        UsageError: names of destinations are not unique, there is none, one is a folder that holds the spool or lies in it, or the options are
+            not for a node.
     """
 
     spool: Path
@@ -270,6 +271,10 @@ class NodeSettings:
         names = [destination.name for destination in self.destinations]
         if unknown := {name for reserved in self.reserved.values() for name in reserved} - set(names):
             raise UsageError(f"destination {', '.join(sorted(unknown))} is reserved, but there is none of that name")
+        reserved_names = {name for names in self.reserved.values() for name in names}
+        for one in self.destinations:  # what is reserved, as for the status page, is no output folder
+            if isinstance(one, FolderDestination) and one.name not in reserved_names:
+                check_apart(self.spool, one.path)
         if not self.route(""):
             raise UsageError("a node needs at least one destination")
         if double := {name for name in names if names.count(name) > 1}:
@@ -285,6 +290,19 @@ class NodeSettings:
         """Names of the destinations of objects that came through `origin`."""
         taken = {name for names in self.reserved.values() for name in names}
         return self.reserved.get(origin) or tuple(one.name for one in self.destinations if one.name not in taken)
+
+
+def check_apart(*folders: Path) -> None:
+    """Refuse folders that are the same or nested: originals would be among results, or results taken in again.
+
+    Raises:
+        UsageError: two of them are.
+    """
+    real = [folder.resolve() for folder in folders]
+    for number, one in enumerate(real):
+        for other in real[number + 1 :]:
+            if one.is_relative_to(other) or other.is_relative_to(one):
+                raise UsageError(f"{one} and {other} may not be the same or nested: watched folder, results and spool lie apart")
 
 
 def is_loopback(host: str) -> bool:

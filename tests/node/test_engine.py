@@ -218,14 +218,14 @@ def test_without_usable_weights_the_node_ends_and_keeps_what_it_has(tmp_path):
 @pytest.mark.parametrize("options", [{"release_held": True}, {"dry_run": True}, {"boxes": Path("x")}, {"engine": "ray"}])
 def test_a_node_has_no_option_that_lets_out_what_was_not_verified(tmp_path, options):
     with pytest.raises(UsageError):
-        NodeSettings(tmp_path, (FolderDestination("f", tmp_path),), RunOptions(**options))
+        NodeSettings(tmp_path / "s", (FolderDestination("f", tmp_path / "f"),), RunOptions(**options))
 
 
 def test_limits_and_destinations_are_checked(tmp_path):
     with pytest.raises(UsageError, match="at least one destination"):
         NodeSettings(tmp_path, ())
     with pytest.raises(UsageError, match="named twice"):
-        NodeSettings(tmp_path, (FolderDestination("f", tmp_path), FolderDestination("f", tmp_path)))
+        NodeSettings(tmp_path / "s", (FolderDestination("f", tmp_path / "f"), FolderDestination("f", tmp_path / "f")))
     with pytest.raises(UsageError, match="object_bytes"):
         Limits(object_bytes=0)
 
@@ -292,3 +292,11 @@ def test_while_the_disk_is_full_an_object_goes_back_and_is_cleaned_once_there_is
     with nodes.running(replace(nodes.settings(tmp_path), listening=None)) as engine:
         engine.accept(nodes.object_file(tmp_path / "in", 1), "test")
         assert nodes.settled(engine).sent == 1 and not full
+
+
+@pytest.mark.parametrize(("spool", "out"), [("out/spool", "out"), ("spool", "spool/out"), ("one", "one"), ("link/spool", "out")])
+def test_originals_never_lie_below_an_output_folder_nor_results_among_originals(tmp_path, spool, out):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "out")
+    with pytest.raises(UsageError, match="may not be the same or nested"):
+        NodeSettings(tmp_path / spool, (FolderDestination("f", tmp_path / out),))

@@ -200,7 +200,7 @@ def test_a_title_is_one_of_the_standard(title):
 
 
 def test_a_port_in_use_is_said(node, tmp_path):
-    settings = nodes.settings(tmp_path, FolderDestination("f", tmp_path))
+    settings = nodes.settings(tmp_path, FolderDestination("f", tmp_path / "sent"))
     with pytest.raises(UsageError, match="cannot listen"):
         with nodes.running(replace(settings, listening=Listening(port=node[0].dicom_port))):
             pass

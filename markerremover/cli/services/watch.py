@@ -42,7 +42,7 @@ def _watch(args: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from ...node import configured, service
-    from ...node.records import Destination, FolderDestination, NodeSettings
+    from ...node.records import Destination, FolderDestination, NodeSettings, check_apart
     from ...run.inputs import check_folders
 
     configuration = args.configuration or Configuration()
@@ -68,19 +68,6 @@ def _watch(args: argparse.Namespace) -> int:
         if isinstance(one, FolderDestination) and one.name == RESULTS:
             one.path.mkdir(parents=True, exist_ok=True)
     return report(service.run(settings, configuration, folder=folder, ready=_ready))
-
-
-def check_apart(*folders: Path) -> None:
-    """Refuse folders that are the same or nested: originals would be among results, or results taken in again.
-
-    Raises:
-        UsageError: two of them are.
-    """
-    real = [folder.resolve() for folder in folders]
-    for number, one in enumerate(real):
-        for other in real[number + 1 :]:
-            if one.is_relative_to(other) or other.is_relative_to(one):
-                raise UsageError(f"{one} and {other} may not be the same or nested: watched folder, results and spool lie apart")
 
 
 def _ready(running: Any) -> None:
