@@ -47,9 +47,9 @@ def dicom(path: Path, stored: np.ndarray, bits: int = 12, **more) -> Path:
     return dicom_files.save(path.parent, stored, bits=bits, name=path.name, **{k: v for k, v in elements.items() if v is not None})
 
 
-def jpeg_dicom(path: Path, frames: list[np.ndarray]) -> Path:
+def jpeg_dicom(path: Path, frames: list[np.ndarray], **more) -> Path:
     """JPEG Baseline in DICOM, by Pillow."""
-    dicom(path, np.stack(frames), 8)
+    dicom(path, np.stack(frames), 8, **more)
     dataset = pydicom.dcmread(path)
     dataset.PixelData = encapsulate([fakes.jpeg(frame) for frame in frames])
     dataset["PixelData"].VR = "OB"

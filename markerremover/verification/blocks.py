@@ -129,32 +129,37 @@ def outside(before: Coefficients, after: Coefficients, mask: np.ndarray) -> int:
     return changed
 
 
-def inside(after: Coefficients, pixels: np.ndarray, black: np.ndarray) -> Iterator[str]:
+def inside(after: Coefficients, pixels: np.ndarray, black: np.ndarray, level: int = 0) -> Iterator[str]:
     """What does not say black inside blacked-out areas, in words.
 
     Args:
-        pixels: (H, W) or (H, W, 3) uint8, decoded.  black: (H, W) bool.
+        pixels: (H, W) or (H, W, 3) uint8, decoded.  black: (H, W) bool.  level: stored grey level that looks black.
     """
     if not black.any():
         return
     uneven = sum(int((plane[blocks].reshape(-1, 64)[:, 1:] != 0).any(axis=1).sum()) for plane, blocks in zip(after.planes, within(black, after)))
     if uneven:
         yield f"{uneven} blocks within blacked-out areas are not even"
-    grey = pixels if pixels.ndim == 2 else pixels[..., 1]
+    grey = _above_black(pixels, level)
     whole = within(black, after)[0]
     heights = np.kron(whole[:: after.sampling[0][0], :: after.sampling[0][1]], np.ones(after.unit_hw, bool))[: black.shape[0], : black.shape[1]]
     if heights.any() and grey[heights].max() > 2 + after.tables[0][0] / 8:
         yield f"blocks within blacked-out areas are up to {int(grey[heights].max())} grey levels from black"
-    yield from bright(pixels, black, after.tables)
+    yield from bright(pixels, black, after.tables, level)
 
 
-def bright(pixels: np.ndarray, black: np.ndarray, tables: tuple[np.ndarray, ...]) -> Iterator[str]:
+def bright(pixels: np.ndarray, black: np.ndarray, tables: tuple[np.ndarray, ...], level: int = 0) -> Iterator[str]:
     """What is brighter in blacked-out areas than a coder leaves black, in words; see `inside`."""
     if not black.any():
         return
-    grey = pixels if pixels.ndim == 2 else pixels[..., 1]
-    if (mean := float(grey[black].mean())) > EDGE / 4 * (1 if grey is pixels else 2) + max(float(table.max()) for table in tables) / 4:
+    grey = _above_black(pixels, level)
+    if (mean := float(grey[black].mean())) > EDGE / 4 * (1 if pixels.ndim == 2 else 2) + max(float(table.max()) for table in tables) / 4:
         yield f"blacked-out areas are {mean:.1f} grey levels from black on average"
+
+
+def _above_black(pixels: np.ndarray, level: int) -> np.ndarray:
+    """(H, W) int16: how far grey levels, or those of green, are from the level that looks black."""
+    return np.abs((pixels if pixels.ndim == 2 else pixels[..., 1]).astype(np.int16) - level)
 
 
 def encoded_again(before: np.ndarray, after: np.ndarray, mask: np.ndarray, tables: tuple[np.ndarray, ...], unit_hw: tuple[int, int]) -> str:

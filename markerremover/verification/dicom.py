@@ -127,6 +127,17 @@ def looks_black(picture: Picture, value: np.ndarray, others: np.ndarray) -> bool
     return all(shown[position] <= shown.min() + _SLACK for shown in _shown(dataset, levels, photometric))
 
 
+def black_level(picture: Picture, pixels: np.ndarray) -> int:
+    """The stored value, of 8 bits, that blacked-out pixels (N,) of a JPEG should be near: their median where that looks black, else the end of
+    the range that does; 0 for colours."""
+    if picture.facts["Photometric Interpretation"] not in ("MONOCHROME1", "MONOCHROME2") or not len(pixels):
+        return 0
+    median, ends = np.array([int(np.median(pixels))]), np.array([0, 255])
+    if looks_black(picture, median, picture.samples):
+        return int(median[0])
+    return 255 if looks_black(picture, ends[1:], ends) else 0
+
+
 def _shown(dataset: Any, levels: np.ndarray, photometric: str) -> Iterator[np.ndarray]:
     """(N,) brightness 0-1 of stored values in each window or VOI LUT of a header, or by their own range where it has none."""
     from pydicom.pixels import apply_modality_lut

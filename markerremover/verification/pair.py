@@ -58,7 +58,8 @@ def _found(pair: Pair, headers: str, counts: Counter[str]) -> Iterator[tuple[str
     streams = _jpeg_streams(before, after)
     if streams:
         for frame, (old, new) in enumerate(streams):
-            yield from _found_in_jpeg(old, new, before.samples[frame], after.samples[frame], _of_frame(areas, frame), rows.encoded_again(pair.row), counts)
+            level = dicom.black_level(after, after.samples[frame][areas.black[frame]]) if after.kind == "DICOM" else 0
+            yield from _found_in_jpeg(old, new, before.samples[frame], after.samples[frame], _of_frame(areas, frame), rows.encoded_again(pair.row), counts, level)
     else:
         yield from (("outside", said) for said in pixels.outside(before, after, areas.removed))
         yield from (("inside", said) for said in pixels.inside(before, after, areas))
@@ -125,12 +126,13 @@ def _of_frame(areas: Areas, frame: int) -> Areas:
 
 
 def _found_in_jpeg(
-    old: bytes, new: bytes, before: np.ndarray, after: np.ndarray, areas: Areas, again: bool, counts: Counter[str]
+    old: bytes, new: bytes, before: np.ndarray, after: np.ndarray, areas: Areas, again: bool, counts: Counter[str], level: int,
 ) -> Iterator[tuple[str, str]]:
     """Compare two streams by their coefficients, or where a row says that all of them were made anew by what they decode to.
 
     Args:
         before, after: decoded pixels, (H, W) or (H, W, 3).  again: whether the row says that the whole picture was encoded again.
+        level: grey level that looks black.
     """
     removed, steps = areas.removed[0], blocks.steps_of(old)
     grey_before, grey_after = (one if one.ndim == 2 else one[..., 1] for one in (before, after))
@@ -141,7 +143,7 @@ def _found_in_jpeg(
             yield "outside", blocks.OTHER_TABLES
         elif said := blocks.encoded_again(before, after, removed, steps, (16, 16)):
             yield "outside", said
-        yield from (("inside", said) for said in blocks.bright(after, areas.black[0], steps))
+        yield from (("inside", said) for said in blocks.bright(after, areas.black[0], steps, level))
         return
     first, second = blocks.read(old), blocks.read(new)
     counts["JPEG pictures compared by their coefficients"] += 1
@@ -150,4 +152,4 @@ def _found_in_jpeg(
         return
     if changed := blocks.outside(first, second, removed):
         yield "outside", f"{changed} blocks outside the removed areas changed" if removed.any() else f"{changed} blocks changed, and nothing was removed"
-    yield from (("inside", said) for said in blocks.inside(second, after, areas.black[0]))
+    yield from (("inside", said) for said in blocks.inside(second, after, areas.black[0], level))

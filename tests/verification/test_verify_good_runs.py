@@ -6,9 +6,11 @@ import json
 
 import fakes
 import numpy as np
+import pydicom
 import pytest
 import reviewing
 import verifying
+from pydicom.encaps import encapsulate
 
 from markerremover.cli import main
 from markerremover.options import RunOptions
@@ -131,3 +133,25 @@ def test_the_command_says_what_was_counted_and_its_exit_code_says_whether_all_is
     document = json.loads((tmp_path / "report.json").read_text())
     assert not document["passed"] and document["findings"][0]["kind"] == "account"
     assert main.main(["verify", str(run.source), str(tmp_path / "nowhere")]) == 2
+
+
+@pytest.mark.parametrize("window", [("128", "256"), ("60", "120")])
+def test_black_is_what_looks_black_in_a_jpeg_whose_grey_is_inverted(tmp_path, window):
+    def inverted(folder):
+        return verifying.jpeg_dicom(
+            folder / "white.dcm", [255 - verifying.film(1)], photometric="MONOCHROME1", WindowCenter=window[0], WindowWidth=window[1]).parent
+
+    run = verifying.cleaned(tmp_path, inverted)
+    (row,) = run.rows().values()
+    assert row["jpeg"]["coefficients"] == "kept" and any(box["action"] == "remove" for box in row["boxes"])
+    report = run.verify()
+    assert report.passed, report.lines()
+    (output,) = run.out.rglob("*.dcm")
+    dataset = pydicom.dcmread(output)
+    shown = dataset.pixel_array.copy()
+    x1, y1, x2, y2 = fakes.NAME_BOX
+    shown[y1:y2, x1:x2] = 0  # white
+    dataset.PixelData = encapsulate([fakes.jpeg(shown)])
+    dataset["PixelData"].is_undefined_length = True
+    dataset.save_as(output)
+    assert any(finding.kind == "inside" for finding in run.verify().findings)
