@@ -121,27 +121,12 @@ def write_dicom(
         try:
             dataset = copy.deepcopy(source.dataset)
             changes = Changes(dataset, profiled=headers.mode == "basic")
-            syntax, reencode = source.syntax, touched or source.dirty
             if headers.mode == "basic":
                 drop_unreadable(dataset)
             changes.note(header_changes.UNREADABLE)
             tags.remove_carriers(dataset)
             changes.note(header_changes.CARRIER)
-            notes = list(source.notes)
-            frames, reason = _edited(radiograph, new_stored, removed) if reencode and transfer_syntax == "source" else (None, "")
-            if reason:
-                notes.append(jpeg_frames.NOTE + reason)
-            if frames is not None:
-                pixels.put_lossy(dataset, source, frames)
-                tags.mark_derived(dataset, new_stored, renew_uid=headers.mode == "keep")
-            elif reencode or pixels.aim(source, transfer_syntax, reencode) != syntax:
-                syntax = pixels.put(dataset, source, new_stored, transfer_syntax, reencode=reencode)
-                if reencode:
-                    tags.mark_derived(dataset, new_stored, renew_uid=headers.mode == "keep")
-            elif source.native:
-                for tag in tags.OFFSET_TABLES:
-                    dataset.pop(tag, None)  # uncompressed Pixel Data has no offsets
-                dataset["PixelData"].value = pixels.declared(source)
+            syntax, notes = _put_pixels(dataset, radiograph, new_stored, removed, reencode=touched or source.dirty, choice=transfer_syntax, headers=headers)
             changes.note(header_changes.PIXELS)
             clean(dataset, headers)
             changes.note(header_changes.NAMES, sequences=False)
@@ -154,11 +139,39 @@ def write_dicom(
             tags.mark_scope(dataset, scope(radiograph))
             tags.renew_file_meta(dataset, syntax)
             pydicom.dcmwrite(target, dataset, enforce_file_format=True)  # save_as refuses to change the byte order
-            return header_changes.shortened([*notes, *changes.notes])
+            return header_changes.shortened([*source.notes, *notes, *changes.notes])
         except WriteError as exc:
             raise WriteError(f"{radiograph.path.name}: cannot be written as {exc}") from None
         except Exception as exc:
             raise WriteError(f"{radiograph.path.name}: cannot be written as DICOM ({type(exc).__name__})") from None
+
+
+def _put_pixels(
+    dataset: pydicom.Dataset, radiograph: Radiograph, new_stored: np.ndarray, removed: np.ndarray | None, *, reencode: bool, choice: str,
+    headers: HeaderProfile,
+) -> tuple[str, list[str]]:
+    """Put pixels into `dataset`, a copy of the source's: edited in their coefficients, encoded anew, or as they are.
+
+    Args:
+        reencode: whether the source's bytes may not stay.  choice: as `transfer_syntax` of `write_dicom`.
+
+    Returns:
+        The transfer syntax, and notes on what could not be done.
+    """
+    source: DicomSource = radiograph.source
+    frames, reason = _edited(radiograph, new_stored, removed) if reencode and choice == "source" else (None, "")
+    syntax = source.syntax
+    if frames is not None:
+        pixels.put_lossy(dataset, source, frames)
+    elif reencode or pixels.aim(source, choice, reencode) != syntax:
+        syntax = pixels.put(dataset, source, new_stored, choice, reencode=reencode)
+    elif source.native:
+        for tag in tags.OFFSET_TABLES:
+            dataset.pop(tag, None)  # uncompressed Pixel Data has no offsets
+        dataset["PixelData"].value = pixels.declared(source)
+    if reencode:
+        tags.mark_derived(dataset, new_stored, renew_uid=headers.mode == "keep")
+    return syntax, [jpeg_frames.NOTE + reason] if reason else []
 
 
 def is_editable(radiograph: Radiograph) -> bool:
