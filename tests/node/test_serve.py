@@ -32,8 +32,10 @@ def test_defaults_listen_on_loopback_and_clean_as_remove_does():
 @pytest.mark.parametrize(("words", "said"), [
     (["--to", "ftp://x"], "allowed are dicom://"), (["--to", "dicom://A@h:99999"], "port is 99999"),
     (["--to", "out", "--host", "0.0.0.0"], "name the calling AE titles"), (["--to", "out", "--tls-key", "k"], "certificate and its key"),
-    (["--to", "none/of/them"], "does not exist"), (["--to", ".", "--key", "none"], "cannot be read")])
+    (["--to", "none/of/them"], "does not exist"), (["--to", ".", "--key", "key"], "may not be the same or nested"),
+    (["--to", "results", "--key", "none"], "cannot be read")])
 def test_what_cannot_be_is_a_usage_error(words, said, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "results").mkdir()
     assert main(["serve", str(tmp_path / "spool"), *words]) == 2
     assert said in capsys.readouterr().err

@@ -296,6 +296,6 @@ def test_logs_are_lines_of_json_and_those_of_libraries_are_withheld():
 
 
 def test_a_reserved_destination_gets_only_what_came_its_way(tmp_path):
-    settings = nodes.settings(tmp_path, FolderDestination("a", tmp_path), FolderDestination("b", tmp_path))
+    settings = nodes.settings(tmp_path, FolderDestination("a", tmp_path / "a"), FolderDestination("b", tmp_path / "b"))
     settings = replace(settings, reserved={"here": ("b",)})
     assert settings.route("PACS") == ("a",) and settings.route("here") == ("b",)
