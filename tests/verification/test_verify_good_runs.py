@@ -90,6 +90,41 @@ def test_a_retained_laterality_marker_in_a_removed_box_passes_and_its_pixels_are
     assert run.verify().passed, run.verify().lines()
 
 
+def test_what_was_drawn_by_hand_passes_and_a_pixel_beside_a_mask_is_found(tmp_path):
+    """Rectangles in a LabelMe file, a mask with a hole; PNG, JPEG and DICOM."""
+    source, notes = tmp_path / "in", tmp_path / "notes"
+    fakes.put(source / "8.png", fakes.png(verifying.film(1)))
+    fakes.put(source / "2.jpg", fakes.jpeg(verifying.film(2)))
+    verifying.dicom(source / "1.dcm", verifying.film(3).astype(np.uint16)[None] * 16)
+    ring = np.zeros(fakes.SHAPE, np.uint8)
+    ring[40:80, 60:110] = 255
+    ring[50:70, 75:95] = 0
+    for name in ("8", "1.dcm"):
+        fakes.put(notes / f"{name}.mask.png", fakes.png(ring))
+    shape = {"label": "marker", "points": [[70, 50], [100, 70]], "shape_type": "rectangle", "flags": {}, "group_id": None}
+    fakes.put(notes / "2.json", json.dumps({
+        "version": "5.5.0", "flags": {"reviewed": True}, "shapes": [shape], "imagePath": "2.jpg", "imageData": None, "imageHeight": 96, "imageWidth": 128}).encode())
+    batch.remove([source], tmp_path / "out", options=RunOptions(boxes=notes, workers=1))
+    run = verifying.Run(source, tmp_path / "out")
+    assert sorted(row["status"] for row in run.rows().values()) == ["cleaned"] * 3
+    report = run.verify()
+    assert report.passed and report.counts["files compared"] == 3, report.lines()
+    name = run.path("8.png")
+    beside = fakes.read(run.out / name).copy()
+    beside[60, 85] = 0  # in the hole of the mask
+    run.replace(name, fakes.png(beside))
+    assert any(finding.kind == "outside" for finding in run.verify().findings)
+
+
+def test_a_result_in_which_something_still_shows_and_that_was_released_is_compared_like_others(tmp_path):
+    fakes.put(tmp_path / "in" / "1.png", fakes.png(verifying.film(1)))
+    options = RunOptions(policy=Policy(keep=()), workers=1, release_held=True)
+    summary = batch.remove([tmp_path / "in"], tmp_path / "out", options=options, open_cleaner=lambda threads: fakes.cleaner(threads, fakes.restless()))
+    run = verifying.Run(tmp_path / "in", tmp_path / "out")
+    report = run.verify()
+    assert summary["released_held"] == 1 and report.passed and report.counts["files compared"] == 1, report.lines()
+
+
 def test_held_and_failed_files_and_those_left_out_by_name_are_accounted_for(tmp_path):
     def odd(folder):
         fakes.put(folder / "notes.txt", b"no picture")
