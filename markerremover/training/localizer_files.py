@@ -33,7 +33,7 @@ def export_onnx(checkpoint: Path | str, target: Path | str) -> Path:
         copy = Path(scratch) / "model.pt"
         shutil.copyfile(checkpoint, copy)
         try:
-            exported = YOLO(copy).export(format="onnx", dynamic=True, simplify=True, opset=17, verbose=False)
+            exported = YOLO(copy).export(format="onnx", dynamic=True, simplify=False, opset=17, verbose=False)
         except Exception as error:
             raise WeightsError(f"{checkpoint}: cannot be exported ({type(error).__name__}: {error})") from error
         shutil.copyfile(exported, target)

@@ -231,7 +231,7 @@ def test_one_is_taught_for_a_localizer_and_named_in_its_card(tmp_path, capsys):
     from markerremover.labels import labelled_folder
 
     data, out = tmp_path / "data", tmp_path / "out"
-    synthesis.synthesize(data, 24, 3, formats=("png",))
+    synthesis.synthesize(data, 12, 3, formats=("png",), size=(820, 820))  # too large for an enlarged view, too small for tiles
     held_out = [labelled_folder.share_of(s.patient) < 0.2 for s in labelled_folder.load_samples(data, "train")]
     assert any(held_out) and not all(held_out)
     shipped = default_weights()
@@ -255,7 +255,7 @@ def test_too_few_images_for_a_second_network_leave_the_localizer_without_and_say
     from markerremover import synthesis
     from markerremover.cli import main
 
-    synthesis.synthesize(tmp_path / "data", 3, 3, formats=("png",))
+    synthesis.synthesize(tmp_path / "data", 2, 3, formats=("png",), size=(820, 820))
     command = ["train", str(tmp_path / "data"), "-o", str(tmp_path / "out"), "--localizer", str(default_weights()), "--rescorer-passes", "128"]
     assert main.main(command) == 0
     assert "NO SECOND NETWORK" in capsys.readouterr().out
