@@ -171,12 +171,12 @@ class Queue:
         none has are "failed", in the quarantine.
 
         Raises:
-            UsageError: nothing was ever due to a destination of this name.
+            UsageError: nothing is or was due to a destination of this name.
         """
         with self._alone():
             if not self.index.rows("SELECT 1 FROM deliveries WHERE destination = ? LIMIT 1", (name,)):
                 known = ", ".join(state.name for state in self.index.destinations()) or "none"
-                raise UsageError(f"nothing was ever due to a destination {name!a}; there is {known}")
+                raise UsageError(f"nothing is due to a destination {name!a}; there is {known}")
             numbers = [row[0] for row in self.index.rows("SELECT number FROM deliveries WHERE destination = ? AND state = 'pending' ORDER BY number", (name,))]
             states: dict[int, str] = {}
 
