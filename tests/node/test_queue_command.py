@@ -80,8 +80,8 @@ def test_a_delivery_is_given_up_and_a_destination_dropped(tmp_path, capsys):
     _, (first, second) = waiting(tmp_path, 1, 2)
     assert asked(capsys, tmp_path, "--give-up", first, "--to", "a")[:2] == (0, "1 object will not go to a\n")
     assert asked(capsys, tmp_path, "--drop-destination", "b")[:2] == (0, (
-        "2 deliveries to b were dropped\n1 object waits for other destinations\n1 object failed, since no destination has it: --clean-again all-failed makes it due "
-        "to the destinations that the node has by then\n"))
+        "2 deliveries to b were dropped\n1 object waits for other destinations\n1 object failed, since no destination has it or a delivery was given up: --clean-again all-failed makes "
+        "it due to the destinations that the node has by then\n"))
     failed = json.loads(asked(capsys, tmp_path, "--state", "failed", "--json")[1])["objects"]
     assert [one["number"] for one in failed] == [first] and failed[0]["reason"].startswith("its delivery to a was given up: ")
     assert json.loads(asked(capsys, tmp_path, "--drop-destination", "a", "--json")[1]) == {"sent": 0, "waiting": 0, "failed": 1}

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from ...errors import MarkerRemoverError, UsageError
 from ...node.records import ALL, SHOWN_STATES
 from ...system.wording import counted, duration, verb
-from ..output.outcomes import shown
 
 if TYPE_CHECKING:
     from ...node.queue import Answer, Dropped
@@ -85,6 +84,7 @@ def _queue(args: argparse.Namespace) -> int:
 
 def _change(args: argparse.Namespace) -> int:
     from ...node.queue import Queue
+    from ..output.outcomes import shown
 
     with Queue(args.spool) as queue:
         if args.drop_destination is not None:
@@ -109,6 +109,8 @@ def _tell(answer: Answer, what: str, args: argparse.Namespace) -> int:
 
 
 def _tell_dropped(dropped: Dropped, args: argparse.Namespace) -> int:
+    from ..output.outcomes import shown
+
     if args.json:
         print(json.dumps(dropped._asdict(), indent=1))
         return 0
@@ -119,8 +121,9 @@ def _tell_dropped(dropped: Dropped, args: argparse.Namespace) -> int:
     if dropped.waiting:
         print(f"{counted(dropped.waiting, 'object')} {verb(dropped.waiting, 'waits', 'wait')} for other destinations")
     if dropped.failed:
-        print(f"{counted(dropped.failed, 'object')} failed, since no destination has {verb(dropped.failed, 'it', 'them')}: --clean-again all-failed makes "
-              f"{verb(dropped.failed, 'it', 'them')} due to the destinations that the node has by then")
+        it = verb(dropped.failed, "it", "them")
+        print(f"{counted(dropped.failed, 'object')} failed, since no destination has {it} or a delivery was given up: --clean-again all-failed makes "
+              f"{it} due to the destinations that the node has by then")
     return 0
 
 
@@ -155,6 +158,8 @@ def _found(index: Any, state: str | None, most: int) -> dict[str, Any]:
 
 
 def _lines(found: dict[str, Any], state: str | None) -> Iterator[str]:
+    from ..output.outcomes import shown
+
     counts = found["counts"]
     yield f"{counts['accepted']} accepted: {', '.join(f'{counts[name]} {name}' for name in SHOWN_STATES)}, {counts['forgotten']} forgotten after they were sent"
     if not counts["reconciles"]:
