@@ -67,7 +67,7 @@ def waiting(folder, *numbers):
         for name in ("a", "b"):
             (folder / name).rename(folder / f"{name}-away")
         found = [engine.accept(nodes.object_file(folder / "in", number), "test").number for number in numbers]
-        nodes.until(lambda: engine.counts().waiting == len(found))
+        nodes.until(lambda: engine.counts().waiting == len(found) and {one.destination for one in queue_module.undelivered(engine.index)} == {"a", "b"})
     return settings, found
 
 
