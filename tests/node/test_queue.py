@@ -394,10 +394,11 @@ def test_what_was_given_up_after_a_person_released_it_stays_failed(tmp_path):
         release(engine.spool.audit)
         apply(engine.spool.audit, open_cleaner=localizer.cleaner)
         nodes.until(lambda: engine.counts().waiting == 1)
-        with ask(tmp_path) as queue:
-            assert queue.give_up([number], "sent").done == (number,)
+    with ask(tmp_path) as queue:
+        assert queue.give_up([number], "sent").done == (number,)
+    back(tmp_path, "sent")
+    with nodes.running(settings_of(tmp_path), localizer.cleaner) as engine:
         nodes.until(lambda: [row["status"] for row in rows_of(engine)] == ["failed"])
-        back(tmp_path, "sent")
         apply(engine.spool.audit, open_cleaner=localizer.cleaner)  # nobody decided anything new
         nodes.until(lambda: engine.index.new_in_quarantine() == [])
         assert engine.counts().failed == 1 and nodes.sizes(tmp_path / "sent") == nodes.sizes(engine.spool.out) == []
