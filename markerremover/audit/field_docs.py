@@ -154,7 +154,7 @@ CARD = {
 EXIT_CODES = {
     0: "done; of `remove` and `apply`: every input ended cleaned or unchanged",
     1: "`remove`, `demo`: something was held or failed, or was written although it would have been held (`--release-held`); `apply`: the "
-       "same for the whole run, or a result was removed or left as it was; `export-dataset`: a file of the run was refused; `export`: the result does not find what its source finds, "
+       "same for the whole run, or a result was removed or left as it was; `export-dataset`: a file of the run was refused; `queue`: an object was left as it is; `export`: the result does not find what its source finds, "
        "and is discarded; any: an error during the work",
     2: "usage error: invalid options, missing or clashing folders, missing weights or engines; nothing was done",
     3: "`improve --due`: it is time to learn",

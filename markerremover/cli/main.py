@@ -27,6 +27,7 @@ from .finetune import add_finetune_parser
 from .improve import add_improve_parser
 from .remove import add_remove_parser
 from .review import add_review_parsers
+from .services.queue import add_queue_parser
 from .services.serve import add_serve_parser
 from .services.watch import add_watch_parser
 from .synthesize import add_synthesize_parser
@@ -85,6 +86,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_annotate_parser(subparsers)
     add_serve_parser(subparsers)
     add_watch_parser(subparsers)
+    add_queue_parser(subparsers)
     add_benchmark_parser(subparsers)
     info = subparsers.add_parser("info", help="show versions, weights, backends, OCR engine and codecs")
     info.add_argument("--weights", type=Path, help="an .onnx, .xml or .engine with its card beside it")

@@ -36,6 +36,7 @@ OPTIONS: Mapping[str, Mapping[str, str]] = {
         "associations": "node.associations", "object_gib": "node.object_gib", "spool_gib": "node.spool_gib", "free_gib": "node.free_gib",
         "per_minute": "node.per_minute", "remember_days": "node.remember_days",
     },
+    "queue": {"spool": "node.spool"},
     "watch": _CLEANING | {"folder": "watch.folder", "out": "watch.out", "ignore": "output.ignore", "spool": "node.spool", "settle": "watch.settle_s", "poll": "watch.poll_s"},
 }
 """`keep` stands for everything that is retained, `markers` for the laterality markers alone. What is not here the command asks the file for itself:

@@ -9,5 +9,7 @@
     quarantine  held and failed objects as the audit of a run, for `review` and `apply`
     sending     deliveries with retry and back-off
     destinations    Storage SCP, DICOMweb, folder
+    queue       what an operator asks of the objects: clean again, send again, give up, drop a destination
+    tables      the tables of the index
     listening   the DICOM services: Verification and Storage SCP
 """

@@ -87,7 +87,7 @@ class Cleaners:
     Args:
         options: with the number of workers.  open_cleaner: as for `batch.remove`.
         route: origin of an object -> names of its destinations.
-        on_change: called after each object, with whether it now waits for its destinations.
+        on_change: called after each object, with whether its result is now due to its destinations.
         on_failure: called with an error that makes cleaning impossible.
 
     Attributes:
@@ -194,23 +194,26 @@ class Cleaners:
             return
         while True:
             try:
-                self._record(stored, outcome)
+                due = self._record(stored, outcome)
                 break
             except sqlite3.Error as error:
                 log.error("object %d was cleaned, but the index cannot be written: %s", stored.number, type(error).__name__)
                 if self._stopping.wait(FULL_S):
                     return  # at the next start it is cleaned again
         log.info("object %d: %s", stored.number, outcome.status)
-        self._on_change(waits)
+        self._on_change(due)
 
-    def _record(self, stored: Stored, outcome: Outcome) -> None:
+    def _record(self, stored: Stored, outcome: Outcome) -> bool:
+        """Record what became of an object; returns whether its result is due."""
+        row = manifest_files.manifest_row(outcome, self.facts)
         if outcome.status in RELEASED:
-            self._index.cleaned(stored.number, outcome.sha256_out, self._route(stored.origin))
-            if not stored.in_quarantine:
+            leaves = self._index.cleaned(stored.number, outcome.sha256_out, self._route(stored.origin), row)
+            if not leaves:
                 self._spool.drop_pictures(stored.relative, outcome.crops)
-            return
+            return not leaves
         self._spool.drop_result(stored.relative)
-        self._index.ended(stored.number, outcome.status, outcome.reason, manifest_files.manifest_row(outcome, self.facts))
+        self._index.ended(stored.number, outcome.status, outcome.reason, row)
+        return False
 
     def _give_back(self, stored: Stored) -> None:
         """An object that could not be cleaned now is "received" again, unless it was recorded; repeated until the disk takes it."""

@@ -2,6 +2,7 @@
 
     accept -> received -> working: cleaning -> working: waiting -> sent
                                    |-> held, failed -> (review, apply) -> working: waiting -> sent
+                                                    -> (`queue`) -> received
 
 Whatever ends the process, the next start finds every object in one state (`index`) and goes on.
 """
@@ -221,7 +222,7 @@ class Engine:
 
     def _spoilt(self, delivery: Delivery) -> None:
         """A result is not the one that was verified: it is made again from the object. One that a person released is held if it is gone; else
-        it waits, since `apply` may just have replaced it, which housekeeping sees."""
+        it waits, since `apply` may just have replaced it, which housekeeping sees. What an operator gave up meanwhile stays so."""
         stored = self.index.get(delivery.number)
         if stored is None or stored.stage != "waiting" or stored.sha256_out != delivery.sha256_out:
             return
@@ -229,7 +230,7 @@ class Engine:
             self.spool.drop_result(stored.relative)
             self.index.begin_again([stored.number])
         elif not (self.spool.out / stored.relative).is_file():
-            self.index.withdrawn(stored.number, "held", GONE)
+            self.index.withdrawn(stored.number, "held", GONE, stored.sha256_out)
 
     def _keep_house(self) -> None:
         try:
@@ -272,7 +273,7 @@ class Engine:
     def _recover(self) -> None:
         """Put every object into the state that it can go on from."""
         self._purge()
-        interrupted = self.index.interrupted()
+        interrupted = [*self.index.interrupted(), *(stored for stored, _ in self.index.leaving(1 << 30) if not (self.spool.out / stored.relative).is_file())]
         self.index.begin_again([stored.number for stored in interrupted])
         for stored in interrupted:
             self.spool.drop_result(stored.relative)

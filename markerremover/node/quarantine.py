@@ -1,6 +1,7 @@
 """Held and failed objects as the audit of a run, which `review` and `apply` open; and what `apply` released of them.
 
-The index is the truth; the manifest follows it. `apply` rewrites the whole manifest, so rows are added only while no `apply` is running.
+The index is the truth; the manifest follows it. `apply` rewrites the whole manifest, so rows are changed only while no `apply` is running. `queue`
+changes what is held, failed or waits only under the same lock.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from ..errors import UsageError
 from ..headers.profile import HeaderProfile
 from ..options import RunOptions
 from ..records import RELEASED, Outcome
+from ..redaction import corrections
 from ..redaction.corrections import FOLDER
 from ..run import run_file, run_summary
 from ..run.inputs import Input
@@ -23,6 +25,7 @@ from ..run.workers import Equipment
 from ..system import locks, regular_files
 from ..system.files import open_private, sha256_file
 from .index import Index
+from .records import Stored
 from .spool import Spool
 
 log = logging.getLogger(__name__)
@@ -30,6 +33,8 @@ log = logging.getLogger(__name__)
 APPLY_LOCK = "apply.lock"  # the lock that `apply` holds in the audit's review/
 SUMMARY_S = 10.0  # least time between two summaries
 TAKEN_BACK = "a person took its result back"
+#: Reason of an object that was cleaned again and would leave, but for what a person marked in it.
+DECIDED = "it was cleaned again, and a person has corrected or released it: apply carries that out"
 
 
 class Quarantine:
@@ -73,9 +78,8 @@ class Quarantine:
         """
         if summarise:
             self._summary_at = 0.0
-        new = self._index.new_in_quarantine()
         stamp = self._stamp()
-        if not new and stamp == self._seen and not self._summary_is_due():
+        if not self._index.new_in_quarantine(1) and not self._index.leaving(1) and stamp == self._seen and not self._summary_is_due():
             return 0
         regular_files.folder(self._spool.audit / FOLDER)
         try:
@@ -86,11 +90,14 @@ class Quarantine:
             stamp = self._stamp()
             changed = self._release() if stamp != self._seen else 0
             self._seen = stamp
-            if new:
+            if new := self._index.new_in_quarantine():  # read under the lock: nobody has any of them cleaned again meanwhile
                 self._take_in(new)
                 self._seen = self._stamp()
             if self._summary_is_due():
                 self._summarise()
+            if leaving := self._index.leaving():
+                changed += self._let_go(leaving)
+                self._seen = self._stamp()
         finally:
             lock.release()
         return changed + len(new)
@@ -104,14 +111,15 @@ class Quarantine:
 
     def _take_in(self, new: list[Any]) -> None:
         """Add rows to the manifest; a row of an object that was there is replaced."""
+        rows = manifest_files.read_manifest(self._manifest)
+        before = {row["relative"]: row for row in rows}
         fresh: dict[str, dict[str, Any]] = {}
         for stored, row in new:
-            if not row:  # it was never cleaned, since it conflicts with another object
-                source = self._spool.objects / stored.relative
-                row = manifest_files.manifest_row(
-                    Outcome(stored.relative, stored.state, stored.reason, sha256_in=sha256_file(source) if source.is_file() else ""), self._facts)
+            if not row:  # it was never cleaned, since it conflicts with another object; or its delivery was given up
+                self._spool.drop_result(stored.relative)
+                row = before.get(stored.relative) or self._bare_row(stored)
+                row = row | {"status": stored.state, "reason": stored.reason, "sha256_out": ""}
             fresh[stored.relative] = row
-        rows = manifest_files.read_manifest(self._manifest)
         if any(row["relative"] in fresh for row in rows):
             manifest_files.write_rows(self._manifest, [row for row in rows if row["relative"] not in fresh] + list(fresh.values()))
         else:
@@ -124,10 +132,43 @@ class Quarantine:
             self._has_row, self._summary_at = True, 0.0
         self._summary_due = True
 
+    def _bare_row(self, stored: Stored) -> dict[str, Any]:
+        source = self._spool.objects / stored.relative
+        return manifest_files.manifest_row(
+            Outcome(stored.relative, stored.state, stored.reason, sha256_in=sha256_file(source) if source.is_file() else ""), self._facts)
+
+    def _let_go(self, leaving: list[tuple[Stored, dict[str, Any]]]) -> int:
+        """Objects that were cleaned again leave the manifest, and their results become due; what a person corrected or released is held instead, since
+        the cleaning knew nothing of it. Returns how many left.
+
+        Raises:
+            UsageError: the log of the review is damaged: all of them wait.
+        """
+        reviews = corrections.reviews(corrections.read_events(corrections.log_path(self._spool.audit)))
+        gone: list[Stored] = []
+        for stored, row in leaving:
+            if stored.relative in reviews and reviews[stored.relative].digest:
+                self._index.ended(stored.number, "held", DECIDED, row | {"status": "held", "reason": DECIDED, "sha256_out": ""})
+                self._spool.drop_result(stored.relative)
+            elif self._is_there(stored.relative, stored.sha256_out):
+                gone.append(stored)
+            else:
+                self._index.begin_again([stored.number])
+        names = {stored.relative for stored in gone}
+        rows = manifest_files.read_manifest(self._manifest)
+        if any(row["relative"] in names for row in rows):
+            manifest_files.write_rows(self._manifest, [row for row in rows if row["relative"] not in names])
+        for stored in gone:
+            self._index.left_quarantine(stored.number, self._route(stored.origin))
+            self._spool.drop_pictures(stored.relative)
+            log.info("object %d: cleaned again, left the quarantine", stored.number)
+        self._summary_due = True
+        return len(gone)
+
     def _release(self) -> int:
         """Results that `apply` wrote wait for their destinations; those that it took away no longer do."""
         rows, changed = {row["relative"]: row for row in manifest_files.read_manifest(self._manifest)}, 0
-        for relative, stored in self._index.in_quarantine().items():
+        for relative, stored in self._index.as_in_manifest().items():
             row = rows.get(relative)
             if row is None or stored.state == "received" or stored.stage == "cleaning":
                 continue
@@ -140,7 +181,7 @@ class Quarantine:
                 if stored.state == "sent":
                     self._index.note("quarantine", "a person took back a result that its destinations have: remove it there", stored.number)
                     log.error("object %d: its result was taken back, and its destinations have it", stored.number)
-                self._index.withdrawn(stored.number, row["status"], row.get("reason") or TAKEN_BACK)
+                self._index.withdrawn(stored.number, row["status"], row.get("reason") or TAKEN_BACK, stored.sha256_out)
                 changed += 1
         return changed
 

@@ -16,6 +16,10 @@ from ..options import RunOptions
 STATES = ("received", "working", "sent", "held", "failed")
 #: Stages of the state "working": being cleaned; cleaned and verified, and waiting for at least one destination.
 STAGES = ("cleaning", "waiting")
+#: What is shown: the states, "working" by its stages.
+SHOWN_STATES = ("received", *STAGES, "sent", "held", "failed")
+#: Words for all objects of a state, where their numbers could be given.
+ALL = {"all-held": "held", "all-failed": "failed"}
 PORT = 11112  # the port registered for DICOM without root's rights
 AE_TITLE = "MARKERREMOVER"
 GIB = 1 << 30
@@ -67,7 +71,7 @@ class Stored:
 
     number: its number in the index, which logs use.  relative: its path below objects/ and out/.  size: bytes in the spool.
     origin: calling AE title, or what else it came through.  state, stage: of STATES and STAGES, stage "" outside "working".
-    reason: of a held or failed object.  received_at, changed_at: seconds since 1970.  sha256_out: of the verified result, "" without.
+    reason: of a held or failed object; of a waiting one, why it fails when nothing more is due.  received_at, changed_at: seconds since 1970.  sha256_out: of the verified result, "" without.
     in_quarantine: whether the audit that `review` opens has it.  attempts: how often its cleaning was begun.
     given_name: path below a watched folder, "" for an object that came by DICOM.
     """

@@ -195,7 +195,7 @@ def test_the_file_and_the_command_line_make_the_same_options(options_of, path):
 @pytest.mark.parametrize("command", sorted({*configured.OPTIONS} - {"serve", "watch"}))
 def test_every_command_that_takes_settings_reads_the_file_before_anything_else(path, tmp_path, capsys, command):
     path.write_text("[run]\nworkers = 0\n")
-    needed = {"info": [], "benchmark": [], "review": [tmp_path], "improve": [tmp_path], "export": ["-o", tmp_path, "--format", "onnx"], "synthesize": [tmp_path / "s", "--seed", "1"],
+    needed = {"info": [], "benchmark": [], "review": [tmp_path], "improve": [tmp_path], "queue": [tmp_path], "export": ["-o", tmp_path, "--format", "onnx"], "synthesize": [tmp_path / "s", "--seed", "1"],
               "evaluate": [tmp_path, "--truth", tmp_path, "--inputs", tmp_path]}.get(command, [tmp_path, "-o", tmp_path / "o"])
     assert main.main([command, *map(str, needed), "--config", str(path)]) == 2
     assert re.search(r"line 2: \[?run.workers is 0", capsys.readouterr().err)

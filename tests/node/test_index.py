@@ -83,7 +83,7 @@ def test_an_interrupted_object_begins_again(index):
 
 def test_a_change_that_fails_changes_nothing(index):
     number, _ = added(index)
-    with pytest.raises(sqlite3.IntegrityError), index._changing() as run:
+    with pytest.raises(sqlite3.IntegrityError), index.changing() as run:
         run("UPDATE objects SET state = 'sent' WHERE number = ?", (number,))
         run("UPDATE objects SET state = 'working', stage = '' WHERE number = ?", (number,))
     assert index.counts().received == 1

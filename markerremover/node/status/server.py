@@ -19,6 +19,7 @@ from ...configuration.node_tables import Status
 from ...errors import MarkerRemoverError, ReadError, RefusedError, UsageError
 from ...review.connections import timed_protocol
 from ...review.gate import HOSTS, Guard, cookie_name
+from .. import queue
 from ..engine import Engine
 from ..sending import unexpected
 from . import metrics
@@ -31,7 +32,7 @@ log = logging.getLogger(__name__)
 STATIC = {"status.js": "text/javascript", "status.css": "text/css"}
 METRICS = "/metrics"
 HINT = "Open the address in the file status-address of the spool; it works once, in one browser, and is then replaced.\n"
-HELD_SHOWN, ERRORS_SHOWN = 100, 20
+HELD_SHOWN, UNDELIVERED_SHOWN, ERRORS_SHOWN = 100, 100, 20
 RATES_S = (60.0, 3600.0)
 START_S = 10.0
 PIECE_S = 30.0  # longest wait for the next piece of a dropped file, seconds
@@ -85,6 +86,7 @@ class Answers:
             "held": [
                 {"number": one.number, "state": one.state, "reason": one.reason, "age_s": max(0.0, now - one.changed_at), "origin": one.origin}
                 for one in index.held(HELD_SHOWN)],
+            "undelivered": [one._asdict() for one in queue.undelivered(index, UNDELIVERED_SHOWN)],
             "errors": [{"age_s": max(0.0, now - one.when), "where": one.where, "number": one.number, "text": one.text} for one in index.recent_errors(ERRORS_SHOWN)],
             "spool_bytes": index.spool_bytes(), "free_bytes": engine.spool.free_bytes(),
             "dropped": self._dropped.rows(), "most_bytes": self._dropped.most_bytes, "applying": self._review.applying(), **self._further(),

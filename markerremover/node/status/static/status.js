@@ -56,6 +56,8 @@ function show(status) {
   at("room").textContent = `spool ${gb(status.spool_bytes)}, free ${gb(status.free_bytes)}`;
   fill("destinations", status.destinations.map((one) =>
     [one.name, one.pending, one.sent, ago(one.oldest_s), one.pending ? ago(one.next_attempt_s) : "–", one.last_error]), "none");
+  at("late").hidden = !status.undelivered.length;
+  fill("undelivered", status.undelivered.map((one) => [one.number, one.destination, one.attempts, ago(one.since_s), one.error]));
   fill("held", status.held.map((one) => [one.number, one.state, one.origin, ago(one.age_s), one.reason]), "nothing is held");
   fill("errors", status.errors.map((one) => [ago(one.age_s), one.where, one.number ?? "–", one.text]), "none");
   at("review").disabled = !status.held.length && !counts.held && !counts.failed;
