@@ -51,7 +51,7 @@ def running(node_settings: NodeSettings, open_cleaner=fakes.cleaner):
         engine.stop()
 
 
-def until(condition, seconds: float = 20.0):
+def until(condition, seconds: float = 180.0):
     """Wait for a condition; its value."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -61,7 +61,7 @@ def until(condition, seconds: float = 20.0):
     raise AssertionError(f"not so within {seconds} s")
 
 
-def settled(engine: Engine, seconds: float = 20.0):
+def settled(engine: Engine, seconds: float = 180.0):
     """Wait until nothing is received, in work or waiting; the counts, which reconcile."""
     counts = until(lambda: (c := engine.counts()) and not (c.received or c.working) and c, seconds)
     assert counts.reconciles

@@ -1,9 +1,11 @@
 """Real counterparts on loopback: Orthanc sends and receives (C-STORE and STOW-RS), DCMTK's storescu and storescp."""
 
 import json
+import os
 import shutil
 import socket
 import subprocess
+import sys
 import urllib.request
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,7 +20,10 @@ from markerremover.node.records import DicomDestination, FolderDestination, WebD
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 ORTHANC = shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin")
 needs_orthanc = pytest.mark.skipif(not ORTHANC or not PLUGIN.exists(), reason="Orthanc or its DICOMweb plugin is not installed")
-needs_dcmtk = pytest.mark.skipif(not shutil.which("storescu") or not shutil.which("storescp"), reason="DCMTK is not installed")
+# pynetdicom has programs of the same names, which come first on the path of an activated environment
+ELSEWHERE = os.pathsep.join(folder for folder in os.environ["PATH"].split(os.pathsep) if Path(folder).resolve() != Path(sys.prefix, "bin").resolve())
+STORESCU, STORESCP = (shutil.which(name, path=ELSEWHERE) for name in ("storescu", "storescp"))
+needs_dcmtk = pytest.mark.skipif(not STORESCU or not STORESCP, reason="DCMTK is not installed")
 
 
 def free_port() -> int:
@@ -34,11 +39,11 @@ class Archive:
         self.http, self.dicom = http, dicom
 
     def ask(self, path: str, data: bytes | None = None):
-        with urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{self.http}{path}", data=data), timeout=20) as answer:
+        with urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{self.http}{path}", data=data), timeout=180) as answer:
             return json.loads(answer.read() or b"null")
 
     def file(self, instance: str) -> bytes:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.http}/instances/{instance}/file", timeout=20) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.http}/instances/{instance}/file", timeout=180) as answer:
             return answer.read()
 
     def is_up(self) -> bool:
@@ -60,7 +65,7 @@ def orthanc(folder: Path, node_port: int):
     (folder / "orthanc.json").write_text(json.dumps(settings))
     with open(folder / "log", "w") as log, subprocess.Popen([ORTHANC, str(folder / "orthanc.json")], stdout=log, stderr=log) as process:
         try:
-            nodes.until(archive.is_up, 40)
+            nodes.until(archive.is_up)
             yield archive
         finally:
             process.terminate()
@@ -84,7 +89,7 @@ def test_orthanc_sends_and_gets_the_same_bytes_back_cleaned_by_both_ways(pair, t
     originals = [archive.ask("/instances", nodes.object_file(tmp_path, number).read_bytes())["ID"] for number in range(3)]
     answer = archive.ask("/modalities/node/store", json.dumps(originals).encode())
     assert answer["FailedInstancesCount"] == 0
-    assert nodes.settled(engine, 40).sent == 3
+    assert nodes.settled(engine).sent == 3
     assert {state.name: (state.sent, state.pending) for state in engine.index.destinations()} == dict.fromkeys(("dicom", "web", "folder"), (3, 0))
     results = set(archive.ask("/instances")) - set(originals)
     assert len(results) == 3
@@ -117,15 +122,15 @@ def test_an_object_that_the_web_service_cannot_store_waits_with_the_reason(pair,
 def test_dcmtk_sends_and_receives(tmp_path):
     port = free_port()
     (tmp_path / "archive").mkdir()
-    with subprocess.Popen(["storescp", "--output-directory", str(tmp_path / "archive"), "--aetitle", "STORESCP", str(port)],
+    with subprocess.Popen([STORESCP, "--output-directory", str(tmp_path / "archive"), "--aetitle", "STORESCP", str(port)],
                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as archive:
         try:
             with nodes.running(nodes.settings(tmp_path, DicomDestination("archive", "127.0.0.1", port, "STORESCP"), callers=("STORESCU",))) as engine:
                 paths = [nodes.object_file(tmp_path / "in", number) for number in range(3)]
-                done = subprocess.run(["storescu", "-aec", "MARKERREMOVER", "127.0.0.1", str(engine.dicom_port), *map(str, paths)], capture_output=True)
+                done = subprocess.run([STORESCU, "-aec", "MARKERREMOVER", "127.0.0.1", str(engine.dicom_port), *map(str, paths)], capture_output=True)
                 assert done.returncode == 0, done.stderr
                 assert nodes.settled(engine).sent == 3
-                other = subprocess.run(["storescu", "-aet", "OTHER", "-aec", "MARKERREMOVER", "127.0.0.1", str(engine.dicom_port), str(paths[0])],
+                other = subprocess.run([STORESCU, "-aet", "OTHER", "-aec", "MARKERREMOVER", "127.0.0.1", str(engine.dicom_port), str(paths[0])],
                                        capture_output=True)
                 assert other.returncode != 0
         finally:
@@ -147,10 +152,10 @@ def test_dcmtk_sends_over_tls_and_without_its_certificate_nothing_is_taken(tmp_p
         path = nodes.object_file(tmp_path / "in", 1)
         there = ["-aec", "MARKERREMOVER", "127.0.0.1", str(engine.dicom_port), str(path)]
         known = ["+tls", str(tmp_path / "caller.key"), str(tmp_path / "caller.pem"), "+cf", str(tmp_path / "node.pem")]
-        plain = subprocess.run(["storescu", "-to", "5", "-ta", "5", *there], capture_output=True)
-        nameless = subprocess.run(["storescu", "-to", "5", "-ta", "5", "+tla", "+cf", str(tmp_path / "node.pem"), *there], capture_output=True)
+        plain = subprocess.run([STORESCU, "-to", "5", "-ta", "5", *there], capture_output=True)
+        nameless = subprocess.run([STORESCU, "-to", "5", "-ta", "5", "+tla", "+cf", str(tmp_path / "node.pem"), *there], capture_output=True)
         assert plain.returncode and nameless.returncode and engine.counts().accepted == 0
         with socket.create_connection(("127.0.0.1", engine.dicom_port)):  # says nothing, and keeps nobody waiting
-            done = subprocess.run(["storescu", "-to", "5", "-ta", "5", *known, *there], capture_output=True)
+            done = subprocess.run([STORESCU, "-to", "5", "-ta", "5", *known, *there], capture_output=True)
         assert done.returncode == 0, done.stderr
         assert nodes.settled(engine).sent == 1

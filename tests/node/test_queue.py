@@ -306,9 +306,9 @@ def test_requests_while_the_engine_works_leave_every_object_in_one_state_and_sen
             thread.start()
         try:
             numbers = [engine.accept(nodes.object_file(tmp_path / "in", number), "test").number for number in range(12)]
-            nodes.until(lambda: len(engine.index.in_quarantine()) > 3, 60)
+            nodes.until(lambda: len(engine.index.in_quarantine()) > 3)
             localizer.mended = True
-            nodes.until(lambda: engine.counts().sent == len(numbers), 60)
+            nodes.until(lambda: engine.counts().sent == len(numbers))
         finally:
             ended.set()
         for thread in threads:
