@@ -1,7 +1,8 @@
 # make demo       a dozen synthetic radiographs, cleaned, with an audit page         (.venv, no torch)
 # make benchmark  synthetic radiographs of three body parts, judged; fine-tuning for a new site  (.venv with torch)
 # make benchmark-core  the same without the fine-tuning                              (.venv, no torch)
-# make test       everything, training included                                     (.venv with torch)
+# make test       all but what takes longest, training included                     (.venv with torch)
+# make test-long  what `make test` leaves out: whole trainings, tutorials that train (.venv with torch)
 # make test-core  what needs no torch                                                (.venv-core)
 # make lint       ruff, the import layers and the types                              (.venv with torch)
 #
@@ -19,7 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # all else anew, 2 to 5 s each.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo benchmark benchmark-core test test-core lint clean
+.PHONY: demo benchmark benchmark-core test test-long test-core lint clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.core
@@ -33,11 +34,15 @@ benchmark-core: $(VENV)/.core
 
 test: $(VENV)/.test
 	tools/prepare-system $(PYTHON) readers
-	$(VENV)/bin/python -m pytest $(TWICE) $(ARGS)
+	$(VENV)/bin/python -m pytest -m "not long" $(TWICE) $(ARGS)
+
+test-long: $(VENV)/.test
+	tools/prepare-system $(PYTHON) readers
+	$(VENV)/bin/python -m pytest -m long $(TWICE) $(ARGS)
 
 test-core: $(CORE)/.test
 	tools/prepare-system $(PYTHON) readers
-	$(CORE)/bin/python -m pytest -m "not train" $(TWICE) $(ARGS)
+	$(CORE)/bin/python -m pytest -m "not train and not long" $(TWICE) $(ARGS)
 
 lint: $(VENV)/.lint
 	$(VENV)/bin/ruff check markerremover tests eval tools

@@ -224,6 +224,7 @@ def test_the_shipped_one_tells_print_from_plain_ground():
 
 
 @pytest.mark.train
+@pytest.mark.long
 def test_one_is_taught_for_a_localizer_and_named_in_its_card(tmp_path, capsys):
     pytest.importorskip("torch", reason="the extra 'train' is not installed")
     from markerremover import synthesis

@@ -126,6 +126,7 @@ def test_a_page_does_what_it_says(name, page_folder, programs):
 
 @pytest.mark.train
 @pytest.mark.parametrize("name", [n for n in IDS if any(s.train and not s.skip for s in SCENARIOS[n])])
+@pytest.mark.long
 def test_a_page_that_trains_does_what_it_says(name, page_folder, programs):
     pytest.importorskip("ultralytics")
     play(SCENARIOS[name], page_folder, programs, name, train=True)

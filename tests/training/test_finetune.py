@@ -363,6 +363,7 @@ def test_without_folds_the_change_has_the_fewest_misses_then_false_boxes_on_the_
 
 
 @pytest.mark.train
+@pytest.mark.long
 def test_a_taught_second_network_goes_along_with_the_weights_and_is_the_one_they_run_with(tmp_path, monkeypatch):
     from markerremover import synthesis
     from markerremover.inference.shipped_weights import default_weights
