@@ -8,13 +8,13 @@
 #
 # Needs Python 3.11+ and, from the system, venv and Tesseract; tools/prepare-system installs those two where it may.
 # The test targets also ask for DCMTK, dicom3tools, Orthanc and Chromium, and go on without them: the tests that need them are skipped.
-# The tests run in two processes, a file of them in one; TWICE= runs all in one.
+# The tests run in three processes, a file of them in one, since a fifth of their time is waiting; SEVERAL= runs all in one.
 # PYTHON=python3.12 chooses the interpreter; ARGS="-k safety" goes to pytest, ARGS="--images 5" to the benchmark.
 
 PYTHON ?= python3
 VENV := .venv
 CORE := .venv-core
-TWICE := -n 2 --dist loadfile --no-loadscope-reorder
+SEVERAL := -n 3 --dist loadfile --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Some containers forbid Python to keep what it compiled. uv compiles nothing at the installation: every process would compile torch and
 # all else anew, 2 to 5 s each.
@@ -34,15 +34,15 @@ benchmark-core: $(VENV)/.core
 
 test: $(VENV)/.test
 	tools/prepare-system $(PYTHON) readers
-	$(VENV)/bin/python -m pytest -m "not long" $(TWICE) $(ARGS)
+	$(VENV)/bin/python -m pytest -m "not long" $(SEVERAL) $(ARGS)
 
 test-long: $(VENV)/.test
 	tools/prepare-system $(PYTHON) readers
-	$(VENV)/bin/python -m pytest -m long $(TWICE) $(ARGS)
+	$(VENV)/bin/python -m pytest -m long $(SEVERAL) $(ARGS)
 
 test-core: $(CORE)/.test
 	tools/prepare-system $(PYTHON) readers
-	$(CORE)/bin/python -m pytest -m "not train and not long" $(TWICE) $(ARGS)
+	$(CORE)/bin/python -m pytest -m "not train and not long" $(SEVERAL) $(ARGS)
 
 lint: $(VENV)/.lint
 	$(VENV)/bin/ruff check markerremover tests eval tools

@@ -162,6 +162,7 @@ def test_the_command_fine_tunes_on_twenty_and_measures_on_others(tmp_path, monke
 
 @needs_ocr
 @pytest.mark.train
+@pytest.mark.long
 def test_the_new_site_is_learnt_from_some_images_and_measured_on_others(tmp_path):
     pytest.importorskip("ultralytics", reason="the extra 'train' is not installed")
     from markerremover.training.recipes import Recipe

@@ -332,7 +332,7 @@ def test_a_written_network_is_read_back_as_it_was_whatever_its_number_and_nothin
 
 
 @pytest.mark.train
-def test_one_that_is_taught_already_learns_a_few_more_examples(tmp_path):
+def test_one_that_is_taught_already_learns_a_few_more_examples(tmp_path, monkeypatch):
     pytest.importorskip("torch", reason="the extra 'train' is not installed")
     import onnxruntime
 
@@ -345,6 +345,7 @@ def test_one_that_is_taught_already_learns_a_few_more_examples(tmp_path):
     is_annotation = np.arange(16) >= 8  # the bright bars, which look more like print, are nothing here
     examples = train_rescorer.Examples(pictures, is_annotation, np.full(16, 0.5), np.zeros(16, int), np.zeros(16, bool), np.full(16, np.nan))
     shipped = default_weights().with_name("rescorer.onnx")
+    monkeypatch.setattr(train_rescorer, "BATCH", 24)
     train_rescorer.tune(shipped, examples, tmp_path / "tuned.onnx", steps=24)
 
     def gap(path):

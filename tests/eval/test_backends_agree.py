@@ -29,6 +29,7 @@ def agree():
     return script("backends_agree")
 
 
+@pytest.mark.long
 def test_the_backends_decide_alike(agree, tmp_path, capsys):
     pytest.importorskip("openvino")
     target = tmp_path / "backends.json"

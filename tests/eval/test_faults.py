@@ -18,11 +18,14 @@ def bench(tmp_path_factory):
     return faults.Bench(tmp_path_factory.mktemp("faults"), count=3, extra=("--keep", "none", "--fast"))
 
 
-@pytest.mark.parametrize("moment, workers, whole", [(0.1, 1, True), (0.45, 1, True), (0.4, 2, False)], ids=["at the start", "in the middle", "main process alone"])
+@pytest.mark.parametrize("moment, workers, whole", [
+    pytest.param(0.1, 1, True, marks=pytest.mark.long, id="at the start"), pytest.param(0.45, 1, True, id="in the middle"),
+    pytest.param(0.4, 2, False, marks=pytest.mark.long, id="main process alone")])
 def test_after_kill_9_out_holds_whole_outputs_only_and_resume_finishes_alike(bench, tmp_path, moment, workers, whole):
     faults.kill(bench, tmp_path / "out", moment, workers, whole=whole)
 
 
+@pytest.mark.long
 def test_a_torn_manifest_is_carried_on_from_and_a_finished_run_does_nothing(bench, tmp_path):
     faults.torn(bench, tmp_path / "out", 0.5)
 

@@ -37,8 +37,9 @@ def folder(tmp_path):
     return source
 
 
-@pytest.mark.parametrize("options", [{"workers": 1, "time_limit": 30.0}, {"workers": 2}, {"workers": 1, "time_limit": 30.0, "shard": (1, 1)}],
-                         ids=["one worker", "two workers", "a part"])  # fmt: skip
+@pytest.mark.parametrize("options", [
+    pytest.param({"workers": 1, "time_limit": 30.0}, id="one worker"), pytest.param({"workers": 2}, id="two workers", marks=pytest.mark.long),
+    pytest.param({"workers": 1, "time_limit": 30.0, "shard": (1, 1)}, id="a part", marks=pytest.mark.long)])
 def test_a_header_that_hangs_or_kills_while_paths_are_planned_fails_its_own_file(folder, tmp_path, monkeypatch, options):
     monkeypatch.setattr(images, "path_parts", fakes.parts_or_worse)
     monkeypatch.setattr(batch, "HEADER_S", 3.0)

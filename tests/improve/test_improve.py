@@ -502,6 +502,7 @@ def test_the_command_line_says_adopted_or_not_by_its_exit_code(tmp_path, options
 
 
 @pytest.mark.train
+@pytest.mark.long
 def test_the_whole_loop_from_a_review_to_weights_that_remove_uses(tmp_path):
     """remove, review, apply, improve, remove --site; the weights start from scratch and what comes of them is what it is."""
     pytest.importorskip("ultralytics", reason="the extra 'train' is not installed")

@@ -300,6 +300,7 @@ def test_a_batch_out_of_range_is_wrong_use(changed):
         RunOptions(**changed)
 
 
+@pytest.mark.long
 def test_a_run_with_the_shipped_weights_gives_the_same_files_with_batches_in_a_process_of_its_own(tmp_path):
     """ONNX Runtime, whose answers do not depend on what else is in the batch: bit by bit."""
     synthesize(tmp_path / "in", 3, 12, split="eval", size=(480, 400))

@@ -119,7 +119,12 @@ def same(expected: list[str], printed: list[str]) -> bool:
     return pages.matches(*([NUMBER.sub("0", line) for line in lines if not ABOUT_A_FILE.match(line)] for lines in untimed))
 
 
-@pytest.mark.parametrize("name", [n for n in IDS if any(not s.skip and not s.train for s in SCENARIOS[n])])
+#: Pages that take longest: a messy archive of sixty files through every step.
+LONG = ("docs/tutorial/6-from-an-archive.md",)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.long] * (n in LONG)) for n in IDS if any(not s.skip and not s.train for s in SCENARIOS[n])])
 def test_a_page_does_what_it_says(name, page_folder, programs):
     play(SCENARIOS[name], page_folder, programs, name, train=False)
 

@@ -77,6 +77,7 @@ def test_every_input_is_accounted_for_and_none_failed(run):
     assert summary["weights"]["sha256"] == load_detector(device="cpu").sha256 if "weights" in summary else True
 
 
+@pytest.mark.long
 def test_files_cleaned_two_at_a_time_come_out_as_one_by_one(run, tmp_path):
     """`run` took as many at once as the cleaner allows, two where there are two cores."""
     out, inputs = run[-1], sorted((run[-1].parent / "in" / "images").iterdir())[::5]

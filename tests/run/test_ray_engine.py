@@ -52,8 +52,9 @@ def rows_of(out):
     return sorted(({k: v for k, v in row.items() if k != "timings_ms"} for row in rows), key=lambda row: row["relative"])
 
 
-def test_the_ray_engine_gives_the_files_and_rows_of_the_local_one_which_goes_on_from_them(ray_starts, tmp_path, monkeypatch):
-    """Short, since Ray takes long to start: one actor, one process."""
+@pytest.fixture
+def both(ray_starts, tmp_path, monkeypatch):
+    """(source, options of the local engine, counts of both) of a run by each engine, into local/ and ray/: one actor, one process."""
     here = Path(__file__).parents[1]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(here), str(here.parent)]))  # for Ray's processes
     source = fakes.tree(tmp_path / "in", 3)
@@ -62,11 +63,21 @@ def test_the_ray_engine_gives_the_files_and_rows_of_the_local_one_which_goes_on_
     local = replace(fakes.NO_KEEP, key=tmp_path / "key")
     ends = [batch.remove([source], tmp_path / name, options=options, open_cleaner=fakes.cleaner)["counts"]
             for name, options in (("local", local), ("ray", replace(local, engine="ray")))]
+    return source, local, ends
+
+
+def test_the_ray_engine_gives_the_files_and_rows_of_the_local_one_which_goes_on_from_them(both, tmp_path):
+    source, local, ends = both
     assert ends[0] == ends[1] == {"inputs": 4, "cleaned": 3, "unchanged": 0, "held": 0, "failed": 1}
     assert fakes.files(tmp_path / "ray") == fakes.files(tmp_path / "local") and len(fakes.files(tmp_path / "ray")) == 3
     assert rows_of(tmp_path / "ray") == rows_of(tmp_path / "local")
     again = batch.remove([source], tmp_path / "ray", options=replace(local, resume=True), open_cleaner=fakes.cleaner)
     assert again["resumed"] == 3 and rows_of(tmp_path / "ray") == rows_of(tmp_path / "local")
+
+
+@pytest.mark.long
+def test_the_ray_engine_goes_on_from_a_run_of_the_local_one(both, tmp_path):
+    source, local, ends = both
     gone = sorted(path for path in (tmp_path / "local").rglob("*") if path.is_file())[:2]
     for path in gone:
         path.unlink()
@@ -75,6 +86,7 @@ def test_the_ray_engine_gives_the_files_and_rows_of_the_local_one_which_goes_on_
     assert fakes.files(tmp_path / "ray") == fakes.files(tmp_path / "local")
 
 
+@pytest.mark.long
 def test_a_network_that_is_an_actor_of_its_own_gives_the_files_of_the_local_engine(ray_starts, tmp_path):
     """What runs on GPUs, with the shipped weights on the CPU: who cleans asks the network's actor of its machine."""
     synthesize(tmp_path / "made", 3, 5, split="eval", formats=("png",), size=(384, 384))
@@ -92,6 +104,7 @@ def test_a_network_that_is_an_actor_of_its_own_gives_the_files_of_the_local_engi
     assert not (tmp_path / "no").exists()
 
 
+@pytest.mark.long
 def test_a_node_that_is_killed_in_the_middle_costs_no_file_and_none_is_done_twice(ray_starts, tmp_path):
     """Two nodes on loopback, the shipped weights; see eval/ray_cluster.py, of which this is the small one."""
     root = Path(__file__).parents[2]

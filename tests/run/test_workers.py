@@ -51,7 +51,7 @@ def cleaned(jobs, place, open_cleaner):
         yield from crew.clean(jobs, place)
 
 
-@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("count", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_a_file_that_hangs_is_failed_at_the_time_limit_and_the_others_go_on(tmp_path, count):
     bad = (1, 4)[:count]  # each is waited for
     place, jobs = place_and_jobs(tmp_path, bad, workers=count, time_limit=15.0)  # the others take 10 ms; on a busy machine longer

@@ -69,7 +69,8 @@ def alone(code: str) -> str:
 
 
 @needs_ocr
-@pytest.mark.parametrize(("device", "before"), [("cpu", "at once"), ("cpu", "used"), ("onnxruntime", "used")])
+@pytest.mark.parametrize(("device", "before"), [
+    pytest.param("cpu", "at once", marks=pytest.mark.long), ("cpu", "used"), pytest.param("onnxruntime", "used", marks=pytest.mark.long)])
 def test_a_remover_made_before_a_fork_cleans_after_it_as_before(device, before):
     """At once: the other size of the network is still being compiled. Used: its threads have worked and wait."""
     alone(f"""
@@ -127,6 +128,7 @@ def test_what_was_thrown_away_before_a_fork_is_not_thrown_away_after_it_once_mor
 
 
 @needs_ocr
+@pytest.mark.long
 def test_a_new_remover_in_a_forked_process_and_a_fork_of_that():
     alone("""
         remover = MarkerRemover()
@@ -137,6 +139,7 @@ def test_a_new_remover_in_a_forked_process_and_a_fork_of_that():
 
 
 @needs_ocr
+@pytest.mark.long
 def test_a_fork_while_other_threads_clean():
     alone("""
         removers, end = [MarkerRemover() for _ in range(2)], threading.Event()
@@ -224,6 +227,7 @@ def test_a_forked_process_has_a_connection_of_its_own_to_a_server():
 
 
 @needs_ocr
+@pytest.mark.long
 def test_a_forked_pool_of_processes():
     alone("""
         remover = MarkerRemover()
@@ -237,6 +241,7 @@ def test_a_forked_pool_of_processes():
 
 @pytest.mark.train
 @needs_ocr
+@pytest.mark.long
 @pytest.mark.parametrize("before", ["at once", "used"])
 def test_a_torch_data_loader_around_a_remover_made_before(before):
     alone(f"""

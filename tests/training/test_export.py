@@ -95,6 +95,7 @@ def test_the_batch_is_free_and_changes_nothing(openvino_model):
 
 
 @onnx_needed
+@pytest.mark.long
 def test_fp16_is_smaller_finds_the_same_and_opens(samples, tmp_path):
     model = export.export(WEIGHTS, tmp_path / "out", format="onnx", precision="fp16", samples=samples, device="cpu")
     assert model.stat().st_size < 0.6 * WEIGHTS.stat().st_size
@@ -131,6 +132,7 @@ def shifted(onnx_file, target, **options):
     openvino.save_model(openvino.Model([moved], model.get_parameters()), target, compress_to_fp16=False)
 
 
+@pytest.mark.long
 def test_an_export_that_finds_something_else_leaves_nothing_and_exits_1(samples, tmp_path, monkeypatch, capsys):
     pytest.importorskip("openvino")
     monkeypatch.setattr(export, "to_openvino", shifted)
