@@ -66,6 +66,7 @@ def both(ray_starts, tmp_path, monkeypatch):
     return source, local, ends
 
 
+@pytest.mark.long
 def test_the_ray_engine_gives_the_files_and_rows_of_the_local_one_which_goes_on_from_them(both, tmp_path):
     source, local, ends = both
     assert ends[0] == ends[1] == {"inputs": 4, "cleaned": 3, "unchanged": 0, "held": 0, "failed": 1}
