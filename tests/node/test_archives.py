@@ -5,7 +5,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import urllib.request
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,9 +19,15 @@ from markerremover.node.records import DicomDestination, FolderDestination, WebD
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 ORTHANC = shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin")
 needs_orthanc = pytest.mark.skipif(not ORTHANC or not PLUGIN.exists(), reason="Orthanc or its DICOMweb plugin is not installed")
-# pynetdicom has programs of the same names, which come first on the path of an activated environment
-ELSEWHERE = os.pathsep.join(folder for folder in os.environ["PATH"].split(os.pathsep) if Path(folder).resolve() != Path(sys.prefix, "bin").resolve())
-STORESCU, STORESCP = (shutil.which(name, path=ELSEWHERE) for name in ("storescu", "storescp"))
+
+
+def program(name: str) -> str | None:
+    """The path of a program that is no script: pynetdicom has Python scripts of the names of DCMTK's programs."""
+    found = [Path(folder, name) for folder in os.environ["PATH"].split(os.pathsep) if os.access(Path(folder, name), os.X_OK)]
+    return next((str(path) for path in found if path.read_bytes()[:2] != b"#!"), None)
+
+
+STORESCU, STORESCP = program("storescu"), program("storescp")
 needs_dcmtk = pytest.mark.skipif(not STORESCU or not STORESCP, reason="DCMTK is not installed")
 
 
