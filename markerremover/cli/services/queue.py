@@ -38,7 +38,7 @@ def add_queue_parser(subparsers) -> None:
     one.add_argument("--clean-again", nargs="+", type=_number_or_all, metavar="NUMBER",
         help="clean held and failed objects again, with the weights and settings of the node: their numbers, or all-held, or all-failed")
     one.add_argument("--send-again", nargs="+", type=_number, metavar="NUMBER",
-        help="send results again that are still there, to all destinations of their objects or to that of --to; what waits is tried at once")
+        help="send results again that are still there, to all destinations of their objects or to that of --to, as soon as a destination that did not answer is tried again")
     one.add_argument("--give-up", nargs="+", type=_number, metavar="NUMBER",
         help="give up the delivery to the destination of --to: the object fails with the reason, and lies in the quarantine")
     one.add_argument("--drop-destination", metavar="NAME",
